@@ -1,0 +1,89 @@
+# Two commands do all their own set-up: `make refresh` and `make test`.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+
+PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
+	if $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	echo $$name; break; fi; done)
+VENV := .venv
+RUN := $(VENV)/bin/python
+INSTALLED := $(VENV)/.installed
+
+# What `make NAME=…` passes on; an empty one stays unset.
+ifdef SOURCE
+export JINGXI_SOURCE := $(SOURCE)
+endif
+ifdef SOURCE_PATH
+export JINGXI_SOURCE_PATH := $(SOURCE_PATH)
+endif
+ifdef AS_OF
+export JINGXI_AS_OF := $(AS_OF)
+endif
+ifdef CUSTOMERS
+export JINGXI_CUSTOMERS := $(CUSTOMERS)
+endif
+ifdef SEED
+export JINGXI_SEED := $(SEED)
+endif
+ifdef TRAIN
+export JINGXI_TRAIN := $(TRAIN)
+endif
+
+.PHONY: help refresh test test-all acceptance ui lint format lock truth export summary clean install
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@echo "  variables: SOURCE, SOURCE_PATH, AS_OF, CUSTOMERS, SEED, TRAIN, MONTHS; home: JINGXI_HOME"
+
+$(INSTALLED): requirements.lock
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed and was not found; name it: make PYTHON=/path/to/python3.11 ..." >&2; exit 2; }
+	@echo "installing the locked dependencies into $(VENV) (once)"
+	@rm -f $(INSTALLED)
+	@$(PYTHON) -m venv $(VENV) || { echo "no virtual environment could be made; on Debian: apt install python3-venv" >&2; exit 2; }
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes -r requirements.lock
+	@$(RUN) -m compileall -q -j 0 $(VENV)/lib >/dev/null || true
+	@touch $(INSTALLED)
+
+install: $(INSTALLED) ## set up .venv only
+
+refresh: $(INSTALLED) ## run the whole gated refresh and publish a release
+	@$(RUN) -m orchestration refresh $(if $(MONTHS),--months $(MONTHS))
+
+test: $(INSTALLED) ## the whole suite but the slow acceptance runs
+	@$(RUN) -m pytest -q -m "not slow"
+
+acceptance: $(INSTALLED) ## the slow acceptance runs: real data, real faults
+	@$(RUN) -m pytest -q -m slow
+
+test-all: $(INSTALLED) ## everything
+	@$(RUN) -m pytest -q
+
+ui: $(INSTALLED) ## Dagster, MLflow and the reports on 127.0.0.1
+	@$(RUN) -m orchestration ui $(if $(PORT),--port $(PORT))
+
+summary: $(INSTALLED) ## what the served release holds and where to look
+	@$(RUN) -m orchestration summary
+
+export: $(INSTALLED) ## the synthetic bank as files: make export TO=folder FORMAT=csv
+	@$(RUN) -m orchestration export $(TO) $(if $(FORMAT),--format $(FORMAT))
+
+truth: $(INSTALLED) ## how much of the synthetic bank's hidden truth the models recover
+	@$(RUN) -m benchmarks.truth_recovery $(if $(SEEDS),--seeds $(SEEDS))
+
+lint: $(INSTALLED) ## ruff, types, SQL
+	@$(RUN) -m ruff check .
+	@$(RUN) -m ruff format --check .
+	@$(RUN) -m mypy
+	@$(VENV)/bin/sqlfluff lint --processes 2 --disable-progress-bar -q dbt_project/models dbt_project/tests
+
+format: $(INSTALLED) ## let ruff put the code in order
+	@$(RUN) -m ruff check --fix .
+	@$(RUN) -m ruff format .
+
+lock: $(INSTALLED) ## resolve pyproject.toml into requirements.lock (needs uv)
+	@uv pip compile pyproject.toml --group dev --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-header --quiet --upgrade -o requirements.lock
+
+clean: ## remove the environment and caches; your data stay
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis dbt_project/target dbt_project/logs
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

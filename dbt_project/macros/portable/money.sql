@@ -1,0 +1,54 @@
+{# Exact money. A division of decimals is a DOUBLE in DuckDB, so cents are divided as integers, and
+   every division says how it rounds: half away from zero. #}
+
+{# Whole units of 10^-digits of a decimal, exactly. #}
+{% macro units(amount, digits=2) -%}
+    {{ return(adapter.dispatch('units')(amount, digits)) }}
+{%- endmacro %}
+
+{% macro duckdb__units(amount, digits=2) -%}
+    cast({{ amount }} * {{ 10 ** digits }} as hugeint)
+{%- endmacro %}
+
+{# Integer quotient, rounded half away from zero; the divisor is positive. #}
+{% macro divide_units(dividend, divisor) -%}
+    {{ return(adapter.dispatch('divide_units')(dividend, divisor)) }}
+{%- endmacro %}
+
+{% macro duckdb__divide_units(dividend, divisor) -%}
+    (
+        sign({{ dividend }})
+        * ((2 * abs({{ dividend }}) + {{ divisor }}) // (2 * {{ divisor }}))
+    )
+{%- endmacro %}
+
+{# Money from whole cents. #}
+{% macro from_cents(cents) -%}
+    cast(cast({{ cents }} as decimal(18, 0)) * cast(0.01 as decimal(3, 2)) as decimal(18, 2))
+{%- endmacro %}
+
+{# A decimal of more places rounded to cents, half away from zero. #}
+{% macro to_money(amount) -%}
+    cast(round({{ amount }}, 2) as decimal(18, 2))
+{%- endmacro %}
+
+{# The share of one of `holders` equal holders, numbered from 1.
+
+   Largest remainder: the shares of equal holders leave equal remainders, so the cents that do not
+   divide go one each to the first holders; the shares sum to the amount exactly. A negative amount
+   is split like its positive mirror. #}
+{% macro equal_share(amount, holders, holder) -%}
+    {{ return(adapter.dispatch('equal_share')(amount, holders, holder)) }}
+{%- endmacro %}
+
+{% macro duckdb__equal_share(amount, holders, holder) -%}
+    {%- set cents = 'cast(' ~ amount ~ ' * 100 as bigint)' -%}
+    case
+        when {{ holders }} = 1 then {{ amount }}
+        else {{ from_cents(
+            'sign(' ~ cents ~ ') * (abs(' ~ cents ~ ') // ' ~ holders
+            ~ ' + case when ' ~ holder ~ ' <= abs(' ~ cents ~ ') % ' ~ holders
+            ~ ' then 1 else 0 end)'
+        ) }}
+    end
+{%- endmacro %}

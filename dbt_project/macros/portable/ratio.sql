@@ -1,0 +1,4 @@
+{# A quotient of doubles; empty where the divisor is zero. #}
+{% macro ratio(dividend, divisor) -%}
+    ({{ dividend }}) / nullif({{ divisor }}, 0)
+{%- endmacro %}

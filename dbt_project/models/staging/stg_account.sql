@@ -1,0 +1,12 @@
+select
+    account_id,
+    product_id,
+    branch_id,
+    opened_on,
+    closed_on,
+    currency,
+    interest_rate,
+    credit_limit,
+    term_months,
+    extract_month
+from {{ source('landing', 'account') }}

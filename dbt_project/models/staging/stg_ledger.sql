@@ -1,0 +1,7 @@
+select
+    month,
+    branch_id,
+    product_line,
+    ledger_account,
+    amount
+from {{ source('landing', 'ledger') }}

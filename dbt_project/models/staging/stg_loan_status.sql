@@ -1,0 +1,7 @@
+select
+    loan_id,
+    month,
+    outstanding,
+    days_past_due,
+    defaulted
+from {{ source('landing', 'loan_status') }}

@@ -1,0 +1,18 @@
+{{ config(meta={'dagster': {'ref': {'name': 'base_account'}}}) }}
+-- The balance as of the date comes from the bookings at once, the months' balances step by step. An
+-- account closed before the history has no months and no balance.
+with last_month as (
+    select
+        account_id,
+        max_by(closing_balance, month) as closing_balance
+    from {{ ref('base_account_month') }}
+    group by account_id
+)
+
+select
+    account.account_id,
+    account.closing_balance,
+    last_month.closing_balance as last_month_closing_balance
+from {{ ref('base_account') }} as account
+left join last_month on account.account_id = last_month.account_id
+where account.closing_balance <> coalesce(last_month.closing_balance, 0)

@@ -1,0 +1,370 @@
+"""The judge: the engine computes a suite's profiles, Great Expectations judges them.
+
+No figure leaves the process: an ephemeral context, analytics off, nothing written to the working
+directory.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import date, datetime
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from expectations.rules import GateOutcome, GateResult, Profile, Rule, Suite
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from great_expectations.datasource.fluent import PandasDatasource
+
+# A profile larger than this is not a profile: it would grow with the bank.
+MOST_PROFILE_ROWS = 100_000
+MOST_NAMED = 8
+
+RESULT_COLUMNS = {
+    "gate": "VARCHAR",
+    "suite": "VARCHAR",
+    "expectation": "VARCHAR",
+    "severity": "VARCHAR",
+    "success": "BOOLEAN",
+    "observed": "VARCHAR",
+    "build_number": "BIGINT",
+    "run_id": "VARCHAR",
+    "subject": "VARCHAR",
+    "cure": "VARCHAR",
+    "meaning": "VARCHAR",
+    "unexpected": "VARCHAR",
+}
+
+
+class ProfileError(Exception):
+    """A profile that cannot be computed; the message is what the gate reports."""
+
+
+def judge(
+    connection: duckdb.DuckDBPyConnection, suite: Suite, build_number: int, run_id: str
+) -> GateOutcome:
+    """Compute the suite's profiles, judge them, keep both in the warehouse.
+
+    Profiles become tables `profile.<subject>`; the results replace those of the same gate in
+    `meta.gate_result`, but for another suite's about the same build. A profile that cannot be
+    computed, or an expectation that errs, fails its rules: it never passes them.
+    """
+    connection.execute("create schema if not exists profile")
+    source = _pandas_source()
+    results: dict[int, GateResult] = {}
+    numbered = list(enumerate(suite.rules))
+    for subject, given in suite.profiles.items():
+        profile = Profile(given) if isinstance(given, str) else given
+        rules = [(number, rule) for number, rule in numbered if rule.subject == subject]
+        connection.execute(f"drop table if exists profile.{subject}")
+        try:
+            reason = _off(connection, profile)
+            if reason:
+                for number, rule in rules:
+                    results[number] = _unjudged(suite, rule, True, f"not judged: {reason}")
+                continue
+            frame = _compute(connection, subject, profile)
+        except ProfileError as error:
+            for number, rule in rules:
+                results[number] = _unjudged(suite, rule, False, str(error))
+            continue
+        if not rules:
+            continue
+        for number, success, observed, unexpected in _judge_frame(source, frame, profile, rules):
+            results[number] = _result(suite, suite.rules[number], success, observed, unexpected)
+    outcome = GateOutcome(
+        suite.gate, suite.name, build_number, run_id, tuple(results[n] for n, _ in numbered)
+    )
+    _keep(connection, outcome)
+    return outcome
+
+
+def _result(suite: Suite, rule: Rule, success: bool, observed: str, unexpected: str) -> GateResult:
+    return GateResult(
+        gate=suite.gate,
+        suite=suite.name,
+        subject=rule.subject,
+        expectation=_described(rule),
+        severity=rule.severity,
+        success=success,
+        observed=observed,
+        unexpected=unexpected,
+        meaning=rule.meaning,
+        cure=rule.cure,
+    )
+
+
+def _unjudged(suite: Suite, rule: Rule, success: bool, observed: str) -> GateResult:
+    return replace(_result(suite, rule, success, observed, ""), judged=False)
+
+
+def _type_and_arguments(rule: Rule) -> tuple[str, dict[str, Any]]:
+    if isinstance(rule.expectation, tuple):
+        kind, arguments = rule.expectation
+        return kind, dict(arguments)
+    configuration = rule.expectation.configuration
+    return configuration.type, {k: v for k, v in configuration.kwargs.items() if k != "batch_id"}
+
+
+def _described(rule: Rule) -> str:
+    kind, arguments = _type_and_arguments(rule)
+    inside = ", ".join(f"{name}={_shown(value)}" for name, value in arguments.items())
+    return f"{kind}({inside})"
+
+
+def _exists(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
+    schema, name = table.split(".", 1)
+    found = connection.execute(
+        "select count(*) from information_schema.tables where table_schema = ? and table_name = ?",
+        [schema, name],
+    ).fetchall()
+    return bool(found[0][0])
+
+
+def _off(connection: duckdb.DuckDBPyConnection, profile: Profile) -> str:
+    """Why the profile's capability is off; empty when it is on."""
+    for table in profile.off_without:
+        if not _exists(connection, table):
+            return profile.off_means or f"{table} does not exist"
+        schema, name = table.split(".", 1)
+        if not connection.execute(f'select 1 from {schema}."{name}" limit 1').fetchall():
+            return profile.off_means or f"{table} is empty"
+    if profile.off_when:
+        _require(connection, profile)
+        try:
+            if connection.execute(profile.off_when).fetchall()[0][0]:
+                return profile.off_means
+        except duckdb.Error as error:
+            raise ProfileError(f"the profile could not be computed: {_first_line(error)}") from None
+    return ""
+
+
+def _require(connection: duckdb.DuckDBPyConnection, profile: Profile) -> None:
+    missing = [table for table in profile.needs if not _exists(connection, table)]
+    if missing:
+        raise ProfileError(f"{', '.join(missing)} does not exist; the layer before was not built")
+
+
+def _compute(connection: duckdb.DuckDBPyConnection, subject: str, profile: Profile) -> pd.DataFrame:
+    _require(connection, profile)
+    try:
+        sql = profile.sql if isinstance(profile.sql, str) else profile.sql(connection)
+        connection.execute(f"create table profile.{subject} as {sql}")
+        rows = connection.execute(f"select count(*) from profile.{subject}").fetchall()[0][0]
+        if rows > MOST_PROFILE_ROWS:
+            connection.execute(f"drop table profile.{subject}")
+            raise ProfileError(
+                f"the profile has {rows} rows, more than {MOST_PROFILE_ROWS}: it is no profile"
+            )
+        return connection.execute(f"select * from profile.{subject}").df()
+    except duckdb.Error as error:
+        raise ProfileError(f"the profile could not be computed: {_first_line(error)}") from None
+
+
+def _first_line(error: Exception) -> str:
+    # Later lines of an engine's message quote the query, sometimes with values from the data.
+    return str(error).splitlines()[0]
+
+
+def _pandas_source() -> PandasDatasource:
+    """Great Expectations' view of frames in memory, silent and without a store."""
+    os.environ["GX_ANALYTICS_ENABLED"] = "false"
+    os.environ.setdefault("DO_NOT_TRACK", "1")
+    import great_expectations as gx
+    from great_expectations.data_context.types.base import ProgressBarsConfig
+
+    logging.getLogger("great_expectations").setLevel(logging.ERROR)
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
+    return context.data_sources.add_pandas("engine")
+
+
+def _judge_frame(
+    source: PandasDatasource,
+    frame: pd.DataFrame,
+    profile: Profile,
+    rules: Sequence[tuple[int, Rule]],
+) -> Iterable[tuple[int, bool, str, str]]:
+    """Number, success, what was seen and where, for each rule about one profile."""
+    import great_expectations as gx
+    from great_expectations.expectations.registry import get_expectation_impl
+
+    asset = source.add_dataframe_asset(f"profile_{rules[0][1].subject}")
+    batch = asset.add_batch_definition_whole_dataframe("whole").get_batch(
+        batch_parameters={"dataframe": frame}
+    )
+    expectations = []
+    for number, rule in rules:
+        kind, arguments = _type_and_arguments(rule)
+        column = arguments.get("column")
+        expectations.append(
+            get_expectation_impl(kind)(**arguments, meta={"rule": number, "part": "rule"})
+        )
+        if column is not None and rule.nulls == "fail":
+            not_null = get_expectation_impl("expect_column_values_to_not_be_null")
+            expectations.append(
+                not_null(**{"column": column}, meta={"rule": number, "part": "null"})
+            )
+    suite = gx.ExpectationSuite(name="profile", expectations=expectations)
+    validated = batch.validate(suite, result_format="COMPLETE").to_json_dict()
+
+    parts: dict[int, dict[str, dict[str, Any]]] = {number: {} for number, _ in rules}
+    for one in validated["results"]:
+        meta = one["expectation_config"]["meta"]
+        parts[meta["rule"]][meta["part"]] = one
+    for number, rule in rules:
+        yield number, *_read(frame, profile, rule, parts[number])
+
+
+def _read(
+    frame: pd.DataFrame, profile: Profile, rule: Rule, parts: Mapping[str, Mapping[str, Any]]
+) -> tuple[bool, str, str]:
+    _, arguments = _type_and_arguments(rule)
+    column = arguments.get("column")
+    raised = _exception(parts)
+    if raised:
+        return False, f"the rule could not be judged: {raised}", ""
+    success = all(part["success"] for part in parts.values())
+    result = parts["rule"]["result"]
+    positions = sorted(
+        {
+            position
+            for part in parts.values()
+            for position in part["result"].get("unexpected_index_list") or []
+        }
+    )
+    if "element_count" in result:
+        observed = _observed_column(frame, column, len(positions))
+        return success, observed, _named(frame, profile.key, column, positions)
+    return success, _shown(result.get("observed_value")), ""
+
+
+def _exception(parts: Mapping[str, Mapping[str, Any]]) -> str:
+    for part in parts.values():
+        information = part["exception_info"]
+        # One metric's exception comes flat, several come by metric.
+        entries = [information] if "raised_exception" in information else information.values()
+        for entry in entries:
+            if entry.get("raised_exception"):
+                return str(entry.get("exception_message")).splitlines()[0]
+    return ""
+
+
+def _observed_column(frame: pd.DataFrame, column: str | None, broken: int) -> str:
+    rows = len(frame)
+    share = f"{broken} of {rows} rows break it" if broken else f"{rows} rows"
+    if column is None or column not in frame:
+        return share
+    judged = frame[column].dropna()
+    if rows == 1:
+        return f"{column} {_shown(frame[column].iloc[0])}"
+    if judged.empty:
+        return f"{share}; {column} is empty"
+    if judged.dtype.kind not in "ifub":
+        return share
+    low, high = judged.min(), judged.max()
+    between = _shown(low) if low == high else f"{_shown(low)} to {_shown(high)}"
+    return f"{share}; {column} {between}"
+
+
+def _named(
+    frame: pd.DataFrame, key: Sequence[str], column: str | None, positions: Sequence[int]
+) -> str:
+    """The rows that break a rule, by their key; long runs of months as ranges."""
+    if not positions:
+        return ""
+    if tuple(key) == ("month",) and len(positions) > MOST_NAMED:
+        return _month_ranges(_as_date(frame["month"].iloc[p]) for p in positions)
+    named = []
+    for position in positions[:MOST_NAMED]:
+        row = frame.iloc[position]
+        text = ", ".join(_shown(row[name]) for name in key)
+        detail = "" if "detail" not in frame else row["detail"]
+        if column is not None and column in frame and column not in key:
+            text = f"{text} ({column} {_shown(row[column])})" if text else ""
+        if isinstance(detail, str) and detail:
+            text = f"{text}: {detail}" if text else detail
+        named.append(text)
+    if len(positions) > MOST_NAMED:
+        named.append(f"and {len(positions) - MOST_NAMED} more")
+    return "; ".join(text for text in named if text)
+
+
+def _as_date(value: Any) -> date:
+    return date(value.year, value.month, value.day)
+
+
+def _month_ranges(months: Iterable[date]) -> str:
+    ordered = sorted(months)
+    runs: list[list[date]] = [[ordered[0]]]
+    for before, after in pairwise(ordered):
+        following = (after.year - before.year) * 12 + after.month - before.month == 1
+        if following:
+            runs[-1].append(after)
+        else:
+            runs.append([after])
+    texts = [
+        f"{run[0]:%Y-%m}" if len(run) == 1 else f"{run[0]:%Y-%m} to {run[-1]:%Y-%m}" for run in runs
+    ]
+    if len(texts) > MOST_NAMED:
+        texts = [*texts[:MOST_NAMED], f"and {len(texts) - MOST_NAMED} more runs of months"]
+    return "; ".join(texts)
+
+
+def _shown(value: Any) -> str:
+    """A figure as a person writes it: whole numbers without decimals, months as YYYY-MM."""
+    # NaN, NaT and NA alike; NA refuses to be compared, even with itself.
+    if value is None or str(value) in ("nan", "NaT", "<NA>"):
+        return "empty"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, datetime | date):
+        return f"{value:%Y-%m}" if value.day == 1 else f"{value:%Y-%m-%d}"
+    if isinstance(value, str):
+        return value
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return str(value)
+    if not math.isfinite(number):
+        return str(number)
+    if number == int(number):
+        return str(int(number))
+    return f"{number:.2f}" if abs(number) >= 1000 else f"{number:.4g}"
+
+
+def _keep(connection: duckdb.DuckDBPyConnection, outcome: GateOutcome) -> None:
+    columns = ", ".join(f"{name} {kind}" for name, kind in RESULT_COLUMNS.items())
+    connection.execute("create schema if not exists meta")
+    connection.execute(f"create table if not exists meta.gate_result ({columns})")
+    for name, kind in RESULT_COLUMNS.items():
+        connection.execute(f"alter table meta.gate_result add column if not exists {name} {kind}")
+    rows = [
+        [
+            {**vars(result), "build_number": outcome.build_number, "run_id": outcome.run_id}[name]
+            for name in RESULT_COLUMNS
+        ]
+        for result in outcome.results
+    ]
+    marks = ", ".join("?" for _ in RESULT_COLUMNS)
+    connection.execute("begin transaction")
+    try:
+        connection.execute(
+            "delete from meta.gate_result where gate = ? and (suite = ? or build_number <> ?)",
+            [outcome.gate, outcome.suite, outcome.build_number],
+        )
+        if rows:
+            connection.executemany(
+                f"insert into meta.gate_result ({', '.join(RESULT_COLUMNS)}) values ({marks})", rows
+            )
+        connection.execute("commit")
+    except duckdb.Error:
+        connection.execute("rollback")
+        raise

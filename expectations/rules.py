@@ -1,0 +1,145 @@
+"""What a gate is made of: profiles computed by the engine, and rules that judge them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import duckdb
+    from great_expectations.expectations import Expectation
+
+Severity = Literal["fail", "warn"]
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A small table of figures about the bank's tables; its size never follows their rows.
+
+    `sql` is one query, or a function of the connection where the query depends on which tables
+    exist. `key` names the columns that say which row is meant; a `detail` column, where there is
+    one, is quoted when the row breaks a rule. A missing table of `needs` fails the subject's rules.
+    A capability that is off (a table of `off_without` missing or empty, or `off_when`, a query of
+    one boolean, true) passes them and says `off_means`.
+    """
+
+    sql: str | Callable[[duckdb.DuckDBPyConnection], str]
+    key: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    off_without: tuple[str, ...] = ()
+    off_when: str = ""
+    off_means: str = ""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One expectation about one profile.
+
+    `expectation` is an expectation of Great Expectations, or its type and arguments, which spares
+    the import until the gate judges. With `nulls="fail"` an empty figure breaks the rule: Great
+    Expectations skips NULLs, so that a rule would pass by judging nothing.
+    `meaning` says what holds when the rule passes, `cure` what to do when it does not.
+    """
+
+    subject: str
+    expectation: Expectation | tuple[str, Mapping[str, Any]]
+    severity: Severity
+    meaning: str
+    cure: str
+    nulls: Literal["fail", "pass"] = "fail"
+
+
+@dataclass(frozen=True)
+class Suite:
+    """The rules one gate judges in one go. Several suites may belong to one gate."""
+
+    gate: str
+    name: str
+    profiles: Mapping[str, Profile | str]
+    rules: tuple[Rule, ...]
+
+    def __post_init__(self) -> None:
+        unknown = sorted({rule.subject for rule in self.rules} - set(self.profiles))
+        if unknown:
+            raise ValueError(f"suite {self.name}: rules about unknown profiles {unknown}")
+
+
+@dataclass(frozen=True)
+class GateResult:
+    """One rule's outcome. `unexpected` says where it broke: months, tables, files.
+
+    `judged` is false where there was nothing to judge: a capability that is off (the rule holds) or
+    a profile that could not be computed (it does not).
+    """
+
+    gate: str
+    suite: str
+    subject: str
+    expectation: str
+    severity: Severity
+    success: bool
+    observed: str
+    unexpected: str
+    meaning: str
+    cure: str
+    judged: bool = True
+
+
+@dataclass(frozen=True)
+class GateOutcome:
+    """What a suite found. The gate opens when no rule of severity fail is broken."""
+
+    gate: str
+    suite: str
+    build_number: int
+    run_id: str
+    results: tuple[GateResult, ...] = field(default_factory=tuple)
+
+    @property
+    def failed(self) -> tuple[GateResult, ...]:
+        return tuple(r for r in self.results if not r.success and r.severity == "fail")
+
+    @property
+    def warned(self) -> tuple[GateResult, ...]:
+        return tuple(r for r in self.results if not r.success and r.severity == "warn")
+
+    @property
+    def success(self) -> bool:
+        return not self.failed
+
+    def message(self) -> str:
+        """Table, rule, what was seen and where, what to do; one paragraph a broken rule."""
+        verdict = "passed" if self.success else "stopped the refresh"
+        counts = f"{len(self.results)} rules, {len(self.failed)} failed, {len(self.warned)} warned"
+        lines = [f"gate {self.gate} ({self.suite}) {verdict}: {counts}"]
+        # A profile that could not be computed breaks all its rules alike: said once.
+        once = {
+            (r.subject, r.severity, r.observed, r.unexpected or r.expectation * r.judged): r
+            for r in reversed(self.failed + self.warned)
+        }
+        for number, result in enumerate(reversed(once.values()), 1):
+            lines.append(f"  {number}. [{result.severity}] {result.subject}: {result.meaning}")
+            lines.append(f"     seen: {result.observed}")
+            if result.unexpected:
+                lines.append(f"     where: {result.unexpected}")
+            lines.append(f"     do: {result.cure}")
+        return "\n".join(lines)
+
+
+def column_between(
+    column: str, low: float | None = None, high: float | None = None
+) -> tuple[str, dict[str, Any]]:
+    """Every row's figure lies within the bounds, inclusive."""
+    bounds = {"min_value": low, "max_value": high}
+    arguments = {name: value for name, value in bounds.items() if value is not None}
+    return "expect_column_values_to_be_between", {"column": column, **arguments}
+
+
+def column_zero(column: str) -> tuple[str, dict[str, Any]]:
+    """Every row's figure is exactly zero."""
+    return "expect_column_values_to_be_in_set", {"column": column, "value_set": [0]}
+
+
+def row_count_at_least(rows: int) -> tuple[str, dict[str, Any]]:
+    return "expect_table_row_count_to_be_between", {"min_value": rows}

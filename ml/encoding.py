@@ -1,0 +1,63 @@
+"""From a frame of features to the matrix that gradient boosting takes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator
+
+LARGEST_CATEGORY = 60
+
+
+class FrameEncoder(BaseEstimator):
+    """Numbers as they are (missing stays missing), categories as the codes of the levels seen.
+
+    Codes are numbers to the trees: scikit-learn's own handling of categories stores functions in
+    the model, which a file that must run no code on load cannot hold.
+
+    Columns that say the same of everybody when fitting (or nothing) are left out.
+
+    Columns are found by name when transforming: their order in the frame does not matter, and
+    columns not seen when fitting are not read. A level not seen is a missing value.
+
+    Attributes
+    ----------
+    columns_ : list of str
+    levels_ : dict, category column → its levels in order
+    """
+
+    def fit(self, frame: pd.DataFrame) -> FrameEncoder:
+        self.columns_ = [
+            str(name) for name in frame.columns if frame[name].nunique(dropna=False) > 1
+        ]
+        self.levels_ = {
+            name: sorted(frame[name].dropna().astype(str).unique().tolist())[:LARGEST_CATEGORY]
+            for name in self.columns_
+            if not (
+                pd.api.types.is_numeric_dtype(frame[name])
+                or pd.api.types.is_bool_dtype(frame[name])
+            )
+        }
+        return self
+
+    def transform(self, frame: pd.DataFrame) -> np.ndarray:
+        """Matrix of shape (n, columns), float64.
+
+        Raises
+        ------
+        ValueError
+            When a column that was there when fitting is missing; names all of them.
+        """
+        missing = [name for name in self.columns_ if name not in frame.columns]
+        if missing:
+            raise ValueError(f"features missing that the model was trained on: {missing}")
+        matrix = np.empty((len(frame), len(self.columns_)))
+        for number, name in enumerate(self.columns_):
+            if name in self.levels_:
+                codes = {level: code for code, level in enumerate(self.levels_[name])}
+                matrix[:, number] = frame[name].map(codes).astype(float)
+            else:
+                matrix[:, number] = pd.to_numeric(frame[name]).to_numpy(
+                    dtype=float, na_value=np.nan
+                )
+        return matrix

@@ -1,0 +1,184 @@
+"""The model registry: what is logged of a model, and which version is champion."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+TWIN = "evaluation_twin"
+LEARNER, RULE = "model", "rule"
+
+# What skops may load. Anything else in a model file is refused: skops runs no code on load, a
+# pickle would. All of it is scikit-learn's trees and this project's own estimators.
+TRUSTED_TYPES = [
+    "ml.clv.interval.ConformalInterval",
+    "ml.clv.model.LastPeriodAgain",
+    "ml.clv.model.TwoPartRegressor",
+    "ml.encoding.FrameEncoder",
+    "ml.response.model.OfferBaseRate",
+    "ml.response.model.ResponseModel",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+]
+REQUIREMENTS = ["scikit-learn", "pandas", "numpy", "skops"]
+
+
+class ChampionUnusable(Exception):
+    """The registry names a champion that cannot be loaded."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A fitted model with all that is logged of it.
+
+    `model` scores; `twin` is the same learner fitted before the evaluation period: what a later
+    challenger is compared with, since the scoring model has seen that period.
+    """
+
+    name: str
+    model: Any
+    twin: Any
+    kind: str
+    parameters: Mapping[str, object]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+    example: pd.DataFrame
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Version:
+    """A registered version: the model itself comes from `load`."""
+
+    name: str
+    version: str
+    run_id: str
+    tags: Mapping[str, str]
+
+    @property
+    def kind(self) -> str:
+        return self.tags.get("kind", "")
+
+
+class Registry:
+    """MLflow's tracking and registry, opened once.
+
+    Parameters
+    ----------
+    tracking_uri : str
+        MLflow's own form.
+    artifact_root : str
+        Where experiments made here keep their artifacts (MLflow would use ./mlruns).
+    """
+
+    def __init__(self, tracking_uri: str, artifact_root: str) -> None:
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        import mlflow
+        import mlflow.sklearn
+
+        for name in ("mlflow", "mlflow.store.db.utils", "alembic"):
+            logging.getLogger(name).setLevel(logging.WARNING)
+        mlflow.set_tracking_uri(tracking_uri)
+        mlflow.set_registry_uri(tracking_uri)
+        self._mlflow = mlflow
+        self._client = mlflow.MlflowClient(tracking_uri, tracking_uri)
+        self._artifact_root = artifact_root
+
+    def _experiment(self, name: str) -> str:
+        known = self._client.get_experiment_by_name(name)
+        if known is not None:
+            return str(known.experiment_id)
+        return str(
+            self._client.create_experiment(name, artifact_location=f"{self._artifact_root}/{name}")
+        )
+
+    def register(self, candidate: Candidate) -> Version:
+        """Log a candidate in a run of its own and register it; a learner becomes the challenger."""
+        mlflow = self._mlflow
+        with (
+            warnings.catch_warnings(),
+            mlflow.start_run(experiment_id=self._experiment(candidate.name)) as run,
+        ):
+            warnings.simplefilter("ignore")
+            # Whole numbers as doubles: a missing value must not break the signature later.
+            numbers = candidate.example.select_dtypes("number").columns
+            example = candidate.example.astype(dict.fromkeys(numbers, float))
+            signature = mlflow.models.infer_signature(example, candidate.model.predict(example))
+            mlflow.log_params(dict(candidate.parameters))
+            mlflow.log_metrics(dict(candidate.metrics))
+            mlflow.set_tags(dict(candidate.tags))
+            for name, figure in candidate.figures.items():
+                mlflow.log_figure(figure, f"{name}.png")
+            for name, table in candidate.tables.items():
+                mlflow.log_text(table.to_csv(index=False), f"{name}.csv")
+            infos = {}
+            for name, model in (("model", candidate.model), (TWIN, candidate.twin)):
+                infos[name] = mlflow.sklearn.log_model(
+                    model,
+                    name=name,
+                    signature=signature,
+                    serialization_format="skops",
+                    skops_trusted_types=TRUSTED_TYPES,
+                    pip_requirements=REQUIREMENTS,
+                )
+        registered = mlflow.register_model(
+            infos["model"].model_uri, candidate.name, await_registration_for=0
+        )
+        tags = {**candidate.tags, "kind": candidate.kind, "twin": infos[TWIN].model_uri}
+        for name, value in tags.items():
+            self._client.set_model_version_tag(candidate.name, registered.version, name, str(value))
+        self._client.set_registered_model_alias(candidate.name, CHALLENGER, registered.version)
+        return Version(candidate.name, str(registered.version), run.info.run_id, tags)
+
+    def promote(self, version: Version) -> None:
+        """Make a version the champion."""
+        self._client.set_registered_model_alias(version.name, CHAMPION, version.version)
+
+    def champion(self, name: str) -> Version | None:
+        """The champion of a model; None where there is none yet."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            found = self._client.get_model_version_by_alias(name, CHAMPION)
+        except MlflowException:
+            return None
+        return Version(name, str(found.version), str(found.run_id), dict(found.tags))
+
+    def load_champion(self, name: str) -> Any:
+        """The champion's fitted model, by its alias.
+
+        Raises
+        ------
+        ChampionUnusable
+            When there is none, or its files are missing, damaged or hold a type not trusted.
+        """
+        return self._load(f"models:/{name}@{CHAMPION}", name)
+
+    def load_twin(self, version: Version) -> Any:
+        """The evaluation twin of a version; raises ChampionUnusable like `load_champion`."""
+        return self._load(version.tags["twin"], version.name)
+
+    def _load(self, uri: str, name: str) -> Any:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return self._mlflow.sklearn.load_model(uri)
+        except Exception as error:
+            raise ChampionUnusable(
+                f"model {name}: {uri} cannot be loaded ({type(error).__name__}: {error}); "
+                "restore its artifacts, move the alias to a version that is whole, "
+                "or train anew (TRAIN=always)"
+            ) from error
+
+
+def listed(names: list[str]) -> str:
+    """Names as a tag: JSON, in order."""
+    return json.dumps(names)

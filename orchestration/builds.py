@@ -1,0 +1,124 @@
+"""Which layer was built when, by which run: what the release audits before it publishes.
+
+Dagster's blocking checks hold only inside the run that executes them. A layer built again later, or
+a release asked for on its own, must be caught here: every layer carries the number of its build, a
+gate records which build it judged, and the release wants them in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import duckdb
+
+from orchestration.resources import Home
+
+LAYERS = ("landing", "base", "value", "features", "models", "scores")
+GATES = {"G1": "landing", "G2": "base", "G3": "models", "G4": "scores"}
+
+CREATE = """
+create schema if not exists meta;
+create table if not exists meta.layer_build (
+    layer varchar primary key,
+    build_number bigint not null,
+    run_id varchar not null,
+    started_at timestamptz not null,
+    finished_at timestamptz
+)
+"""
+
+
+def begin(connection: duckdb.DuckDBPyConnection, layer: str, run_id: str) -> int:
+    """Open a build of a layer; until it is finished the layer counts as broken."""
+    connection.execute(CREATE)
+    (number,) = connection.execute(
+        "select coalesce(max(build_number), 0) + 1 from meta.layer_build"
+    ).fetchall()[0]
+    connection.execute(
+        "insert or replace into meta.layer_build values (?, ?, ?, current_timestamp, null)",
+        [layer, number, run_id],
+    )
+    return number
+
+
+def finish(connection: duckdb.DuckDBPyConnection, layer: str) -> None:
+    """Close the open build of a layer."""
+    connection.execute(
+        "update meta.layer_build set finished_at = current_timestamp where layer = ?", [layer]
+    )
+
+
+def number_of(connection: duckdb.DuckDBPyConnection, layer: str) -> int:
+    """The number of a layer's latest build.
+
+    Raises
+    ------
+    LookupError
+        When the layer was never built.
+    """
+    rows = connection.execute(
+        "select build_number from meta.layer_build where layer = ?", [layer]
+    ).fetchall()
+    if not rows:
+        raise LookupError(f"layer {layer} was never built here; run the whole refresh first")
+    return rows[0][0]
+
+
+@contextmanager
+def build(home: Home, layer: str, run_id: str) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A layer built by Python: open the build, yield the connection, close the build on success."""
+    with home.warehouse() as connection:
+        begin(connection, layer, run_id)
+        yield connection
+        finish(connection, layer)
+
+
+def complaints(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Why the present build must not be published; empty when it may.
+
+    Every layer finished, each built after the layer before it, every gate passed for exactly the
+    build that stands now.
+    """
+    connection.execute(CREATE)
+    builds = {
+        layer: (number, finished)
+        for layer, number, finished in connection.execute(
+            "select layer, build_number, finished_at is not null from meta.layer_build"
+        ).fetchall()
+    }
+    found: list[str] = []
+    previous: tuple[str, int] | None = None
+    for layer in LAYERS:
+        if layer not in builds:
+            found.append(f"layer {layer} was never built")
+            continue
+        number, finished = builds[layer]
+        if not finished:
+            found.append(f"the last build of layer {layer} did not finish")
+        if previous and number < previous[1]:
+            found.append(f"layer {layer} is older than layer {previous[0]}, which it reads")
+        previous = (layer, number)
+    has_results = connection.execute(
+        "select count(*) from duckdb_tables() "
+        "where schema_name = 'meta' and table_name = 'gate_result'"
+    ).fetchall()[0][0]
+    judged: dict[str, tuple[int, bool]] = {}
+    if has_results:
+        judged = {
+            gate: (number, passed)
+            for gate, number, passed in connection.execute(
+                "select gate, min(build_number), "
+                "bool_and(success or severity <> 'fail') from meta.gate_result group by gate"
+            ).fetchall()
+        }
+    for gate, layer in GATES.items():
+        if gate not in judged:
+            found.append(f"gate {gate} has not judged layer {layer}")
+            continue
+        number, passed = judged[gate]
+        if layer in builds and number != builds[layer][0]:
+            found.append(f"gate {gate} judged an earlier build of layer {layer}")
+        elif not passed:
+            found.append(f"gate {gate} failed on layer {layer}")
+    return found

@@ -1,0 +1,211 @@
+"""The command line behind `make`: refresh, summary, releases, rollback, export, ui."""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import logging
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+
+from orchestration import environment
+from orchestration.settings import MONTH, Settings, read_settings
+
+REFUSED = 2
+FAILED = 1
+
+
+class RefreshRunning(Exception):
+    """Another refresh of this home is under way."""
+
+
+@contextmanager
+def one_refresh_at_a_time(settings: Settings) -> Iterator[None]:
+    """Hold the home's lock; the system frees it when this process ends, however it ends.
+
+    Raises
+    ------
+    RefreshRunning
+        When another process holds it.
+    """
+    with (settings.home / "refresh.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RefreshRunning(
+                f"another refresh of {settings.home} is running; wait for it, "
+                "or give this one a home of its own (JINGXI_HOME=<folder>)"
+            ) from error
+        yield
+
+
+def months_asked(text: str | None, first_month: str, as_of: str) -> tuple[str, str]:
+    """`YYYY-MM` or `YYYY-MM:YYYY-MM` → first and last month; nothing → the whole history.
+
+    Raises
+    ------
+    ValueError
+        For a text of another form, or months outside the history.
+    """
+    if not text:
+        return first_month, as_of
+    parts = text.split(":")
+    start, end = parts[0], parts[-1]
+    if len(parts) > 2 or not MONTH.match(start) or not MONTH.match(end):
+        raise ValueError(f"MONTHS={text}: write YYYY-MM or YYYY-MM:YYYY-MM")
+    if not first_month <= start <= end <= as_of:
+        raise ValueError(f"MONTHS={text} must lie in {first_month}:{as_of}, in order")
+    return start, end
+
+
+def refresh(settings: Settings, months: str | None, *, verbose: bool) -> int:
+    """Run the whole refresh in this process; the exit status tells whether it published."""
+    import duckdb
+
+    from orchestration.landing.delivery import open_delivery
+    from orchestration.resources import MEMORY_LIMIT
+
+    started = time.monotonic()
+    print(f"jingxi refresh of {settings.source} into {settings.home}", flush=True)
+    inspection: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": MEMORY_LIMIT,
+        "temp_directory": str(settings.home / "tmp"),
+    }
+    with duckdb.connect(config=inspection) as connection:
+        delivery = open_delivery(settings, connection)
+        for note in getattr(delivery.source, "notes", lambda _: [])(connection):
+            print(f"  note: {note}")
+    start, end = months_asked(months, delivery.first_month, delivery.as_of)
+    print(f"  as of {delivery.as_of}, months {start} to {end}", flush=True)
+
+    from dagster import DagsterInstance
+
+    from orchestration.definitions import build_definitions
+    from orchestration.jobs import REFRESH
+    from orchestration.release.summary import failure_summary, release_summary
+
+    loggers: dict[str, dict] = {"progress": {}}
+    if verbose:
+        loggers["console"] = {"config": {"log_level": "INFO"}}
+    log = settings.home / "logs" / "refresh.log"
+    log.parent.mkdir(exist_ok=True)
+    with (
+        DagsterInstance.get() as instance,
+        log.open("w") as words,
+        redirect_stdout(sys.stdout if verbose else words),
+    ):
+        result = (
+            build_definitions(settings)
+            .resolve_job_def(REFRESH)
+            .execute_in_process(
+                instance=instance,
+                run_config={"loggers": loggers},
+                tags={
+                    "dagster/asset_partition_range_start": start,
+                    "dagster/asset_partition_range_end": end,
+                },
+                raise_on_error=False,
+            )
+        )
+    seconds = time.monotonic() - started
+    if not result.success:
+        print(failure_summary(settings, result.all_events, seconds), file=sys.stderr)
+        return FAILED
+    print(release_summary(settings, seconds))
+    return 0
+
+
+def export(settings: Settings, folder: Path, file_format: str) -> int:
+    """Write the synthetic bank's delivery as a bank would deliver it."""
+    import duckdb
+
+    from orchestration.sources.choice import source_of
+    from orchestration.sources.export import export_delivery
+
+    with duckdb.connect() as connection:
+        source = source_of(settings)
+        source.prepare(connection)
+        count = export_delivery(connection, settings.delivery / "synthetic", folder, file_format)
+    print(f"{count} files in {folder}; refresh from them: ")
+    print(f"  make refresh SOURCE=files SOURCE_PATH={folder}")
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(
+        prog="python -m orchestration",
+        description="Customer value, predictions and decisions of a bank in one gated refresh.",
+        epilog="Settings come from JINGXI_* variables; see README.md.",
+    )
+    commands = top.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("refresh", help="run the whole refresh and publish a release")
+    run.add_argument("--months", help="YYYY-MM or YYYY-MM:YYYY-MM; default: the whole history")
+    run.add_argument("--verbose", action="store_true", help="show every log line of Dagster")
+    commands.add_parser("summary", help="what the served release holds and where to look")
+    commands.add_parser("releases", help="the releases at hand")
+    back = commands.add_parser("rollback", help="serve an older release again")
+    back.add_argument("release_id", nargs="?", help="default: the one before the served one")
+    out = commands.add_parser("export", help="write the synthetic bank as a delivery of files")
+    out.add_argument("folder", type=Path)
+    out.add_argument("--format", choices=("csv", "parquet"), default="parquet")
+    ui = commands.add_parser("ui", help="Dagster, MLflow and the reports on 127.0.0.1")
+    ui.add_argument("--port", type=int, default=3000, help="Dagster; MLflow +1, reports +2")
+    return top
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; refusals and failures end with a message, not a stack trace."""
+    from pydantic import ValidationError
+
+    asked = parser().parse_args(arguments)
+    warnings.filterwarnings("ignore", module="dagster")
+    logging.captureWarnings(True)
+    try:
+        settings = read_settings()
+        environment.prepare(settings)
+        return _run(asked, settings)
+    except ValidationError as error:
+        for problem in error.errors():
+            name = "_".join(str(part) for part in problem["loc"]).upper()
+            print(f"refused: {name}: {problem['msg']}", file=sys.stderr)
+        return REFUSED
+    except _refusals() as error:
+        print(f"refused: {error}", file=sys.stderr)
+        return REFUSED
+
+
+def _refusals() -> tuple[type[Exception], ...]:
+    from orchestration.release.publish import ReleaseRefused
+    from orchestration.resources import WarehouseBusy
+    from orchestration.sources.interface import DeliveryRefused
+
+    return (ValueError, RefreshRunning, DeliveryRefused, ReleaseRefused, WarehouseBusy)
+
+
+def _run(asked: argparse.Namespace, settings: Settings) -> int:
+    if asked.command == "refresh":
+        with one_refresh_at_a_time(settings):
+            return refresh(settings, asked.months, verbose=asked.verbose)
+    if asked.command == "export":
+        with one_refresh_at_a_time(settings):
+            return export(settings, asked.folder.expanduser().resolve(), asked.format)
+    if asked.command == "ui":
+        from orchestration.ui import serve
+
+        return serve(settings, asked.port)
+    from orchestration.release import publish
+    from orchestration.release.summary import release_summary
+
+    if asked.command == "rollback":
+        print(f"served now: {publish.roll_back(settings, asked.release_id).stem}")
+    elif asked.command == "releases":
+        current = publish.served(settings)
+        for path in publish.releases_of(settings):
+            print(f"{path.stem}{'  (served)' if path == current else ''}")
+    else:
+        print(release_summary(settings, None))
+    return 0

@@ -1,0 +1,133 @@
+"""dbt's layers as Dagster assets: one step a layer, so that the gates fit between them."""
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from dagster_dbt import (
+    DagsterDbtTranslator,
+    DagsterDbtTranslatorSettings,
+    DbtCliResource,
+    dbt_assets,
+)
+
+from orchestration import builds
+from orchestration.environment import DBT_PROJECT
+from orchestration.partitions import ONE_RUN
+from orchestration.resources import Home
+from orchestration.settings import Settings
+
+# dbt's tests on sources would exempt the staging step from the landing gate (a step that itself
+# carries a check on an upstream asset does not wait for that asset's blocking checks).
+TRANSLATION = DagsterDbtTranslatorSettings(
+    enable_source_tests_as_checks=False, enable_code_references=False
+)
+
+WATCHED = {".sql", ".yml", ".csv"}
+
+
+class LayerTranslator(DagsterDbtTranslator):
+    """Keys are schema and table, groups are the stages."""
+
+    def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
+        if dbt_resource_props["resource_type"] == "source":
+            return dg.AssetKey([dbt_resource_props["source_name"], dbt_resource_props["name"]])
+        return dg.AssetKey([dbt_resource_props["schema"], dbt_resource_props["alias"]])
+
+    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
+        return str(dbt_resource_props["schema"])
+
+
+def target_path(settings: Settings) -> Path:
+    """Where dbt keeps what it writes: in the home, so that two homes never meet."""
+    return settings.home / "dbt"
+
+
+def project_digest() -> str:
+    """A digest of the dbt project's files: the manifest is parsed anew when it changes."""
+    digest = hashlib.sha256()
+    for path in sorted(DBT_PROJECT.rglob("*")):
+        relative = path.relative_to(DBT_PROJECT)
+        if path.suffix in WATCHED and relative.parts[0] not in {"target", "logs"}:
+            digest.update(str(relative).encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def manifest_of(settings: Settings) -> Path:
+    """The parsed manifest of the dbt project, parsed first where it is missing or out of date.
+
+    Raises
+    ------
+    RuntimeError
+        With dbt's own words, when the project does not parse.
+    """
+    folder = target_path(settings)
+    manifest, stamp = folder / "manifest.json", folder / "project.digest"
+    digest = project_digest()
+    if manifest.exists() and stamp.exists() and stamp.read_text() == digest:
+        return manifest
+    folder.mkdir(parents=True, exist_ok=True)
+    stamp.unlink(missing_ok=True)
+    program = str(Path(sys.executable).parent / "dbt")
+    command = [program, "--no-use-colors", "parse", "--quiet"]
+    places = ["--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT)]
+    outputs = ["--target-path", str(folder), "--log-path", str(folder)]
+    parsed = subprocess.run([*command, *places, *outputs], capture_output=True, text=True)
+    if parsed.returncode != 0:
+        raise RuntimeError(f"dbt parse failed:\n{parsed.stdout}{parsed.stderr}")
+    stamp.write_text(digest)
+    return manifest
+
+
+def models_of(manifest: Path, layer: str) -> list[dg.AssetKey]:
+    """The asset keys of a layer's models."""
+    nodes = json.loads(manifest.read_text())["nodes"].values()
+    return sorted(
+        dg.AssetKey([node["schema"], node["alias"]])
+        for node in nodes
+        if node["resource_type"] == "model" and node["schema"] == layer
+    )
+
+
+def dbt_resource(settings: Settings) -> DbtCliResource:
+    """The dbt command line with the project's own profile."""
+    return DbtCliResource(
+        project_dir=str(DBT_PROJECT),
+        profiles_dir=str(DBT_PROJECT),
+        dbt_executable=str(Path(sys.executable).parent / "dbt"),
+    )
+
+
+def dbt_layer(
+    layer: str, select: str, manifest: Path, months: dg.PartitionsDefinition
+) -> dg.AssetsDefinition:
+    """One layer of the dbt project as one step, built under its build number.
+
+    Unit tests are left out: they need no data and run with `make test`.
+    """
+
+    @dbt_assets(
+        manifest=manifest,
+        select=select,
+        name=f"{layer}_layer",
+        partitions_def=months,
+        backfill_policy=ONE_RUN,
+        dagster_dbt_translator=LayerTranslator(settings=TRANSLATION),
+    )
+    def _layer(context: dg.AssetExecutionContext, dbt: DbtCliResource, home: Home) -> Iterator:
+        with home.warehouse() as connection:
+            builds.begin(connection, layer, context.run_id)
+        arguments = ["build", "--exclude-resource-type", "unit_test"]
+        yield from dbt.cli(
+            arguments, context=context, target_path=target_path(home.settings)
+        ).stream()
+        with home.warehouse() as connection:
+            builds.finish(connection, layer)
+
+    return _layer

@@ -1,0 +1,57 @@
+"""The Dagster code location: merges the stages, nothing else."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from orchestration import environment
+from orchestration.base.assets import base_assets
+from orchestration.base.checks import base_gate
+from orchestration.dbt import dbt_resource, manifest_of, models_of
+from orchestration.features.assets import features_assets
+from orchestration.jobs import refresh_job
+from orchestration.landing.assets import landing_assets
+from orchestration.landing.checks import landing_gate
+from orchestration.models.assets import models_assets
+from orchestration.models.checks import models_gate
+from orchestration.partitions import months_of
+from orchestration.progress import progress_logger
+from orchestration.release.assets import release_asset
+from orchestration.resources import Home
+from orchestration.scores.assets import SCORES, scores_assets
+from orchestration.scores.checks import scores_gate
+from orchestration.settings import Settings, read_settings
+from orchestration.value.assets import value_assets
+
+# What base tells the response model: contacts with their responses.
+CONTACTS = dg.AssetKey(["base", "campaign_contact"])
+
+
+def build_definitions(settings: Settings) -> dg.Definitions:
+    """All stages and gates over the months of the settings' source."""
+    environment.prepare(settings)
+    manifest = manifest_of(settings)
+    months = months_of(settings)
+    published = [*models_of(manifest, "base"), *models_of(manifest, "value"), *SCORES]
+    return dg.Definitions(
+        assets=[
+            landing_assets(months),
+            base_assets(manifest, months),
+            value_assets(manifest, months),
+            features_assets(manifest, months),
+            models_assets(models_of(manifest, "features"), models_of(manifest, "value"), CONTACTS),
+            scores_assets(models_of(manifest, "features")),
+            release_asset(published),
+        ],
+        asset_checks=[landing_gate(), base_gate(manifest), models_gate(), scores_gate()],
+        jobs=[refresh_job(months)],
+        resources={"home": Home(), "dbt": dbt_resource(settings)},
+        loggers={"progress": progress_logger, "console": dg.colored_console_logger},
+        executor=dg.in_process_executor,
+    )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """Read when Dagster loads the code location, not when this module is imported."""
+    return build_definitions(read_settings())

@@ -1,0 +1,73 @@
+"""The process environment of a refresh: everything stays in the home, nothing is sent anywhere."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from functools import cache
+from pathlib import Path
+
+from orchestration.settings import Settings
+
+PROJECT = Path(__file__).resolve().parent.parent
+DBT_PROJECT = PROJECT / "dbt_project"
+VERSION = "0.1.0"
+
+# Set in code, not by hand: a forgotten variable would send a bank's usage data outside.
+QUIET = {
+    "DO_NOT_TRACK": "1",
+    "DAGSTER_DISABLE_TELEMETRY": "1",
+    "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+    "GX_ANALYTICS_ENABLED": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+}
+
+DAGSTER_YAML = """\
+# Written once; yours to edit. One run at a time: the build warehouse has one writer.
+telemetry:
+  enabled: false
+nux:
+  enabled: false
+concurrency:
+  runs:
+    max_concurrent_runs: 1
+"""
+
+SOURCE_FOLDERS = ("orchestration", "ml", "expectations", "dbt_project")
+SOURCE_SUFFIXES = {".py", ".sql", ".yml", ".csv", ".html"}
+
+
+def prepare(settings: Settings) -> None:
+    """Make the home's folders and point every component at it."""
+    for folder in (
+        settings.warehouse.parent,
+        settings.landing,
+        settings.published / "releases",
+        settings.reports,
+        settings.dagster_home,
+        settings.mlflow_home / "artifacts",
+        settings.home / "tmp",
+    ):
+        folder.mkdir(parents=True, exist_ok=True)
+    os.environ.update(QUIET)
+    os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
+    os.environ["MLFLOW_TRACKING_URI"] = settings.mlflow_tracking_uri
+    os.environ["DBT_WAREHOUSE"] = str(settings.warehouse)
+    os.environ["DBT_TEMP_DIRECTORY"] = str(settings.home / "tmp")
+    configuration = settings.dagster_home / "dagster.yaml"
+    if not configuration.exists():
+        configuration.write_text(DAGSTER_YAML)
+
+
+@cache
+def code_version() -> str:
+    """The version and a digest of the code and seeds that make the tables, with or without git."""
+    digest = hashlib.sha256()
+    for folder in SOURCE_FOLDERS:
+        for path in sorted((PROJECT / folder).rglob("*")):
+            relative = path.relative_to(PROJECT)
+            if path.suffix in SOURCE_SUFFIXES and not {"target", "logs"} & set(relative.parts):
+                digest.update(str(relative).encode())
+                digest.update(path.read_bytes())
+    return f"{VERSION}+{digest.hexdigest()[:12]}"

@@ -1,0 +1,80 @@
+"""Landing: the delivered records, typed, checked row by row, dated, as Parquet by month."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from orchestration import builds
+from orchestration.landing.delivery import open_delivery, token_key
+from orchestration.partitions import ONE_RUN, first_day, last_day
+from orchestration.resources import Home
+from orchestration.sources.contract import TABLES
+
+
+def key_of(table: str) -> dg.AssetKey:
+    return dg.AssetKey(["landing", table])
+
+
+def landing_assets(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinition:
+    """Every table of the contract as one asset; an undelivered table is typed and empty."""
+
+    @dg.multi_asset(
+        name="landing_layer",
+        specs=[
+            dg.AssetSpec(
+                key_of(table.name),
+                group_name="landing",
+                partitions_def=months,
+                kinds={"parquet"},
+                description=f"key {', '.join(table.key)}"
+                + (f"; without it: {table.without_it}" if table.without_it else "; required"),
+            )
+            for table in TABLES
+        ],
+        partitions_def=months,
+        backfill_policy=ONE_RUN,
+    )
+    def landing(context: dg.AssetExecutionContext, home: Home) -> Iterator[dg.MaterializeResult]:
+        from orchestration.landing.engine import Window, land
+
+        settings = home.settings
+        asked = context.partition_key_range
+        with home.warehouse() as connection:
+            delivery = open_delivery(settings, connection)
+            if asked.end > delivery.as_of:
+                raise dg.Failure(
+                    f"month {asked.end} lies after the as-of month {delivery.as_of}; "
+                    f"ask for months up to it, or set JINGXI_AS_OF"
+                )
+            whole = asked.start <= delivery.first_month and asked.end == delivery.as_of
+            delivery.bind_warehouse(connection, whole=whole)
+            builds.begin(connection, "landing", context.run_id)
+            summary = land(
+                connection,
+                delivery.source,
+                Window(
+                    first_month=first_day(delivery.first_month),
+                    month_from=first_day(max(asked.start, delivery.first_month)),
+                    month_to=first_day(asked.end),
+                    as_of=last_day(delivery.as_of),
+                ),
+                settings.landing,
+                token_key(settings),
+            )
+            builds.finish(connection, "landing")
+        for line in summary.lines():
+            context.log.warning(line)
+        by_table = {table.table_name: table for table in summary.tables}
+        for table in TABLES:
+            landed = by_table.get(table.name)
+            yield dg.MaterializeResult(
+                asset_key=key_of(table.name),
+                metadata={
+                    "dagster/row_count": landed.landed if landed else 0,
+                    "delivered": landed.rows if landed else 0,
+                    "quarantined": landed.quarantined if landed else 0,
+                    "after_as_of": landed.after_as_of if landed else 0,
+                },
+            )
+
+    return landing

@@ -1,0 +1,30 @@
+"""G1: nothing is built on records that are not whole."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from orchestration.gates import gate
+from orchestration.landing.assets import key_of
+from orchestration.sources.contract import TABLES
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from expectations.rules import Suite
+
+
+def landing_gate() -> dg.AssetChecksDefinition:
+    def suite(connection: duckdb.DuckDBPyConnection) -> Suite:
+        from expectations.suites.landing import landing_suite
+
+        return landing_suite()
+
+    return gate(
+        "G1",
+        [key_of(table.name) for table in TABLES],
+        suite,
+        "delivered records are whole, dated, in balance and near enough free of bad rows",
+    )

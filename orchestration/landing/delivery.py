@@ -1,0 +1,122 @@
+"""A delivery opened: prepared, inspected, dated; and the home bound to one bank's records."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from dataclasses import dataclass
+
+import duckdb
+
+from orchestration.dbt import project_digest
+from orchestration.settings import Settings
+from orchestration.sources.choice import source_of
+from orchestration.sources.interface import DeliveryRefused, Problem, Source
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """Records that were found readable, with the months they cover (`YYYY-MM`)."""
+
+    source: Source
+    settings: Settings
+    first_month: str
+    as_of: str
+
+    def bind_warehouse(self, connection: duckdb.DuckDBPyConnection, *, whole: bool) -> None:
+        """Start afresh when the warehouse holds another bank's records, or another project's tables
+        (tables are a function of inputs, code and seeds; a month of new code among old months is
+        neither).
+
+        Raises
+        ------
+        ValueError
+            When only some months are asked for and the others are not there.
+        """
+        connection.execute("create schema if not exists meta")
+        connection.execute(
+            "create table if not exists meta.bank "
+            "(identity varchar, first_month varchar, dbt_project varchar)"
+        )
+        held = connection.execute(
+            "select identity, first_month, dbt_project from meta.bank"
+        ).fetchall()
+        wanted = (self.source.identity, self.first_month, project_digest())
+        if held == [wanted]:
+            return
+        if not whole:
+            raise ValueError(
+                f"the build warehouse holds {_described(held)}; the first refresh of "
+                f"{self.source.identity} must cover all months: make refresh without MONTHS"
+            )
+        if held:
+            forget(connection)
+            shutil.rmtree(self.settings.landing, ignore_errors=True)
+            self.settings.landing.mkdir(parents=True)
+        connection.execute("delete from meta.bank")
+        connection.execute("insert into meta.bank values (?, ?, ?)", list(wanted))
+
+
+def _described(held: list[tuple[str, str, str]]) -> str:
+    return f"{held[0][0]} from {held[0][1]} on, perhaps of other code" if held else "nothing yet"
+
+
+def forget(connection: duckdb.DuckDBPyConnection) -> None:
+    """Drop everything built from another bank's records."""
+    names = connection.execute(
+        "select schema_name from duckdb_schemas() where database_name = current_database() "
+        "and not internal and schema_name not in ('main', 'meta')"
+    ).fetchall()
+    for (name,) in names:
+        connection.execute(f"drop schema {name} cascade")
+    tables = connection.execute(
+        "select table_name from duckdb_tables() "
+        "where database_name = current_database() and schema_name = 'meta' "
+        "and table_name <> 'bank'"
+    ).fetchall()
+    for (name,) in tables:
+        connection.execute(f"drop table meta.{name}")
+
+
+def open_delivery(settings: Settings, connection: duckdb.DuckDBPyConnection) -> Delivery:
+    """Prepare and inspect the settings' source.
+
+    Raises
+    ------
+    DeliveryRefused
+        With every problem of the delivery at once; nothing is built from it.
+    """
+    from orchestration.landing.engine import resolve_as_of
+
+    source = source_of(settings)
+    source.prepare(connection)
+    problems = source.problems(connection)
+    if problems:
+        raise DeliveryRefused(problems)
+    first_month = settings.first_month or source.first_month
+    as_of = settings.as_of or resolve_as_of(connection, source)
+    if as_of < first_month:
+        raise DeliveryRefused(
+            [
+                Problem(
+                    "transaction",
+                    "booked_on",
+                    f"the as-of month {as_of} lies before the first booking ({first_month})",
+                    "Choose a later AS_OF",
+                )
+            ]
+        )
+    return Delivery(source, settings, first_month, as_of)
+
+
+def token_key(settings: Settings) -> bytes:
+    """The home's own key for tokens of personal values, made at first use, readable by its owner.
+
+    It never leaves the home: without it a token cannot be tried against a list of names.
+    """
+    path = settings.home / "secrets" / "token.key"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.touch(mode=0o600)
+        path.write_bytes(secrets.token_bytes(32))
+    return path.read_bytes()

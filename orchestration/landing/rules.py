@@ -1,0 +1,160 @@
+"""The contract as SQL: casts of delivered values, and the row rules that a row may break."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import date
+
+from orchestration.sources.contract import MONEY, TEXT, WHOLE, Table
+from orchestration.sources.delimited import literal, quoted
+
+KEY_OR_REFERENCE = "key_or_reference"
+OTHER = "other"
+# A required table with a broken key or reference loses whole rows of a customer's picture: stricter
+# than the contract's share for values.
+TOLERATED_KEY_SHARE = 0.0005
+
+AS_OF = re.compile(r"\bas_of\b")
+FIRST_DAY = "first day of the month"
+
+
+@dataclass(frozen=True)
+class Calendar:
+    """What "later" means: the last day seen, the first day of history, the day of the run."""
+
+    as_of: date
+    first_month: date
+    today: date
+
+
+@dataclass(frozen=True)
+class Rule:
+    """`condition` holds for an offending row of the cast delivery (see `cast_columns`)."""
+
+    name: str
+    column: str
+    condition: str
+    rule_class: str = OTHER
+
+
+def day(value: date) -> str:
+    return f"date '{value.isoformat()}'"
+
+
+def cast_columns(table: Table, types: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    """Two steps of expressions over a relation whose columns have `types` (contract name → type).
+
+    The first gives each contract column in its type and, as `raw_<column>`, in text. The second
+    says by `bad_<column>` that a value is there which is not of the type, and by `rough_<column>`
+    that the type would round it without a word (12.345 as money, 1.5 as a count).
+
+    Other types are cast by way of text: a DOUBLE 12.1 becomes '12.1' and then exactly 12.10.
+    """
+    first: list[str] = []
+    second: list[str] = []
+    for column in table.columns:
+        name, given = quoted(column.name), types.get(column.name)
+        raw = quoted(f"raw_{column.name}")
+        if given is None:
+            first += [f"null::{column.type} as {name}", f"null::varchar as {raw}"]
+        else:
+            text = f"nullif({name}::varchar, '')"
+            typed = text if column.type == TEXT else f"try_cast({text} as {column.type})"
+            first += [f"{name if given == column.type != TEXT else typed} as {name}"]
+            first += [f"{text} as {raw}"]
+        if column.type == TEXT:
+            continue
+        bad = rough = "false"
+        if given not in (None, column.type):
+            bad = f"{raw} is not null and {name} is null"
+            if column.type == MONEY:
+                rough = f"try_cast({raw} as decimal(38, 6)) <> {name}"
+            elif column.type == WHOLE:
+                rough = f"try_cast({raw} as double) <> {name}"
+        second.append(f"{bad} as {quoted('bad_' + column.name)}")
+        second.append(f"{rough} as {quoted('rough_' + column.name)}")
+    return first, second
+
+
+def row_rules(table: Table, calendar: Calendar, delivered: Collection[str]) -> list[Rule]:
+    """Every rule that a single row of the table can break, in the order of the columns.
+
+    `delivered` are the tables that references are checked against; for each such column the cast
+    delivery carries `seen_<column>`: true where the parent is landed, false where it is dated after
+    the as-of date, NULL where it is unknown.
+    """
+    rules: list[Rule] = []
+    for column in table.columns:
+        name = quoted(column.name)
+        bad = "false" if column.type == TEXT else quoted(f"bad_{column.name}")
+        if column.required:
+            identifies = column.name in table.key or column.references is not None
+            rules.append(
+                Rule(
+                    "required",
+                    column.name,
+                    f"{name} is null and not {bad}",
+                    KEY_OR_REFERENCE if identifies else OTHER,
+                )
+            )
+        if column.type != TEXT:
+            rules.append(Rule("type", column.name, bad))
+        if column.type in (MONEY, WHOLE):
+            rules.append(Rule("precision", column.name, quoted(f"rough_{column.name}")))
+        if column.values:
+            listed = ", ".join(literal(value) for value in column.values)
+            rules.append(Rule("allowed_values", column.name, f"{name} not in ({listed})"))
+        limits = [
+            f"{name} {sign} {AS_OF.sub(day(calendar.as_of), limit)}"
+            for sign, limit in (("<", column.low), (">", column.high))
+            if limit is not None
+        ]
+        if limits:
+            rules.append(Rule("range", column.name, " or ".join(limits)))
+        if column.meaning == FIRST_DAY:
+            rules.append(Rule("month_start", column.name, f"{name} <> date_trunc('month', {name})"))
+        if column.references in delivered:
+            rules.append(
+                Rule(
+                    "reference",
+                    column.name,
+                    f"{name} is not null and {quoted('seen_' + column.name)} is null",
+                    KEY_OR_REFERENCE,
+                )
+            )
+    if table.dated_by is not None:
+        dated = quoted(table.dated_by)
+        rules.append(Rule("date_in_future", table.dated_by, f"{dated} > {day(calendar.today)}"))
+        if table.event:
+            rules.append(
+                Rule("before_first_month", table.dated_by, f"{dated} < {day(calendar.first_month)}")
+            )
+    return rules
+
+
+def shown_value(table: Table, column: str) -> str:
+    """SQL for the value as quarantine shows it: as delivered, or for a personal one the first 16
+    hex digits of sha256(key || value), the key being the variable `landing_token_key`."""
+    raw = quoted(f"raw_{column}")
+    if not table.column(column).personal:
+        return raw
+    return f"left(sha256(getvariable('landing_token_key') || encode({raw})), 16)"
+
+
+# What a reader of the quarantine can do about each rule.
+CURES: dict[str, str] = {
+    "malformed_row": "quote values that hold the delimiter or a quote, and deliver the row whole",
+    "required": "fill the column; a row without it cannot be placed",
+    "type": "write dates as YYYY-MM-DD, numbers with a decimal point and no thousands separator",
+    "precision": "deliver money with two decimals and counts as whole numbers",
+    "allowed_values": "map the bank's own code to one of the contract's values",
+    "range": "correct the value, or the row it was taken from",
+    "month_start": "give the first day of the month",
+    "reference": "deliver the row it refers to, or correct the identifier",
+    "date_in_future": "correct the date: it lies after today",
+    "before_first_month": "set JINGXI_FIRST_MONTH to the first month, or correct the date",
+    "duplicate_row": "deliver each row once",
+    "duplicate_key": "give one row per key; the first by file and row was kept",
+}

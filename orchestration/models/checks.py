@@ -1,0 +1,32 @@
+"""G3: nothing is scored by a model, or from values and features, that do not hold up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from orchestration.gates import gate, models_on
+from orchestration.models.assets import MODELS
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from expectations.rules import Suite
+
+
+def models_gate() -> dg.AssetChecksDefinition:
+    """G3 judges value and features too, but stands on the models only: on an asset of an earlier
+    layer it would have to wait for models that wait for that asset."""
+
+    def suite(connection: duckdb.DuckDBPyConnection) -> Suite:
+        from expectations.suites.models import models_suite
+
+        return models_suite(models_on(connection))
+
+    return gate(
+        "G3",
+        MODELS,
+        suite,
+        "value adds up, features are whole, each champion is there and no worse than its rule",
+    )

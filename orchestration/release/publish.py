@@ -1,0 +1,210 @@
+"""Write, audit, publish: a release is visible whole or not at all.
+
+The build warehouse is audited, copied into a new file beside the served one, flushed to disk and
+made read-only; then one atomic rename moves the link that readers open. A crash, a full disk or a
+failed gate at any moment before that rename leaves the old release served, byte for byte.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+
+from orchestration import builds
+from orchestration.settings import Settings
+
+KEPT_RELEASES = 12
+PUBLISHED_SCHEMAS = ("base", "value", "scores", "quarantine", "profile")
+PUBLISHED_META = ("gate_result", "input_file", "model_version", "model_evaluation")
+CURRENT = "current.duckdb"
+
+
+class ReleaseRefused(Exception):
+    """The build must not be published; the release served before stays."""
+
+
+@dataclass(frozen=True)
+class Release:
+    """A published release."""
+
+    release_id: str
+    path: Path
+    row_counts: dict[str, int]
+
+
+def publish(
+    connection: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    *,
+    run_id: str,
+    code_version: str,
+) -> Release:
+    """Publish the build that stands in the build warehouse.
+
+    Raises
+    ------
+    ReleaseRefused
+        When a layer is missing, unfinished or out of order, or a gate did not pass for this build.
+    """
+    found = builds.complaints(connection)
+    if found:
+        raise ReleaseRefused(
+            "this build is not published: "
+            + "; ".join(found)
+            + ". Run the whole refresh (make refresh). The release served before is untouched"
+        )
+    as_of, source = connection.execute(
+        "select strftime(as_of, '%Y-%m'), source from landing.refresh_window"
+    ).fetchall()[0]
+    created_at = datetime.now(UTC)
+    release_id = f"{as_of}-{created_at:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:4]}"
+    releases = settings.published / "releases"
+    releases.mkdir(parents=True, exist_ok=True)
+    _clear_unfinished(releases)
+    unfinished = releases / f".{release_id}.unfinished"
+    try:
+        row_counts = _copy(connection, unfinished)
+        _describe(
+            connection,
+            unfinished,
+            (release_id, as_of, source, created_at, code_version, run_id, json.dumps(row_counts)),
+        )
+        _flush(unfinished)
+        unfinished.chmod(0o444)
+        path = releases / f"{release_id}.duckdb"
+        os.replace(unfinished, path)
+        _flush(releases)
+        point_at(settings, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    _keep_latest(settings)
+    return Release(release_id, path, row_counts)
+
+
+def published_tables(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
+    """Schema and name of every table a release carries, in order."""
+    return connection.execute(
+        """
+        select schema_name, table_name
+        from duckdb_tables()
+        where database_name = current_database()
+            and (schema_name in (select unnest(?)) or (schema_name = 'meta' and table_name in
+                (select unnest(?))))
+        order by all
+        """,
+        [list(PUBLISHED_SCHEMAS), list(PUBLISHED_META)],
+    ).fetchall()
+
+
+def _copy(connection: duckdb.DuckDBPyConnection, target: Path) -> dict[str, int]:
+    row_counts: dict[str, int] = {}
+    connection.execute(f"attach '{_quoted(target)}' as release")
+    try:
+        for schema, table in published_tables(connection):
+            connection.execute(f'create schema if not exists release."{schema}"')
+            connection.execute(
+                f'create table release."{schema}"."{table}" as from "{schema}"."{table}"'
+            )
+            row_counts[f"{schema}.{table}"] = connection.execute(
+                f'select count(*) from release."{schema}"."{table}"'
+            ).fetchall()[0][0]
+    finally:
+        connection.execute("detach release")
+    return row_counts
+
+
+def _describe(
+    connection: duckdb.DuckDBPyConnection, target: Path, values: tuple[object, ...]
+) -> None:
+    connection.execute(f"attach '{_quoted(target)}' as release")
+    try:
+        connection.execute("create schema if not exists release.meta")
+        connection.execute(
+            "create table release.meta.release (release_id varchar, as_of varchar, source varchar, "
+            "created_at timestamptz, code_version varchar, dagster_run_id varchar, "
+            "row_counts json)"
+        )
+        connection.execute(
+            "insert into release.meta.release values (?, ?, ?, ?, ?, ?, ?)", list(values)
+        )
+        connection.execute("checkpoint release")
+    finally:
+        connection.execute("detach release")
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("'", "''")
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _clear_unfinished(releases: Path) -> None:
+    for leftover in releases.glob(".*.unfinished*"):
+        leftover.unlink()
+
+
+def point_at(settings: Settings, path: Path) -> None:
+    """Move the served link to a release, atomically."""
+    link = settings.published / CURRENT
+    fresh = settings.published / f".{CURRENT}.{uuid.uuid4().hex}"
+    fresh.symlink_to(path.relative_to(settings.published))
+    os.replace(fresh, link)
+    _flush(settings.published)
+
+
+def releases_of(settings: Settings) -> list[Path]:
+    """The releases at hand, oldest first."""
+    return sorted(
+        (settings.published / "releases").glob("*.duckdb"), key=lambda path: path.stat().st_mtime
+    )
+
+
+def served(settings: Settings) -> Path | None:
+    """The release that readers see; None before the first."""
+    link = settings.published / CURRENT
+    return link.resolve() if link.exists() else None
+
+
+def _keep_latest(settings: Settings) -> None:
+    current = served(settings)
+    for path in releases_of(settings)[:-KEPT_RELEASES]:
+        if path != current:
+            path.unlink()
+            shutil.rmtree(settings.reports / path.stem, ignore_errors=True)
+
+
+def roll_back(settings: Settings, release_id: str | None) -> Path:
+    """Serve an older release again: the named one, or the one before the served one.
+
+    Raises
+    ------
+    ReleaseRefused
+        When there is no such release; the served one stays.
+    """
+    at_hand = releases_of(settings)
+    names = ", ".join(path.stem for path in at_hand) or "none"
+    if release_id is not None:
+        chosen = [path for path in at_hand if path.stem == release_id]
+        if not chosen:
+            raise ReleaseRefused(f"no release {release_id}; at hand: {names}")
+        point_at(settings, chosen[0])
+        return chosen[0]
+    current = served(settings)
+    if current not in at_hand or at_hand.index(current) == 0:
+        raise ReleaseRefused(f"no release before the served one; at hand: {names}")
+    path = at_hand[at_hand.index(current) - 1]
+    point_at(settings, path)
+    return path

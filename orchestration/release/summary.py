@@ -1,0 +1,179 @@
+"""The closing words of a refresh: what was published, or why nothing was."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from orchestration.gates import REPORT
+from orchestration.release.publish import CURRENT, ReleaseRefused, served
+from orchestration.settings import Settings
+
+if TYPE_CHECKING:
+    from dagster import DagsterEvent
+
+RULE = "─" * 78
+SHOWN_TABLES = (
+    "base.customer",
+    "base.account",
+    "base.customer_month",
+    "value.account_month",
+    "value.profit_by_customer",
+    "scores.customer",
+    "scores.offer",
+)
+
+
+def release_summary(settings: Settings, seconds: float | None) -> str:
+    """What the served release holds and where to look.
+
+    Raises
+    ------
+    ReleaseRefused
+        When nothing was published yet.
+    """
+    current = served(settings)
+    if current is None:
+        raise ReleaseRefused(f"nothing is published in {settings.home} yet; run make refresh")
+    with duckdb.connect(str(current), read_only=True) as connection:
+        sections = [
+            _head(connection, seconds),
+            _rows(connection),
+            _quarantine(connection),
+            _gates(connection),
+            _models(connection),
+        ]
+    sections.append(_where(settings, current))
+    return "\n".join([RULE, *sections, RULE])
+
+
+def _fetch(connection: duckdb.DuckDBPyConnection, query: str, *values: Any) -> list[tuple]:
+    return connection.execute(query, list(values)).fetchall()
+
+
+def _head(connection: duckdb.DuckDBPyConnection, seconds: float | None) -> str:
+    ((release_id, as_of, source, code),) = _fetch(
+        connection, "select release_id, as_of, source, code_version from meta.release"
+    )
+    took = f", {seconds:.0f} s" if seconds is not None else ""
+    return f"Release {release_id}: {source} as of {as_of} (code {code}{took})"
+
+
+def _rows(connection: duckdb.DuckDBPyConnection) -> str:
+    counts = []
+    for name in SHOWN_TABLES:
+        schema, table = name.split(".")
+        known = _fetch(
+            connection,
+            "select 1 from duckdb_tables() where schema_name = ? and table_name = ?",
+            schema,
+            table,
+        )
+        if known:
+            ((count,),) = _fetch(connection, f"select count(*) from {schema}.{table}")
+            counts.append(f"  {name:<28}{count:>12,}")
+    return "\n".join(["Rows", *counts])
+
+
+def _quarantine(connection: duckdb.DuckDBPyConnection) -> str:
+    files = _fetch(
+        connection,
+        "select table_name, sum(rows)::bigint, sum(landed)::bigint, sum(quarantined)::bigint, "
+        "sum(after_as_of)::bigint from meta.input_file group by table_name "
+        "having sum(quarantined) > 0 or sum(after_as_of) > 0 order by table_name",
+    )
+    if not files:
+        return "Quarantine: no row"
+    lines = ["Quarantine and rows dated later (not seen)"]
+    for table, rows, _, quarantined, later in files:
+        lines.append(
+            f"  {table:<28}{rows:>12,} rows{quarantined:>8,} in quarantine{later:>9,} later"
+        )
+    return "\n".join(lines)
+
+
+def _gates(connection: duckdb.DuckDBPyConnection) -> str:
+    lines = ["Gates"]
+    for gate, rules, failed, warned in _fetch(
+        connection,
+        "select gate, count(*), count(*) filter (not success and severity = 'fail'), "
+        "count(*) filter (not success and severity = 'warn') "
+        "from meta.gate_result group by gate order by gate",
+    ):
+        state = "passed" if not failed else f"{failed} FAILED"
+        lines.append(f"  {gate}  {state:<10}{rules:>4} rules, {warned} warning(s)")
+    for gate, subject, expectation in _fetch(
+        connection,
+        "select gate, subject, expectation from meta.gate_result "
+        "where not success and severity = 'warn' order by all limit 10",
+    ):
+        lines.append(f"      warning {gate} {subject}: {expectation}")
+    return "\n".join(lines)
+
+
+def _models(connection: duckdb.DuckDBPyConnection) -> str:
+    lines = ["Models (figure on a later period [90 % interval], beside the simple rule's)"]
+    for name, version, kind, metric, value, low, high, rule, note in _fetch(
+        connection,
+        "select model_name, version, kind, main_metric, value, low, high, rule_value, note "
+        "from meta.model_version order by model_name",
+    ):
+        if version is None:
+            lines.append(f"  {name:<10}off: {note}")
+            continue
+        figure = f"{value:.4f} [{low:.4f}, {high:.4f}]" if value is not None else "-"
+        beside = f"{rule:.4f}" if rule is not None else "-"
+        lines.append(
+            f"  {name:<10}v{version} ({kind})  {metric} {figure}, rule {beside}"
+            + (f"\n            {note}" if note else "")
+        )
+    return "\n".join(lines)
+
+
+def _where(settings: Settings, current: Path) -> str:
+    link = settings.published / CURRENT
+    query = "from scores.customer order by clv_12m desc limit 10"
+    program = f"import duckdb; print(duckdb.connect({str(link)!r}, read_only=True).sql({query!r}))"
+    report = settings.reports / current.stem / REPORT
+    return "\n".join(
+        [
+            "Look at it",
+            f"  database    {link}",
+            f"  gate report {report}",
+            f"  a query     .venv/bin/python -c {shlex.quote(program)}",
+            "  lineage, runs, models, reports in the browser: make ui",
+        ]
+    )
+
+
+def failure_summary(settings: Settings, events: Sequence[DagsterEvent], seconds: float) -> str:
+    """Why the run published nothing: each failed step with its innermost reason."""
+    lines = [RULE, f"The refresh FAILED after {seconds:.0f} s; nothing was published."]
+    for event in events:
+        if event.event_type_value != "STEP_FAILURE":
+            continue
+        lines.append(f"  step {event.step_key}: {_reason(event)}")
+    current = served(settings)
+    lines.append(
+        f"  still served: {current.stem}" if current else "  nothing was served before either"
+    )
+    lines.append(f"  gate report: {settings.reports / REPORT}")
+    lines.append("  quarantined rows: schema quarantine in " + str(settings.warehouse))
+    lines.append(RULE)
+    return "\n".join(lines)
+
+
+def _reason(event: DagsterEvent) -> str:
+    failure = event.step_failure_data
+    if failure.user_failure_data is not None and failure.user_failure_data.description:
+        return failure.user_failure_data.description
+    error = failure.error
+    if error is None:
+        return "no reason was given"
+    while error.cause is not None:
+        error = error.cause
+    return error.message.strip()

@@ -1,0 +1,93 @@
+"""The build warehouse and the settings, as every stage gets them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dagster as dg
+import duckdb
+
+from orchestration.environment import code_version
+from orchestration.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from orchestration.models.training import TrainingContext
+
+MEMORY_LIMIT = "800MB"
+
+
+class WarehouseBusy(Exception):
+    """Another process writes the build warehouse."""
+
+
+@contextmanager
+def connect(path: Path, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection with bounded memory that spills beside the warehouse, closed at the end.
+
+    Closing matters: dbt runs in a process of its own, and an open handle here locks it out.
+
+    Raises
+    ------
+    WarehouseBusy
+        When another process holds the file.
+    """
+    spill = path.parent.parent / "tmp"
+    spill.mkdir(parents=True, exist_ok=True)
+    try:
+        connection = duckdb.connect(
+            str(path),
+            read_only=read_only,
+            config={"memory_limit": MEMORY_LIMIT, "temp_directory": str(spill)},
+        )
+    except duckdb.IOException as error:
+        if "lock" not in str(error):
+            raise
+        raise WarehouseBusy(
+            f"{path} is being written by another process; wait for that refresh to end, "
+            "or close the program that has the build warehouse open "
+            "(readers should open published/current.duckdb, which is never locked)"
+        ) from error
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+class Home(dg.ConfigurableResource):
+    """The settings of this home and its build warehouse."""
+
+    @property
+    def settings(self) -> Settings:
+        return read_settings()
+
+    @contextmanager
+    def warehouse(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        with connect(self.settings.warehouse) as connection:
+            yield connection
+
+    def training(self, connection: duckdb.DuckDBPyConnection, run_id: str) -> TrainingContext:
+        """What the models need to know of this refresh."""
+        from orchestration.models.training import TrainingContext
+
+        settings = self.settings
+        (first_month, as_of), (identity,) = (
+            connection.execute(query).fetchall()[0]
+            for query in (
+                "select first_month, as_of from landing.refresh_window",
+                "select identity from meta.bank",
+            )
+        )
+        return TrainingContext(
+            first_month=first_month,
+            as_of=as_of,
+            seed=settings.seed,
+            mode=settings.train,
+            source=identity,
+            tracking_uri=settings.mlflow_tracking_uri,
+            artifact_root=str(settings.mlflow_home / "artifacts"),
+            run_id=run_id,
+            code_version=code_version(),
+        )

@@ -1,0 +1,24 @@
+"""G4: nothing is published with scores that are missing, impossible or adrift."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from orchestration.gates import gate, models_on
+from orchestration.scores.assets import SCORES
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from expectations.rules import Suite
+
+
+def scores_gate() -> dg.AssetChecksDefinition:
+    def suite(connection: duckdb.DuckDBPyConnection) -> Suite:
+        from expectations.suites.scores import scores_suite
+
+        return scores_suite(models_on(connection))
+
+    return gate("G4", SCORES, suite, "every customer is scored once, within bounds, by a champion")

@@ -1,0 +1,110 @@
+"""Settings, read once from the environment (prefix JINGXI_), typed; unknown names are refused."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "JINGXI_"
+MONTH = re.compile(r"^\d{4}-(0[1-9]|1[0-2])$")
+
+
+class Settings(BaseSettings):
+    """Where a refresh reads, writes and up to when."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True
+    )
+
+    home: Path = Field(Path("data"), description="everything written lives under it")
+    source: Literal["synthetic", "berka", "files"] = Field(
+        "synthetic", description="whose records are read"
+    )
+    source_path: Path | None = Field(None, description="folder of the delivered files")
+    as_of: str | None = Field(None, description="YYYY-MM; default: the last complete month")
+    customers: int = Field(10_000, ge=100, description="customers of the synthetic bank")
+    seed: int = Field(20, ge=0, description="seed of the synthetic bank and of the models")
+    first_month: str | None = Field(
+        None, description="YYYY-MM; first month of the history; default: the source's own"
+    )
+    train: Literal["auto", "always", "never"] = Field(
+        "auto", description="auto: train where no champion fits this source"
+    )
+
+    @field_validator("home")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().resolve()
+
+    @field_validator("source_path")
+    @classmethod
+    def _absolute_source(cls, value: Path | None) -> Path | None:
+        return value.expanduser().resolve() if value is not None else None
+
+    @field_validator("as_of", "first_month")
+    @classmethod
+    def _month(cls, value: str | None) -> str | None:
+        if value is not None and not MONTH.match(value):
+            raise ValueError(f"{value!r} is not a month; write it as YYYY-MM, for example 2025-12")
+        return value
+
+    @property
+    def warehouse(self) -> Path:
+        """The build warehouse; one process writes it."""
+        return self.home / "build" / "warehouse.duckdb"
+
+    @property
+    def landing(self) -> Path:
+        return self.home / "landing"
+
+    @property
+    def delivery(self) -> Path:
+        """Where the synthetic bank's files are delivered."""
+        return self.home / "delivery"
+
+    @property
+    def truth(self) -> Path:
+        """The synthetic bank's hidden truth; read by evaluations only."""
+        return self.home / "truth"
+
+    @property
+    def published(self) -> Path:
+        return self.home / "published"
+
+    @property
+    def reports(self) -> Path:
+        return self.home / "reports"
+
+    @property
+    def dagster_home(self) -> Path:
+        return Path(os.environ.get("DAGSTER_HOME") or self.home / "dagster").resolve()
+
+    @property
+    def mlflow_home(self) -> Path:
+        return self.home / "mlflow"
+
+    @property
+    def mlflow_tracking_uri(self) -> str:
+        return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.mlflow_home}/mlflow.db"
+
+
+def read_settings() -> Settings:
+    """The settings of this process.
+
+    Raises
+    ------
+    ValueError
+        For an unknown JINGXI_ name (a misspelt one would silently do nothing) or a bad value.
+    """
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
+    if unknown:
+        raise ValueError(
+            f"unknown setting(s) {', '.join(unknown)}; known are {', '.join(sorted(known))}"
+        )
+    return Settings()

@@ -1,0 +1,50 @@
+"""The source that the settings name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from orchestration.settings import Settings
+from orchestration.sources.interface import DeliveryRefused, Problem, Source
+
+
+def source_of(settings: Settings) -> Source:
+    """The settings' source, not yet prepared.
+
+    Raises
+    ------
+    DeliveryRefused
+        When the source needs a folder and none is named.
+    """
+    if settings.source == "synthetic":
+        from orchestration.sources.synthetic import SyntheticBank
+
+        return SyntheticBank(
+            delivery=settings.delivery / "synthetic",
+            truth=settings.truth,
+            customers=settings.customers,
+            seed=settings.seed,
+        )
+    folder = _folder(settings)
+    if settings.source == "berka":
+        from orchestration.sources.berka import Berka
+
+        return Berka(folder)
+    from orchestration.sources.files import DeliveredFiles
+
+    return DeliveredFiles(folder, settings.first_month)
+
+
+def _folder(settings: Settings) -> Path:
+    if settings.source_path is None:
+        raise DeliveryRefused(
+            [
+                Problem(
+                    "SOURCE_PATH",
+                    "",
+                    f"source {settings.source} needs the folder of its files",
+                    f"Run: make refresh SOURCE={settings.source} SOURCE_PATH=<folder>",
+                )
+            ]
+        )
+    return settings.source_path

@@ -1,0 +1,116 @@
+"""docs/contract.md, written from the contract: `python -m orchestration.sources.contract_page`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from orchestration.landing.rules import CURES, TOLERATED_KEY_SHARE
+from orchestration.sources.contract import TABLES, Column, Table
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "contract.md"
+
+BEGINNING = """\
+# The source contract: what a bank delivers
+
+Written from `orchestration/sources/contract.py`; change that, then run
+`python -m orchestration.sources.contract_page`.
+
+## Files
+
+- One file `<table>.csv` or `<table>.parquet`, or a folder `<table>/` of either, at any depth; one
+  format for a table. Files and folders beginning with `.` or `_` are passed over.
+- CSV is UTF-8 with a header, commas and double quotes. A byte order mark, Windows line ends,
+  quotes around every value, capitals in the header and a trailing comma do no harm. An empty value
+  is unknown.
+- Dates are `YYYY-MM-DD`; money has a decimal point and two places; rates are decimals a year; truth
+  is `true` or `false`.
+- Events may come whole or by month; their dates say which month a row belongs to. Masters come as
+  full extracts. Where there are several, each carries its month (`YYYY-MM`) in its path, as in
+  `customer/2024-03.parquet`; history is derived from them.
+- A missing optional table or column switches off what the table below says, with one line in the
+  log. A column or file that the contract does not know is named in the log and not read.
+
+A delivery is refused before anything is built, with every problem at once, when a required table or
+column is missing, a file is empty, not UTF-8, delimited otherwise, cut short or delivered twice, a
+header names a column twice, or most of a column's values are of another kind.
+
+## What is seen as of a date
+
+A row dated after the as-of date (in the column marked *dates the row*) is counted and not seen; so
+is a row that needs a parent dated later. An optional reference to a later parent, and a closing
+date after the as-of date, are not known yet: they are read as NULL.
+
+## Tables
+
+`*` marks what is required.
+"""
+
+
+def contract_page() -> str:
+    """The whole page."""
+    parts = [BEGINNING, *(_section(table) for table in TABLES), _rules()]
+    return "\n".join(parts)
+
+
+def _section(table: Table) -> str:
+    kind = "events" if table.event else "master"
+    without = f" Without it: {table.without_it}." if table.without_it else ""
+    lines = [
+        f"### {table.name}{'*' if table.required else ''}",
+        "",
+        f"{kind.capitalize()}, key {', '.join(f'`{name}`' for name in table.key)}.{without}",
+        "",
+        "| column | type | rule |",
+        "|---|---|---|",
+    ]
+    for column in table.columns:
+        star = "*" if column.required else ""
+        lines.append(f"| `{column.name}`{star} | {column.type} | {_rule(table, column)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _rule(table: Table, column: Column) -> str:
+    said = [column.meaning] if column.meaning else []
+    if column.name == table.dated_by:
+        said.append("dates the row")
+    if column.references:
+        said.append(f"names a row of {column.references}")
+    if column.values:
+        said.append("one of " + ", ".join(f"`{value}`" for value in column.values))
+    if column.low is not None:
+        said.append(f"from {_limit(column.low)}")
+    if column.high is not None:
+        said.append(f"up to {_limit(column.high)}")
+    if column.null_after_as_of:
+        said.append("NULL when after the as-of date")
+    if column.personal:
+        said.append("personal: kept in the protected schema only")
+    return "; ".join(said)
+
+
+def _limit(expression: str) -> str:
+    if expression == "as_of":
+        return "the as-of date"
+    text = expression.removeprefix("date ").strip("'")
+    return f"{int(text):,}" if text.lstrip("-").isdigit() else text
+
+
+def _rules() -> str:
+    lines = [
+        "## Row rules",
+        "",
+        "A row that breaks a rule goes to `quarantine.<table>` with file, row number (the first",
+        "after the header is 1), rule, column and value, once for each rule it breaks. Gate G1",
+        "refuses the delivery when the share of such rows, of those seen, is above",
+        f"{TABLES[0].tolerated_share:.2%}; for keys and references of required tables above",
+        f"{TOLERATED_KEY_SHARE:.2%}.",
+        "",
+        "| rule | cure |",
+        "|---|---|",
+        *(f"| `{rule}` | {cure} |" for rule, cure in CURES.items()),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(contract_page(), encoding="utf-8")

@@ -1,0 +1,73 @@
+"""What every source offers: its problems, found beforehand, and its files as relations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Protocol
+
+import duckdb
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why a delivery is refused: where it is, what is wrong, what to do."""
+
+    file: str
+    column: str
+    what: str
+    cure: str
+
+    def __str__(self) -> str:
+        where = f"{self.file}, column {self.column}" if self.column else self.file
+        return f"{where}: {self.what}. {self.cure}"
+
+
+class DeliveryRefused(Exception):
+    """A delivery with problems: nothing is built from it. Lists all of them."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        self.problems = problems
+        lines = "\n".join(f"  {number}. {problem}" for number, problem in enumerate(problems, 1))
+        super().__init__(f"the delivery is refused, {len(problems)} problem(s):\n{lines}")
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """One delivered file as seen by one table of the contract.
+
+    `relation` is a SQL query over the file. It yields the columns named in `columns` (contract
+    names, in the file's own types or as text) and `_row`, the 1-based number of the data row in the
+    file; a reader of delimited text may add `_malformed`, why a line could not be split (or NULL).
+    Landing casts, checks and dates; a source only maps names and codes.
+    `extract_month` stamps a master's extract (first day of its month); None where there is but one.
+    """
+
+    table: str
+    path: Path
+    relation: str
+    columns: tuple[str, ...]
+    extract_month: date | None = None
+
+
+class Source(Protocol):
+    """A bank's records. `identity` changes whenever the records could be another bank's."""
+
+    name: str
+
+    @property
+    def first_month(self) -> str:
+        """First month of the history, `YYYY-MM`."""
+
+    @property
+    def identity(self) -> str: ...
+
+    def prepare(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Make the records ready to be read (the synthetic bank is generated here)."""
+
+    def problems(self, connection: duckdb.DuckDBPyConnection) -> list[Problem]:
+        """Everything that makes the delivery unreadable, all at once."""
+
+    def files(self, connection: duckdb.DuckDBPyConnection) -> list[SourceFile]:
+        """The delivered files, one entry for each table that a file feeds."""

@@ -1,0 +1,258 @@
+"""The master tables: extracts of what the bank knows, without anything hidden."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from orchestration.sources.synthetic.bookings import BANKS
+from orchestration.sources.synthetic.campaigns import Campaign
+from orchestration.sources.synthetic.parquet import (
+    dates,
+    identifiers,
+    money,
+    named,
+    rates,
+    whole,
+)
+from orchestration.sources.synthetic.population import (
+    DISTRICTS,
+    EDUCATIONS,
+    FEMALE_NAMES,
+    MALE_NAMES,
+    MARITAL,
+    OCCUPATIONS,
+    REGIONS,
+    ROLES,
+    SURNAMES,
+    Ints,
+    Places,
+    Population,
+)
+from orchestration.sources.synthetic.products import LOANS, PRODUCTS, Slot
+from orchestration.sources.synthetic.state import Bank
+from orchestration.sources.synthetic.timeline import month
+
+Columns = dict[str, pa.Array]
+
+
+def customer_ids(customer: Ints, valid: Ints | None = None) -> pa.Array:
+    return identifiers("C", 8, np.asarray(customer) + 1, valid)
+
+
+def account_ids(account: Ints, valid: Ints | None = None) -> pa.Array:
+    return identifiers("A", 8, np.asarray(account) + 1, valid)
+
+
+def loan_ids(account: Ints) -> pa.Array:
+    return identifiers("L", 8, np.asarray(account) + 1)
+
+
+def branch_ids(branch: Ints) -> pa.Array:
+    return identifiers("B", 3, np.asarray(branch) + 1)
+
+
+def district_ids(district: Ints) -> pa.Array:
+    return identifiers("D", 3, np.asarray(district) + 1)
+
+
+def employee_ids(employee: Ints, valid: Ints | None = None) -> pa.Array:
+    return identifiers("E", 5, np.asarray(employee) + 1, valid)
+
+
+def campaign_ids(campaign: Ints) -> pa.Array:
+    return identifiers("K", 4, np.asarray(campaign) + 1)
+
+
+def _joined(*parts: pa.Array | str, between: str = "") -> pa.Array:
+    return pc.binary_join_element_wise(*parts, between)
+
+
+def district(places: Places) -> Columns:
+    index = np.arange(len(DISTRICTS))
+    return {
+        "district_id": district_ids(index),
+        "district_name": pa.array(DISTRICTS),
+        "region": named(REGIONS, index % len(REGIONS)),
+        "population": whole(places.population),
+        "average_salary": money(places.average_salary),
+        "unemployment_rate": rates(np.round(places.unemployment, 4)),
+        "latitude": pa.array(np.round(places.latitude, 4)),
+        "longitude": pa.array(np.round(places.longitude, 4)),
+    }
+
+
+def branch(places: Places) -> Columns:
+    index = np.arange(len(places.branch_district))
+    towns = [DISTRICTS[d] for d in places.branch_district]
+    return {
+        "branch_id": branch_ids(index),
+        "branch_name": pa.array(
+            [f"{town} {1 + i // len(DISTRICTS)}" for i, town in enumerate(towns)]
+        ),
+        "district_id": district_ids(places.branch_district),
+    }
+
+
+def employee(places: Places) -> Columns:
+    return {
+        "employee_id": employee_ids(np.arange(len(places.employee_branch))),
+        "branch_id": branch_ids(places.employee_branch),
+        "role": named(ROLES, places.employee_role),
+        "hired_on": dates(places.employee_hired),
+    }
+
+
+def product() -> Columns:
+    return {
+        "product_id": pa.array([product.product_id for product in PRODUCTS]),
+        "product_name": pa.array([product.product_name for product in PRODUCTS]),
+        "product_line": pa.array([product.product_line for product in PRODUCTS]),
+    }
+
+
+class People:
+    """Customer extracts; the columns that never change are made once."""
+
+    def __init__(self, people: Population) -> None:
+        index = np.arange(people.size)
+        first = np.where(people.female, people.first_name, 20 + people.first_name)
+        given = named(FEMALE_NAMES + MALE_NAMES, first)
+        surname = named(SURNAMES, people.surname)
+        number = (index * 48_271 + 12_345) % 1_000_000
+        born = (people.born + np.datetime64("1970-01-01", "D")).astype(str)
+        digits = np.char.replace(np.char.lower(born.astype(str)), "-", "")
+        self.people = people
+        self.fixed: Columns = {
+            "customer_id": customer_ids(index),
+            "birth_date": dates(people.born),
+            "sex": named(("male", "female"), people.female.astype(np.int32)),
+            "customer_since": dates(people.since),
+            "education": named(EDUCATIONS, people.education),
+            "full_name": _joined(given, surname, between=" "),
+            "phone": _joined(
+                pa.array(["+420 "] * people.size), identifiers("7", 8, index * 97 + 5)
+            ),
+            "email": _joined(
+                pc.utf8_lower(given),
+                pa.array(["."] * people.size),
+                pc.utf8_lower(surname),
+                identifiers("", 6, index),
+                pa.array(["@example.org"] * people.size),
+            ),
+            "national_id": _joined(pa.array(digits.tolist()), identifiers("/", 6, number)),
+        }
+
+    def extract(self, bank: Bank, month_index: int) -> Columns:
+        """Everyone who joined by the end of the month, as the bank sees them then."""
+        there = np.flatnonzero(self.people.joined <= month_index)
+        mask = pa.array(there)
+        columns = {name: column.take(mask) for name, column in self.fixed.items()}
+        manager = bank.manager[there]
+        return {
+            **columns,
+            "district_id": district_ids(bank.district[there]),
+            "occupation": named(OCCUPATIONS, bank.occupation[there]),
+            "marital_status": named(MARITAL, bank.marital[there]),
+            # Declared income: known to the bank in steps of ten.
+            "monthly_income": money(np.rint(bank.income[there] / 10).astype(np.int64) * 1_000),
+            "household_id": identifiers("H", 8, bank.household[there] + 1),
+            "employee_id": employee_ids(manager.clip(0), manager >= 0),
+            "marketing_consent": pa.array(bank.consent[there]),
+        }
+
+
+def account(bank: Bank) -> Columns:
+    accounts = bank.accounts
+    size = accounts.size
+    revolving = np.isin(accounts["slot"], (Slot.CREDIT_CARD, Slot.OVERDRAFT))
+    earns = ~np.isin(accounts["slot"], (Slot.FUND, Slot.INSURANCE, Slot.PAYMENTS))
+    return {
+        "account_id": account_ids(np.arange(size)),
+        "product_id": named([product.product_id for product in PRODUCTS], accounts["product"]),
+        "branch_id": branch_ids(accounts["branch"]),
+        "opened_on": dates(accounts["opened"]),
+        "closed_on": dates(accounts["closed"], accounts["closed"] != 0),
+        "currency": pa.array(["EUR"] * size, type=pa.string()),
+        "interest_rate": rates(accounts["rate"], earns),
+        "credit_limit": money(accounts["limit"], revolving),
+        "term_months": whole(accounts["term"], accounts["term"] > 0),
+    }
+
+
+def account_holder(bank: Bank) -> Columns:
+    accounts = bank.accounts
+    index = np.arange(accounts.size)
+    joint = np.flatnonzero(accounts["joint"] >= 0)
+    authorised = np.flatnonzero(accounts["authorised"] >= 0)
+    account = np.concatenate([index, joint, authorised])
+    holder = np.concatenate(
+        [accounts["customer"], accounts["joint"][joint], accounts["authorised"][authorised]]
+    )
+    role = np.repeat([0, 1, 2], [len(index), len(joint), len(authorised)])
+    order = np.argsort(account, kind="stable")
+    return {
+        "account_id": account_ids(account[order]),
+        "customer_id": customer_ids(holder[order]),
+        "role": named(("owner", "joint", "authorised"), role[order]),
+    }
+
+
+def loan(bank: Bank) -> Columns:
+    accounts = bank.accounts
+    index = np.flatnonzero(np.isin(accounts["slot"], LOANS))
+    return {
+        "loan_id": loan_ids(index),
+        "account_id": account_ids(index),
+        "granted_on": dates(accounts["opened"][index]),
+        "principal": money(accounts["principal"][index]),
+        "term_months": whole(accounts["term"][index]),
+        "instalment": money(accounts["instalment"][index]),
+        "interest_rate": rates(accounts["rate"][index]),
+    }
+
+
+def card(bank: Bank) -> Columns:
+    accounts = bank.accounts
+    index = np.flatnonzero(np.isin(accounts["slot"], (Slot.CURRENT, Slot.CREDIT_CARD)))
+    credit = accounts["slot"][index] == Slot.CREDIT_CARD
+    gold = credit & (accounts["limit"][index] > 500_000)
+    return {
+        "card_id": identifiers("P", 8, index + 1),
+        "account_id": account_ids(index),
+        "customer_id": customer_ids(accounts["customer"][index]),
+        "card_type": named(("debit", "credit", "gold"), credit.astype(np.int32) + gold),
+        "issued_on": dates(accounts["opened"][index]),
+    }
+
+
+def standing_order(bank: Bank) -> Columns:
+    accounts, people = bank.accounts, bank.people
+    owner = accounts["customer"]
+    index = np.flatnonzero((accounts["slot"] == Slot.CURRENT) & (people.rent[owner] > 0))
+    who = owner[index]
+    return {
+        "order_id": identifiers("S", 8, index + 1),
+        "account_id": account_ids(index),
+        "counterparty_bank": named(BANKS, 1 + who % (len(BANKS) - 1)),
+        "counterparty_account": identifiers("", 10, 900_000 + who),
+        "amount": money(people.rent[who]),
+        "purpose": pa.array(["rent"] * len(index), type=pa.string()),
+    }
+
+
+def campaign(campaigns: tuple[Campaign, ...]) -> Columns:
+    starts = [month(campaign.month) for campaign in campaigns]
+    return {
+        "campaign_id": campaign_ids(np.arange(len(campaigns))),
+        "campaign_name": pa.array([campaign.name for campaign in campaigns], type=pa.string()),
+        "product_id": pa.array(
+            [PRODUCTS[campaign.product].product_id for campaign in campaigns], type=pa.string()
+        ),
+        "channel": pa.array([campaign.channel for campaign in campaigns], type=pa.string()),
+        "starts_on": dates(np.array([start.start for start in starts])),
+        "ends_on": dates(np.array([start.start + 27 for start in starts])),
+        "cost_per_contact": money(np.array([c.cost_per_contact for c in campaigns])),
+        "incentive_cost": money(np.array([c.incentive_cost for c in campaigns])),
+    }

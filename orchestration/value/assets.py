@@ -1,0 +1,13 @@
+"""Value: profit by account and month, and its roll-ups, built by dbt."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dagster as dg
+
+from orchestration.dbt import dbt_layer
+
+
+def value_assets(manifest: Path, months: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+    return dbt_layer("value", "tag:value", manifest, months)

@@ -1,0 +1,190 @@
+"""The refresh on a real bank's files, beside plain SQL over the raw files."""
+
+import duckdb
+import pytest
+
+from tests.conftest import real_data
+
+pytestmark = pytest.mark.slow
+
+AS_OF = "1994-03-31"
+
+
+@pytest.fixture(scope="module")
+def raw():
+    """The raw files as text tables, read by nothing of the project."""
+    folder = real_data("berka")
+    with duckdb.connect() as connection:
+        for name in ("account", "client", "disp", "trans", "card", "loan"):
+            connection.execute(
+                f"create table {name} as from read_csv('{folder}/{name}.asc', delim = ';', "
+                "header = true, quote = '\"', all_varchar = true)"
+            )
+        connection.execute(
+            "create macro day(text) as cast(strptime('19' || text[1:6], '%Y%m%d') as date)"
+        )
+        yield connection
+
+
+@pytest.fixture(scope="module")
+def refreshed(tmp_path_factory, command):
+    folder = real_data("berka")
+    home = tmp_path_factory.mktemp("berka")
+    result = command(home, "refresh", source="berka", source_path=folder)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return home, result.stdout
+
+
+@pytest.fixture(scope="module")
+def release(refreshed):
+    home, _ = refreshed
+    with duckdb.connect(str(home / "published" / "current.duckdb"), read_only=True) as connection:
+        yield connection
+
+
+def rows(connection, sql):
+    return connection.execute(sql).fetchall()
+
+
+def test_it_is_as_of_the_month_of_the_last_booking(release):
+    assert rows(release, "select as_of, source from meta.release") == [("1994-03", "berka")]
+
+
+def test_customers_are_those_who_hold_an_account_opened_by_then(raw, release):
+    wanted = rows(
+        raw,
+        "select distinct disp.client_id from disp join account using (account_id) "
+        f"where day(account.date) <= date '{AS_OF}' order by all",
+    )
+    assert len(wanted) > 1000
+    assert rows(release, "select customer_id from base.customer order by all") == wanted
+
+
+def test_accounts_are_those_opened_by_then(raw, release):
+    wanted = rows(
+        raw, f"select account_id from account where day(date) <= date '{AS_OF}' order by all"
+    )
+    assert len(wanted) == 1229
+    assert rows(release, "select account_id from base.account order by all") == wanted
+
+
+def test_every_booking_is_landed_and_counted_once(raw, release):
+    wanted = rows(raw, "select count(*), count(distinct trans_id) from trans")
+    assert wanted == [(46997, 46997)]
+    assert rows(
+        release,
+        "select sum(landed)::bigint, sum(quarantined)::bigint from meta.input_file "
+        "where table_name = 'transaction'",
+    ) == [(46997, 0)]
+    assert rows(release, "select sum(transaction_count)::bigint from base.account") == [(46997,)]
+
+
+def test_closing_balances_are_the_sums_of_the_raw_bookings_to_the_cent(raw, release):
+    wanted = rows(
+        raw,
+        """
+        select
+            account.account_id,
+            coalesce(sum(
+                case when trans.type = 'PRIJEM' then 1 else -1 end
+                * cast(trans.amount as decimal(18, 2))
+            ), 0)
+        from account
+        left join trans using (account_id)
+        where day(account.date) <= date '1994-03-31'
+        group by all
+        order by all
+        """,
+    )
+    found = rows(release, "select account_id, closing_balance from base.account order by all")
+    assert found == wanted
+    at_month_end = rows(
+        release,
+        "select account_id, closing_balance from value.account_month "
+        "where month = date '1994-03-01' order by all",
+    )
+    assert at_month_end == wanted
+
+
+def test_closing_balances_agree_with_the_banks_own_which_it_rounds_to_ten_hellers(raw, release):
+    """The bank's balance of the last day, whichever booking of that day was its last."""
+    own = dict[str, list](
+        rows(
+            raw,
+            """
+            select account_id, list(cast(balance as decimal(18, 2)))
+            from (from trans qualify date = max(date) over (partition by account_id))
+            group by account_id
+            """,
+        )
+    )
+    found = dict(rows(release, "select account_id, closing_balance from base.account"))
+    furthest = max(
+        min(abs(found[account] - balance) for balance in own[account]) for account in own
+    )
+    assert furthest < 1
+
+
+def test_nothing_dated_later_appears(raw, refreshed, release):
+    home, _ = refreshed
+    later = rows(
+        raw,
+        f"select (select count(*) from loan where day(date) > date '{AS_OF}'), "
+        f"(select count(*) from card where day(issued) > date '{AS_OF}'), "
+        f"(select count(*) from account where day(date) > date '{AS_OF}')",
+    )
+    assert min(later[0]) > 100
+    with duckdb.connect(str(home / "build" / "warehouse.duckdb"), read_only=True) as connection:
+        for table, key, date in (
+            ("loan", "loan_id", "granted_on"),
+            ("card", "card_id", "issued_on"),
+            ("account", "account_id", "opened_on"),
+        ):
+            raw_date = "issued" if table == "card" else "date"
+            wanted = rows(
+                raw,
+                f"select {key} from {table} where day({raw_date}) <= date '{AS_OF}' order by all",
+            )
+            assert rows(connection, f"select {key} from landing.{table} order by all") == wanted
+            assert rows(
+                connection, f"select count(*) from landing.{table} where {date} > date '{AS_OF}'"
+            ) == [(0,)]
+    dated = rows(
+        release,
+        "select table_schema, table_name, column_name from information_schema.columns "
+        "where data_type = 'DATE' and table_schema in ('base', 'value', 'scores')",
+    )
+    assert dated
+    for schema, table, column in dated:
+        ((latest,),) = rows(release, f"select max({column})::varchar from {schema}.{table}")
+        assert latest is None or latest <= AS_OF, f"{schema}.{table}.{column} reaches {latest}"
+
+
+def test_women_and_birth_dates_are_read_from_the_birth_number(raw, release):
+    wanted = rows(
+        raw,
+        """
+        select client_id, '19' || birth_number[1:2] || '-'
+            || lpad(cast(if(month > 50, month - 50, month) as varchar), 2, '0')
+            || '-' || birth_number[5:6], if(month > 50, 'female', 'male')
+        from (select *, cast(birth_number[3:4] as integer) as month from client)
+        order by all
+        """,
+    )
+    found = rows(
+        release, "select customer_id, birth_date::varchar, sex from base.customer order by all"
+    )
+    assert len(found) > 1000
+    assert set(found) <= set(wanted)
+
+
+def test_what_a_short_history_and_a_bank_without_campaigns_switch_off_is_said(refreshed, release):
+    _, summary = refreshed
+    assert rows(
+        release, "select horizon_months from meta.model_version where model_name = 'clv'"
+    ) == [(6,)]
+    assert "6" in summary and "response" in summary and "off" in summary
+    assert rows(release, "select count(*) from scores.offer") == [(0,)]
+    assert rows(
+        release, "select count(*) = (select count(*) from base.customer) from scores.customer"
+    ) == [(True,)]

@@ -1,0 +1,264 @@
+"""The refresh on the synthetic bank: whole, repeatable, month by month, from files too."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import duckdb
+import pytest
+
+from tests.acceptance.contents import digest_of_tables
+from tests.conftest import PROJECT
+
+pytestmark = pytest.mark.slow
+
+BANK = {"customers": 800, "seed": 7}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory, command):
+    """A home with one published release."""
+    home = tmp_path_factory.mktemp("synthetic")
+    result = command(home, "refresh", **BANK)
+    assert result.returncode == 0, result.stdout + result.stderr
+    (home / "first-summary.txt").write_text(result.stdout)
+    return home
+
+
+def served(home):
+    return home / "published" / "current.duckdb"
+
+
+def digest(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def query(home, sql):
+    with duckdb.connect(str(served(home)), read_only=True) as connection:
+        return connection.execute(sql).fetchall()
+
+
+def test_the_summary_names_release_rows_quarantine_gates_models_and_places(home):
+    text = (home / "first-summary.txt").read_text()
+    ((release_id,),) = query(home, "select release_id from meta.release")
+    assert release_id in text
+    for word in ("base.customer", "Quarantine", "G1", "G4", "clv", "response", "rule", "make ui"):
+        assert word in text
+    assert str(served(home)) in text
+
+
+def test_the_release_is_complete_and_traceable(home):
+    ((as_of, source, run_id),) = query(
+        home, "select as_of, source, dagster_run_id from meta.release"
+    )
+    assert (as_of, source) == ("2025-12", "synthetic")
+    assert query(home, "select distinct run_id from meta.gate_result") == [(run_id,)]
+    models = query(
+        home,
+        "select model_name, version, alias, length(mlflow_run_id) from meta.model_version "
+        "order by model_name",
+    )
+    assert [(name, alias, length) for name, _, alias, length in models] == [
+        ("clv", "champion", 32),
+        ("response", "champion", 32),
+    ]
+    assert query(home, "select count(*) from meta.input_file where length(sha256) <> 64") == [(0,)]
+    scored = query(
+        home,
+        "select count(*), count(*) filter (clv_model_version is null), "
+        "(select count(*) from base.customer) from scores.customer",
+    )
+    assert scored[0][0] > 0 and scored[0][1] == 0 and scored[0][0] == scored[0][2]
+
+
+def test_planted_defects_land_in_quarantine_by_their_rule(home):
+    with duckdb.connect() as connection:
+        planted = connection.execute(
+            f"select count(*) from '{home}/truth/planted_defect.parquet'"
+        ).fetchall()[0][0]
+    assert planted > 0
+    ((quarantined,),) = query(home, "select sum(quarantined) from meta.input_file")
+    assert quarantined == planted
+
+
+def test_no_personal_value_is_published(home):
+    columns = {
+        row[0]
+        for row in query(
+            home,
+            "select distinct column_name from duckdb_columns() where not internal",
+        )
+    }
+    assert not columns & {"full_name", "phone", "email", "national_id"}
+
+
+def test_the_same_seed_publishes_the_same_tables_in_another_home(home, tmp_path, command):
+    result = command(tmp_path, "refresh", **BANK)
+    assert result.returncode == 0, result.stderr
+    assert digest_of_tables(served(tmp_path)) == digest_of_tables(served(home))
+
+
+@pytest.mark.parametrize("file_format", ["csv", "parquet"])
+def test_an_export_read_as_files_publishes_the_same_tables(home, tmp_path, command, file_format):
+    folder = tmp_path / "delivery"
+    result = command(home, "export", str(folder), "--format", file_format, **BANK)
+    assert result.returncode == 0, result.stderr
+    other = tmp_path / "home"
+    result = command(other, "refresh", source="files", source_path=folder, seed=BANK["seed"])
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert digest_of_tables(served(other)) == digest_of_tables(served(home))
+
+
+def test_one_month_refreshed_again_changes_nothing(home, command):
+    landed = {
+        path: (path.stat().st_mtime_ns, digest(path))
+        for path in (home / "landing").rglob("*.parquet")
+        if "month=" in str(path) and "extract_month" not in str(path)
+    }
+    warehouse = home / "build" / "warehouse.duckdb"
+    schemas = ("base", "value", "features", "scores")
+    before = digest_of_tables(warehouse, schemas)
+    published = digest_of_tables(served(home))
+    result = command(home, "refresh", "--months", "2024-06", **BANK)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert digest_of_tables(warehouse, schemas) == before
+    assert digest_of_tables(served(home)) == published
+    for path, (written, content) in landed.items():
+        assert digest(path) == content
+        if "month=2024-06" not in str(path):
+            assert path.stat().st_mtime_ns == written, f"{path} was touched"
+
+
+def test_a_second_refresh_at_once_is_refused_and_the_first_goes_on(home, command):
+    first = subprocess.Popen(
+        [sys.executable, "-m", "orchestration", "refresh"],
+        cwd=PROJECT,
+        env={
+            **os.environ,
+            "JINGXI_HOME": str(home),
+            **{f"JINGXI_{name.upper()}": str(value) for name, value in BANK.items()},
+        },
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert first.stdout.readline().startswith("jingxi refresh")
+    second = command(home, "refresh", **BANK)
+    assert second.returncode == 2
+    assert "another refresh" in second.stderr
+    output, _ = first.communicate(timeout=600)
+    assert first.returncode == 0, output
+
+
+@pytest.mark.parametrize("stage", ["landing", "base", "gate G2", "models"])
+def test_a_killed_refresh_leaves_the_old_release_and_the_next_one_works(home, command, stage):
+    """The process is killed right after a stage has begun its work."""
+    before = digest(served(home))
+    link = os.readlink(served(home))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "orchestration", "refresh"],
+        cwd=PROJECT,
+        env={
+            **os.environ,
+            "JINGXI_HOME": str(home),
+            "JINGXI_TRAIN": "always",
+            **{f"JINGXI_{name.upper()}": str(value) for name, value in BANK.items()},
+        },
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    previous = {"landing": "as of", "base": "gate G1", "gate G2": "base", "models": "features"}
+    for line in process.stdout:
+        if previous[stage] in line:
+            break
+    deadline = time.monotonic() + 1
+    while time.monotonic() < deadline:
+        pass
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert os.readlink(served(home)) == link
+    assert digest(served(home)) == before
+    assert query(home, "select count(*) > 0 from base.customer") == [(True,)]
+
+
+def test_after_the_kills_a_refresh_publishes_the_same_tables(home, command):
+    before = digest_of_tables(served(home))
+    result = command(home, "refresh", **BANK)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert digest_of_tables(served(home)) == before
+
+
+def test_the_truth_is_not_needed_by_a_refresh(home, command):
+    (home / "truth").rename(home / "truth-elsewhere")
+    try:
+        before = digest_of_tables(served(home))
+        result = command(home, "refresh", **BANK)
+        assert result.returncode == 0, result.stderr
+        assert digest_of_tables(served(home)) == before
+    finally:
+        (home / "truth-elsewhere").rename(home / "truth")
+
+
+def test_publishing_alone_after_a_failed_gate_is_refused(home, command):
+    """A run of its own is not stopped by another run's checks; the audit must stop it."""
+    with duckdb.connect(str(home / "build" / "warehouse.duckdb")) as connection:
+        connection.execute(
+            "update meta.gate_result set success = false where gate = 'G4' and severity = 'fail'"
+        )
+    before = digest(served(home))
+    program = (
+        "from dagster import DagsterInstance, materialize\n"
+        "from orchestration.settings import read_settings\n"
+        "from orchestration.definitions import build_definitions\n"
+        "defs = build_definitions(read_settings())\n"
+        "job = defs.resolve_implicit_global_asset_job_def()\n"
+        "import dagster as dg\n"
+        "result = job.get_subset(asset_selection={dg.AssetKey(['release', 'published'])})"
+        ".execute_in_process(instance=DagsterInstance.get(), raise_on_error=False)\n"
+        "print(result.success)\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=PROJECT,
+        env={**os.environ, "JINGXI_HOME": str(home), "DAGSTER_HOME": str(home / "dagster")},
+        capture_output=True,
+        text=True,
+    )
+    assert result.stdout.strip().endswith("False"), result.stderr
+    assert "G4 failed on layer scores" in result.stderr + result.stdout
+    assert digest(served(home)) == before
+
+
+def test_rows_dated_after_the_as_of_month_change_nothing(home, tmp_path, command):
+    """The first 30 months alone, and the same months of a bank that goes on, are the same."""
+    result = command(tmp_path, "refresh", as_of="2025-06", **BANK)
+    assert result.returncode == 0, result.stdout + result.stderr
+    with duckdb.connect(str(served(tmp_path)), read_only=True) as connection:
+        latest = connection.execute(
+            "select max(month)::varchar from value.account_month"
+        ).fetchall()
+        later = connection.execute(
+            "select count(*) from base.account where opened_on > date '2025-06-30' "
+            "or closed_on > date '2025-06-30'"
+        ).fetchall()
+    assert latest == [("2025-06-01",)]
+    assert later == [(0,)]
+    up_to = "month <= date '2025-06-01'"
+    monthly = (
+        "base.customer_month",
+        "base.account_month",
+        "value.account_month",
+        "value.profit_by_customer",
+    )
+    early, late = (digest_of_tables(served(place), where=up_to) for place in (tmp_path, home))
+    assert {name: early[name] for name in monthly} == {name: late[name] for name in monthly}
+
+
+def test_row_counts_of_the_release_are_its_tables(home):
+    ((counts,),) = query(home, "select row_counts::varchar from meta.release")
+    for name, count in json.loads(counts).items():
+        assert query(home, f"select count(*) from {name}") == [(count,)]

@@ -1,0 +1,52 @@
+"""What several tests share: the project's place, real data, commands in a home of their own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+def real_data(name: str) -> Path:
+    """The folder of a real data set, or a skip that says what is missing."""
+    folder = Path(os.environ.get("TEST_DATA") or PROJECT.parent / "shared" / "data") / name
+    if not folder.is_dir():
+        pytest.skip(f"real data not here: {folder} (name its folder in TEST_DATA)")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith("JINGXI_") or name in {"DAGSTER_HOME", "MLFLOW_TRACKING_URI"}:
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def command() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs `python -m orchestration …` in a process of its own with the given settings."""
+
+    def run(home: Path, *arguments: str, **settings: object) -> subprocess.CompletedProcess[str]:
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith("JINGXI_")
+            and name not in {"DAGSTER_HOME", "MLFLOW_TRACKING_URI"}
+        }
+        named = {f"JINGXI_{name.upper()}": str(value) for name, value in settings.items()}
+        return subprocess.run(
+            [sys.executable, "-m", "orchestration", *arguments],
+            cwd=PROJECT,
+            env={**kept, **named, "JINGXI_HOME": str(home)},
+            capture_output=True,
+            text=True,
+            timeout=900,
+        )
+
+    return run

@@ -1,0 +1,187 @@
+"""Write, audit, publish: what is served is a whole, audited build or the release before."""
+
+import hashlib
+import os
+
+import duckdb
+import pytest
+
+from orchestration import builds
+from orchestration.release import publish as releasing
+from orchestration.resources import WarehouseBusy, connect
+from orchestration.settings import read_settings
+
+
+@pytest.fixture
+def settings(tmp_path, monkeypatch):
+    monkeypatch.setenv("JINGXI_HOME", str(tmp_path / "home"))
+    settings = read_settings()
+    settings.warehouse.parent.mkdir(parents=True)
+    return settings
+
+
+@pytest.fixture
+def warehouse(settings):
+    """A small build that may be published: all layers in order, all gates passed."""
+    with connect(settings.warehouse) as connection:
+        for schema in ("landing", "base", "value", "scores", "meta", "quarantine", "protected"):
+            connection.execute(f"create schema {schema}")
+        connection.execute(
+            "create table landing.refresh_window as select date '2025-12-31' as as_of, "
+            "'synthetic' as source"
+        )
+        connection.execute(
+            "create table base.customer as select range as customer_id from range(5)"
+        )
+        connection.execute("create table protected.customer_identity as select 'A' as full_name")
+        connection.execute(
+            "create table meta.gate_result (gate varchar, severity varchar, success boolean, "
+            "build_number bigint)"
+        )
+        for layer in builds.LAYERS:
+            number = builds.begin(connection, layer, "run")
+            builds.finish(connection, layer)
+            for gate, judged in builds.GATES.items():
+                if judged == layer:
+                    connection.execute(
+                        "insert into meta.gate_result values (?, 'fail', true, ?)", [gate, number]
+                    )
+        yield connection
+
+
+def publish(connection, settings):
+    return releasing.publish(connection, settings, run_id="run", code_version="test")
+
+
+def digest(settings):
+    return hashlib.sha256((settings.published / "current.duckdb").read_bytes()).hexdigest()
+
+
+def test_a_release_is_read_through_the_link_and_says_what_it_is(warehouse, settings):
+    release = publish(warehouse, settings)
+    with duckdb.connect(str(settings.published / "current.duckdb"), read_only=True) as reader:
+        assert reader.execute("select count(*) from base.customer").fetchall() == [(5,)]
+        assert reader.execute(
+            "select release_id, as_of, source, code_version, dagster_run_id, "
+            "row_counts->>'base.customer' from meta.release"
+        ).fetchall() == [(release.release_id, "2025-12", "synthetic", "test", "run", "5")]
+        schemas = {
+            row[0] for row in reader.execute("select schema_name from duckdb_tables()").fetchall()
+        }
+    assert "protected" not in schemas
+    assert not os.access(release.path, os.W_OK) or os.geteuid() == 0
+    assert release.path.stat().st_mode & 0o222 == 0
+
+
+def break_layer(connection):
+    builds.begin(connection, "value", "run")
+
+
+def build_again(connection):
+    builds.begin(connection, "base", "other run")
+    builds.finish(connection, "base")
+
+
+def fail_gate(connection):
+    connection.execute("update meta.gate_result set success = false where gate = 'G2'")
+
+
+def lose_gate(connection):
+    connection.execute("delete from meta.gate_result where gate = 'G3'")
+
+
+def judge_earlier(connection):
+    connection.execute("update meta.gate_result set build_number = 0 where gate = 'G1'")
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (break_layer, "value did not finish"),
+        (build_again, "older than layer base"),
+        (build_again, "G2 judged an earlier build"),
+        (fail_gate, "G2 failed on layer base"),
+        (lose_gate, "G3 has not judged layer models"),
+        (judge_earlier, "G1 judged an earlier build"),
+    ],
+)
+def test_a_build_that_is_not_whole_is_refused_and_the_old_release_stays(
+    warehouse, settings, fault, words
+):
+    publish(warehouse, settings)
+    before = digest(settings)
+    fault(warehouse)
+    with pytest.raises(releasing.ReleaseRefused, match=words):
+        publish(warehouse, settings)
+    assert digest(settings) == before
+
+
+def test_a_failed_warning_does_not_stop_a_release(warehouse, settings):
+    warehouse.execute("insert into meta.gate_result values ('G2', 'warn', false, 2)")
+    warehouse.execute(
+        "update meta.gate_result set build_number = "
+        "(select build_number from meta.layer_build where layer = 'base') where gate = 'G2'"
+    )
+    assert publish(warehouse, settings).path.exists()
+
+
+def test_a_fault_while_copying_leaves_the_old_release_and_no_remains(
+    warehouse, settings, monkeypatch
+):
+    publish(warehouse, settings)
+    before = digest(settings)
+
+    def no_space(path):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(releasing, "_flush", no_space)
+    with pytest.raises(OSError, match="No space"):
+        publish(warehouse, settings)
+    assert digest(settings) == before
+    assert len(list((settings.published / "releases").iterdir())) == 1
+
+
+def test_the_last_twelve_releases_are_kept_and_the_served_one_always(warehouse, settings):
+    names = [publish(warehouse, settings).release_id for _ in range(14)]
+    kept = {path.stem for path in releasing.releases_of(settings)}
+    assert kept == set(names[-12:])
+    assert releasing.served(settings).stem == names[-1]
+
+
+def test_rollback_serves_the_release_before_and_refuses_an_unknown_one(warehouse, settings):
+    first, second = (publish(warehouse, settings).release_id for _ in range(2))
+    assert releasing.roll_back(settings, None).stem == first
+    assert releasing.served(settings).stem == first
+    with pytest.raises(releasing.ReleaseRefused, match="no release before"):
+        releasing.roll_back(settings, None)
+    with pytest.raises(releasing.ReleaseRefused, match=second):
+        releasing.roll_back(settings, "2020-01-nonsense")
+    assert releasing.roll_back(settings, second).stem == second
+
+
+def test_an_open_reader_keeps_its_release_while_another_is_published(warehouse, settings):
+    publish(warehouse, settings)
+    with duckdb.connect(str(settings.published / "current.duckdb"), read_only=True) as reader:
+        warehouse.execute("insert into base.customer values (99)")
+        publish(warehouse, settings)
+        assert reader.execute("select count(*) from base.customer").fetchall() == [(5,)]
+
+
+def test_a_busy_warehouse_is_named_with_what_to_do(settings, command):
+    import subprocess
+    import sys
+
+    program = (
+        f"import duckdb, sys; c = duckdb.connect({str(settings.warehouse)!r}); "
+        "print('open', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout.readline().strip() == "open"
+        with (
+            pytest.raises(WarehouseBusy, match=r"published/current\.duckdb"),
+            connect(settings.warehouse),
+        ):
+            pass
+        other.stdin.close()

@@ -1,0 +1,233 @@
+"""The dbt project by its manifest: layers read forwards, tests stay in their layer, all is said."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestration.environment import DBT_PROJECT
+from orchestration.sources.contract import BY_NAME
+
+LAYERS = ("staging", "base", "value", "features")
+# What a layer may read besides itself.
+READS = {
+    "staging": {"landing"},
+    "base": {"staging"},
+    "value": {"base", "reference"},
+    "features": {"base", "value"},
+}
+IDENTITY = {
+    column.name for table in BY_NAME.values() for column in table.columns if column.personal
+}
+# What describes the person behind the customer, as delivered; ids of places and people included.
+PROFILE = {
+    "birth_date",
+    "sex",
+    "district_id",
+    "occupation",
+    "education",
+    "marital_status",
+    "monthly_income",
+    "household_id",
+}
+NEVER_A_FEATURE = IDENTITY | {"sex", "birth_date", "district_id", "household_id", "employee_id"}
+
+
+@pytest.fixture(scope="module")
+def parsed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The folder of the parsed manifest, and what dbt said."""
+    folder = tmp_path_factory.mktemp("dbt")
+    process = subprocess.run(
+        [
+            *(Path(sys.executable).parent / "dbt", "--no-use-colors", "parse"),
+            *("--project-dir", DBT_PROJECT, "--profiles-dir", DBT_PROJECT),
+            *("--target-path", folder, "--log-path", folder),
+        ],
+        env={**os.environ, "DBT_WAREHOUSE": str(folder / "warehouse.duckdb"), "DO_NOT_TRACK": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert process.returncode == 0, process.stdout + process.stderr
+    return folder, process.stdout
+
+
+@pytest.fixture(scope="module")
+def manifest(parsed: tuple[Path, str]) -> dict[str, Any]:
+    return json.loads((parsed[0] / "manifest.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def models(manifest: dict[str, Any]) -> list[dict[str, Any]]:
+    found = [node for node in manifest["nodes"].values() if node["resource_type"] == "model"]
+    assert len(found) > 30
+    return found
+
+
+def layer_of(manifest: dict[str, Any], unique_id: str) -> str:
+    if unique_id.startswith("source."):
+        return str(manifest["sources"][unique_id]["schema"])
+    return str(manifest["nodes"][unique_id]["schema"])
+
+
+def test_the_project_parses_without_a_warning(parsed):
+    assert "WARN" not in parsed[1].upper(), parsed[1]
+
+
+def test_each_layer_reads_only_what_lies_before_it(manifest, models):
+    wrong = [
+        (model["name"], read)
+        for model in models
+        for read in model["depends_on"]["nodes"]
+        if layer_of(manifest, read) not in READS[model["schema"]] | {model["schema"]}
+    ]
+    assert wrong == []
+
+
+def test_staging_models_do_not_read_each_other(manifest, models):
+    for model in models:
+        if model["schema"] == "staging":
+            assert {layer_of(manifest, read) for read in model["depends_on"]["nodes"]} == {
+                "landing"
+            }
+
+
+def test_every_contract_table_is_staged_under_its_own_name(models):
+    staged = {model["name"] for model in models if model["schema"] == "staging"}
+    assert staged == {f"stg_{name}" for name in BY_NAME} | {"stg_refresh_window"}
+
+
+def test_a_model_has_exactly_the_tag_of_its_layer_and_its_folder(models):
+    for model in models:
+        assert model["schema"] in LAYERS
+        assert model["tags"] == [model["schema"]], model["name"]
+        assert model["path"].split("/")[0] == model["schema"]
+
+
+def test_a_table_is_named_by_its_layer_and_its_alias(models):
+    relations = [(model["schema"], model["alias"]) for model in models]
+    assert len(set(relations)) == len(relations)
+    assert ("base", "account_month") in relations
+    assert ("value", "account_month") in relations
+
+
+def test_a_dbt_test_touches_models_of_the_one_layer_whose_step_runs_it(manifest):
+    """A step with a check on an earlier layer's asset would not wait for that layer's gate."""
+    tests = [node for node in manifest["nodes"].values() if node["resource_type"] == "test"]
+    assert tests
+    for test in tests:
+        touched = {layer_of(manifest, unique_id) for unique_id in test["depends_on"]["nodes"]}
+        layers = touched - {"reference"}
+        assert len(layers) == 1, (test["name"], touched)
+        assert set(test["tags"]) & set(LAYERS) == layers, (test["name"], test["tags"])
+
+
+def test_no_dbt_test_sits_on_a_source(manifest):
+    tests = [node for node in manifest["nodes"].values() if node["resource_type"] == "test"]
+    assert not [
+        test["name"]
+        for test in tests
+        if any(unique_id.startswith("source.") for unique_id in test["depends_on"]["nodes"])
+    ]
+
+
+def test_a_seed_belongs_to_the_step_that_reads_it(manifest, models):
+    for unique_id, seed in manifest["nodes"].items():
+        if seed["resource_type"] != "seed":
+            continue
+        readers = {model["schema"] for model in models if unique_id in model["depends_on"]["nodes"]}
+        assert seed["tags"] == sorted(readers), seed["name"]
+        assert seed["schema"] == "reference"
+        assert seed["description"]
+
+
+def test_every_model_states_its_grain_owner_and_readers(models):
+    for model in models:
+        meta = model["config"]["meta"]
+        assert model["description"].strip(), model["name"]
+        assert meta.get("owner"), model["name"]
+        assert meta.get("read_by"), model["name"]
+        grain = meta.get("grain")
+        assert grain, model["name"]
+        assert grain == ["one row"] or set(grain) <= set(model["columns"]), model["name"]
+
+
+def test_every_column_is_described_and_typed(models):
+    for model in models:
+        assert model["columns"], model["name"]
+        for name, column in model["columns"].items():
+            assert column["description"].strip(), f"{model['name']}.{name}"
+            assert column["data_type"], f"{model['name']}.{name}"
+
+
+def test_one_yml_beside_each_model(models):
+    for model in models:
+        sql = Path(model["original_file_path"])
+        assert model["patch_path"].split("://")[1] == str(sql.with_suffix(".yml"))
+
+
+def test_contracts_are_enforced_after_staging(models):
+    for model in models:
+        assert model["config"]["contract"]["enforced"] is (model["schema"] != "staging")
+
+
+def test_the_grain_of_every_table_is_tested(manifest, models):
+    tested = {
+        test["attached_node"]: test["test_metadata"]["kwargs"]["columns"]
+        for test in manifest["nodes"].values()
+        if test["resource_type"] == "test"
+        and (test.get("test_metadata") or {}).get("name") == "one_row_per"
+    }
+    for model in models:
+        grain = model["config"]["meta"]["grain"]
+        if model["schema"] != "staging" and grain != ["one row"]:
+            assert tested[model["unique_id"]] == grain, model["name"]
+
+
+def test_identities_reach_no_model_and_profiles_are_tagged(models):
+    tagged = 0
+    for model in models:
+        assert not IDENTITY & set(model["columns"]), model["name"]
+        for name in PROFILE & set(model["columns"]):
+            # A branch has a district too: only a customer's says something about a person.
+            if "customer" in model["name"]:
+                assert "personal" in model["columns"][name]["tags"], f"{model['name']}.{name}"
+                tagged += 1
+    assert tagged >= 2 * len(PROFILE)
+
+
+def test_features_do_not_say_who_or_of_which_sex_a_customer_is(models):
+    features = [model for model in models if model["schema"] == "features"]
+    assert features
+    for model in features:
+        assert not NEVER_A_FEATURE & set(model["columns"])
+
+
+def test_every_money_rule_has_a_unit_test(manifest):
+    tested = {test["model"] for test in manifest["unit_tests"].values()}
+    assert tested >= {
+        "base_account_activity",
+        "base_account_month",
+        "base_opening_balance",
+        "base_ledger_reconciliation",
+        "value_account_month",
+        "value_profit_by_customer",
+    }
+
+
+def test_models_and_the_release_are_exposures(manifest):
+    exposed = {exposure["name"] for exposure in manifest["exposures"].values()}
+    assert exposed == {"clv_model", "response_model", "release"}
+
+
+def test_freshness_of_bookings_warns_and_never_fails(manifest):
+    (transaction,) = [
+        source for source in manifest["sources"].values() if source["name"] == "transaction"
+    ]
+    assert transaction["freshness"]["warn_after"]["count"] > 0
+    assert not transaction["freshness"]["error_after"]["count"]

@@ -1,0 +1,109 @@
+"""The job's steps: every gate upstream of its layer, and a snapshot of everything defined."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from dagster._core.execution.api import create_execution_plan
+
+from orchestration import builds
+from orchestration.definitions import build_definitions
+from orchestration.jobs import REFRESH
+from orchestration.settings import read_settings
+
+SNAPSHOT = Path(__file__).parent / "snapshots" / "definitions.json"
+
+# What lies behind each gate.
+GUARDED = {
+    "G1": {"base_layer", "value_layer", "features_layer", "release__published"},
+    "G2": {"value_layer", "features_layer", "release__published"},
+    "G3": {"scores_layer", "release__published"},
+    "G4": {"release__published"},
+}
+# What each gate judges: it must not run before.
+JUDGED = {
+    "G1": {"landing_layer"},
+    "G2": {"base_layer"},
+    "G3": {"models_layer", "features_layer", "value_layer"},
+    "G4": {"scores_layer"},
+}
+
+
+@pytest.fixture(scope="module")
+def definitions(tmp_path_factory):
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JINGXI_HOME", str(home))
+        patch.delenv("DAGSTER_HOME", raising=False)
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        yield build_definitions(read_settings())
+
+
+@pytest.fixture(scope="module")
+def upstream(definitions):
+    """Step → every step before it."""
+    plan = create_execution_plan(definitions.resolve_job_def(REFRESH))
+    direct = {step.key: set(step.get_execution_dependency_keys()) for step in plan.steps}
+
+    def before(step):
+        found = set(direct[step])
+        for other in direct[step]:
+            found |= before(other)
+        return found
+
+    return {step: before(step) for step in direct}
+
+
+@pytest.mark.parametrize("gate", builds.GATES)
+def test_a_gate_runs_after_what_it_judges_and_before_what_it_guards(upstream, gate):
+    step = f"gate_{gate}"
+    assert JUDGED[gate] <= upstream[step]
+    for guarded in GUARDED[gate]:
+        assert step in upstream[guarded], f"{guarded} does not wait for {gate}"
+
+
+def test_every_gate_is_blocking_on_every_asset_it_stands_behind(definitions):
+    for check in definitions.resolve_all_asset_specs():
+        assert check.group_name
+    gates = [
+        spec
+        for checks in definitions.asset_checks
+        for spec in checks.check_specs
+        if spec.name in builds.GATES
+    ]
+    assert {spec.name for spec in gates} == set(builds.GATES)
+    assert all(spec.blocking for spec in gates)
+
+
+def test_no_step_carries_a_check_on_an_asset_of_another_step(definitions):
+    """Such a step would be exempt from that asset's blocking checks."""
+    for assets in definitions.assets:
+        own = set(assets.keys)
+        foreign = [str(key) for key in assets.check_keys if key.asset_key not in own]
+        assert foreign == []
+
+
+def test_the_definitions_are_those_of_the_snapshot(definitions):
+    """After a wanted change: UPDATE_SNAPSHOTS=1 make test, and read the difference."""
+    specs = definitions.resolve_all_asset_specs()
+    found = {
+        "assets": {
+            spec.key.to_user_string(): {
+                "group": spec.group_name,
+                "monthly": spec.partitions_def is not None,
+                "deps": sorted(dep.asset_key.to_user_string() for dep in spec.deps),
+            }
+            for spec in sorted(specs, key=lambda spec: spec.key)
+        },
+        "gates": sorted(
+            f"{spec.name} {spec.asset_key.to_user_string()}"
+            for checks in definitions.asset_checks
+            for spec in checks.check_specs
+        ),
+        "jobs": sorted(job.name for job in definitions.jobs),
+    }
+    if os.environ.get("UPDATE_SNAPSHOTS"):
+        SNAPSHOT.parent.mkdir(exist_ok=True)
+        SNAPSHOT.write_text(json.dumps(found, indent=1) + "\n")
+    assert found == json.loads(SNAPSHOT.read_text())

@@ -1,0 +1,1155 @@
+"""Each gate passes a sound bank and stops a planted fault, naming where and what to do.
+
+The bank is made by hand: 60 accounts with three bookings a month for eight months, small enough
+that every figure can be checked, large enough that no rule excuses itself for want of bookings.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from expectations.gate import MOST_PROFILE_ROWS, judge
+from expectations.report import render_report
+from expectations.rules import (
+    GateOutcome,
+    GateResult,
+    Profile,
+    Rule,
+    Suite,
+    column_between,
+    column_zero,
+    row_count_at_least,
+)
+from expectations.suites import base_suite, landing_suite, models_suite, scores_suite
+
+ROOT = Path(__file__).parents[2]
+
+LANDED = """
+create schema landing; create schema quarantine; create schema meta; create schema base;
+create schema value; create schema features; create schema scores;
+
+create table landing.refresh_window as
+select date '2024-01-01' as month_from, date '2024-08-01' as month_to, date '2024-08-31' as as_of,
+       date '2024-01-01' as first_month, 'files' as source;
+
+create table landing.product as
+select 'current' as product_id, 'deposits' as product_line, date '1900-01-01' as extract_month;
+
+create table landing.customer as
+select 'c' || i as customer_id, date '1980-05-05' + (i * 30)::integer as birth_date,
+       date '1900-01-01' as extract_month
+from range(60) t(i);
+
+-- Every second account was opened before the history: its first balance is brought.
+create table landing.account as
+select 'a' || i as account_id, 'current' as product_id, 'b1' as branch_id,
+       case when i % 2 = 0 then date '2020-06-01' else date '2024-01-03' end as opened_on,
+       null::date as closed_on, date '1900-01-01' as extract_month
+from range(60) t(i);
+
+create table landing.account_holder as
+select 'a' || i as account_id, 'c' || i as customer_id, 'owner' as role,
+       date '1900-01-01' as extract_month
+from range(60) t(i);
+
+create table landing.transaction as
+with booking as (
+    select
+        'a' || i as account_id,
+        (date '2024-01-05' + to_months(m::integer))::date + (n * 10)::integer as booked_on,
+        ((i + 1) * (n + 1) * case when n = 1 then -1 else 1 end)::decimal(18, 2) as amount,
+        case when i % 2 = 0 then 1000 else 0 end as brought,
+        m * 3 + n as place
+    from range(60) a(i), range(8) b(m), range(3) c(n)
+)
+select
+    account_id || '-' || place as transaction_id,
+    account_id,
+    booked_on,
+    amount,
+    'deposit' as kind,
+    'online' as channel,
+    null::varchar as counterparty_bank,
+    null::varchar as counterparty_account,
+    (brought + sum(amount) over (partition by account_id order by place))::decimal(18, 2)
+        as balance_after,
+    date_trunc('month', booked_on)::date as month
+from booking;
+
+create table landing.ledger as
+select month, 'b1' as branch_id, 'deposits' as product_line, 'fee_income' as ledger_account,
+       0::decimal(18, 2) as amount
+from (select distinct month from landing.transaction);
+
+create table quarantine.transaction (
+    file varchar, row_number bigint, rule varchar, column_name varchar, value varchar, month date
+);
+insert into quarantine.transaction values
+    ('/in/transaction.csv', 17, 'reference', 'account_id', '8f3a', date '2024-03-01');
+create table meta.quarantine_share as
+select 'transaction' as table_name, 'key_or_reference' as rule_class, 10000 as rows,
+       1 as quarantined_rows, 0.0005 as tolerated_share;
+create table meta.input_file as
+select 'transaction' as table_name, '/in/transaction.csv' as path, null::date as extract_month,
+       10000 as rows, 9999 as landed, 1 as quarantined, 0 as after_as_of, 'ab12' as sha256;
+"""
+
+BUILT = """
+create table base.account as
+select
+    account_id,
+    any_value(opened_on) as opened_on,
+    any_value(closed_on) as closed_on,
+    max(case when opened_on < date '2024-01-01' then 1000 else 0 end)::decimal(18, 2)
+        as opening_balance,
+    (opening_balance + sum(amount))::decimal(18, 2) as closing_balance,
+    count(*) as transaction_count
+from landing.account join landing.transaction using (account_id)
+group by account_id;
+
+create table base.account_month as
+with moved as (
+    select account_id, month, sum(amount) as amount, count(*) as bookings
+    from landing.transaction group by account_id, month
+)
+select
+    account_id,
+    month,
+    (account.opening_balance + sum(amount) over so_far - amount)::decimal(18, 2)
+        as opening_balance,
+    (account.opening_balance + sum(amount) over so_far)::decimal(18, 2) as closing_balance,
+    bookings
+from moved join base.account as account using (account_id)
+window so_far as (partition by account_id order by month);
+
+create table base.customer as
+select customer_id, date '1980-01-01' as birth_date, date '2024-08-25' as last_booked_on
+from landing.customer;
+create table base.customer_history as
+select customer_id, date '1900-01-01' as valid_from, null::date as valid_to
+from landing.customer;
+create table base.customer_month as
+select customer_id, month
+from landing.customer, (select distinct month from landing.transaction);
+create table base.ledger_reconciliation as
+select month, branch_id, product_line, ledger_account, amount as booked, amount as ledger,
+       0::decimal(18, 2) as difference
+from landing.ledger;
+
+create table value.account_month as
+select account_id, month, 5.00::decimal(18, 2) as net_interest_margin,
+       2.00::decimal(18, 2) as fee_income, 1.50::decimal(18, 2) as direct_cost,
+       0.25::decimal(18, 2) as expected_loss, 5.25::decimal(18, 2) as contribution_margin
+from base.account_month;
+create table value.profit_by_customer as
+select replace(account_id, 'a', 'c') as customer_id, * exclude (account_id)
+from value.account_month;
+create table features.customer_month as
+select customer_id, month, (hash(customer_id, month) % 100)::double as balance,
+       (hash(month, customer_id) % 7)::integer as bookings
+from base.customer_month;
+
+create table meta.model_evaluation as
+select * replace (value::double as value) from (values
+    ('clv', '3', 'spearman', 0.61, 0.58, 0.64, 0.55, 'higher', true, 12, date '2024-02-29', ''),
+    ('clv', '3', 'total_bias', 0.05, null, null, null, 'lower', true, 12, date '2024-02-29', ''),
+    ('clv', '2', 'spearman', 0.10, 0.05, 0.15, 0.55, 'higher', false, 12, date '2024-02-29', ''),
+    ('response', '1', 'calibration_error', 0.02, null, null, null, 'lower', true, 2,
+     date '2024-02-29', ''),
+    ('response', '1', 'auc', 0.70, 0.66, 0.74, 0.69, 'higher', true, 2, date '2024-02-29', '')
+) t(model_name, version, metric, value, low, high, rule_value, better, champion, horizon_months,
+    trained_as_of, note);
+
+create table scores.customer as
+select customer_id, 60.0::double as clv_12m, 40.0::double as clv_low, 90.0::double as clv_high,
+       12 as clv_horizon_months,
+       '3' as clv_model_version
+from base.customer;
+create table scores.offer as
+select customer_id, product_id, 0.1 as p_response, '1' as response_model_version
+from base.customer, (values ('card'), ('loan')) t(product_id);
+"""
+
+BOTH = ("clv", "response")
+SUITES: dict[str, Callable[[], Suite]] = {
+    "G1": landing_suite,
+    "G2": base_suite,
+    "G3": lambda: models_suite(BOTH),
+    "G4": lambda: scores_suite(BOTH),
+}
+
+
+@pytest.fixture
+def bank() -> Iterator[duckdb.DuckDBPyConnection]:
+    with duckdb.connect() as connection:
+        connection.execute(LANDED)
+        connection.execute(BUILT)
+        yield connection
+
+
+def judged(connection: duckdb.DuckDBPyConnection, gate: str) -> GateOutcome:
+    return judge(connection, SUITES[gate](), build_number=7, run_id="run")
+
+
+def judged_about(connection: duckdb.DuckDBPyConnection, gate: str, subject: str) -> GateOutcome:
+    """The gate's rules about one profile only: enough for one fault, and four times as fast."""
+    suite = SUITES[gate]()
+    # The chain over the whole history is summed from the chain by month.
+    wanted = {subject, subject.removesuffix("_total")}
+    few = Suite(
+        suite.gate,
+        suite.name,
+        {name: profile for name, profile in suite.profiles.items() if name in wanted},
+        tuple(rule for rule in suite.rules if rule.subject in wanted),
+    )
+    return judge(connection, few, build_number=7, run_id="run")
+
+
+def broken(outcome: GateOutcome) -> dict[tuple[str, str], GateResult]:
+    """Broken rules by subject and judged column."""
+    found = {}
+    for result in outcome.failed + outcome.warned:
+        column = re.search(r"column=(\w+)", result.expectation)
+        found[result.subject, column.group(1) if column else "rows"] = result
+    return found
+
+
+@pytest.mark.parametrize("gate", SUITES)
+def test_a_sound_bank_passes_every_rule(bank: duckdb.DuckDBPyConnection, gate: str) -> None:
+    outcome = judged(bank, gate)
+    assert outcome.success
+    assert broken(outcome) == {}, outcome.message()
+    assert all(result.cure and result.meaning for result in outcome.results)
+
+
+# Gate, fault, subject and column of the rule it must break, severity, what the message must name.
+FAULTS = [
+    ("G1", "delete from landing.product", "landing_table", "absent", "fail", "product"),
+    (
+        "G1",
+        "create table meta.previous_release_count as select 'customer' as table_name, 100 as rows",
+        "landing_table",
+        "required_change",
+        "fail",
+        "customer (required_change -0.4)",
+    ),
+    (
+        "G1",
+        "create table meta.previous_release_count as select 'ledger' as table_name, 100 as rows",
+        "landing_table",
+        "optional_change",
+        "warn",
+        "ledger",
+    ),
+    (
+        "G1",
+        "insert into meta.input_file select * replace ('/in/again.csv' as path)"
+        " from meta.input_file",
+        "landing_input_file",
+        "repeated",
+        "fail",
+        "/in/again.csv",
+    ),
+    (
+        "G1",
+        "insert into meta.input_file select * replace ('/in/e.csv' as path, 0 as rows, 'x' as"
+        " sha256) from meta.input_file",
+        "landing_input_file",
+        "empty_file",
+        "warn",
+        "/in/e.csv",
+    ),
+    (
+        "G1",
+        "update meta.quarantine_share set quarantined_rows = 60",
+        "landing_quarantine",
+        "above_tolerance",
+        "fail",
+        "reference: 1 row(s) in /in/transaction.csv (first: row 17)",
+    ),
+    (
+        "G1",
+        "delete from landing.transaction where month = date '2024-05-01'",
+        "landing_booking_month",
+        "bookings",
+        "fail",
+        "2024-05 (bookings 0)",
+    ),
+    (
+        "G1",
+        "delete from landing.transaction where month = date '2024-01-01'",
+        "landing_booking_month",
+        "bookings",
+        "fail",
+        "2024-01 (bookings 0)",
+    ),
+    (
+        "G1",
+        "delete from landing.transaction where month = date '2024-08-01'"
+        " and account_id < 'a4' and account_id > 'a1'",
+        "landing_booking_month",
+        "bookings_ratio",
+        "fail",
+        "2024-08",
+    ),
+    (
+        "G1",
+        "delete from landing.transaction where booked_on > date '2024-08-20'",
+        "landing_booking_month",
+        "silent_days_at_end",
+        "fail",
+        "2024-08 (silent_days_at_end 16)",
+    ),
+    (
+        "G1",
+        "update landing.transaction set amount = amount * 100 where month = date '2024-06-01'",
+        "landing_booking_month",
+        "amount_ratio",
+        "fail",
+        "2024-06",
+    ),
+    (
+        "G1",
+        "update landing.transaction set amount = amount * 100 where month = date '2024-06-01'",
+        "landing_balance_chain",
+        "judged_share",
+        "fail",
+        "2024-06",
+    ),
+    (
+        "G1",
+        "update landing.transaction set amount = amount * 100",
+        "landing_balance_chain_total",
+        "share",
+        "fail",
+        "",
+    ),
+    (
+        "G1",
+        "update landing.transaction set amount = -amount",
+        "landing_balance_chain_total",
+        "share",
+        "fail",
+        "",
+    ),
+    (
+        "G1",
+        "update landing.transaction set amount = balance_after, balance_after = amount",
+        "landing_balance_chain_total",
+        "share",
+        "fail",
+        "",
+    ),
+    (
+        "G1",
+        "delete from landing.account_holder where account_id in ('a1', 'a2')",
+        "landing_account",
+        "without_holder_share",
+        "fail",
+        "",
+    ),
+    (
+        "G1",
+        "update landing.account_holder set role = 'authorised' where account_id = 'a1'",
+        "landing_account",
+        "without_owner_share",
+        "warn",
+        "",
+    ),
+    (
+        "G1",
+        "delete from landing.transaction where account_id < 'a3'",
+        "landing_account",
+        "without_booking_share",
+        "fail",
+        "",
+    ),
+    (
+        "G1",
+        "update landing.customer set birth_date = birth_date + interval 40 year",
+        "landing_customer",
+        "median_age",
+        "warn",
+        "",
+    ),
+    (
+        "G1",
+        "update landing.transaction set channel = null where month = date '2024-07-01'",
+        "landing_null_share",
+        "jump",
+        "warn",
+        "channel, 2024-07",
+    ),
+    (
+        "G2",
+        "delete from base.customer where customer_id = 'c7'",
+        "base_count",
+        "difference",
+        "fail",
+        "customers (difference -1)",
+    ),
+    (
+        "G2",
+        "update base.account set closing_balance = closing_balance + 0.01 where account_id = 'a3'",
+        "base_count",
+        "difference",
+        "fail",
+        "closing balance as of the date (difference 0.01)",
+    ),
+    (
+        "G2",
+        "update base.account_month set opening_balance = opening_balance + 0.01,"
+        " closing_balance = closing_balance + 0.01"
+        " where account_id = 'a3' and month = date '2024-04-01'",
+        "base_account_month",
+        "balance_breaks",
+        "fail",
+        "2024-04 (balance_breaks 1); 2024-05 (balance_breaks 1)",
+    ),
+    (
+        "G2",
+        "delete from base.account_month where account_id = 'a3' and month = date '2024-04-01'",
+        "base_account_month",
+        "month_gaps",
+        "fail",
+        "2024-05",
+    ),
+    (
+        "G2",
+        "update base.account_month set bookings = bookings + 1"
+        " where account_id = 'a3' and month = date '2024-04-01'",
+        "base_account_month",
+        "bookings_difference",
+        "fail",
+        "2024-04",
+    ),
+    (
+        "G2",
+        "delete from base.account_month",
+        "base_account_month",
+        "bookings_difference",
+        "fail",
+        "2024-01",
+    ),
+    (
+        "G2",
+        "delete from base.customer_month where customer_id = 'c7'",
+        "base_customer_month",
+        "customers_without_months",
+        "fail",
+        "",
+    ),
+    (
+        "G2",
+        "insert into base.customer_month values ('nobody', date '2024-08-01')",
+        "base_customer_month",
+        "unknown_customers",
+        "fail",
+        "",
+    ),
+    (
+        "G2",
+        "delete from base.customer_month where customer_id = 'c7' and month = date '2024-08-01'",
+        "base_customer_month",
+        "ended_early",
+        "fail",
+        "",
+    ),
+    (
+        "G2",
+        "delete from base.customer_month where customer_id = 'c7' and month = date '2024-05-01'",
+        "base_customer_month",
+        "with_gaps",
+        "fail",
+        "",
+    ),
+    ("G2", "delete from base.customer_history", "base_key", "rows", "fail", "customer_history"),
+    (
+        "G2",
+        "insert into base.customer_history values (null, date '2024-01-01', null)",
+        "base_key",
+        "null_keys",
+        "fail",
+        "customer_history",
+    ),
+    (
+        "G2",
+        "insert into base.customer_month select * from base.customer_month limit 1",
+        "base_key",
+        "duplicate_keys",
+        "fail",
+        "customer_month",
+    ),
+    (
+        "G2",
+        "update base.customer set last_booked_on = date '2024-09-02' where customer_id = 'c1'",
+        "base_latest_date",
+        "days_after_as_of",
+        "fail",
+        "customer.last_booked_on (days_after_as_of 2)",
+    ),
+    (
+        "G2",
+        "update base.ledger_reconciliation set ledger = 0.01, difference = -0.01"
+        " where month = date '2024-03-01'",
+        "base_ledger",
+        "lines_differing",
+        "fail",
+        "2024-03 (lines_differing 1): largest: branch b1, deposits, fee_income: ledger 0.01",
+    ),
+    (
+        "G2",
+        "delete from base.ledger_reconciliation where month = date '2024-03-01'",
+        "base_ledger",
+        "lines",
+        "warn",
+        "2024-03",
+    ),
+    (
+        "G3",
+        "delete from value.account_month where account_id = 'a3' and month = date '2024-04-01'",
+        "value_month",
+        "account_months_difference",
+        "fail",
+        "2024-04",
+    ),
+    (
+        "G3",
+        "update value.account_month set fee_income = 2.01 where month = date '2024-04-01'"
+        " and account_id = 'a3'",
+        "value_month",
+        "unbalanced",
+        "fail",
+        "2024-04",
+    ),
+    (
+        "G3",
+        "update value.profit_by_customer set direct_cost = direct_cost + 0.01"
+        " where month = date '2024-04-01' and customer_id = 'c3'",
+        "value_month",
+        "customer_difference",
+        "fail",
+        "direct_cost by customer - by account = 0.01",
+    ),
+    (
+        "G3",
+        "delete from features.customer_month where month = date '2024-04-01'",
+        "feature_month",
+        "difference",
+        "fail",
+        "2024-04",
+    ),
+    (
+        "G3",
+        "update features.customer_month set customer_id = 'c3' where customer_id = 'c4'",
+        "feature_month",
+        "duplicate_customers",
+        "fail",
+        "2024-01",
+    ),
+    (
+        "G3",
+        "update features.customer_month set month = date '2024-09-01'"
+        " where month = date '2024-08-01'",
+        "feature_month",
+        "after_as_of",
+        "fail",
+        "2024-09",
+    ),
+    (
+        "G3",
+        "update features.customer_month set balance = 'inf'::double where customer_id = 'c3'",
+        "feature_column",
+        "infinite_values",
+        "fail",
+        "balance",
+    ),
+    (
+        "G3",
+        "alter table features.customer_month add column sex varchar",
+        "feature_column",
+        "column_name",
+        "fail",
+        "sex",
+    ),
+    (
+        "G3",
+        "update features.customer_month set balance = null where month = date '2024-08-01'",
+        "feature_column",
+        "latest_null_share",
+        "warn",
+        "balance",
+    ),
+    (
+        "G3",
+        "update features.customer_month set bookings = 3",
+        "feature_column",
+        "varies",
+        "warn",
+        "bookings",
+    ),
+    (
+        "G3",
+        "update meta.model_evaluation set champion = false where model_name = 'clv'",
+        "model_champion",
+        "champions",
+        "fail",
+        "clv (champions 0)",
+    ),
+    (
+        "G3",
+        "update meta.model_evaluation set value = 'nan'::double where metric = 'auc'",
+        "model_champion",
+        "not_finite",
+        "fail",
+        "response",
+    ),
+    (
+        "G3",
+        "update meta.model_evaluation set rule_value = null where metric = 'auc'",
+        "model_champion",
+        "compared_with_rule",
+        "warn",
+        "response",
+    ),
+    (
+        "G3",
+        "update meta.model_evaluation set rule_value = 0.65 where metric = 'spearman'",
+        "model_comparison",
+        "best_case_ahead_of_rule",
+        "fail",
+        "clv, spearman",
+    ),
+    (
+        "G3",
+        "update meta.model_evaluation set rule_value = 0.72 where metric = 'auc'",
+        "model_comparison",
+        "ahead_of_rule",
+        "warn",
+        "response, auc",
+    ),
+    ("G3", "delete from meta.model_evaluation", "model_comparison", "rows", "warn", ""),
+    (
+        "G3",
+        "update meta.model_evaluation set value = 0.2 where metric = 'calibration_error'",
+        "model_calibration",
+        "calibration_error",
+        "warn",
+        "response",
+    ),
+    (
+        "G3",
+        "update meta.model_evaluation set value = -0.5 where metric = 'total_bias'",
+        "model_calibration",
+        "bias",
+        "warn",
+        "clv",
+    ),
+    ("G4", "delete from scores.customer", "score_population", "scored", "fail", ""),
+    (
+        "G4",
+        "delete from scores.customer where customer_id = 'c7'",
+        "score_population",
+        "without_score",
+        "fail",
+        "",
+    ),
+    (
+        "G4",
+        "update scores.customer set customer_id = 'x' where customer_id = 'c7'",
+        "score_population",
+        "unknown_customers",
+        "fail",
+        "",
+    ),
+    (
+        "G4",
+        "insert into scores.customer select * from scores.customer where customer_id = 'c7'",
+        "score_population",
+        "duplicate_customers",
+        "fail",
+        "",
+    ),
+    (
+        "G4",
+        "update scores.customer set clv_12m = 'nan'::double where customer_id = 'c7'",
+        "score_clv",
+        "not_finite",
+        "fail",
+        "",
+    ),
+    (
+        "G4",
+        "update scores.customer set clv_low = 61 where customer_id = 'c7'",
+        "score_clv",
+        "outside_interval",
+        "fail",
+        "",
+    ),
+    (
+        "G4",
+        "update scores.customer set clv_model_version = null where customer_id = 'c7'",
+        "score_clv",
+        "without_version",
+        "fail",
+        "",
+    ),
+    (
+        "G4",
+        "update scores.customer set clv_model_version = '2' where customer_id = 'c7'",
+        "score_clv",
+        "versions",
+        "fail",
+        "",
+    ),
+    (
+        "G4",
+        "update scores.customer set clv_horizon_months = 0 where customer_id = 'c7'",
+        "score_clv",
+        "without_horizon",
+        "fail",
+        "",
+    ),
+    (
+        "G4",
+        "update scores.customer set clv_12m = 6000, clv_high = 9000",
+        "score_clv",
+        "clv_ratio",
+        "warn",
+        "",
+    ),
+    ("G4", "delete from scores.offer", "score_offer", "rows", "fail", ""),
+    (
+        "G4",
+        "update scores.offer set p_response = 1.5 where customer_id = 'c7' and product_id = 'loan'",
+        "score_offer",
+        "outside_probability",
+        "fail",
+        "loan (outside_probability 1)",
+    ),
+    (
+        "G4",
+        "insert into scores.offer select * from scores.offer where customer_id = 'c7'",
+        "score_offer",
+        "duplicate_customers",
+        "fail",
+        "card",
+    ),
+    (
+        "G4",
+        "update scores.offer set customer_id = 'x' where customer_id = 'c7'",
+        "score_offer",
+        "unknown_customers",
+        "fail",
+        "card",
+    ),
+    (
+        "G4",
+        "update scores.offer set response_model_version = null where customer_id = 'c7'",
+        "score_offer",
+        "without_version",
+        "fail",
+        "card",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("gate", "fault", "subject", "column", "severity", "named"),
+    FAULTS,
+    ids=[f"{f[0]}-{f[2]}-{f[3]}-{place}" for place, f in enumerate(FAULTS)],
+)
+def test_a_planted_fault_is_named(
+    bank: duckdb.DuckDBPyConnection,
+    gate: str,
+    fault: str,
+    subject: str,
+    column: str,
+    severity: str,
+    named: str,
+) -> None:
+    bank.execute(fault)
+    outcome = judged_about(bank, gate, subject)
+    found = broken(outcome)
+    assert (subject, column) in found, outcome.message()
+    result = found[subject, column]
+    assert result.severity == severity
+    assert named in result.unexpected, result.unexpected
+    assert outcome.success == (not outcome.failed)
+    message = outcome.message()
+    assert subject in message and result.observed in message and result.cure in message
+
+
+def test_every_rule_is_broken_by_a_planted_fault() -> None:
+    covered = {(gate, subject, column) for gate, _, subject, column, *_ in FAULTS}
+    # An empty table breaks these together with the rule listed above for it.
+    covered |= {
+        ("G1", "landing_booking_month", "rows"),
+        ("G2", "base_account_month", "rows"),
+        ("G3", "value_month", "rows"),
+        ("G3", "feature_month", "rows"),
+        ("G3", "model_champion", "figures"),
+    }
+    declared = set()
+    for gate, suite in SUITES.items():
+        for rule in suite().rules:
+            _, arguments = rule.expectation
+            declared.add((gate, rule.subject, arguments.get("column", "rows")))
+    assert declared == covered
+
+
+@pytest.mark.parametrize(
+    ("gate", "fault", "subject", "column"),
+    [
+        (
+            "G1",
+            "delete from landing.transaction; delete from landing.refresh_window",
+            "landing_booking_month",
+            "rows",
+        ),
+        (
+            "G2",
+            "delete from base.account_month; delete from landing.transaction",
+            "base_account_month",
+            "rows",
+        ),
+        (
+            "G2",
+            "delete from base.ledger_reconciliation",
+            "base_ledger",
+            "lines",
+        ),
+        (
+            "G3",
+            "delete from base.account_month; delete from value.account_month;"
+            "delete from value.profit_by_customer",
+            "value_month",
+            "rows",
+        ),
+        (
+            "G3",
+            "delete from base.customer_month; delete from features.customer_month",
+            "feature_month",
+            "rows",
+        ),
+        ("G3", "delete from meta.model_evaluation", "model_champion", "figures"),
+    ],
+)
+def test_nothing_to_judge_is_not_a_pass(
+    bank: duckdb.DuckDBPyConnection, gate: str, fault: str, subject: str, column: str
+) -> None:
+    bank.execute(fault)
+    outcome = judged_about(bank, gate, subject)
+    assert not outcome.success
+    assert (subject, column) in broken(outcome)
+
+
+def test_a_growing_bank_passes(bank: duckdb.DuckDBPyConnection) -> None:
+    # Bookings a month of Berka's first fifteen months (1993-01 to 1994-03) and their mean size.
+    months = [
+        *[(177, 3967), (395, 6904), (676, 6998), (913, 8081), (1306, 8944), (1880, 9730)],
+        *[(2399, 7512), (2938, 7157), (3441, 6812), (3989, 6912), (4422, 6451), (5669, 7093)],
+        *[(9139, 4660), (5601, 5585), (4052, 8994)],
+    ]
+    bank.execute("delete from landing.transaction")
+    bank.execute(
+        "update landing.refresh_window set first_month = '1993-01-01', as_of = '1994-03-31'"
+    )
+    for place, (bookings, size) in enumerate(months):
+        month = date(1993 + place // 12, place % 12 + 1, 1)
+        bank.execute(
+            "insert into landing.transaction (account_id, month, booked_on, amount)"
+            " select 'a1', $1, $1::date + 27, $2 from range($3)",
+            [month, size, bookings],
+        )
+    found = broken(judged(bank, "G1"))
+    assert not [key for key in found if key[0] == "landing_booking_month"]
+
+
+def test_rounded_balances_and_quarantined_bookings_do_not_break_the_chain(
+    bank: duckdb.DuckDBPyConnection,
+) -> None:
+    bank.execute("update landing.transaction set balance_after = round(balance_after, 0)")
+    # One booking in a thousand may be in quarantine: its account-month breaks, no other.
+    bank.execute("delete from landing.transaction where transaction_id = 'a9-10'")
+    assert judged(bank, "G1").success
+    links = bank.execute(
+        "select sum(links - links_holding) from profile.landing_balance_chain"
+    ).fetchall()
+    assert links == [(1,)]
+
+
+def test_bookings_of_one_day_may_come_in_any_order(bank: duckdb.DuckDBPyConnection) -> None:
+    bank.execute("update landing.transaction set booked_on = last_day(month)")
+    assert judged(bank, "G1").success
+
+
+def test_a_booking_dated_far_ahead_names_the_months_as_a_range(
+    bank: duckdb.DuckDBPyConnection,
+) -> None:
+    bank.execute("update landing.refresh_window set as_of = date '2031-03-31'")
+    found = broken(judged(bank, "G1"))
+    assert found["landing_booking_month", "bookings"].unexpected == "2024-09 to 2031-03"
+
+
+def test_a_balance_brought_in_and_a_booking_after_closing_are_no_breaks(
+    bank: duckdb.DuckDBPyConnection,
+) -> None:
+    # Account a0 is known from its first booking on; a1 is closed and fined two months later.
+    bank.execute("""
+        update base.account_month set opening_balance = 0, closing_balance = 0
+        where account_id = 'a0' and month < date '2024-03-01';
+        delete from landing.transaction where account_id = 'a0' and month < date '2024-03-01';
+        update base.account_month set bookings = 0
+        where account_id = 'a0' and month < date '2024-03-01';
+        update base.account set closed_on = date '2024-05-20' where account_id = 'a1';
+        delete from base.account_month
+        where account_id = 'a1' and month in ('2024-06-01', '2024-07-01');
+        update base.account_month set opening_balance = (
+            select closing_balance from base.account_month
+            where account_id = 'a1' and month = '2024-05-01'
+        ) where account_id = 'a1' and month = '2024-08-01';
+    """)
+    found = broken(judged(bank, "G2"))
+    assert ("base_account_month", "balance_breaks") not in found
+    assert ("base_account_month", "month_gaps") not in found
+
+
+@pytest.mark.parametrize(
+    ("gate", "suite", "off", "subjects", "reason"),
+    [
+        (
+            "G1",
+            landing_suite,
+            "update landing.transaction set balance_after = null",
+            {"landing_balance_chain", "landing_balance_chain_total"},
+            "balances",
+        ),
+        (
+            "G1",
+            landing_suite,
+            "update landing.customer set birth_date = null",
+            {"landing_customer"},
+            "birth dates were not delivered",
+        ),
+        ("G2", base_suite, "delete from landing.ledger", {"base_ledger"}, "no ledger"),
+        (
+            "G4",
+            lambda: scores_suite(("clv",)),
+            "drop table scores.offer",
+            {"score_offer"},
+            "no campaigns",
+        ),
+        (
+            "G3",
+            lambda: models_suite(()),
+            "drop table meta.model_evaluation",
+            {"model_champion", "model_comparison", "model_calibration"},
+            "no model is on",
+        ),
+    ],
+)
+def test_a_capability_that_is_off_passes_and_says_so(
+    bank: duckdb.DuckDBPyConnection,
+    gate: str,
+    suite: Callable[[], Suite],
+    off: str,
+    subjects: set[str],
+    reason: str,
+) -> None:
+    bank.execute(off)
+    outcome = judge(bank, suite(), 7, "run")
+    assert outcome.success, outcome.message()
+    unjudged = [r for r in outcome.results if r.observed.startswith("not judged: ")]
+    assert {r.subject for r in unjudged} == subjects
+    assert all(r.success for r in unjudged)
+    assert any(reason in r.observed for r in unjudged)
+
+
+@pytest.mark.parametrize("gate", SUITES)
+def test_a_layer_that_was_not_built_stops_the_gate(gate: str) -> None:
+    with duckdb.connect() as connection:
+        outcome = judged(connection, gate)
+    assert not outcome.success
+    assert "the layer before was not built" in outcome.message()
+
+
+def one_rule(sql: str, rule: Rule) -> Suite:
+    return Suite("G9", "trial", {"trial": Profile(sql, key=("name",))}, (rule,))
+
+
+def test_a_rule_that_judges_only_empty_figures_fails() -> None:
+    sql = "select 'x' as name, null::double as figure"
+    with duckdb.connect() as connection:
+        strict = Rule("trial", column_between("figure", low=0), "fail", "m", "c")
+        lenient = Rule("trial", column_between("figure", low=0), "fail", "m", "c", nulls="pass")
+        assert not judge(connection, one_rule(sql, strict), 1, "run").success
+        assert judge(connection, one_rule(sql, lenient), 1, "run").success
+
+
+def test_a_rule_that_cannot_be_judged_fails() -> None:
+    with duckdb.connect() as connection:
+        absent = Rule("trial", column_zero("no_such_column"), "fail", "m", "c")
+        outcome = judge(connection, one_rule("select 'x' as name", absent), 1, "run")
+        assert not outcome.success
+        assert "could not be judged" in outcome.results[0].observed
+        present = Rule("trial", row_count_at_least(1), "fail", "m", "c")
+        outcome = judge(connection, one_rule("select nothing from nowhere", present), 1, "run")
+        assert not outcome.success
+        assert "could not be computed" in outcome.results[0].observed
+
+
+def test_a_warning_opens_the_gate() -> None:
+    rule = Rule("trial", column_zero("figure"), "warn", "m", "c")
+    with duckdb.connect() as connection:
+        outcome = judge(connection, one_rule("select 'x' as name, 1 as figure", rule), 1, "run")
+    assert outcome.success
+    assert [r.unexpected for r in outcome.warned] == ["x (figure 1)"]
+
+
+def test_a_table_as_large_as_the_bank_is_no_profile() -> None:
+    rule = Rule("trial", row_count_at_least(1), "fail", "m", "c")
+    sql = f"select range as name from range({MOST_PROFILE_ROWS + 1})"
+    with duckdb.connect() as connection:
+        outcome = judge(connection, one_rule(sql, rule), 1, "run")
+        kept = connection.execute(
+            "select count(*) from information_schema.tables where table_schema = 'profile'"
+        ).fetchall()
+    assert not outcome.success
+    assert kept == [(0,)]
+
+
+def test_an_expectation_object_is_judged_like_its_type_and_arguments() -> None:
+    import great_expectations as gx
+
+    by_object = gx.expectations.ExpectColumnValuesToBeBetween(column="figure", max_value=1)
+    with duckdb.connect() as connection:
+        for figure, success in ((1, True), (2, False)):
+            rule = Rule("trial", by_object, "fail", "m", "c")
+            sql = f"select 'x' as name, {figure} as figure"
+            assert judge(connection, one_rule(sql, rule), 1, "run").success is success
+
+
+def test_a_rule_about_an_unknown_profile_is_refused() -> None:
+    with pytest.raises(ValueError, match="nowhere"):
+        Suite("G9", "trial", {}, (Rule("nowhere", column_zero("x"), "fail", "m", "c"),))
+
+
+def test_results_replace_those_of_the_build_before(bank: duckdb.DuckDBPyConnection) -> None:
+    bank.execute(
+        # As an older release may have left it: fewer columns, another suite's rows.
+        "create table meta.gate_result (gate varchar, suite varchar, expectation varchar,"
+        " severity varchar, success boolean, observed varchar, build_number bigint,"
+        " run_id varchar, subject varchar, cure varchar);"
+        "insert into meta.gate_result values"
+        " ('G1', 'abandoned', 'e', 'fail', false, '', 3, 'old', 's', 'c'),"
+        " ('G2', 'base', 'e', 'fail', true, '', 3, 'old', 's', 'c')"
+    )
+    outcome = judged(bank, "G1")
+    judged(bank, "G1")
+    kept = bank.execute(
+        "select gate, suite, build_number, run_id, count(*) from meta.gate_result"
+        " group by all order by all"
+    ).fetchall()
+    assert kept == [
+        ("G1", "landing", 7, "run", len(outcome.results)),
+        ("G2", "base", 3, "old", 1),
+    ]
+
+
+def test_profiles_stay_small_and_are_functions_of_the_tables(
+    bank: duckdb.DuckDBPyConnection,
+) -> None:
+    def profiles() -> dict[str, list[tuple]]:
+        for gate in SUITES:
+            judged(bank, gate)
+        names = bank.execute(
+            "select table_name from information_schema.tables where table_schema = 'profile'"
+        ).fetchall()
+        return {name: bank.execute(f"select * from profile.{name}").fetchall() for (name,) in names}
+
+    first = profiles()
+    assert first == profiles()
+    assert max(len(rows) for rows in first.values()) < 100
+
+
+def test_judging_opens_no_connection_and_leaves_no_file(
+    bank: duckdb.DuckDBPyConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise AssertionError("a gate reached for the network")
+
+    monkeypatch.setattr(socket.socket, "connect", refused)
+    monkeypatch.setattr(socket, "getaddrinfo", refused)
+    monkeypatch.chdir(tmp_path)
+    for gate in SUITES:
+        judged(bank, gate)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_suites_are_declared_without_importing_great_expectations() -> None:
+    code = (
+        "import sys; from expectations.suites import *; import expectations.gate,"
+        " expectations.report; landing_suite(); base_suite(); models_suite(); scores_suite();"
+        " assert not {'great_expectations', 'pandas', 'dagster'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_the_report_opens_without_a_network_and_shows_what_broke(
+    bank: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    bank.execute("delete from landing.transaction where month = date '2024-05-01'")
+    # A file's name comes from outside: it must not become markup.
+    bank.execute("update meta.input_file set path = '/in/<img onerror=alert(1)>.csv'")
+    outcome = judged(bank, "G1")
+    path = render_report(bank, tmp_path / "reports" / "gates.html")
+    page = path.read_text(encoding="utf-8")
+    assert not re.search(r"""(?:src|href)\s*=\s*["'](?!data:)|url\(|@import|https?://""", page)
+    assert "<script" not in page
+    assert "<img" not in page and "&lt;img onerror=alert(1)&gt;.csv" in page
+    for result in outcome.failed:
+        assert result.unexpected in page
+    # Broken rules stand before those that hold.
+    assert page.index("Broken rules") < page.index("2024-05 (bookings 0)")
+    assert page.index("2024-05 (bookings 0)") < page.index("Rules that hold")
+    assert re.search(r'class="mark stopped">stopped', page)
+    assert page.count('class="mark not judged"') == 3
+    # Eight months, one of them missing.
+    assert page.count('class="missing"') == len(
+        re.findall(r"<title>2024-05: (?:0|–)</title>", page)
+    )
+    assert ".draft" not in {p.suffix for p in path.parent.iterdir()}
+
+
+def test_the_report_shows_no_quarantined_value(
+    bank: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    bank.execute("update quarantine.transaction set value = 'Novakova Jana'")
+    # An earlier row of a later file is not the first.
+    bank.execute(
+        "insert into quarantine.transaction values"
+        " ('/in/z.csv', 3, 'reference', 'account_id', 'Novakova Jana', null)"
+    )
+    for gate in SUITES:
+        judged(bank, gate)
+    page = render_report(bank, tmp_path / "gates.html").read_text(encoding="utf-8")
+    assert re.search(r"<td>reference</td>.*/in/transaction.csv and 1 more.*>17</td>", page)
+    assert "Novakova" not in page
+    everything = bank.execute("select string_agg(columns(*)::varchar, ' ') from meta.gate_result")
+    assert "Novakova" not in str(everything.fetchall())
+
+
+def test_an_empty_warehouse_still_gives_a_report(tmp_path: Path) -> None:
+    with duckdb.connect() as connection:
+        page = render_report(connection, tmp_path / "gates.html").read_text(encoding="utf-8")
+    assert "Nothing was judged yet" in page

@@ -1,0 +1,54 @@
+import pytest
+from pydantic import ValidationError
+
+from orchestration.cli import months_asked
+from orchestration.partitions import first_day, last_day
+from orchestration.settings import read_settings
+
+
+def test_an_unknown_setting_is_refused_by_name(monkeypatch):
+    monkeypatch.setenv("JINGXI_SOURCES", "berka")
+    with pytest.raises(ValueError, match="JINGXI_SOURCES"):
+        read_settings()
+
+
+def test_a_month_that_is_none_is_refused_with_its_form(monkeypatch):
+    monkeypatch.setenv("JINGXI_AS_OF", "2025-13")
+    with pytest.raises(ValidationError, match="YYYY-MM"):
+        read_settings()
+
+
+def test_everything_written_lies_under_the_home(monkeypatch, tmp_path):
+    monkeypatch.setenv("JINGXI_HOME", str(tmp_path))
+    settings = read_settings()
+    places = [
+        settings.warehouse,
+        settings.landing,
+        settings.delivery,
+        settings.truth,
+        settings.published,
+        settings.reports,
+        settings.dagster_home,
+        settings.mlflow_home,
+    ]
+    assert all(place.is_relative_to(tmp_path) for place in places)
+    assert str(tmp_path) in settings.mlflow_tracking_uri
+
+
+def test_a_month_ends_on_its_last_day():
+    assert last_day("2024-02").isoformat() == "2024-02-29"
+    assert last_day("1900-02").isoformat() == "1900-02-28"
+    assert last_day("2025-12").isoformat() == "2025-12-31"
+    assert first_day("2024-02").isoformat() == "2024-02-01"
+
+
+def test_months_asked_are_read_in_both_forms():
+    assert months_asked(None, "2023-01", "2025-12") == ("2023-01", "2025-12")
+    assert months_asked("2025-03", "2023-01", "2025-12") == ("2025-03", "2025-03")
+    assert months_asked("2025-03:2025-06", "2023-01", "2025-12") == ("2025-03", "2025-06")
+
+
+@pytest.mark.parametrize("text", ["2025", "2025-06:2025-03", "2022-12", "2026-01", "a:b:c"])
+def test_months_outside_the_history_or_of_another_form_are_refused(text):
+    with pytest.raises(ValueError, match="MONTHS="):
+        months_asked(text, "2023-01", "2025-12")
