@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
+import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import skops.io
 
 CHAMPION, CHALLENGER = "champion", "challenger"
-TWIN = "evaluation_twin"
+TWIN = "evaluation_twin.skops"
+EVALUATION = "evaluation"
 LEARNER, RULE = "model", "rule"
 
 # What skops may load. Anything else in a model file is refused: skops runs no code on load, a
@@ -84,6 +89,7 @@ class Registry:
         import mlflow
         import mlflow.sklearn
 
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         for name in ("mlflow", "mlflow.store.db.utils", "alembic"):
             logging.getLogger(name).setLevel(logging.WARNING)
         mlflow.set_tracking_uri(tracking_uri)
@@ -119,20 +125,19 @@ class Registry:
                 mlflow.log_figure(figure, f"{name}.png")
             for name, table in candidate.tables.items():
                 mlflow.log_text(table.to_csv(index=False), f"{name}.csv")
-            infos = {}
-            for name, model in (("model", candidate.model), (TWIN, candidate.twin)):
-                infos[name] = mlflow.sklearn.log_model(
-                    model,
-                    name=name,
-                    signature=signature,
-                    serialization_format="skops",
-                    skops_trusted_types=TRUSTED_TYPES,
-                    pip_requirements=REQUIREMENTS,
-                )
-        registered = mlflow.register_model(
-            infos["model"].model_uri, candidate.name, await_registration_for=0
-        )
-        tags = {**candidate.tags, "kind": candidate.kind, "twin": infos[TWIN].model_uri}
+            info = mlflow.sklearn.log_model(
+                candidate.model,
+                name="model",
+                signature=signature,
+                serialization_format="skops",
+                skops_trusted_types=TRUSTED_TYPES,
+                pip_requirements=REQUIREMENTS,
+            )
+            with tempfile.TemporaryDirectory() as folder:
+                skops.io.dump(candidate.twin, Path(folder) / TWIN)
+                mlflow.log_artifact(str(Path(folder) / TWIN))
+        registered = mlflow.register_model(info.model_uri, candidate.name, await_registration_for=0)
+        tags = {**candidate.tags, "kind": candidate.kind}
         for name, value in tags.items():
             self._client.set_model_version_tag(candidate.name, registered.version, name, str(value))
         self._client.set_registered_model_alias(candidate.name, CHALLENGER, registered.version)
@@ -160,20 +165,42 @@ class Registry:
         ChampionUnusable
             When there is none, or its files are missing, damaged or hold a type not trusted.
         """
-        return self._load(f"models:/{name}@{CHAMPION}", name)
+        uri = f"models:/{name}@{CHAMPION}"
+        return self._usable(lambda: self._mlflow.sklearn.load_model(uri), name, uri)
 
     def load_twin(self, version: Version) -> Any:
         """The evaluation twin of a version; raises ChampionUnusable like `load_champion`."""
-        return self._load(version.tags["twin"], version.name)
 
-    def _load(self, uri: str, name: str) -> Any:
+        def read() -> Any:
+            with tempfile.TemporaryDirectory() as folder:
+                path = self._mlflow.artifacts.download_artifacts(
+                    f"runs:/{version.run_id}/{TWIN}", dst_path=folder
+                )
+                return skops.io.load(path, trusted=TRUSTED_TYPES)
+
+        return self._usable(read, version.name, f"{TWIN} of run {version.run_id}")
+
+    def table(self, version: Version, name: str) -> pd.DataFrame:
+        """A table logged with a version.
+
+        Raises
+        ------
+        ChampionUnusable
+            When it is missing.
+        """
+        uri = f"runs:/{version.run_id}/{name}.csv"
+        text = self._usable(lambda: self._mlflow.artifacts.load_text(uri), version.name, uri)
+        return pd.read_csv(io.StringIO(text))
+
+    @staticmethod
+    def _usable(read: Callable[[], Any], name: str, what: str) -> Any:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                return self._mlflow.sklearn.load_model(uri)
+                return read()
         except Exception as error:
             raise ChampionUnusable(
-                f"model {name}: {uri} cannot be loaded ({type(error).__name__}: {error}); "
+                f"model {name}: {what} cannot be loaded ({type(error).__name__}: {error}); "
                 "restore its artifacts, move the alias to a version that is whole, "
                 "or train anew (TRAIN=always)"
             ) from error

@@ -66,11 +66,13 @@ def refresh(settings: Settings, months: str | None, *, verbose: bool) -> int:
     """Run the whole refresh in this process; the exit status tells whether it published."""
     import duckdb
 
+    from orchestration import ahead
     from orchestration.landing.delivery import open_delivery
     from orchestration.resources import MEMORY_LIMIT
 
     started = time.monotonic()
     print(f"jingxi refresh of {settings.source} into {settings.home}", flush=True)
+    ahead.prepare_stores(settings)
     inspection: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": MEMORY_LIMIT,
         "temp_directory": str(settings.home / "tmp"),
@@ -88,6 +90,7 @@ def refresh(settings: Settings, months: str | None, *, verbose: bool) -> int:
     from orchestration.jobs import REFRESH
     from orchestration.release.summary import failure_summary, release_summary
 
+    ahead.import_heavy_modules()
     loggers: dict[str, dict] = {"progress": {}}
     if verbose:
         loggers["console"] = {"config": {"log_level": "INFO"}}

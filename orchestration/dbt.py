@@ -4,6 +4,7 @@ import hashlib
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,10 @@ def target_path(settings: Settings) -> Path:
     return settings.home / "dbt"
 
 
+# A refresh parses ahead, in a thread, what it needs a little later.
+_parsing = threading.Lock()
+
+
 def project_digest() -> str:
     """A digest of the dbt project's files: the manifest is parsed anew when it changes."""
     digest = hashlib.sha256()
@@ -67,7 +72,11 @@ def manifest_of(settings: Settings) -> Path:
     RuntimeError
         With dbt's own words, when the project does not parse.
     """
-    folder = target_path(settings)
+    with _parsing:
+        return _parsed_manifest(target_path(settings))
+
+
+def _parsed_manifest(folder: Path) -> Path:
     manifest, stamp = folder / "manifest.json", folder / "project.digest"
     digest = project_digest()
     if manifest.exists() and stamp.exists() and stamp.read_text() == digest:

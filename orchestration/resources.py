@@ -14,7 +14,7 @@ from orchestration.environment import code_version
 from orchestration.settings import Settings, read_settings
 
 if TYPE_CHECKING:
-    from orchestration.models.training import TrainingContext
+    from orchestration.models.context import TrainingContext
 
 MEMORY_LIMIT = "800MB"
 
@@ -70,7 +70,7 @@ class Home(dg.ConfigurableResource):
 
     def training(self, connection: duckdb.DuckDBPyConnection, run_id: str) -> TrainingContext:
         """What the models need to know of this refresh."""
-        from orchestration.models.training import TrainingContext
+        from orchestration.models.context import TrainingContext
 
         settings = self.settings
         (first_month, as_of), (identity,) = (

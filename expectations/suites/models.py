@@ -31,7 +31,8 @@ def _champion_sql(models: tuple[str, ...]) -> str:
     """
 
 
-# Worse than the rule beyond chance: the whole interval lies on the wrong side of the rule's figure.
+# Worse than the rule beyond chance: the whole interval of the difference, champion less rule on the
+# same customers, lies on the wrong side.
 COMPARISON = """
     select
         model_name,
@@ -47,8 +48,8 @@ COMPARISON = """
         case when better = 'higher' then value - rule_value else rule_value - value end
             as ahead_of_rule,
         case
-            when better = 'higher' then coalesce(high, value) - rule_value
-            else rule_value - coalesce(low, value)
+            when better = 'higher' then coalesce(difference_high, value - rule_value)
+            else -coalesce(difference_low, value - rule_value)
         end as best_case_ahead_of_rule,
         coalesce(note, '') as detail
     from meta.model_evaluation

@@ -58,10 +58,10 @@ class TwoPartRegressor(RegressorMixin, BaseEstimator):
     def __init__(
         self,
         seed: int = 0,
-        trees: int = 120,
+        trees: int = 60,
         leaves: int = 15,
         least_leaf: int = 60,
-        rate: float = 0.05,
+        rate: float = 0.1,
         penalty: float = 5.0,
     ) -> None:
         self.seed = seed

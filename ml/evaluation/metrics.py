@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
-from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
+
+Metric = Callable[[np.ndarray, np.ndarray], float]
+LEAST_PROBABILITY = 1e-12
 
 
 def _two(y: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -118,19 +121,27 @@ def expected_calibration_error(y: np.ndarray, probability: np.ndarray, bins: int
 
 def brier(y: np.ndarray, probability: np.ndarray) -> float:
     """Mean squared distance of probability and 0/1 outcome (Brier, 1950)."""
-    return float(brier_score_loss(*_two(y, probability)))
+    y, probability = _two(y, probability)
+    return float(np.mean((y - probability) ** 2))
 
 
 def log_score(y: np.ndarray, probability: np.ndarray) -> float:
     """Mean negative log-likelihood of 0/1 outcomes, in nats (Good, 1952)."""
-    return float(log_loss(*_two(y, probability), labels=[0, 1]))
+    y, probability = _two(y, probability)
+    kept = np.clip(probability, LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
+    return float(-np.mean(np.where(y > 0, np.log(kept), np.log1p(-kept))))
 
 
 def auc(y: np.ndarray, score: np.ndarray) -> float:
     """Probability that a responder scores above another, ties half (Hanley and McNeil, 1982);
     NaN where all outcomes are the same."""
     y, score = _two(y, score)
-    return float(roc_auc_score(y, score)) if 0 < y.sum() < len(y) else float("nan")
+    hits = y.sum()
+    if not 0 < hits < len(y):
+        return float("nan")
+    # The rank sum of Wilcoxon's test, less what the hits would have among themselves.
+    beaten = rankdata(score)[y > 0].sum() - hits * (hits + 1) / 2
+    return float(beaten / (hits * (len(y) - hits)))
 
 
 @dataclass(frozen=True)
@@ -142,22 +153,17 @@ class Estimate:
     high: float
 
 
-def bootstrap(
-    metric, y: np.ndarray, score: np.ndarray, *, seed: int, rounds: int = 200, level: float = 0.9
-) -> Estimate:
-    """The metric with its percentile bootstrap interval (Efron, 1979), customers resampled."""
-    y, score = _two(y, score)
-    generator = np.random.default_rng(seed)
-    drawn = []
-    for _ in range(rounds):
-        rows = generator.integers(0, len(y), len(y))
-        drawn.append(metric(y[rows], score[rows]))
-    low, high = np.nanquantile(drawn, [(1 - level) / 2, (1 + level) / 2])
-    return Estimate(metric(y, score), float(low), float(high))
+@dataclass(frozen=True)
+class Comparison:
+    """A metric of two predictions of the same outcomes, and of their difference, score − other."""
+
+    score: Estimate
+    other: Estimate
+    difference: Estimate
 
 
-def paired_difference(
-    metric,
+def compare(
+    metrics: Mapping[str, Metric],
     y: np.ndarray,
     score: np.ndarray,
     other: np.ndarray,
@@ -165,17 +171,44 @@ def paired_difference(
     seed: int,
     rounds: int = 200,
     level: float = 0.9,
-) -> Estimate:
-    """metric(score) − metric(other) on the same resampled customers, with its interval.
+) -> dict[str, Comparison]:
+    """Each metric of two predictions with percentile bootstrap intervals (Efron, 1979).
 
-    Pairing takes out what both have in common: the luck of which customers were drawn.
+    Customers are resampled, the same for both predictions and all metrics. Pairing takes out of the
+    difference what both have in common: the luck of which customers were drawn.
+
+    Parameters
+    ----------
+    metrics : mapping of a name to a function of outcomes and scores
+    y, score, other : arrays of shape (n,)
+
+    Raises
+    ------
+    ValueError
+        For vectors of different length, or values that are not finite.
     """
     y, score = _two(y, score)
     _, other = _two(y, other)
     generator = np.random.default_rng(seed)
-    drawn = []
+    drawn: dict[str, list[tuple[float, float]]] = {name: [] for name in metrics}
     for _ in range(rounds):
         rows = generator.integers(0, len(y), len(y))
-        drawn.append(metric(y[rows], score[rows]) - metric(y[rows], other[rows]))
-    low, high = np.nanquantile(drawn, [(1 - level) / 2, (1 + level) / 2])
-    return Estimate(metric(y, score) - metric(y, other), float(low), float(high))
+        outcomes, scored, others = y[rows], score[rows], other[rows]
+        for name, metric in metrics.items():
+            drawn[name].append((metric(outcomes, scored), metric(outcomes, others)))
+    ends = [(1 - level) / 2, (1 + level) / 2]
+
+    def estimate(value: float, samples: np.ndarray) -> Estimate:
+        low, high = np.nanquantile(samples, ends)
+        return Estimate(value, float(low), float(high))
+
+    found = {}
+    for name, metric in metrics.items():
+        own, others = np.array(drawn[name], dtype=float).T
+        value, other_value = metric(y, score), metric(y, other)
+        found[name] = Comparison(
+            estimate(value, own),
+            estimate(other_value, others),
+            estimate(value - other_value, own - others),
+        )
+    return found

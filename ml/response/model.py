@@ -76,13 +76,13 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
     def __init__(
         self,
         seed: int = 0,
-        trees: int = 40,
+        trees: int = 25,
         leaves: int = 4,
         least_leaf: int = 40,
-        rate: float = 0.04,
+        rate: float = 0.06,
         penalty: float = 10.0,
         least_responses: int = 20,
-        folds: int = 4,
+        folds: int = 3,
         calibration_share: float = 0.5,
     ) -> None:
         self.seed = seed

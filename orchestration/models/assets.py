@@ -9,7 +9,7 @@ from orchestration import builds
 from orchestration.resources import Home
 
 if TYPE_CHECKING:
-    from orchestration.models.training import TrainingReport
+    from orchestration.models.registration import TrainingReport
 
 CLV, RESPONSE = (dg.AssetKey(["models", name]) for name in ("clv", "response"))
 MODELS = (CLV, RESPONSE)
@@ -45,8 +45,10 @@ def models_assets(
         ],
     )
     def models(context: dg.AssetExecutionContext, home: Home) -> Iterator[dg.MaterializeResult]:
+        from orchestration import ahead
         from orchestration.models.training import train_clv, train_response
 
+        ahead.finish()
         with builds.build(home, "models", context.run_id) as connection:
             training = home.training(connection, context.run_id)
             reports = (train_clv(connection, training), train_response(connection, training))

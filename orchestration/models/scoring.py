@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from ml.response.model import OFFER
+from orchestration.models.context import TrainingContext
 from orchestration.models.datasets import customers_to_score, offers, plan_cutoffs
-from orchestration.models.training import TrainingContext
 
 BATCH = 50_000
 

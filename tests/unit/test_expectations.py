@@ -160,14 +160,18 @@ from base.customer_month;
 
 create table meta.model_evaluation as
 select * replace (value::double as value) from (values
-    ('clv', '3', 'spearman', 0.61, 0.58, 0.64, 0.55, 'higher', true, 12, date '2024-02-29', ''),
-    ('clv', '3', 'total_bias', 0.05, null, null, null, 'lower', true, 12, date '2024-02-29', ''),
-    ('clv', '2', 'spearman', 0.10, 0.05, 0.15, 0.55, 'higher', false, 12, date '2024-02-29', ''),
-    ('response', '1', 'calibration_error', 0.02, null, null, null, 'lower', true, 2,
+    ('clv', '3', 'spearman', 0.61, 0.58, 0.64, 0.55, 0.04, 0.08, 'higher', true, 12,
      date '2024-02-29', ''),
-    ('response', '1', 'auc', 0.70, 0.66, 0.74, 0.69, 'higher', true, 2, date '2024-02-29', '')
-) t(model_name, version, metric, value, low, high, rule_value, better, champion, horizon_months,
-    trained_as_of, note);
+    ('clv', '3', 'total_bias', 0.05, null, null, null, null, null, 'zero', true, 12,
+     date '2024-02-29', ''),
+    ('clv', '2', 'spearman', 0.10, 0.05, 0.15, 0.55, -0.5, -0.4, 'higher', false, 12,
+     date '2024-02-29', ''),
+    ('response', '1', 'calibration_error', 0.02, null, null, null, null, null, 'zero', true, 2,
+     date '2024-02-29', ''),
+    ('response', '1', 'auc', 0.70, 0.66, 0.74, 0.69, -0.01, 0.03, 'higher', true, 2,
+     date '2024-02-29', '')
+) t(model_name, version, metric, value, low, high, rule_value, difference_low, difference_high,
+    better, champion, horizon_months, trained_as_of, note);
 
 create table scores.customer as
 select customer_id, 60.0::double as clv_12m, 40.0::double as clv_low, 90.0::double as clv_high,
@@ -623,7 +627,7 @@ FAULTS = [
     ),
     (
         "G3",
-        "update meta.model_evaluation set rule_value = 0.65 where metric = 'spearman'",
+        "update meta.model_evaluation set difference_high = -0.01 where metric = 'spearman'",
         "model_comparison",
         "best_case_ahead_of_rule",
         "fail",

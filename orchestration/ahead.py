@@ -1,0 +1,72 @@
+"""What a refresh can prepare while it waits for something else: start-up costs, no results.
+
+Everything here is made by whoever needs it, too, if it is not there yet; a failure is left for them
+to report, with their own words.
+"""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+
+from orchestration.dbt import manifest_of
+from orchestration.environment import PROJECT
+from orchestration.settings import Settings
+
+# The slow ones of those that gates and models import when they run.
+HEAVY = ("great_expectations", "sklearn.ensemble", "matplotlib.figure", "mlflow.sklearn")
+
+
+_running: list[threading.Thread] = []
+
+
+def prepare_stores(settings: Settings) -> None:
+    """Parse the dbt project, then make MLflow's store, in processes of their own: on a fresh home
+    both take as long as the synthetic bank takes to be generated."""
+
+    def work() -> None:
+        try:
+            manifest_of(settings)
+        except RuntimeError:
+            return
+        if settings.mlflow_tracking_uri.startswith("sqlite:") and not any(
+            settings.mlflow_home.glob("*.db")
+        ):
+            program = (
+                "import sys; from ml.registry import Registry; Registry(*sys.argv[1:]).champion('')"
+            )
+            subprocess.run(
+                [
+                    *(sys.executable, "-c", program, settings.mlflow_tracking_uri),
+                    str(settings.mlflow_home / "artifacts"),
+                ],
+                cwd=PROJECT,
+                capture_output=True,
+            )
+
+    _start(work)
+
+
+def import_heavy_modules() -> None:
+    """Import while the engine works: it does not hold Python's lock."""
+
+    def work() -> None:
+        for name in HEAVY:
+            importlib.import_module(name)
+
+    _start(work)
+
+
+def finish() -> None:
+    """Wait for what is under way: two processes must not make the same store."""
+    while _running:
+        _running.pop().join()
+
+
+def _start(work: Callable[[], None]) -> None:
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    _running.append(thread)

@@ -1,0 +1,442 @@
+"""Metrics: figures worked by hand or published, a second implementation of each, known truths."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
+from sklearn.metrics import mean_absolute_error as absolute_error_of_scikit_learn
+
+from ml.evaluation import metrics
+from ml.evaluation.metrics import Comparison, Estimate, Metric, compare
+from ml.evaluation.plots import calibration_figure, gains_figure
+
+OF_AMOUNTS = (
+    metrics.gini,
+    metrics.spearman,
+    metrics.top_decile_capture,
+    metrics.total_bias,
+    metrics.mean_absolute_error,
+)
+OF_RESPONSES = (metrics.auc, metrics.brier, metrics.log_score)
+ALL = (*OF_AMOUNTS, *OF_RESPONSES, metrics.expected_calibration_error, metrics.decile_table)
+
+
+def amounts(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Outcomes of heavy tail, some losses and some zeros, and scores that know a part of them."""
+    generator = np.random.default_rng(seed)
+    y = generator.lognormal(3, 1, n) - 15
+    y[generator.random(n) < 0.2] = 0
+    return y, y + generator.normal(0, 20, n)
+
+
+def responses(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """0/1 outcomes and the probabilities they were drawn with."""
+    generator = np.random.default_rng(seed)
+    probability = generator.beta(1, 4, n)
+    return (generator.random(n) < probability).astype(float), probability
+
+
+def gini_by_pairs(y, score):
+    """Over all pairs: how far the order by score agrees with the order by outcome."""
+    agreeing = possible = 0.0
+    for one in range(len(y)):
+        for other in range(len(y)):
+            agreeing += np.sign(score[one] - score[other]) * (y[one] - y[other])
+            possible += abs(y[one] - y[other])
+    return agreeing / possible
+
+
+def gini_by_curves(y, score):
+    """Areas under the two gains curves, customer by customer, lowest first."""
+
+    def between(order_by):
+        curve = np.concatenate([[0], np.cumsum(y[np.argsort(order_by)]) / y.sum()])
+        return 0.5 - np.trapezoid(curve, dx=1 / len(y))
+
+    return between(score) / between(y)
+
+
+def test_gini_by_hand():
+    y = np.array([1, 2, 3, 4])
+    # Ranks less their mean are -1.5, -0.5, 0.5, 1.5: the areas are 5 by outcome, 4 by score.
+    assert metrics.gini(y, np.array([1, 2, 4, 3])) == pytest.approx(4 / 5)
+    # Ties share their places: ranks 1.5, 1.5, 3.5, 3.5 give an area of 4 too.
+    assert metrics.gini(y, np.array([7, 7, 9, 9])) == pytest.approx(4 / 5)
+    # With losses: outcomes -2, 0, 2, 4, areas 10 and 8.
+    assert metrics.gini(2 * y - 4, np.array([7, 7, 9, 9])) == pytest.approx(8 / 10)
+
+
+def test_gini_is_one_for_the_outcomes_order_less_one_for_its_reverse_and_zero_for_none():
+    y, _ = amounts(200, 1)
+    assert metrics.gini(y, np.exp(y / 50)) == pytest.approx(1)
+    assert metrics.gini(y, -y) == pytest.approx(-1)
+    assert metrics.gini(y, np.full(200, 3.0)) == 0
+    assert metrics.gini(np.full(200, 3.0), y) == 0
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_gini_is_the_agreement_over_pairs_ties_or_not(seed):
+    y, score = amounts(60, seed)
+    assert metrics.gini(y, score) == pytest.approx(gini_by_pairs(y, score))
+    rounded = np.round(score, -1)
+    assert len(np.unique(rounded)) < 30
+    assert metrics.gini(y, rounded) == pytest.approx(gini_by_pairs(y, rounded))
+
+
+def test_gini_is_the_ratio_of_areas_between_the_gains_curves():
+    y, score = amounts(500, 2)
+    assert y.sum() > 0
+    assert metrics.gini(y, score) == pytest.approx(gini_by_curves(y, score))
+
+
+@pytest.mark.parametrize("digits", [6, 1])
+def test_gini_of_responses_is_twice_the_auc_less_one(digits):
+    y, probability = responses(400, 3)
+    score = np.round(probability, digits)
+    assert metrics.gini(y, score) == pytest.approx(2 * roc_auc_score(y, score) - 1)
+
+
+def test_spearman_of_the_textbooks_ten():
+    """Hours of television against IQ: rho = -29/165."""
+    iq = np.array([106, 100, 86, 101, 99, 103, 97, 113, 112, 110])
+    hours = np.array([7, 27, 2, 50, 28, 29, 20, 12, 6, 17])
+    assert metrics.spearman(iq, hours) == pytest.approx(-29 / 165)
+
+
+@pytest.mark.parametrize("digits", [6, -1])
+def test_spearman_is_scipys(digits):
+    y, score = amounts(300, 4)
+    score = np.round(score, digits)
+    assert metrics.spearman(y, score) == pytest.approx(stats.spearmanr(y, score).statistic)
+
+
+def test_spearman_of_a_constant_is_zero():
+    assert metrics.spearman(np.arange(5.0), np.ones(5)) == 0
+    assert metrics.spearman(np.ones(5), np.arange(5.0)) == 0
+
+
+def test_top_decile_capture_by_hand():
+    # Twenty customers bring 100 in all; the two with the highest scores bring 30 and 20.
+    y = np.array([30, 20, 25, 10] + [1] * 15 + [0])
+    score = np.arange(20, 0, -1)
+    assert metrics.top_decile_capture(y, score) == pytest.approx(0.5)
+    assert metrics.top_decile_capture(y, -score) == pytest.approx(0.01)
+
+
+def test_members_tied_at_the_edge_of_the_tenth_count_with_their_mean():
+    # One is above the edge and brings 40; four are tied for the second place: 30, 10, 0, 0.
+    y = np.array([40, 30, 10, 0, 0] + [1] * 15)
+    score = np.array([9, 5, 5, 5, 5] + [1] * 15)
+    assert metrics.top_decile_capture(y, score) == pytest.approx((40 + 10) / 95)
+    # All tied: two of twenty bring what two bring on average.
+    assert metrics.top_decile_capture(y, np.zeros(20)) == pytest.approx(0.1)
+
+
+def test_the_tenth_is_rounded_up():
+    y = np.ones(11)
+    assert metrics.top_decile_capture(y, np.arange(11)) == pytest.approx(2 / 11)
+    assert metrics.top_decile_capture(np.array([4, 1]), np.array([2, 1])) == pytest.approx(0.8)
+
+
+def test_top_decile_capture_exceeds_one_where_others_bring_losses_and_needs_a_total():
+    score = np.arange(10)
+    assert metrics.top_decile_capture(np.array([-5.0] + [0] * 8 + [15]), score) == pytest.approx(
+        1.5
+    )
+    assert math.isnan(metrics.top_decile_capture(np.array([-15.0] + [0] * 8 + [15]), score))
+    assert math.isnan(metrics.top_decile_capture(np.array([-25.0] + [0] * 8 + [15]), score))
+
+
+def test_total_bias_by_hand():
+    assert metrics.total_bias(np.array([40, 60]), np.array([80, 30])) == pytest.approx(0.1)
+    assert metrics.total_bias(np.array([40, 60]), np.array([0, 75])) == pytest.approx(-0.25)
+    assert math.isnan(metrics.total_bias(np.array([-1, 1]), np.array([1, 1])))
+
+
+def test_mean_absolute_error_by_hand_and_by_scikit_learn():
+    assert metrics.mean_absolute_error(np.array([1, -2, 3]), np.array([4, -2, 1])) == pytest.approx(
+        5 / 3
+    )
+    y, score = amounts(300, 5)
+    assert metrics.mean_absolute_error(y, score) == pytest.approx(
+        absolute_error_of_scikit_learn(y, score)
+    )
+
+
+def test_the_decile_table_by_hand():
+    # Scores 19 … 0 and outcomes ten times as large: the lowest tenth has the scores 0 and 1.
+    score = np.arange(19, -1, -1)
+    table = metrics.decile_table(10 * score, score)
+    assert list(table.columns) == ["decile", "customers", "predicted", "observed"]
+    assert table["decile"].tolist() == list(range(1, 11))
+    assert table["customers"].tolist() == [2] * 10
+    assert table["predicted"].tolist() == [0.5 + 2 * number for number in range(10)]
+    assert table["observed"].tolist() == [5.0 + 20 * number for number in range(10)]
+
+
+@pytest.mark.parametrize("n", [10, 23, 99, 104])
+def test_tenths_are_of_like_size_in_order_and_add_up(n):
+    y, score = amounts(n, 6)
+    table = metrics.decile_table(y, score)
+    assert table["customers"].sum() == n
+    assert table["customers"].max() - table["customers"].min() <= 1
+    assert table["predicted"].is_monotonic_increasing
+    assert table["customers"] @ table["predicted"] == pytest.approx(score.sum())
+    assert table["customers"] @ table["observed"] == pytest.approx(y.sum())
+
+
+def test_expected_calibration_error_by_hand():
+    probability = np.array([0.1, 0.3, 0.6, 0.8])
+    # Two bins: |0.5 - 0.2| and |0.5 - 0.7|, half the customers each.
+    assert metrics.expected_calibration_error(np.array([0, 1, 0, 1]), probability, 2) == (
+        pytest.approx(0.25)
+    )
+    # One bin: |0.5 - 0.45|; more bins than customers: each is its own.
+    assert metrics.expected_calibration_error(np.array([0, 1, 0, 1]), probability, 1) == (
+        pytest.approx(0.05)
+    )
+    assert metrics.expected_calibration_error(np.array([0, 1, 0, 1]), probability, 9) == (
+        pytest.approx((0.1 + 0.7 + 0.6 + 0.2) / 4)
+    )
+
+
+@pytest.mark.parametrize("n", [100, 257])
+def test_expected_calibration_error_is_that_of_a_plain_loop(n):
+    y, probability = responses(n, 7)
+    rows = sorted(range(n), key=lambda row: probability[row])
+    # The first n mod 10 bins have one customer more.
+    sizes = [n // 10 + (number < n % 10) for number in range(10)]
+    error, start = 0.0, 0
+    for size in sizes:
+        members = rows[start : start + size]
+        start += size
+        rate = sum(y[row] for row in members) / size
+        said = sum(probability[row] for row in members) / size
+        error += size / n * abs(rate - said)
+    assert start == n
+    assert metrics.expected_calibration_error(y, probability) == pytest.approx(error)
+
+
+def test_true_probabilities_are_calibrated_up_to_sampling_and_shifted_ones_are_not():
+    y, probability = responses(20_000, 8)
+    # A bin's rate has a standard error below sqrt(0.25 / 2000) = 0.0112.
+    assert metrics.expected_calibration_error(y, probability) < 0.0112
+    assert metrics.expected_calibration_error(y, probability / 2 + 0.3) > 0.1
+
+
+def test_brier_and_log_score_by_hand_and_by_their_definition():
+    y, probability = np.array([1, 0, 1]), np.array([0.8, 0.4, 0.5])
+    assert metrics.brier(y, probability) == pytest.approx((0.04 + 0.16 + 0.25) / 3)
+    assert metrics.log_score(y, probability) == pytest.approx(-math.log(0.8 * 0.6 * 0.5) / 3)
+    y, probability = responses(300, 9)
+    assert metrics.brier(y, probability) == pytest.approx(((y - probability) ** 2).mean())
+    assert metrics.brier(y, probability) == pytest.approx(brier_score_loss(y, probability))
+    likelihood = np.where(y == 1, probability, 1 - probability)
+    assert metrics.log_score(y, probability) == pytest.approx(-np.log(likelihood).mean())
+    assert metrics.log_score(y, probability) == pytest.approx(log_loss(y, probability))
+
+
+@pytest.mark.parametrize("outcome", [0, 1])
+def test_scores_of_probabilities_need_no_responder_and_auc_says_that_it_does(outcome):
+    y, probability = np.full(4, outcome), np.array([0.2, 0.2, 0.4, 0.4])
+    far = abs(outcome - probability)
+    assert metrics.brier(y, probability) == pytest.approx((far**2).mean())
+    assert metrics.log_score(y, probability) == pytest.approx(-np.log(1 - far).mean())
+    assert math.isnan(metrics.auc(y, probability))
+
+
+def test_a_sure_and_wrong_probability_costs_much_but_a_finite_sum():
+    y, probability = np.array([0, 1]), np.array([1.0, 0.0])
+    assert metrics.brier(y, probability) == 1
+    assert 20 < metrics.log_score(y, probability) < math.inf
+
+
+def test_auc_of_the_published_tomography_ratings():
+    """Hanley and McNeil (1982), table I: 58 normal and 51 abnormal patients, W = 0.893."""
+    normal, abnormal = (33, 6, 6, 11, 2), (3, 2, 2, 11, 33)
+    rating = np.repeat(np.tile(np.arange(1, 6), 2), normal + abnormal)
+    y = np.repeat([0, 1], [sum(normal), sum(abnormal)])
+    assert metrics.auc(y, rating) == pytest.approx(0.893, abs=0.0005)
+
+
+def test_auc_is_the_share_of_pairs_in_order():
+    y, probability = responses(200, 10)
+    score = np.round(probability, 1)
+    won = score[y == 1][:, None] - score[y == 0][None, :]
+    assert metrics.auc(y, score) == pytest.approx(((won > 0) + 0.5 * (won == 0)).mean())
+
+
+@pytest.mark.parametrize("metric", [*OF_AMOUNTS, *OF_RESPONSES], ids=lambda metric: metric.__name__)
+def test_the_order_of_the_rows_does_not_matter_even_where_scores_are_tied(metric):
+    y, score = amounts(237, 11) if metric in OF_AMOUNTS else responses(237, 11)
+    score = np.round(score, -1 if metric in OF_AMOUNTS else 1)
+    assert len(np.unique(score)) < 30
+    generator = np.random.default_rng(12)
+    orders = [np.argsort(y), np.argsort(-y), *(generator.permutation(237) for _ in range(5))]
+    for order in orders:
+        assert metric(y[order], score[order]) == pytest.approx(metric(y, score))
+
+
+def test_tenths_and_bins_of_distinct_scores_do_not_depend_on_the_order_of_the_rows():
+    y, probability = responses(237, 13)
+    order = np.argsort(y)
+    assert metrics.expected_calibration_error(y[order], probability[order]) == pytest.approx(
+        metrics.expected_calibration_error(y, probability)
+    )
+    one, other = (
+        metrics.decile_table(y[rows], probability[rows]).to_numpy()
+        for rows in (order, np.arange(237))
+    )
+    assert one == pytest.approx(other)
+
+
+@pytest.mark.parametrize("metric", ALL, ids=lambda metric: metric.__name__)
+@pytest.mark.parametrize(
+    ("y", "score", "words"),
+    [
+        ([0, 1, 1], [0.1, 0.2], r"\(3,\) and \(2,\)"),
+        ([], [], "non-empty"),
+        ([[0, 1], [1, 0]], [[0.1, 0.2], [0.3, 0.4]], "vectors"),
+        ([0, 1, np.nan], [0.1, 0.2, 0.3], "finite"),
+        ([0, 1, 1], [0.1, np.nan, 0.3], "finite"),
+        ([0, 1, 1], [0.1, np.inf, 0.3], "finite"),
+    ],
+    ids=["lengths", "empty", "matrices", "unknown outcome", "unknown score", "infinite score"],
+)
+def test_vectors_that_do_not_match_or_are_not_finite_are_refused(metric, y, score, words):
+    with pytest.raises(ValueError, match=words):
+        metric(np.array(y), np.array(score))
+
+
+def compared(
+    metric: Metric, y: np.ndarray, score: np.ndarray, other: np.ndarray | None = None, **settings
+) -> Comparison:
+    """One metric; beside a score of nothing where no other is given."""
+    beside = np.zeros(len(y)) if other is None else other
+    return compare({"metric": metric}, y, score, beside, **settings)["metric"]
+
+
+def covers_at_about(level: float, hits: list[bool]) -> bool:
+    """Whether a share of hits is one that the level gives in 998 of 1000 series."""
+    low, high = stats.binom.interval(0.998, len(hits), level)
+    return bool(low <= sum(hits) <= high)
+
+
+@pytest.mark.parametrize("level", [0.5, 0.9])
+def test_intervals_cover_a_known_mean_error_at_their_level(level):
+    hits = []
+    for seed in range(120):
+        error = np.random.default_rng(seed).normal(size=300)
+        found = compared(
+            metrics.mean_absolute_error, np.zeros(300), error, seed=seed + 1000, level=level
+        ).score
+        assert found.value == pytest.approx(np.abs(error).mean())
+        hits.append(found.low <= math.sqrt(2 / math.pi) <= found.high)
+    assert covers_at_about(level, hits)
+
+
+def test_intervals_cover_a_known_gini_at_their_level():
+    """Two normals one apart have an AUC of Phi(1 / sqrt 2)."""
+    truth = 2 * stats.norm.cdf(1 / math.sqrt(2)) - 1
+    hits = []
+    for seed in range(80):
+        generator = np.random.default_rng(seed)
+        y = (generator.random(200) < 0.4).astype(float)
+        found = compared(metrics.gini, y, generator.normal(y), seed=seed + 1000, rounds=80).score
+        hits.append(found.low <= truth <= found.high)
+    assert covers_at_about(0.9, hits)
+
+
+def test_the_paired_difference_covers_the_true_one_at_its_level_and_pairing_narrows_it():
+    """Errors of spread 1 and 1.2 that are nine tenths the same differ by 0.2 sqrt(2 / pi)."""
+    truth = -0.2 * math.sqrt(2 / math.pi)
+    hits = []
+    for seed in range(120):
+        generator = np.random.default_rng(seed)
+        common, own, others = generator.normal(size=(3, 300))
+        share = math.sqrt(1 - 0.9**2)
+        found = compared(
+            metrics.mean_absolute_error,
+            np.zeros(300),
+            0.9 * common + share * own,
+            1.2 * (0.9 * common + share * others),
+            seed=seed + 1000,
+        )
+        assert found.difference.value == pytest.approx(found.score.value - found.other.value)
+        hits.append(found.difference.low <= truth <= found.difference.high)
+        unpaired = math.hypot(width(found.score), width(found.other))
+        assert width(found.difference) < unpaired
+    assert covers_at_about(0.9, hits)
+
+
+def width(estimate: Estimate) -> float:
+    return estimate.high - estimate.low
+
+
+def test_all_metrics_see_the_same_draws_for_a_seed_whichever_are_asked():
+    y, score = amounts(200, 14)
+    other = score[::-1]
+    asked = {"gini": metrics.gini, "error": metrics.mean_absolute_error}
+    both = compare(asked, y, score, other, seed=1)
+    assert list(both) == ["gini", "error"]
+    for name, metric in asked.items():
+        assert compared(metric, y, score, other, seed=1) == both[name]
+        assert compared(metric, y, score, other, seed=2) != both[name]
+        assert both[name].score.value == metric(y, score)
+        assert both[name].other.value == metric(y, other)
+
+
+def test_a_higher_level_gives_a_wider_interval_around_the_same_value():
+    y, score = amounts(200, 14)
+    found = compared(metrics.gini, y, score, seed=1).score
+    wider = compared(metrics.gini, y, score, seed=1, level=0.99).score
+    assert wider.low < found.low < found.value == wider.value < found.high < wider.high
+
+
+def test_a_draw_without_responders_is_left_out_of_the_interval():
+    y, score = np.array([1.0, 0, 0, 0, 0]), np.array([0.3, 0.1, 0.2, 0.4, 0.5])
+    found = compared(metrics.auc, y, score, seed=1).score
+    assert found.value == pytest.approx(0.5)
+    assert 0 <= found.low < found.high <= 1
+
+
+def test_a_score_differs_from_itself_by_nothing_and_the_other_way_round_by_the_opposite():
+    y, score = amounts(200, 15)
+    other = amounts(200, 16)[0] + y
+    assert compared(metrics.gini, y, score, score, seed=1).difference == Estimate(0, 0, 0)
+    there = compared(metrics.gini, y, score, other, seed=1)
+    back = compared(metrics.gini, y, other, score, seed=1)
+    assert (there.score, there.other) == (back.other, back.score)
+    assert (back.difference.value, back.difference.low, back.difference.high) == pytest.approx(
+        (-there.difference.value, -there.difference.high, -there.difference.low)
+    )
+
+
+def test_a_comparison_needs_both_scores_of_all_customers():
+    with pytest.raises(ValueError, match=r"\(4,\) and \(3,\)"):
+        compared(metrics.gini, np.arange(4), np.arange(4), np.arange(3), seed=1)
+    with pytest.raises(ValueError, match="finite"):
+        compared(metrics.gini, np.arange(2), np.arange(2), np.array([1, np.nan]), seed=1)
+
+
+def test_the_calibration_picture_shows_the_decile_table():
+    y, score = amounts(200, 17)
+    (axes,) = calibration_figure(y, score, "CZK").axes
+    table = metrics.decile_table(y, score)
+    diagonal, points = axes.lines
+    assert points.get_xydata() == pytest.approx(table[["predicted", "observed"]].to_numpy())
+    assert np.ptp(diagonal.get_xydata(), axis=1).tolist() == [0, 0]
+    assert "CZK" in axes.get_xlabel() and "CZK" in axes.get_ylabel()
+
+
+def test_the_gains_picture_runs_from_nobody_to_everybody_with_the_best_possible_curve():
+    y = np.array([50.0, 0, 30, 20])
+    (axes,) = gains_figure(y, {"model": np.array([3, 1, 4, 2])}).axes
+    curves = {line.get_label(): line.get_xydata() for line in axes.lines}
+    share = [0, 0.25, 0.5, 0.75, 1]
+    assert curves["model"] == pytest.approx(np.column_stack([share, [0, 0.3, 0.8, 1, 1]]))
+    assert curves["perfect"] == pytest.approx(np.column_stack([share, [0, 0.5, 0.8, 1, 1]]))

@@ -1,0 +1,212 @@
+"""Promotion: better beyond chance and nowhere worse beyond chance, or the champion stays."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from ml.evaluation import metrics
+from ml.evaluation.metrics import Estimate, compare
+from ml.promotion import Decision, Measure, decide, defined
+
+GINI = Measure("gini", metrics.gini, "higher")
+ERROR = Measure("mean_absolute_error", metrics.mean_absolute_error, "lower")
+CLOSENESS = Measure("closeness", lambda y, score: -metrics.mean_absolute_error(y, score), "higher")
+BIAS = Measure("total_bias", metrics.total_bias, "zero")
+NO_CHAMPION = "there is no champion to compare with"
+
+
+class Period:
+    """Outcomes of a period and predictions that miss them by as much as they say."""
+
+    def __init__(self, seed: int, n: int = 300) -> None:
+        self.generator = np.random.default_rng(seed)
+        self.y = self.generator.normal(100, 30, n)
+
+    def off_by(self, spread: float) -> np.ndarray:
+        return self.y + self.generator.normal(0, spread, len(self.y))
+
+    def decide(
+        self,
+        challenger: np.ndarray,
+        rule: np.ndarray,
+        champion: np.ndarray | None = None,
+        measures: tuple[Measure, ...] = (GINI, ERROR, BIAS),
+        deciding: str = "gini",
+    ) -> Decision:
+        return decide(measures, deciding, self.y, challenger, rule, champion, seed=1)
+
+
+@pytest.fixture
+def period() -> Period:
+    return Period(seed=1)
+
+
+@pytest.mark.parametrize("deciding", ["gini", "mean_absolute_error"])
+def test_a_better_challenger_is_promoted_whichever_way_is_better(period, deciding):
+    decision = period.decide(period.off_by(10), period.off_by(40), deciding=deciding)
+    assert decision.promote
+    assert decision.reasons[0].startswith(f"beats the rule: {deciding} ")
+    assert decision.reasons[1:] == (NO_CHAMPION,)
+
+
+@pytest.mark.parametrize("deciding", ["gini", "mean_absolute_error"])
+def test_a_worse_challenger_is_refused_with_the_reason_whichever_way_is_better(period, deciding):
+    decision = period.decide(period.off_by(40), period.off_by(10), deciding=deciding)
+    assert not decision.promote
+    assert decision.reasons[0].startswith(f"does not beat the rule: {deciding} ")
+    assert "worse than the rule: " in decision.reasons[0]
+    assert decision.reasons[1:] == (NO_CHAMPION,)
+
+
+def test_a_challenger_must_beat_the_champion_too(period):
+    rule, champion = period.off_by(40), period.off_by(10)
+    better = period.decide(period.off_by(3), rule, champion)
+    assert better.promote
+    assert [reason.split(":")[0] for reason in better.reasons] == [
+        "beats the rule",
+        "beats the champion",
+    ]
+    worse = period.decide(period.off_by(20), rule, champion)
+    assert not worse.promote
+    assert [reason.split(":")[0] for reason in worse.reasons] == [
+        "beats the rule",
+        "does not beat the champion",
+    ]
+
+
+def test_a_champion_that_the_rule_has_overtaken_is_not_followed_by_one_that_it_beats(period):
+    decision = period.decide(period.off_by(20), period.off_by(5), period.off_by(60))
+    assert not decision.promote
+    assert [reason.split(":")[0] for reason in decision.reasons] == [
+        "does not beat the rule",
+        "beats the champion",
+    ]
+
+
+def test_the_champion_does_not_replace_itself(period):
+    champion = period.off_by(10)
+    decision = period.decide(champion.copy(), period.off_by(40), champion)
+    assert not decision.promote
+    assert decision.reasons[1] == "does not beat the champion: gini +0 [+0, +0]"
+
+
+def test_a_better_order_does_not_pay_for_figures_that_are_further_off(period):
+    """The challenger orders better and says half of every figure."""
+    challenger, rule = period.off_by(5) / 2, period.off_by(15)
+    decision = period.decide(challenger, rule)
+    assert not decision.promote
+    words, worse = decision.reasons[0].split("; worse than the rule: ")
+    assert words.startswith("beats the rule: gini +")
+    assert worse.startswith("mean_absolute_error +")
+    # Without that measure it would have been promoted.
+    assert period.decide(challenger, rule, measures=(GINI,)).promote
+
+
+def test_figures_further_off_than_the_champions_hold_back_likewise(period):
+    decision = period.decide(period.off_by(5) / 2, np.full(300, 300.0), period.off_by(15))
+    assert not decision.promote
+    assert "worse" not in decision.reasons[0]
+    assert "; worse than the champion: mean_absolute_error +" in decision.reasons[1]
+
+
+def test_what_is_best_at_zero_is_reported_and_holds_nobody_back(period):
+    """The rule says too little in all, the challenger too much: neither is less or more."""
+    challenger, rule = period.off_by(5) + 8, period.off_by(40) - 8
+    decision = period.decide(challenger, rule)
+    assert decision.promote
+    assert decision.against_rule["total_bias"].difference.low > 0
+    assert not any("total_bias" in reason for reason in decision.reasons)
+
+
+def test_the_reason_states_the_difference_and_its_interval(period):
+    challenger, rule, champion = period.off_by(10), period.off_by(40), period.off_by(12)
+    decision = period.decide(challenger, rule, champion)
+    for other, reason in zip((rule, champion), decision.reasons, strict=True):
+        wanted = compare({"gini": metrics.gini}, period.y, challenger, other, seed=1)["gini"]
+        found = re.search(r"gini (\S+) \[(\S+), (\S+)\]", reason)
+        assert found
+        assert [float(figure) for figure in found.groups()] == pytest.approx(
+            [wanted.difference.value, wanted.difference.low, wanted.difference.high], rel=1e-3
+        )
+
+
+def test_the_decision_holds_every_measure_beside_the_rule(period):
+    challenger, rule = period.off_by(10), period.off_by(40)
+    decision = period.decide(challenger, rule, period.off_by(12))
+    assert list(decision.against_rule) == ["gini", "mean_absolute_error", "total_bias"]
+    for measure in (GINI, ERROR, BIAS):
+        compared = decision.against_rule[measure.name]
+        assert compared.score.value == measure.metric(period.y, challenger)
+        assert compared.other.value == measure.metric(period.y, rule)
+
+
+@pytest.mark.parametrize(
+    ("better", "low", "high", "ahead", "behind"),
+    [
+        ("higher", 0.1, 0.3, True, False),
+        ("higher", -0.3, -0.1, False, True),
+        ("higher", -0.1, 0.3, False, False),
+        ("higher", 0.0, 0.3, False, False),
+        ("lower", -0.3, -0.1, True, False),
+        ("lower", 0.1, 0.3, False, True),
+        ("lower", -0.3, 0.1, False, False),
+        ("lower", -0.3, 0.0, False, False),
+        ("higher", math.nan, math.nan, False, False),
+        ("lower", math.nan, math.nan, False, False),
+    ],
+)
+def test_ahead_or_behind_is_a_whole_interval_on_one_side_of_nothing(
+    better, low, high, ahead, behind
+):
+    measure, difference = Measure("a measure", metrics.gini, better), Estimate(0.05, low, high)
+    assert (measure.ahead(difference), measure.behind(difference)) == (ahead, behind)
+
+
+def test_measures_that_say_nothing_of_the_outcomes_are_left_out():
+    area, score = Measure("auc", metrics.auc, "higher"), Measure("brier", metrics.brier, "lower")
+    assert defined((area, score), np.array([0, 1, 0])) == (area, score)
+    assert defined((area, score), np.zeros(3)) == (score,)
+    capture = Measure("top_decile_capture", metrics.top_decile_capture, "higher")
+    assert defined((capture, ERROR), np.array([-3.0, 1, 1])) == (ERROR,)
+
+
+@pytest.mark.parametrize("measure", [CLOSENESS, ERROR], ids=["higher", "lower"])
+def test_noise_promotes_no_oftener_than_chance_allows(measure):
+    """Challenger and rule are equally far off: one in twenty lies above the 90 % interval."""
+    series = 150
+    promoted = 0
+    for seed in range(series):
+        period = Period(seed, n=200)
+        promoted += period.decide(
+            period.off_by(30), period.off_by(30), measures=(measure,), deciding=measure.name
+        ).promote
+    assert promoted <= stats.binom.ppf(0.999, series, 0.05)
+
+
+def test_noise_against_rule_and_champion_promotes_no_oftener_still():
+    series = 80
+    promoted = 0
+    for seed in range(series):
+        period = Period(seed + 1000, n=200)
+        challenger, rule, champion = (period.off_by(30) for _ in range(3))
+        promoted += period.decide(
+            challenger, rule, champion, measures=(ERROR,), deciding=ERROR.name
+        ).promote
+    assert promoted <= stats.binom.ppf(0.999, series, 0.05)
+
+
+def test_a_real_lead_is_seen_nearly_always():
+    """A third less error among 200 customers, about four standard errors."""
+    series = 50
+    promoted = 0
+    for seed in range(series):
+        period = Period(seed + 2000, n=200)
+        promoted += period.decide(
+            period.off_by(20), period.off_by(30), measures=(ERROR,), deciding=ERROR.name
+        ).promote
+    assert promoted >= 0.95 * series

@@ -1,0 +1,254 @@
+"""Response: rates shrunk as worked by hand, and probabilities calibrated to a world that drifts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+import pytest
+from threadpoolctl import threadpool_limits
+
+from ml.evaluation.metrics import auc, compare, log_score, spearman
+from ml.response.model import OFFER, OfferBaseRate, ResponseModel
+
+DRIFT = 0.8
+
+
+class Contacts:
+    """Contacts whose probability of response is known, oldest first.
+
+    A card goes to the young, a fund to the old; the loan was offered to few, who do not differ. In
+    the newer half (and in all that is `new`) the odds of a response are less by a factor e^DRIFT.
+    """
+
+    def __init__(self, n: int, seed: int, *, drift: float = 0.0, new: bool = False) -> None:
+        generator = np.random.default_rng(seed)
+        age = generator.uniform(20, 80, n)
+        offer = generator.choice(["card", "fund", "loan"], n, p=[0.48, 0.48, 0.04])
+        level = pd.Series(offer).map({"card": -1.8, "fund": -2.2, "loan": -3.2}).to_numpy()
+        slope = pd.Series(offer).map({"card": -0.05, "fund": 0.05, "loan": 0.0}).to_numpy()
+        later = np.full(n, True) if new else np.arange(n) >= n // 2
+        self.probability = 1 / (1 + np.exp(drift * later - level - slope * (age - 50)))
+        self.y = (generator.random(n) < self.probability).astype(int)
+        self.frame = pd.DataFrame(
+            {"age": age, "balance": generator.lognormal(7, 1, n), OFFER: offer}
+        )
+        self.is_loan = offer == "loan"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    # On cores shared with others, threads that wait for one another cost such small fits seconds.
+    with threadpool_limits(1):
+        yield
+
+
+@pytest.fixture(scope="module")
+def past() -> Contacts:
+    return Contacts(6000, seed=1, drift=DRIFT)
+
+
+@pytest.fixture(scope="module")
+def later() -> Contacts:
+    return Contacts(6000, seed=2, drift=DRIFT, new=True)
+
+
+@pytest.fixture(scope="module")
+def model(past: Contacts) -> ResponseModel:
+    return ResponseModel(seed=1).fit(past.frame, past.y)
+
+
+# The rule.
+
+
+def two_campaigns() -> tuple[pd.DataFrame, np.ndarray]:
+    """Eight of twenty took the card, none of twenty the fund: one in five over all."""
+    frame = pd.DataFrame({OFFER: ["card"] * 20 + ["fund"] * 20, "age": range(40)})
+    return frame, np.array([1] * 8 + [0] * 32)
+
+
+@pytest.mark.parametrize(
+    ("prior", "card", "fund"),
+    [(20, (8 + 4) / 40, 4 / 40), (180, (8 + 36) / 200, 36 / 200), (0, 0.4, 0.0)],
+)
+def test_rates_are_shrunk_towards_that_of_all_offers_by_the_prior(prior, card, fund):
+    rule = OfferBaseRate(prior=prior).fit(*two_campaigns())
+    asked = pd.DataFrame({OFFER: ["fund", "card", "loan"]})
+    assert rule.predict(asked) == pytest.approx([fund, card, 0.2])
+
+
+def test_the_rule_reads_the_offer_only_and_gives_no_and_yes():
+    frame, y = two_campaigns()
+    rule = OfferBaseRate().fit(frame, y)
+    assert rule.columns_ == [OFFER]
+    both = rule.predict_proba(frame[[OFFER]])
+    assert both.shape == (40, 2)
+    np.testing.assert_allclose(both.sum(axis=1), 1)
+    np.testing.assert_array_equal(both[:, 1], rule.predict(frame))
+
+
+def test_a_small_campaign_says_neither_no_nor_always():
+    frame = pd.DataFrame({OFFER: ["card"] * 98 + ["fund", "loan"]})
+    rule = OfferBaseRate().fit(frame, np.array([1, 0] * 49 + [1, 0]))
+    sure, never = rule.predict(pd.DataFrame({OFFER: ["fund", "loan"]}))
+    assert sure == pytest.approx(11 / 21)
+    assert never == pytest.approx(10 / 21)
+
+
+def test_the_mean_of_the_rates_is_the_overall_one_where_campaigns_are_alike_in_size():
+    frame, y = two_campaigns()
+    assert OfferBaseRate().fit(frame, y).predict(frame).mean() == pytest.approx(y.mean())
+
+
+# The learner.
+
+
+def test_the_learner_beats_the_rule_on_later_contacts_beyond_chance(model, past, later):
+    rule = OfferBaseRate().fit(past.frame, past.y)
+    found = compare(
+        {"log score": log_score, "auc": auc},
+        later.y,
+        model.predict(later.frame),
+        rule.predict(later.frame),
+        seed=1,
+    )
+    assert found["log score"].difference.high < 0
+    assert found["auc"].difference.low > 0
+
+
+def test_the_learner_follows_the_drift_that_the_rule_misses(model, past, later):
+    """Responses to come, within three standard errors of what the newest contacts can tell."""
+    to_come = later.probability.sum()
+    newest = past.probability[len(past.y) // 2 :]
+    error = np.sqrt((newest * (1 - newest)).sum()) / newest.sum()
+    rule = OfferBaseRate().fit(past.frame, past.y)
+    assert abs(model.predict(later.frame).sum() / to_come - 1) < 3 * error
+    assert rule.predict(later.frame).sum() / to_come - 1 > 3 * error
+
+
+def test_the_learner_is_calibrated_from_the_least_to_the_most_likely(model, past, later):
+    """By fifth of the prediction, within three standard errors of a fifth of the newest half."""
+    predicted = model.predict(later.frame)
+    calibrating = len(past.y) // 2 // 5
+    for fifth in np.array_split(np.argsort(predicted), 5):
+        true = later.probability[fifth].mean()
+        error = np.sqrt(true * (1 - true) / calibrating)
+        assert abs(predicted[fifth].mean() - true) < 3 * error
+
+
+def test_each_offer_has_an_order_of_its_own(model, later):
+    ages = np.arange(22, 80, 2.0)
+    asked = pd.DataFrame({"age": ages, "balance": 1000.0})
+    assert spearman(-ages, model.predict(asked.assign(offer="card"))) > 0.9
+    assert spearman(ages, model.predict(asked.assign(offer="fund"))) > 0.9
+    for offer in ("card", "fund"):
+        rows = (later.frame[OFFER] == offer).to_numpy()
+        assert spearman(later.probability[rows], model.predict(later.frame[rows])) > 0.9
+
+
+def test_an_offer_with_few_responses_has_one_rate_for_all_near_its_own(later):
+    """Within three standard errors of its own rate, and well below that of all offers."""
+    contacts = Contacts(6000, seed=3)
+    rows = contacts.is_loan
+    responses = contacts.y[rows].sum()
+    assert 5 < responses < ResponseModel().least_responses
+    model = ResponseModel().fit(contacts.frame, contacts.y)
+    assert set(model.trees_) == {"card", "fund"}
+    (said,) = np.unique(model.predict(later.frame[later.is_loan]))
+    rate = responses / rows.sum()
+    error = np.sqrt(rate * (1 - rate) / rows.sum())
+    assert rate - 3 * error < said < rate + 3 * error
+    assert said < contacts.y.mean() - 3 * error
+
+
+def test_the_same_offer_with_more_responses_than_least_has_trees(past):
+    model = ResponseModel(least_responses=3, trees=2).fit(past.frame, past.y)
+    assert set(model.trees_) == {"card", "fund", "loan"}
+
+
+def test_an_offer_not_seen_has_one_rate_for_all_near_that_of_the_newest_contacts(model, past):
+    asked = past.frame[:500].assign(offer="mortgage")
+    (said,) = np.unique(model.predict(asked))
+    newest = past.y[len(past.y) // 2 :].mean()
+    assert said == pytest.approx(newest, rel=0.25)
+    assert said < past.y.mean()
+
+
+def test_both_columns_add_up_and_the_prediction_is_the_second(model, later):
+    both = model.predict_proba(later.frame)
+    np.testing.assert_allclose(both.sum(axis=1), 1)
+    np.testing.assert_array_equal(both[:, 1], model.predict(later.frame))
+    assert ((both > 0) & (both < 1)).all()
+
+
+@pytest.mark.parametrize("kind", [0, 1])
+def test_newest_contacts_of_one_kind_cannot_calibrate(past, kind):
+    y = past.y.copy()
+    y[len(y) // 2 :] = kind
+    with pytest.raises(ValueError, match="newest contacts"):
+        ResponseModel().fit(past.frame, y)
+
+
+def test_contacts_of_one_kind_among_the_oldest_only_do_not_matter(past):
+    y = past.y.copy()
+    y[: len(y) // 2] = 0
+    predicted = ResponseModel(trees=2).fit(past.frame, y).predict(past.frame)
+    assert ((predicted > 0) & (predicted < 1)).all()
+
+
+def test_the_share_that_calibrates_is_counted_from_the_newest(past):
+    y = past.y.copy()
+    y[-600:] = 0
+    with pytest.raises(ValueError, match="newest contacts"):
+        ResponseModel(calibration_share=0.1).fit(past.frame, y)
+    assert ResponseModel(calibration_share=0.11, trees=1).fit(past.frame, y).trees_
+
+
+def test_the_same_seed_gives_the_same_model_and_another_deals_other_folds(past, later):
+    one, same, other = (
+        ResponseModel(seed=seed, trees=3).fit(past.frame, past.y).predict(later.frame)
+        for seed in (7, 7, 8)
+    )
+    np.testing.assert_array_equal(one, same)
+    assert (one != other).any()
+
+
+def test_a_probability_depends_on_no_order_and_on_no_other_contact(model, later):
+    whole = model.predict(later.frame)
+    order = np.random.default_rng(4).permutation(len(whole))
+    shuffled = later.frame.iloc[order][[OFFER, "balance", "age"]]
+    np.testing.assert_array_equal(model.predict(shuffled), whole[order])
+    np.testing.assert_array_equal(model.predict(later.frame[10:11]), whole[10:11])
+
+
+def test_a_feature_that_one_offers_contacts_lack_altogether_is_a_place_of_its_own(past):
+    """Known of those offered the fund only; of the others the model must not need it."""
+    frame = past.frame.assign(
+        holdings=past.frame["age"].where(past.frame[OFFER] == "fund", np.nan)
+    ).drop(columns="age")
+    model = ResponseModel(trees=10).fit(frame, past.y)
+    asked = pd.DataFrame({"holdings": [25.0, 75.0], "balance": 1000.0})
+    low, high = model.predict(asked.assign(offer="fund"))
+    assert low < high
+    assert len(np.unique(model.predict(asked.assign(offer="card")))) == 1
+
+
+def test_a_missing_value_is_not_taken_for_zero():
+    generator = np.random.default_rng(5)
+    known = generator.random(2000) < 0.5
+    frame = pd.DataFrame(
+        {"debt": np.where(known, generator.integers(0, 3, 2000), np.nan), OFFER: "card"}
+    )
+    y = (generator.random(2000) < np.where(known, 0.1, 0.4)).astype(int)
+    missing, *others = (
+        ResponseModel(trees=10)
+        .fit(frame, y)
+        .predict(pd.DataFrame({"debt": [np.nan, 0.0, 1.0, 2.0], OFFER: "card"}))
+    )
+    assert missing > 2 * max(others)
+
+
+def test_the_learner_names_every_feature_that_is_missing(model, later):
+    with pytest.raises(ValueError, match=r"\['age', 'balance'\]"):
+        model.predict(later.frame[[OFFER]])
