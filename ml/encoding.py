@@ -6,7 +6,13 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
 
-LARGEST_CATEGORY = 60
+MOST_LEVELS = 60
+
+
+def _levels(column: pd.Series) -> list[str]:
+    """The most frequent values, in alphabetical order."""
+    counts = column.dropna().astype(str).value_counts()
+    return sorted(sorted(counts.index, key=lambda level: (-counts[level], level))[:MOST_LEVELS])
 
 
 class FrameEncoder(BaseEstimator):
@@ -31,7 +37,7 @@ class FrameEncoder(BaseEstimator):
             str(name) for name in frame.columns if frame[name].nunique(dropna=False) > 1
         ]
         self.levels_ = {
-            name: sorted(frame[name].dropna().astype(str).unique().tolist())[:LARGEST_CATEGORY]
+            name: _levels(frame[name])
             for name in self.columns_
             if not (
                 pd.api.types.is_numeric_dtype(frame[name])
@@ -55,7 +61,7 @@ class FrameEncoder(BaseEstimator):
         for number, name in enumerate(self.columns_):
             if name in self.levels_:
                 codes = {level: code for code, level in enumerate(self.levels_[name])}
-                matrix[:, number] = frame[name].map(codes).astype(float)
+                matrix[:, number] = frame[name].astype(str).map(codes).astype(float)
             else:
                 matrix[:, number] = pd.to_numeric(frame[name]).to_numpy(
                     dtype=float, na_value=np.nan

@@ -140,7 +140,8 @@ class Registry:
         tags = {**candidate.tags, "kind": candidate.kind}
         for name, value in tags.items():
             self._client.set_model_version_tag(candidate.name, registered.version, name, str(value))
-        self._client.set_registered_model_alias(candidate.name, CHALLENGER, registered.version)
+        if candidate.kind == LEARNER:
+            self._client.set_registered_model_alias(candidate.name, CHALLENGER, registered.version)
         return Version(candidate.name, str(registered.version), run.info.run_id, tags)
 
     def promote(self, version: Version) -> None:
@@ -148,13 +149,18 @@ class Registry:
         self._client.set_registered_model_alias(version.name, CHAMPION, version.version)
 
     def champion(self, name: str) -> Version | None:
-        """The champion of a model; None where there is none yet."""
+        """The champion of a model; None where there is none yet.
+
+        A store that cannot be read is not one without a champion: its error goes through.
+        """
         from mlflow.exceptions import MlflowException
 
         try:
             found = self._client.get_model_version_by_alias(name, CHAMPION)
-        except MlflowException:
-            return None
+        except MlflowException as error:
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                return None
+            raise
         return Version(name, str(found.version), str(found.run_id), dict(found.tags))
 
     def load_champion(self, name: str) -> Any:
@@ -166,7 +172,15 @@ class Registry:
             When there is none, or its files are missing, damaged or hold a type not trusted.
         """
         uri = f"models:/{name}@{CHAMPION}"
-        return self._usable(lambda: self._mlflow.sklearn.load_model(uri), name, uri)
+
+        # Not MLflow's own loader: it takes the format and the trusted types from a file beside the
+        # model, so that whoever can write there could have a pickle run.
+        def read() -> Any:
+            with tempfile.TemporaryDirectory() as folder:
+                path = self._mlflow.artifacts.download_artifacts(uri, dst_path=folder)
+                return skops.io.load(Path(path) / "model.skops", trusted=TRUSTED_TYPES)
+
+        return self._usable(read, name, uri)
 
     def load_twin(self, version: Version) -> Any:
         """The evaluation twin of a version; raises ChampionUnusable like `load_champion`."""
@@ -189,8 +203,11 @@ class Registry:
             When it is missing.
         """
         uri = f"runs:/{version.run_id}/{name}.csv"
-        text = self._usable(lambda: self._mlflow.artifacts.load_text(uri), version.name, uri)
-        return pd.read_csv(io.StringIO(text))
+        return self._usable(
+            lambda: pd.read_csv(io.StringIO(self._mlflow.artifacts.load_text(uri))),
+            version.name,
+            uri,
+        )
 
     @staticmethod
     def _usable(read: Callable[[], Any], name: str, what: str) -> Any:

@@ -63,7 +63,8 @@ def gate(
         ]
         if warned:
             context.log.warning(
-                f"{name}: " + "; ".join(f"{rule.subject}: {rule.expectation}" for rule in warned)
+                f"{name} warns, this does not hold: "
+                + "; ".join(f"{rule.meaning} ({rule.subject})" for rule in warned)
             )
         if failed:
             context.log.error(outcome.message())

@@ -34,9 +34,12 @@ class ConformalInterval(BaseEstimator):
         """Learn the distances from predictions and outcomes, both of shape (n,)."""
         predicted, y = np.asarray(predicted, dtype=float), np.asarray(y, dtype=float)
         groups = int(max(1, min(GROUPS, len(y) // SMALLEST_GROUP)))
-        self.edges_ = np.unique(np.quantile(predicted, np.linspace(0, 1, groups + 1)[1:-1]))
+        borders = np.linspace(0, 1, groups + 1)[1:-1]
+        # A border is a prediction that occurs and not the least one: no group is empty under ties.
+        edges = np.unique(np.quantile(predicted, borders, method="higher"))
+        self.edges_ = edges[edges > predicted.min()]
         group = np.searchsorted(self.edges_, predicted, side="right")
-        tail = (1 - self.coverage) / 2
+        tail = round((1 - self.coverage) / 2, 12)
         below, above = [], []
         for number in range(len(self.edges_) + 1):
             error = np.sort((y - predicted)[group == number])

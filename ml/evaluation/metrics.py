@@ -88,6 +88,13 @@ def mean_absolute_error(y: np.ndarray, score: np.ndarray) -> float:
     return float(np.abs(y - score).mean())
 
 
+def _shared(y: np.ndarray, score: np.ndarray) -> np.ndarray:
+    """Outcomes with those of tied scores replaced by their mean: which of them falls into which bin
+    must not depend on the order of the rows."""
+    _, place = np.unique(score, return_inverse=True)
+    return (np.bincount(place, weights=y) / np.bincount(place))[place]
+
+
 def decile_table(y: np.ndarray, score: np.ndarray) -> pd.DataFrame:
     """Mean prediction and mean outcome by tenth of the predictions, lowest first.
 
@@ -97,7 +104,7 @@ def decile_table(y: np.ndarray, score: np.ndarray) -> pd.DataFrame:
     order = np.argsort(score, kind="stable")
     decile = np.empty(len(y), dtype=int)
     decile[order] = np.arange(len(y)) * 10 // len(y) + 1
-    frame = pd.DataFrame({"decile": decile, "predicted": score, "observed": y})
+    frame = pd.DataFrame({"decile": decile, "predicted": score, "observed": _shared(y, score)})
     table = frame.groupby("decile").agg(
         customers=("observed", "size"),
         predicted=("predicted", "mean"),
@@ -110,6 +117,7 @@ def expected_calibration_error(y: np.ndarray, probability: np.ndarray, bins: int
     """Mean |observed rate − mean probability| over bins of equal count, weighted by their size
     (Naeini, Cooper and Hauskrecht, 2015, with equal-count bins)."""
     y, probability = _two(y, probability)
+    y = _shared(y, probability)
     order = np.argsort(probability, kind="stable")
     return float(
         sum(

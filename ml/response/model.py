@@ -4,20 +4,48 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from scipy.optimize import minimize
+from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.linear_model import LogisticRegression
 
 from ml.encoding import FrameEncoder
 
 OFFER = "offer"
 TINY = 1e-6
 MISSING = -1e12
+SLOPE_SPREAD, LEAST_SLOPE = 0.5, 0.05
 
 
 def _logit(probability: np.ndarray) -> np.ndarray:
     kept = np.clip(probability, TINY, 1 - TINY)
     return np.log(kept / (1 - kept))
+
+
+def calibration_line(raw: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Level and slope of a line in log-odds (Platt, 1999) by penalised maximum likelihood.
+
+    The slope has a normal prior about 1, the model as it is, and stays above 0: out-of-fold scores
+    of a weak signal are noise, and a free line then turns the order of the customers round.
+
+    Parameters
+    ----------
+    raw : array of shape (n,), out-of-fold log-odds
+    y : array of shape (n,), 1 for a response
+    """
+
+    def loss(line: np.ndarray) -> tuple[float, np.ndarray]:
+        level, slope = line
+        score = level + slope * raw
+        off = expit(score) - y
+        away = (slope - 1) / SLOPE_SPREAD**2
+        return (
+            np.logaddexp(0, score).sum() - (y * score).sum() + away * (slope - 1) / 2,
+            np.array([off.sum(), (off * raw).sum() + away]),
+        )
+
+    bounds = [(None, None), (LEAST_SLOPE, None)]
+    return minimize(loss, [0.0, 1.0], jac=True, bounds=bounds).x
 
 
 class OfferBaseRate(ClassifierMixin, BaseEstimator):
@@ -61,14 +89,14 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
     Who takes an offer depends on the offer (a card goes to the young, a fund to the saver), more
     than trees find that must first split on it: each offer has small trees of its own. An offer
     with fewer than `least_responses` gets its base rate. The calibration is a line in log-odds
-    (Platt, 1999), fitted on out-of-fold predictions of the newest contacts: rates drift, and an
-    older sample would calibrate to the past.
+    (`calibration_line`), fitted on out-of-fold predictions of the newest contacts: rates drift, and
+    an older sample would calibrate to the past.
 
     Parameters
     ----------
     seed : int
     folds : int
-        Of the cross-fitting; contacts are dealt at random, since offers follow one another.
+        Of the cross-fitting; contacts are dealt at random within offer and outcome.
     calibration_share : float
         Share of the contacts, the newest, that calibrate.
     """
@@ -152,15 +180,19 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
         self.columns_ = [*self.encoder_.columns_, OFFER]
         matrix = self._matrix(frame)
         offers = frame[OFFER].astype(str).to_numpy()
-        fold = np.random.default_rng(self.seed).permutation(len(y)) % self.folds
+        # Dealt so that each fold has its share of every offer's responses: an out-of-fold base rate
+        # otherwise runs against the outcomes held out.
+        generator = np.random.default_rng(self.seed)
+        order = np.lexsort((generator.random(len(y)), newest, y, offers))
+        fold = np.empty(len(y), dtype=int)
+        fold[order] = np.arange(len(y)) % self.folds
         raw = np.empty(len(y))
         for number in range(self.folds):
             held = fold == number
             base = OfferBaseRate().fit(frame[~held], y[~held]).predict(frame[held])
             trees = self._fit_offers(matrix[~held], offers[~held], y[~held])
             raw[held] = self._raw(trees, base, matrix[held], offers[held])
-        # A little ridge: a few responses must not turn the line round.
-        self.line_ = LogisticRegression(C=10.0).fit(raw[newest, None], y[newest])
+        self.line_ = calibration_line(raw[newest], y[newest])
         self.base_ = OfferBaseRate().fit(frame, y)
         self.trees_ = self._fit_offers(matrix, offers, y)
         return self
@@ -175,7 +207,9 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
         offers = frame[OFFER].astype(str).to_numpy()
         base = self.base_.predict(frame)
         raw = self._raw(self.trees_, base, self._matrix(frame), offers)
-        return self.line_.predict_proba(raw[:, None])
+        level, slope = self.line_
+        probability = expit(level + slope * raw)
+        return np.column_stack([1 - probability, probability])
 
     def predict(self, frame: pd.DataFrame) -> np.ndarray:
         """Probability of response, shape (n,): what a served model answers."""

@@ -106,12 +106,12 @@ def _gates(connection: duckdb.DuckDBPyConnection) -> str:
     ):
         state = "passed" if not failed else f"{failed} FAILED"
         lines.append(f"  {gate}  {state:<10}{rules:>4} rules, {warned} warning(s)")
-    for gate, subject, expectation in _fetch(
+    for gate, subject, meaning in _fetch(
         connection,
-        "select gate, subject, expectation from meta.gate_result "
+        "select gate, subject, meaning from meta.gate_result "
         "where not success and severity = 'warn' order by all limit 10",
     ):
-        lines.append(f"      warning {gate} {subject}: {expectation}")
+        lines.append(f"      {gate} warns, this does not hold: {meaning} ({subject})")
     return "\n".join(lines)
 
 

@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from ml.clv.interval import GROUPS, ConformalInterval
 from ml.clv.model import LAST_PERIOD, PACE, LastPeriodAgain, TwoPartRegressor
-from ml.encoding import LARGEST_CATEGORY, FrameEncoder
+from ml.encoding import MOST_LEVELS, FrameEncoder
 from ml.evaluation.metrics import compare, gini, mean_absolute_error
 
 GROWTH = {"retail": -0.2, "affluent": 0.1, "private": 0.6}
@@ -135,11 +135,11 @@ def test_nullable_numbers_and_flags_keep_their_gaps():
 
 
 def test_a_category_has_a_largest_number_of_levels_and_the_rest_are_missing():
-    names = [f"{number:03d}" for number in range(LARGEST_CATEGORY + 5)]
+    names = [f"{number:03d}" for number in range(MOST_LEVELS + 5)]
     frame = pd.DataFrame({"branch": names})
     codes = FrameEncoder().fit(frame).transform(frame)[:, 0]
-    np.testing.assert_array_equal(codes[:LARGEST_CATEGORY], np.arange(LARGEST_CATEGORY))
-    assert np.isnan(codes[LARGEST_CATEGORY:]).all()
+    np.testing.assert_array_equal(codes[:MOST_LEVELS], np.arange(MOST_LEVELS))
+    assert np.isnan(codes[MOST_LEVELS:]).all()
 
 
 # The learner.
@@ -378,3 +378,33 @@ def test_predictions_beyond_those_seen_take_the_outermost_groups_bounds():
     low, high = interval.around(np.array([-1e6, 1e6]))
     np.testing.assert_allclose(low, [-1e6, -1e6 + interval.below_[0], -1e6 + interval.above_[0]])
     np.testing.assert_allclose(high, [1e6, 1e6 + interval.below_[-1], 1e6 + interval.above_[-1]])
+
+
+@pytest.mark.parametrize(
+    "predicted",
+    [
+        np.zeros(100),
+        np.r_[np.zeros(100), np.arange(1.0, 401)],
+        np.r_[-np.arange(1.0, 42), np.zeros(100), np.arange(1.0, 270)],
+    ],
+    ids=["all", "the least", "inside"],
+)
+def test_tied_predictions_have_intervals_too(predicted):
+    y = predicted + np.random.default_rng(1).normal(size=len(predicted))
+    _, low, high = ConformalInterval().fit(predicted, y).around(predicted).T
+    assert ((low <= y) & (y <= high)).mean() >= 0.9
+
+
+def test_flags_with_gaps_and_whole_number_categories_are_coded_like_their_levels():
+    frame = pd.DataFrame({"flag": [True, False, None, True], "code": pd.Categorical([1, 2, 1, 2])})
+    np.testing.assert_array_equal(
+        FrameEncoder().fit(frame).transform(frame), [[1, 0], [0, 1], [np.nan, 0], [1, 1]]
+    )
+
+
+def test_the_rarest_categories_are_the_ones_left_out():
+    names = [f"{number:03d}" for number in range(MOST_LEVELS + 1)]
+    frame = pd.DataFrame({"town": [*names, *names[1:]]})
+    codes = FrameEncoder().fit(frame).transform(frame)[:, 0]
+    assert np.isnan(codes[0])
+    np.testing.assert_array_equal(codes[1 : MOST_LEVELS + 1], np.arange(MOST_LEVELS))

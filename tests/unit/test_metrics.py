@@ -440,3 +440,12 @@ def test_the_gains_picture_runs_from_nobody_to_everybody_with_the_best_possible_
     share = [0, 0.25, 0.5, 0.75, 1]
     assert curves["model"] == pytest.approx(np.column_stack([share, [0, 0.3, 0.8, 1, 1]]))
     assert curves["perfect"] == pytest.approx(np.column_stack([share, [0, 0.5, 0.8, 1, 1]]))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_tied_probabilities_are_calibrated_whatever_the_order_of_the_rows(seed):
+    y = np.random.default_rng(seed).permutation(np.repeat([0.0, 1.0], 50))
+    probability = np.full(100, 0.5)
+    assert metrics.expected_calibration_error(y, probability) == pytest.approx(0, abs=1e-12)
+    observed = metrics.decile_table(y, probability)["observed"].tolist()
+    assert observed == pytest.approx([0.5] * 10)

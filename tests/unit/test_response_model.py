@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from threadpoolctl import threadpool_limits
 
+from ml.evaluation import metrics
 from ml.evaluation.metrics import auc, compare, log_score, spearman
 from ml.response.model import OFFER, OfferBaseRate, ResponseModel
 
@@ -252,3 +253,13 @@ def test_a_missing_value_is_not_taken_for_zero():
 def test_the_learner_names_every_feature_that_is_missing(model, later):
     with pytest.raises(ValueError, match=r"\['age', 'balance'\]"):
         model.predict(later.frame[[OFFER]])
+
+
+def test_a_weak_signal_is_never_turned_round():
+    asked = pd.DataFrame({"age": np.arange(20.0, 80), OFFER: "card"})
+    for seed in range(12):
+        generator = np.random.default_rng(seed)
+        age = generator.uniform(20, 80, 800)
+        y = (generator.random(800) < 1 / (1 + np.exp(2.5 - 0.02 * (age - 50)))).astype(int)
+        model = ResponseModel().fit(pd.DataFrame({"age": age, OFFER: "card"}), y)
+        assert metrics.spearman(asked["age"].to_numpy(), model.predict(asked)) > 0, seed

@@ -1,0 +1,47 @@
+"""What the README and the documents name is there: paths, make targets, settings, commands."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from orchestration.cli import parser
+from orchestration.environment import PROJECT
+from orchestration.settings import Settings
+
+PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").rglob("*.md"))]
+FOLDERS = ("orchestration", "ml", "expectations", "dbt_project", "tests", "docs", "benchmarks")
+LINK = re.compile(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)")
+PLACE = re.compile(rf"`((?:{'|'.join(FOLDERS)})/[\w./-]+)`")
+MAKE = re.compile(r"(?:`|^)make ([a-z-]+)", re.MULTILINE)
+VARIABLE = re.compile(r"JINGXI_[A-Z_]+")
+COMMAND = re.compile(r"python -m orchestration (\w+)")
+
+
+def name_of(page: Path) -> str:
+    return str(page.relative_to(PROJECT))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_and_paths_lead_somewhere(page):
+    text = page.read_text(encoding="utf-8")
+    missing = [link for link in LINK.findall(text) if not (page.parent / link).exists()]
+    missing += [path for path in PLACE.findall(text) if not (PROJECT / path).exists()]
+    assert not missing
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_commands_and_settings_exist(page):
+    text = page.read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE))
+    settings = {f"JINGXI_{name.upper()}" for name in Settings.model_fields}
+    commands = next(set(action.choices) for action in parser()._actions if action.dest == "command")
+    assert set(MAKE.findall(text)) <= targets
+    assert set(VARIABLE.findall(text)) <= settings
+    assert set(COMMAND.findall(text)) <= commands
+
+
+def test_every_document_is_named_in_the_readme():
+    linked = set(LINK.findall((PROJECT / "README.md").read_text(encoding="utf-8")))
+    pages = {f"docs/{path.name}" for path in (PROJECT / "docs").glob("*.md")}
+    assert pages <= linked
