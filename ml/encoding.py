@@ -7,6 +7,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 
 MOST_LEVELS = 60
+MOST_BINS = 63
 
 
 def _levels(column: pd.Series) -> list[str]:
@@ -67,3 +68,39 @@ class FrameEncoder(BaseEstimator):
                     dtype=float, na_value=np.nan
                 )
         return matrix
+
+
+class Binner(BaseEstimator):
+    """Each column as the number of its bin: bins of about equal count, one for each value where
+    there are few.
+
+    Gradient boosting bins its input itself, but anew for every model of the same customers, and by
+    weighted quantiles, three times slower, where customers have weights.
+
+    Attributes
+    ----------
+    borders_ : list of arrays, the borders between the bins of each column
+    """
+
+    def fit(self, matrix: np.ndarray) -> Binner:
+        """Borders from a matrix of shape (n, columns); NaN is missing."""
+        self.borders_ = [_borders(column[~np.isnan(column)]) for column in matrix.T]
+        return self
+
+    def transform(self, matrix: np.ndarray) -> np.ndarray:
+        """Numbers of the bins, from 0, shape (n, columns), float64; missing stays missing."""
+        bins = np.empty(matrix.shape)
+        for number, borders in enumerate(self.borders_):
+            column = matrix[:, number]
+            bins[:, number] = np.searchsorted(borders, column, side="right")
+            bins[np.isnan(column), number] = np.nan
+        return bins
+
+
+def _borders(values: np.ndarray) -> np.ndarray:
+    ordered = np.sort(values)
+    distinct = np.unique(ordered)
+    if len(distinct) <= MOST_BINS:
+        return (distinct[:-1] + distinct[1:]) / 2
+    places = np.linspace(0, len(ordered) - 1, MOST_BINS + 1).astype(int)[1:-1]
+    return np.unique(ordered[places])

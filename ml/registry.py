@@ -27,6 +27,7 @@ TRUSTED_TYPES = [
     "ml.clv.interval.ConformalInterval",
     "ml.clv.model.LastPeriodAgain",
     "ml.clv.model.TwoPartRegressor",
+    "ml.encoding.Binner",
     "ml.encoding.FrameEncoder",
     "ml.response.model.OfferBaseRate",
     "ml.response.model.ResponseModel",

@@ -124,18 +124,14 @@ def _feature_column_sql(connection: duckdb.DuckDBPyConnection) -> str:
             f"count({quoted}) filter (is_latest) as latest_filled_{place},"
             f"count(*) filter ({quoted} is not null and not {finite}) as infinite_{place},"
             # Two values already tell a constant from a column that says something.
-            f"(min({quoted}) <> max({quoted}))::integer as varies_{place},"
-            f"(min({quoted}) filter (is_latest) <> max({quoted}) filter (is_latest))::integer"
-            f" as latest_varies_{place}"
+            f"(min({quoted}) <> max({quoted}))::integer as varies_{place}"
         )
         listed.append(
             f"{{'column_name': '{name}', 'data_type': '{kind}',"
             f" 'null_share': 1 - filled_{place} / rows,"
             f" 'latest_null_share': 1 - latest_filled_{place} / latest_rows,"
             f" 'emptied': (filled_{place} / rows) - (latest_filled_{place} / latest_rows),"
-            f" 'infinite_values': infinite_{place}, 'varies': varies_{place},"
-            f" 'stopped_varying':"
-            f" (coalesce(varies_{place}, 0) > coalesce(latest_varies_{place}, 0))::integer}}"
+            f" 'infinite_values': infinite_{place}, 'varies': varies_{place}}}"
         )
     return f"""
         with
@@ -257,13 +253,6 @@ def features_suite() -> Suite:
             "warn",
             f"no feature is empty for {MOST_EMPTIED:.0%} more of the customers to be scored than of"
             " those before",
-            "the table behind it was not delivered, or stopped being filled",
-        ),
-        Rule(
-            "feature_column",
-            column_zero("stopped_varying"),
-            "warn",
-            "no feature that told customers apart is the same for all who are to be scored",
             "the table behind it was not delivered, or stopped being filled",
         ),
     )

@@ -8,13 +8,15 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from ml.clv.interval import ConformalInterval
-from ml.encoding import FrameEncoder
+from ml.encoding import MOST_BINS, Binner, FrameEncoder
 
 # Contribution of the last period: what the rule repeats and the learner starts from.
 LAST_PERIOD = "last_period_contribution"
 # The same at a yearly pace, for customers with less than a whole period of history.
 PACE = "pace_of_contribution"
 ANCHORS = (LAST_PERIOD, PACE)
+# Raise it when a stored model can no longer be read by this code: champions are then trained anew.
+FORMAT = "1"
 
 
 class LastPeriodAgain(RegressorMixin, BaseEstimator):
@@ -78,7 +80,7 @@ class TwoPartRegressor(RegressorMixin, BaseEstimator):
             "min_samples_leaf": self.least_leaf,
             "learning_rate": self.rate,
             "l2_regularization": self.penalty,
-            "max_bins": 63,
+            "max_bins": MOST_BINS,
             "early_stopping": False,
             "random_state": self.seed,
         }
@@ -105,6 +107,8 @@ class TwoPartRegressor(RegressorMixin, BaseEstimator):
         self.encoder_ = FrameEncoder().fit(frame)
         self.columns_ = self.encoder_.columns_
         matrix = self.encoder_.transform(frame)
+        self.binner_ = Binner().fit(matrix)
+        matrix = self.binner_.transform(matrix)
         settings = self._settings()
         self.stays_ = None
         if not stays.all():
@@ -127,7 +131,7 @@ class TwoPartRegressor(RegressorMixin, BaseEstimator):
 
     def predict(self, frame: pd.DataFrame) -> np.ndarray:
         """Expected contribution over the horizon, shape (n,)."""
-        matrix = self.encoder_.transform(frame)
+        matrix = self.binner_.transform(self.encoder_.transform(frame))
         anchor = frame[PACE].to_numpy(dtype=float)
         margin = anchor + (np.abs(anchor) + self.floor_) * self.change_.predict(matrix)
         if self.stays_ is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -197,13 +198,15 @@ def compare(
     """
     y, score = _two(y, score)
     _, other = _two(y, other)
-    generator = np.random.default_rng(seed)
-    drawn: dict[str, list[tuple[float, float]]] = {name: [] for name in metrics}
-    for _ in range(rounds):
-        rows = generator.integers(0, len(y), len(y))
+
+    def resampled(number: int) -> list[tuple[float, float]]:
+        rows = np.random.default_rng([seed, number]).integers(0, len(y), len(y))
         outcomes, scored, others = y[rows], score[rows], other[rows]
-        for name, metric in metrics.items():
-            drawn[name].append((metric(outcomes, scored), metric(outcomes, others)))
+        return [(metric(outcomes, scored), metric(outcomes, others)) for metric in metrics.values()]
+
+    # Most of it is sorting, which holds no lock.
+    with ThreadPoolExecutor() as threads:
+        by_round = np.array(list(threads.map(resampled, range(rounds))), dtype=float)
     ends = [(1 - level) / 2, (1 + level) / 2]
 
     def estimate(value: float, samples: np.ndarray) -> Estimate:
@@ -211,8 +214,8 @@ def compare(
         return Estimate(value, float(low), float(high))
 
     found = {}
-    for name, metric in metrics.items():
-        own, others = np.array(drawn[name], dtype=float).T
+    for place, (name, metric) in enumerate(metrics.items()):
+        own, others = by_round[:, place].T
         value, other_value = metric(y, score), metric(y, other)
         found[name] = Comparison(
             estimate(value, own),

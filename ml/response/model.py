@@ -9,11 +9,13 @@ from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from ml.encoding import FrameEncoder
+from ml.encoding import MOST_BINS, Binner, FrameEncoder
 
 OFFER = "offer"
+# Raise it when a stored model can no longer be read by this code: champions are then trained anew.
+FORMAT = "1"
 TINY = 1e-6
-MISSING = -1e12
+MISSING = -1
 SLOPE_SPREAD, LEAST_SLOPE = 0.5, 0.05
 
 
@@ -138,7 +140,7 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
                 min_samples_leaf=self.least_leaf,
                 learning_rate=self.rate,
                 l2_regularization=self.penalty,
-                max_bins=63,
+                max_bins=MOST_BINS,
                 early_stopping=False,
                 random_state=self.seed,
             ).fit(matrix[rows], y[rows])
@@ -178,6 +180,7 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
         self.classes_ = np.array([0, 1])
         self.encoder_ = FrameEncoder().fit(frame.drop(columns=OFFER))
         self.columns_ = [*self.encoder_.columns_, OFFER]
+        self.binner_ = Binner().fit(self.encoder_.transform(frame))
         matrix = self._matrix(frame)
         offers = frame[OFFER].astype(str).to_numpy()
         # Dealt so that each fold has its share of every offer's responses: an out-of-fold base rate
@@ -200,7 +203,8 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
     def _matrix(self, frame: pd.DataFrame) -> np.ndarray:
         # A column may be empty for all contacts of one offer, which the trees' binning refuses:
         # a missing value is a place of its own below all others.
-        return np.nan_to_num(self.encoder_.transform(frame), nan=MISSING)
+        bins = self.binner_.transform(self.encoder_.transform(frame))
+        return np.nan_to_num(bins, nan=MISSING)
 
     def predict_proba(self, frame: pd.DataFrame) -> np.ndarray:
         """Columns no, yes; shape (n, 2)."""

@@ -15,11 +15,13 @@ import duckdb
 import numpy as np
 import pandas as pd
 
+from ml.clv import model as clv
 from ml.clv.interval import ConformalInterval
 from ml.clv.model import LastPeriodAgain, TwoPartRegressor
 from ml.evaluation import metrics
 from ml.promotion import Measure
 from ml.registry import Version, listed
+from ml.response import model as response
 from ml.response.model import OFFER, OfferBaseRate, ResponseModel
 from orchestration.models.context import TrainingContext
 from orchestration.models.datasets import (
@@ -64,8 +66,8 @@ def needs_training(
 ) -> tuple[bool, str]:
     """Whether to train, and why.
 
-    `auto` trains where there is no champion, or the one there was made for another bank, horizon or
-    feature list: such a champion must not score.
+    `auto` trains where there is no champion, or the one there was made for another bank, horizon,
+    feature list or format of the stored model: such a champion must not score.
     """
     if champion is None:
         return True, "there is no champion yet"
@@ -98,6 +100,7 @@ def train_clv(connection: duckdb.DuckDBPyConnection, context: TrainingContext) -
     )
     wanted = {
         "source": context.source,
+        "format": clv.FORMAT,
         "horizon_months": str(plan.horizon),
         "features": listed(feature_columns(connection)),
     }
@@ -179,6 +182,7 @@ def train_response(
         )
     wanted = {
         "source": context.source,
+        "format": response.FORMAT,
         "features": listed([*feature_columns(connection), OFFER]),
     }
     registry = context.registry()

@@ -595,14 +595,6 @@ FAULTS = [
     ),
     (
         "G3",
-        "update features.customer_month set bookings = 3 where month = date '2024-08-01'",
-        "feature_column",
-        "stopped_varying",
-        "warn",
-        "bookings",
-    ),
-    (
-        "G3",
         "update meta.model_evaluation set champion = false where model_name = 'clv'",
         "model_champion",
         "champions",
