@@ -56,8 +56,11 @@ def run(tmp_path, monkeypatch):
             check = instance.event_log_storage.get_asset_check_execution_history(
                 whole.check_key, limit=5
             )
+            latest = instance.get_latest_materialization_event(table.key).asset_materialization
+            assert instance.get_asset_keys() == [table.key]
             return (
                 sorted(events, key=str),
+                (latest.partition, latest.metadata["rows"].value, sorted(latest.tags)),
                 instance.get_materialized_partitions(table.key),
                 [(one.status.value, one.run_id == result.run_id) for one in check],
             )
@@ -70,7 +73,9 @@ def run(tmp_path, monkeypatch):
 
 
 def test_a_batch_tells_the_same_as_events_one_by_one(run):
-    events, months, checks = run(batched=True)
-    assert (events, months, checks) == run(batched=False)
+    told = run(batched=True)
+    assert told == run(batched=False)
+    _, latest, months, checks = told
+    assert latest[:2] == ("2024-06", 3)
     assert months == {f"2024-0{number}" for number in range(1, 7)}
     assert ("SUCCEEDED", True) in checks

@@ -160,25 +160,44 @@ refreshed as (
     where windowed.month between run.month_from and run.month_to
 ),
 
-profiled as (
+profile as (
     select
-        refreshed.*,
-        history.birth_date,
-        history.customer_since,
-        history.occupation,
-        history.education,
-        history.marital_status,
-        history.monthly_income,
-        case
-            when history.household_id is not null
-                then count(*) over (partition by refreshed.month, history.household_id)
-        end as household_size
+        refreshed.month,
+        history.*
     from refreshed
-    left join {{ ref('base_customer_history') }} as history
+    inner join {{ ref('base_customer_history') }} as history
         on
             refreshed.customer_id = history.customer_id
             and refreshed.month_end >= history.valid_from
             and (history.valid_to is null or refreshed.month_end < history.valid_to)
+),
+
+-- Counted apart: a window over the wide rows would sort every feature along.
+household as (
+    select
+        month,
+        household_id,
+        count(*) as household_size
+    from profile
+    where household_id is not null
+    group by month, household_id
+),
+
+profiled as (
+    select
+        refreshed.*,
+        profile.birth_date,
+        profile.customer_since,
+        profile.occupation,
+        profile.education,
+        profile.marital_status,
+        profile.monthly_income,
+        household.household_size
+    from refreshed
+    left join profile
+        on refreshed.customer_id = profile.customer_id and refreshed.month = profile.month
+    left join household
+        on profile.month = household.month and profile.household_id = household.household_id
 ),
 
 first_holding as (
