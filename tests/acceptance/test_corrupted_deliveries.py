@@ -18,11 +18,15 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from orchestration.sources.export import export_delivery
+from orchestration.sources.synthetic import SyntheticBank
+
 pytestmark = pytest.mark.slow
 
-BANK = {"customers": 400, "seed": 3}
+# Fourteen months: too short for the models, which say so and leave the gates as they are.
+BANK = {"customers": 400, "seed": 3, "months": 14}
 REFUSED, STOPPED = 2, 1
-MONTH = "2024-05"
+MONTH, LAST_MONTH = "2023-09", "2024-02"
 
 Row = dict[str, str]
 
@@ -253,7 +257,7 @@ CASES = [
     Case(many_accounts_twice, STOPPED, ("G1", "account")),
     Case(month_missing, STOPPED, ("G1", MONTH)),
     Case(month_cut_short, STOPPED, ("G1", MONTH)),
-    Case(last_month_cut_short, STOPPED, ("G1", "2025-12"), {"as_of": "2025-12"}),
+    Case(last_month_cut_short, STOPPED, ("G1", LAST_MONTH), {"as_of": LAST_MONTH}),
     Case(one_month_times_100, STOPPED, ("G1", MONTH)),
     Case(all_months_times_100, STOPPED, ("G1", "balance")),
     Case(amount_and_balance_swapped, STOPPED, ("G1",)),
@@ -273,8 +277,10 @@ def bank(tmp_path_factory, command):
     """A bank's delivery as CSV, and a home that serves a release made from it."""
     place = tmp_path_factory.mktemp("corrupted")
     original, delivery, home = place / "original", place / "delivery", place / "home"
-    result = command(place / "maker", "export", str(original), "--format", "csv", **BANK)
-    assert result.returncode == 0, result.stderr
+    with duckdb.connect() as connection:
+        made = SyntheticBank(place / "made", place / "truth", **BANK)
+        made.prepare(connection)
+        export_delivery(connection, made.delivery, original, "csv")
     shutil.copytree(original, delivery, copy_function=os.link)
     result = command(home, "refresh", source="files", source_path=delivery)
     assert result.returncode == 0, result.stdout + result.stderr
@@ -324,8 +330,9 @@ def test_several_problems_are_listed_at_once(bank, delivery, command):
 
 def test_a_few_bad_rows_are_set_aside_with_their_reasons(bank, delivery, command):
     """Letters, orphans, duplicates, nulls, unknown codes, bad dates and lines cut short; one file
-    with a byte order mark and Windows line ends."""
+    with a byte order mark and Windows line ends. No ledger, which would miss the rows set aside."""
     _, _, home = bank
+    (delivery / "ledger.csv").unlink()
     path = booking_month(delivery)
     rows = read(path)
     duplicate = dict(rows[20])
@@ -334,7 +341,7 @@ def test_a_few_bad_rows_are_set_aside_with_their_reasons(bank, delivery, command
     rows[11]["account_id"] = "no such account"
     rows[12]["transaction_id"] = ""
     rows[13]["kind"] = "barter"
-    rows[14]["booked_on"] = "2024-02-30"
+    rows[14]["booked_on"] = f"{MONTH}-31"
     rows[15]["booked_on"] = "2099-01-01"
     write(path, [*rows, duplicate, conflict])
     lines = path.read_bytes().splitlines(keepends=True)
