@@ -8,6 +8,8 @@ PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 VENV := .venv
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
+# Test files side by side; a refresh needs up to 2 GB, so never more than four.
+TESTS := $(RUN) -m pytest -q -n auto --maxprocesses 4 --dist loadfile
 
 # What `make NAME=…` passes on; an empty one stays unset.
 ifdef SOURCE
@@ -51,13 +53,13 @@ refresh: $(INSTALLED) ## run the whole gated refresh and publish a release
 	@$(RUN) -m orchestration refresh $(if $(MONTHS),--months $(MONTHS))
 
 test: $(INSTALLED) ## the whole suite but the slow acceptance runs
-	@$(RUN) -m pytest -q -m "not slow"
+	@$(TESTS) -m "not slow"
 
 acceptance: $(INSTALLED) ## the slow acceptance runs: real data, real faults
-	@$(RUN) -m pytest -q -m slow
+	@$(TESTS) -m slow
 
 test-all: $(INSTALLED) ## everything
-	@$(RUN) -m pytest -q
+	@$(TESTS)
 
 ui: $(INSTALLED) ## Dagster, MLflow and the reports on 127.0.0.1
 	@$(RUN) -m orchestration ui $(if $(PORT),--port $(PORT))

@@ -156,7 +156,14 @@ def failure_summary(settings: Settings, events: Sequence[DagsterEvent], seconds:
     for event in events:
         if event.event_type_value != "STEP_FAILURE":
             continue
-        lines.append(f"  step {event.step_key}: {_reason(event)}")
+        step = str(event.step_key)
+        if step.startswith("gate_"):
+            lines.append(
+                f"  gate {step.removeprefix('gate_')} stopped it: the broken rules stand above and "
+                "in the gate report"
+            )
+        else:
+            lines.append(f"  step {step}: {_reason(event)}")
     current = served(settings)
     lines.append(
         f"  still served: {current.stem}" if current else "  nothing was served before either"
