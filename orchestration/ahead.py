@@ -7,10 +7,12 @@ to report, with their own words.
 from __future__ import annotations
 
 import importlib
+import os
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 from orchestration.dbt import manifest_of
 from orchestration.environment import PROJECT
@@ -28,26 +30,37 @@ def prepare_stores(settings: Settings) -> None:
     both take as long as the synthetic bank takes to be generated."""
 
     def work() -> None:
-        try:
+        with suppress(RuntimeError):
             manifest_of(settings)
-        except RuntimeError:
-            return
-        if settings.mlflow_tracking_uri.startswith("sqlite:") and not any(
-            settings.mlflow_home.glob("*.db")
-        ):
-            program = (
-                "import sys; from ml.registry import Registry; Registry(*sys.argv[1:]).champion('')"
-            )
-            subprocess.run(
-                [
-                    *(sys.executable, "-c", program, settings.mlflow_tracking_uri),
-                    str(settings.mlflow_home / "artifacts"),
-                ],
-                cwd=PROJECT,
-                capture_output=True,
-            )
+        make_model_store(settings)
 
     _start(work)
+
+
+def make_model_store(settings: Settings) -> None:
+    """Make the home's own MLflow store where there is none, whole or not at all.
+
+    MLflow makes its tables one by one, and refuses a store in which some are missing: a refresh
+    killed just then could never train again.
+    """
+    store = settings.mlflow_home / "mlflow.db"
+    if store.exists() or settings.mlflow_tracking_uri != f"sqlite:///{store}":
+        return
+    partial = store.with_name("mlflow.db.partial")
+    partial.unlink(missing_ok=True)
+    program = (
+        "import sys; from ml.registry import Registry; Registry(*sys.argv[1:]).champion('clv')"
+    )
+    made = subprocess.run(
+        [
+            *(sys.executable, "-c", program, f"sqlite:///{partial}"),
+            str(settings.mlflow_home / "artifacts"),
+        ],
+        cwd=PROJECT,
+        capture_output=True,
+    )
+    if made.returncode == 0:
+        os.replace(partial, store)
 
 
 def import_heavy_modules() -> None:

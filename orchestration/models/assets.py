@@ -49,6 +49,7 @@ def models_assets(
         from orchestration.models.training import train_clv, train_response
 
         ahead.finish()
+        ahead.make_model_store(home.settings)
         with builds.build(home, "models", context.run_id) as connection:
             training = home.training(connection, context.run_id)
             reports = (train_clv(connection, training), train_response(connection, training))

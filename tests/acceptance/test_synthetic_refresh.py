@@ -44,6 +44,19 @@ def query(home, sql):
         return connection.execute(sql).fetchall()
 
 
+def begun(home, **settings):
+    """A refresh of the bank under way, in a process group of its own."""
+    named = {f"JINGXI_{name.upper()}": str(value) for name, value in {**BANK, **settings}.items()}
+    return subprocess.Popen(
+        [sys.executable, "-m", "orchestration", "refresh"],
+        cwd=PROJECT,
+        env={**os.environ, **named, "JINGXI_HOME": str(home)},
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
 def test_the_summary_names_release_rows_quarantine_gates_models_and_places(home):
     text = (home / "first-summary.txt").read_text()
     ((release_id,),) = query(home, "select release_id from meta.release")
@@ -140,19 +153,7 @@ def test_a_killed_refresh_leaves_the_old_release_and_the_next_one_works(home, co
     """The process is killed right after a stage has begun its work."""
     before = digest(served(home))
     link = os.readlink(served(home))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "orchestration", "refresh"],
-        cwd=PROJECT,
-        env={
-            **os.environ,
-            "JINGXI_HOME": str(home),
-            "JINGXI_TRAIN": "always",
-            **{f"JINGXI_{name.upper()}": str(value) for name, value in BANK.items()},
-        },
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    process = begun(home, train="always")
     previous = {"landing": "as of", "base": "gate G1", "gate G2": "base", "models": "features"}
     for line in process.stdout:
         if previous[stage] in line:
@@ -183,17 +184,7 @@ def test_after_the_kills_one_refresh_of_two_goes_on_and_publishes_the_same(home,
     """Another one at once is refused; the hidden truth is not read."""
     before = digest_of_tables(served(home))
     release = os.readlink(served(home))
-    first = subprocess.Popen(
-        [sys.executable, "-m", "orchestration", "refresh"],
-        cwd=PROJECT,
-        env={
-            **os.environ,
-            "JINGXI_HOME": str(home),
-            **{f"JINGXI_{name.upper()}": str(value) for name, value in BANK.items()},
-        },
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    first = begun(home)
     assert first.stdout.readline().startswith("jingxi refresh")
     second = command(home, "refresh", **BANK)
     assert second.returncode == 2
