@@ -8,6 +8,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.ensemble import HistGradientBoostingClassifier
+from threadpoolctl import threadpool_limits
 
 from ml.encoding import MOST_BINS, Binner, FrameEncoder
 
@@ -134,7 +135,7 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
             responses = int(y[rows].sum())
             if min(responses, int(rows.sum()) - responses) < self.least_responses:
                 continue
-            fitted[str(offer)] = HistGradientBoostingClassifier(
+            boosting = HistGradientBoostingClassifier(
                 max_iter=self.trees,
                 max_leaf_nodes=self.leaves,
                 min_samples_leaf=self.least_leaf,
@@ -143,7 +144,10 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
                 max_bins=MOST_BINS,
                 early_stopping=False,
                 random_state=self.seed,
-            ).fit(matrix[rows], y[rows])
+            )
+            # Contacts of one offer are few: threads waiting for each other took a third of the fit.
+            with threadpool_limits(1):
+                fitted[str(offer)] = boosting.fit(matrix[rows], y[rows])
         return fitted
 
     @staticmethod
