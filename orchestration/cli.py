@@ -68,6 +68,7 @@ def refresh(settings: Settings, months: str | None, *, verbose: bool) -> int:
 
     from orchestration import ahead
     from orchestration.landing.delivery import open_delivery
+    from orchestration.partitions import months_of
     from orchestration.resources import MEMORY_LIMIT
 
     started = time.monotonic()
@@ -81,6 +82,11 @@ def refresh(settings: Settings, months: str | None, *, verbose: bool) -> int:
         delivery = open_delivery(settings, connection)
         for note in getattr(delivery.source, "notes", lambda _: [])(connection):
             print(f"  note: {note}")
+    last_month = months_of(settings).get_last_partition_key()
+    if last_month is None or delivery.as_of > last_month:
+        raise ValueError(
+            f"AS_OF={delivery.as_of} lies after the last month of this source, {last_month}"
+        )
     start, end = months_asked(months, delivery.first_month, delivery.as_of)
     print(f"  as of {delivery.as_of}, months {start} to {end}", flush=True)
 

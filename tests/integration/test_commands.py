@@ -1,0 +1,25 @@
+"""The command line: what it refuses, before anything is built, and with which words."""
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings", "words"),
+    [
+        (("refresh",), {"as_of": "2029-01"}, "AS_OF=2029-01 lies after the last month"),
+        (("refresh",), {"as_of": "2022-12"}, "before the first booking (2023-01)"),
+        (("refresh", "--months", "2024-13"), {}, "write YYYY-MM"),
+        (("refresh",), {"costumers": "50"}, "unknown setting(s) JINGXI_COSTUMERS"),
+        (("refresh",), {"source": "files"}, "needs the folder of its files"),
+        (("summary",), {}, "nothing is published"),
+        (("rollback",), {}, "no release before the served one"),
+    ],
+)
+def test_it_says_what_is_wrong_and_ends_with_status_2(
+    tmp_path, command, arguments, settings, words
+):
+    result = command(tmp_path, *arguments, customers=100, **settings)
+    assert result.returncode == 2
+    assert words in result.stderr
+    assert "Traceback" not in result.stderr + result.stdout
+    assert not list(tmp_path.glob("published/releases/*"))
