@@ -30,12 +30,15 @@ endif
 ifdef TRAIN
 export JINGXI_TRAIN := $(TRAIN)
 endif
+ifdef REFERENCE_PATH
+export JINGXI_REFERENCE_PATH := $(REFERENCE_PATH)
+endif
 
-.PHONY: help refresh test test-all acceptance ui lint format lock truth export summary clean install
+.PHONY: help refresh test test-all acceptance ui lint format lock bench truth export summary clean install
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
-	@echo "  variables: SOURCE, SOURCE_PATH, AS_OF, CUSTOMERS, SEED, TRAIN, MONTHS; home: JINGXI_HOME"
+	@echo "  variables: SOURCE, SOURCE_PATH, AS_OF, CUSTOMERS, SEED, TRAIN, MONTHS, REFERENCE_PATH; home: JINGXI_HOME"
 
 $(INSTALLED): requirements.lock
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed and was not found; name it: make PYTHON=/path/to/python3.11 ..." >&2; exit 2; }
@@ -69,6 +72,9 @@ summary: $(INSTALLED) ## what the served release holds and where to look
 
 export: $(INSTALLED) ## the synthetic bank as files: make export TO=folder FORMAT=csv
 	@$(RUN) -m orchestration export $(TO) $(if $(FORMAT),--format $(FORMAT))
+
+bench: $(INSTALLED) ## speed and memory beside a named baseline: make bench CUSTOMERS=100000
+	@$(RUN) -m benchmarks $(if $(CUSTOMERS),--customers $(CUSTOMERS)) $(if $(ROUNDS),--rounds $(ROUNDS))
 
 truth: $(INSTALLED) ## how much of the synthetic bank's hidden truth the models recover
 	@$(RUN) -m benchmarks.truth_recovery $(if $(SEEDS),--seeds $(SEEDS))

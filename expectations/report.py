@@ -18,7 +18,8 @@ TEMPLATES = Path(__file__).parent / "templates"
 GATES = {
     "G1": "the delivery",
     "G2": "the customer information base",
-    "G3": "value, features and models",
+    "GV": "profit",
+    "G3": "features and models",
     "G4": "the scores",
 }
 SPARK_WIDTH, SPARK_HEIGHT = 560, 64

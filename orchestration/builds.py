@@ -15,7 +15,7 @@ import duckdb
 from orchestration.resources import Home
 
 LAYERS = ("landing", "base", "value", "features", "models", "scores")
-GATES = {"G1": "landing", "G2": "base", "G3": "models", "G4": "scores"}
+GATES = {"G1": "landing", "G2": "base", "GV": "value", "G3": "models", "G4": "scores"}
 
 CREATE = """
 create schema if not exists meta;

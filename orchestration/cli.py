@@ -69,10 +69,12 @@ def refresh(settings: Settings, months: str | None, *, verbose: bool) -> int:
     from orchestration import ahead
     from orchestration.landing.delivery import open_delivery
     from orchestration.partitions import months_of
+    from orchestration.reference import prepare_reference
     from orchestration.resources import MEMORY_LIMIT
 
     started = time.monotonic()
     print(f"jingxi refresh of {settings.source} into {settings.home}", flush=True)
+    prepare_reference(settings)
     ahead.prepare_stores(settings)
     inspection: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": MEMORY_LIMIT,
@@ -188,11 +190,19 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _refusals() -> tuple[type[Exception], ...]:
+    from orchestration.reference import ReferenceRefused
     from orchestration.release.publish import ReleaseRefused
     from orchestration.resources import WarehouseBusy
     from orchestration.sources.interface import DeliveryRefused
 
-    return (ValueError, RefreshRunning, DeliveryRefused, ReleaseRefused, WarehouseBusy)
+    return (
+        ValueError,
+        RefreshRunning,
+        DeliveryRefused,
+        ReferenceRefused,
+        ReleaseRefused,
+        WarehouseBusy,
+    )
 
 
 def _run(asked: argparse.Namespace, settings: Settings) -> int:

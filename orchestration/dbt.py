@@ -5,19 +5,21 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import duckdb
 from dagster_dbt import (
     DagsterDbtTranslator,
     DagsterDbtTranslatorSettings,
     DbtCliResource,
     dbt_assets,
 )
+from dagster_dbt.errors import DagsterDbtCliRuntimeError
 
-from orchestration import builds
+from orchestration import builds, reference
 from orchestration.environment import DBT_PROJECT
 from orchestration.partitions import ONE_RUN
 from orchestration.resources import Home
@@ -30,6 +32,7 @@ TRANSLATION = DagsterDbtTranslatorSettings(
 )
 
 WATCHED = {".sql", ".yml", ".csv"}
+SHOWN_ROWS = 5
 
 
 class LayerTranslator(DagsterDbtTranslator):
@@ -53,9 +56,10 @@ def target_path(settings: Settings) -> Path:
 _parsing = threading.Lock()
 
 
-def project_digest() -> str:
-    """A digest of the dbt project's files: the manifest is parsed anew when it changes."""
-    digest = hashlib.sha256()
+def project_digest(settings: Settings) -> str:
+    """A digest of the dbt project's files and the bank's own reference data: when it changes, the
+    manifest is parsed anew and the warehouse built anew."""
+    digest = hashlib.sha256(reference.digest_of(settings).encode())
     for path in sorted(DBT_PROJECT.rglob("*")):
         relative = path.relative_to(DBT_PROJECT)
         if path.suffix in WATCHED and relative.parts[0] not in {"target", "logs"}:
@@ -73,12 +77,11 @@ def manifest_of(settings: Settings) -> Path:
         With dbt's own words, when the project does not parse.
     """
     with _parsing:
-        return _parsed_manifest(target_path(settings))
+        return _parsed_manifest(target_path(settings), project_digest(settings))
 
 
-def _parsed_manifest(folder: Path) -> Path:
+def _parsed_manifest(folder: Path, digest: str) -> Path:
     manifest, stamp = folder / "manifest.json", folder / "project.digest"
-    digest = project_digest()
     if manifest.exists() and stamp.exists() and stamp.read_text() == digest:
         return manifest
     folder.mkdir(parents=True, exist_ok=True)
@@ -113,6 +116,25 @@ def dbt_resource(settings: Settings) -> DbtCliResource:
     )
 
 
+def failed_tests(
+    connection: duckdb.DuckDBPyConnection, results: Sequence[Mapping[str, Any]]
+) -> list[str]:
+    """What the tests that failed found, the first rows of each; dbt itself says how many only."""
+    told = []
+    for result in results:
+        if result["status"] != "fail":
+            continue
+        name = result["unique_id"].split(".")[2]
+        found = connection.execute(f"select * from ({result['compiled_code']}) limit {SHOWN_ROWS}")
+        names = [column[0] for column in found.description or []]
+        rows = [
+            ", ".join(f"{name} {value}" for name, value in zip(names, row, strict=True))
+            for row in found.fetchall()
+        ]
+        told.append(f"{name} ({result['failures']} rows): {' | '.join(rows)}")
+    return told
+
+
 def dbt_layer(
     layer: str, select: str, manifest: Path, months: dg.PartitionsDefinition
 ) -> dg.AssetsDefinition:
@@ -133,9 +155,16 @@ def dbt_layer(
         with home.warehouse() as connection:
             builds.begin(connection, layer, context.run_id)
         arguments = ["build", "--exclude-resource-type", "unit_test"]
-        yield from dbt.cli(
-            arguments, context=context, target_path=target_path(home.settings)
-        ).stream()
+        invocation = dbt.cli(arguments, context=context, target_path=target_path(home.settings))
+        try:
+            yield from invocation.stream()
+        except DagsterDbtCliRuntimeError as error:
+            results = json.loads((invocation.target_path / "run_results.json").read_text())
+            with home.warehouse() as connection:
+                told = failed_tests(connection, results["results"])
+            if not told:
+                raise
+            raise dg.Failure(f"dbt tests found: {'; '.join(told)}") from error
         with home.warehouse() as connection:
             builds.finish(connection, layer)
 

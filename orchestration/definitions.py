@@ -16,12 +16,14 @@ from orchestration.models.assets import models_assets
 from orchestration.models.checks import models_gate
 from orchestration.partitions import months_of
 from orchestration.progress import progress_logger
+from orchestration.reference import prepare_reference
 from orchestration.release.assets import release_asset
 from orchestration.resources import Home
 from orchestration.scores.assets import SCORES, scores_assets
 from orchestration.scores.checks import scores_gate
 from orchestration.settings import Settings, read_settings
 from orchestration.value.assets import value_assets
+from orchestration.value.checks import value_gate
 
 # What base tells the response model: contacts with their responses.
 CONTACTS = dg.AssetKey(["base", "campaign_contact"])
@@ -30,9 +32,12 @@ CONTACTS = dg.AssetKey(["base", "campaign_contact"])
 def build_definitions(settings: Settings) -> dg.Definitions:
     """All stages and gates over the months of the settings' source."""
     environment.prepare(settings)
+    prepare_reference(settings)
     manifest = manifest_of(settings)
     months = months_of(settings)
-    published = [*models_of(manifest, "base"), *models_of(manifest, "value"), *SCORES]
+    published = [
+        key for layer in ("base", "value", "decisions") for key in models_of(manifest, layer)
+    ] + SCORES
     return dg.Definitions(
         assets=[
             landing_assets(months),
@@ -43,7 +48,13 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             scores_assets(models_of(manifest, "features")),
             release_asset(published),
         ],
-        asset_checks=[landing_gate(), base_gate(manifest), models_gate(), scores_gate()],
+        asset_checks=[
+            landing_gate(),
+            base_gate(manifest),
+            value_gate(manifest),
+            models_gate(),
+            scores_gate(),
+        ],
         jobs=[refresh_job(months)],
         resources={"home": Home(), "dbt": dbt_resource(settings)},
         loggers={"progress": progress_logger, "console": dg.colored_console_logger},

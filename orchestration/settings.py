@@ -26,6 +26,9 @@ class Settings(BaseSettings):
         "synthetic", description="whose records are read"
     )
     source_path: Path | None = Field(None, description="folder of the delivered files")
+    reference_path: Path | None = Field(
+        None, description="folder of the bank's own reference data, CSV by seed"
+    )
     as_of: str | None = Field(None, description="YYYY-MM; default: the last complete month")
     customers: int = Field(10_000, ge=100, description="customers of the synthetic bank")
     seed: int = Field(20, ge=0, description="seed of the synthetic bank and of the models")
@@ -41,7 +44,7 @@ class Settings(BaseSettings):
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().resolve()
 
-    @field_validator("source_path")
+    @field_validator("source_path", "reference_path")
     @classmethod
     def _absolute_source(cls, value: Path | None) -> Path | None:
         return value.expanduser().resolve() if value is not None else None

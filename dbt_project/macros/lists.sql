@@ -29,6 +29,14 @@
     }) }}
 {% endmacro %}
 
+{% macro booking_kinds() %}
+    {%- set kinds = [] -%}
+    {%- for group in booking_groups().values() -%}
+        {%- do kinds.extend(group) -%}
+    {%- endfor -%}
+    {{ return(kinds) }}
+{% endmacro %}
+
 {# The columns that count bookings by channel and by group. #}
 {% macro channel_counts() %}
     {%- set columns = [] -%}

@@ -5,5 +5,13 @@ from expectations.suites.features import features_suite
 from expectations.suites.landing import landing_suite
 from expectations.suites.models import models_suite
 from expectations.suites.scores import scores_suite
+from expectations.suites.value import value_suite
 
-__all__ = ["base_suite", "features_suite", "landing_suite", "models_suite", "scores_suite"]
+__all__ = [
+    "base_suite",
+    "features_suite",
+    "landing_suite",
+    "models_suite",
+    "scores_suite",
+    "value_suite",
+]

@@ -1,4 +1,4 @@
-"""The part of G3 that judges value and features, which models are built on."""
+"""The part of G3 that judges the features that models are built on."""
 
 from __future__ import annotations
 
@@ -6,13 +6,6 @@ import duckdb
 
 from expectations.rules import Profile, Rule, Suite, column_between, column_zero, row_count_at_least
 
-MEASURES = (
-    "net_interest_margin",
-    "fee_income",
-    "direct_cost",
-    "expected_loss",
-    "contribution_margin",
-)
 # What describes a person without describing his or her banking, or identifies the person.
 BARRED_FEATURES = (
     "sex",
@@ -23,59 +16,6 @@ BARRED_FEATURES = (
     "birth_date",
 )
 MOST_EMPTIED = 0.25
-
-_SUMS = ", ".join(f"sum({name}) as {name}" for name in MEASURES)
-_DIFFERENCES = ", ".join(
-    f"coalesce(customer.{name}, 0) - coalesce(account.{name}, 0) as {name}_difference"
-    for name in MEASURES
-)
-
-VALUE_MONTH = f"""
-    with
-    account as (
-        select
-            month,
-            count(*) as account_months,
-            count(*) filter (
-                contribution_margin is distinct from
-                net_interest_margin + fee_income - direct_cost - expected_loss
-            ) as unbalanced,
-            {_SUMS}
-        from value.account_month
-        group by month
-    ),
-    customer as (
-        select month, {_SUMS}
-        from value.profit_by_customer
-        group by month
-    ),
-    built as (select month, count(*) as account_months from base.account_month group by month),
-    compared as (
-        select
-            coalesce(built.month, account.month, customer.month) as month,
-            coalesce(account.account_months, 0) as account_months,
-            coalesce(account.account_months, 0) - coalesce(built.account_months, 0)
-                as account_months_difference,
-            coalesce(account.unbalanced, 0) as unbalanced,
-            {", ".join(f"account.{name}" for name in MEASURES)},
-            {_DIFFERENCES}
-        from built
-        full join account on account.month = built.month
-        full join customer on customer.month = coalesce(account.month, built.month)
-    )
-    select
-        *,
-        {" + ".join(f"abs({name}_difference)" for name in MEASURES)} as customer_difference,
-        concat_ws('; ', {
-    ", ".join(
-        f"case when {name}_difference <> 0 then"
-        f" '{name} by customer - by account = ' || {name}_difference end"
-        for name in MEASURES
-    )
-}) as detail
-    from compared
-    order by month
-"""
 
 FEATURE_MONTH = """
     with
@@ -151,13 +91,8 @@ def _feature_column_sql(connection: duckdb.DuckDBPyConnection) -> str:
 
 
 def features_suite() -> Suite:
-    """Part of G3. Reads `value.*`, `features.customer_month`, `base.*`."""
+    """Part of G3. Reads `features.customer_month`, `base.*`."""
     profiles: dict[str, Profile | str] = {
-        "value_month": Profile(
-            VALUE_MONTH,
-            key=("month",),
-            needs=("value.account_month", "value.profit_by_customer", "base.account_month"),
-        ),
         "feature_month": Profile(
             FEATURE_MONTH,
             key=("month",),
@@ -172,36 +107,6 @@ def features_suite() -> Suite:
         ),
     }
     rules = (
-        Rule(
-            "value_month",
-            row_count_at_least(1),
-            "fail",
-            "value was computed",
-            "look at the value step's log",
-        ),
-        Rule(
-            "value_month",
-            column_zero("account_months_difference"),
-            "fail",
-            "every account-month of the base has its value, and no other",
-            "refresh value for the months named",
-        ),
-        Rule(
-            "value_month",
-            column_zero("unbalanced"),
-            "fail",
-            "contribution = interest margin + fees - direct cost - expected loss, to the cent",
-            "a component is empty or rounded apart: check the funds transfer price of the products"
-            " and the cost seeds",
-        ),
-        Rule(
-            "value_month",
-            column_zero("customer_difference"),
-            "fail",
-            "profit by customer sums to profit by account, to the cent",
-            "the split among holders lost or doubled a cent or an account: refresh value for the"
-            " months named",
-        ),
         Rule(
             "feature_month",
             row_count_at_least(1),

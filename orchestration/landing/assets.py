@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from orchestration import builds
+from orchestration import builds, reference
 from orchestration.landing.delivery import open_delivery, token_key
 from orchestration.partitions import ONE_RUN, first_day, last_day
 from orchestration.resources import Home
@@ -61,6 +61,7 @@ def landing_assets(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinitio
                 settings.landing,
                 token_key(settings),
             )
+            reference.record(connection, settings)
             builds.finish(connection, "landing")
         for line in summary.lines():
             context.log.warning(line)

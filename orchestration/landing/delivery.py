@@ -41,7 +41,7 @@ class Delivery:
         held = connection.execute(
             "select identity, first_month, dbt_project from meta.bank"
         ).fetchall()
-        wanted = (self.source.identity, self.first_month, project_digest())
+        wanted = (self.source.identity, self.first_month, project_digest(self.settings))
         if held == [wanted]:
             return
         if not whole:
@@ -58,7 +58,9 @@ class Delivery:
 
 
 def _described(held: list[tuple[str, str, str]]) -> str:
-    return f"{held[0][0]} from {held[0][1]} on, perhaps of other code" if held else "nothing yet"
+    if not held:
+        return "nothing yet"
+    return f"{held[0][0]} from {held[0][1]} on, perhaps of other code or reference data"
 
 
 def forget(connection: duckdb.DuckDBPyConnection) -> None:

@@ -2,12 +2,15 @@
 
 import shutil
 from collections.abc import Sequence
+from pathlib import Path
 
 import dagster as dg
+import duckdb
 
 from orchestration.environment import code_version
 from orchestration.gates import REPORT
-from orchestration.release.publish import publish
+from orchestration.release.publish import Release, publish
+from orchestration.release.value_report import VALUE_REPORT, render_value_report
 from orchestration.resources import Home
 
 
@@ -27,16 +30,31 @@ def release_asset(upstream: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
             release = publish(
                 connection, settings, run_id=context.run_id, code_version=code_version()
             )
-        report = settings.reports / release.release_id / REPORT
-        report.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(settings.reports / REPORT, report)
-        return dg.MaterializeResult(
-            metadata={
-                "release_id": release.release_id,
-                "path": dg.MetadataValue.path(str(release.path)),
-                "gate_report": dg.MetadataValue.path(str(report)),
-                "dagster/row_count": sum(release.row_counts.values()),
-            }
-        )
+        reports = settings.reports / release.release_id
+        reports.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(settings.reports / REPORT, reports / REPORT)
+        metadata: dict[str, dg.MetadataValue] = {
+            "release_id": dg.MetadataValue.text(release.release_id),
+            "path": dg.MetadataValue.path(str(release.path)),
+            "gate_report": dg.MetadataValue.path(str(reports / REPORT)),
+            "dagster/row_count": dg.MetadataValue.int(sum(release.row_counts.values())),
+        }
+        if report_value(context, release, reports / VALUE_REPORT):
+            metadata["value_report"] = dg.MetadataValue.path(str(reports / VALUE_REPORT))
+        return dg.MaterializeResult(metadata=metadata)
 
     return published
+
+
+def report_value(context: dg.AssetExecutionContext, release: Release, path: Path) -> bool:
+    """Render the value report of a release; where that fails, warn: the release is served."""
+    try:
+        with duckdb.connect(str(release.path), read_only=True) as connection:
+            render_value_report(connection, path)
+    except Exception as error:
+        context.log.warning(
+            f"release {release.release_id} is served without a value report: "
+            f"{type(error).__name__}: {error}"
+        )
+        return False
+    return True

@@ -21,7 +21,9 @@ from orchestration import builds
 from orchestration.settings import Settings
 
 KEPT_RELEASES = 12
-PUBLISHED_SCHEMAS = ("base", "value", "scores", "quarantine", "profile")
+PUBLISHED_SCHEMAS = ("base", "value", "decisions", "scores", "quarantine", "profile")
+# Views whose rows a release keeps: they compare tables as they stand.
+PUBLISHED_VIEWS = (("value", "reconciliation"),)
 PUBLISHED_META = ("gate_result", "input_file", "model_version", "model_evaluation")
 CURRENT = "current.duckdb"
 
@@ -90,7 +92,7 @@ def publish(
 
 def published_tables(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
     """Schema and name of every table a release carries, in order."""
-    return connection.execute(
+    tables = connection.execute(
         """
         select schema_name, table_name
         from duckdb_tables()
@@ -101,6 +103,10 @@ def published_tables(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, s
         """,
         [list(PUBLISHED_SCHEMAS), list(PUBLISHED_META)],
     ).fetchall()
+    views = connection.execute(
+        "select schema_name, view_name from duckdb_views() where database_name = current_database()"
+    ).fetchall()
+    return sorted(tables + [view for view in views if view in PUBLISHED_VIEWS])
 
 
 def _copy(connection: duckdb.DuckDBPyConnection, target: Path) -> dict[str, int]:

@@ -11,6 +11,16 @@ import duckdb
 
 from orchestration.gates import REPORT
 from orchestration.release.publish import CURRENT, ReleaseRefused, served
+from orchestration.release.value_report import VALUE_REPORT
+from orchestration.release.value_report.content import (
+    read_head,
+    read_months,
+    reconciled,
+    residuals,
+    roll_up,
+    together,
+)
+from orchestration.release.value_report.wording import money, percent
 from orchestration.settings import Settings
 
 if TYPE_CHECKING:
@@ -46,6 +56,7 @@ def release_summary(settings: Settings, seconds: float | None) -> str:
             _quarantine(connection),
             _gates(connection),
             _models(connection),
+            *_value(connection),
         ]
     sections.append(_where(settings, current))
     return "\n".join([RULE, *sections, RULE])
@@ -102,7 +113,7 @@ def _gates(connection: duckdb.DuckDBPyConnection) -> str:
         connection,
         "select gate, count(*), count(*) filter (not success and severity = 'fail'), "
         "count(*) filter (not success and severity = 'warn') "
-        "from meta.gate_result group by gate order by gate",
+        "from meta.gate_result group by gate order by min(build_number)",
     ):
         state = "passed" if not failed else f"{failed} FAILED"
         lines.append(f"  {gate}  {state:<10}{rules:>4} rules, {warned} warning(s)")
@@ -134,17 +145,45 @@ def _models(connection: duckdb.DuckDBPyConnection) -> str:
     return "\n".join(lines)
 
 
+def _value(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """What the bank earned; nothing where a release holds no profit or did not reconcile it."""
+    month = read_head(connection)["month"]
+    statements = reconciled(connection, month)
+    period, _ = read_months(connection, month)
+    lines = roll_up(connection, "line", "product_line", period)
+    if not statements or not lines:
+        return []
+    total = together(lines)
+    figures = {
+        "income": money(total["income"]),
+        "contribution": money(total["contribution_margin"]),
+        "economic profit": money(total["economic_profit"]),
+        "cost-to-income": percent(total["cost_to_income"]),
+        "treasury residual": money(residuals(connection, period)["treasury"]),
+    }
+    said = f"  {statements['held']:,} statements reconcile to the cent"
+    if statements["broken"]:
+        said += f", {statements['broken']:,} DO NOT"
+    return [
+        f"Value (last {period.length})",
+        *(f"  {name:<28}{figure:>16}" for name, figure in figures.items()),
+        said,
+    ]
+
+
 def _where(settings: Settings, current: Path) -> str:
     link = settings.published / CURRENT
     query = "from scores.customer order by clv_12m desc limit 10"
     program = f"import duckdb; print(duckdb.connect({str(link)!r}, read_only=True).sql({query!r}))"
-    report = settings.reports / current.stem / REPORT
+    reports = settings.reports / current.stem
+    value = reports / VALUE_REPORT
     return "\n".join(
         [
             "Look at it",
-            f"  database    {link}",
-            f"  gate report {report}",
-            f"  a query     .venv/bin/python -c {shlex.quote(program)}",
+            f"  database     {link}",
+            f"  gate report  {reports / REPORT}",
+            *([f"  value report {value}"] if value.exists() else []),
+            f"  a query      .venv/bin/python -c {shlex.quote(program)}",
             "  lineage, runs, models, reports in the browser: make ui",
         ]
     )

@@ -46,6 +46,27 @@ def rows(connection, sql):
     return connection.execute(sql).fetchall()
 
 
+def test_profit_reconciles_to_the_cent_in_every_month_and_dimension(raw, release):
+    assert rows(release, "select count(*) from value.reconciliation where difference <> 0") == [
+        (0,)
+    ]
+    months = rows(
+        release,
+        "select dimension, count(distinct month) from value.reconciliation group by all order by 1",
+    )
+    assert len(months) == 13 and {count for _, count in months} == {15}
+    # The bank's own records, by another way: interest by booking symbol, over all months.
+    ((interest,),) = rows(
+        raw, "select sum(amount::decimal(18, 2)) from trans where k_symbol = 'UROK'"
+    )
+    assert rows(release, "select sum(interest_expense) from value.account_month") == [(interest,)]
+    assert rows(
+        release,
+        "select sum(net_interest_margin) + (select sum(amount) from value.residual "
+        "where residual = 'treasury') from value.profit_by_customer",
+    ) == rows(release, "select sum(interest_income - interest_expense) from value.account_month")
+
+
 def test_it_is_as_of_the_month_of_the_last_booking(release):
     assert rows(release, "select as_of, source from meta.release") == [("1994-03", "berka")]
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,8 @@ import duckdb
 import pytest
 
 from benchmarks.truth_recovery import measure
+from expectations.gate import judge
+from expectations.suites import value_suite
 from orchestration.settings import Settings
 from tests.acceptance.contents import digest_of_tables
 from tests.conftest import PROJECT
@@ -61,9 +64,13 @@ def test_the_summary_names_release_rows_quarantine_gates_models_and_places(home)
     text = (home / "first-summary.txt").read_text()
     ((release_id,),) = query(home, "select release_id from meta.release")
     assert release_id in text
-    for word in ("base.customer", "Quarantine", "G1", "G4", "clv", "response", "rule", "make ui"):
+    words = ("base.customer", "Quarantine", "G1", "G4", "clv", "response", "rule", "make ui")
+    for word in (*words, "Value (last 12 months)", "statements reconcile to the cent"):
         assert word in text
     assert str(served(home)) in text
+    report = home / "reports" / release_id / "value.html"
+    assert str(report) in text
+    assert "Whale" in report.read_text(encoding="utf-8")
 
 
 def test_the_release_is_complete_and_traceable(home):
@@ -135,7 +142,7 @@ def test_one_month_refreshed_again_changes_nothing(home, command):
         if "month=" in str(path) and "extract_month" not in str(path)
     }
     warehouse = home / "build" / "warehouse.duckdb"
-    schemas = ("base", "value", "features", "scores")
+    schemas = ("base", "value", "decisions", "features", "scores")
     before = digest_of_tables(warehouse, schemas)
     published = digest_of_tables(served(home))
     result = command(home, "refresh", "--months", "2024-06", **BANK)
@@ -249,14 +256,109 @@ def test_rows_dated_after_the_as_of_month_change_nothing(home, tmp_path, command
     assert latest == [("2025-06-01",)]
     assert later == [(0,)]
     up_to = "month <= date '2025-06-01'"
-    monthly = (
-        "base.customer_month",
-        "base.account_month",
-        "value.account_month",
-        "value.profit_by_customer",
-    )
     early, late = (digest_of_tables(served(place), where=up_to) for place in (tmp_path, home))
+    # Movers compare the last two quarters: they are of the as-of month alone.
+    monthly = {"base.customer_month", "base.account_month"} | {
+        name for name in early if name.startswith("value.") and name != "value.mover"
+    }
+    assert len(monthly) > 20
     assert {name: early[name] for name in monthly} == {name: late[name] for name in monthly}
+
+
+@pytest.mark.parametrize(
+    ("planted", "statement", "measure"),
+    [
+        (
+            "update base.ledger_reconciliation set ledger = ledger + 0.01 where ledger_account = "
+            "'fee_income' and {first}",
+            "ledger",
+            "fee_income",
+        ),
+        (
+            "update value.account_month set fee_income = fee_income + 0.01 where {first}",
+            "ledger",
+            "fee_income",
+        ),
+        (
+            "update value.account_month set overhead = overhead - 0.01 where {first}",
+            "overhead pools",
+            "overhead",
+        ),
+        (
+            "update value.profit_by_household set capital_charge = capital_charge + 0.01 "
+            "where {first}",
+            "household",
+            "capital_charge",
+        ),
+    ],
+)
+def test_a_planted_cent_is_told_by_month_dimension_and_amount(
+    home, tmp_path, planted, statement, measure
+):
+    copy = tmp_path / "warehouse.duckdb"
+    shutil.copyfile(home / "build" / "warehouse.duckdb", copy)
+    with duckdb.connect(str(copy)) as connection:
+        table = planted.split()[1]
+        first = f"rowid = (select min(rowid) from {table} where month = date '2024-09-01'" + (
+            " and ledger_account = 'fee_income')" if "ledger" in table else ")"
+        )
+        connection.execute(planted.format(first=first))
+        outcome = judge(connection, value_suite(), build_number=1, run_id="planted")
+        told = connection.execute(
+            "select dimension, measure, abs(difference)::varchar from value.reconciliation "
+            "where difference <> 0 and dimension = ?",
+            [statement],
+        ).fetchall()
+    assert not outcome.success
+    assert told == [(statement, measure, "0.01")]
+    message = outcome.message()
+    assert f"2024-09, {'ledger or source' if statement == 'ledger' else statement}" in message
+    assert f"{measure}: expected " in message and "0.01; the rows: from" in message
+
+
+def test_the_release_reconciles_to_the_cent(home):
+    assert query(home, "select count(*) from value.reconciliation where difference <> 0") == [(0,)]
+    months = query(
+        home,
+        "select dimension, count(distinct month) from value.reconciliation group by all order by 1",
+    )
+    assert len(months) == 13 and {count for _, count in months} == {36}
+
+
+def test_a_banks_own_reference_data_take_the_place_of_the_defaults(home, tmp_path, command):
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "hurdle_rate.csv").write_text("annual_rate,effective_from\n0.2,1900-01-01\n")
+    (own / "target.csv").write_text(
+        "dimension,dimension_key,month,measure,amount\n"
+        "line,lending,2025-12-01,economic_profit,1000.00\n"
+    )
+    place = tmp_path / "home"
+    result = command(place, "refresh", reference_path=own, train="never", **BANK)
+    assert result.returncode == 0, result.stdout + result.stderr
+    charge = "select sum(capital_charge) from value.profit_by_line where month = date '2025-12-01'"
+    ((before,),), ((now,),) = query(home, charge), query(place, charge)
+    # Each account's charge is rounded by itself.
+    assert before > 100 and abs(now - 2 * before) < before / 100
+    assert query(
+        place,
+        "select target, actual = (select economic_profit from value.profit_by_line "
+        "where month = date '2025-12-01' and product_line = 'lending') "
+        "from value.plan_actual",
+    ) == [(1000, True)]
+    assert query(
+        place,
+        "select table_name, path, rows from meta.input_file where table_name like 'reference.%' "
+        "order by 1",
+    ) == [("reference.hurdle_rate", "hurdle_rate.csv", 1), ("reference.target", "target.csv", 1)]
+    (own / "replicating_portfolio.csv").write_text(
+        "portfolio,effective_from,tenor_months,weight\n"
+        "deposit,1900-01-01,1,0.9\nrevolving,1900-01-01,1,1\n"
+    )
+    result = command(place, "refresh", reference_path=own, train="never", **BANK)
+    assert result.returncode == 1
+    assert "reference_data_cover_every_case_once" in result.stdout + result.stderr
+    assert query(place, "select count(*) from value.plan_actual") == [(1,)]
 
 
 def test_row_counts_of_the_release_are_its_tables(home):

@@ -18,6 +18,7 @@ SNAPSHOT = Path(__file__).parent / "snapshots" / "definitions.json"
 GUARDED = {
     "G1": {"base_layer", "value_layer", "features_layer", "release__published"},
     "G2": {"value_layer", "features_layer", "release__published"},
+    "GV": {"features_layer", "models_layer", "release__published"},
     "G3": {"scores_layer", "release__published"},
     "G4": {"release__published"},
 }
@@ -25,7 +26,8 @@ GUARDED = {
 JUDGED = {
     "G1": {"landing_layer"},
     "G2": {"base_layer"},
-    "G3": {"models_layer", "features_layer", "value_layer"},
+    "GV": {"value_layer"},
+    "G3": {"models_layer", "features_layer"},
     "G4": {"scores_layer"},
 }
 

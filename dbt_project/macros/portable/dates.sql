@@ -53,3 +53,13 @@
     select cast(unnest(generate_series({{ first }}, {{ last }}, interval 1 month)) as date) as month
     from {{ relation }}
 {%- endmacro %}
+
+{# A query of the whole numbers (`number`) from 1 to a column of a one-row relation. #}
+{% macro each_number(relation, last) -%}
+    {{ return(adapter.dispatch('each_number')(relation, last)) }}
+{%- endmacro %}
+
+{% macro duckdb__each_number(relation, last) -%}
+    select unnest(generate_series(1, {{ last }})) as number
+    from {{ relation }}
+{%- endmacro %}

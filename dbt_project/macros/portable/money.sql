@@ -7,7 +7,7 @@
 {%- endmacro %}
 
 {% macro duckdb__units(amount, digits=2) -%}
-    cast({{ amount }} * {{ 10 ** digits }} as hugeint)
+    cast(({{ amount }}) * {{ 10 ** digits }} as hugeint)
 {%- endmacro %}
 
 {# Integer quotient, rounded half away from zero; the divisor is positive. #}
@@ -51,4 +51,21 @@
             ~ ' then 1 else 0 end)'
         ) }}
     end
+{%- endmacro %}
+
+{# A yearly rate from whole millionths. #}
+{% macro from_millionths(millionths, precision=9) -%}
+    cast(
+        cast({{ millionths }} as decimal(18, 0)) * cast(0.000001 as decimal(7, 6))
+        as decimal({{ precision }}, 6)
+    )
+{%- endmacro %}
+
+{# Whole quotient of two counts of units, neither below zero; what remains is the other macro's. #}
+{% macro whole_share(units, parts) -%}
+    {{ return(adapter.dispatch('whole_share')(units, parts)) }}
+{%- endmacro %}
+
+{% macro duckdb__whole_share(units, parts) -%}
+    (({{ units }}) // ({{ parts }}))
 {%- endmacro %}

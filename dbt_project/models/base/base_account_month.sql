@@ -8,17 +8,17 @@ with run as (
 ),
 
 account as (
+    select * from {{ latest_extract(ref('stg_account')) }} as latest
+),
+
+-- As the account was known to be in each month: it may move to another branch, product or limit.
+version as (
     select
-        account.account_id,
-        account.product_id,
-        product.product_line,
-        account.branch_id,
-        account.opened_on,
-        account.closed_on,
-        account.term_months
-    from {{ latest_extract(ref('stg_account')) }} as account
+        history.*,
+        product.product_line
+    from {{ ref('base_account_history') }} as history
     inner join {{ latest_extract(ref('stg_product')) }} as product
-        on account.product_id = product.product_id
+        on history.product_id = product.product_id
 ),
 
 refreshed_month as (
@@ -187,10 +187,12 @@ balanced as (
 select
     balanced.account_id,
     balanced.month,
-    account.product_id,
-    account.product_line,
-    account.branch_id,
-    account.term_months,
+    version.product_id,
+    version.product_line,
+    version.branch_id,
+    version.interest_rate,
+    version.credit_limit,
+    version.term_months,
     account.opened_on <= balanced.month_end
     and (account.closed_on is null or account.closed_on > balanced.month_end) as is_open,
     cast(balanced.days_in_month as integer) as days_in_month,
@@ -229,6 +231,11 @@ select
     loan_status.is_defaulted
 from balanced
 inner join account on balanced.account_id = account.account_id
+inner join version
+    on
+        balanced.account_id = version.account_id
+        and balanced.month >= version.valid_from
+        and (version.valid_to is null or balanced.month < version.valid_to)
 left join activity
     on balanced.account_id = activity.account_id and balanced.month = activity.month
 left join loan_status

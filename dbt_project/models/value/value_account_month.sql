@@ -2,133 +2,180 @@ with run as (
     select * from {{ ref('base_refresh_window') }}
 ),
 
+refreshed_month as (
+    {{ each_month('run', 'month_from', 'month_to') }}
+),
+
 account_month as (
     select
         account_month.*,
-        account_month.balance_day_sum < 0 and account_month.product_line = 'deposits'
-            as is_overdrawn,
-        case
-            when account_month.closing_balance < 0 then -account_month.closing_balance else 0
-        end as exposure
+        {{ units('account_month.balance_day_sum') }} as balance_day_cents,
+        greatest(-account_month.closing_balance, 0) as owed,
+        -- Money that an account for deposits owes is lent.
+        account_month.balance_day_sum < 0
+        and account_month.product_line not in ('lending', 'cards') as is_overdrawn,
+        case when account_month.is_open then account_month.credit_limit end as committed_limit,
+        {{ month_of('account.opened_on') }} as opened_month,
+        -- Whole months from the opening to the month's first day: a month is priced as it begins.
+        greatest(
+            {{ months_from_to('account.opened_on', 'account_month.month') }}
+            - case when day(account.opened_on) > 1 then 1 else 0 end,
+            0
+        ) as age
     from {{ ref('base_account_month') }} as account_month
+    inner join {{ ref('base_account') }} as account
+        on account_month.account_id = account.account_id
     cross join run
     where account_month.month between run.month_from and run.month_to
 ),
 
-priced_month as (
+fixed as (
+    select
+        account_month.*,
+        parameter.transfer_price,
+        parameter.overdrawn_price,
+        parameter.spread,
+        parameter.maintenance_cost,
+        parameter.loss_given_default,
+        parameter.credit_conversion_factor,
+        parameter.capital_weight,
+        parameter.hurdle_rate,
+        -- A term ends and begins anew; within it the rate is fixed for as long as is agreed.
+        least(
+            coalesce(parameter.repricing_months, account_month.term_months),
+            account_month.term_months
+        ) as fixed_for,
+        account_month.age % account_month.term_months as age_in_term
+    from account_month
+    inner join {{ ref('value_product_parameter') }} as parameter
+        on
+            account_month.product_id = parameter.product_id
+            and account_month.month = parameter.month
+),
+
+priced as (
     select
         *,
-        -- Money that a deposits account owes is lent: it pays the lending price.
-        case when is_overdrawn then 'lending' else product_line end as priced_line,
-        case when is_overdrawn then 0 else coalesce(term_months, 0) end as priced_term
-    from account_month
+        {{ months_later('opened_month', 'age - age_in_term % fixed_for') }} as priced_month,
+        least(fixed_for, term_months - age_in_term + age_in_term % fixed_for) as priced_tenor
+    from fixed
 ),
 
-tenor as (
-    select
-        product_line,
-        term_months_from,
-        lead(term_months_from) over (partition by product_line order by term_months_from)
-            as term_months_till
-    from {{ ref('transfer_price') }}
-    group by product_line, term_months_from
-),
-
-transfer_price as (
-    select
-        price.product_line,
-        price.term_months_from,
-        tenor.term_months_till,
-        price.annual_rate,
-        price.effective_from,
-        lead(price.effective_from) over (
-            partition by price.product_line, price.term_months_from order by price.effective_from
-        ) as effective_till
-    from {{ ref('transfer_price') }} as price
-    inner join tenor
-        on
-            price.product_line = tenor.product_line
-            and price.term_months_from = tenor.term_months_from
+rating as (
+    select * from {{ in_force(ref('risk_rating'), [], 'refreshed_month') }} as in_force
 ),
 
 unit_cost as (
-    select * from {{ ref('activity_unit_cost') }}
+    select *
+    from {{ in_force(
+        ref('activity_unit_cost'), ['seed.channel', 'seed.kind'], 'refreshed_month'
+    ) }} as in_force
 ),
 
 activity_cost as (
     select
         activity.account_id,
         activity.month,
-        sum(activity.bookings * coalesce(by_kind.unit_cost, by_channel.unit_cost, 0)) as cost
+        sum(activity.bookings * coalesce(by_kind.unit_cost, by_channel.unit_cost)) as cost
     from {{ ref('base_account_activity') }} as activity
-    cross join run
+    inner join unit_cost as by_channel
+        on
+            activity.channel = by_channel.channel
+            and by_channel.kind = '*'
+            and activity.month = by_channel.month
     left join unit_cost as by_kind
-        on activity.channel = by_kind.channel and activity.kind = by_kind.kind
-    left join unit_cost as by_channel
-        on activity.channel = by_channel.channel and by_channel.kind = '*'
-    where activity.month between run.month_from and run.month_to
+        on
+            activity.channel = by_kind.channel
+            and activity.kind = by_kind.kind
+            and activity.month = by_kind.month
     group by activity.account_id, activity.month
+),
+
+overhead as (
+    select
+        overhead.account_id,
+        overhead.month,
+        sum(overhead.amount) as amount
+    from {{ ref('value_overhead') }} as overhead
+    cross join run
+    where overhead.month between run.month_from and run.month_to
+    group by overhead.account_id, overhead.month
+),
+
+exposed as (
+    select
+        priced.*,
+        {{ units('rating.pd_annual', 6) }} as pd,
+        cast(
+            priced.owed + {{ from_cents(divide_units(
+                units('greatest(coalesce(priced.committed_limit, 0) - priced.owed, 0)')
+                ~ ' * ' ~ units('priced.credit_conversion_factor', 6), '1000000'
+            )) }} as decimal(18, 2)
+        ) as exposure,
+        case
+            when priced.is_overdrawn then priced.overdrawn_price
+            else coalesce(curve.annual_rate + priced.spread, priced.transfer_price)
+        end as annual_rate
+    from priced
+    left join {{ ref('value_transfer_curve') }} as curve
+        on
+            priced.priced_month = curve.month
+            and priced.priced_tenor = curve.tenor_months
+    inner join rating
+        on
+            priced.month = rating.month
+            and coalesce(priced.days_past_due, 0) >= rating.days_past_due_from
+            and coalesce(priced.days_past_due, 0) <= coalesce(rating.days_past_due_to, 1000000)
 ),
 
 measured as (
     select
-        account_month.account_id,
-        account_month.month,
-        account_month.product_id,
-        account_month.product_line,
-        account_month.branch_id,
-        account_month.average_balance,
-        account_month.closing_balance,
+        exposed.account_id,
+        exposed.month,
+        exposed.product_id,
+        exposed.product_line,
+        exposed.branch_id,
+        exposed.average_balance,
+        exposed.closing_balance,
+        cast(exposed.annual_rate as decimal(9, 6)) as transfer_price,
+        cast(-exposed.interest_charged as decimal(18, 2)) as interest_income,
+        exposed.interest_paid as interest_expense,
         {{ from_cents(divide_units(
-            units('account_month.balance_day_sum')
-            ~ ' * ' ~ units('coalesce(transfer_price.annual_rate, 0)', 6),
-            '(365 * 1000000)'
+            'exposed.balance_day_cents * ' ~ units('exposed.annual_rate', 6), '365000000'
         )) }} as transfer_result,
-        account_month.interest_paid + account_month.interest_charged as customer_interest,
-        -account_month.fees as fee_income,
-        coalesce(activity_cost.cost, 0)
-        + case
-            when account_month.days_open > 0 then coalesce(maintenance.monthly_cost, 0) else 0
-        end as cost,
+        cast(-exposed.fees as decimal(18, 2)) as fee_income,
+        {{ to_money(
+            'coalesce(activity_cost.cost, 0)'
+            ~ ' + case when exposed.days_open > 0 then exposed.maintenance_cost else 0 end'
+        ) }} as direct_cost,
+        cast(coalesce(overhead.amount, 0) as decimal(18, 2)) as overhead,
+        exposed.exposure,
         {{ from_cents(divide_units(
-            units('cast(account_month.exposure as decimal(18, 2))')
-            ~ ' * ' ~ units('coalesce(rating.pd_annual, 0)', 6)
-            ~ ' * ' ~ units('coalesce(loss.lgd, 0)', 6),
-            '(12 * 1000000000000)'
-        )) }} as expected_loss
-    from priced_month as account_month
-    left join transfer_price
-        on
-            account_month.priced_line = transfer_price.product_line
-            and account_month.priced_term >= transfer_price.term_months_from
-            and account_month.priced_term < coalesce(transfer_price.term_months_till, 100000)
-            and account_month.month >= transfer_price.effective_from
-            and (
-                transfer_price.effective_till is null
-                or account_month.month < transfer_price.effective_till
-            )
+            units('exposed.exposure') ~ ' * exposed.pd * '
+            ~ units('exposed.loss_given_default', 6), '12000000000000'
+        )) }} as expected_loss,
+        {{ from_cents(divide_units(
+            units('exposed.exposure') ~ ' * ' ~ units('exposed.capital_weight', 6), '1000000'
+        )) }} as economic_capital,
+        {{ from_cents(divide_units(
+            units('exposed.exposure') ~ ' * ' ~ units('exposed.capital_weight', 6) ~ ' * '
+            ~ units('exposed.hurdle_rate', 6), '12000000000000'
+        )) }} as capital_charge
+    from exposed
     left join activity_cost
         on
-            account_month.account_id = activity_cost.account_id
-            and account_month.month = activity_cost.month
-    left join {{ ref('account_maintenance_cost') }} as maintenance
-        on account_month.product_line = maintenance.product_line
-    left join {{ ref('risk_rating') }} as rating
-        on
-            coalesce(account_month.days_past_due, 0) >= rating.days_past_due_from
-            and (
-                rating.days_past_due_to is null
-                or coalesce(account_month.days_past_due, 0) <= rating.days_past_due_to
-            )
-    left join {{ ref('loss_given_default') }} as loss
-        on account_month.product_line = loss.product_line
+            exposed.account_id = activity_cost.account_id
+            and exposed.month = activity_cost.month
+    left join overhead
+        on exposed.account_id = overhead.account_id and exposed.month = overhead.month
 ),
 
-costed as (
+margin as (
     select
         *,
-        cast(transfer_result - customer_interest as decimal(18, 2)) as net_interest_margin,
-        {{ to_money('cost') }} as direct_cost
+        cast(
+            interest_income - interest_expense + transfer_result as decimal(18, 2)
+        ) as net_interest_margin
     from measured
 )
 
@@ -140,10 +187,19 @@ select
     branch_id,
     average_balance,
     closing_balance,
+    transfer_price,
+    interest_income,
+    interest_expense,
+    transfer_result,
     net_interest_margin,
-    cast(fee_income as decimal(18, 2)) as fee_income,
+    fee_income,
     direct_cost,
+    overhead,
     expected_loss,
-    cast(net_interest_margin + fee_income - direct_cost - expected_loss as decimal(18, 2))
-        as contribution_margin
-from costed
+    {{ contribution_margin() }} as contribution_margin,
+    exposure,
+    economic_capital,
+    capital_charge,
+    {{ economic_profit() }} as economic_profit,
+    {{ raroc() }} as raroc
+from margin

@@ -1,8 +1,3 @@
-{%- set measures = [
-    'average_balance', 'closing_balance', 'net_interest_margin', 'fee_income', 'direct_cost',
-    'expected_loss',
-] -%}
-
 -- The linter loses the indentation of columns written by a loop.
 -- sqlfluff:exclude_rules:ST05,ST06,RF04,LT02
 with run as (
@@ -26,7 +21,7 @@ share as (
     select
         coalesce(holder.customer_id, '(none)') as customer_id,
         account_month.month,
-        {%- for measure in measures %}
+        {%- for measure in additive_measures() %}
         {{ equal_share(
             'account_month.' ~ measure, 'coalesce(holder.holder_count, 1)',
             'coalesce(holder.holder_number, 1)'
@@ -34,17 +29,6 @@ share as (
         {%- endfor %}
     from account_month
     left join holder on account_month.account_id = holder.account_id
-)
+),
 
-select
-    customer_id,
-    month,
-    {%- for measure in measures %}
-    cast(sum({{ measure }}) as decimal(18, 2)) as {{ measure }},
-    {%- endfor %}
-    cast(
-        sum(net_interest_margin) + sum(fee_income) - sum(direct_cost) - sum(expected_loss)
-        as decimal(18, 2)
-    ) as contribution_margin
-from share
-group by customer_id, month
+{{ roll_up('share', {'customer_id': 'customer_id'}) }}

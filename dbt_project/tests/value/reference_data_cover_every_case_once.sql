@@ -1,5 +1,51 @@
+{#- Seeds in which a product's own row goes before its line's. -#}
+{%- set by_product = ['transfer_rule', 'account_maintenance_cost', 'risk_parameter'] -%}
+{#- Seeds with the columns of which a row is one of a kind. -#}
+{%- set keys = {
+    'transfer_curve': ['effective_from', 'tenor_months'],
+    'replicating_portfolio': ['portfolio', 'effective_from', 'tenor_months'],
+    'transfer_rule': ['product_line', 'product_id', 'effective_from'],
+    'activity_unit_cost': ['channel', 'kind', 'effective_from'],
+    'account_maintenance_cost': ['product_line', 'product_id', 'effective_from'],
+    'overhead_pool': ['pool', 'product_line', 'branch_id', 'effective_from'],
+    'risk_rating': ['effective_from', 'days_past_due_from'],
+    'risk_parameter': ['product_line', 'product_id', 'effective_from'],
+    'hurdle_rate': ['effective_from'],
+    'tier_scheme': ['effective_from', 'tier_number'],
+    'target': ['dimension', 'dimension_key', 'month', 'measure'],
+} -%}
+{#- Columns that are measures or names besides the keys, and may not be empty either. -#}
+{%- set filled = {
+    'transfer_curve': ['annual_rate'],
+    'replicating_portfolio': ['weight'],
+    'transfer_rule': ['portfolio', 'overdrawn_portfolio', 'spread'],
+    'activity_unit_cost': ['unit_cost'],
+    'account_maintenance_cost': ['monthly_cost'],
+    'overhead_pool': ['driver', 'monthly_amount', 'amount_per_open_account'],
+    'risk_rating': ['pd_annual'],
+    'risk_parameter': ['loss_given_default', 'credit_conversion_factor', 'capital_weight'],
+    'hurdle_rate': ['annual_rate'],
+    'tier_scheme': ['tier'],
+    'target': ['amount'],
+} -%}
+{#- What may not be below zero. -#}
+{%- set not_negative = {
+    'activity_unit_cost': ['unit_cost'],
+    'account_maintenance_cost': ['monthly_cost'],
+    'overhead_pool': ['monthly_amount', 'amount_per_open_account'],
+    'risk_rating': ['pd_annual'],
+    'risk_parameter': ['loss_given_default', 'credit_conversion_factor', 'capital_weight'],
+    'hurdle_rate': ['annual_rate'],
+    'replicating_portfolio': ['weight'],
+    'tier_scheme': ['customer_share'],
+} -%}
+{#- Shares: not above one. -#}
+{%- set shares = {
+    'risk_rating': ['pd_annual'],
+    'risk_parameter': ['loss_given_default', 'credit_conversion_factor'],
+} -%}
 {{ config(meta={'dagster': {'ref': {'name': 'value_account_month'}}}) }}
--- A case that is missing would be valued at 0, a case that is there twice would count twice.
+-- A case that is missing would be valued at nothing, one that is there twice would count twice.
 -- depends_on: {{ ref('value_account_month') }}
 with product_line as (
     {%- for line in product_lines() %}
@@ -10,56 +56,175 @@ with product_line as (
     {%- endfor %}
 ),
 
+channel as (
+    {%- for name in booking_channels() + ['(none)'] %}
+    select '{{ name }}' as channel
+    {%- if not loop.last %}
+    union all
+    {%- endif %}
+    {%- endfor %}
+),
+
 band as (
     select
+        effective_from,
         days_past_due_from,
         days_past_due_to,
-        lag(days_past_due_to) over (order by days_past_due_from) as previous_to,
-        row_number() over (order by days_past_due_from) as place,
-        count(*) over () as bands
+        lag(days_past_due_to) over by_band as previous_to,
+        row_number() over by_band as place,
+        count(*) over (partition by effective_from) as bands
     from {{ ref('risk_rating') }}
+    window by_band as (partition by effective_from order by days_past_due_from)
+),
+
+named_portfolio as (
+    select portfolio from {{ ref('transfer_rule') }}
+    union distinct
+    select overdrawn_portfolio as portfolio from {{ ref('transfer_rule') }}
+),
+
+scheme as (
+    select
+        effective_from,
+        sum(customer_share) as share,
+        sum(case when customer_share is null then 1 else 0 end) as unprofitable
+    from {{ ref('tier_scheme') }}
+    group by effective_from
 ),
 
 complaint as (
-    select 'transfer_price has no price from the beginning: ' || product_line.product_line as what
-    from product_line
-    left join {{ ref('transfer_price') }} as price
-        on
-            product_line.product_line = price.product_line
-            and price.term_months_from = 0
-            and price.effective_from <= date '1900-01-01'
-    where price.product_line is null
-    union all
-    select 'transfer_price holds twice: ' || product_line
-    from {{ ref('transfer_price') }}
-    group by product_line, term_months_from, effective_from
+    {%- for seed, columns in keys.items() %}
+    select
+        '{{ seed }} holds twice: '
+        || {{ columns | join(" || ', ' || ") }} as what
+    from {{ ref(seed) }}
+    group by {{ columns | join(', ') }}
     having count(*) > 1
-    {%- for seed in ['account_maintenance_cost', 'loss_given_default'] %}
     union all
-    select '{{ seed }} needs one row: ' || product_line.product_line
-    from product_line
-    left join {{ ref(seed) }} as given on product_line.product_line = given.product_line
-    group by product_line.product_line
-    having count(given.product_line) <> 1
     {%- endfor %}
+    {%- for seed in by_product %}
+    select '{{ seed }} has no row from the beginning for the line ' || product_line.product_line
+    from product_line
+    left join {{ ref(seed) }} as given
+        on
+            product_line.product_line = given.product_line
+            and given.product_id = '*'
+            and given.effective_from <= date '1900-01-01'
+    where given.product_line is null
     union all
-    select 'activity_unit_cost needs one row for all kinds: ' || channel
+    select '{{ seed }} names an unknown product line: ' || given.product_line
+    from {{ ref(seed) }} as given
+    left join product_line on given.product_line = product_line.product_line
+    where product_line.product_line is null
+    union all
+    {%- endfor %}
+    {%- for seed in ['transfer_curve', 'risk_rating', 'hurdle_rate', 'tier_scheme'] %}
+    select '{{ seed }} has no row from the beginning (effective_from 1900-01-01)'
+    from {{ ref(seed) }}
+    having min(effective_from) is null or min(effective_from) > date '1900-01-01'
+    union all
+    {%- endfor %}
+    {%- for seed in keys %}
+    {%- set holds_from = 'month' if seed == 'target' else 'effective_from' %}
+    select '{{ seed }} holds from a day that is not the first of a month: ' || {{ holds_from }}
+    from {{ ref(seed) }}
+    where day({{ holds_from }}) <> 1
+    union all
+    {%- for column in keys[seed] + filled[seed] %}
+    select '{{ seed }} has rows with an empty {{ column }}: ' || count(*)
+    from {{ ref(seed) }}
+    where {{ column }} is null
+    having count(*) > 0
+    union all
+    {%- endfor %}
+    {%- endfor %}
+    {%- for seed, columns in not_negative.items() %}
+    {%- for column in columns %}
+    select '{{ seed }} is below zero: {{ column }} ' || {{ column }}
+    from {{ ref(seed) }}
+    where {{ column }} < 0
+    union all
+    {%- endfor %}
+    {%- endfor %}
+    {%- for seed, columns in shares.items() %}
+    {%- for column in columns %}
+    select '{{ seed }} is a share above one: {{ column }} ' || {{ column }}
+    from {{ ref(seed) }}
+    where {{ column }} > 1
+    union all
+    {%- endfor %}
+    {%- endfor %}
+    select 'transfer_curve has a tenor below one month: ' || tenor_months
+    from {{ ref('transfer_curve') }}
+    where tenor_months < 1
+    union all
+    select
+        'replicating_portfolio: the weights of ' || portfolio || ' from ' || effective_from
+        || ' sum to ' || sum(weight) || ', not 1'
+    from {{ ref('replicating_portfolio') }}
+    group by portfolio, effective_from
+    having sum(weight) <> 1 or min(tenor_months) < 1
+    union all
+    select
+        'transfer_rule names a portfolio that is not there from the beginning: '
+        || named_portfolio.portfolio
+    from named_portfolio
+    left join {{ ref('replicating_portfolio') }} as given
+        on
+            named_portfolio.portfolio = given.portfolio
+            and given.effective_from <= date '1900-01-01'
+    where named_portfolio.portfolio <> '(none)' and given.portfolio is null
+    union all
+    select 'transfer_rule fixes a rate for less than a month: ' || product_line
+    from {{ ref('transfer_rule') }}
+    where repricing_months < 1
+    union all
+    select 'activity_unit_cost has no row from the beginning for all kinds: ' || channel.channel
+    from channel
+    left join {{ ref('activity_unit_cost') }} as given
+        on
+            channel.channel = given.channel
+            and given.kind = '*'
+            and given.effective_from <= date '1900-01-01'
+    where given.channel is null
+    union all
+    select 'activity_unit_cost names an unknown channel: ' || given.channel
+    from {{ ref('activity_unit_cost') }} as given
+    left join channel on given.channel = channel.channel
+    where channel.channel is null
+    union all
+    select 'activity_unit_cost names an unknown kind: ' || kind
     from {{ ref('activity_unit_cost') }}
-    group by channel
-    having sum(case when kind = '*' then 1 else 0 end) <> 1
+    where kind not in {{ quoted_list(['*'] + booking_kinds()) }}
     union all
-    select 'activity_unit_cost holds twice: ' || channel || ', ' || kind
-    from {{ ref('activity_unit_cost') }}
-    group by channel, kind
-    having count(*) > 1
+    select 'overhead_pool ' || pool || ' has an unknown driver: ' || driver
+    from {{ ref('overhead_pool') }}
+    where driver not in {{ quoted_list(overhead_drivers()) }}
     union all
-    select 'risk_rating leaves a gap or overlaps'
+    select 'overhead_pool ' || given.pool || ' is borne by an unknown line: ' || given.product_line
+    from {{ ref('overhead_pool') }} as given
+    left join product_line on given.product_line = product_line.product_line
+    where given.product_line <> '*' and product_line.product_line is null
+    union all
+    select 'risk_rating from ' || effective_from || ' leaves a gap or overlaps'
     from band
     where
         (place = 1 and days_past_due_from <> 0)
         or (place > 1 and days_past_due_from is distinct from previous_to + 1)
         or (place < bands and days_past_due_to is null)
         or (place = bands and days_past_due_to is not null)
+    union all
+    select
+        'tier_scheme from ' || effective_from || ': the shares sum to ' || coalesce(share, 0)
+        || ', not 1, or ' || unprofitable || ' tiers have none (one must)'
+    from scheme
+    where coalesce(share, 0) <> 1 or unprofitable <> 1
+    union all
+    select 'target plans by an unknown dimension or measure: ' || dimension || ', ' || measure
+    from {{ ref('target') }}
+    where
+        dimension not in ('branch', 'line', 'manager')
+        or measure not in {{ quoted_list(profit_measures()) }}
 )
 
 select what from complaint

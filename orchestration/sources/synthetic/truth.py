@@ -76,6 +76,8 @@ from orchestration.sources.synthetic.products import (
 from orchestration.sources.synthetic.state import Bank
 
 HORIZON = 12
+# What money without an agreed term costs the bank.
+REVOLVING_PRICE = float(TRANSFER_PRICE_OF_PRODUCT[PRODUCT_OF_SLOT[Slot.CREDIT_CARD]])
 STOPPED_AFTER = 3
 
 
@@ -160,7 +162,7 @@ def expect_by_slot(
         drawn = np.minimum(negative, limit)
         bare = negative - drawn
         margin = _margin(Slot.CURRENT) * (positive + everyday.float_balance).clip(0)
-        margin += (UNARRANGED_RATE - 0.033) * bare * 0.5
+        margin += (UNARRANGED_RATE - REVOLVING_PRICE) * bare * 0.5
         lent = _margin(Slot.OVERDRAFT) - _loss_rate(Slot.OVERDRAFT)
         often = _normal((20 - middle - limit) / spread)
         fees = everyday.fees + np.where(often > 0.02, UNARRANGED_PENALTY * often * 0.7, 0)
@@ -212,7 +214,9 @@ def expect_by_slot(
     owed = -of(Slot.CREDIT_CARD, "balance") / 100
     card_limits = of(Slot.CREDIT_CARD, "limit") / 100
     revolves = people.repays < 1
-    rate = np.where(revolves, 0.18 - 0.033, -0.033) - _loss_rate(Slot.CREDIT_CARD)
+    rate = np.where(revolves, 0.18 - REVOLVING_PRICE, -REVOLVING_PRICE) - _loss_rate(
+        Slot.CREDIT_CARD
+    )
     monthly_use = everyday.budget * people.card_share * everyday.by_card * 0.45
     for h in range(HORIZON):
         stays, goes = in_state[h]
@@ -496,7 +500,7 @@ def _products_to_come(bank: Bank, month_index: int, share_left: list[Floats]) ->
         np.minimum(use / people.repays, 0.6 * card_limit(bank, everyone) / 100) * 0.6,
         0.0,
     )
-    set_value(Slot.CREDIT_CARD, 0.145 * owed / 12 + 1.0 - costs["cards"])
+    set_value(Slot.CREDIT_CARD, 0.148 * owed / 12 + 1.0 - costs["cards"])
     amount = mean_noise * fund_amount(bank, everyone)
     set_value(
         Slot.FUND, FUND_YEARLY_FEE * amount / 12 - costs["wealth"], FUND_ENTRY_FEE * amount - 4

@@ -1,0 +1,158 @@
+{# What the models of the value layer share: the measures, and reference data in force. #}
+
+{# Measures that add up over accounts. #}
+{% macro additive_measures() %}
+    {{ return([
+        'average_balance', 'closing_balance', 'net_interest_margin', 'fee_income', 'direct_cost',
+        'overhead', 'expected_loss', 'economic_capital', 'capital_charge',
+    ]) }}
+{% endmacro %}
+
+{# All measures of a roll-up that add up, in order: what reconciles with the atom. #}
+{% macro profit_measures() %}
+    {{ return([
+        'average_balance', 'closing_balance', 'net_interest_margin', 'fee_income', 'direct_cost',
+        'overhead', 'expected_loss', 'contribution_margin', 'economic_capital', 'capital_charge',
+        'economic_profit',
+    ]) }}
+{% endmacro %}
+
+{# The measures of a roll-up from its summed parts: what is derived is derived here and nowhere
+   else. #}
+{% macro profit_columns() %}
+    {%- for measure in ['average_balance', 'closing_balance', 'net_interest_margin', 'fee_income',
+        'direct_cost', 'overhead', 'expected_loss'] %}
+    cast({{ measure }} as decimal(18, 2)) as {{ measure }},
+    {%- endfor %}
+    {{ contribution_margin() }} as contribution_margin,
+    cast(economic_capital as decimal(18, 2)) as economic_capital,
+    cast(capital_charge as decimal(18, 2)) as capital_charge,
+    {{ economic_profit() }} as economic_profit,
+    {{ raroc() }} as raroc
+{%- endmacro %}
+
+{% macro contribution_margin() -%}
+    cast(net_interest_margin + fee_income - direct_cost - expected_loss as decimal(18, 2))
+{%- endmacro %}
+
+{% macro economic_profit() -%}
+    cast(
+        net_interest_margin + fee_income - direct_cost - expected_loss - overhead - capital_charge
+        as decimal(18, 2)
+    )
+{%- endmacro %}
+
+{# Risk-adjusted return on capital, yearly: twelve times the month's result after expected loss and
+   overhead, before the capital charge, over the economic capital; to six places, empty without
+   capital. #}
+{% macro raroc() -%}
+    case
+        when economic_capital > 0
+            then cast(
+                round(
+                    cast(
+                        12 * (
+                            net_interest_margin + fee_income - direct_cost - expected_loss
+                            - overhead
+                        ) as double
+                    ) / cast(economic_capital as double),
+                    6
+                ) as decimal(18, 6)
+            )
+    end
+{%- endmacro %}
+
+{# One roll-up: the rows of `relation` (a relation with the additive measures and a month) summed by
+   `keys`, expressions by column. #}
+{% macro roll_up(relation, keys) %}
+rolled as (
+    select
+        {%- for name, expression in keys.items() %}
+        {{ expression }} as {{ name }},
+        {%- endfor %}
+        month
+        {%- for measure in additive_measures() %},
+        sum({{ measure }}) as {{ measure }}
+        {%- endfor %}
+    from {{ relation }}
+    group by {{ keys.values() | join(', ') }}, month
+)
+
+select
+    {%- for name in keys %}
+    {{ name }},
+    {%- endfor %}
+    month,
+    {{- profit_columns() }}
+from rolled
+{%- endmacro %}
+
+{# The rows of a seed in force in each month of a relation: of each key, those with the latest
+   effective_from that is not after the month. #}
+{% macro in_force(seed, keys, months) -%}
+    (
+        select
+            {{ months }}.month,
+            seed.*
+        from {{ months }}
+        inner join {{ seed }} as seed on {{ months }}.month >= seed.effective_from
+        qualify
+            rank() over (
+                partition by {{ ([months ~ '.month'] + keys) | join(', ') }}
+                order by seed.effective_from desc
+            ) = 1
+    )
+{%- endmacro %}
+
+{# The row of a seed by product line and product that holds for each product and month: the
+   product's own before the line's (product_id *). #}
+{% macro in_force_by_product(seed, months, products) -%}
+    (
+        select
+            {{ products }}.product_id as for_product_id,
+            rule.*
+        from {{ products }}
+        inner join {{ in_force(seed, ['seed.product_line', 'seed.product_id'], months) }} as rule
+            on
+                {{ products }}.product_line = rule.product_line
+                and rule.product_id in ('*', {{ products }}.product_id)
+        qualify
+            row_number() over (
+                partition by {{ products }}.product_id, rule.month
+                order by case when rule.product_id = '*' then 1 else 0 end
+            ) = 1
+    )
+{%- endmacro %}
+
+{# What an overhead pool may be allocated by: columns of value_overhead_driver, whole units. #}
+{% macro overhead_drivers() %}
+    {{ return([
+        'open_account', 'opened_account', 'booking', 'branch_booking', 'average_balance',
+        'amount_owed', 'past_due_account',
+    ]) }}
+{% endmacro %}
+
+{# The units of the driver that `driver` names. #}
+{% macro driver_units(relation, driver) -%}
+    case {{ driver }}
+        {%- for name in overhead_drivers() %}
+        when '{{ name }}' then {{ relation }}.{{ name }}
+        {%- endfor %}
+    end
+{%- endmacro %}
+
+{# Customers' profit in the months refreshed, with an attribute of the customer as it was known at
+   the end of each month. #}
+{% macro profit_with_attribute(attribute) %}
+    select
+        profit.*,
+        coalesce(customer.{{ attribute }}, '(none)') as {{ attribute }}
+    from {{ ref('value_profit_by_customer') }} as profit
+    cross join run
+    left join {{ ref('base_customer_history') }} as customer
+        on
+            profit.customer_id = customer.customer_id
+            and customer.valid_from <= last_day(profit.month)
+            and (customer.valid_to is null or customer.valid_to > last_day(profit.month))
+    where profit.month between run.month_from and run.month_to
+{%- endmacro %}

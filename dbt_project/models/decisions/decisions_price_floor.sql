@@ -1,0 +1,186 @@
+{{ config(materialized='table') }}
+
+{#- A tier's own costs are used from so many account months on; below it the product's. -#}
+{%- set enough = 120 -%}
+{%- set priced_by_rate = ['deposits', 'lending', 'cards'] -%}
+{%- set components = {
+    'cost': 'direct_cost + overhead', 'loss': 'expected_loss', 'capital': 'capital_charge',
+    'fee': 'fee_income',
+} -%}
+
+-- The linter loses the indentation of columns written by a loop.
+-- sqlfluff:exclude_rules:ST05,ST06,RF04,LT02
+with run as (
+    select * from {{ ref('base_refresh_window') }}
+),
+
+as_of_month as (
+    select as_of_month as month from run
+),
+
+tier as (
+    select * from {{ in_force(ref('tier_scheme'), [], 'as_of_month') }} as in_force
+),
+
+-- An account counts for the best tier among its holders.
+account_tier as (
+    select
+        holder.account_id,
+        min(customer.tier_number) as tier_number
+    from {{ ref('base_account_holder') }} as holder
+    inner join {{ ref('value_customer_tier') }} as customer
+        on holder.customer_id = customer.customer_id
+    inner join as_of_month on customer.month = as_of_month.month
+    where holder.is_beneficial
+    group by holder.account_id
+),
+
+account_month as (
+    select
+        account_month.product_id,
+        account_tier.tier_number,
+        abs(account_month.average_balance) as volume,
+        {%- for name, parts in components.items() %}
+        {{ parts }} as {{ name }},
+        {%- endfor %}
+        account_month.net_interest_margin as margin
+    from {{ ref('value_account_month') }} as account_month
+    cross join run
+    left join account_tier on account_month.account_id = account_tier.account_id
+    where account_month.month > {{ months_later('run.as_of_month', '-12') }}
+),
+
+observed as (
+    select
+        product_id,
+        tier_number,
+        count(*) as account_months,
+        sum(volume) as volume,
+        {%- for name in components %}
+        sum({{ name }}) as {{ name }},
+        {%- endfor %}
+        sum(margin) as margin
+    from account_month
+    group by product_id, tier_number
+),
+
+of_product as (
+    select
+        product_id,
+        sum(account_months) as account_months,
+        sum(volume) as volume,
+        {%- for name in components %}
+        sum({{ name }}) as {{ name }},
+        {%- endfor %}
+        sum(margin) as margin
+    from observed
+    group by product_id
+),
+
+-- The terms in which a product is held; none where it has none.
+product_term as (
+    select distinct
+        product_id,
+        product_line,
+        term_months
+    from {{ ref('base_account') }}
+),
+
+chosen as (
+    select
+        product_term.product_id,
+        product_term.product_line,
+        product_term.term_months,
+        tier.tier,
+        tier.tier_number,
+        coalesce(observed.account_months, 0) >= {{ enough }} as is_own,
+        {%- for name in ['account_months', 'volume', 'cost', 'fee', 'margin'] %}
+        case
+            when coalesce(observed.account_months, 0) >= {{ enough }} then observed.{{ name }}
+            else of_product.{{ name }}
+        end as {{ name }},
+        {%- endfor %}
+        of_product.account_months as product_account_months,
+        of_product.volume as product_volume,
+        -- Risk is the product's: a tier is chosen by its outcome, losses included, and would price
+        -- what has happened instead of what may.
+        of_product.loss,
+        of_product.capital,
+        coalesce(curve.annual_rate + parameter.spread, parameter.transfer_price)
+            as transfer_price
+    from product_term
+    cross join tier
+    cross join as_of_month
+    inner join of_product on product_term.product_id = of_product.product_id
+    inner join {{ ref('value_product_parameter') }} as parameter
+        on
+            product_term.product_id = parameter.product_id
+            and as_of_month.month = parameter.month
+    left join observed
+        on
+            product_term.product_id = observed.product_id
+            and tier.tier_number = observed.tier_number
+    left join {{ ref('value_transfer_curve') }} as curve
+        on
+            as_of_month.month = curve.month
+            and product_term.term_months is not null
+            and least(
+                product_term.term_months,
+                coalesce(parameter.repricing_months, product_term.term_months)
+            ) = curve.tenor_months
+),
+
+-- Yearly, per unit of volume: the sum of the monthly averages is twelve times the year's.
+rated as (
+    select
+        *,
+        product_line in {{ quoted_list(priced_by_rate) }} as has_rate,
+        {%- for name, of_volume in {
+            'cost': 'volume', 'loss': 'product_volume', 'capital': 'product_volume',
+            'fee': 'volume',
+        }.items() %}
+        case
+            when {{ of_volume }} > 0 and product_line in {{ quoted_list(priced_by_rate) }}
+                then {{ from_millionths(divide_units(
+                    units(name) ~ ' * 12000000', units(of_volume)
+                ), 18) }}
+        end as {{ name }}_rate,
+        {%- endfor %}
+        {{ from_cents(divide_units(units('cost - margin'), 'account_months')) }}
+        + {{ from_cents(divide_units(units('loss + capital'), 'product_account_months')) }}
+            as fee_floor
+    from chosen
+)
+
+select
+    product_id,
+    coalesce(term_months, 0) as term_months,
+    tier,
+    tier_number,
+    product_line,
+    case
+        when not has_rate then 'lowest monthly fee'
+        when product_line = 'deposits' then 'highest deposit rate'
+        else 'lowest loan rate'
+    end as floor_kind,
+    case
+        when has_rate and product_line = 'deposits'
+            then cast(
+                transfer_price - cost_rate - loss_rate - capital_rate + fee_rate
+                as decimal(18, 6)
+            )
+        when has_rate
+            then cast(
+                transfer_price + cost_rate + loss_rate + capital_rate - fee_rate
+                as decimal(18, 6)
+            )
+    end as annual_rate,
+    case when not has_rate then cast(fee_floor as decimal(18, 2)) end as monthly_fee,
+    cast(transfer_price as decimal(9, 6)) as transfer_price,
+    {%- for name in components %}
+    {{ name }}_rate,
+    {%- endfor %}
+    case when is_own then 'tier' else 'product' end as basis,
+    cast(account_months as integer) as account_months
+from rated
+where not has_rate or volume > 0

@@ -1,0 +1,91 @@
+with run as (
+    select * from {{ ref('base_refresh_window') }}
+),
+
+refreshed_month as (
+    {{ each_month('run', 'month_from', 'month_to') }}
+),
+
+-- Twelve months, or as many as the history has.
+twelve_months as (
+    select
+        profit.customer_id,
+        refreshed_month.month,
+        sum(profit.contribution_margin) as contribution_margin_12m,
+        sum(profit.economic_profit) as economic_profit_12m
+    from refreshed_month
+    inner join {{ ref('value_profit_by_customer') }} as profit
+        on
+            refreshed_month.month >= profit.month
+            and profit.month > {{ months_later('refreshed_month.month', '-12') }}
+    where profit.customer_id <> '(none)'
+    group by profit.customer_id, refreshed_month.month
+    -- Who has no account in the month itself is no customer of the month.
+    having max(profit.month) = refreshed_month.month
+),
+
+placed as (
+    select
+        *,
+        row_number() over (
+            partition by month order by contribution_margin_12m desc, customer_id asc
+        ) as contribution_place,
+        row_number() over (
+            partition by month order by economic_profit_12m desc, customer_id asc
+        ) as profit_place,
+        count(*) over (partition by month) as customers,
+        sum(case when contribution_margin_12m > 0 then 1 else 0 end) over (partition by month)
+            as profitable
+    from twelve_months
+),
+
+tier as (
+    select
+        in_force.*,
+        -- The share of the profitable customers up to and with this tier.
+        {{ units(
+            'sum(customer_share) over (partition by month order by tier_number)', 6
+        ) }} as share_to
+    from {{ in_force(ref('tier_scheme'), [], 'refreshed_month') }} as in_force
+),
+
+bounded as (
+    select
+        month,
+        tier,
+        tier_number,
+        customer_share is null as is_unprofitable,
+        share_to,
+        coalesce(lag(share_to) over (partition by month order by tier_number), 0) as share_from
+    from tier
+)
+
+select
+    placed.customer_id,
+    placed.month,
+    bounded.tier,
+    bounded.tier_number,
+    cast(placed.contribution_margin_12m as decimal(18, 2)) as contribution_margin_12m,
+    cast(placed.economic_profit_12m as decimal(18, 2)) as economic_profit_12m,
+    -- The first hundredth and the first tenth earn most: place x 100 / customers, rounded up.
+    cast(
+        {{ whole_share('placed.profit_place * 100 + placed.customers - 1', 'placed.customers') }}
+        as integer
+    ) as percentile,
+    cast(
+        {{ whole_share('placed.profit_place * 10 + placed.customers - 1', 'placed.customers') }}
+        as integer
+    ) as decile
+from placed
+inner join bounded
+    on
+        placed.month = bounded.month
+        and (
+            (bounded.is_unprofitable and placed.contribution_margin_12m <= 0)
+            or (
+                not bounded.is_unprofitable
+                and placed.contribution_margin_12m > 0
+                and placed.contribution_place * 1000000 > bounded.share_from * placed.profitable
+                and placed.contribution_place * 1000000 <= bounded.share_to * placed.profitable
+            )
+        )

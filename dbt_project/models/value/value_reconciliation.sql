@@ -1,0 +1,200 @@
+{{ config(materialized='view') }}
+
+{#- Roll-up: its table and the rows that together are the whole. -#}
+{%- set roll_ups = {
+    'customer': ('value_profit_by_customer', 'true'),
+    'household': ('value_profit_by_household', 'true'),
+    'product': ('value_profit_by_product', 'true'),
+    'branch': ('value_profit_by_branch', 'true'),
+    'line': ('value_profit_by_line', 'true'),
+    'district': ('value_profit_by_district', 'true'),
+    'manager': ('value_profit_by_employee', "role = 'manager'"),
+    'seller': ('value_profit_by_employee', "role = 'seller'"),
+    'tier': ('value_profit_by_tier', 'true'),
+    'decile': ('value_profit_by_decile', 'true'),
+} -%}
+{%- set ledger_accounts = [
+    'interest_income', 'interest_expense', 'fee_income', 'customer_balance',
+] -%}
+
+-- The linter loses the indentation of columns written by a loop.
+-- sqlfluff:exclude_rules:ST05,ST06,RF04,LT02
+with cell as (
+    select
+        month,
+        coalesce(branch_id, '(none)') as branch_id,
+        product_line,
+        sum(interest_income) as interest_income,
+        sum(interest_expense) as interest_expense,
+        sum(transfer_result) as transfer_result,
+        {%- for measure in profit_measures() %}
+        sum({{ measure }}) as {{ measure }}{{ "," if not loop.last }}
+        {%- endfor %}
+    from {{ ref('value_account_month') }}
+    group by month, coalesce(branch_id, '(none)'), product_line
+),
+
+ledger_month as (
+    select distinct month from {{ ref('base_ledger_reconciliation') }}
+),
+
+control as (
+    select
+        month,
+        branch_id,
+        product_line,
+        ledger_account,
+        ledger as amount,
+        'ledger' as control
+    from {{ ref('base_ledger_reconciliation') }}
+    union all
+    -- The bookings themselves stand in for the ledger in months without one.
+    select
+        source.month,
+        source.branch_id,
+        source.product_line,
+        source.ledger_account,
+        source.amount,
+        'source' as control
+    from {{ ref('value_source_total') }} as source
+    left join ledger_month on source.month = ledger_month.month
+    where ledger_month.month is null
+),
+
+valued as (
+    {%- for name in ledger_accounts %}
+    select
+        month,
+        branch_id,
+        product_line,
+        '{{ name }}' as ledger_account,
+        {{ 'closing_balance' if name == 'customer_balance' else name }} as amount
+    from cell
+    {%- if not loop.last %}
+    union all
+    {%- endif %}
+    {%- endfor %}
+),
+
+-- Margin and treasury together: what customers paid and were paid.
+treasury as (
+    select
+        month,
+        branch_id,
+        product_line,
+        sum(amount) as amount
+    from {{ ref('value_residual') }}
+    where residual = 'treasury'
+    group by month, branch_id, product_line
+),
+
+pool as (
+    select
+        month,
+        sum(amount) as amount
+    from {{ ref('value_overhead_pool') }}
+    group by month
+),
+
+unallocated as (
+    select
+        month,
+        sum(amount) as amount
+    from {{ ref('value_residual') }}
+    where residual <> 'treasury'
+    group by month
+),
+
+atom as (
+    select
+        month,
+        {%- for measure in profit_measures() %}
+        sum({{ measure }}) as {{ measure }}{{ "," if not loop.last }}
+        {%- endfor %}
+    from cell
+    group by month
+),
+
+{%- for name, (model, condition) in roll_ups.items() %}
+
+{{ name }}_total as (
+    select
+        month,
+        {%- for measure in profit_measures() %}
+        sum({{ measure }}) as {{ measure }}{{ "," if not loop.last }}
+        {%- endfor %}
+    from {{ ref(model) }}
+    where {{ condition }}
+    group by month
+),
+{%- endfor %}
+
+compared as (
+    select
+        coalesce(control.month, valued.month) as month,
+        coalesce(
+            control.control, case when ledger_month.month is null then 'source' else 'ledger' end
+        ) as dimension,
+        coalesce(control.branch_id, valued.branch_id) || ' / '
+        || coalesce(control.product_line, valued.product_line) as dimension_key,
+        coalesce(control.ledger_account, valued.ledger_account) as measure,
+        coalesce(control.amount, 0) as expected,
+        coalesce(valued.amount, 0) as actual
+    from control
+    full outer join valued
+        on
+            control.month = valued.month
+            and control.branch_id = valued.branch_id
+            and control.product_line = valued.product_line
+            and control.ledger_account = valued.ledger_account
+    left join ledger_month on valued.month = ledger_month.month
+    union all
+    select
+        cell.month,
+        'treasury' as dimension,
+        cell.branch_id || ' / ' || cell.product_line as dimension_key,
+        'net_interest_margin' as measure,
+        cell.interest_income - cell.interest_expense as expected,
+        cell.net_interest_margin + coalesce(treasury.amount, 0) as actual
+    from cell
+    left join treasury
+        on
+            cell.month = treasury.month
+            and cell.branch_id = treasury.branch_id
+            and cell.product_line = treasury.product_line
+    union all
+    select
+        atom.month,
+        'overhead pools' as dimension,
+        'all' as dimension_key,
+        'overhead' as measure,
+        coalesce(pool.amount, 0) as expected,
+        atom.overhead + coalesce(unallocated.amount, 0) as actual
+    from atom
+    left join pool on atom.month = pool.month
+    left join unallocated on atom.month = unallocated.month
+    {%- for name in roll_ups %}
+    {%- for measure in profit_measures() %}
+    union all
+    select
+        coalesce(atom.month, {{ name }}_total.month) as month,
+        '{{ name }}' as dimension,
+        'all' as dimension_key,
+        '{{ measure }}' as measure,
+        coalesce(atom.{{ measure }}, 0) as expected,
+        coalesce({{ name }}_total.{{ measure }}, 0) as actual
+    from atom
+    full outer join {{ name }}_total on atom.month = {{ name }}_total.month
+    {%- endfor %}
+    {%- endfor %}
+)
+
+select
+    month,
+    dimension,
+    dimension_key,
+    measure,
+    cast(expected as decimal(18, 2)) as expected,
+    cast(actual as decimal(18, 2)) as actual,
+    cast(actual - expected as decimal(18, 2)) as difference
+from compared

@@ -1,0 +1,583 @@
+"""A small awkward bank, its reference data, and what builds a warehouse of it.
+
+The bank is landed here by hand, straight from the contract, so that every odd case is in it: money
+brought forward, a first booking late in the history, an account nobody owns, a booking after the
+closing, accounts of a month, joint accounts, customers who change and move, terms renewed and
+repriced, sales by employees, a loan in arrears, a ledger in some months. Its reference data are not
+the defaults: a curve that slopes, turns over and changes within the history, portfolios of two
+tenors, costs, pools and rates with dates.
+"""
+
+from __future__ import annotations
+
+import calendar
+import os
+import random
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pandas as pd
+
+from orchestration.environment import DBT_PROJECT
+from orchestration.sources.contract import KINDS, PRODUCT_LINES, TABLES
+
+FIRST = date(2023, 1, 1)
+LAST = date(2024, 6, 30)
+EARLIER = date(2024, 3, 31)
+CENT = Decimal("0.01")
+UNSTAMPED = date(1900, 1, 1)
+
+
+def month_of(day: date) -> date:
+    return day.replace(day=1)
+
+
+def month_end(month: date) -> date:
+    return month.replace(day=calendar.monthrange(month.year, month.month)[1])
+
+
+def months_between(first: date, last: date) -> list[date]:
+    months, month = [], month_of(first)
+    while month <= last:
+        months.append(month)
+        month = month_end(month) + timedelta(days=1)
+    return months
+
+
+def days_of(month: date) -> list[date]:
+    return [month + timedelta(days=day) for day in range(month_end(month).day)]
+
+
+MONTHS = months_between(FIRST, LAST)
+LEDGER_MONTHS = (date(2023, 5, 1), date(2023, 6, 1), date(2024, 3, 1), date(2024, 5, 1))
+
+# Rows of the reference data by seed, in place of the project's defaults.
+REFERENCE = {
+    "transfer_curve": """
+        effective_from,tenor_months,annual_rate
+        1900-01-01,3,0.011000
+        1900-01-01,12,0.017300
+        1900-01-01,60,0.024900
+        2021-10-01,1,-0.003700
+        2021-10-01,12,0.004100
+        2021-10-01,36,0.012600
+        2022-07-01,1,0.009100
+        2022-07-01,7,0.013800
+        2022-07-01,24,0.021300
+        2023-02-01,1,0.025700
+        2023-02-01,12,0.028900
+        2023-02-01,36,0.034600
+        2023-06-01,1,0.041300
+        2023-06-01,12,0.036700
+        2023-06-01,48,0.029900
+        2023-11-01,1,0.038800
+        2023-11-01,5,0.037100
+        2023-11-01,25,0.031400
+        2024-02-01,2,0.036900
+        2024-02-01,18,0.031200
+        2024-04-01,1,0.030100
+        2024-04-01,120,0.027700
+    """,
+    "replicating_portfolio": """
+        portfolio,effective_from,tenor_months,weight
+        deposit,1900-01-01,1,0.350000
+        deposit,1900-01-01,18,0.650000
+        deposit,2023-10-01,3,0.217500
+        deposit,2023-10-01,24,0.782500
+        revolving,1900-01-01,6,1.000000
+        current,1900-01-01,1,0.250000
+        current,1900-01-01,12,0.750000
+    """,
+    "transfer_rule": """
+        product_line,product_id,effective_from,portfolio,overdrawn_portfolio,repricing_months,spread
+        deposits,*,1900-01-01,deposit,revolving,,-0.001500
+        deposits,*,2023-09-01,deposit,revolving,,-0.002500
+        deposits,TERM,1900-01-01,deposit,revolving,9,0.000500
+        lending,*,1900-01-01,revolving,revolving,10,0.007500
+        lending,*,2024-02-01,revolving,revolving,7,0.006500
+        cards,*,1900-01-01,revolving,revolving,,0.010000
+        wealth,*,1900-01-01,(none),(none),,0.000000
+        wealth,WEALTH,2023-07-01,deposit,revolving,,0.000250
+        wealth,*,2024-01-01,(none),(none),,0.000000
+        agency,*,1900-01-01,(none),(none),,0.000000
+        payments,*,1900-01-01,current,revolving,,0.000000
+    """,
+    "activity_unit_cost": """
+        channel,kind,effective_from,unit_cost
+        branch,*,1900-01-01,2.0150
+        branch,*,2023-08-01,2.4375
+        branch,withdrawal,2023-05-01,3.3333
+        branch,purchase,1900-01-01,4.0050
+        atm,*,1900-01-01,0.5050
+        atm,withdrawal,1900-01-01,0.6125
+        atm,withdrawal,2024-01-01,0.5725
+        card,*,1900-01-01,0.0500
+        online,*,1900-01-01,0.0525
+        mobile,*,1900-01-01,0.0225
+        mobile,*,2024-03-01,0.0175
+        telephone,*,1900-01-01,1.5000
+        standing_order,*,1900-01-01,0.0200
+        system,*,1900-01-01,0.0125
+        (none),*,1900-01-01,0.1075
+        (none),fee,2023-06-01,0.0000
+    """,
+    "account_maintenance_cost": """
+        product_line,product_id,effective_from,monthly_cost
+        deposits,*,1900-01-01,0.4125
+        deposits,TERM,2023-04-01,0.9950
+        deposits,*,2023-11-01,0.4450
+        lending,*,1900-01-01,1.5025
+        cards,*,1900-01-01,0.6000
+        wealth,*,1900-01-01,0.8050
+        agency,*,1900-01-01,0.2000
+        payments,*,1900-01-01,0.3075
+    """,
+    "overhead_pool": """
+        pool,product_line,branch_id,effective_from,driver,monthly_amount,amount_per_open_account
+        head_office,*,*,1900-01-01,average_balance,1000.01,0.0000
+        head_office,*,*,2023-10-01,average_balance,1234.57,0.3333
+        information_technology,*,*,1900-01-01,booking,0.00,1.2345
+        information_technology,*,*,2024-05-01,booking,0.00,0.0000
+        premises,*,B0,1900-01-01,branch_booking,77.77,0.0000
+        premises,*,B1,1900-01-01,branch_booking,0.00,1.0125
+        premises,*,(none),2023-04-01,open_account,11.11,0.0000
+        sales,*,*,2023-03-01,opened_account,40.00,0.0000
+        sales,*,*,2024-02-01,open_account,41.00,0.0000
+        collections,lending,*,1900-01-01,past_due_account,25.00,0.6125
+        collections,cards,B2,1900-01-01,amount_owed,33.34,0.0000
+        night_desk,payments,B1,1900-01-01,past_due_account,9.99,0.0000
+        vacant,*,B9,2023-06-01,booking,5.55,2.0000
+    """,
+    "risk_rating": """
+        effective_from,days_past_due_from,days_past_due_to,pd_annual
+        1900-01-01,0,0,0.010000
+        1900-01-01,1,29,0.050000
+        1900-01-01,30,59,0.200000
+        1900-01-01,60,89,0.450000
+        1900-01-01,90,,1.000000
+        2023-12-01,0,0,0.012500
+        2023-12-01,1,15,0.043700
+        2023-12-01,16,119,0.371300
+        2023-12-01,120,,0.987600
+    """,
+    "risk_parameter": """
+        product_line,product_id,effective_from,loss_given_default,credit_conversion_factor,capital_weight
+        deposits,*,1900-01-01,0.612500,0.333300,0.061300
+        deposits,TERM,2023-08-01,0.550000,0.050000,0.045000
+        lending,*,1900-01-01,0.451700,0.100000,0.064900
+        lending,*,2023-10-01,0.478300,0.100000,0.071100
+        cards,*,1900-01-01,0.753100,0.750000,0.088800
+        wealth,*,1900-01-01,0.600000,0.100000,0.081700
+        agency,*,1900-01-01,0.600000,0.100000,0.080000
+        payments,*,1900-01-01,0.600000,0.100000,0.080000
+    """,
+    "hurdle_rate": """
+        effective_from,annual_rate
+        1900-01-01,0.100000
+        2023-07-01,0.117500
+    """,
+    "tier_scheme": """
+        tier,effective_from,tier_number,customer_share
+        top,1900-01-01,1,0.050000
+        high,1900-01-01,2,0.150000
+        middle,1900-01-01,3,0.300000
+        base,1900-01-01,4,0.500000
+        unprofitable,1900-01-01,5,
+        gold,2024-01-01,1,0.125000
+        silver,2024-01-01,2,0.875000
+        other,2024-01-01,3,
+    """,
+    "target": """
+        dimension,dimension_key,month,measure,amount
+        branch,B0,2023-02-01,economic_profit,100.00
+        branch,B0,2023-04-01,economic_profit,-50.00
+        branch,B0,2024-01-01,economic_profit,10.00
+        branch,B0,2024-05-01,economic_profit,10.00
+        line,deposits,2024-02-01,fee_income,2000.00
+        manager,E1,2024-03-01,contribution_margin,0.00
+        manager,E9,2024-03-01,contribution_margin,1.00
+    """,
+}
+
+
+@dataclass
+class Bank:
+    """Rows of the contract's tables, and the balances brought forward that its bookings imply."""
+
+    rows: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
+    brought: dict[str, Decimal] = field(default_factory=dict)
+
+    def add(self, table: str, **values: Any) -> None:
+        self.rows[table].append(values)
+
+    def lines(self) -> dict[str, str]:
+        """The product line of each account."""
+        of_product = {row["product_id"]: row["product_line"] for row in self.rows["product"]}
+        return {row["account_id"]: of_product[row["product_id"]] for row in self.rows["account"]}
+
+
+def awkward_bank(customers: int = 40, seed: int = 11) -> Bank:
+    draw = random.Random(seed)
+    bank = Bank()
+    for number in range(3):
+        bank.add("district", district_id=f"D{number}", region=f"R{number % 2}")
+        bank.add("branch", branch_id=f"B{number}", district_id=f"D{number}")
+        bank.add("employee", employee_id=f"E{number}", branch_id=f"B{number}")
+    for line in PRODUCT_LINES:
+        bank.add("product", product_id=line.upper(), product_line=line)
+    bank.add("product", product_id="TERM", product_line="deposits")
+    for number in range(customers):
+        income = draw.randrange(1000, 5000)
+        born = date(1950, 1, 1) + timedelta(days=draw.randrange(20000))
+        for delivery, extract in enumerate(
+            (date(2023, 1, 1), date(2023, 9, 1), date(2024, 5, 1)), start=1
+        ):
+            # Some move to another district, household or manager, now or later.
+            district = number + (delivery if number % 5 == 0 else 0)
+            manager = number + (delivery if number % 5 == 1 else 0)
+            household = number // 2 + (delivery if number % 5 == 2 else 0)
+            if number % 3 == 0:
+                income += draw.randrange(2) * 100
+            bank.add(
+                "customer",
+                customer_id=f"C{number:03}",
+                birth_date=born,
+                sex=("female", "male")[number % 2],
+                district_id=f"D{district % 3}",
+                customer_since=date(2021, 1, 1) + timedelta(days=number * 7),
+                monthly_income=Decimal(income),
+                household_id=f"H{household}" if number % 4 else None,
+                employee_id=f"E{manager % 3}" if number % 8 else None,
+                extract_month=extract,
+            )
+    bookings: list[tuple[str, date, Decimal, str, str | None, Decimal | None]] = []
+    for number in range(customers * 2):
+        account = f"A{number:03}"
+        line = "deposits" if number < customers else draw.choice(PRODUCT_LINES)
+        old = number % 3 == 0
+        opened = (
+            date(2021, 6, 1) + timedelta(days=draw.randrange(500))
+            if old
+            else FIRST + timedelta(days=draw.randrange(500))
+        )
+        closed = opened + timedelta(days=draw.randrange(600)) if number % 5 == 0 else None
+        if closed and closed > LAST:
+            closed = None
+        bank.add(
+            "account",
+            account_id=account,
+            product_id="TERM" if line == "deposits" and number % 4 == 0 else line.upper(),
+            branch_id=f"B{number % 3}" if number % 7 else None,
+            opened_on=opened,
+            closed_on=closed,
+            interest_rate=Decimal("0.02"),
+            credit_limit=(
+                Decimal(500) if line == "cards" else Decimal("1234.56") if number % 3 == 1 else None
+            ),
+            term_months=(24, 6, 36)[number // 4 % 3] if number % 4 == 0 else None,
+        )
+        owner = number % customers
+        if number != 17:
+            bank.add("account_holder", account_id=account, customer_id=f"C{owner:03}", role="owner")
+        for place in range(1, draw.randrange(1, 4)):
+            bank.add(
+                "account_holder",
+                account_id=account,
+                customer_id=f"C{(owner + place) % customers:03}",
+                role="authorised" if number == 17 else draw.choice(["joint", "authorised"]),
+            )
+        balance = Decimal(draw.randrange(-50000, 200000)) / 100 if old else Decimal(0)
+        last = min(closed or LAST, LAST)
+        start = max(opened, FIRST)
+        # Some old accounts rest for most of the history, one is never booked.
+        if number % 9 == 0:
+            start = max(start, date(2024, 2 if number % 2 else 4, 10))
+        days = sorted(
+            start + timedelta(days=draw.randrange((last - start).days + 1))
+            for _ in range(draw.randrange(5, 40))
+            if last >= start and number != 21
+        )
+        if closed and number % 10 == 0 and days:
+            days.append(min(LAST, closed + timedelta(days=45)))
+        for place, day in enumerate(days):
+            if place == 0 and old:
+                bank.brought[account] = balance
+            kind = draw.choice(KINDS)
+            size = Decimal(draw.randrange(1, 40000)) / 100
+            negative = kind in {"withdrawal", "transfer_out", "card_payment", "fee", "penalty"}
+            amount = -size if negative or kind == "interest_charged" else size
+            balance += amount
+            channel = draw.choice(["branch", "atm", "online", "mobile", "system", None])
+            bookings.append((account, day, amount, kind, channel, balance))
+        if line == "lending":
+            granted = max(opened, FIRST)
+            bank.add(
+                "loan",
+                loan_id=f"L{number}",
+                account_id=account,
+                granted_on=granted,
+                principal=Decimal(5000),
+                term_months=36,
+                instalment=Decimal(150),
+            )
+            for month in months_between(granted, last):
+                bank.add(
+                    "loan_status",
+                    loan_id=f"L{number}",
+                    month=month,
+                    outstanding=Decimal(100),
+                    days_past_due=draw.choice([0, 0, 15, 45, 120]),
+                    defaulted=False,
+                )
+        if number % 3 == 1:
+            bank.add(
+                "card",
+                card_id=f"K{number}",
+                account_id=account,
+                customer_id=f"C{owner:03}" if number % 2 else None,
+                issued_on=opened,
+            )
+    for place, (account, day, amount, kind, channel, after) in enumerate(bookings):
+        bank.add(
+            "transaction",
+            transaction_id=f"{place}",
+            account_id=account,
+            booked_on=day,
+            amount=amount,
+            kind=kind,
+            channel=channel,
+            balance_after=after,
+        )
+    opened_on = {row["account_id"]: row["opened_on"] for row in bank.rows["account"]}
+    for number, starts in enumerate(
+        (date(2023, 3, 1), date(2023, 7, 29), date(2023, 12, 26), date(2024, 3, 20))
+    ):
+        bank.add("campaign", campaign_id=f"M{number}", product_id="WEALTH", starts_on=starts)
+        for customer in range(customers):
+            if draw.random() < 0.6:
+                contacted = starts + timedelta(days=draw.randrange(20))
+                bank.add(
+                    "contact",
+                    # Keys are in no order of time.
+                    contact_id=f"{9 - number}-{customer}",
+                    campaign_id=f"M{number}",
+                    customer_id=f"C{customer:03}",
+                    contacted_on=contacted,
+                    arm=draw.choice(["treatment", "control"]),
+                    assignment_probability=0.5,
+                    employee_id=f"E{(customer + number) % 3}" if customer % 4 else None,
+                )
+                if draw.random() < 0.3:
+                    responded = contacted + timedelta(days=draw.randrange(80))
+                    sold = [
+                        account
+                        for account in (f"A{customer + customers:03}", f"A{customer:03}")
+                        if opened_on[account] <= responded
+                    ]
+                    bank.add(
+                        "response",
+                        campaign_id=f"M{number}",
+                        customer_id=f"C{customer:03}",
+                        responded_on=responded,
+                        account_id=sold[0] if sold else None,
+                    )
+    # Two holders of one account are talked to; who was talked to first answers last.
+    for campaign, customer, employee, contacted, responded in (
+        ("M4", "C011", "E0", date(2024, 2, 20), date(2024, 4, 10)),
+        ("M5", "C012", "E2", date(2024, 3, 10), date(2024, 3, 25)),
+    ):
+        bank.add("campaign", campaign_id=campaign, product_id="TERM", starts_on=contacted)
+        bank.add(
+            "contact",
+            contact_id=campaign,
+            campaign_id=campaign,
+            customer_id=customer,
+            contacted_on=contacted,
+            arm="treatment",
+            assignment_probability=0.5,
+            employee_id=employee,
+        )
+        bank.add(
+            "response",
+            campaign_id=campaign,
+            customer_id=customer,
+            responded_on=responded,
+            account_id="A011",
+        )
+    for number in range(150):
+        bank.add(
+            "interaction",
+            interaction_id=f"{number}",
+            customer_id=f"C{draw.randrange(customers):03}",
+            occurred_on=FIRST + timedelta(days=draw.randrange((LAST - FIRST).days)),
+            topic=draw.choice(["inquiry", "complaint"]),
+            sentiment=draw.choice([-0.5, 0.25, None]),
+        )
+    bank.rows["ledger"] = ledger(bank, LEDGER_MONTHS)
+    return bank
+
+
+def account_months(bank: Bank) -> dict[tuple[str, date], list[dict[str, Any]]]:
+    """The bookings of every account in every month that it lived in or was booked in."""
+    bookings: dict[tuple[str, date], list[dict[str, Any]]] = {
+        (row["account_id"], month): []
+        for row in bank.rows["account"]
+        for month in months_between(max(row["opened_on"], FIRST), row.get("closed_on") or LAST)
+    }
+    for row in bank.rows["transaction"]:
+        bookings.setdefault((row["account_id"], month_of(row["booked_on"])), []).append(row)
+    return bookings
+
+
+def ledger(bank: Bank, months: Sequence[date]) -> list[dict[str, Any]]:
+    """The general ledger's lines of some months, as the bookings imply them."""
+    accounts = {row["account_id"]: row for row in bank.rows["account"]}
+    line_of = bank.lines()
+    balances = {account: daily_balances(bank, account, LAST) for account in accounts}
+    lines: dict[tuple[date, str, str, str], Decimal] = defaultdict(Decimal)
+    for (account, month), bookings in account_months(bank).items():
+        if month not in months:
+            continue
+        cell = month, accounts[account]["branch_id"] or "(none)", line_of[account]
+        lines[*cell, "customer_balance"] += balances[account][month_end(month)]
+        for row in bookings:
+            if row["kind"] == "interest_charged":
+                lines[*cell, "interest_income"] -= row["amount"]
+            elif row["kind"] == "interest_paid":
+                lines[*cell, "interest_expense"] += row["amount"]
+            elif row["kind"] in {"fee", "penalty"}:
+                lines[*cell, "fee_income"] -= row["amount"]
+    names = ("month", "branch_id", "product_line", "ledger_account")
+    return [dict(zip(names, key, strict=True), amount=lines[key]) for key in sorted(lines)]
+
+
+def land(path: Path, bank: Bank, as_of: date, window: tuple[date, date] | None = None) -> None:
+    """Land what the bank knew at `as_of`, into `landing` of the warehouse at `path`."""
+    gone = {row["account_id"] for row in bank.rows["account"] if row["opened_on"] > as_of} | {None}
+    lost = {row["loan_id"] for row in bank.rows["loan"] if row["granted_on"] > as_of} | {None}
+    unborn = {row["campaign_id"] for row in bank.rows["campaign"] if row["starts_on"] > as_of} | {
+        None
+    }
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("create schema if not exists landing")
+        for table in TABLES:
+            columns = {column.name: column.type for column in table.columns if not column.personal}
+            columns["month" if table.event else "extract_month"] = "DATE"
+            landed = []
+            for given in bank.rows[table.name]:
+                row = {name: given.get(name) for name in columns}
+                if table.event:
+                    row["month"] = month_of(row[table.dated_by])
+                else:
+                    row["extract_month"] = given.get("extract_month", UNSTAMPED)
+                dated = row[table.dated_by] if table.dated_by else None
+                late = (dated and dated > as_of) or row.get("extract_month", FIRST) > as_of
+                orphan = (
+                    (row.get("account_id", "-") in gone and table.name != "response")
+                    or row.get("loan_id", "-") in lost
+                    or row.get("campaign_id", "-") in unborn
+                )
+                if late or orphan:
+                    continue
+                if row.get("closed_on") and row["closed_on"] > as_of:
+                    row["closed_on"] = None
+                landed.append(row)
+            typed = ", ".join(f"{name} {kind}" for name, kind in columns.items())
+            connection.execute(f"create or replace table landing.{table.name} ({typed})")
+            if landed:
+                frame = pd.DataFrame(landed, columns=list(columns), dtype=object)
+                casts = ", ".join(
+                    f"cast({name} as {kind}) as {name}" for name, kind in columns.items()
+                )
+                for name in columns:
+                    frame[name] = frame[name].map(lambda x: None if x is None else str(x))
+                connection.register("frame", frame)
+                connection.execute(f"insert into landing.{table.name} select {casts} from frame")
+        month_from, month_to = window or (FIRST, month_of(as_of))
+        connection.execute(
+            "create or replace table landing.refresh_window as select ?::date as month_from, "
+            "?::date as month_to, ?::date as as_of, ?::date as first_month, 'hand' as source",
+            [month_from, month_to, as_of, FIRST],
+        )
+
+
+def lay_reference(folder: Path, **changed: str) -> Path:
+    """Lay a folder of reference data: the rows of REFERENCE, those of `changed` in their place."""
+    folder.mkdir(parents=True)
+    for seed, rows in {**REFERENCE, **changed}.items():
+        lines = [line.strip() for line in rows.strip().splitlines()]
+        (folder / f"{seed}.csv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def run_dbt(
+    path: Path, *arguments: str, reference: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run dbt on the warehouse at `path`, with the reference data of a folder or the defaults."""
+    settings = {"DBT_WAREHOUSE": str(path), "DO_NOT_TRACK": "1"}
+    if reference:
+        settings["DBT_REFERENCE"] = str(reference)
+        settings["DBT_REFERENCE_SEEDS"] = ",".join(file.stem for file in reference.glob("*.csv"))
+    return subprocess.run(
+        [
+            *(Path(sys.executable).parent / "dbt", "--no-use-colors", *arguments),
+            *("--project-dir", DBT_PROJECT, "--profiles-dir", DBT_PROJECT),
+            *("--target-path", path.parent / "target", "--log-path", path.parent),
+        ],
+        env={**os.environ, **settings},
+        capture_output=True,
+        text=True,
+    )
+
+
+def dbt(path: Path, *arguments: str, reference: Path | None = None) -> str:
+    process = run_dbt(path, *arguments, reference=reference)
+    assert process.returncode == 0, process.stdout + process.stderr
+    return process.stdout
+
+
+def build(path: Path, reference: Path | None) -> None:
+    dbt(path, "build", "--exclude-resource-type", "unit_test", reference=reference)
+
+
+def compiled(path: Path, name: str) -> str:
+    """The query that dbt last compiled for a model or test beside the warehouse at `path`."""
+    (file,) = (path.parent / "target" / "compiled").rglob(f"{name}.sql")
+    return file.read_text()
+
+
+def content(path: Path, table: str, where: str = "true") -> list[tuple[Any, ...]]:
+    with duckdb.connect(str(path), read_only=True) as connection:
+        return connection.execute(f"select * from {table} where {where} order by all").fetchall()
+
+
+def figures(path: Path, query: str) -> list[tuple[Any, ...]]:
+    with duckdb.connect(str(path), read_only=True) as connection:
+        return connection.execute(query).fetchall()
+
+
+def daily_balances(bank: Bank, account: str, as_of: date) -> dict[date, Decimal]:
+    """End-of-day balances from the bookings, one day after the other."""
+    by_day: dict[date, Decimal] = defaultdict(Decimal)
+    for row in bank.rows["transaction"]:
+        if row["account_id"] == account and row["booked_on"] <= as_of:
+            by_day[row["booked_on"]] += row["amount"]
+    balance = Decimal(0)
+    brought = bank.brought.get(account, Decimal(0))
+    known = month_of(min(by_day)) if by_day else None
+    balances, day = {}, FIRST
+    while day <= as_of:
+        if day == known:
+            balance += brought
+        balance += by_day.get(day, Decimal(0))
+        balances[day] = balance
+        day += timedelta(days=1)
+    return balances

@@ -1,0 +1,497 @@
+"""The value layer once more, in plain Python: exact fractions, from the bank's rows and the seeds.
+
+Written from the descriptions of the tables and seeds, not from their queries. Rates are rounded to
+millionths and money to cents, half away from zero, once for each figure.
+"""
+
+from __future__ import annotations
+
+import calendar
+import csv
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from orchestration.environment import DBT_PROJECT
+from tests.integration.bank import (
+    LAST,
+    Bank,
+    account_months,
+    daily_balances,
+    days_of,
+    month_end,
+    month_of,
+)
+
+Row = dict[str, Any]
+Key = tuple[Any, ...]
+
+CREDIT_LINES = ("lending", "cards")
+ADDITIVE = (
+    "average_balance",
+    "closing_balance",
+    "net_interest_margin",
+    "fee_income",
+    "direct_cost",
+    "overhead",
+    "expected_loss",
+    "economic_capital",
+    "capital_charge",
+)
+MEASURES = (*ADDITIVE, "contribution_margin", "economic_profit")
+NOBODY = "(none)"
+
+
+def rounded(value: Fraction, places: int = 2) -> Decimal:
+    """Half away from zero."""
+    units = int(abs(value) * 10**places + Fraction(1, 2))
+    return Decimal(units if value >= 0 else -units).scaleb(-places)
+
+
+def months_later(day: date, months: int) -> date:
+    """The same day some months later, or the last of a month that is too short."""
+    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
+    return date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))
+
+
+class Reference:
+    """The project's seeds, those of a folder in their place."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.rows: dict[str, list[dict[str, str]]] = {}
+        own = folder.glob("*.csv") if folder else ()
+        for file in (*(DBT_PROJECT / "seeds" / "value").glob("*.csv"), *own):
+            with file.open(newline="") as lines:
+                self.rows[file.stem] = list(csv.DictReader(lines))
+        self.rate = cache(self._rate)
+        self.portfolio_rate = cache(self._portfolio_rate)
+
+    def in_force(self, seed: str, month: date, **key: str) -> list[dict[str, str]]:
+        """Of the rows of a key, those with the latest date that is not after the month."""
+        begun = [
+            row
+            for row in self.rows[seed]
+            if date.fromisoformat(row["effective_from"]) <= month
+            and all(row[name] == value for name, value in key.items())
+        ]
+        latest = max((row["effective_from"] for row in begun), default=None)
+        return [row for row in begun if row["effective_from"] == latest]
+
+    def of_product(self, seed: str, month: date, line: str, product: str) -> dict[str, str]:
+        """The product's own row, or else its line's."""
+        (row,) = self.in_force(seed, month, product_line=line, product_id=product) or self.in_force(
+            seed, month, product_line=line, product_id="*"
+        )
+        return row
+
+    def _rate(self, month: date, tenor: int) -> Fraction:
+        """The curve at a tenor: straight lines between its points, level beyond them."""
+        points = sorted(
+            (int(row["tenor_months"]), Fraction(row["annual_rate"]))
+            for row in self.in_force("transfer_curve", month)
+        )
+        below = [point for point in points if point[0] <= tenor]
+        above = [point for point in points if point[0] >= tenor]
+        (left, low), (right, high) = (
+            (below or above)[-1 if below else 0],
+            (above or below)[0 if above else -1],
+        )
+        if left == right:
+            return low
+        return Fraction(rounded(low + (high - low) * (tenor - left) / (right - left), 6))
+
+    def _portfolio_rate(self, portfolio: str, month: date) -> Fraction:
+        """The weighted mean over the tranches of the curve in the months of their slices."""
+        return Fraction(
+            rounded(
+                sum(
+                    (
+                        Fraction(row["weight"])
+                        * sum(self.rate(months_later(month, -back), tenor) for back in range(tenor))
+                        / tenor
+                        for row in self.in_force(
+                            "replicating_portfolio", month, portfolio=portfolio
+                        )
+                        for tenor in [int(row["tenor_months"])]
+                    ),
+                    Fraction(0),
+                ),
+                6,
+            )
+        )
+
+    def behavioural(self, rule: Mapping[str, str], column: str, month: date) -> Fraction:
+        if rule[column] == NOBODY:
+            return Fraction(0)
+        return self.portfolio_rate(rule[column], month) + Fraction(rule["spread"])
+
+
+def rate_fixing(opened: date, term: int, repricing: int, month: date) -> tuple[date, int]:
+    """When the rate that holds as a month begins was fixed, and for how many months.
+
+    Terms follow one another from the opening; in each the rate is fixed anew every `repricing`
+    months, the last time for what is left of the term. In the month of the opening it is the first.
+    """
+    fixed, start = (month_of(opened), min(term, repricing)), 0
+    while True:
+        for offset in range(0, term, repricing):
+            began = months_later(opened, start + offset)
+            if began > month:
+                return fixed
+            fixed = month_of(began), min(repricing, term - offset)
+        start += term
+
+
+@dataclass
+class Valuation:
+    """What `value.account_month`, `value.overhead_pool` and `value.residual` must hold."""
+
+    account_month: dict[tuple[str, date], Row]
+    overhead_pool: dict[Key, tuple[int, Decimal]]
+    residual: dict[Key, Decimal]
+
+
+def valued(bank: Bank, reference: Reference) -> Valuation:
+    line_of = bank.lines()
+    accounts = {row["account_id"]: row for row in bank.rows["account"]}
+    balances = {account: daily_balances(bank, account, LAST) for account in accounts}
+    loan_account = {row["loan_id"]: row["account_id"] for row in bank.rows["loan"]}
+    past_due: dict[tuple[str, date], int] = defaultdict(int)
+    for row in bank.rows["loan_status"]:
+        key = loan_account[row["loan_id"]], row["month"]
+        past_due[key] = max(past_due[key], row["days_past_due"])
+
+    atoms: dict[tuple[str, date], Row] = {}
+    drivers: dict[date, list[Row]] = defaultdict(list)
+    for (account_id, month), bookings in account_months(bank).items():
+        account, line = accounts[account_id], line_of[account_id]
+        days = [balances[account_id][day] for day in days_of(month)]
+        opened, closed = account["opened_on"], account.get("closed_on")
+        lived = opened <= month_end(month) and (closed is None or closed >= month)
+        is_open = opened <= month_end(month) and (closed is None or closed > month_end(month))
+        owed = max(-days[-1], Decimal(0))
+        late = past_due[account_id, month]
+
+        product = line, account["product_id"]
+        rule = reference.of_product("transfer_rule", month, *product)
+        if sum(days) < 0 and line not in CREDIT_LINES:
+            price = reference.behavioural(rule, "overdrawn_portfolio", month)
+        elif term := account.get("term_months"):
+            repricing = int(rule["repricing_months"] or term)
+            price = reference.rate(*rate_fixing(opened, term, min(repricing, term), month))
+            price += Fraction(rule["spread"])
+        else:
+            price = reference.behavioural(rule, "portfolio", month)
+
+        def booked(*kinds: str, bookings: list[Row] = bookings) -> Decimal:
+            return sum((row["amount"] for row in bookings if row["kind"] in kinds), Decimal(0))
+
+        cost = Fraction(0)
+        for row in bookings:
+            channel = row.get("channel") or NOBODY
+            (unit,) = reference.in_force(
+                "activity_unit_cost", month, channel=channel, kind=row["kind"]
+            ) or reference.in_force("activity_unit_cost", month, channel=channel, kind="*")
+            cost += Fraction(unit["unit_cost"])
+        if lived:
+            kept = reference.of_product("account_maintenance_cost", month, *product)
+            cost += Fraction(kept["monthly_cost"])
+
+        risk = reference.of_product("risk_parameter", month, *product)
+        undrawn = max((is_open and account.get("credit_limit") or Decimal(0)) - owed, Decimal(0))
+        exposure = owed + rounded(Fraction(undrawn) * Fraction(risk["credit_conversion_factor"]))
+        (band,) = [
+            row
+            for row in reference.in_force("risk_rating", month)
+            if int(row["days_past_due_from"]) <= late
+            and late <= int(row["days_past_due_to"] or late)
+        ]
+        (hurdle,) = reference.in_force("hurdle_rate", month)
+        capital = Fraction(exposure) * Fraction(risk["capital_weight"])
+
+        atom: Row = {
+            "account_id": account_id,
+            "month": month,
+            "product_id": account["product_id"],
+            "product_line": line,
+            "branch_id": account.get("branch_id"),
+            "average_balance": rounded(Fraction(sum(days)) / len(days)),
+            "closing_balance": days[-1],
+            "transfer_price": rounded(price, 6),
+            "interest_income": -booked("interest_charged"),
+            "interest_expense": booked("interest_paid"),
+            "transfer_result": rounded(Fraction(sum(days)) * price / 365),
+            "fee_income": -booked("fee", "penalty"),
+            "direct_cost": rounded(cost),
+            "overhead": Decimal(0),
+            "exposure": exposure,
+            "expected_loss": rounded(
+                Fraction(exposure)
+                * Fraction(band["pd_annual"])
+                * Fraction(risk["loss_given_default"])
+                / 12
+            ),
+            "economic_capital": rounded(capital),
+            "capital_charge": rounded(capital * Fraction(hurdle["annual_rate"]) / 12),
+        }
+        atom["net_interest_margin"] = (
+            atom["interest_income"] - atom["interest_expense"] + atom["transfer_result"]
+        )
+        atoms[account_id, month] = atom
+        drivers[month].append(
+            {
+                "account_id": account_id,
+                "product_line": line,
+                "branch_id": account.get("branch_id") or NOBODY,
+                "open_account": int(lived),
+                "opened_account": int(month_of(opened) == month),
+                "booking": len(bookings),
+                "branch_booking": sum(row.get("channel") == "branch" for row in bookings),
+                "average_balance": int(abs(atom["average_balance"]) * 100),
+                "amount_owed": int(owed * 100),
+                "past_due_account": int(late > 0),
+            }
+        )
+
+    pools, residual = _overhead(reference, drivers, atoms)
+    for atom in atoms.values():
+        atom.update(derived(atom))
+        key = atom["month"], "treasury", atom["branch_id"] or NOBODY, atom["product_line"]
+        residual[key] = residual.get(key, Decimal(0)) - atom["transfer_result"]
+    return Valuation(atoms, pools, residual)
+
+
+def _overhead(
+    reference: Reference,
+    drivers: Mapping[date, list[Row]],
+    atoms: Mapping[tuple[str, date], Row],
+) -> tuple[dict[Key, tuple[int, Decimal]], dict[Key, Decimal]]:
+    """Give the accounts their shares of the pools; the pools, and what no account drives."""
+    pools: dict[Key, tuple[int, Decimal]] = {}
+    residual: dict[Key, Decimal] = {}
+    names = ("pool", "product_line", "branch_id")
+    for pool, line, branch in {
+        tuple(row[name] for name in names) for row in reference.rows["overhead_pool"]
+    }:
+        for month, accounts in drivers.items():
+            key = dict(zip(names, (pool, line, branch), strict=True))
+            for row in reference.in_force("overhead_pool", month, **key):
+                bearing = [
+                    account
+                    for account in accounts
+                    if line in ("*", account["product_line"])
+                    and branch in ("*", account["branch_id"])
+                ]
+                amount = Decimal(row["monthly_amount"]) + rounded(
+                    Fraction(row["amount_per_open_account"])
+                    * sum(account["open_account"] for account in bearing)
+                )
+                units = {account["account_id"]: account[row["driver"]] for account in bearing}
+                pools[pool, line, branch, month] = sum(units.values()), amount
+                shares = largest_remainder(amount, units)
+                for account_id, share in shares.items():
+                    atoms[account_id, month]["overhead"] += share
+                where = month, f"unallocated overhead: {pool}"
+                scope = tuple(NOBODY if name == "*" else name for name in (branch, line))
+                residual[*where, *scope] = amount - sum(shares.values())
+    return pools, residual
+
+
+def largest_remainder(amount: Decimal, units: Mapping[str, int]) -> dict[str, Decimal]:
+    """An amount by units: cents left over go to the largest remainders, of equal ones by key."""
+    total, cents = sum(units.values()), int(amount * 100)
+    if not total:
+        return {}
+    shares, remainders = {}, {}
+    for key in sorted(units):
+        shares[key], remainders[key] = divmod(cents * units[key], total)
+    first = sorted(remainders, key=lambda key: -remainders[key])
+    for key in first[: cents - sum(shares.values())]:
+        shares[key] += 1
+    return {key: Decimal(share) / 100 for key, share in shares.items()}
+
+
+def derived(sums: Mapping[str, Any]) -> Row:
+    contribution = (
+        sums["net_interest_margin"]
+        + sums["fee_income"]
+        - sums["direct_cost"]
+        - sums["expected_loss"]
+    )
+    result = contribution - sums["overhead"]
+    capital = sums["economic_capital"]
+    return {
+        "contribution_margin": contribution,
+        "economic_profit": result - sums["capital_charge"],
+        "raroc": rounded(12 * Fraction(result) / Fraction(capital), 6) if capital > 0 else None,
+    }
+
+
+def summed(rows: Iterable[Row], key: Callable[[Row], Hashable]) -> dict[Any, Row]:
+    sums: dict[Any, Row] = defaultdict(lambda: dict.fromkeys(ADDITIVE, Decimal(0)))
+    for row in rows:
+        for measure in ADDITIVE:
+            sums[key(row)][measure] += row[measure]
+    return {name: {**values, **derived(values)} for name, values in sums.items()}
+
+
+def equal_shares(amount: Decimal, holders: int) -> list[Decimal]:
+    """Cents that do not divide go one each to the first holders."""
+    share, over = divmod(abs(int(amount * 100)), holders)
+    side = -1 if amount < 0 else 1
+    return [Decimal(side * (share + (place < over))) / 100 for place in range(holders)]
+
+
+def beneficiaries(bank: Bank) -> dict[str, list[str]]:
+    held = defaultdict(list)
+    for row in bank.rows["account_holder"]:
+        if row["role"] in ("owner", "joint"):
+            held[row["account_id"]].append(row["customer_id"])
+    return {account: sorted(customers) for account, customers in held.items()}
+
+
+def held_shares(bank: Bank, atoms: Iterable[Row], measures: Iterable[str]) -> list[Row]:
+    """The account months once more for each holder who owns a part of the account."""
+    holders, shares = beneficiaries(bank), []
+    for atom in atoms:
+        customers = holders.get(atom["account_id"], [NOBODY])
+        parts = [{**atom, "customer_id": customer} for customer in customers]
+        for measure in measures:
+            split = equal_shares(atom[measure], len(customers))
+            for part, amount in zip(parts, split, strict=True):
+                part[measure] = amount
+        shares += parts
+    return shares
+
+
+def customer_attribute(bank: Bank, name: str) -> Callable[[str, date], str]:
+    """An attribute as the extract said that was the latest at the end of the month."""
+    told: dict[str, list[tuple[date, Any]]] = defaultdict(list)
+    for row in bank.rows["customer"]:
+        told[row["customer_id"]].append((row["extract_month"], row.get(name)))
+
+    def at(customer: str, month: date) -> str:
+        if customer == NOBODY:
+            return NOBODY
+        known = [value for extract, value in told[customer] if extract <= month_end(month)]
+        return (known[-1] if known else told[customer][0][1]) or NOBODY
+
+    return at
+
+
+def sales(bank: Bank, days: int = 60) -> dict[str, tuple[date, str]]:
+    """By account: the month in which it was sold first, and by whom: no later sale changes it."""
+    answered = defaultdict(list)
+    for contact in bank.rows["contact"]:
+        responses = sorted(
+            (row["responded_on"], row["account_id"] or "")
+            for row in bank.rows["response"]
+            if row["campaign_id"] == contact["campaign_id"]
+            and row["customer_id"] == contact["customer_id"]
+            and timedelta(0) <= row["responded_on"] - contact["contacted_on"] <= timedelta(days)
+        )
+        if responses and responses[0][1] and contact["employee_id"]:
+            day, account = responses[0]
+            answered[account].append((day, contact["contact_id"], contact["employee_id"]))
+    return {
+        account: (month_of(min(contacts)[0]), min(contacts)[2])
+        for account, contacts in answered.items()
+    }
+
+
+def tiers(
+    customer_profit: Mapping[tuple[str, date], Row], reference: Reference, months: Iterable[date]
+) -> dict[tuple[str, date], tuple[str, int, Decimal, Decimal, int, int]]:
+    """Tier, its number, contribution and profit of the year, percentile and decile."""
+    placed = {}
+    for month in months:
+        year = {months_later(month, -back) for back in range(12)}
+        contribution: dict[str, Decimal] = {}
+        profit: dict[str, Decimal] = {}
+        for (customer, when), row in customer_profit.items():
+            if when in year and (customer, month) in customer_profit and customer != NOBODY:
+                contribution[customer] = (
+                    contribution.get(customer, Decimal(0)) + row["contribution_margin"]
+                )
+                profit[customer] = profit.get(customer, Decimal(0)) + row["economic_profit"]
+        scheme = sorted(
+            (int(row["tier_number"]), row["tier"], row["customer_share"])
+            for row in reference.in_force("tier_scheme", month)
+        )
+        (rest,) = [(number, tier) for number, tier, share in scheme if not share]
+        tier_of = {customer: rest for customer in contribution}
+        best = sorted(
+            (customer for customer in contribution if contribution[customer] > 0),
+            key=lambda customer: (-contribution[customer], customer),
+        )
+        begun, upto = 0, Fraction(0)
+        for number, tier, share in scheme:
+            if share:
+                upto += Fraction(share)
+                ends = int(upto * len(best))
+                for customer in best[begun:ends]:
+                    tier_of[customer] = number, tier
+                begun = ends
+        ranked = sorted(profit, key=lambda customer: (-profit[customer], customer))
+        for place, customer in enumerate(ranked, start=1):
+            number, tier = tier_of[customer]
+            placed[customer, month] = (
+                tier,
+                number,
+                contribution[customer],
+                profit[customer],
+                -(-place * 100 // len(ranked)),
+                -(-place * 10 // len(ranked)),
+            )
+    return placed
+
+
+def movements(
+    bank: Bank, atoms: Iterable[Row], before: set[date], now: set[date]
+) -> list[tuple[Row, tuple[Decimal, ...]]]:
+    """Each holder's part of each account: volume, rate, fee, cost and risk effect on its profit.
+
+    The volume effect is the change of the balances at the yield of the quarter with the larger
+    balance, or all of the margin's change where the balance changed sides; the rate effect is left.
+    """
+    parts: dict[tuple[str, str], Row] = {}
+    sums: dict[tuple[str, str, bool], dict[str, Decimal]] = defaultdict(
+        lambda: defaultdict(Decimal)
+    )
+    chosen = [atom for atom in atoms if atom["month"] in before | now]
+    for part in held_shares(bank, chosen, ADDITIVE):
+        key = part["account_id"], part["customer_id"]
+        parts[key] = part
+        for measure in ADDITIVE:
+            sums[*key, part["month"] in now][measure] += part[measure]
+    moved = []
+    for key, part in parts.items():
+        old, new = sums[*key, False], sums[*key, True]
+        change = {measure: new[measure] - old[measure] for measure in ADDITIVE}
+        volumes = old["average_balance"], new["average_balance"]
+        larger = old if abs(volumes[0]) >= abs(volumes[1]) else new
+        if volumes[0] * volumes[1] < 0:
+            volume = change["net_interest_margin"]
+        elif larger["average_balance"] == 0:
+            volume = Decimal(0)
+        else:
+            volume = rounded(
+                Fraction(change["average_balance"])
+                * Fraction(larger["net_interest_margin"])
+                / Fraction(larger["average_balance"])
+            )
+        effects = (
+            volume,
+            change["net_interest_margin"] - volume,
+            change["fee_income"],
+            -change["direct_cost"] - change["overhead"],
+            -change["expected_loss"] - change["capital_charge"],
+        )
+        moved.append((part, effects))
+    return moved

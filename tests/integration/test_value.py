@@ -1,0 +1,718 @@
+"""The value layer against a recomputation in plain Python, against itself, and with faults planted.
+
+Every account month is recomputed from the bank's rows and the seeds, every roll-up from the account
+months. Then single cents and wrong reference data are planted: each must be found where it is.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import date
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from tests.integration.bank import (
+    CENT,
+    FIRST,
+    LAST,
+    LEDGER_MONTHS,
+    MONTHS,
+    REFERENCE,
+    Bank,
+    compiled,
+    dbt,
+    figures,
+    lay_reference,
+    run_dbt,
+)
+from tests.integration.recomputed import (
+    ADDITIVE,
+    MEASURES,
+    NOBODY,
+    Reference,
+    Row,
+    Valuation,
+    customer_attribute,
+    held_shares,
+    months_later,
+    movements,
+    sales,
+    summed,
+    tiers,
+    valued,
+)
+
+ROLL_UPS = (
+    "customer",
+    "household",
+    "product",
+    "branch",
+    "line",
+    "district",
+    "manager",
+    "seller",
+    "tier",
+    "decile",
+)
+LEDGER_ACCOUNTS = ("interest_income", "interest_expense", "fee_income", "customer_balance")
+MONTH = date(2023, 9, 1)
+TREASURY = ("treasury", "net_interest_margin")
+
+
+def rows_of(path: Path, table: str, where: str = "true") -> list[Row]:
+    with duckdb.connect(str(path), read_only=True) as connection:
+        found = connection.execute(f"select * from {table} where {where} order by all")
+        names = [column[0] for column in found.description]
+        return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+
+def differences(built: dict[Any, Any], expected: dict[Any, Any]) -> list[Any]:
+    """What differs, one figure each: key, column, built, expected."""
+    wrong: list[Any] = [(key, "missing") for key in sorted(set(expected) - set(built), key=str)]
+    wrong += [(key, "too many") for key in sorted(set(built) - set(expected), key=str)]
+    for key in built.keys() & expected.keys():
+        if isinstance(built[key], dict):
+            assert built[key].keys() == expected[key].keys()
+            wrong += [
+                (key, name, figure, expected[key][name])
+                for name, figure in built[key].items()
+                if figure != expected[key][name]
+            ]
+        elif built[key] != expected[key]:
+            wrong.append((key, built[key], expected[key]))
+    return wrong
+
+
+@pytest.fixture(scope="module")
+def seeds(reference: Path) -> Reference:
+    return Reference(reference)
+
+
+@pytest.fixture(scope="module")
+def valuation(bank: Bank, seeds: Reference) -> Valuation:
+    return valued(bank, seeds)
+
+
+@pytest.fixture(scope="module")
+def atoms(whole: Path) -> list[Row]:
+    return rows_of(whole, "value.account_month")
+
+
+@pytest.fixture(scope="module")
+def customer_profit(bank: Bank, atoms: list[Row]) -> dict[tuple[str, date], Row]:
+    shares = held_shares(bank, atoms, ADDITIVE)
+    return summed(shares, lambda row: (row["customer_id"], row["month"]))
+
+
+def test_the_awkward_bank_is_awkward_enough(bank, valuation):
+    """What the recomputation compares must be there: a case that never occurs tests nothing."""
+    atoms = list(valuation.account_month.values())
+    assert len(atoms) > 900
+    for column in ("interest_income", "interest_expense", "fee_income", "overhead", "exposure"):
+        assert sum(row[column] > 0 for row in atoms) > 50, column
+    assert {row["transfer_price"] for row in atoms if row["product_line"] == "agency"} >= {0}
+    assert len({row["transfer_price"] for row in atoms}) > 100
+    assert sum(row["transfer_result"] < 0 for row in atoms) > 50
+    owners = {row["account_id"] for row in bank.rows["account_holder"] if row["role"] == "owner"}
+    assert any(row["account_id"] not in owners for row in atoms)
+    assert any(row["branch_id"] is None for row in atoms)
+    unallocated = {key[1] for key, amount in valuation.residual.items() if amount > 0}
+    assert "unallocated overhead: night_desk" in unallocated
+    sold = sales(bank)
+    assert len({employee for _, employee in sold.values()}) == 3
+    assert sold["A011"] == (date(2024, 3, 1), "E2")
+
+
+@pytest.mark.parametrize("given", ["awkward", "bare"])
+def test_every_account_month_equals_its_recomputation(given, request):
+    if given == "awkward":
+        path, expected = request.getfixturevalue("whole"), request.getfixturevalue("valuation")
+    else:
+        path = request.getfixturevalue("bare")
+        expected = valued(request.getfixturevalue("bare_bank"), Reference())
+    built = {(r["account_id"], r["month"]): r for r in rows_of(path, "value.account_month")}
+    assert differences(built, expected.account_month) == []
+    pools = {
+        (r["pool"], r["product_line"], r["branch_id"], r["month"]): (r["driver_units"], r["amount"])
+        for r in rows_of(path, "value.overhead_pool")
+    }
+    assert differences(pools, expected.overhead_pool) == []
+    residual = {
+        (r["month"], r["residual"], r["branch_id"], r["product_line"]): r["amount"]
+        for r in rows_of(path, "value.residual")
+    }
+    assert differences(residual, expected.residual) == []
+
+
+def test_every_roll_up_equals_the_account_months(bank, seeds, whole, atoms, customer_profit):
+    """By ownership, attributes at the end of the month, sales and standing in the year."""
+    customers = [
+        {**row, "customer_id": customer, "month": month}
+        for (customer, month), row in customer_profit.items()
+    ]
+    sold, standing = sales(bank), tiers(customer_profit, seeds, MONTHS)
+    attribute = {
+        name: customer_attribute(bank, name)
+        for name in ("household_id", "district_id", "employee_id")
+    }
+
+    def by(name):
+        return lambda row: (attribute[name](row["customer_id"], row["month"]), row["month"])
+
+    def seller(row):
+        month, employee = sold.get(row["account_id"], (LAST, NOBODY))
+        return employee if row["month"] >= month else NOBODY, row["month"]
+
+    def place(position, nowhere):
+        return lambda row: (
+            standing.get((row["customer_id"], row["month"]), {position: nowhere})[position],
+            row["month"],
+        )
+
+    def own(name):
+        return lambda row: (row[name] or NOBODY, row["month"])
+
+    expected = {
+        "profit_by_customer": (("customer_id",), customer_profit),
+        "profit_by_household": (("household_id",), summed(customers, by("household_id"))),
+        "profit_by_district": (("district_id",), summed(customers, by("district_id"))),
+        "profit_by_tier": (("tier",), summed(customers, place(0, NOBODY))),
+        "profit_by_decile": (("decile",), summed(customers, place(5, 0))),
+        "profit_by_product": (("product_id",), summed(atoms, own("product_id"))),
+        "profit_by_branch": (("branch_id",), summed(atoms, own("branch_id"))),
+        "profit_by_line": (("product_line",), summed(atoms, own("product_line"))),
+        "profit_by_employee": (
+            ("role", "employee_id"),
+            {
+                (role, *key): row
+                for role, rows in (
+                    ("manager", summed(customers, by("employee_id"))),
+                    ("seller", summed(atoms, seller)),
+                )
+                for key, row in rows.items()
+            },
+        ),
+    }
+    wrong = {}
+    for table, (keys, rows) in expected.items():
+        built = {
+            tuple(row.pop(name) for name in (*keys, "month")): row
+            for row in rows_of(whole, f"value.{table}")
+        }
+        assert len(built) >= len(MONTHS)
+        wrong[table] = differences(built, rows)
+    assert wrong == dict.fromkeys(expected, [])
+    placed = {
+        (row["customer_id"], row["month"]): (
+            row["tier"],
+            row["tier_number"],
+            row["contribution_margin_12m"],
+            row["economic_profit_12m"],
+            row["percentile"],
+            row["decile"],
+        )
+        for row in rows_of(whole, "value.customer_tier")
+    }
+    assert differences(placed, standing) == []
+
+
+def test_the_distribution_and_the_migration_count_every_customer_once(whole):
+    standing = defaultdict(dict)
+    for row in rows_of(whole, "value.customer_tier"):
+        standing[row["month"]][row["customer_id"]] = row
+    curve = defaultdict(list)
+    for row in rows_of(whole, "value.profit_distribution"):
+        curve[row["month"]].append(row)
+    assert curve.keys() == standing.keys() == set(MONTHS)
+    for month, rows in curve.items():
+        customers = standing[month].values()
+        for row in rows:
+            best = [c for c in customers if c["percentile"] <= row["percentile"]]
+            profit = sum(c["economic_profit_12m"] for c in best)
+            assert row["cumulative_customers"] == len(best)
+            assert row["cumulative_economic_profit_12m"] == profit
+        assert rows[-1]["cumulative_customers"] == len(customers)
+        assert rows[-1]["cumulative_customer_share"] == 1
+        assert rows[-1]["cumulative_profit_share"] in (1, None)
+    expected = defaultdict(int)
+    for month in MONTHS:
+        before = standing.get(months_later(month, -1), {})
+        for customer in before.keys() | standing[month].keys():
+            tier_before = before.get(customer, {}).get("tier", "(new)")
+            tier = standing[month].get(customer, {}).get("tier", "(left)")
+            expected[month, tier_before, tier] += 1
+    built = {
+        (row["month"], row["tier_before"], row["tier"]): row["customers"]
+        for row in rows_of(whole, "value.tier_migration")
+    }
+    assert differences(built, expected) == []
+
+
+def test_everything_reconciles_to_the_cent_in_every_month_and_dimension(whole, atoms):
+    rows = rows_of(whole, "value.reconciliation")
+    assert [row for row in rows if row["difference"] != 0] == []
+    cells = defaultdict(set)
+    for row in atoms:
+        cells[row["month"]].add(f"{row['branch_id'] or NOBODY} / {row['product_line']}")
+    expected = set()
+    for month in MONTHS:
+        control = "ledger" if month in LEDGER_MONTHS else "source"
+        expected |= {(month, name, "all", measure) for name in ROLL_UPS for measure in MEASURES}
+        expected |= {(month, "overhead pools", "all", "overhead")}
+        expected |= {(month, "treasury", cell, "net_interest_margin") for cell in cells[month]}
+        expected |= {
+            (month, control, cell, account) for cell in cells[month] for account in LEDGER_ACCOUNTS
+        }
+    assert cells.keys() == set(MONTHS)
+    built = [(r["month"], r["dimension"], r["dimension_key"], r["measure"]) for r in rows]
+    assert sorted(set(built) ^ expected) == []
+    assert len(built) == len(expected)
+
+
+def test_what_moved_profit_adds_up_to_the_change(bank, whole, atoms, customer_profit):
+    now = {months_later(date(2024, 6, 1), -back) for back in range(3)}
+    before = {months_later(month, -3) for month in now}
+    manager = customer_attribute(bank, "employee_id")
+    profit = defaultdict(lambda: [Decimal(0), Decimal(0)])
+    for (customer, month), row in customer_profit.items():
+        if month in before | now:
+            profit["customer", customer][month in now] += row["economic_profit"]
+            profit["manager", manager(customer, LAST)][month in now] += row["economic_profit"]
+    effects = defaultdict(lambda: [Decimal(0)] * 5)
+    for part, moved in movements(bank, atoms, before, now):
+        for dimension, key in (
+            ("customer", part["customer_id"]),
+            ("manager", manager(part["customer_id"], LAST)),
+            ("product", part["product_id"]),
+            ("branch", part["branch_id"] or NOBODY),
+            ("line", part["product_line"]),
+        ):
+            total = zip(effects[dimension, key], moved, strict=True)
+            effects[dimension, key] = [sum(pair, Decimal(0)) for pair in total]
+
+    movers = {
+        (row["dimension"], row["dimension_key"]): row for row in rows_of(whole, "value.mover")
+    }
+    names = ("volume", "rate", "fee", "cost", "risk")
+    built = {key: [row[f"{name}_effect"] for name in names] for key, row in movers.items()}
+    expected = {key: moved for key, moved in effects.items() if sum(moved) != 0}
+    assert differences(built, expected) == []
+    for key, row in movers.items():
+        assert row["change"] == row["economic_profit"] - row["economic_profit_before"]
+        assert row["change"] == sum(built[key])
+        side = 1 if row["change"] > 0 else -1
+        assert row["direction"] == ("gain" if side > 0 else "loss")
+        assert side * row[f"{row['reason']}_effect"] == max(side * moved for moved in built[key])
+        if key in profit:
+            assert [row["economic_profit_before"], row["economic_profit"]] == profit[key]
+    assert sum(key in profit for key in movers) > 40
+    places = defaultdict(list)
+    for row in movers.values():
+        places[row["dimension"], row["direction"]].append((row["place"], -abs(row["change"])))
+    for ranked in places.values():
+        ranked.sort()
+        assert [place for place, _ in ranked] == list(range(1, len(ranked) + 1))
+        assert [size for _, size in ranked] == sorted(size for _, size in ranked)
+
+
+def test_cost_to_income_and_plan_follow_the_roll_ups(whole):
+    profit = {
+        (dimension, row[key], row["month"]): row
+        for dimension, table, key in (
+            ("branch", "value.profit_by_branch", "branch_id"),
+            ("line", "value.profit_by_line", "product_line"),
+        )
+        for row in rows_of(whole, table)
+    }
+    measured = {
+        (row["dimension"], row["dimension_key"], row["month"]): row
+        for row in rows_of(whole, "value.cost_to_income")
+    }
+    assert measured.keys() == profit.keys()
+    for key, row in measured.items():
+        assert row["income"] == profit[key]["net_interest_margin"] + profit[key]["fee_income"]
+        assert row["operating_cost"] == profit[key]["direct_cost"] + profit[key]["overhead"]
+        if row["income"] > 0:
+            ratio = Fraction(row["operating_cost"]) / Fraction(row["income"])
+            assert abs(Fraction(row["cost_to_income"]) - ratio) <= Fraction(1, 10**6)
+        else:
+            assert row["cost_to_income"] is None
+    planned = {
+        row["month"]: row for row in rows_of(whole, "value.plan_actual", "dimension_key = 'B0'")
+    }
+    february, april, january, may = (
+        planned[date(*month, 1)] for month in ((2023, 2), (2023, 4), (2024, 1), (2024, 5))
+    )
+    assert [row["target"] for row in (february, april, january, may)] == [100, -50, 10, 10]
+    assert [row["target_year_to_date"] for row in (february, april, january, may)] == [
+        *(100, 50, 10, 20)
+    ]
+    for month, row in planned.items():
+        assert row["actual"] == profit["branch", "B0", month]["economic_profit"]
+    assert april["actual_year_to_date"] == february["actual"] + april["actual"]
+    assert may["difference_year_to_date"] == january["actual"] + may["actual"] - 20
+    assert april["attainment"] is None
+    assert figures(whole, "select actual from value.plan_actual where dimension_key = 'E9'") == [
+        (Decimal(0),)
+    ]
+
+
+# One cent too much, and the statement that finds it.
+
+
+@pytest.fixture(scope="module")
+def copied(whole: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("planted") / "warehouse.duckdb"
+    shutil.copy(whole, path)
+    return path
+
+
+@pytest.fixture
+def planted(copied: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A copy of the warehouse; what a test plants in it is taken back."""
+    with duckdb.connect(str(copied)) as connection:
+        connection.execute("begin")
+        yield connection
+        connection.execute("rollback")
+
+
+def add_a_cent(connection: duckdb.DuckDBPyConnection, table: str, column: str, where: str) -> None:
+    changed = connection.execute(f"update {table} set {column} = {column} + 0.01 where {where}")
+    assert changed.fetchall() == [(1,)]
+
+
+def found(connection: duckdb.DuckDBPyConnection) -> list[tuple[Any, ...]]:
+    """The statements that do not agree, by the reconciliation: a view of all tables."""
+    return connection.execute(
+        "select month, dimension, dimension_key, measure, difference "
+        "from value.reconciliation where difference <> 0 order by all"
+    ).fetchall()
+
+
+def an_account_month(connection: duckdb.DuckDBPyConnection, month: date) -> tuple[str, str]:
+    """An account of a month, and its cell: branch and line."""
+    row = connection.execute(
+        "select account_id, branch_id || ' / ' || product_line from value.account_month "
+        "where month = ? and branch_id is not null order by account_id limit 1",
+        [month],
+    ).fetchone()
+    assert row
+    return row[0], row[1]
+
+
+def test_nothing_is_found_where_nothing_was_planted(planted):
+    assert found(planted) == []
+
+
+@pytest.mark.parametrize("account", LEDGER_ACCOUNTS)
+def test_a_cent_in_a_ledger_line_is_found(account, planted, whole):
+    month = LEDGER_MONTHS[2]
+    branch, line = planted.execute(
+        "select branch_id, product_line from landing.ledger "
+        "where month = ? and ledger_account = ? order by all limit 1",
+        [month, account],
+    ).fetchone()
+    add_a_cent(
+        planted,
+        "landing.ledger",
+        "amount",
+        f"month = '{month}' and branch_id = '{branch}' and product_line = '{line}' "
+        f"and ledger_account = '{account}'",
+    )
+    planted.execute("delete from base.ledger_reconciliation")
+    planted.execute(
+        f"insert into base.ledger_reconciliation {compiled(whole, 'base_ledger_reconciliation')}"
+    )
+    assert found(planted) == [(month, "ledger", f"{branch} / {line}", account, -CENT)]
+
+
+# Column of the atom → what a cent more in it breaks besides the roll-ups, and which way.
+BROKEN = {
+    "interest_income": ((("control", "interest_income"), CENT), (TREASURY, -CENT)),
+    "interest_expense": ((("control", "interest_expense"), CENT), (TREASURY, CENT)),
+    "net_interest_margin": ((TREASURY, CENT),),
+    "fee_income": ((("control", "fee_income"), CENT),),
+    "closing_balance": ((("control", "customer_balance"), CENT),),
+    "overhead": ((("overhead pools", "overhead"), CENT),),
+    "direct_cost": (),
+    "expected_loss": (),
+    "capital_charge": (),
+    "economic_profit": (),
+}
+
+
+@pytest.mark.parametrize("month", [MONTH, LEDGER_MONTHS[0]])
+@pytest.mark.parametrize("measure", BROKEN)
+def test_a_cent_in_an_account_month_is_found(measure, month, planted):
+    account, cell = an_account_month(planted, month)
+    where = f"account_id = '{account}' and month = '{month}'"
+    add_a_cent(planted, "value.account_month", measure, where)
+    control = "ledger" if month in LEDGER_MONTHS else "source"
+    expected = [
+        (
+            month,
+            control if dimension == "control" else dimension,
+            "all" if dimension == "overhead pools" else cell,
+            statement,
+            difference,
+        )
+        for (dimension, statement), difference in BROKEN[measure]
+    ]
+    if measure in MEASURES:
+        expected += [(month, name, "all", measure, -CENT) for name in ROLL_UPS]
+    assert found(planted) == sorted(expected)
+
+
+@pytest.mark.parametrize("measure", ["net_interest_margin", "economic_profit"])
+@pytest.mark.parametrize("name", ROLL_UPS)
+def test_a_cent_in_a_roll_up_is_found(name, measure, planted):
+    table = f"value.profit_by_{name}"
+    where = f"month = '{MONTH}'"
+    if name in ("manager", "seller"):
+        table, where = "value.profit_by_employee", f"{where} and role = '{name}'"
+    (row,) = planted.execute(f"select min(rowid) from {table} where {where}").fetchone()
+    add_a_cent(planted, table, measure, f"rowid = {row}")
+    assert found(planted) == [(MONTH, name, "all", measure, CENT)]
+
+
+def test_a_cent_of_treasury_is_found(planted):
+    branch, line = "B1", "deposits"
+    add_a_cent(
+        planted,
+        "value.residual",
+        "amount",
+        f"month = '{MONTH}' and residual = 'treasury' and branch_id = '{branch}' "
+        f"and product_line = '{line}'",
+    )
+    assert found(planted) == [
+        (MONTH, "treasury", f"{branch} / {line}", "net_interest_margin", CENT)
+    ]
+
+
+def test_a_cent_of_unallocated_overhead_is_found(planted):
+    add_a_cent(
+        planted,
+        "value.residual",
+        "amount",
+        f"month = '{MONTH}' and residual = 'unallocated overhead: night_desk'",
+    )
+    assert found(planted) == [(MONTH, "overhead pools", "all", "overhead", CENT)]
+
+
+def test_a_row_lost_from_a_roll_up_is_found(planted):
+    planted.execute(f"delete from value.profit_by_line where month = '{MONTH}'")
+    lost = found(planted)
+    assert {row[:3] for row in lost} == {(MONTH, "line", "all")}
+    assert len(lost) == len(MEASURES)
+
+
+def test_an_account_that_changed_its_branch_and_product_since_still_reconciles(planted):
+    """Months built before keep the branch and product of their time."""
+    account, _ = an_account_month(planted, MONTH)
+    planted.execute(
+        "update base.account set branch_id = 'B2', product_id = 'CARDS', product_line = 'cards' "
+        "where account_id = ?",
+        [account],
+    )
+    assert found(planted) == []
+
+
+def test_the_tables_that_dbt_builds_anew_hold_what_was_planted(whole, reference, tmp_path):
+    path = tmp_path / "warehouse.duckdb"
+    shutil.copy(whole, path)
+    month = LEDGER_MONTHS[1]
+    with duckdb.connect(str(path)) as connection:
+        add_a_cent(
+            connection,
+            "landing.ledger",
+            "amount",
+            f"month = '{month}' and branch_id = 'B1' and product_line = 'deposits' "
+            "and ledger_account = 'interest_expense'",
+        )
+        add_a_cent(
+            connection,
+            "value.residual",
+            "amount",
+            f"month = '{FIRST}' and residual = 'treasury' and branch_id = 'B0' "
+            "and product_line = 'deposits'",
+        )
+    dbt(path, "run", "--select", "base_ledger_reconciliation", "value_reconciliation")
+    assert figures(
+        path,
+        "select month, dimension, dimension_key, measure, difference "
+        "from value.reconciliation where difference <> 0 order by month",
+    ) == [
+        (FIRST, "treasury", "B0 / deposits", "net_interest_margin", CENT),
+        (month, "ledger", "B1 / deposits", "interest_expense", -CENT),
+    ]
+
+
+# Seed, what is written in its place (nothing: the row is left out), and what is said of it.
+FAULTS = (
+    (
+        "transfer_curve",
+        {"1900-01-01,": None},
+        "transfer_curve has no row from the beginning (effective_from 1900-01-01)",
+    ),
+    (
+        "replicating_portfolio",
+        {"revolving,1900-01-01,6,1.000000": "revolving,1900-01-01,6,0.900000"},
+        "replicating_portfolio: the weights of revolving from 1900-01-01 sum to 0.900000, not 1",
+    ),
+    (
+        "transfer_rule",
+        {"agency,*,1900-01-01,(none)": "agency,*,1900-01-01,core"},
+        "transfer_rule names a portfolio that is not there from the beginning: core",
+    ),
+    (
+        "activity_unit_cost",
+        {"telephone,": None},
+        "activity_unit_cost has no row from the beginning for all kinds: telephone",
+    ),
+    (
+        "activity_unit_cost",
+        {"system,*,1900-01-01,": "system,*,1900-01-01,-"},
+        "activity_unit_cost is below zero: unit_cost -0.0125",
+    ),
+    (
+        "account_maintenance_cost",
+        {"cards,*,": "card,*,"},
+        "account_maintenance_cost names an unknown product line: card",
+    ),
+    (
+        "account_maintenance_cost",
+        {},
+        "account_maintenance_cost has no row from the beginning for the line cards",
+    ),
+    (
+        "overhead_pool",
+        {"sales,*,*,2023-03-01,opened_account": "sales,*,*,2023-03-01,floor_space"},
+        "overhead_pool sales has an unknown driver: floor_space",
+    ),
+    (
+        "risk_rating",
+        {"1900-01-01,30,59,": None},
+        "risk_rating from 1900-01-01 leaves a gap or overlaps",
+    ),
+    (
+        "risk_parameter",
+        {"lending,*,2023-10-01,0.478300": "lending,*,2023-10-01,1.478300"},
+        "risk_parameter is a share above one: loss_given_default 1.478300",
+    ),
+    (
+        "hurdle_rate",
+        {"2023-07-01,": "2023-07-15,"},
+        "hurdle_rate holds from a day that is not the first of a month: 2023-07-15",
+    ),
+    (
+        "tier_scheme",
+        {"base,1900-01-01,4,0.500000": "base,1900-01-01,4,0.400000"},
+        "tier_scheme from 1900-01-01: the shares sum to 0.900000, not 1, "
+        "or 1 tiers have none (one must)",
+    ),
+    (
+        "target",
+        {"line,deposits,2024-02-01,fee_income": "product,DEPOSITS,2024-02-01,fee_income"},
+        "target plans by an unknown dimension or measure: product, fee_income",
+    ),
+    (
+        "target",
+        {"manager,E9,2024-03-01,": "manager,E1,2024-03-01,"},
+        "target holds twice: manager, E1, 2024-03-01, contribution_margin",
+    ),
+)
+
+
+def test_wrong_reference_data_are_refused_by_the_name_of_the_seed(whole, tmp_path):
+    path = tmp_path / "warehouse.duckdb"
+    shutil.copy(whole, path)
+    changed = {seed: "\n".join(_rows(REFERENCE[seed])) for seed, _, _ in FAULTS}
+    for seed, replacements, _ in FAULTS:
+        for start, instead in replacements.items():
+            rows = changed[seed].splitlines()
+            assert any(row.startswith(start) for row in rows), (seed, start)
+            changed[seed] = "\n".join(
+                instead + row.removeprefix(start) if row.startswith(start) else row
+                for row in rows
+                if instead is not None or not row.startswith(start)
+            )
+    wrong = lay_reference(tmp_path / "reference", **changed)
+    test = "reference_data_cover_every_case_once"
+    process = run_dbt(path, "build", "--select", "resource_type:seed", test, reference=wrong)
+    assert process.returncode == 1
+    assert f"Got {len(FAULTS)} results" in process.stdout, process.stdout
+    told = figures(path, compiled(path, test))
+    assert sorted(what for (what,) in told) == sorted(what for _, _, what in FAULTS)
+
+
+# What would be misread in silence: a row that never holds, a price of nothing, no tier to be in.
+MISREAD = {
+    "an empty driver": (
+        "overhead_pool",
+        "update reference.overhead_pool set driver = null where pool = 'sales'",
+    ),
+    "an empty tenor": (
+        "replicating_portfolio",
+        "update reference.replicating_portfolio set tenor_months = null where tenor_months = 18",
+    ),
+    "an empty tenor of the curve": (
+        "transfer_curve",
+        "update reference.transfer_curve set tenor_months = null where tenor_months = 36",
+    ),
+    "an empty portfolio": (
+        "transfer_rule",
+        "update reference.transfer_rule set portfolio = null where product_line = 'payments'",
+    ),
+    "an empty product": (
+        "transfer_rule",
+        "update reference.transfer_rule set product_id = null where product_id = 'TERM'",
+    ),
+    "an empty date": (
+        "risk_parameter",
+        "update reference.risk_parameter set effective_from = null where product_id = 'TERM'",
+    ),
+    "an unknown kind": (
+        "activity_unit_cost",
+        "update reference.activity_unit_cost set kind = 'withdrawl' where kind = 'withdrawal'",
+    ),
+    "a share below zero": (
+        "tier_scheme",
+        "update reference.tier_scheme set customer_share = customer_share "
+        "+ case tier when 'top' then 1 when 'high' then -1 else 0 end where tier <> 'other'",
+    ),
+    "no tier for the profitable": (
+        "tier_scheme",
+        "delete from reference.tier_scheme where tier in ('gold', 'silver')",
+    ),
+    "an empty tier number": (
+        "tier_scheme",
+        "update reference.tier_scheme set tier_number = null where tier = 'high'",
+    ),
+    "a plan from the middle of a month": (
+        "target",
+        "update reference.target set month = month + 14 where dimension = 'line'",
+    ),
+    "an empty planned amount": (
+        "target",
+        "update reference.target set amount = null where dimension = 'line'",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", MISREAD)
+def test_reference_data_that_would_be_misread_are_refused(fault, planted, whole):
+    seed, statement = MISREAD[fault]
+    planted.execute(statement)
+    told = planted.execute(compiled(whole, "reference_data_cover_every_case_once")).fetchall()
+    assert any(what.startswith(seed) for (what,) in told), told
+
+
+def _rows(text: str) -> list[str]:
+    return [line.strip() for line in text.strip().splitlines()]

@@ -1,0 +1,484 @@
+"""The value report: figures worked by hand on small tables, and pages with next to nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import duckdb
+import pytest
+
+from orchestration.release.assets import report_value
+from orchestration.release.publish import Release
+from orchestration.release.value_report import render_value_report
+
+MEASURES = (
+    "average_balance",
+    "closing_balance",
+    "net_interest_margin",
+    "fee_income",
+    "direct_cost",
+    "overhead",
+    "expected_loss",
+    "contribution_margin",
+    "economic_capital",
+    "capital_charge",
+    "economic_profit",
+)
+MONEY = "decimal(18, 2)"
+MEASURE_COLUMNS = ", ".join(f"{name} {MONEY}" for name in MEASURES) + ", raroc decimal(18, 6)"
+EFFECTS = ", ".join(f"{name}_effect {MONEY}" for name in ("volume", "rate", "fee", "cost", "risk"))
+TABLES = {
+    "value.profit_by_line": f"product_line varchar, month date, {MEASURE_COLUMNS}",
+    "value.profit_by_branch": f"branch_id varchar, month date, {MEASURE_COLUMNS}",
+    "value.profit_by_product": f"product_id varchar, month date, {MEASURE_COLUMNS}",
+    "value.profit_by_tier": f"tier varchar, month date, {MEASURE_COLUMNS}",
+    "value.profit_by_decile": f"decile integer, month date, {MEASURE_COLUMNS}",
+    "value.profit_by_employee": f"role varchar, employee_id varchar, month date, {MEASURE_COLUMNS}",
+    "value.residual": (
+        f"month date, residual varchar, branch_id varchar, product_line varchar, amount {MONEY}"
+    ),
+    "value.reconciliation": (
+        "month date, dimension varchar, dimension_key varchar, measure varchar,"
+        f" expected {MONEY}, actual {MONEY}, difference {MONEY}"
+    ),
+    "value.customer_tier": (
+        "customer_id varchar, month date, tier varchar, tier_number integer,"
+        f" contribution_margin_12m {MONEY}, economic_profit_12m {MONEY}, percentile integer,"
+        " decile integer"
+    ),
+    "value.profit_distribution": (
+        "month date, percentile integer, decile integer, customers integer,"
+        f" economic_profit_12m {MONEY}, contribution_margin_12m {MONEY},"
+        f" cumulative_customers integer, cumulative_economic_profit_12m {MONEY},"
+        " cumulative_customer_share decimal(9, 6), cumulative_profit_share decimal(18, 6)"
+    ),
+    "value.tier_migration": (
+        "month date, tier_before varchar, tier varchar, customers integer,"
+        f" contribution_margin_12m_before {MONEY}, contribution_margin_12m {MONEY}"
+    ),
+    "value.mover": (
+        "dimension varchar, direction varchar, place integer, dimension_key varchar,"
+        f" economic_profit_before {MONEY}, economic_profit {MONEY}, change {MONEY}, {EFFECTS},"
+        " reason varchar"
+    ),
+    "value.plan_actual": (
+        "dimension varchar, dimension_key varchar, month date, measure varchar,"
+        f" target {MONEY}, actual {MONEY}, difference {MONEY}, target_year_to_date {MONEY},"
+        f" actual_year_to_date {MONEY}, difference_year_to_date {MONEY},"
+        " attainment decimal(18, 6)"
+    ),
+    "decisions.price_floor": (
+        "product_id varchar, term_months integer, tier varchar, tier_number integer,"
+        " product_line varchar, floor_kind varchar, annual_rate decimal(18, 6),"
+        f" monthly_fee {MONEY}, transfer_price decimal(9, 6), cost_rate decimal(18, 6),"
+        " loss_rate decimal(18, 6), capital_rate decimal(18, 6), fee_rate decimal(18, 6),"
+        " basis varchar, account_months integer"
+    ),
+    "landing.refresh_window": "as_of date, source varchar",
+}
+VOID = {"meta", "link", "br", "hr", "img", "input"}
+
+
+class Page(HTMLParser):
+    """Tags that do not close in order, and the tables' rows as lists of texts."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.text = text
+        self.open: list[str] = []
+        self.astray: list[str] = []
+        self.addresses: list[str] = []
+        self.rows: list[list[str]] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.addresses += [value or "" for name, value in attrs if name in {"href", "src"}]
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "tr":
+            self.rows.append([])
+        if tag in {"td", "th"}:
+            self.rows[-1].append("")
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.addresses += [value or "" for name, value in attrs if name in {"href", "src"}]
+
+    def handle_endtag(self, tag: str) -> None:
+        if not self.open or self.open.pop() != tag:
+            self.astray.append(tag)
+
+    def handle_data(self, data: str) -> None:
+        if "td" in self.open or "th" in self.open:
+            self.rows[-1][-1] += data.strip()
+
+    @property
+    def words(self) -> str:
+        return " ".join(self.text.split())
+
+    def row(self, *first: str) -> list[str]:
+        """The only row that starts with these texts."""
+        (found,) = [row for row in self.rows if tuple(row[: len(first)]) == first]
+        return found
+
+
+def profit(
+    margin: float, fee: float, cost: float, loss: float, overhead: float, charge: float
+) -> list[float]:
+    """The measures of a row, chained as in value.account_month; capital is ten times its charge."""
+    contribution = margin + fee - cost - loss
+    economic = contribution - overhead - charge
+    capital = 10 * charge
+    return [0, 0, margin, fee, cost, overhead, loss, contribution, capital, charge, economic]
+
+
+def insert(connection: duckdb.DuckDBPyConnection, table: str, *rows: list[Any]) -> None:
+    for row in rows:
+        marks = ", ".join("?" for _ in row)
+        missing = ", null" if "raroc" in TABLES[table] else ""
+        connection.execute(f"insert into {table} values ({marks}{missing})", row)
+
+
+@pytest.fixture
+def empty() -> Iterator[duckdb.DuckDBPyConnection]:
+    """Every table, and no row but the window's."""
+    with duckdb.connect() as connection:
+        for schema in ("value", "decisions", "landing", "meta", "base"):
+            connection.execute(f"create schema {schema}")
+        for table, columns in TABLES.items():
+            connection.execute(f"create table {table} ({columns})")
+        connection.execute("insert into landing.refresh_window values ('2024-02-29', 'mine')")
+        yield connection
+
+
+@pytest.fixture
+def bank(empty: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    """Two months, two lines, two branches, four customers, the last of whom loses money."""
+    deposits = profit(1000.10, 200.20, 50.05, 0, 150.15, 0)
+    lending = profit(500, 10, 20, 300, 100, 400)
+    for month in ("2024-01-01", "2024-02-01"):
+        insert(
+            empty,
+            "value.profit_by_line",
+            ["deposits", month, *deposits],
+            ["lending", month, *lending],
+        )
+        insert(
+            empty,
+            "value.profit_by_branch",
+            ["B<1>", month, *deposits],
+            ["(none)", month, *lending],
+        )
+        insert(
+            empty,
+            "value.profit_by_product",
+            ["CURRENT", month, *deposits],
+            ["LOAN", month, *lending],
+        )
+        insert(
+            empty,
+            "value.profit_by_employee",
+            ["manager", "E&1", month, *deposits],
+            ["manager", "(none)", month, *lending],
+            ["seller", "E-seller", month, *deposits],
+            ["seller", "(none)", month, *lending],
+        )
+        insert(
+            empty,
+            "value.profit_by_tier",
+            ["top", month, *deposits],
+            ["unprofitable", month, *lending],
+        )
+        insert(
+            empty,
+            "value.residual",
+            [month, "treasury", "B<1>", "deposits", -700.70],
+            [month, "treasury", "(none)", "lending", 900],
+            [month, "unallocated overhead: head_office", "(none)", "(none)", 33.33],
+            [month, "unallocated overhead: premises", "(none)", "(none)", 0],
+        )
+    insert(
+        empty,
+        "value.reconciliation",
+        ["2024-01-01", "ledger", "B / deposits", "fee_income", 5, 5, 0],
+        ["2024-02-01", "ledger", "B / deposits", "fee_income", 7, 7, 0],
+        ["2024-02-01", "branch", "all", "overhead", 7, 7, 0],
+    )
+    month = "2024-02-01"
+    insert(
+        empty,
+        "value.customer_tier",
+        ["C1", month, "top", 1, 1500, 1000, 25, 3],
+        ["C2", month, "top", 1, 700, 500, 50, 5],
+        ["C3", month, "top", 1, 700, 100, 75, 8],
+        ["C4", month, "unprofitable", 2, -300, -600, 100, 10],
+    )
+    insert(
+        empty,
+        "value.profit_distribution",
+        [month, 25, 3, 1, 1000, 1500, 1, 1000, 0.25, 1],
+        [month, 50, 5, 1, 500, 700, 2, 1500, 0.5, 1.5],
+        [month, 75, 8, 1, 100, 700, 3, 1600, 0.75, 1.6],
+        [month, 100, 10, 1, -600, -300, 4, 1000, 1, 1],
+    )
+    insert(empty, "value.profit_by_decile", [3, month, *deposits], [10, month, *lending])
+    insert(
+        empty,
+        "value.tier_migration",
+        [month, "top", "top", 3, 1, 1],
+        [month, "top", "unprofitable", 1, 1, 1],
+        [month, "(new)", "top", 2, 0, 1],
+    )
+    insert(
+        empty,
+        "value.mover",
+        ["customer", "gain", 1, "C<b>7</b>", 10, 1300, 1290, 40, 0, 1300, -50, 0, "fee"],
+        ["customer", "loss", 1, "C8", 500, -100, -600, 0, 0, 0, 0, -600, "risk"],
+        ["manager", "gain", 1, "(none)", 10, 20, 10, 10, 0, 0, 0, 0, "volume"],
+    )
+    parts = [0.03, 0.004, 0.005, 0.006, 0.001]
+    insert(
+        empty,
+        "decisions.price_floor",
+        ["LOAN", 12, "top", 1, "lending", "lowest loan rate", 0.044, None, *parts, "tier", 500],
+        ["LOAN", 24, "top", 1, "lending", "lowest loan rate", 0.044, None, *parts, "tier", 500],
+        ["LOAN", 36, "top", 1, "lending", "lowest loan rate", 0.05, None, *parts, "product", 9],
+    )
+    fee = ["FUND", 0, "top", 1, "wealth", "lowest monthly fee", None, 1.25]
+    insert(empty, "decisions.price_floor", [*fee, None, None, None, None, None, "tier", 200])
+    return empty
+
+
+def rendered(connection: duckdb.DuckDBPyConnection, folder: Path) -> Page:
+    path = folder / "reports" / "value.html"
+    render_value_report(connection, path)
+    page = Page(path.read_text(encoding="utf-8"))
+    assert page.text.startswith("<!doctype html>")
+    assert page.astray == [] and page.open == []
+    assert [name.name for name in path.parent.iterdir()] == [path.name]
+    return page
+
+
+def test_lines_residuals_and_the_bank_reconcile_to_the_cent(bank, tmp_path):
+    page = rendered(bank, tmp_path)
+    month, year = [row for row in page.rows if row[0] == "All business lines"]
+    # 1,500.10 + 210.20 - 70.05 - 300.00 = 1,340.25; - 250.15 - 400.00 = 690.10
+    chain = ["1,500.10", "210.20", "70.05", "300.00", "1,340.25", "250.15", "400.00", "690.10"]
+    assert month[1:] == chain
+    assert [year[5], year[8]] == ["2,680.50", "1,380.20"]
+    treasury, _ = [row for row in page.rows if row[0] == "Treasury residual"]
+    assert [treasury[1], treasury[5], treasury[8]] == ["199.30"] * 3
+    (overhead, _) = [row for row in page.rows if row[0] == "Unallocated overhead: head office"]
+    assert [overhead[6], overhead[8]] == ["33.33", "-33.33"]
+    assert not any("premises" in row[0] for row in page.rows if row)
+    the_bank, _ = [row for row in page.rows if row[0] == "Bank"]
+    # 690.10 + 199.30 - 33.33
+    assert [the_bank[1], the_bank[6], the_bank[8]] == ["1,699.40", "283.48", "856.07"]
+    assert "3 statements reconcile to the cent, 0 do not; of 2024-02 alone 2 do" in page.words
+
+
+def test_a_statement_that_does_not_reconcile_is_shown(bank, tmp_path):
+    insert(
+        bank,
+        "value.reconciliation",
+        ["2024-02-01", "ledger", "B<2>", "fee_income", 7, 7.01, 0.01],
+        ["2024-02-01", "ledger", "B3", "fee_income", None, 7, None],
+    )
+    page = rendered(bank, tmp_path)
+    assert "3 statements reconcile to the cent, 2 do not" in page.words
+    assert page.row("2024-02", "ledger", "B<2>")[3:] == ["fee_income", "7.00", "7.01", "0.01"]
+    assert page.row("2024-02", "ledger", "B3")[4:] == ["–", "7.00", "–"]
+    assert "B&lt;2&gt;" in page.text
+
+
+def test_the_loss_making_tail_is_said_in_plain_figures(bank, tmp_path):
+    page = rendered(bank, tmp_path)
+    # Four customers: the best one stands for the best tenth. 1,600 at the peak, 1,000 at the end.
+    assert (
+        "The best 25 % of the customers (1 of 4) bring 100.0 % of the economic profit:"
+        " 1,000 of 1,000. The worst 25 % (1 customer) lose 600.00, 60.0 % of the profit."
+    ) in page.words
+    # 1,380.20 of all lines in both months.
+    assert "that nobody owns are not among them: 380.20." in page.words
+    assert "peak at 75 %: 160.0 %" in page.text
+
+
+def test_a_bank_that_loses_money_in_all_is_told_without_shares(bank, tmp_path):
+    bank.execute(
+        "update value.profit_distribution set cumulative_profit_share = null,"
+        " cumulative_economic_profit_12m = cumulative_economic_profit_12m - 1200"
+        " where percentile = 100"
+    )
+    page = rendered(bank, tmp_path)
+    assert "bring 1,000; all together bring -200.00. The worst 25 % (1 customer)" in page.words
+    assert "lose 1,800. Who left" in page.words
+
+
+def test_no_tail_is_claimed_where_nobody_loses(bank, tmp_path):
+    bank.execute("delete from value.profit_distribution where percentile = 100")
+    page = rendered(bank, tmp_path)
+    assert "No hundredth of the customers loses money." in page.words
+    assert "The worst" not in page.words
+
+
+def test_keys_are_escaped_and_nobody_comes_last(bank, tmp_path):
+    page = rendered(bank, tmp_path)
+    for raw, escaped in (("B<1>", "B&lt;1&gt;"), ("E&1", "E&amp;1"), ("<b>7", "C&lt;b&gt;7")):
+        assert raw not in page.text
+        assert escaped in page.text
+    branch = page.row("B<1>")
+    assert [branch[1], branch[3], branch[4]] == ["2,000", "1,000", "2,301"]
+    # (50.05 + 150.15) / (1,000.10 + 200.20); no capital, no RAROC.
+    assert branch[6:] == ["16.7 %", "–"]
+    # 12 x (190 - 100) / 4,000 on the capital that nobody's lending binds.
+    assert page.row("No branch")[1:] == [
+        "-620.00",
+        "",
+        "-310.00",
+        "380.00",
+        "1,020",
+        "23.5 %",
+        "27.0 %",
+    ]
+    assert "E-seller" not in page.text
+
+
+def test_movers_carry_their_effects_and_reason(bank, tmp_path):
+    page = rendered(bank, tmp_path)
+    gained = ["10.00", "1,300", "1,290", "40.00", "0.00", "1,300", "-50.00", "0.00", "fees"]
+    assert page.row("C<b>7</b>")[1:] == gained
+    assert page.row("C8")[-2:] == ["-600.00", "risk"]
+    assert page.text.count('why">') == 2
+    # A bank without managers has no movers among them.
+    assert "No manager" not in page.text.split('id="movers"')[1]
+
+
+def test_migration_counts_and_shares_of_the_tier_left(bank, tmp_path):
+    page = rendered(bank, tmp_path)
+    assert page.row("From") == ["From", "Top", "Unprofitable", "All"]
+    assert page.row("Top", "375.0 %") == ["Top", "375.0 %", "125.0 %", "4"]
+    assert page.row("(new)") == ["(new)", "2100.0 %", "·", "2"]
+    assert page.row("All", "5") == ["All", "5", "1", "6"]
+    assert page.text.count('heat down"') == 1
+
+
+def test_terms_with_the_same_floor_share_a_row(bank, tmp_path):
+    page = rendered(bank, tmp_path)
+    assert page.row("LOAN", "12–24 months", "4.40 %")
+    assert page.row("LOAN", "36 months", "5.00 %*")
+    assert page.row("FUND", "none") == ["FUND", "none", "1.25"]
+    made_of = page.row("LOAN", "12–24 months", "Top")[3:]
+    assert made_of == ["3.00 %", "0.40 %", "0.50 %", "0.60 %", "0.10 %", "4.40 %", "500"]
+
+
+def test_products_carry_their_names_where_known(bank, tmp_path):
+    bank.execute("create table base.account (product_id varchar, product_name varchar)")
+    bank.execute("insert into base.account values ('LOAN', 'Loans & more'), ('CURRENT', null)")
+    page = rendered(bank, tmp_path)
+    assert 'Loans &amp; more <span class="soft">LOAN</span>' in page.text
+    assert page.row("CURRENT")
+
+
+def test_plan_and_actual_of_the_latest_planned_month(bank, tmp_path):
+    assert "No targets are set" in rendered(bank, tmp_path).text
+    insert(
+        bank,
+        "value.plan_actual",
+        ["line", "old", "2024-01-01", "economic_profit", 1, 2, 1, 1, 2, 1, 2],
+        ["line", "lending", "2024-02-01", "economic_profit", 200, 50, -150, 900, 1000, 100, 0.25],
+        ["line", "deposits", "2024-02-01", "economic_profit", 0, 5, 5, 0, 5, 5, None],
+    )
+    page = rendered(bank, tmp_path)
+    planned = ["200.00", "50.00", "-150.00", "25.0 %", "900.00", "1,000", "100.00"]
+    assert page.row("lending", "200.00")[1:] == planned
+    assert page.row("deposits", "0.00")[4] == "–"
+    assert ["Line: Economic profit"] in page.rows
+    assert not any(row[0] == "old" for row in page.rows if row)
+
+
+def test_a_long_ranking_shows_both_ends_and_adds_up(bank, tmp_path):
+    for number in range(2, 31):
+        insert(
+            bank,
+            "value.profit_by_branch",
+            [f"B{number:02}", "2024-02-01", *profit(number, 0, 0, 0, 0, 0)],
+        )
+    page = rendered(bank, tmp_path)
+    shown = {row[0] for row in page.rows if row and re.fullmatch(r"B\d\d", row[0])}
+    assert shown == {f"B{number:02}" for number in (*range(2, 12), *range(22, 31))}
+    # 12 + … + 21; all: 2,000.20 - 620.00 + (2 + … + 30).
+    assert page.row("10 other branches between")[1] == "165.00"
+    assert any(row[:2] == ["All", "1,844"] for row in page.rows)
+
+
+def test_the_page_opens_without_a_network(bank, tmp_path):
+    page = rendered(bank, tmp_path)
+    assert not re.search(r"https?:|\bsrc\s*=|url\(|@import|<script", page.text)
+    anchors = {address[1:] for address in page.addresses if address != "data:,"}
+    assert anchors == set(re.findall(r'<section id="(\w+)"', page.text))
+
+
+def test_later_months_are_not_seen(bank, tmp_path):
+    before = rendered(bank, tmp_path).text
+    later = profit(5000, 0, 0, 0, 0, 0)
+    insert(bank, "value.profit_by_line", ["deposits", "2024-03-01", *later])
+    insert(bank, "value.profit_by_branch", ["B<1>", "2024-03-01", *later])
+    insert(bank, "value.reconciliation", ["2024-03-01", "branch", "all", "overhead", 7, 8, 1])
+    assert rendered(bank, tmp_path).text == before
+
+
+def test_a_release_names_itself(bank, tmp_path):
+    assert "Source mine, as of 2024-02." in rendered(bank, tmp_path).words
+    bank.execute("drop table landing.refresh_window")
+    bank.execute(
+        "create table meta.release as select '2024-02-r1' as release_id, '2024-02' as as_of,"
+        " 'mine' as source, now() as created_at, 'abc1234' as code_version"
+    )
+    words = rendered(bank, tmp_path).words
+    assert "Source mine, as of 2024-02. Release 2024-02-r1, code abc1234." in words
+
+
+def test_the_first_month_of_a_history_gives_a_page(bank, tmp_path):
+    for table, columns in TABLES.items():
+        if "month date" in columns:
+            bank.execute(f"delete from {table} where month < '2024-02-01'")
+    page = rendered(bank, tmp_path)
+    assert "2024-02, the only month of the history" in page.words
+    assert page.row("All business lines")[8] == "690.10"
+    assert "The history is shorter than two quarters" in page.words
+
+
+def test_empty_tables_give_a_page_that_says_so(empty, tmp_path):
+    page = rendered(empty, tmp_path)
+    assert page.rows == []
+    for words in (
+        "No profit was measured for this month",
+        "Nothing was reconciled",
+        "No customer has profit",
+        "There are no customer tiers",
+        "No branches were delivered",
+        "No relationship managers were delivered",
+        "Nothing moved",
+        "No targets are set",
+        "There are no price floors",
+    ):
+        assert words in page.words
+
+
+def test_a_database_without_tables_gives_a_page(tmp_path):
+    with duckdb.connect() as connection:
+        assert "Nothing was built yet" in rendered(connection, tmp_path).words
+
+
+def test_a_report_that_cannot_be_rendered_is_a_warning(tmp_path, capsys):
+    (tmp_path / "broken.duckdb").write_text("no database")
+    release = Release("2024-02-r1", tmp_path / "broken.duckdb", {})
+    assert not report_value(dg.build_asset_context(), release, tmp_path / "value.html")
+    said = capsys.readouterr().err
+    assert "WARNING" in said and "2024-02-r1 is served without a value report: IO" in said
+    assert not (tmp_path / "value.html").exists()
