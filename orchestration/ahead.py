@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 
-from orchestration.dbt import manifest_of
+from orchestration.dbt import start_server, stop_server
 from orchestration.environment import PROJECT
 from orchestration.settings import Settings
 
@@ -26,12 +26,12 @@ _running: list[threading.Thread] = []
 
 
 def prepare_stores(settings: Settings) -> None:
-    """Parse the dbt project, then make MLflow's store, in processes of their own: on a fresh home
-    both take as long as the synthetic bank takes to be generated."""
+    """Start dbt, which parses its project, then make MLflow's store, in processes of their own: on
+    a fresh home both take as long as the synthetic bank takes to be generated."""
 
     def work() -> None:
-        with suppress(RuntimeError):
-            manifest_of(settings)
+        with suppress(OSError):
+            start_server(settings)
         make_model_store(settings)
 
     _start(work)
@@ -74,9 +74,11 @@ def import_heavy_modules() -> None:
 
 
 def finish() -> None:
-    """Wait for what is under way: two processes must not make the same store."""
+    """Wait for what is under way: two processes must not make the same store. dbt has done its
+    part: its memory is wanted for the models."""
     while _running:
         _running.pop().join()
+    stop_server()
 
 
 def _start(work: Callable[[], None]) -> None:

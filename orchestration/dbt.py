@@ -2,10 +2,14 @@
 
 import hashlib
 import json
+import os
+import shlex
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +24,8 @@ from dagster_dbt import (
 from dagster_dbt.errors import DagsterDbtCliRuntimeError
 
 from orchestration import builds, reference
-from orchestration.environment import DBT_PROJECT
+from orchestration.dbt_server import READY
+from orchestration.environment import DBT_PROJECT, PROJECT
 from orchestration.partitions import ONE_RUN
 from orchestration.resources import Home
 from orchestration.settings import Settings
@@ -33,6 +38,7 @@ TRANSLATION = DagsterDbtTranslatorSettings(
 
 WATCHED = {".sql", ".yml", ".csv"}
 SHOWN_ROWS = 5
+DBT_PROGRAM = str(Path(sys.executable).parent / "dbt")
 
 
 class LayerTranslator(DagsterDbtTranslator):
@@ -54,6 +60,7 @@ def target_path(settings: Settings) -> Path:
 
 # A refresh parses ahead, in a thread, what it needs a little later.
 _parsing = threading.Lock()
+_servers: list[subprocess.Popen[str]] = []
 
 
 def project_digest(settings: Settings) -> str:
@@ -82,19 +89,64 @@ def manifest_of(settings: Settings) -> Path:
 
 def _parsed_manifest(folder: Path, digest: str) -> Path:
     manifest, stamp = folder / "manifest.json", folder / "project.digest"
-    if manifest.exists() and stamp.exists() and stamp.read_text() == digest:
+    if _is_fresh(folder, digest):
         return manifest
     folder.mkdir(parents=True, exist_ok=True)
     stamp.unlink(missing_ok=True)
-    program = str(Path(sys.executable).parent / "dbt")
-    command = [program, "--no-use-colors", "parse", "--quiet"]
-    places = ["--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT)]
-    outputs = ["--target-path", str(folder), "--log-path", str(folder)]
-    parsed = subprocess.run([*command, *places, *outputs], capture_output=True, text=True)
+    command = [DBT_PROGRAM, "--no-use-colors", "parse", "--quiet", *_places(folder)]
+    parsed = subprocess.run(command, capture_output=True, text=True)
     if parsed.returncode != 0:
         raise RuntimeError(f"dbt parse failed:\n{parsed.stdout}{parsed.stderr}")
     stamp.write_text(digest)
     return manifest
+
+
+def _is_fresh(folder: Path, digest: str) -> bool:
+    manifest, stamp = folder / "manifest.json", folder / "project.digest"
+    return manifest.exists() and stamp.exists() and stamp.read_text() == digest
+
+
+def _places(folder: Path) -> list[str]:
+    places = ["--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT)]
+    return [*places, "--target-path", str(folder), "--log-path", str(folder)]
+
+
+def start_server(settings: Settings) -> None:
+    """Start a dbt that the layers of this refresh share; where it cannot start they go without.
+
+    It parses the project if that is to be done anyway, and the manifest is then there.
+    """
+    folder, digest = target_path(settings), project_digest(settings)
+    with _parsing:
+        fresh = _is_fresh(folder, digest)
+        folder.mkdir(parents=True, exist_ok=True)
+        # A path of a socket may have some hundred bytes only: it does not fit in every home.
+        path = Path(tempfile.mkdtemp(prefix="jingxi-")) / "dbt"
+        options = [*_places(folder), *(["--no-write-json"] if fresh else [])]
+        log = (folder / "server.log").open("w")
+        server = subprocess.Popen(
+            [sys.executable, "-m", "orchestration.dbt_server", str(path), *options],
+            cwd=PROJECT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )
+        log.close()
+        _servers.append(server)
+        if not fresh:
+            (folder / "project.digest").unlink(missing_ok=True)
+            if server.stdout and server.stdout.readline().strip() == READY:
+                (folder / "project.digest").write_text(digest)
+    os.environ["DBT_SERVER"] = str(path)
+
+
+def stop_server() -> None:
+    """End the server, if there is one; its memory is wanted elsewhere."""
+    os.environ.pop("DBT_SERVER", None)
+    while _servers:
+        server = _servers.pop()
+        server.communicate()
 
 
 def models_of(manifest: Path, layer: str) -> list[dg.AssetKey]:
@@ -108,11 +160,17 @@ def models_of(manifest: Path, layer: str) -> list[dg.AssetKey]:
 
 
 def dbt_resource(settings: Settings) -> DbtCliResource:
-    """The dbt command line with the project's own profile."""
+    """The dbt command line with the project's own profile, by way of the refresh's dbt server."""
+    client = Path(__file__).with_name("dbt_client.py")
+    command = [sys.executable, "-I", "-S", str(client), DBT_PROGRAM, version("dbt-core")]
+    launcher = target_path(settings) / "dbt"
+    launcher.parent.mkdir(parents=True, exist_ok=True)
+    launcher.write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n')
+    launcher.chmod(0o700)
     return DbtCliResource(
         project_dir=str(DBT_PROJECT),
         profiles_dir=str(DBT_PROJECT),
-        dbt_executable=str(Path(sys.executable).parent / "dbt"),
+        dbt_executable=str(launcher),
     )
 
 

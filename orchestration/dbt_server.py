@@ -1,0 +1,102 @@
+"""A dbt that has started: it imports and parses once, then forks for each command of a refresh.
+
+Starting dbt (imports, reading the parsed project) takes longer than many of its commands, and a
+refresh needs it for every layer. `dbt_client` stands in for the dbt program and hands its command
+on; a child of this process runs it with the client's environment, folder and outputs, as dbt itself
+would. Only the owner can reach the socket: it lies in a folder of mode 0700.
+
+    python -m orchestration.dbt_server SOCKET [dbt parse options]
+
+It ends when its standard input is closed, that is, with the refresh that started it.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import select
+import shutil
+import socket
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from dbt.contracts.graph.manifest import Manifest
+
+READY = "ready"
+MOST_BYTES = 1 << 20
+
+
+def main(arguments: list[str]) -> int:
+    path = Path(arguments[0])
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        # From here on a client waits instead of starting a dbt of its own.
+        listener.listen()
+        try:
+            return _serve(listener, arguments[1:])
+        finally:
+            shutil.rmtree(path.parent, ignore_errors=True)
+
+
+def _serve(listener: socket.socket, options: list[str]) -> int:
+    from dbt.cli.main import dbtRunner
+
+    parsed = dbtRunner().invoke(["--quiet", "parse", *options])
+    if not parsed.success:
+        print(parsed.exception or "dbt parse failed", file=sys.stderr)
+        return 1
+    # What is there now is shared with every child; collecting it would copy it.
+    gc.collect()
+    gc.freeze()
+    print(READY, flush=True)
+    while True:
+        ready, _, _ = select.select([listener, sys.stdin], [], [])
+        if sys.stdin in ready:
+            return 0
+        connection, _ = listener.accept()
+        with connection:
+            _run_for(connection, cast("Manifest", parsed.result))
+
+
+def _run_for(connection: socket.socket, manifest: Manifest) -> None:
+    """One command: the child's number and its exit status go back, a line each."""
+    content, outputs, _, _ = socket.recv_fds(connection, MOST_BYTES, 2)
+    command = json.loads(content)
+    child = os.fork()
+    if child == 0:
+        connection.close()
+        _run(command, outputs, manifest)
+    for output in outputs:
+        os.close(output)
+    connection.sendall(f"{child}\n".encode())
+    _, status = os.waitpid(child, 0)
+    connection.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
+
+
+def _run(command: dict, outputs: list[int], manifest: Manifest) -> None:
+    """In the child: become the client, run its command, end."""
+    status = 2
+    try:
+        for own, given in zip((1, 2), outputs, strict=True):
+            os.dup2(given, own)
+        os.environ.clear()
+        os.environ.update(command["environment"])
+        os.chdir(command["folder"])
+        from dbt.cli.main import dbtRunner
+
+        result = dbtRunner(manifest=manifest).invoke(command["arguments"])
+        if result.exception:
+            print(result.exception, file=sys.stderr)
+        status = 0 if result.success else 2 if result.exception else 1
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+if __name__ == "__main__":
+    # Without Python's own end, which would complain of what gc.freeze kept.
+    os._exit(main(sys.argv[1:]))
