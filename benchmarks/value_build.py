@@ -28,6 +28,8 @@ from orchestration.resources import connect
 from orchestration.settings import Settings
 
 MEMORY_LIMIT = "1GB"
+# The base is prepared, not measured.
+PREPARING_LIMIT = "6GB"
 # The synthetic bank begins in 2023-01.
 AS_OF = {12: "2023-12", 24: "2024-12", 36: "2025-12"}
 
@@ -67,12 +69,12 @@ def warehouse_with_base(settings: Settings, months: int) -> Path:
             as_of=last_day(delivery.as_of),
         )
         land(connection, delivery.source, window, settings.landing, token_key(settings))
-    _dbt(settings, "tag:staging tag:base")
+    _dbt(settings, "tag:staging tag:base", PREPARING_LIMIT)
     done.write_text(f"{date.today()}\n")
     return settings.warehouse
 
 
-def _dbt(settings: Settings, select: str) -> Run:
+def _dbt(settings: Settings, select: str, memory_limit: str = MEMORY_LIMIT) -> Run:
     program = Path(sys.executable).parent / "dbt"
     target = settings.home / "dbt"
     return _measured(
@@ -83,11 +85,12 @@ def _dbt(settings: Settings, select: str) -> Run:
             *("--target-path", str(target), "--log-path", str(target)),
         ],
         settings,
+        memory_limit,
     )
 
 
-def _measured(command: list[str], settings: Settings) -> Run:
-    named = {"DBT_WAREHOUSE": str(settings.warehouse), "DBT_MEMORY_LIMIT": MEMORY_LIMIT}
+def _measured(command: list[str], settings: Settings, memory_limit: str = MEMORY_LIMIT) -> Run:
+    named = {"DBT_WAREHOUSE": str(settings.warehouse), "DBT_MEMORY_LIMIT": memory_limit}
     began = time.monotonic()
     with (settings.home / "bench.log").open("a") as log:
         process = subprocess.Popen(

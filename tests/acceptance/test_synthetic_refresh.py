@@ -334,7 +334,7 @@ def test_a_banks_own_reference_data_take_the_place_of_the_defaults(home, tmp_pat
         "line,lending,2025-12-01,economic_profit,1000.00\n"
     )
     place = tmp_path / "home"
-    result = command(place, "refresh", reference_path=own, train="never", **BANK)
+    result = command(place, "refresh", reference_path=own, **BANK)
     assert result.returncode == 0, result.stdout + result.stderr
     charge = "select sum(capital_charge) from value.profit_by_line where month = date '2025-12-01'"
     ((before,),), ((now,),) = query(home, charge), query(place, charge)
@@ -355,7 +355,7 @@ def test_a_banks_own_reference_data_take_the_place_of_the_defaults(home, tmp_pat
         "portfolio,effective_from,tenor_months,weight\n"
         "deposit,1900-01-01,1,0.9\nrevolving,1900-01-01,1,1\n"
     )
-    result = command(place, "refresh", reference_path=own, train="never", **BANK)
+    result = command(place, "refresh", reference_path=own, **BANK)
     assert result.returncode == 1
     assert "reference_data_cover_every_case_once" in result.stdout + result.stderr
     assert query(place, "select count(*) from value.plan_actual") == [(1,)]
