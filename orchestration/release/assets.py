@@ -41,6 +41,7 @@ def release_asset(upstream: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
         }
         if report_value(context, release, reports / VALUE_REPORT):
             metadata["value_report"] = dg.MetadataValue.path(str(reports / VALUE_REPORT))
+            shutil.copyfile(reports / VALUE_REPORT, settings.reports / VALUE_REPORT)
         return dg.MaterializeResult(metadata=metadata)
 
     return published

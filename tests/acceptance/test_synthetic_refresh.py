@@ -69,6 +69,7 @@ def test_the_summary_names_release_rows_quarantine_gates_models_and_places(home)
         assert word in text
     assert str(served(home)) in text
     report = home / "reports" / release_id / "value.html"
+    assert (home / "reports" / "value.html").read_bytes() == report.read_bytes()
     assert str(report) in text
     assert "Whale" in report.read_text(encoding="utf-8")
 
