@@ -243,20 +243,20 @@ def test_publishing_alone_after_a_failed_gate_is_refused(home, command):
 
 
 def test_rows_dated_after_the_as_of_month_change_nothing(home, tmp_path, command):
-    """The first 30 months alone, and the same months of a bank that goes on, are the same."""
-    result = command(tmp_path, "refresh", as_of="2025-06", **BANK)
+    """Built at the end of 2024, and built again a year later: the same months are the same."""
+    result = command(tmp_path, "refresh", as_of="2024-12", **BANK)
     assert result.returncode == 0, result.stdout + result.stderr
     with duckdb.connect(str(served(tmp_path)), read_only=True) as connection:
         latest = connection.execute(
             "select max(month)::varchar from value.account_month"
         ).fetchall()
         later = connection.execute(
-            "select count(*) from base.account where opened_on > date '2025-06-30' "
-            "or closed_on > date '2025-06-30'"
+            "select count(*) from base.account where opened_on > date '2024-12-31' "
+            "or closed_on > date '2024-12-31'"
         ).fetchall()
-    assert latest == [("2025-06-01",)]
+    assert latest == [("2024-12-01",)]
     assert later == [(0,)]
-    up_to = "month <= date '2025-06-01'"
+    up_to = "month <= date '2024-12-01'"
     early, late = (digest_of_tables(served(place), where=up_to) for place in (tmp_path, home))
     # Movers compare the last two quarters: they are of the as-of month alone.
     monthly = {"base.customer_month", "base.account_month"} | {
