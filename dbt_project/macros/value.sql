@@ -156,3 +156,32 @@ from rolled
             and (customer.valid_to is null or customer.valid_to > last_day(profit.month))
     where profit.month between run.month_from and run.month_to
 {%- endmacro %}
+
+{# A roll-up of the atom by a column of the account's. #}
+{% macro account_profit_by(key, expression) %}
+with run as (
+    select * from {{ ref('base_refresh_window') }}
+),
+
+account_month as (
+    select account_month.*
+    from {{ ref('value_account_month') }} as account_month
+    cross join run
+    where account_month.month between run.month_from and run.month_to
+),
+
+{{ roll_up('account_month', {key: expression}) }}
+{%- endmacro %}
+
+{# A roll-up of customers' profit by an attribute of the customer's, as known at each month's end. #}
+{% macro customer_profit_by(attribute) %}
+with run as (
+    select * from {{ ref('base_refresh_window') }}
+),
+
+customer_profit as (
+    {{- profit_with_attribute(attribute) }}
+),
+
+{{ roll_up('customer_profit', {attribute: attribute}) }}
+{%- endmacro %}
