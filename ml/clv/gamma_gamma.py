@@ -38,11 +38,11 @@ class GammaGammaModel(BaseEstimator):
     population_mean_: float
 
     def fit(self, frequency: np.ndarray, monetary_value: np.ndarray) -> GammaGammaModel:
-        """Maximum likelihood (note 025, equation 1a), with exact first and second derivatives.
+        """Maximum likelihood, with exact first and second derivatives.
 
         Customers without a purchase to average (frequency 0) say nothing and are left out; equal
-        ones are counted once, with their number. Money is measured in means of the spend meanwhile,
-        so that the result does not depend on its unit.
+        ones are counted once, with their number. Money is measured in means of the spend
+        while fitting, so that the result does not depend on its unit.
 
         Parameters
         ----------
@@ -62,9 +62,8 @@ class GammaGammaModel(BaseEstimator):
             raise ValueError(f"none of {len(frequency)} customers has a purchase to average")
         x, spend = frequency[bought], monetary_value[bought]
         unit = spend.mean()
-        likelihood = _LogLikelihood(*distinct(x, spend / unit))
-        # Spend that varies as much between purchases as between customers.
-        found = maximise(likelihood, np.array([2.0, 3.0, 1.0]), NAMES)
+        likelihood = GammaGammaLikelihood(*distinct(x, spend / unit))
+        found = maximise(likelihood, [[2, 3, 1], [0.2, 0.7, 0.1]], NAMES)
         scale = np.array([1, 1, unit])
         p, q, v = (found.parameters * scale).tolist()
         self.params_ = dict(zip(NAMES, (p, q, v), strict=True))
@@ -76,10 +75,10 @@ class GammaGammaModel(BaseEstimator):
         return self
 
     def expected_value(self, frequency: np.ndarray, monetary_value: np.ndarray) -> np.ndarray:
-        """Expected spend on a customer's next purchase, shape (n,) (note 025, equation 5).
+        """Expected spend on a customer's next purchase, shape (n,).
 
         Between the customer's own mean and that of all, by how often the own was seen; the mean of
-        all for frequency 0, whose monetary value is not read.
+        all for frequency 0, whose monetary value is not read (note 025).
 
         Parameters
         ----------
@@ -105,12 +104,8 @@ class GammaGammaModel(BaseEstimator):
         return p * (v + total) / seen
 
 
-def _checked(
-    frequency: np.ndarray, monetary_value: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    frequency, monetary_value = customer_vectors(
-        frequency=frequency, monetary_value=monetary_value
-    )
+def _checked(frequency: np.ndarray, monetary_value: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    frequency, monetary_value = customer_vectors(frequency=frequency, monetary_value=monetary_value)
     check_frequency(frequency)
     refuse(
         (frequency > 0) & (monetary_value == 0),
@@ -120,8 +115,8 @@ def _checked(
     return frequency, monetary_value
 
 
-class _LogLikelihood:
-    """Of distinct pairs of frequency x >= 1 and mean spend m, in order; money in units of about one.
+class GammaGammaLikelihood:
+    """Of distinct pairs of frequency x >= 1 and mean spend m; money in units of about one.
 
     log L = log Γ(p x + q) − log Γ(p x) − log Γ(q) + q log v + (p x − 1) log m + p x log x
             − (p x + q) log(v + x m)
@@ -141,27 +136,25 @@ class _LogLikelihood:
         p, q, v = parameters
         weight, x, of_x, count = self.customers, self.x, self.of_x, self.customers.sum()
         px = p * x
+        both, trigamma = digamma(px + q), polygamma(1, px + q)
         sums = v + self.total
-        # p x log(x m) − (p x + q) log(v + x m) + q log v, by the share of v in the sum.
-        log_sums = np.log(sums)
         inverse = 1 / sums
-        missing = np.log1p(self.total / v)
-        both = digamma(px + q)
-        trigamma = polygamma(1, px + q)
+        by_inverse, bought_inverse = weight @ inverse, self.bought @ inverse
+        # log(v + x m) − log v, and Σ x log(x m / (v + x m)).
+        beyond = weight @ np.log1p(self.total / v)
+        shares = self.log_total - self.bought @ np.log(sums)
 
         value = of_x @ (gammaln(px + q) - gammaln(px)) - count * gammaln(q) - self.log_spend
-        value += p * (self.log_total - self.bought @ log_sums) - q * (weight @ missing)
-        shape_p = of_x @ (x * (both - digamma(px))) + self.log_total - self.bought @ log_sums
-        shape_q = of_x @ both - count * digamma(q) - weight @ missing
-        by_inverse, bought_inverse = weight @ inverse, self.bought @ inverse
-        scale_v = q * (count / v - by_inverse) - p * bought_inverse
-
+        value += p * shares - q * beyond
+        gradient = [
+            of_x @ (x * (both - digamma(px))) + shares,
+            of_x @ both - count * digamma(q) - beyond,
+            q * (count / v - by_inverse) - p * bought_inverse,
+        ]
         pp = of_x @ (x**2 * (trigamma - polygamma(1, px)))
         pq = of_x @ (x * trigamma)
         qq = of_x @ trigamma - count * polygamma(1, q)
         qv = count / v - by_inverse
         vv = -q * count / v**2 + (q * weight + p * self.bought) @ inverse**2
-        hessian = np.array(
-            [[pp, pq, -bought_inverse], [pq, qq, qv], [-bought_inverse, qv, vv]]
-        )
-        return float(value), np.array([shape_p, shape_q, scale_v]), hessian
+        hessian = np.array([[pp, pq, -bought_inverse], [pq, qq, qv], [-bought_inverse, qv, vv]])
+        return float(value), np.array(gradient), hessian

@@ -34,7 +34,9 @@ class Maximum:
     log_likelihood: float
 
 
-def maximise(log_likelihood: LogLikelihood, start: np.ndarray, names: tuple[str, ...]) -> Maximum:
+def maximise(
+    log_likelihood: LogLikelihood, starts: list[list[float]], names: tuple[str, ...]
+) -> Maximum:
     """The maximum over positive parameters, by Newton's method in their logarithms.
 
     Directions in which the likelihood is not concave are climbed by the size of their curvature;
@@ -45,15 +47,24 @@ def maximise(log_likelihood: LogLikelihood, start: np.ndarray, names: tuple[str,
     Parameters
     ----------
     log_likelihood : function of parameters of shape (k,), on data scaled to about one
-    start : array of shape (k,)
+    starts : points of k parameters; a later one is tried only where those before it failed
     names : the parameters, for the error
 
     Raises
     ------
     NotConverged
-        Naming the parameter that runs away, or the gradient that is left.
+        From every start; of the first, naming the parameter that runs away, or the gradient left.
     """
-    point = np.log(start)
+    failures = []
+    for start in starts:
+        try:
+            return _climb(log_likelihood, np.log(start), names)
+        except NotConverged as failure:
+            failures.append(failure)
+    raise failures[0]
+
+
+def _climb(log_likelihood: LogLikelihood, point: np.ndarray, names: tuple[str, ...]) -> Maximum:
     value, gradient, hessian = _in_logarithms(log_likelihood, point)
     for _ in range(MOST_STEPS):
         curvature, axes = np.linalg.eigh(-hessian)
