@@ -8,6 +8,7 @@ PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 VENV := .venv
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
+PEERS := $(VENV)/peers
 # Test files side by side; a refresh needs up to 2 GB, so never more than four.
 TESTS := $(RUN) -m pytest -q -n auto --maxprocesses 4 --dist loadfile
 
@@ -73,8 +74,15 @@ summary: $(INSTALLED) ## what the served release holds and where to look
 export: $(INSTALLED) ## the synthetic bank as files: make export TO=folder FORMAT=csv
 	@$(RUN) -m orchestration export $(TO) $(if $(FORMAT),--format $(FORMAT))
 
-bench: $(INSTALLED) ## speed and memory beside a named baseline: make bench CUSTOMERS=100000
-	@$(RUN) -m benchmarks $(if $(CUSTOMERS),--customers $(CUSTOMERS)) $(if $(ROUNDS),--rounds $(ROUNDS))
+$(PEERS): $(INSTALLED) benchmarks/peers.lock
+	@echo "installing the peers that are measured beside ours (once)"
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --upgrade \
+		--target $(PEERS) -r benchmarks/peers.lock
+	@touch $(PEERS)
+
+bench: $(PEERS) ## speed and memory beside named baselines: make bench ONLY=value CUSTOMERS=100000
+	@$(RUN) -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(CUSTOMERS),--customers $(CUSTOMERS)) \
+		$(if $(ROUNDS),--rounds $(ROUNDS))
 
 truth: $(INSTALLED) ## how much of the synthetic bank's hidden truth the models recover
 	@$(RUN) -m benchmarks.truth_recovery $(if $(SEEDS),--seeds $(SEEDS))

@@ -8,19 +8,15 @@ the other, with the same memory limit; `rounds` pairs, the median of each.
 from __future__ import annotations
 
 import json
-import os
-import statistics
-import subprocess
 import sys
-import time
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 import duckdb
 
+from benchmarks.measuring import Row, Run, in_process, median
 from orchestration import environment, reference
-from orchestration.environment import DBT_PROJECT, PROJECT
+from orchestration.environment import DBT_PROJECT
 from orchestration.landing.delivery import open_delivery, token_key
 from orchestration.landing.engine import Window, land
 from orchestration.partitions import first_day, last_day
@@ -32,24 +28,6 @@ MEMORY_LIMIT = "1GB"
 PREPARING_LIMIT = "6GB"
 # The synthetic bank begins in 2023-01.
 AS_OF = {12: "2023-12", 24: "2024-12", 36: "2025-12"}
-
-
-@dataclass(frozen=True)
-class Run:
-    """One process: how long it took and the most memory it held."""
-
-    seconds: float
-    peak_bytes: int
-
-
-@dataclass(frozen=True)
-class Row:
-    """A line of `make bench`: the task, ours and the baseline's median, and what was built."""
-
-    task: str
-    ours: Run
-    baseline: Run
-    note: str
 
 
 def warehouse_with_base(settings: Settings, months: int) -> Path:
@@ -90,17 +68,12 @@ def _dbt(settings: Settings, select: str, memory_limit: str = MEMORY_LIMIT) -> R
 
 
 def _measured(command: list[str], settings: Settings, memory_limit: str = MEMORY_LIMIT) -> Run:
-    named = {"DBT_WAREHOUSE": str(settings.warehouse), "DBT_MEMORY_LIMIT": memory_limit}
-    began = time.monotonic()
-    with (settings.home / "bench.log").open("a") as log:
-        process = subprocess.Popen(
-            command, cwd=PROJECT, env={**os.environ, **named}, stdout=log, stderr=log
-        )
-        _, status, used = os.wait4(process.pid, 0)
-    seconds = time.monotonic() - began
-    if status:
-        raise RuntimeError(f"{command[0]} failed; see {settings.home / 'bench.log'}")
-    return Run(seconds, used.ru_maxrss * 1024)
+    return in_process(
+        command,
+        settings.home / "bench.log",
+        DBT_WAREHOUSE=str(settings.warehouse),
+        DBT_MEMORY_LIMIT=memory_limit,
+    )
 
 
 def value_statements(manifest: Path) -> list[str]:
@@ -174,16 +147,10 @@ def measure(settings: Settings, customers: int, months: int, rounds: int) -> Row
         ).fetchall()
     return Row(
         f"value of {customers:,} customers x {months} months by dbt, beside its SQL bare in DuckDB",
-        _median(by_dbt),
-        _median(bare),
+        median(by_dbt),
+        median(bare),
+        "bare DuckDB",
         f"{rows:,} account-months, {differing} statements that do not reconcile",
-    )
-
-
-def _median(runs: list[Run]) -> Run:
-    return Run(
-        statistics.median(run.seconds for run in runs),
-        int(statistics.median(run.peak_bytes for run in runs)),
     )
 
 
