@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -38,6 +39,7 @@ TRANSLATION = DagsterDbtTranslatorSettings(
 
 WATCHED = {".sql", ".yml", ".csv"}
 SHOWN_ROWS = 5
+SOCKET_FOLDER = "jingxi-"
 DBT_PROGRAM = str(Path(sys.executable).parent / "dbt")
 
 
@@ -120,8 +122,7 @@ def start_server(settings: Settings) -> None:
     with _parsing:
         fresh = _is_fresh(folder, digest)
         folder.mkdir(parents=True, exist_ok=True)
-        # A path of a socket may have some hundred bytes only: it does not fit in every home.
-        path = Path(tempfile.mkdtemp(prefix="jingxi-")) / "dbt"
+        path = _socket_path(folder / "server.socket")
         options = [*_places(folder), *(["--no-write-json"] if fresh else [])]
         log = (folder / "server.log").open("w")
         server = subprocess.Popen(
@@ -139,6 +140,20 @@ def start_server(settings: Settings) -> None:
             if server.stdout and server.stdout.readline().strip() == READY:
                 (folder / "project.digest").write_text(digest)
     os.environ["DBT_SERVER"] = str(path)
+
+
+def _socket_path(note: Path) -> Path:
+    """A new place for the socket, noted in the home; what a killed refresh left is taken away.
+
+    A path of a socket may have some hundred bytes only: it does not fit in every home.
+    """
+    if note.exists():
+        left = Path(note.read_text())
+        if left.parent.name.startswith(SOCKET_FOLDER):
+            shutil.rmtree(left.parent, ignore_errors=True)
+    path = Path(tempfile.mkdtemp(prefix=SOCKET_FOLDER)) / "dbt"
+    note.write_text(str(path))
+    return path
 
 
 def stop_server() -> None:

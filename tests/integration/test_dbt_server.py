@@ -139,6 +139,23 @@ def test_a_client_that_is_ended_ends_its_command(
     assert "Completed successfully" not in output
 
 
+def test_what_a_killed_server_left_is_taken_away(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    note = tmp_path / "note"
+    first = dbt._socket_path(note)
+    first.touch()
+    other = tmp_path / "other"
+    other.mkdir()
+    second = dbt._socket_path(note)
+    assert not first.parent.exists() and second.parent.exists() and other.exists()
+    # Nothing but its own folders.
+    note.write_text(str(other / "dbt"))
+    dbt._socket_path(note)
+    assert other.exists()
+
+
 def test_it_ends_with_the_refresh_and_takes_its_socket_along(tmp_path: Path) -> None:
     """However the refresh ends: here it is killed."""
     program = (
