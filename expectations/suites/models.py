@@ -1,4 +1,4 @@
-"""G3: the models that are to score, and the value and features they are built on."""
+"""G3: the models that are to score, and the features they are built on."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ CALIBRATION = """
 
 
 def models_suite(models: tuple[str, ...] = ("clv",)) -> Suite:
-    """G3, before scoring: value and features, and the models built on them.
+    """G3, before scoring: the features, and the models built on them.
 
     `models` names those that are on. Reads what `features_suite` reads and `meta.model_evaluation`.
     Its metrics are known by name: `…calibration_error…` (share of one), `…bias…` (predicted over

@@ -115,7 +115,7 @@ class BetaGeoModel(BaseEstimator):
     def expected_purchases(
         self, t: float | np.ndarray, frequency: np.ndarray, recency: np.ndarray, T: np.ndarray
     ) -> np.ndarray:
-        """Expected number of purchases in the time t after T, shape (n,) (the paper, equation 10).
+        """Expected number of purchases in the time t after T, shape (n,) (the paper).
 
         Parameters
         ----------
@@ -186,7 +186,7 @@ class BetaGeoModel(BaseEstimator):
     def expected_purchases_new(self, t: float | np.ndarray) -> np.ndarray:
         """Expected number of repeat purchases in the time t after the first one.
 
-        Equation 9 of the paper. `t` is a number or an array; returns its shape. Raises ValueError
+        From the same paper. `t` is a number or an array; returns its shape. Raises ValueError
         for a t that is negative or not finite.
         """
         check_is_fitted(self)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def models_gate() -> dg.AssetChecksDefinition:
-    """G3 judges value and features too, but stands on the models only: on an asset of an earlier
+    """G3 judges features too, but stands on the models only: on an asset of an earlier
     layer it would have to wait for models that wait for that asset."""
 
     def suite(connection: duckdb.DuckDBPyConnection) -> Suite:
@@ -28,5 +28,5 @@ def models_gate() -> dg.AssetChecksDefinition:
         "G3",
         MODELS,
         suite,
-        "value adds up, features are whole, each champion is there and no worse than its rule",
+        "features are whole, each champion is there and no worse than its rule",
     )
