@@ -47,6 +47,11 @@ class FrameEncoder(BaseEstimator):
         }
         return self
 
+    def keep(self, places: np.ndarray) -> None:
+        """Of the columns, those at these places only; the others are not read any more."""
+        self.columns_ = [self.columns_[place] for place in places]
+        self.levels_ = {name: self.levels_[name] for name in self.columns_ if name in self.levels_}
+
     def transform(self, frame: pd.DataFrame) -> np.ndarray:
         """Matrix of shape (n, columns), float64.
 
@@ -86,6 +91,10 @@ class Binner(BaseEstimator):
         """Borders from a matrix of shape (n, columns); NaN is missing."""
         self.borders_ = [_borders(column[~np.isnan(column)]) for column in matrix.T]
         return self
+
+    def keep(self, places: np.ndarray) -> None:
+        """Of the columns, those at these places only."""
+        self.borders_ = [self.borders_[place] for place in places]
 
     def transform(self, matrix: np.ndarray) -> np.ndarray:
         """Numbers of the bins, from 0, shape (n, columns), float64; missing stays missing."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from ml.clv.interval import ConformalInterval
 from ml.encoding import MOST_BINS, Binner, FrameEncoder
+from ml.tree_paths import path_contributions
 
 # Contribution of the last period: what the rule repeats and the learner starts from.
 LAST_PERIOD = "last_period_contribution"
@@ -16,15 +18,25 @@ LAST_PERIOD = "last_period_contribution"
 PACE = "pace_of_contribution"
 ANCHORS = (LAST_PERIOD, PACE)
 # Raise it when a stored model can no longer be read by this code: champions are then trained anew.
-FORMAT = "1"
+FORMAT = "3"
 
 
 class LastPeriodAgain(RegressorMixin, BaseEstimator):
-    """The simple rule: the next period brings what the last one brought."""
+    """The simple rule: the next period brings what the last one brought.
+
+    Parameters
+    ----------
+    horizon : int
+        Months of a period: only `predict_months` asks.
+    """
+
+    def __init__(self, horizon: int = 12) -> None:
+        self.horizon = horizon
 
     def fit(self, frame: pd.DataFrame, y: np.ndarray) -> LastPeriodAgain:
-        """Nothing is learned; the intervals are set by `calibrate`."""
+        """Nothing is learned but what is usual; the intervals are set by `calibrate`."""
         self.columns_ = [LAST_PERIOD]
+        self.median_ = float(np.median(frame[LAST_PERIOD].to_numpy(dtype=float)))
         return self
 
     def calibrate(self, frame: pd.DataFrame, y: np.ndarray) -> LastPeriodAgain:
@@ -39,6 +51,10 @@ class LastPeriodAgain(RegressorMixin, BaseEstimator):
     def predict_interval(self, frame: pd.DataFrame) -> np.ndarray:
         """Columns point, low, high; shape (n, 3)."""
         return self.interval_.around(self.predict(frame))
+
+    def contributions(self, frame: pd.DataFrame) -> tuple[np.ndarray, list[str]]:
+        """The last period less its training median, shape (n, 1), and its name."""
+        return self.predict(frame)[:, None] - self.median_, [LAST_PERIOD]
 
 
 class TwoPartRegressor(RegressorMixin, BaseEstimator):
@@ -55,6 +71,9 @@ class TwoPartRegressor(RegressorMixin, BaseEstimator):
     seed : int
     trees, leaves, least_leaf, rate, penalty
         Of both parts.
+    horizon, annual_discount_rate
+        Months of the outcomes that are learned from, and the rate they were discounted at: only
+        `predict_months` asks.
     """
 
     def __init__(
@@ -65,7 +84,11 @@ class TwoPartRegressor(RegressorMixin, BaseEstimator):
         least_leaf: int = 60,
         rate: float = 0.1,
         penalty: float = 5.0,
+        horizon: int = 12,
+        annual_discount_rate: float = 0.0,
     ) -> None:
+        self.horizon = horizon
+        self.annual_discount_rate = annual_discount_rate
         self.seed = seed
         self.trees = trees
         self.leaves = leaves
@@ -114,6 +137,7 @@ class TwoPartRegressor(RegressorMixin, BaseEstimator):
         if not stays.all():
             self.stays_ = HistGradientBoostingClassifier(**settings).fit(matrix, stays)
         anchor = frame[PACE].to_numpy(dtype=float)
+        self.median_pace_ = float(np.median(anchor))
         self.floor_ = float(np.median(np.abs(y[stays])) or 1.0)
         size = np.abs(anchor) + self.floor_
         change = (y - anchor) / size
@@ -138,6 +162,60 @@ class TwoPartRegressor(RegressorMixin, BaseEstimator):
             return margin
         return self.stays_.predict_proba(matrix)[:, 1] * margin
 
+    def predict_months(self, frame: pd.DataFrame, months: int) -> np.ndarray:
+        """Expected contribution over several horizons, shape (n,).
+
+        Beyond the first nothing was observed: each further one brings what the one before did, for
+        those who stay, whose share is the first part's. Where the outcomes learned from were
+        discounted, further ones are so too, by `annual_discount_rate`.
+        """
+        first = self.predict(frame)
+        matrix = self.binner_.transform(self.encoder_.transform(frame))
+        stays = 1.0 if self.stays_ is None else self.stays_.predict_proba(matrix)[:, 1]
+        kept = stays * (1 + self.annual_discount_rate) ** (-self.horizon / 12)
+        total, weight = np.zeros(len(first)), np.ones(len(first))
+        for begun in range(0, months, self.horizon):
+            total += first * weight * min(1.0, (months - begun) / self.horizon)
+            weight = weight * kept
+        return total
+
     def predict_interval(self, frame: pd.DataFrame) -> np.ndarray:
         """Columns point, low, high; shape (n, 3)."""
         return self.interval_.around(self.predict(frame))
+
+    def contributions(self, frame: pd.DataFrame) -> tuple[np.ndarray, list[str]]:
+        """What each feature adds to the expected contribution, in money, and the features' names.
+
+        The prediction is P(stays) × margin, the margin the customer's pace plus its size × the
+        change. A product is not a sum: to first order about the prediction itself, feature j adds
+
+            P × size × (its paths in the change) + margin × P (1 − P) × (its paths in the log-odds
+            of staying),
+
+        and the pace, besides, P × (the pace less its training median). Paths are those of
+        `path_contributions`. The size is taken as it is, its own dependence on the pace left out.
+        Exact where everybody stays (P = 1): the contributions then add up to the prediction less
+        median pace + size × the mean change. Elsewhere what they leave grows with the distance of P
+        from the share of the training customers that stay: they rank reasons, and are no account
+        of the money.
+
+        Returns
+        -------
+        contributions : array of shape (n, len(columns_)), in the currency of the outcome
+        names : list of str, `columns_`
+        """
+        matrix = self.binner_.transform(self.encoder_.transform(frame))
+        anchor = frame[PACE].to_numpy(dtype=float)
+        size = np.abs(anchor) + self.floor_
+        bias, change = path_contributions(self.change_, matrix)
+        money = size[:, None] * change
+        if PACE in self.columns_:
+            money[:, self.columns_.index(PACE)] += anchor - self.median_pace_
+        if self.stays_ is None:
+            return money, list(self.columns_)
+        margin = anchor + size * (bias + change.sum(axis=1))
+        usual, odds = path_contributions(self.stays_, matrix)
+        chance = expit(usual + odds.sum(axis=1))
+        money *= chance[:, None]
+        odds *= (margin * chance * (1 - chance))[:, None]
+        return money + odds, list(self.columns_)

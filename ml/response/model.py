@@ -11,6 +11,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits
 
 from ml.encoding import MOST_BINS, Binner, FrameEncoder
+from ml.tree_paths import path_contributions
 
 OFFER = "offer"
 # Raise it when a stored model can no longer be read by this code: champions are then trained anew.
@@ -84,6 +85,11 @@ class OfferBaseRate(ClassifierMixin, BaseEstimator):
     def predict(self, frame: pd.DataFrame) -> np.ndarray:
         """Probability of response, shape (n,)."""
         return self.predict_proba(frame)[:, 1]
+
+    def contributions(self, frame: pd.DataFrame) -> tuple[np.ndarray, list[str]]:
+        """Log-odds of the offer's rate less that of all offers, shape (n, 1), and `offer`."""
+        usual = _logit(np.array([self.rate_]))
+        return _logit(self.predict(frame))[:, None] - usual, [OFFER]
 
 
 class ResponseModel(ClassifierMixin, BaseEstimator):
@@ -222,3 +228,27 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
     def predict(self, frame: pd.DataFrame) -> np.ndarray:
         """Probability of response, shape (n,): what a served model answers."""
         return self.predict_proba(frame)[:, 1]
+
+    def contributions(self, frame: pd.DataFrame) -> tuple[np.ndarray, list[str]]:
+        """What each feature adds to the log-odds of a response, and the features' names.
+
+        The paths (`path_contributions`) through the trees of the contact's offer, times the slope
+        of the calibration. The offer itself adds the expectation of its trees, or its base rate
+        where it has none, less the rate of all offers. Together they add up to the log-odds of the
+        prediction less what the calibration makes of the rate of all offers.
+
+        Returns
+        -------
+        contributions : array of shape (n, len(columns_))
+        names : list of str, `columns_`
+        """
+        offers = frame[OFFER].astype(str).to_numpy()
+        matrix = self._matrix(frame)
+        added = np.zeros((len(frame), len(self.columns_)))
+        own = _logit(self.base_.predict(frame))
+        for offer, model in self.trees_.items():
+            rows = offers == offer
+            if rows.any():
+                own[rows], added[rows, :-1] = path_contributions(model, matrix[rows])
+        added[:, -1] = own - _logit(np.array([self.base_.rate_]))
+        return added * self.line_[1], list(self.columns_)

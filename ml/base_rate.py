@@ -1,0 +1,87 @@
+"""The simple rule of a probability: as often as it happened to those who looked alike before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, ClassifierMixin
+
+
+class ColumnRate(ClassifierMixin, BaseEstimator):
+    """The rate of the event by class of one column: what a person would look at first.
+
+    Classes lie between given edges, or hold about equally many each. Rates are shrunk towards that
+    of all by the weight of `prior` rows, so that a small class does not say 0 or 1; a class without
+    a row has the rate of all. A missing value is a class of its own.
+
+    Parameters
+    ----------
+    column : str
+    edges : sequence of floats or None
+        Where a class begins; None for `classes` of about equal count.
+    """
+
+    def __init__(
+        self,
+        column: str,
+        edges: Sequence[float] | None = None,
+        classes: int = 10,
+        prior: float = 20.0,
+    ) -> None:
+        self.column = column
+        self.edges = edges
+        self.classes = classes
+        self.prior = prior
+
+    def fit(self, frame: pd.DataFrame, event: np.ndarray) -> ColumnRate:
+        """Learn from the column and whether the event came, array of shape (n,).
+
+        Raises
+        ------
+        ValueError
+            When lengths differ or there is no row.
+        """
+        event = np.asarray(event, dtype=float)
+        if event.shape != (len(frame),) or not len(frame):
+            raise ValueError(f"one event is needed for each of {len(frame)} rows")
+        self.columns_ = [self.column]
+        self.classes_ = np.array([0, 1])
+        values = self._values(frame)
+        if self.edges is None:
+            places = np.linspace(0, 1, self.classes + 1)[1:-1]
+            known = values[~np.isnan(values)]
+            self.edges_ = np.unique(np.quantile(known, places)) if len(known) else np.array([])
+        else:
+            self.edges_ = np.asarray(self.edges, dtype=float)
+        number = self._class(values)
+        size = len(self.edges_) + 2
+        rows = np.bincount(number, minlength=size)
+        events = np.bincount(number, weights=event, minlength=size)
+        self.rate_ = float(event.mean())
+        self.rates_ = (events + self.prior * self.rate_) / (rows + self.prior)
+        return self
+
+    def _values(self, frame: pd.DataFrame) -> np.ndarray:
+        return pd.to_numeric(frame[self.column]).to_numpy(dtype=float, na_value=np.nan)
+
+    def _class(self, values: np.ndarray) -> np.ndarray:
+        number = np.searchsorted(self.edges_, values, side="right")
+        number[np.isnan(values)] = len(self.edges_) + 1
+        return number
+
+    def predict(self, frame: pd.DataFrame) -> np.ndarray:
+        """Probability of the event, shape (n,)."""
+        return self.rates_[self._class(self._values(frame))]
+
+    def predict_proba(self, frame: pd.DataFrame) -> np.ndarray:
+        """Columns no, yes; shape (n, 2)."""
+        probability = self.predict(frame)
+        return np.column_stack([1 - probability, probability])
+
+    def contributions(self, frame: pd.DataFrame) -> tuple[np.ndarray, list[str]]:
+        """Log-odds of the class's rate less those of all; shape (n, 1), and the column."""
+        rate = np.clip(np.append(self.predict(frame), self.rate_), 1e-9, 1 - 1e-9)
+        odds = np.log(rate / (1 - rate))
+        return (odds[:-1] - odds[-1])[:, None], self.columns_

@@ -1,0 +1,221 @@
+"""The few features that moved a prediction most, as text that a person can be told."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from ml.clv.model import LAST_PERIOD, PACE
+
+COLUMNS = ["row", "rank", "feature", "value", "usual", "contribution", "direction"]
+RAISES, LOWERS = "raises", "lowers"
+DIGITS = 4
+# Share of all that moved a row below which a contribution is what is left by rounding.
+NEGLIGIBLE = 1e-9
+# The most decimals by which a number of four digits can be divided exactly.
+MOST_DECIMALS = 22
+WINDOW = re.compile(r"(_max|_deepest)?_\d+m$")
+# What a feature's name alone does not say: the anchors are the margin of the last period.
+STEMS = {LAST_PERIOD: "contribution_margin", PACE: "contribution_margin"}
+
+
+def stem(name: str) -> str:
+    """What a feature measures, whatever the window it is taken over.
+
+    `income_3m`, `income_12m` and `income_max_12m` are `income`; an average of a balance is the
+    balance. A trend stays apart from its level: high and falling are two reasons.
+    """
+    if name in STEMS:
+        return STEMS[name]
+    short, windows = WINDOW.subn("", name)
+    return re.sub("^average_", "balance_", short) if windows else name
+
+
+def _is_number(column: pd.Series) -> bool:
+    return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+
+
+def _numbers(column: pd.Series) -> np.ndarray:
+    return column.to_numpy(dtype=float, na_value=np.nan)
+
+
+def _number_text(numbers: np.ndarray) -> np.ndarray:
+    """Numbers to four significant digits, whole ones without a point; missing as an empty text."""
+    there = np.isfinite(numbers) & (numbers != 0)
+    places = np.zeros(len(numbers))
+    places[there] = DIGITS - 1 - np.floor(np.log10(np.abs(numbers[there])))
+    # Powers of ten above 1 only: those below are not exact and would leave digits behind.
+    up = 10.0 ** np.clip(places, 0, MOST_DECIMALS)
+    down = 10.0 ** np.clip(-places, 0, None)
+    rounded = np.where(there, np.round(numbers * up / down) * down / up, numbers)
+    text = rounded.astype(str).astype(object)
+    whole = np.isfinite(rounded) & (np.abs(rounded) < 1e15) & (rounded == np.trunc(rounded))
+    text[whole] = rounded[whole].astype(np.int64).astype(str)
+    text[np.isnan(numbers)] = ""
+    return text
+
+
+def _text(column: pd.Series) -> np.ndarray:
+    """Values as text, array of shape (n,) of str; missing is an empty text."""
+    if _is_number(column):
+        return _number_text(_numbers(column))
+    text = column.astype(str).to_numpy(dtype=object)
+    text[column.isna().to_numpy()] = ""
+    return text
+
+
+def usual_values(frame: pd.DataFrame, names: Sequence[str]) -> dict[str, str]:
+    """The median of each number and the most frequent of each category, as text.
+
+    Missing values do not count; a feature that nobody has is an empty text. Of categories equally
+    frequent the first by name.
+
+    Raises
+    ------
+    ValueError
+        When features are not in the frame; names all of them.
+    """
+    _refuse_missing(frame.columns, names, "the frame")
+    usual = {}
+    for name in names:
+        column = frame[name].dropna()
+        if column.empty:
+            usual[name] = ""
+        elif _is_number(column):
+            usual[name] = str(_number_text(np.array([np.median(_numbers(column))]))[0])
+        else:
+            levels, counts = np.unique(column.astype(str).to_numpy(dtype=str), return_counts=True)
+            usual[name] = str(levels[counts.argmax()])
+    return usual
+
+
+def _refuse_missing(there: Iterable[str], names: Sequence[str], where: str) -> None:
+    known = set(there)
+    missing = [name for name in names if name not in known]
+    if missing:
+        raise ValueError(f"features missing in {where}: {missing}")
+
+
+def _strongest(strength: np.ndarray, top: int) -> np.ndarray:
+    """Flags of the `top` largest of each row that are above 0; of equal ones, the first."""
+    if top >= strength.shape[1]:
+        return strength > 0
+    least = np.partition(strength, -top, axis=1)[:, [-top]]
+    above = strength > least
+    level = (strength == least) & (strength > 0)
+    free = top - above.sum(axis=1, keepdims=True)
+    return above | (level & (np.cumsum(level, axis=1, dtype=np.int32) <= free))
+
+
+def _groups(stems: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Start and length of the runs of equal names in a sorted list."""
+    starts = np.flatnonzero([n == 0 or stems[n] != stems[n - 1] for n in range(len(stems))])
+    return starts, np.diff(np.append(starts, len(stems)))
+
+
+def top_reasons(
+    contributions: np.ndarray,
+    names: Sequence[str],
+    frame: pd.DataFrame,
+    usual: Mapping[str, str],
+    top: int = 3,
+    by_stem: bool = True,
+) -> pd.DataFrame:
+    """The features that moved each row's prediction most, in long form.
+
+    Parameters
+    ----------
+    contributions : array of shape (n, features)
+        What each feature adds to each prediction, as from `ml.tree_paths.path_contributions`.
+    names : features, in the order of the contributions' columns
+    frame : frame of n rows
+        The values as the model was given them; columns are found by name.
+    usual : mapping, feature → what is usual of it, as from `usual_values`
+    top : int
+        Reasons a row at most.
+    by_stem : bool
+        Features of one stem (`stem`: the same measure over several windows) are one reason. Its
+        contribution is the stem's sum; shown is the member that adds most in the sum's direction.
+
+    Returns
+    -------
+    DataFrame
+        Ordered by row and rank. Columns: row (position in the frame), rank (from 1), feature, value
+        and usual (text: numbers to four significant digits, an empty text where missing),
+        contribution (in the unit of the contributions), direction ('raises' or 'lowers').
+        Contributions that are nothing but rounding, and those not known (NaN), are no reasons: a
+        row may have fewer than `top`, or none. Of reasons equally strong the first is that whose
+        name (that of the stem, by stem) is first in the alphabet.
+
+    Raises
+    ------
+    ValueError
+        When `top` is below 1, shapes do not fit, a name appears twice, or features are missing in
+        the frame or in `usual`; names all of them.
+    """
+    contributions = np.asarray(contributions, dtype=float)
+    if top < 1:
+        raise ValueError(f"at least one reason must be asked for, not {top}")
+    if contributions.shape != (len(frame), len(names)):
+        raise ValueError(
+            f"contributions of shape {contributions.shape} for {len(frame)} rows "
+            f"and {len(names)} features"
+        )
+    if len(set(names)) < len(names):
+        raise ValueError("a feature is named twice")
+    _refuse_missing(frame.columns, names, "the frame")
+    _refuse_missing(usual, names, "the usual values")
+    if not contributions.size:
+        return _long_form(np.empty(0, int), np.empty(0, int), np.empty(0), [], frame, usual)
+
+    keys = [(stem(name) if by_stem else name, name) for name in names]
+    order = sorted(range(len(names)), key=lambda number: keys[number])
+    ordered = [names[number] for number in order]
+    starts, lengths = _groups([keys[number][0] for number in order])
+    moved = np.nan_to_num(contributions[:, order], posinf=0.0, neginf=0.0)
+    sums = np.add.reduceat(moved, starts, axis=1)
+    strength = np.abs(sums)
+    strength[strength <= NEGLIGIBLE * np.abs(moved).sum(axis=1, keepdims=True)] = 0
+    row, group = np.nonzero(_strongest(strength, top))
+    first = np.lexsort((group, -strength[row, group], row))
+    row, group = row[first], group[first]
+    contribution = sums[row, group]
+
+    places = np.arange(lengths.max())
+    member = np.minimum(starts[group, None] + places, len(names) - 1)
+    along = moved[row[:, None], member] * np.sign(contribution)[:, None]
+    along[places >= lengths[group, None]] = -np.inf
+    shown = starts[group] + along.argmax(axis=1)
+    return _long_form(row, shown, contribution, ordered, frame, usual)
+
+
+def _long_form(
+    row: np.ndarray,
+    shown: np.ndarray,
+    contribution: np.ndarray,
+    names: list[str],
+    frame: pd.DataFrame,
+    usual: Mapping[str, str],
+) -> pd.DataFrame:
+    value = np.full(len(row), "", dtype=object)
+    for number in np.unique(shown):
+        at = shown == number
+        value[at] = _text(frame[names[number]].iloc[row[at]])
+    begins = np.searchsorted(row, row)
+    feature = np.array(names, dtype=object)[shown]
+    expected = np.array([usual[name] for name in names], dtype=object)[shown]
+    return pd.DataFrame(
+        {
+            "row": row,
+            "rank": np.arange(len(row)) - begins + 1,
+            "feature": pd.Series(feature, dtype=str),
+            "value": pd.Series(value, dtype=str),
+            "usual": pd.Series(expected, dtype=str),
+            "contribution": contribution,
+            "direction": pd.Series(np.where(contribution > 0, RAISES, LOWERS), dtype=str),
+        },
+        columns=COLUMNS,
+    )

@@ -1,0 +1,36 @@
+"""Which features say anything of an outcome: looked at one by one before a model is fitted."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def informative(bins: np.ndarray, outcome: np.ndarray, most: int) -> np.ndarray:
+    """Places of the features that tell most of an outcome, in order, at most `most`.
+
+    Each feature's statistic is n η², the share of the outcome's variance between its bins times the
+    rows, which for an event is Pearson's χ², standardised by its degrees of freedom:
+    (n η² − df) / √(2 df). It is the screening of Huang, Li and Wang (2014) for categories. What two
+    features say only together is not seen; trees that are offered hundreds of features and tens of
+    events find far more that is not so.
+
+    Parameters
+    ----------
+    bins : array of shape (n, features), whole numbers from 0; NaN is a bin of its own
+    outcome : array of shape (n,), an amount, or whether an event happened
+    most : int
+    """
+    centred = np.asarray(outcome, dtype=float) - np.mean(outcome)
+    total = float(centred @ centred)
+    if bins.shape[1] <= most or not total:
+        return np.arange(min(most, bins.shape[1]))
+    scores = np.empty(bins.shape[1])
+    for place, column in enumerate(bins.T):
+        number = np.nan_to_num(column + 1, nan=0).astype(np.intp)
+        rows = np.bincount(number)
+        sums = np.bincount(number, weights=centred)
+        there = rows > 0
+        between = len(centred) * float((sums[there] ** 2 / rows[there]).sum()) / total
+        freedom = max(int(there.sum()) - 1, 1)
+        scores[place] = (between - freedom) / np.sqrt(2 * freedom)
+    return np.sort(np.argsort(-scores, kind="stable")[:most])

@@ -1,0 +1,113 @@
+"""What a segmentation says of a later outcome, and how customers and segments move."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from scipy.stats import rankdata
+from sklearn.metrics import adjusted_rand_score
+
+if TYPE_CHECKING:
+    from ml.segments.model import SegmentModel
+
+NEW, LEFT = "new", "left"
+
+
+@dataclass(frozen=True)
+class ExplainedShare:
+    """Shares of the variance of an outcome that labels explain.
+
+    `eta_squared` is the plain share; `epsilon_squared` is less what as many labels dealt at random
+    would explain. The same of ranks for outcomes with heavy tails.
+    """
+
+    labels: int
+    eta_squared: float
+    epsilon_squared: float
+    rank_eta_squared: float
+    rank_epsilon_squared: float
+
+
+def _shares(y: np.ndarray, place: np.ndarray, labels: int) -> tuple[float, float]:
+    centred = y - y.mean()
+    total = float(centred @ centred)
+    if total == 0:
+        return 0.0, 0.0
+    sums = np.bincount(place, weights=centred)
+    eta = float((sums**2 / np.bincount(place)).sum()) / total
+    return eta, 1 - (1 - eta) * (len(y) - 1) / (len(y) - labels)
+
+
+def explained_share(y: np.ndarray, labels: np.ndarray) -> ExplainedShare:
+    """Share of the variance of an outcome explained by labels (one-way analysis of variance).
+
+    η² = SS between / SS total grows with the number of labels, whatever they say. Kelley's (1935)
+    ε² = 1 − (1 − η²)(n − 1)/(n − k) takes off what k labels at random explain (0 on average; may be
+    negative). On ranks, ties at their mean, η² is H/(n − 1) and ε² is (H − k + 1)/(n − k) with H of
+    Kruskal and Wallis (1952). Tomczak and Tomczak (2014) call these two ε² and η² of H; the names
+    here are those of the same formulas on money.
+
+    Parameters
+    ----------
+    y : array of shape (n,), the outcome
+    labels : array of shape (n,), any values that compare
+
+    Raises
+    ------
+    ValueError
+        For vectors of different length, outcomes that are not finite, or as many labels as rows.
+    """
+    y, labels = np.asarray(y, dtype=float), np.asarray(labels)
+    if y.shape != labels.shape or y.ndim != 1 or not len(y):
+        raise ValueError(f"two equal, non-empty vectors are needed: {y.shape} and {labels.shape}")
+    if not np.isfinite(y).all():
+        raise ValueError("outcomes must be finite")
+    kinds, place = np.unique(labels, return_inverse=True)
+    if len(kinds) >= len(y):
+        raise ValueError(f"{len(kinds)} labels for {len(y)} rows: every row explains itself")
+    return ExplainedShare(
+        len(kinds),
+        *_shares(y, place, len(kinds)),
+        *_shares(rankdata(y), place, len(kinds)),
+    )
+
+
+def migration(before: pd.Series, after: pd.Series) -> pd.DataFrame:
+    """How customers moved between segments, with those who came and went.
+
+    Parameters
+    ----------
+    before, after : segments by customer (the index); customers without a segment are not there
+
+    Returns
+    -------
+    frame with columns from_segment ("new" for customers not there before), to_segment ("left" for
+    those not there after), customers, share (of the from_segment's); pairs that occur, sorted
+
+    Raises
+    ------
+    ValueError
+        When a customer is there twice, or a segment is called "new" or "left".
+    """
+    before, after = before.dropna(), after.dropna()
+    for name, side in (("before", before), ("after", after)):
+        twice = side.index[side.index.duplicated()]
+        if len(twice):
+            raise ValueError(f"{len(twice)} customers are there twice {name}")
+        if side.isin([NEW, LEFT]).any():
+            raise ValueError(f"segments {name} are called {NEW!r} or {LEFT!r}")
+    moves = pd.DataFrame({"from_segment": before, "to_segment": after})
+    moves["from_segment"] = moves["from_segment"].astype(object).fillna(NEW)
+    moves["to_segment"] = moves["to_segment"].astype(object).fillna(LEFT)
+    counts = moves.groupby(["from_segment", "to_segment"]).size().rename("customers").reset_index()
+    of = counts.groupby("from_segment")["customers"].transform("sum")
+    return counts.assign(share=counts["customers"] / of)
+
+
+def stability_between(model_a: SegmentModel, model_b: SegmentModel, frame: pd.DataFrame) -> float:
+    """Adjusted Rand index (Hubert and Arabie, 1985) of two models' segments of the same customers:
+    1 for the same segments whatever their names, 0 for chance."""
+    return float(adjusted_rand_score(model_a.predict(frame), model_b.predict(frame)))

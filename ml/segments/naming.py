@@ -1,0 +1,112 @@
+"""Names for segments, from what sets them apart."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from ml.segments.dimensions import BEHAVIOUR, DIMENSION, DIMENSIONS, LIFE_STAGE, VALUE
+
+TELLING, FAR = 0.5, 1.5
+FEWEST, MOST, FURTHER = 2, 3, 2
+# The order of the words in a name: who they are, what they do, what they bring.
+ORDER = (LIFE_STAGE, BEHAVIOUR, VALUE)
+PLACE = {
+    dimension.name: place
+    for place, dimension in enumerate(sorted(DIMENSIONS, key=lambda one: ORDER.index(one.view)))
+}
+AVERAGE = "average customer"
+LOSING = "loss-making"
+
+
+def _words(deviation: Mapping[str, float], is_losing: bool) -> list[tuple[str, str, float]]:
+    """Dimension, word and size of the deviation, most telling first, one a theme."""
+    words: list[tuple[str, str, float]] = []
+    themes: set[str] = set()
+    for name, by in sorted(deviation.items(), key=lambda item: (-abs(item[1]), item[0])):
+        dimension = DIMENSION[name]
+        theme = dimension.theme
+        if by > 0:
+            word = by >= FAR and dimension.very_high or dimension.high
+        else:
+            word = by <= -FAR and dimension.very_low or dimension.low
+            theme = dimension.low_theme or theme
+        if name == "value" and is_losing:
+            word = LOSING
+        if word is None or by == 0 or theme in themes:
+            continue
+        themes.add(theme)
+        words.append((name, word, abs(by)))
+    return words
+
+
+def _join(words: Sequence[tuple[str, str, float]]) -> str:
+    placed = sorted(words, key=lambda word: PLACE[word[0]])
+    return ", ".join(
+        word if size >= TELLING or word == LOSING else f"rather {word}" for _, word, size in placed
+    )
+
+
+def _told_apart(
+    segment: str,
+    alike: Sequence[str],
+    deviations: Mapping[str, Mapping[str, float]],
+    unused: Sequence[tuple[str, str, float]],
+) -> tuple[str, str, float]:
+    """The word for what sets a segment apart most from others of the same name."""
+    others = [deviations[one] for one in alike if one != segment] or [{}]
+
+    def difference(word: tuple[str, str, float]) -> float:
+        mean = sum(other.get(word[0], 0.0) for other in others) / len(others)
+        return abs(deviations[segment][word[0]] - mean)
+
+    return max(unused, key=difference)
+
+
+def name_segments(
+    deviations: Mapping[str, Mapping[str, float]],
+    losing: Collection[str] = (),
+    taken: Collection[str] = (),
+) -> dict[str, str]:
+    """A name for each segment, of the two or three words for what sets it apart most.
+
+    Deviations under half a standard deviation are used for want of others only, as "rather …".
+    Where names would be the same, up to two words more say what sets these apart from each other;
+    where that does not help either, the id is added.
+
+    Parameters
+    ----------
+    deviations : segment → dimension → mean less the population's, in standard deviations
+    losing : segments whose mean value is negative
+    taken : names not to be given again
+
+    Returns
+    -------
+    dict, segment → name, in the order of `deviations`; all different and none of `taken`
+    """
+    words = {segment: _words(by, segment in losing) for segment, by in deviations.items()}
+    used = {}
+    for segment, found in words.items():
+        telling = sum(size >= TELLING for *_, size in found)
+        used[segment] = found[: min(max(FEWEST, telling), MOST)]
+    names = {segment: _join(found) or AVERAGE for segment, found in used.items()}
+    short = dict(names)
+    for _ in range(FURTHER):
+        held = [*names.values(), *taken]
+        alike = {
+            segment: [other for other in names if names[other] == name]
+            for segment, name in names.items()
+            if held.count(name) > 1
+        }
+        for segment, others in alike.items():
+            unused = [word for word in words[segment] if word not in used[segment]]
+            if unused:
+                further = _told_apart(segment, others, deviations, unused)
+                used[segment] = [*used[segment], further]
+                names[segment] = _join(used[segment])
+    held = [*names.values(), *taken]
+    final: dict[str, str] = {}
+    for segment, name in names.items():
+        kept = name if held.count(name) == 1 else short[segment]
+        is_given = kept in final.values() or kept in taken
+        final[segment] = f"{kept} ({segment})" if is_given else kept
+    return final

@@ -1,0 +1,49 @@
+"""Screening: features that tell of the event are kept, by Pearson's chi-square."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import chi2_contingency
+
+from ml.screening import informative
+
+GENERATOR = np.random.default_rng(5)
+EVENT = GENERATOR.random(3_000) < 0.1
+NOISE = GENERATOR.integers(0, 8, (3_000, 40)).astype(float)
+
+
+def test_what_tells_of_the_event_is_kept_among_much_that_does_not():
+    bins = NOISE.copy()
+    bins[:, 7] = np.where(EVENT, 5, GENERATOR.integers(0, 8, 3_000))
+    bins[:, 31] = np.where(EVENT & (GENERATOR.random(3_000) < 0.5), np.nan, bins[:, 31])
+    assert {7, 31} <= set(informative(bins, EVENT, 6))
+
+
+def test_the_order_is_that_of_the_standardised_chi_square():
+    standardised = []
+    for column in NOISE.T:
+        table = np.array(
+            [
+                [np.sum((column == bin_) & (one == EVENT)) for bin_ in range(8)]
+                for one in (False, True)
+            ]
+        )
+        square, _, freedom, _ = chi2_contingency(table, correction=False)
+        standardised.append((square - freedom) / np.sqrt(2 * freedom))
+    expected = np.sort(np.argsort(-np.array(standardised))[:9])
+    assert informative(NOISE, EVENT, 9).tolist() == expected.tolist()
+
+
+def test_few_features_or_no_event_leave_nothing_to_choose():
+    assert informative(NOISE, EVENT, 40).tolist() == list(range(40))
+    assert informative(NOISE[:, :3], EVENT, 40).tolist() == [0, 1, 2]
+    assert len(informative(NOISE, np.zeros(3_000), 5)) == 5
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_the_order_of_the_rows_does_not_matter(seed):
+    order = np.random.default_rng(seed).permutation(3_000)
+    assert (
+        informative(NOISE[order], EVENT[order], 9).tolist() == informative(NOISE, EVENT, 9).tolist()
+    )
