@@ -5,14 +5,22 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
+from scipy.special import expit, logit
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 from sklearn.metrics import mean_absolute_error as absolute_error_of_scikit_learn
 
 from ml.evaluation import metrics
-from ml.evaluation.metrics import Comparison, Estimate, Metric, compare
-from ml.evaluation.plots import calibration_figure, gains_figure
+from ml.evaluation.metrics import Comparison, Estimate, Metric, bootstrap, compare, estimate
+from ml.evaluation.plots import (
+    calibration_figure,
+    coverage_figure,
+    gains_figure,
+    importance_figure,
+)
 
 OF_AMOUNTS = (
     metrics.gini,
@@ -22,7 +30,14 @@ OF_AMOUNTS = (
     metrics.mean_absolute_error,
 )
 OF_RESPONSES = (metrics.auc, metrics.brier, metrics.log_score)
-ALL = (*OF_AMOUNTS, *OF_RESPONSES, metrics.expected_calibration_error, metrics.decile_table)
+OF_CALIBRATION = (metrics.calibration_slope, metrics.calibration_in_the_large)
+ALL = (
+    *OF_AMOUNTS,
+    *OF_RESPONSES,
+    *OF_CALIBRATION,
+    metrics.expected_calibration_error,
+    metrics.decile_table,
+)
 
 
 def amounts(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -449,3 +464,229 @@ def test_tied_probabilities_are_calibrated_whatever_the_order_of_the_rows(seed):
     assert metrics.expected_calibration_error(y, probability) == pytest.approx(0, abs=1e-12)
     observed = metrics.decile_table(y, probability)["observed"].tolist()
     assert observed == pytest.approx([0.5] * 10)
+
+
+def test_coverage_by_hand_counts_the_ends_and_may_be_open():
+    y, low, high = np.array([1, 2, 3, 4]), np.array([1, 0, 4, -np.inf]), np.array([2, 2, 9, 0])
+    # The first lies at its low end, the second at its high end, the others outside.
+    assert metrics.coverage(y, low, high) == 0.5
+    assert metrics.coverage(y, np.full(4, -np.inf), np.full(4, np.inf)) == 1
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "words"),
+    [
+        ([0, 0], [1, 1, 1], r"\(3,\), \(2,\) and \(3,\)"),
+        ([0, 0, 2], [1, 1, 1], "above its high end"),
+        ([0, 0, np.nan], [1, 1, 1], "unknown"),
+    ],
+)
+def test_intervals_that_are_none_are_refused(low, high, words):
+    with pytest.raises(ValueError, match=words):
+        metrics.coverage(np.zeros(3), np.array(low), np.array(high))
+
+
+def test_coverage_by_decile_by_hand():
+    # Two customers a tenth, all predicted within one; the last tenth misses one, the first both.
+    predicted = np.arange(20.0)
+    y = predicted.copy()
+    y[[0, 1, 19]] += 5
+    table = metrics.coverage_by_decile(y, predicted, predicted - 1, predicted + 1)
+    assert list(table.columns) == ["decile", "customers", "predicted", "coverage"]
+    assert table["coverage"].tolist() == [0, *[1] * 8, 0.5]
+    assert table["customers"].tolist() == [2] * 10
+    assert table["predicted"].tolist() == [0.5 + 2 * number for number in range(10)]
+    assert table["customers"] @ table["coverage"] / 20 == pytest.approx(
+        metrics.coverage(y, predicted - 1, predicted + 1)
+    )
+
+
+def test_the_coverages_own_interval_covers_the_level_that_was_asked_for():
+    hits = []
+    half = stats.norm.ppf(0.9)
+    for seed in range(100):
+        y = np.random.default_rng(seed).normal(size=300)
+        ends = np.full(300, half)
+        found = metrics.coverage_estimate(y, -ends, ends, seed + 1000)
+        assert found.value == metrics.coverage(y, -ends, ends)
+        hits.append(found.low <= 0.8 <= found.high)
+    assert covers_at_about(0.9, hits)
+
+
+def test_calibration_is_that_of_an_unpenalised_logistic_regression():
+    y, probability = responses(2000, 20)
+    score = logit(probability)
+    fitted = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000).fit(score[:, None], y)
+    assert metrics.calibration_slope(y, probability) == pytest.approx(fitted.coef_[0, 0], rel=1e-4)
+    level = metrics.calibration_in_the_large(y, probability)
+    # The likelihood's equation of the intercept: as many responses as said.
+    assert expit(score + level).sum() == pytest.approx(y.sum())
+
+
+def test_true_probabilities_have_slope_one_and_level_zero_and_twisted_ones_say_by_how_much():
+    y, probability = responses(20_000, 21)
+    slope = metrics.calibration_slope(y, probability)
+    level = metrics.calibration_in_the_large(y, probability)
+    # Standard errors are near 0.02: the information of 20,000 responses at a rate of a fifth.
+    assert slope == pytest.approx(1, abs=0.08) and level == pytest.approx(0, abs=0.08)
+    twisted = expit(2 * logit(probability) + 0.7)
+    assert metrics.calibration_slope(y, twisted) == pytest.approx(slope / 2, rel=1e-6)
+    shifted = expit(logit(probability) + 0.7)
+    assert metrics.calibration_slope(y, shifted) == pytest.approx(slope, rel=1e-6)
+    assert metrics.calibration_in_the_large(y, shifted) == pytest.approx(level - 0.7, abs=1e-6)
+
+
+def test_calibration_by_hand_where_two_groups_are_given_one_rate_each():
+    # Rates of 1/4 and 3/4 where 1/10 and 9/10 are said: log 3 over log 9 is a half.
+    probability, y = np.repeat([0.1, 0.9], 4), np.array([1, 0, 0, 0, 1, 1, 1, 0])
+    assert metrics.calibration_slope(y, probability) == pytest.approx(0.5)
+    assert metrics.calibration_in_the_large(y, probability) == pytest.approx(0, abs=1e-9)
+    assert metrics.calibration_in_the_large(y, np.full(8, 0.2)) == pytest.approx(math.log(4))
+
+
+@pytest.mark.parametrize(
+    ("y", "probability"),
+    [
+        ([0, 0, 0, 0], [0.1, 0.2, 0.3, 0.4]),
+        ([0, 1, 0, 1], [0.2, 0.2, 0.2, 0.2]),
+        ([0, 0, 1, 1], [0.1, 0.2, 0.3, 0.4]),
+        ([0, 0, 1, 1], [0.1, 0.2, 0.2, 0.4]),
+        ([1, 1, 0, 0], [0.1, 0.2, 0.3, 0.4]),
+    ],
+    ids=["one outcome", "one probability", "separated", "separated but for a tie", "turned round"],
+)
+def test_a_slope_without_a_finite_maximum_is_undefined(y, probability):
+    assert math.isnan(metrics.calibration_slope(np.array(y), np.array(probability)))
+
+
+def test_a_slope_is_found_where_one_wrong_outcome_keeps_it_finite_and_certainties_are_wrong():
+    y = np.repeat([0.0, 1.0], 50)
+    probability = np.linspace(0.001, 0.999, 100)
+    y[[0, 99]] = 1, 0
+    score = logit(probability)
+    slope = metrics.calibration_slope(y, probability)
+    fitted = LogisticRegression(C=np.inf, tol=1e-10, max_iter=5000).fit(score[:, None], y)
+    assert slope == pytest.approx(fitted.coef_[0, 0], rel=1e-3)
+    assert math.isfinite(metrics.calibration_slope(y, np.round(probability)))
+    assert math.isfinite(metrics.calibration_in_the_large(y, np.round(probability)))
+
+
+def test_without_groups_the_draws_are_those_of_a_plain_loop():
+    """Kept evaluations stay comparable: a round's draw is that of its number."""
+    y, score = amounts(150, 22)
+    samples = []
+    for number in range(200):
+        rows = np.random.default_rng([5, number]).integers(0, 150, 150)
+        samples.append(metrics.gini(y[rows], score[rows]))
+    low, high = np.quantile(samples, [0.05, 0.95])
+    found = compared(metrics.gini, y, score, seed=5).score
+    assert (found.low, found.high) == (low, high)
+
+
+def test_whole_groups_are_drawn_as_many_as_there_are():
+    groups = np.random.default_rng(23).permutation(np.repeat(list("abcde"), [16, 12, 6, 4, 2]))
+    times = bootstrap(lambda rows: np.bincount(rows, minlength=40), 40, seed=1, groups=groups)
+    drawn = []
+    for sample in times:
+        by_group = [set(sample[groups == group]) for group in "abcde"]
+        assert all(len(one) == 1 for one in by_group)
+        drawn.append([one.pop() for one in by_group])
+    assert (np.sum(drawn, axis=1) == 5).all()
+    # Each group is expected once a round; over 200 rounds the mean's standard error is 0.063.
+    assert np.mean(drawn, axis=0) == pytest.approx(np.ones(5), abs=0.25)
+
+
+def test_groups_of_one_are_no_groups_and_names_of_groups_do_not_matter():
+    y, score = amounts(200, 24)
+    asked = {"gini": metrics.gini, "error": metrics.mean_absolute_error}
+    other = score[::-1]
+    names = np.random.default_rng(1).permutation(200).astype(str)
+    assert compare(asked, y, score, other, seed=1, groups=names) == compare(
+        asked, y, score, other, seed=1
+    )
+    pairs = np.arange(200) // 2
+    assert compare(asked, y, score, other, seed=1, groups=pairs) == compare(
+        asked, y, score, other, seed=1, groups=[f"customer {7 - pair}" for pair in pairs]
+    )
+
+
+@pytest.mark.parametrize("copies", [2, 9])
+def test_copies_of_customers_add_nothing_and_hiding_them_narrows_by_their_root(copies):
+    error = np.random.default_rng(25).normal(size=150)
+    repeated, customer = np.tile(error, copies), np.tile(np.arange(150), copies)
+
+    def found(values, groups=None):
+        asked = {"error": metrics.mean_absolute_error}
+        return estimate(asked, np.zeros(len(values)), values, seed=1, groups=groups, rounds=1500)[
+            "error"
+        ]
+
+    single, clustered = found(error), found(repeated, customer)
+    assert (clustered.value, clustered.low, clustered.high) == pytest.approx(
+        (single.value, single.low, single.high)
+    )
+    # The spread of an end of 1500 rounds is 5 % of the width.
+    assert width(clustered) / width(found(repeated)) == pytest.approx(math.sqrt(copies), rel=0.12)
+
+
+def test_intervals_of_clustered_customers_cover_where_plain_ones_do_not():
+    """Errors of a customer share four fifths of their variance over four cut-offs."""
+    clustered, plain = [], []
+    for seed in range(100):
+        generator = np.random.default_rng(seed)
+        own = np.repeat(generator.normal(size=100), 4)
+        error = math.sqrt(0.8) * own + math.sqrt(0.2) * generator.normal(size=400)
+        customer = np.repeat(np.arange(100), 4)
+        for groups, hits in ((customer, clustered), (None, plain)):
+            found = estimate(
+                {"error": metrics.mean_absolute_error},
+                np.zeros(400),
+                error,
+                seed=seed + 1000,
+                groups=groups,
+                rounds=100,
+            )["error"]
+            hits.append(found.low <= math.sqrt(2 / math.pi) <= found.high)
+    assert covers_at_about(0.9, clustered)
+    assert not covers_at_about(0.9, plain)
+
+
+def test_an_estimate_is_what_a_comparison_says_of_the_score():
+    y, score = amounts(200, 26)
+    asked = {"gini": metrics.gini, "capture": metrics.top_decile_capture}
+    for groups in (None, np.arange(200) // 3):
+        beside = compare(asked, y, score, score[::-1], seed=4, groups=groups)
+        assert estimate(asked, y, score, seed=4, groups=groups) == {
+            name: one.score for name, one in beside.items()
+        }
+
+
+def test_a_metric_that_no_draw_defines_has_no_interval():
+    found = estimate({"auc": metrics.auc}, np.zeros(5), np.arange(5), seed=1)["auc"]
+    assert all(math.isnan(figure) for figure in (found.value, found.low, found.high))
+
+
+@pytest.mark.parametrize("groups", [[1, 1], [[1], [2], [3]], [1, None, 2]])
+def test_groups_that_are_not_one_known_for_each_row_are_refused(groups):
+    with pytest.raises(ValueError, match="group of each of 3 rows"):
+        estimate({"gini": metrics.gini}, np.arange(3), np.arange(3), seed=1, groups=groups)
+
+
+def test_the_coverage_picture_shows_the_table_and_what_was_asked_for():
+    table = pd.DataFrame({"decile": range(1, 11), "coverage": np.linspace(0.95, 0.5, 10)})
+    (axes,) = coverage_figure(table, 0.8).axes
+    asked, points = axes.lines
+    assert set(asked.get_ydata()) == {0.8}
+    assert points.get_xydata() == pytest.approx(table.to_numpy())
+    low, high = axes.get_ylim()
+    assert 0 <= low < 0.5 and high > 1
+
+
+def test_the_importance_picture_shows_the_greatest_first_from_the_top():
+    (axes,) = importance_figure(["a", "b", "c", "b"], np.array([0.1, -0.2, 0.5, 0.3]), top=3).axes
+    bars = {bar.get_y() + bar.get_height() / 2: bar.get_width() for bar in axes.patches}
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    assert names == ["a", "b", "c"]
+    assert [bars[place] for place in sorted(bars)] == [0.1, 0.3, 0.5]
+    with pytest.raises(ValueError, match="2 features"):
+        importance_figure(["a", "b"], np.ones(3))
