@@ -31,15 +31,22 @@ endif
 ifdef TRAIN
 export JINGXI_TRAIN := $(TRAIN)
 endif
+ifdef PROMOTION
+export JINGXI_PROMOTION := $(PROMOTION)
+endif
+# Not USER: the shell's own is always set.
+ifdef USER_NAME
+export JINGXI_USER := $(USER_NAME)
+endif
 ifdef REFERENCE_PATH
 export JINGXI_REFERENCE_PATH := $(REFERENCE_PATH)
 endif
 
-.PHONY: help refresh test test-all acceptance ui lint format lock bench truth export summary clean install
+.PHONY: help refresh train promote rollback-model test test-all acceptance ui lint format lock bench truth export summary clean install
 
 help: ## this list
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
-	@echo "  variables: SOURCE, SOURCE_PATH, AS_OF, CUSTOMERS, SEED, TRAIN, MONTHS, REFERENCE_PATH; home: JINGXI_HOME"
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
+	@echo "  variables: SOURCE, SOURCE_PATH, AS_OF, CUSTOMERS, SEED, TRAIN, PROMOTION, USER_NAME, MONTHS, REFERENCE_PATH; home: JINGXI_HOME"
 
 $(INSTALLED): requirements.lock
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed and was not found; name it: make PYTHON=/path/to/python3.11 ..." >&2; exit 2; }
@@ -55,6 +62,18 @@ install: $(INSTALLED) ## set up .venv only
 
 refresh: $(INSTALLED) ## run the whole gated refresh and publish a release
 	@$(RUN) -m orchestration refresh $(if $(MONTHS),--months $(MONTHS))
+
+train: $(INSTALLED) ## train and judge the models from the features as they stand, nothing else
+	@$(RUN) -m orchestration train
+
+# What is said on make's command line is in the recipe's environment: quotes in it do no harm there.
+promote: $(INSTALLED) ## make a version champion: make promote MODEL=clv VERSION=3 APPROVER=… REASON=…
+	@$(RUN) -m orchestration promote --model "$$MODEL" --version "$$VERSION" \
+		--approver "$$APPROVER" --reason "$$REASON" $(if $(OVERRIDE),--override)
+
+rollback-model: $(INSTALLED) ## return to the champion before: MODEL=clv APPROVER=… REASON=…
+	@$(RUN) -m orchestration rollback-model --model "$$MODEL" --approver "$$APPROVER" \
+		--reason "$$REASON"
 
 test: $(INSTALLED) ## the whole suite but the slow acceptance runs
 	@$(TESTS) -m "not slow"
@@ -85,7 +104,7 @@ bench: $(PEERS) ## speed and memory beside named baselines: make bench ONLY=valu
 		$(if $(ROUNDS),--rounds $(ROUNDS))
 
 truth: $(INSTALLED) ## how much of the synthetic bank's hidden truth the models recover
-	@$(RUN) -m benchmarks.truth_recovery $(if $(SEEDS),--seeds $(SEEDS))
+	@$(RUN) -m benchmarks.truth_recovery $(if $(SEEDS),--seeds $(SEEDS)) $(if $(COVERAGE),--coverage)
 
 lint: $(INSTALLED) ## ruff, types, SQL
 	@$(RUN) -m ruff check .

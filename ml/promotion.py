@@ -1,4 +1,23 @@
-"""Which model becomes champion: compared on the same customers of a later period, or not at all."""
+"""The policy by which a challenger becomes champion.
+
+1. Everybody is judged on the same rows: the evaluation set is fixed before anything is fitted, its
+   outcomes are later than all that was learned, and challenger, champion and rule predict exactly
+   its rows. The champion is represented by its twin, which has not seen that period either.
+2. Differences are judged by a paired bootstrap of the customers. Better, or worse, "beyond chance"
+   means that the whole 90 % interval of the difference lies on one side of nothing.
+3. The challenger must beat the rule, and the champion where there is one: better on the deciding
+   measure beyond chance, and worse on no measure beyond chance.
+4. It must keep within its bounds: calibration error, bias in total, drift of the scores from the
+   champion's, groups of customers treated unlike others. A bound does not depend on the others: a
+   model outside it is not promoted, however far ahead.
+5. What fails is said in words, all of it, and the champion stays. Where there is none, the rule
+   becomes the first champion: somebody has to score.
+6. In the mode `auto` a challenger that passes is promoted at once. In the mode `approval` the
+   verdict is noted with the version, and a person who did not train it promotes it; until then the
+   champion, or else the rule, scores.
+
+This module gives the verdict; who acts on it is the orchestration's part.
+"""
 
 from __future__ import annotations
 
@@ -30,12 +49,44 @@ class Measure:
 
 
 @dataclass(frozen=True)
+class Bound:
+    """A figure of a challenger that may not exceed its limit, whatever the others achieve.
+
+    `words` say what is wrong where it does, instead of the figure: which groups are treated
+    unfairly, where `value` only counts them. A figure that is not known (NaN) keeps no bound.
+    """
+
+    name: str
+    value: float
+    limit: float
+    words: str = ""
+
+    @property
+    def holds(self) -> bool:
+        return self.value <= self.limit
+
+    @property
+    def complaint(self) -> str:
+        if self.words:
+            return self.words
+        if np.isnan(self.value):
+            return f"{self.name} is not known; at most {self.limit:.4g} is allowed"
+        return f"{self.name} {self.value:.4g} above {self.limit:.4g}"
+
+
+@dataclass(frozen=True)
 class Decision:
-    """Whether a challenger is promoted, why, and how it fares beside the rule, by measure."""
+    """Whether a challenger is promoted, why, and how it fares beside the rule, by measure.
+
+    `beats`: ahead of the rule and the champion beyond chance, and nowhere behind; `within_bounds`:
+    every bound holds. It is promoted when both are so.
+    """
 
     promote: bool
     reasons: tuple[str, ...]
     against_rule: Mapping[str, Comparison] = field(default_factory=dict)
+    beats: bool = False
+    within_bounds: bool = True
 
 
 def defined(measures: Sequence[Measure], y: np.ndarray) -> tuple[Measure, ...]:
@@ -53,8 +104,10 @@ def decide(
     champion: np.ndarray | None,
     *,
     seed: int,
+    bounds: Sequence[Bound] = (),
+    groups: np.ndarray | None = None,
 ) -> Decision:
-    """Promote a challenger that beats the rule and, where there is one, the champion.
+    """Promote a challenger that keeps its bounds and beats the rule and any champion.
 
     It beats another when the deciding measure is better beyond chance, and no measure is worse
     beyond chance: a better order of the customers does not pay for figures that are further off.
@@ -67,12 +120,16 @@ def decide(
     y, challenger, rule, champion : arrays of shape (n,)
         Outcomes of a later period and each one's predictions for the same customers. The
         champion's come from its evaluation twin, which has not seen that period either.
+    bounds
+        Figures of the challenger, computed by the caller, that may not exceed their limits.
+    groups : array of shape (n,), optional
+        Rows that belong together, such as those of one customer: they are drawn together.
     """
     by_name = {measure.name: measure for measure in measures}
     metrics = {measure.name: measure.metric for measure in measures}
 
     def beats(other: np.ndarray, name: str) -> tuple[bool, str, Mapping[str, Comparison]]:
-        compared = compare(metrics, y, challenger, other, seed=seed)
+        compared = compare(metrics, y, challenger, other, seed=seed, groups=groups)
         ahead = by_name[deciding].ahead(compared[deciding].difference)
         worse = [
             measure.name
@@ -84,11 +141,20 @@ def decide(
             words += f"; worse than {name}: " + ", ".join(_said(compared, one) for one in worse)
         return ahead and not worse, words, compared
 
-    over_rule, words, against_rule = beats(rule, "the rule")
+    ahead, words, against_rule = beats(rule, "the rule")
     if champion is None:
-        return Decision(over_rule, (words, "there is no champion to compare with"), against_rule)
-    over_champion, champion_words, _ = beats(champion, "the champion")
-    return Decision(over_rule and over_champion, (words, champion_words), against_rule)
+        reasons = [words, "there is no champion to compare with"]
+    else:
+        over_champion, champion_words, _ = beats(champion, "the champion")
+        ahead, reasons = ahead and over_champion, [words, champion_words]
+    complaints = [bound.complaint for bound in bounds if not bound.holds]
+    return Decision(
+        promote=ahead and not complaints,
+        reasons=(*reasons, *complaints),
+        against_rule=against_rule,
+        beats=ahead,
+        within_bounds=not complaints,
+    )
 
 
 def _said(compared: Mapping[str, Comparison], name: str) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import logging
 import os
 import tempfile
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stderr
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,28 +18,61 @@ from typing import Any
 import pandas as pd
 import skops.io
 
+from ml.audit import (
+    ABANDONED,
+    DONE,
+    PROMOTIONS,
+    REQUESTED,
+    Audit,
+    AuditRecord,
+    Event,
+    champions_before,
+)
+
 CHAMPION, CHALLENGER = "champion", "challenger"
-TWIN = "evaluation_twin.skops"
+MODEL, TWIN = "model.skops", "evaluation_twin.skops"
 EVALUATION = "evaluation"
 LEARNER, RULE = "model", "rule"
+
+# Tags of a version: digests of its files as they were registered, and how it became champion.
+MODEL_DIGEST, TWIN_DIGEST, TABLE_DIGESTS = "model_sha256", "twin_sha256", "tables_sha256"
+PROMOTED_BY, PROMOTED_AT, PROMOTION_REASON, PREVIOUS_CHAMPION, PROMOTION_EVENT = (
+    "promoted_by",
+    "promoted_at",
+    "promotion_reason",
+    "previous_champion",
+    "promotion_event",
+)
+REMEDY = (
+    "restore its artifacts from a backup, return to the champion before (make rollback-model), "
+    "or train anew (TRAIN=always)"
+)
 
 # What skops may load. Anything else in a model file is refused: skops runs no code on load, a
 # pickle would. All of it is scikit-learn's trees and this project's own estimators.
 TRUSTED_TYPES = [
+    "ml.attrition.model.AttritionModel",
+    "ml.base_rate.ColumnRate",
     "ml.clv.interval.ConformalInterval",
     "ml.clv.model.LastPeriodAgain",
     "ml.clv.model.TwoPartRegressor",
+    "ml.clv.retention_margin.RetentionMarginModel",
     "ml.encoding.Binner",
     "ml.encoding.FrameEncoder",
+    "ml.hazard.DiscreteTimeHazard",
+    "ml.lines.LineHazard",
     "ml.response.model.OfferBaseRate",
     "ml.response.model.ResponseModel",
+    "ml.segments.dimensions.DimensionScaler",
+    "ml.segments.model.RuleTiering",
+    "ml.segments.model.SegmentModel",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
 ]
 REQUIREMENTS = ["scikit-learn", "pandas", "numpy", "skops"]
 
 
 class ChampionUnusable(Exception):
-    """The registry names a champion that cannot be loaded."""
+    """A registered version, the champion or another, that cannot be loaded or trusted."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +80,9 @@ class Candidate:
     """A fitted model with all that is logged of it.
 
     `model` scores; `twin` is the same learner fitted before the evaluation period: what a later
-    challenger is compared with, since the scoring model has seen that period.
+    challenger is compared with, since the scoring model has seen that period. `texts` are files by
+    name (`model_card.md`). Of several learners of one training only the best takes the alias
+    `challenger`; the others say `alias=False`.
     """
 
     name: str
@@ -58,6 +95,8 @@ class Candidate:
     example: pd.DataFrame
     figures: Mapping[str, Any] = field(default_factory=dict)
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    texts: Mapping[str, str] = field(default_factory=dict)
+    alias: bool = True
 
 
 @dataclass(frozen=True)
@@ -98,6 +137,7 @@ class Registry:
         self._mlflow = mlflow
         self._client = mlflow.MlflowClient(tracking_uri, tracking_uri)
         self._artifact_root = artifact_root
+        self._audit = Audit(self._client, lambda: self._experiment(PROMOTIONS))
 
     def _experiment(self, name: str) -> str:
         known = self._client.get_experiment_by_name(name)
@@ -108,10 +148,14 @@ class Registry:
         )
 
     def register(self, candidate: Candidate) -> Version:
-        """Log a candidate in a run of its own and register it; a learner becomes the challenger."""
+        """Log a candidate in a run of its own and register it, with the digests of its files.
+
+        A learner becomes the challenger, unless it says it is not.
+        """
         mlflow = self._mlflow
         with (
             warnings.catch_warnings(),
+            tempfile.TemporaryDirectory() as folder,
             mlflow.start_run(experiment_id=self._experiment(candidate.name)) as run,
         ):
             warnings.simplefilter("ignore")
@@ -124,8 +168,14 @@ class Registry:
             mlflow.set_tags(dict(candidate.tags))
             for name, figure in candidate.figures.items():
                 mlflow.log_figure(figure, f"{name}.png")
+            for name, text in candidate.texts.items():
+                mlflow.log_text(text, name)
+            tables = {}
             for name, table in candidate.tables.items():
-                mlflow.log_text(table.to_csv(index=False), f"{name}.csv")
+                path = Path(folder) / f"{name}.csv"
+                table.to_csv(path, index=False)
+                mlflow.log_artifact(str(path))
+                tables[name] = _digest(path)
             info = mlflow.sklearn.log_model(
                 candidate.model,
                 name="model",
@@ -134,66 +184,251 @@ class Registry:
                 skops_trusted_types=TRUSTED_TYPES,
                 pip_requirements=REQUIREMENTS,
             )
-            with tempfile.TemporaryDirectory() as folder:
-                skops.io.dump(candidate.twin, Path(folder) / TWIN)
-                mlflow.log_artifact(str(Path(folder) / TWIN))
-        registered = mlflow.register_model(info.model_uri, candidate.name, await_registration_for=0)
-        tags = {**candidate.tags, "kind": candidate.kind}
-        for name, value in tags.items():
-            self._client.set_model_version_tag(candidate.name, registered.version, name, str(value))
-        if candidate.kind == LEARNER:
+            twin = Path(folder) / TWIN
+            skops.io.dump(candidate.twin, twin)
+            mlflow.log_artifact(str(twin))
+            model = self._fetched(info.model_uri, folder) / MODEL
+            tags = {
+                **{name: str(value) for name, value in candidate.tags.items()},
+                "kind": candidate.kind,
+                MODEL_DIGEST: _digest(model),
+                TWIN_DIGEST: _digest(twin),
+                TABLE_DIGESTS: json.dumps(tables),
+            }
+        # With its tags in one step: a version without them would be one of unknown origin.
+        with redirect_stderr(io.StringIO()):  # it tells of each version there
+            registered = mlflow.register_model(
+                info.model_uri, candidate.name, await_registration_for=0, tags=tags
+            )
+        if candidate.kind == LEARNER and candidate.alias:
             self._client.set_registered_model_alias(candidate.name, CHALLENGER, registered.version)
         return Version(candidate.name, str(registered.version), run.info.run_id, tags)
 
-    def promote(self, version: Version) -> None:
-        """Make a version the champion."""
+    def tag(self, version: Version, tags: Mapping[str, str]) -> Version:
+        """Add tags to a version, such as the policy's verdict on it; returns it as it is then."""
+        for name, value in tags.items():
+            self._client.set_model_version_tag(version.name, version.version, name, value)
+        return self.version(version.name, version.version)
+
+    def promote(
+        self,
+        version: Version,
+        *,
+        by: str,
+        reason: str,
+        event: Event = "promoted",
+        mode: str = "",
+        dagster_run_id: str = "",
+    ) -> Version:
+        """Make a version the champion and record it; returns it with the tags that tell of it.
+
+        The record is opened, the alias moved, the record closed; see `ml.audit` for what a process
+        that is killed between leaves.
+
+        Raises
+        ------
+        ValueError
+            When it is champion already, or nobody is named, or no reason.
+        """
+        if not by.strip() or not reason.strip():
+            raise ValueError(f"model {version.name}: a champion is made by somebody, for a reason")
+        self.settle(version.name)
+        standing = self.champion(version.name)
+        if standing is not None and standing.version == version.version:
+            raise ValueError(f"model {version.name}: version {version.version} is champion already")
+        record = self._audit.open(
+            model_name=version.name,
+            event=event,
+            version=version.version,
+            previous_version=standing.version if standing else "",
+            approver=by.strip(),
+            reason=reason.strip(),
+            dagster_run_id=dagster_run_id,
+            mode=mode,
+        )
         self._client.set_registered_model_alias(version.name, CHAMPION, version.version)
+        return self._complete(record)
+
+    def rollback(
+        self,
+        name: str,
+        *,
+        by: str,
+        reason: str,
+        alike: Sequence[str] = (),
+        mode: str = "",
+        dagster_run_id: str = "",
+    ) -> tuple[Version, tuple[str, ...]]:
+        """Make the champion before the standing one champion again.
+
+        Versions that cannot be loaded are passed over, and so are those that differ from the
+        standing champion in one of the tags `alike`: made for another bank, say. Returns the
+        version, and in words those passed over; the record names them too.
+
+        Raises
+        ------
+        LookupError
+            When there is no champion, or none before it that may return.
+        """
+        self.settle(name)
+        standing = self.champion(name)
+        if standing is None:
+            raise LookupError(f"model {name} has no champion, so none to return from")
+        passed_over: list[str] = []
+        for number in champions_before(self.audit(name), standing.version):
+            complaint = self._not_fit_to_return(name, number, standing, alike)
+            if not complaint:
+                said = f"{reason.strip()} (passed over: {'; '.join(passed_over)})"
+                version = self.promote(
+                    self.version(name, number),
+                    by=by,
+                    reason=said if passed_over else reason,
+                    event="rollback",
+                    mode=mode,
+                    dagster_run_id=dagster_run_id,
+                )
+                return version, tuple(passed_over)
+            passed_over.append(f"version {number}: {complaint}")
+        raise LookupError(
+            f"model {name}: no champion before version {standing.version} to return to"
+            + (f"; passed over: {'; '.join(passed_over)}" if passed_over else "")
+        )
+
+    def _not_fit_to_return(
+        self, name: str, number: str, standing: Version, alike: Sequence[str]
+    ) -> str:
+        try:
+            version = self.version(name, number)
+            other = [tag for tag in alike if version.tags.get(tag) != standing.tags.get(tag)]
+            if other:
+                return f"made for another {', '.join(other)}"
+            self.load(version)
+        except (LookupError, ChampionUnusable) as error:
+            return str(error)
+        return ""
+
+    def audit(self, name: str | None = None) -> list[AuditRecord]:
+        """Every promotion and rollback of a model, or of all, oldest first."""
+        return self._audit.records(name)
+
+    def settle(self, name: str) -> None:
+        """Close the records that a killed process left open: done where the alias stands at their
+        version, abandoned elsewhere."""
+        standing = self.champion(name)
+        for record in self.audit(name):
+            if record.state != REQUESTED:
+                continue
+            if standing is not None and standing.version == record.version:
+                self._complete(record)
+            else:
+                self._audit.close(record, ABANDONED)
+
+    def _complete(self, record: AuditRecord) -> Version:
+        tags = {
+            PROMOTED_BY: record.approver,
+            PROMOTED_AT: record.at.isoformat(),
+            PROMOTION_REASON: record.reason,
+            PREVIOUS_CHAMPION: record.previous_version,
+            PROMOTION_EVENT: record.event,
+        }
+        version = self.tag(Version(record.model_name, record.version, "", {}), tags)
+        self._audit.close(record, DONE)
+        return version
 
     def champion(self, name: str) -> Version | None:
         """The champion of a model; None where there is none yet.
 
         A store that cannot be read is not one without a champion: its error goes through.
         """
+        return self._aliased(name, CHAMPION)
+
+    def challenger(self, name: str) -> Version | None:
+        """The newest candidate of a model; None where there is none yet."""
+        return self._aliased(name, CHALLENGER)
+
+    def _aliased(self, name: str, alias: str) -> Version | None:
         from mlflow.exceptions import MlflowException
 
         try:
-            found = self._client.get_model_version_by_alias(name, CHAMPION)
+            found = self._client.get_model_version_by_alias(name, alias)
         except MlflowException as error:
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 return None
             raise
-        return Version(name, str(found.version), str(found.run_id), dict(found.tags))
+        return _version(found)
+
+    def models(self) -> list[str]:
+        """The names of all registered models, in order."""
+        return sorted(
+            model.name for model in self._client.search_registered_models(max_results=1000)
+        )
+
+    def versions(self, name: str) -> list[Version]:
+        """All versions of a model, oldest first; none where the model is not known."""
+        if name not in self.models():
+            return []
+        found = self._client.search_model_versions(f"name = '{name}'")
+        return sorted((_version(one) for one in found), key=lambda version: int(version.version))
+
+    def version(self, name: str, version: str) -> Version:
+        """A version of a model.
+
+        Raises
+        ------
+        LookupError
+            When there is none; names those there are.
+        """
+        known = self.versions(name)
+        for one in known:
+            if one.version == str(version):
+                return one
+        if known:
+            there_are = ", ".join(one.version for one in known)
+            raise LookupError(f"model {name} has no version {version}; there are {there_are}")
+        there_are = ", ".join(self.models()) or "none"
+        raise LookupError(f"there is no model {name}; there are {there_are}")
 
     def load_champion(self, name: str) -> Any:
-        """The champion's fitted model, by its alias.
+        """The champion's fitted model.
 
         Raises
         ------
         ChampionUnusable
-            When there is none, or its files are missing, damaged or hold a type not trusted.
+            When there is none, or as `load`.
         """
-        uri = f"models:/{name}@{CHAMPION}"
+        champion = self.champion(name)
+        if champion is None:
+            raise ChampionUnusable(f"model {name} has no champion; train one (TRAIN=always)")
+        return self.load(champion)
 
-        # Not MLflow's own loader: it takes the format and the trusted types from a file beside the
-        # model, so that whoever can write there could have a pickle run.
-        def read() -> Any:
-            with tempfile.TemporaryDirectory() as folder:
-                path = self._mlflow.artifacts.download_artifacts(uri, dst_path=folder)
-                return skops.io.load(Path(path) / "model.skops", trusted=TRUSTED_TYPES)
+    def load(self, version: Version) -> Any:
+        """The fitted model of a version.
 
-        return self._usable(read, name, uri)
+        Raises
+        ------
+        ChampionUnusable
+            When its file is missing, is not the one that was registered, or holds a type not
+            trusted. It is compared with its digest before anything is read from it.
+        """
+        uri = f"models:/{version.name}/{version.version}"
+        return self._loaded(version, MODEL, uri, MODEL, version.tags.get(MODEL_DIGEST))
 
     def load_twin(self, version: Version) -> Any:
-        """The evaluation twin of a version; raises ChampionUnusable like `load_champion`."""
+        """The evaluation twin of a version; raises ChampionUnusable like `load`."""
+        uri = f"runs:/{version.run_id}/{TWIN}"
+        return self._loaded(version, TWIN, uri, "", version.tags.get(TWIN_DIGEST))
 
-        def read() -> Any:
-            with tempfile.TemporaryDirectory() as folder:
-                path = self._mlflow.artifacts.download_artifacts(
-                    f"runs:/{version.run_id}/{TWIN}", dst_path=folder
-                )
-                return skops.io.load(path, trusted=TRUSTED_TYPES)
-
-        return self._usable(read, version.name, f"{TWIN} of run {version.run_id}")
+    # Not MLflow's own loader: it takes the format and the trusted types from a file beside the
+    # model, so that whoever can write there could have a pickle run.
+    def _loaded(self, version: Version, what: str, uri: str, file: str, digest: str | None) -> Any:
+        return self._usable(
+            lambda path: skops.io.load(path, trusted=TRUSTED_TYPES),
+            version,
+            what,
+            uri,
+            file,
+            digest,
+        )
 
     def table(self, version: Version, name: str) -> pd.DataFrame:
         """A table logged with a version.
@@ -201,27 +436,54 @@ class Registry:
         Raises
         ------
         ChampionUnusable
-            When it is missing.
+            When it is missing, or is not the one that was logged.
         """
-        uri = f"runs:/{version.run_id}/{name}.csv"
-        return self._usable(
-            lambda: pd.read_csv(io.StringIO(self._mlflow.artifacts.load_text(uri))),
-            version.name,
-            uri,
-        )
+        digests = json.loads(version.tags.get(TABLE_DIGESTS, "{}"))
+        what, uri = f"{name}.csv", f"runs:/{version.run_id}/{name}.csv"
+        return self._usable(pd.read_csv, version, what, uri, "", digests.get(name))
 
-    @staticmethod
-    def _usable(read: Callable[[], Any], name: str, what: str) -> Any:
+    def _usable(
+        self,
+        read: Callable[[Path], Any],
+        version: Version,
+        what: str,
+        uri: str,
+        file: str,
+        digest: str | None,
+    ) -> Any:
+        named = f"model {version.name}: {what} of version {version.version}"
+        if digest is None:
+            raise ChampionUnusable(
+                f"{named} was registered without a digest of it, so that nobody can tell whether "
+                "it is still the same; train anew (TRAIN=always)"
+            )
         try:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
                 warnings.simplefilter("ignore")
-                return read()
+                path = self._fetched(uri, folder) / file
+                found = _digest(path)
+                if found == digest:
+                    return read(path)
         except Exception as error:
             raise ChampionUnusable(
-                f"model {name}: {what} cannot be loaded ({type(error).__name__}: {error}); "
-                "restore its artifacts, move the alias to a version that is whole, "
-                "or train anew (TRAIN=always)"
+                f"{named} cannot be loaded ({type(error).__name__}: {error}); {REMEDY}"
             ) from error
+        raise ChampionUnusable(
+            f"{named} was tampered with or is damaged: SHA-256 {digest} was registered, "
+            f"{found} was found; {REMEDY}"
+        )
+
+    def _fetched(self, uri: str, folder: str) -> Path:
+        return Path(self._mlflow.artifacts.download_artifacts(uri, dst_path=folder))
+
+
+def _version(found: Any) -> Version:
+    return Version(found.name, str(found.version), str(found.run_id), dict(found.tags))
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def listed(names: list[str]) -> str:

@@ -1,46 +1,26 @@
-"""The command line behind `make`: refresh, summary, releases, rollback, export, ui."""
+"""The command line behind `make`: refresh, train, promote, releases, rollback, export, ui."""
 
 from __future__ import annotations
 
 import argparse
-import fcntl
 import logging
 import sys
 import time
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Mapping
+from contextlib import redirect_stdout
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orchestration import environment
+from orchestration.lock import RefreshRunning, one_refresh_at_a_time
 from orchestration.settings import MONTH, Settings, read_settings
+
+if TYPE_CHECKING:
+    from dagster import ExecuteInProcessResult
 
 REFUSED = 2
 FAILED = 1
-
-
-class RefreshRunning(Exception):
-    """Another refresh of this home is under way."""
-
-
-@contextmanager
-def one_refresh_at_a_time(settings: Settings) -> Iterator[None]:
-    """Hold the home's lock; the system frees it when this process ends, however it ends.
-
-    Raises
-    ------
-    RefreshRunning
-        When another process holds it.
-    """
-    with (settings.home / "refresh.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise RefreshRunning(
-                f"another refresh of {settings.home} is running; wait for it, "
-                "or give this one a home of its own (JINGXI_HOME=<folder>)"
-            ) from error
-        yield
 
 
 def months_asked(text: str | None, first_month: str, as_of: str) -> tuple[str, str]:
@@ -92,41 +72,84 @@ def refresh(settings: Settings, months: str | None, *, verbose: bool) -> int:
     start, end = months_asked(months, delivery.first_month, delivery.as_of)
     print(f"  as of {delivery.as_of}, months {start} to {end}", flush=True)
 
-    from dagster import DagsterInstance
-
-    from orchestration.definitions import build_definitions
-    from orchestration.jobs import REFRESH
+    from orchestration.jobs import REFRESH, range_tags
     from orchestration.release.summary import failure_summary, release_summary
 
     ahead.import_heavy_modules()
+    result = _execute(settings, REFRESH, range_tags(start, end), verbose=verbose)
+    seconds = time.monotonic() - started
+    if not result.success:
+        print(failure_summary(settings, result.all_events, seconds), file=sys.stderr)
+        return FAILED
+    print(release_summary(settings, seconds))
+    return 0
+
+
+def train(settings: Settings, *, verbose: bool) -> int:
+    """Train and judge the models from the features as they stand; scores and publishes nothing."""
+    from orchestration.jobs import TRAIN
+    from orchestration.release.summary import failure_summary
+
+    started = time.monotonic()
+    print(f"jingxi training in {settings.home}", flush=True)
+    result = _execute(settings, TRAIN, {}, verbose=verbose)
+    if not result.success:
+        words = failure_summary(settings, result.all_events, time.monotonic() - started)
+        print(words, file=sys.stderr)
+        return FAILED
+    print("trained; scores are older now: make refresh TRAIN=never scores and publishes")
+    return 0
+
+
+def _execute(
+    settings: Settings, job: str, tags: Mapping[str, str], *, verbose: bool
+) -> ExecuteInProcessResult:
+    from dagster import DagsterInstance
+
+    from orchestration.definitions import build_definitions
+
     loggers: dict[str, dict] = {"progress": {}}
     if verbose:
         loggers["console"] = {"config": {"log_level": "INFO"}}
-    log = settings.home / "logs" / "refresh.log"
+    log = settings.home / "logs" / f"{job}.log"
     log.parent.mkdir(exist_ok=True)
     with (
         DagsterInstance.get() as instance,
         log.open("w") as words,
         redirect_stdout(sys.stdout if verbose else words),
     ):
-        result = (
+        return (
             build_definitions(settings)
-            .resolve_job_def(REFRESH)
+            .resolve_job_def(job)
             .execute_in_process(
                 instance=instance,
                 run_config={"loggers": loggers},
-                tags={
-                    "dagster/asset_partition_range_start": start,
-                    "dagster/asset_partition_range_end": end,
-                },
+                tags=dict(tags),
                 raise_on_error=False,
             )
         )
-    seconds = time.monotonic() - started
-    if not result.success:
-        print(failure_summary(settings, result.all_events, seconds), file=sys.stderr)
-        return FAILED
-    print(release_summary(settings, seconds))
+
+
+def promote(settings: Settings, asked: argparse.Namespace) -> int:
+    """Make a version champion, or return to the champion before, on a person's word."""
+    from orchestration.models import governance
+
+    registry = governance.open_registry(settings)
+    if asked.command == "promote":
+        appointment = governance.promote(
+            registry,
+            asked.model,
+            asked.version,
+            asked.approver,
+            asked.reason,
+            override=asked.override,
+            mode=settings.promotion,
+        )
+    else:
+        appointment = governance.roll_back(
+            registry, asked.model, asked.approver, asked.reason, mode=settings.promotion
+        )
+    print("\n".join(appointment.lines()))
     return 0
 
 
@@ -156,6 +179,21 @@ def parser() -> argparse.ArgumentParser:
     run = commands.add_parser("refresh", help="run the whole refresh and publish a release")
     run.add_argument("--months", help="YYYY-MM or YYYY-MM:YYYY-MM; default: the whole history")
     run.add_argument("--verbose", action="store_true", help="show every log line of Dagster")
+    training = commands.add_parser("train", help="train and judge the models, nothing else")
+    training.add_argument("--verbose", action="store_true", help="show every log line of Dagster")
+    for name, help_text in (
+        ("promote", "make a version champion, on the word of somebody who did not train it"),
+        ("rollback-model", "make the champion before the standing one champion again"),
+    ):
+        person = commands.add_parser(name, help=help_text)
+        person.add_argument("--model", required=True, help="its name in the registry, such as clv")
+        if name == "promote":
+            person.add_argument("--version", required=True, help="its number in the registry")
+            person.add_argument(
+                "--override", action="store_true", help="against the policy; the audit says so"
+            )
+        person.add_argument("--approver", required=True, help="who answers for it")
+        person.add_argument("--reason", required=True, help="why; kept in the audit")
     commands.add_parser("summary", help="what the served release holds and where to look")
     commands.add_parser("releases", help="the releases at hand")
     back = commands.add_parser("rollback", help="serve an older release again")
@@ -190,6 +228,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _refusals() -> tuple[type[Exception], ...]:
+    from orchestration.models.governance import PromotionRefused
     from orchestration.reference import ReferenceRefused
     from orchestration.release.publish import ReleaseRefused
     from orchestration.resources import WarehouseBusy
@@ -201,6 +240,7 @@ def _refusals() -> tuple[type[Exception], ...]:
         DeliveryRefused,
         ReferenceRefused,
         ReleaseRefused,
+        PromotionRefused,
         WarehouseBusy,
     )
 
@@ -209,6 +249,12 @@ def _run(asked: argparse.Namespace, settings: Settings) -> int:
     if asked.command == "refresh":
         with one_refresh_at_a_time(settings):
             return refresh(settings, asked.months, verbose=asked.verbose)
+    if asked.command == "train":
+        with one_refresh_at_a_time(settings):
+            return train(settings, verbose=asked.verbose)
+    if asked.command in ("promote", "rollback-model"):
+        with one_refresh_at_a_time(settings):
+            return promote(settings, asked)
     if asked.command == "export":
         with one_refresh_at_a_time(settings):
             return export(settings, asked.folder.expanduser().resolve(), asked.format)

@@ -9,16 +9,18 @@ from orchestration.base.assets import base_assets
 from orchestration.base.checks import base_gate
 from orchestration.dbt import dbt_resource, manifest_of, models_of
 from orchestration.features.assets import features_assets
-from orchestration.jobs import refresh_job
+from orchestration.jobs import refresh_job, train_job
 from orchestration.landing.assets import landing_assets
 from orchestration.landing.checks import landing_gate
 from orchestration.models.assets import models_assets
 from orchestration.models.checks import models_gate
+from orchestration.models.jobs import promote_job, rollback_job
 from orchestration.partitions import months_of
 from orchestration.progress import progress_logger
 from orchestration.reference import prepare_reference
 from orchestration.release.assets import release_asset
 from orchestration.resources import Home
+from orchestration.schedules import schedules
 from orchestration.scores.assets import SCORES, scores_assets
 from orchestration.scores.checks import scores_gate
 from orchestration.settings import Settings, read_settings
@@ -38,6 +40,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     published = [
         key for layer in ("base", "value", "decisions") for key in models_of(manifest, layer)
     ] + SCORES
+    refresh, train = refresh_job(months), train_job()
     return dg.Definitions(
         assets=[
             landing_assets(months),
@@ -55,7 +58,8 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             models_gate(),
             scores_gate(),
         ],
-        jobs=[refresh_job(months)],
+        jobs=[refresh, train, promote_job, rollback_job],
+        schedules=schedules(settings, refresh, train),
         resources={"home": Home(), "dbt": dbt_resource(settings)},
         loggers={"progress": progress_logger, "console": dg.colored_console_logger},
         executor=dg.in_process_executor,

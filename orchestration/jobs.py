@@ -1,4 +1,4 @@
-"""The jobs of the code location."""
+"""The jobs of the code location that run over assets; those of a person are in `models/jobs.py`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from dagster._core.definitions.unresolved_asset_job_definition import (
     UnresolvedAssetJobDefinition,
 )
 
-REFRESH = "refresh"
+from orchestration.resources import TRAIN_TAG
+
+REFRESH, TRAIN = "refresh", "train"
 
 
 def refresh_job(months: dg.PartitionsDefinition) -> UnresolvedAssetJobDefinition:
@@ -18,3 +20,24 @@ def refresh_job(months: dg.PartitionsDefinition) -> UnresolvedAssetJobDefinition
         partitions_def=months,
         description="landing, G1, base, G2, value, GV, features, models, G3, scores, G4, release",
     )
+
+
+def train_job() -> UnresolvedAssetJobDefinition:
+    """The models alone, from the features as they stand, and the gate behind them.
+
+    The scores are then older than the models: no release is published before the next refresh.
+    """
+    return dg.define_asset_job(
+        TRAIN,
+        selection=dg.AssetSelection.groups("models"),
+        tags={TRAIN_TAG: "always"},
+        description="models, G3: challengers from the features as they stand; scores nothing",
+    )
+
+
+def range_tags(start: str, end: str) -> dict[str, str]:
+    """What makes one run of a range of months, `YYYY-MM` both."""
+    return {
+        "dagster/asset_partition_range_start": start,
+        "dagster/asset_partition_range_end": end,
+    }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from orchestration.models.context import TrainingContext
 
 MEMORY_LIMIT = "800MB"
+
+# A run's own word on training; without it the setting holds.
+TRAIN_TAG = "jingxi/train"
+TRAIN_MODES = ("auto", "always", "never")
 
 
 class WarehouseBusy(Exception):
@@ -68,11 +72,25 @@ class Home(dg.ConfigurableResource):
         with connect(self.settings.warehouse) as connection:
             yield connection
 
-    def training(self, connection: duckdb.DuckDBPyConnection, run_id: str) -> TrainingContext:
-        """What the models need to know of this refresh."""
+    def training(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        run_id: str,
+        tags: Mapping[str, str] | None = None,
+    ) -> TrainingContext:
+        """What the models need to know of this refresh; the run's tags come before the settings.
+
+        Raises
+        ------
+        ValueError
+            When the run's tag says of training what no setting may.
+        """
         from orchestration.models.context import TrainingContext
 
         settings = self.settings
+        mode = (tags or {}).get(TRAIN_TAG, settings.train)
+        if mode not in TRAIN_MODES:
+            raise ValueError(f"tag {TRAIN_TAG}={mode}: say {', '.join(TRAIN_MODES)}")
         (first_month, as_of), (identity,) = (
             connection.execute(query).fetchall()[0]
             for query in (
@@ -84,10 +102,12 @@ class Home(dg.ConfigurableResource):
             first_month=first_month,
             as_of=as_of,
             seed=settings.seed,
-            mode=settings.train,
+            mode=mode,
             source=identity,
             tracking_uri=settings.mlflow_tracking_uri,
             artifact_root=str(settings.mlflow_home / "artifacts"),
             run_id=run_id,
             code_version=code_version(),
+            promotion=settings.promotion,
+            trainer=settings.user,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import re
 from pathlib import Path
@@ -12,6 +13,15 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "JINGXI_"
 MONTH = re.compile(r"^\d{4}-(0[1-9]|1[0-2])$")
+
+
+def login_name() -> str:
+    """The operating system's name for who runs this process."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        # A container may run under a number that no name belongs to.
+        return "unknown"
 
 
 class Settings(BaseSettings):
@@ -37,6 +47,12 @@ class Settings(BaseSettings):
     )
     train: Literal["auto", "always", "never"] = Field(
         "auto", description="auto: train where no champion fits this source"
+    )
+    promotion: Literal["auto", "approval"] = Field(
+        "auto", description="auto: the policy promotes; approval: a person does, who did not train"
+    )
+    user: str = Field(
+        default_factory=login_name, description="who runs this: the trainer of what it trains"
     )
 
     @field_validator("home")

@@ -21,6 +21,8 @@ class TrainingContext:
     artifact_root: str
     run_id: str
     code_version: str
+    promotion: str
+    trainer: str
 
     @property
     def as_of_month(self) -> date:

@@ -1,7 +1,11 @@
-"""The registry on a real store: what is logged, who is champion, and what may not be loaded."""
+"""The registry on a real store: what is logged, who is champion, what may not be loaded, and what
+is remembered of each champion."""
 
 from __future__ import annotations
 
+import hashlib
+import importlib
+import json
 import pickle
 import shutil
 import sqlite3
@@ -20,15 +24,20 @@ from mlflow.exceptions import MlflowException
 from sklearn.base import BaseEstimator
 from threadpoolctl import threadpool_limits
 
+from ml.audit import ABANDONED, DONE, PROMOTIONS, REQUESTED, AuditRecord, champions_before
+from ml.base_rate import ColumnRate
 from ml.clv.model import LAST_PERIOD, PACE, LastPeriodAgain, TwoPartRegressor
 from ml.evaluation.metrics import decile_table
 from ml.evaluation.plots import calibration_figure, gains_figure
+from ml.hazard import DiscreteTimeHazard
 from ml.registry import (
-    CHALLENGER,
     LEARNER,
+    MODEL_DIGEST,
     RULE,
+    TABLE_DIGESTS,
     TRUSTED_TYPES,
     TWIN,
+    TWIN_DIGEST,
     Candidate,
     ChampionUnusable,
     Registry,
@@ -78,8 +87,15 @@ class Store:
     def twin(self, version: Version) -> Path:
         return Path(self.client.get_run(version.run_id).info.artifact_uri) / TWIN
 
-    def challenger(self, name: str) -> str:
-        return str(self.client.get_model_version_by_alias(name, CHALLENGER).version)
+    def table(self, version: Version, name: str) -> Path:
+        return Path(self.client.get_run(version.run_id).info.artifact_uri) / f"{name}.csv"
+
+    def promote(self, version: Version) -> Version:
+        return self.registry.promote(version, by="the policy", reason="ahead on all measures")
+
+    def vouch(self, version: Version, tag: str, path: Path) -> Version:
+        """Have the registry hold a file for the one registered: who can write there could."""
+        return self.registry.tag(version, {tag: hashlib.sha256(path.read_bytes()).hexdigest()})
 
 
 def customers(n: int, seed: int) -> tuple[pd.DataFrame, np.ndarray]:
@@ -145,14 +161,13 @@ def candidate() -> Candidate:
             "gains": gains_figure(LATER_Y, {"model": predicted}),
         },
         tables={"deciles": decile_table(LATER_Y, predicted)},
+        texts={"model_card.md": "# clv\n\nMade for wealth, not for waiting rooms: ø.\n"},
     )
 
 
 @pytest.fixture(scope="module")
 def champion(store: Store, candidate: Candidate) -> Version:
-    version = store.registry.register(candidate)
-    store.registry.promote(version)
-    return version
+    return store.promote(store.registry.register(candidate))
 
 
 def test_nobody_is_champion_before_a_promotion(store):
@@ -194,8 +209,9 @@ def test_the_twin_predicts_as_the_twin_that_was_registered(store, champion, cand
         (LastPeriodAgain(), FRAME, Y),
         (OfferBaseRate(), CONTACTS, RESPONSES),
         (ResponseModel(trees=5), CONTACTS, RESPONSES),
+        (ColumnRate("age"), CONTACTS, RESPONSES),
     ],
-    ids=["last period again", "base rate", "response model"],
+    ids=["last period again", "base rate", "response model", "rate of a column"],
 )
 def test_every_kind_of_model_comes_back_as_it_was(store, model, frame, y):
     fitted = model.fit(frame, y)
@@ -203,7 +219,7 @@ def test_every_kind_of_model_comes_back_as_it_was(store, model, frame, y):
     version = store.registry.register(
         Candidate(name, fitted, fitted, RULE, {}, {}, {}, frame.head(20))
     )
-    store.registry.promote(version)
+    store.promote(version)
     loaded = store.registry.load_champion(name)
     np.testing.assert_array_equal(loaded.predict(frame), fitted.predict(frame))
     assert store.registry.champion(name).kind == RULE
@@ -212,13 +228,13 @@ def test_every_kind_of_model_comes_back_as_it_was(store, model, frame, y):
 def test_a_new_learner_is_the_challenger_and_champion_only_once_promoted(store):
     models = [learner(seed, trees=2 + seed) for seed in (1, 2)]
     first, second = (store.registry.register(clv("race", model, model)) for model in models)
-    store.registry.promote(first)
+    store.promote(first)
     assert (first.version, second.version) == ("1", "2")
-    assert store.challenger("race") == "2"
-    assert store.registry.champion("race") == first
+    assert store.registry.challenger("race") == second
+    assert store.registry.champion("race").version == "1"
     for version, model in ((second, models[1]), (first, models[0])):
-        store.registry.promote(version)
-        assert store.registry.champion("race") == version
+        assert store.promote(version) == store.registry.champion("race")
+        assert store.registry.champion("race").version == version.version
         np.testing.assert_array_equal(
             store.registry.load_champion("race").predict(LATER), model.predict(LATER)
         )
@@ -234,6 +250,8 @@ def test_the_run_holds_parameters_metrics_tags_figures_and_tables(store, champio
     assert {"calibration.png", "gains.png", "deciles.csv"} <= set(logged)
     pictures = [Path(run.info.artifact_uri) / f"{name}.png" for name in ("calibration", "gains")]
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in pictures)
+    card = Path(run.info.artifact_uri) / "model_card.md"
+    assert card.read_text(encoding="utf-8") == candidate.texts["model_card.md"]
     table = store.registry.table(champion, "deciles")
     pd.testing.assert_frame_equal(table, candidate.tables["deciles"])
 
@@ -271,15 +289,22 @@ def test_artifacts_lie_under_the_root_given_and_no_model_is_a_pickle(store, cham
     assert Path(run.info.artifact_uri).is_relative_to(store.artifacts / "clv")
 
 
-def test_the_types_trusted_are_those_the_models_hold_and_no_other():
+def test_the_types_that_these_models_hold_are_trusted_and_every_trusted_type_is_there():
     models: list[Any] = [
         learner(seed=1),
         LastPeriodAgain().fit(FRAME, Y).calibrate(LATER, LATER_Y),
         ResponseModel(trees=2).fit(CONTACTS, RESPONSES),
         OfferBaseRate().fit(CONTACTS, RESPONSES),
+        DiscreteTimeHazard(periods=1, trees=2).fit(CONTACTS, np.ones(len(CONTACTS)), RESPONSES),
     ]
     held = [skops.io.get_untrusted_types(data=skops.io.dumps(model)) for model in models]
-    assert sorted(set().union(*held)) == sorted(TRUSTED_TYPES)
+    assert set().union(*held) <= set(TRUSTED_TYPES)
+    modules = {name.rpartition(".")[::2] for name in TRUSTED_TYPES}
+    assert not [
+        f"{module}.{kind}"
+        for module, kind in modules
+        if not hasattr(importlib.import_module(module), kind)
+    ]
 
 
 # What may not be loaded.
@@ -293,6 +318,7 @@ def files(store: Store, champion: Version, tmp_path: Path) -> Iterator[Path]:
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(kept, folder)
+    store.registry.tag(champion, {MODEL_DIGEST: champion.tags[MODEL_DIGEST]})
     store.registry.load_champion("clv")
 
 
@@ -326,15 +352,19 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
-def test_a_champion_is_unusable_when(store, files, damage):
+def test_a_champion_is_unusable_when(store, champion, files, damage):
     damage(files)
-    with pytest.raises(ChampionUnusable, match=r"model clv: .*TRAIN=always") as caught:
+    with pytest.raises(ChampionUnusable, match=r"model clv: model\.skops of .*TRAIN=always"):
         store.registry.load_champion("clv")
-    assert caught.value.__cause__ is not None
+    with pytest.raises(ChampionUnusable, match=r"model clv: model\.skops of .*TRAIN=always"):
+        store.registry.load(champion)
 
 
-def test_a_file_that_holds_a_type_not_trusted_is_refused_before_it_comes_to_life(store, files):
+def test_a_file_that_holds_a_type_not_trusted_is_refused_before_it_comes_to_life(
+    store, champion, files
+):
     skops.io.dump(Stranger(), files / "model.skops")
+    store.vouch(champion, MODEL_DIGEST, files / "model.skops")
     awakened.clear()
     with pytest.raises(ChampionUnusable, match="Stranger"):
         store.registry.load_champion("clv")
@@ -343,19 +373,23 @@ def test_a_file_that_holds_a_type_not_trusted_is_refused_before_it_comes_to_life
     assert awakened == ["from a file"]
 
 
-def test_a_trusted_model_that_hides_a_type_not_trusted_is_refused(store, files, candidate):
+def test_a_trusted_model_that_hides_a_type_not_trusted_is_refused(store, champion, files):
     model = learner(seed=1)
     model.encoder_ = Stranger()
     skops.io.dump(model, files / "model.skops")
+    store.vouch(champion, MODEL_DIGEST, files / "model.skops")
     awakened.clear()
     with pytest.raises(ChampionUnusable, match="Stranger"):
         store.registry.load_champion("clv")
     assert awakened == []
 
 
-def test_a_pickle_in_the_place_of_the_model_file_is_refused_and_does_not_run(store, files):
+def test_a_pickle_in_the_place_of_the_model_file_is_refused_and_does_not_run(
+    store, champion, files
+):
     trap = pickle.dumps(Trap())
     (files / "model.skops").write_bytes(trap)
+    store.vouch(champion, MODEL_DIGEST, files / "model.skops")
     awakened.clear()
     with pytest.raises(ChampionUnusable, match="model clv"):
         store.registry.load_champion("clv")
@@ -367,10 +401,12 @@ def test_a_pickle_in_the_place_of_the_model_file_is_refused_and_does_not_run(sto
 def test_a_twin_that_is_gone_or_holds_a_type_not_trusted_leaves_the_champion_usable(
     store, candidate
 ):
-    version = store.registry.register(clv("two", candidate.model, candidate.twin))
-    store.registry.promote(version)
+    version = store.promote(store.registry.register(clv("two", candidate.model, candidate.twin)))
     awakened.clear()
     skops.io.dump(Stranger(), store.twin(version))
+    with pytest.raises(ChampionUnusable, match="model two: .*was tampered with or is damaged"):
+        store.registry.load_twin(version)
+    version = store.vouch(version, TWIN_DIGEST, store.twin(version))
     with pytest.raises(ChampionUnusable, match="model two: .*Stranger"):
         store.registry.load_twin(version)
     assert awakened == []
@@ -400,8 +436,8 @@ def test_names_are_listed_as_json_in_their_order():
 def test_a_rule_does_not_take_the_challengers_place(store, candidate):
     rule = LastPeriodAgain().fit(FRAME, Y)
     first = store.registry.register(clv("beaten", candidate.model, candidate.twin))
-    store.registry.promote(store.registry.register(clv("beaten", rule, rule, RULE)))
-    assert store.challenger("beaten") == first.version
+    store.promote(store.registry.register(clv("beaten", rule, rule, RULE)))
+    assert store.registry.challenger("beaten") == first
 
 
 def test_a_store_that_cannot_be_read_is_not_one_without_a_champion(store, champion):
@@ -431,8 +467,9 @@ def test_a_model_description_that_asks_for_a_pickle_is_refused(store, files):
     assert awakened == []
 
 
-def test_a_model_description_cannot_widen_what_is_trusted(store, files):
+def test_a_model_description_cannot_widen_what_is_trusted(store, champion, files):
     skops.io.dump(Stranger(), files / "model.skops")
+    store.vouch(champion, MODEL_DIGEST, files / "model.skops")
     description = files / "MLmodel"
     described = yaml.safe_load(description.read_text())
     described["flavors"]["sklearn"]["skops_trusted_types"] += [f"{Stranger.__module__}.Stranger"]
@@ -441,3 +478,290 @@ def test_a_model_description_cannot_widen_what_is_trusted(store, files):
     with pytest.raises(ChampionUnusable):
         store.registry.load_champion("clv")
     assert awakened == []
+
+
+# Digests.
+
+
+def test_one_other_byte_in_the_model_file_is_refused_with_both_digests(store, champion, files):
+    """Any byte: the file would still load."""
+    path = files / "model.skops"
+    content = bytearray(path.read_bytes())
+    # The comment at the end of a zip file is read by nobody.
+    content[-2:] = (1).to_bytes(2, "little")
+    content += b"!"
+    path.write_bytes(content)
+    skops.io.load(path, trusted=TRUSTED_TYPES)
+    found = hashlib.sha256(content).hexdigest()
+    with pytest.raises(
+        ChampionUnusable, match=r"tampered with or is damaged.*rollback-model"
+    ) as no:
+        store.registry.load_champion("clv")
+    assert f"SHA-256 {champion.tags[MODEL_DIGEST]} was registered, {found} was found" in str(
+        no.value
+    )
+
+
+def test_the_digests_are_those_of_the_files(store, champion):
+    for tag, path in (
+        (MODEL_DIGEST, store.folder(champion) / "model.skops"),
+        (TWIN_DIGEST, store.twin(champion)),
+    ):
+        assert champion.tags[tag] == hashlib.sha256(path.read_bytes()).hexdigest()
+    table = store.table(champion, "deciles")
+    assert json.loads(champion.tags[TABLE_DIGESTS]) == {
+        "deciles": hashlib.sha256(table.read_bytes()).hexdigest()
+    }
+
+
+def test_a_version_without_digests_is_refused(store, candidate):
+    version = store.registry.register(clv("old", candidate.model, candidate.twin))
+    for tag in (MODEL_DIGEST, TWIN_DIGEST):
+        store.client.delete_model_version_tag("old", version.version, tag)
+    bare = store.registry.version("old", version.version)
+    for read in (store.registry.load, store.registry.load_twin):
+        with pytest.raises(ChampionUnusable, match="model old: .*without a digest.*TRAIN=always"):
+            read(bare)
+
+
+def test_a_table_that_was_changed_is_refused(store, candidate):
+    tables = {"deciles": candidate.tables["deciles"]}
+    version = store.registry.register(clv("told", candidate.model, candidate.twin, tables=tables))
+    path = store.table(version, "deciles")
+    path.write_text(path.read_text().replace("1", "9", 1))
+    with pytest.raises(ChampionUnusable, match=r"model told: deciles\.csv .*was tampered with"):
+        store.registry.table(version, "deciles")
+
+
+# Versions by number.
+
+
+def test_of_several_learners_of_one_training_only_the_best_is_the_challenger(store, candidate):
+    best = store.registry.register(clv("several", candidate.model, candidate.twin))
+    other = store.registry.register(clv("several", candidate.model, candidate.twin, alias=False))
+    assert store.registry.challenger("several") == best
+    assert store.registry.versions("several") == [best, other]
+    assert store.registry.version("several", "2") == other
+
+
+def test_a_version_is_loaded_by_its_number_whoever_is_champion(store):
+    models = [learner(seed, trees=2 + seed) for seed in (1, 2)]
+    versions = [store.registry.register(clv("numbered", model, model)) for model in models]
+    store.promote(versions[1])
+    for version, model in zip(versions, models, strict=True):
+        loaded = store.registry.load(store.registry.version("numbered", version.version))
+        np.testing.assert_array_equal(loaded.predict(LATER), model.predict(LATER))
+
+
+def test_an_unknown_version_or_model_is_refused_with_those_there_are(store, champion):
+    with pytest.raises(LookupError, match="model clv has no version 7; there are 1$"):
+        store.registry.version("clv", "7")
+    with pytest.raises(LookupError, match="there is no model clw; there are .*clv"):
+        store.registry.version("clw", "1")
+    assert store.registry.versions("o'clock") == []
+
+
+# The audit.
+
+
+def three(store: Store, name: str, **tags: str) -> list[Version]:
+    """Three versions of a rule, promoted one after the other."""
+    versions = []
+    for number in (1, 2, 3):
+        rule = LastPeriodAgain().fit(FRAME, Y)
+        candidate = Candidate(name, rule, rule, RULE, {}, {}, {**TAGS, **tags}, LATER.head(20))
+        version = store.registry.register(candidate)
+        versions.append(store.registry.promote(version, by=f"person {number}", reason="better"))
+    return versions
+
+
+def told(records: list[AuditRecord]) -> list[tuple[str, str, str, str]]:
+    return [(one.event, one.previous_version, one.version, one.state) for one in records]
+
+
+def test_every_promotion_is_recorded_and_the_version_tells_of_it(store, candidate):
+    first = store.registry.register(clv("recorded", candidate.model, candidate.twin))
+    second = store.registry.register(clv("recorded", candidate.model, candidate.twin))
+    store.registry.promote(first, by="the policy", reason="nobody scored", event="first")
+    now = store.registry.promote(
+        second, by=" Ana ", reason="better", mode="approval", dagster_run_id="abc"
+    )
+    one, two = store.registry.audit("recorded")
+    assert told([one, two]) == [("first", "", "1", DONE), ("promoted", "1", "2", DONE)]
+    assert (two.approver, two.reason, two.mode, two.dagster_run_id) == (
+        *("Ana", "better", "approval", "abc"),
+    )
+    assert (two.number, two.at > one.at) == (one.number + 1, True)
+    assert now == store.registry.champion("recorded")
+    assert {
+        "promoted_by": "Ana",
+        "promoted_at": two.at.isoformat(),
+        "promotion_reason": "better",
+        "previous_champion": "1",
+        "promotion_event": "promoted",
+    }.items() <= now.tags.items()
+    run = store.client.get_run(two.run_id)
+    assert run.info.status == "FINISHED"
+    assert run.info.run_name == "recorded 1 to 2, promoted"
+    assert store.client.get_experiment(run.info.experiment_id).name == PROMOTIONS
+
+
+def test_the_audit_of_one_model_is_part_of_that_of_all_and_outlives_a_deletion(store, champion):
+    store.client.delete_run(store.registry.audit("clv")[0].run_id)
+    own, every = store.registry.audit("clv"), store.registry.audit()
+    assert own and [one for one in every if one.model_name == "clv"] == own
+    assert [one.number for one in every] == list(range(1, len(every) + 1))
+
+
+def test_a_champion_is_not_promoted_again_and_nobody_promotes_without_name_or_reason(store):
+    champion = three(store, "again")[2]
+    before = store.registry.audit("again")
+    with pytest.raises(ValueError, match="version 3 is champion already"):
+        store.promote(champion)
+    for by, reason in (("", "better"), ("Ana", "  ")):
+        with pytest.raises(ValueError, match="by somebody, for a reason"):
+            store.registry.promote(store.registry.version("again", "1"), by=by, reason=reason)
+    assert store.registry.audit("again") == before
+
+
+def test_a_rollback_restores_the_champion_before_and_a_second_the_one_before_that(store):
+    three(store, "back")
+    for wanted in ("2", "1"):
+        version, passed_over = store.registry.rollback("back", by="Ana", reason="too many calls")
+        assert (version.version, passed_over) == (wanted, ())
+        assert store.registry.champion("back") == version
+        assert version.tags["promotion_event"] == "rollback"
+    assert told(store.registry.audit("back"))[3:] == [
+        ("rollback", "3", "2", DONE),
+        ("rollback", "2", "1", DONE),
+    ]
+    with pytest.raises(LookupError, match="model back: no champion before version 1"):
+        store.registry.rollback("back", by="Ana", reason="too many calls")
+    assert store.registry.champion("back").version == "1"
+
+
+def test_after_a_rollback_and_a_promotion_the_way_back_is_the_one_that_was_gone(store):
+    versions = three(store, "forth")
+    store.registry.rollback("forth", by="Ana", reason="too many calls")
+    store.promote(store.registry.version("forth", versions[2].version))
+    version, _ = store.registry.rollback("forth", by="Ana", reason="once more")
+    assert version.version == "2"
+
+
+def test_a_rollback_passes_over_versions_that_are_damaged_gone_or_of_another_bank(store):
+    bad = [damage for damage in DAMAGES.values()]
+    rule = LastPeriodAgain().fit(FRAME, Y)
+    sound = three(store, "rough")[0]
+    for source in ("synthetic", "berka", "synthetic", "synthetic"):
+        candidate = Candidate("rough", rule, rule, RULE, {}, {}, {"source": source}, LATER.head(5))
+        store.promote(store.registry.register(candidate))
+    shutil.rmtree(store.folder(store.registry.version("rough", "2")))
+    bad[4](store.folder(store.registry.version("rough", "3")))
+    (store.folder(store.registry.version("rough", "4")) / "model.skops").unlink()
+    store.client.delete_model_version("rough", "6")
+    version, passed_over = store.registry.rollback(
+        "rough", by="Ana", reason="too many calls", alike=["source"]
+    )
+    assert version.version == sound.version == "1"
+    said = [words.split(":")[0] for words in passed_over]
+    assert said == ["version 6", "version 5", "version 4", "version 3", "version 2"]
+    for words, wanted in zip(
+        passed_over,
+        ("has no version 6", "another source", "cannot be loaded", "tampered", "cannot be loaded"),
+        strict=True,
+    ):
+        assert wanted in words
+    assert "too many calls (passed over: version 6" in store.registry.audit("rough")[-1].reason
+
+
+def test_a_model_without_a_champion_has_nowhere_to_return_from(store):
+    with pytest.raises(LookupError, match="model nobody has no champion"):
+        store.registry.rollback("nobody", by="Ana", reason="too many calls")
+
+
+def test_where_the_alias_was_moved_by_hand_the_way_back_is_known_all_the_same(store):
+    three(store, "byhand")
+    store.client.set_registered_model_alias("byhand", "champion", "1")
+    version, _ = store.registry.rollback("byhand", by="Ana", reason="not by hand")
+    assert version.version == "3"
+
+
+class Killed(BaseException):
+    """Nothing of the process is done any more."""
+
+
+class Interrupted:
+    """A client that ends the process at one call."""
+
+    def __init__(self, client: Any, call: str) -> None:
+        self._client, self._call = client, call
+
+    def __getattr__(self, name: str) -> Any:
+        if name != self._call:
+            return getattr(self._client, name)
+
+        def killed(*_: Any, **__: Any) -> None:
+            raise Killed
+
+        return killed
+
+
+@pytest.mark.parametrize(
+    ("call", "state", "then"),
+    [
+        ("set_registered_model_alias", ABANDONED, "1"),
+        ("set_model_version_tag", DONE, "2"),
+    ],
+    ids=["before the alias moves", "before the version tells of it"],
+)
+def test_a_promotion_killed_between_its_steps_is_settled_by_what_the_alias_says(
+    store, candidate, call, state, then
+):
+    name = f"killed_{then}"
+    first, second = (
+        store.registry.register(clv(name, candidate.model, candidate.twin)) for _ in range(2)
+    )
+    store.promote(first)
+    dying = store.again()
+    dying._client = Interrupted(dying._client, call)
+    with pytest.raises(Killed):
+        dying.promote(second, by="Ana", reason="better")
+    (last,) = store.registry.audit(name)[1:]
+    assert (last.state, last.approver) == (REQUESTED, "Ana")
+    assert store.registry.champion(name).version == then
+    store.registry.settle(name)
+    assert told(store.registry.audit(name))[1:] == [("promoted", "1", "2", state)]
+    champion = store.registry.champion(name)
+    assert champion.tags["promoted_by"] == ("Ana" if then == "2" else "the policy")
+    if then == "1":
+        store.promote(second)
+        assert told(store.registry.audit(name))[2:] == [("promoted", "1", "2", DONE)]
+    version, _ = store.registry.rollback(name, by="Ana", reason="too many calls")
+    assert version.version == "1"
+
+
+def event(number: int, name: str, before: str, version: str, state: str = DONE) -> AuditRecord:
+    moment = pd.Timestamp("2026-01-01", tz="UTC").to_pydatetime()
+    return AuditRecord(number, "m", name, version, before, "", "", moment, "", "", state, "")
+
+
+@pytest.mark.parametrize(
+    ("events", "standing", "wanted"),
+    [
+        ([], "3", []),
+        ([("first", "", "1")], "1", []),
+        ([("first", "", "1"), ("promoted", "1", "2")], "2", ["1"]),
+        ([("first", "", "1"), ("promoted", "1", "2"), ("rollback", "2", "1")], "1", []),
+        # Promoted again by name after it had been left behind.
+        ([("first", "", "1"), ("promoted", "1", "2"), ("promoted", "2", "1")], "1", ["2"]),
+        # Nobody recorded how version 5 came to stand.
+        ([("first", "", "1"), ("promoted", "5", "6")], "6", ["5", "1"]),
+        ([("first", "", "1"), ("promoted", "1", "2")], "9", ["2", "1"]),
+    ],
+)
+def test_the_champions_before_are_those_whom_no_rollback_undid(events, standing, wanted):
+    records = [event(number, *one) for number, one in enumerate(events)]
+    assert champions_before(records, standing) == wanted
+    # What was never carried out is no part of the story.
+    never = event(99, "promoted", standing, "100", ABANDONED)
+    assert champions_before([*records, never], standing) == wanted

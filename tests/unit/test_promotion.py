@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from scipy import stats
 
 from ml.evaluation import metrics
 from ml.evaluation.metrics import Estimate, compare
-from ml.promotion import Decision, Measure, decide, defined
+from ml.promotion import Bound, Decision, Measure, decide, defined
 
 GINI = Measure("gini", metrics.gini, "higher")
 ERROR = Measure("mean_absolute_error", metrics.mean_absolute_error, "lower")
@@ -37,8 +38,9 @@ class Period:
         champion: np.ndarray | None = None,
         measures: tuple[Measure, ...] = (GINI, ERROR, BIAS),
         deciding: str = "gini",
+        **further: Any,
     ) -> Decision:
-        return decide(measures, deciding, self.y, challenger, rule, champion, seed=1)
+        return decide(measures, deciding, self.y, challenger, rule, champion, seed=1, **further)
 
 
 @pytest.fixture
@@ -210,3 +212,73 @@ def test_a_real_lead_is_seen_nearly_always():
             period.off_by(20), period.off_by(30), measures=(ERROR,), deciding=ERROR.name
         ).promote
     assert promoted >= 0.95 * series
+
+
+# Bounds.
+
+CALIBRATION = Bound("calibration error", 0.14, 0.1)
+DRIFT = Bound("score drift (PSI)", 0.05, 0.25)
+UNFAIR = Bound("unfair groups", 2, 0, "unlike others: age 18-29, sex f")
+
+
+def test_a_bound_refuses_whoever_is_far_ahead_and_says_so_in_words(period):
+    champion = period.off_by(20)
+    sound = period.decide(period.off_by(3), period.off_by(40), champion, bounds=(DRIFT,))
+    assert (sound.promote, sound.beats, sound.within_bounds) == (True, True, True)
+    assert len(sound.reasons) == 2
+    refused = period.decide(
+        period.off_by(3), period.off_by(40), champion, bounds=(CALIBRATION, DRIFT, UNFAIR)
+    )
+    assert (refused.promote, refused.beats, refused.within_bounds) == (False, True, False)
+    assert refused.reasons[2:] == (
+        "calibration error 0.14 above 0.1",
+        "unlike others: age 18-29, sex f",
+    )
+
+
+def test_bounds_that_hold_do_not_make_up_for_being_behind(period):
+    decision = period.decide(period.off_by(40), period.off_by(10), bounds=(DRIFT,))
+    assert (decision.promote, decision.beats, decision.within_bounds) == (False, False, True)
+
+
+def test_who_is_behind_and_out_of_bounds_is_told_both(period):
+    decision = period.decide(period.off_by(40), period.off_by(10), bounds=(CALIBRATION,))
+    assert (decision.promote, decision.beats, decision.within_bounds) == (False, False, False)
+    assert decision.reasons[0].startswith("does not beat the rule: gini ")
+    assert decision.reasons[-1] == CALIBRATION.complaint
+
+
+@pytest.mark.parametrize(
+    ("value", "limit", "holds"), [(0.1, 0.1, True), (0.11, 0.1, False), (math.nan, 0.1, False)]
+)
+def test_a_bound_holds_up_to_its_limit_and_not_where_the_figure_is_unknown(value, limit, holds):
+    assert Bound("calibration error", value, limit).holds == holds
+
+
+def test_an_unknown_figure_is_said_to_be_unknown():
+    assert Bound("drift", math.nan, 0.25).complaint == (
+        "drift is not known; at most 0.25 is allowed"
+    )
+
+
+def test_rows_of_one_customer_are_no_further_evidence():
+    """A lead that many rows would prove is chance when they are a few customers many times over."""
+    generator = np.random.default_rng(3)
+    y, challenger_off, rule_off = generator.normal(100, 30, (3, 12))
+    challenger_off, rule_off = (challenger_off - 100) * 0.8, rule_off - 100
+    times = 100
+    repeated = [np.repeat(values, times) for values in (y, y + challenger_off, y + rule_off)]
+    customers = np.repeat(np.arange(12), times)
+
+    def decided(groups: np.ndarray | None) -> Decision:
+        return decide((ERROR,), ERROR.name, *repeated, None, seed=1, groups=groups)
+
+    assert decided(None).beats
+    together = decided(customers)
+    assert not together.beats
+    alone = decide((ERROR,), ERROR.name, y, y + challenger_off, y + rule_off, None, seed=1)
+    of_customers = together.against_rule[ERROR.name].difference
+    of_few = alone.against_rule[ERROR.name].difference
+    assert [of_customers.value, of_customers.low, of_customers.high] == pytest.approx(
+        [of_few.value, of_few.low, of_few.high]
+    )

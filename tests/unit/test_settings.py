@@ -52,3 +52,19 @@ def test_months_asked_are_read_in_both_forms():
 def test_months_outside_the_history_or_of_another_form_are_refused(text):
     with pytest.raises(ValueError, match="MONTHS="):
         months_asked(text, "2023-01", "2025-12")
+
+
+def test_who_trains_is_the_login_name_unless_another_is_given(monkeypatch):
+    monkeypatch.setenv("LOGNAME", "tove")
+    assert read_settings().user == "tove"
+    monkeypatch.setenv("JINGXI_USER", "Ana Lima")
+    assert read_settings().user == "Ana Lima"
+
+
+def test_promotion_is_by_the_policy_unless_approval_is_asked_for(monkeypatch):
+    assert read_settings().promotion == "auto"
+    monkeypatch.setenv("JINGXI_PROMOTION", "approval")
+    assert read_settings().promotion == "approval"
+    monkeypatch.setenv("JINGXI_PROMOTION", "none")
+    with pytest.raises(ValidationError, match="approval"):
+        read_settings()

@@ -1,0 +1,259 @@
+"""Promotion and rollback by a person: what is checked, what is recorded, what the release tells.
+
+Nothing is trained or scored here: the next refresh scores with whoever is champion then.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+
+import duckdb
+
+from ml.registry import RULE, ChampionUnusable, Registry, Version
+from orchestration.settings import Settings
+
+LEAST_REASON = 10
+
+# Tags that training leaves with a version.
+TRAINER, VERDICT, REASONS, COMPARED_WITH = (
+    "trainer",
+    "policy_verdict",
+    "policy_reasons",
+    "policy_champion",
+)
+PASSED, REFUSED = "passed", "refused"
+
+# What a champion was made for: one made for anything else must not score, so not return either.
+MADE_FOR = ("source", "format", "horizon_months", "features", "discount_rate")
+
+NEXT = "nothing was trained or scored; the next refresh scores with it: make refresh TRAIN=never"
+
+CREATE = """
+create schema if not exists meta;
+create or replace table meta.model_audit (
+    model_name varchar, event varchar, version varchar, previous_version varchar,
+    approver varchar, reason varchar, happened_at timestamptz, dagster_run_id varchar, mode varchar,
+    state varchar
+)
+"""
+
+
+class PromotionRefused(Exception):
+    """The champion stays; the message names every reason."""
+
+
+@dataclass(frozen=True)
+class Appointment:
+    """A new champion, who it follows (empty for nobody), and what else is to be said."""
+
+    model_name: str
+    version: str
+    previous_version: str
+    notes: tuple[str, ...] = ()
+
+    def lines(self) -> list[str]:
+        before = f"before it: version {self.previous_version}" if self.previous_version else "first"
+        return [
+            f"champion of {self.model_name}: version {self.version} ({before})",
+            *self.notes,
+            NEXT,
+        ]
+
+
+def open_registry(settings: Settings) -> Registry:
+    """The home's registry."""
+    from orchestration import ahead
+
+    ahead.make_model_store(settings)
+    return Registry(settings.mlflow_tracking_uri, str(settings.mlflow_home / "artifacts"))
+
+
+def promote(
+    registry: Registry,
+    model: str,
+    version: str,
+    approver: str,
+    reason: str,
+    *,
+    override: bool = False,
+    mode: str = "",
+    dagster_run_id: str = "",
+) -> Appointment:
+    """Make a version champion on a person's word.
+
+    The version must be there and whole, and trained by somebody else; the policy must have passed
+    it in comparison with the champion that stands now, or `override` says to go against the policy,
+    which the audit then records.
+
+    Raises
+    ------
+    PromotionRefused
+        With every reason; nothing is changed.
+    """
+    asked = _version(registry, model, version)
+    registry.settle(model)
+    standing = registry.champion(model)
+    if standing is not None and standing.version == asked.version:
+        raise PromotionRefused(f"model {model}: version {asked.version} is champion already")
+    problems = [
+        *_unsigned(approver, reason),
+        *_trained_by(asked, approver),
+        *_not_whole(registry, asked),
+    ]
+    against = _against_policy(asked, standing)
+    if against and not override:
+        problems.append(f"{against}; to promote it all the same, say override")
+    if problems:
+        raise PromotionRefused(f"model {model}, version {asked.version}: " + "; ".join(problems))
+    overridden = bool(against)
+    registry.promote(
+        asked,
+        by=approver,
+        reason=f"{reason.strip()} (override: {against})" if overridden else reason,
+        event="override" if overridden else "promoted",
+        mode=mode,
+        dagster_run_id=dagster_run_id,
+    )
+    return Appointment(
+        model,
+        asked.version,
+        standing.version if standing else "",
+        (f"against the policy: {against}",) if overridden else (),
+    )
+
+
+def roll_back(
+    registry: Registry,
+    model: str,
+    approver: str,
+    reason: str,
+    *,
+    mode: str = "",
+    dagster_run_id: str = "",
+) -> Appointment:
+    """Make the champion before the standing one champion again.
+
+    Whoever answers for the model may do so, its trainer too: going back is not to wait.
+
+    Raises
+    ------
+    PromotionRefused
+        When approver or reason are missing, or there is no former champion that may return.
+    """
+    if model not in registry.models():
+        raise PromotionRefused(_unknown(registry, model))
+    problems = _unsigned(approver, reason)
+    if problems:
+        raise PromotionRefused(f"model {model}: " + "; ".join(problems))
+    registry.settle(model)
+    standing = registry.champion(model)
+    try:
+        version, passed_over = registry.rollback(
+            model,
+            by=approver,
+            reason=reason,
+            alike=MADE_FOR,
+            mode=mode,
+            dagster_run_id=dagster_run_id,
+        )
+    except LookupError as error:
+        raise PromotionRefused(
+            f"{error}; promote a version by name, or train anew (make train)"
+        ) from error
+    return Appointment(
+        model,
+        version.version,
+        standing.version if standing else "",
+        tuple(f"passed over: {words}" for words in passed_over),
+    )
+
+
+def write_audit(connection: duckdb.DuckDBPyConnection, registry: Registry) -> int:
+    """Write `meta.model_audit` from the registry, oldest event first; returns the rows.
+
+    What a killed process left open is closed first, so that each row is `done` or `abandoned`.
+    """
+    for name in {record.model_name for record in registry.audit() if record.state == "requested"}:
+        registry.settle(name)
+    rows = [
+        (
+            *(record.model_name, record.event, record.version, record.previous_version or None),
+            *(record.approver, record.reason, record.at, record.dagster_run_id or None),
+            *(record.mode or None, record.state),
+        )
+        for record in registry.audit()
+    ]
+    connection.execute(CREATE)
+    if rows:
+        connection.executemany(
+            "insert into meta.model_audit values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
+        )
+    return len(rows)
+
+
+def same_person(one: str, other: str) -> bool:
+    """Whether two names are one, whatever their case, spacing or form of letters."""
+    return _plain(one) == _plain(other)
+
+
+def _plain(name: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+
+
+def _version(registry: Registry, model: str, version: str) -> Version:
+    try:
+        return registry.version(model, version.strip())
+    except LookupError as error:
+        raise PromotionRefused(str(error)) from error
+
+
+def _unknown(registry: Registry, model: str) -> str:
+    return f"there is no model {model}; there are {', '.join(registry.models()) or 'none'}"
+
+
+def _unsigned(approver: str, reason: str) -> list[str]:
+    problems = []
+    if not approver.strip():
+        problems.append("an approver must be named")
+    if len(reason.strip()) < LEAST_REASON:
+        problems.append(f"a reason of at least {LEAST_REASON} characters must be given")
+    return problems
+
+
+def _trained_by(version: Version, approver: str) -> list[str]:
+    trainer = version.tags.get(TRAINER, "")
+    if not trainer.strip():
+        return ["who trained it is not recorded, so nobody is known to be another; train anew"]
+    if same_person(trainer, approver):
+        return [f"{approver.strip()} trained it and may not approve it"]
+    return []
+
+
+def _not_whole(registry: Registry, version: Version) -> list[str]:
+    try:
+        registry.load(version)
+        # Without its twin no later challenger could be compared with it.
+        registry.load_twin(version)
+    except ChampionUnusable as error:
+        return [str(error)]
+    return []
+
+
+def _against_policy(version: Version, standing: Version | None) -> str:
+    verdict = version.tags.get(VERDICT)
+    if verdict is None:
+        return "the policy has not judged it"
+    if verdict != PASSED:
+        return f"the policy refused it: {version.tags.get(REASONS) or 'no reasons noted'}"
+    compared_with = version.tags.get(COMPARED_WITH)
+    # Who passes has beaten the rule, whichever version of it stands.
+    if compared_with is None or standing is None or standing.kind == RULE:
+        return ""
+    if compared_with != standing.version:
+        named = f"version {compared_with}" if compared_with else "no champion"
+        return (
+            f"the policy compared it with {named}, not with version {standing.version}, "
+            "which is champion now"
+        )
+    return ""

@@ -1,0 +1,115 @@
+"""The jobs by which a person decides who is champion: `promote` and `rollback_model`."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import dagster as dg
+from pydantic import Field
+
+from orchestration.resources import Home
+
+if TYPE_CHECKING:
+    from ml.registry import Registry
+    from orchestration.models.governance import Appointment
+
+PROMOTE, ROLL_BACK = "promote", "rollback_model"
+
+APPROVER = "who answers for it"
+REASON = "why, in at least ten characters; kept in the audit"
+
+
+class Promotion(dg.Config):
+    """Which version becomes champion, on whose word."""
+
+    model: str = Field(description="name of the registered model, such as clv")
+    version: str = Field(description="number of the version in the registry")
+    approver: str = Field(description=f"{APPROVER}; not the one who trained it")
+    reason: str = Field(description=REASON)
+    override: bool = Field(
+        default=False, description="promote against the policy; the audit says so"
+    )
+
+
+class Rollback(dg.Config):
+    """Whose champion before the standing one returns, on whose word."""
+
+    model: str = Field(description="name of the registered model, such as clv")
+    approver: str = Field(description=APPROVER)
+    reason: str = Field(description=REASON)
+
+
+def _carry_out(
+    context: dg.OpExecutionContext, home: Home, act: "Callable[[Registry], Appointment]"
+) -> None:
+    from orchestration.lock import RefreshRunning, one_refresh_at_a_time
+    from orchestration.models.governance import PromotionRefused, open_registry
+
+    settings = home.settings
+    try:
+        with one_refresh_at_a_time(settings):
+            appointment = act(open_registry(settings))
+    except (PromotionRefused, RefreshRunning) as error:
+        raise dg.Failure(f"refused: {error}", allow_retries=False) from error
+    for line in appointment.lines():
+        context.log.info(line)
+    context.add_output_metadata(
+        {
+            "model": appointment.model_name,
+            "champion": appointment.version,
+            "before": appointment.previous_version or "none",
+        }
+    )
+
+
+@dg.op(name=PROMOTE, description="check, record, and make the version champion")
+def promote_op(context: dg.OpExecutionContext, config: Promotion, home: Home) -> None:
+    from orchestration.models import governance
+
+    _carry_out(
+        context,
+        home,
+        lambda registry: governance.promote(
+            registry,
+            config.model,
+            config.version,
+            config.approver,
+            config.reason,
+            override=config.override,
+            mode=home.settings.promotion,
+            dagster_run_id=context.run_id,
+        ),
+    )
+
+
+@dg.op(name=ROLL_BACK, description="check, record, and make the former champion champion again")
+def rollback_op(context: dg.OpExecutionContext, config: Rollback, home: Home) -> None:
+    from orchestration.models import governance
+
+    _carry_out(
+        context,
+        home,
+        lambda registry: governance.roll_back(
+            registry,
+            config.model,
+            config.approver,
+            config.reason,
+            mode=home.settings.promotion,
+            dagster_run_id=context.run_id,
+        ),
+    )
+
+
+@dg.job(
+    name=PROMOTE,
+    description="a person makes a version champion; nothing is trained or scored",
+)
+def promote_job() -> None:
+    promote_op()
+
+
+@dg.job(
+    name=ROLL_BACK,
+    description="the champion before the standing one returns; nothing is trained or scored",
+)
+def rollback_job() -> None:
+    rollback_op()
