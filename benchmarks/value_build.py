@@ -22,6 +22,7 @@ from orchestration.landing.engine import Window, land
 from orchestration.partitions import first_day, last_day
 from orchestration.resources import connect
 from orchestration.settings import Settings
+from orchestration.value import default_probability
 
 MEMORY_LIMIT = "1GB"
 # The base is prepared, not measured.
@@ -47,6 +48,7 @@ def warehouse_with_base(settings: Settings, months: int) -> Path:
             as_of=last_day(delivery.as_of),
         )
         land(connection, delivery.source, window, settings.landing, token_key(settings))
+        default_probability.ensure(connection, settings)
     _dbt(settings, "tag:staging tag:base", PREPARING_LIMIT)
     done.write_text(f"{date.today()}\n")
     return settings.warehouse

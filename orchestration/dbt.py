@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from dagster_dbt import (
     DagsterDbtTranslator,
     DagsterDbtTranslatorSettings,
     DbtCliResource,
+    DbtProject,
     dbt_assets,
 )
 from dagster_dbt.errors import DagsterDbtCliRuntimeError
@@ -50,6 +51,20 @@ class LayerTranslator(DagsterDbtTranslator):
         if dbt_resource_props["resource_type"] == "source":
             return dg.AssetKey([dbt_resource_props["source_name"], dbt_resource_props["name"]])
         return dg.AssetKey([dbt_resource_props["schema"], dbt_resource_props["alias"]])
+
+    def get_asset_spec(
+        self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None
+    ) -> dg.AssetSpec:
+        # What earlier refreshes left is made, in this one, only after it was read: a dependency on
+        # the stage that makes it would be a circle.
+        spec = super().get_asset_spec(manifest, unique_id, project)
+        left = {
+            self.get_asset_key(source)
+            for source in manifest["sources"].values()
+            if source["config"]["meta"].get("of_earlier_refreshes")
+        }
+        deps = [dep for dep in spec.deps if dep.asset_key not in left]
+        return spec.replace_attributes(deps=deps)
 
     def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
         return str(dbt_resource_props["schema"])
@@ -209,10 +224,15 @@ def failed_tests(
 
 
 def dbt_layer(
-    layer: str, select: str, manifest: Path, months: dg.PartitionsDefinition
+    layer: str,
+    select: str,
+    manifest: Path,
+    months: dg.PartitionsDefinition,
+    prepare: Callable[[duckdb.DuckDBPyConnection, Settings], object] | None = None,
 ) -> dg.AssetsDefinition:
     """One layer of the dbt project as one step, built under its build number.
 
+    `prepare` readies the warehouse for it; dbt begins when that connection is closed.
     Unit tests are left out: they need no data and run with `make test`.
     """
 
@@ -227,6 +247,8 @@ def dbt_layer(
     def _layer(context: dg.AssetExecutionContext, dbt: DbtCliResource, home: Home) -> Iterator:
         with home.warehouse() as connection:
             builds.begin(connection, layer, context.run_id)
+            if prepare is not None:
+                prepare(connection, home.settings)
         arguments = ["build", "--exclude-resource-type", "unit_test"]
         invocation = dbt.cli(arguments, context=context, target_path=target_path(home.settings))
         try:

@@ -7,7 +7,9 @@ from pathlib import Path
 import dagster as dg
 
 from orchestration.dbt import dbt_layer
+from orchestration.value import default_probability
 
 
 def value_assets(manifest: Path, months: dg.PartitionsDefinition) -> dg.AssetsDefinition:
-    return dbt_layer("value", "tag:value", manifest, months)
+    """Expected loss reads what earlier refreshes scored: that is there before dbt begins."""
+    return dbt_layer("value", "tag:value", manifest, months, default_probability.ensure)

@@ -3,9 +3,9 @@
 The bank is landed here by hand, straight from the contract, so that every odd case is in it: money
 brought forward, a first booking late in the history, an account nobody owns, a booking after the
 closing, accounts of a month, joint accounts, customers who change and move, terms renewed and
-repriced, sales by employees, a loan in arrears, a ledger in some months. Its reference data are not
-the defaults: a curve that slopes, turns over and changes within the history, portfolios of two
-tenors, costs, pools and rates with dates.
+repriced, sales by employees, a loan in arrears, a ledger in some months, accounts that refreshes
+scored now and then. Its reference data are not the defaults: a curve that slopes, turns over and
+changes within the history, portfolios of two tenors, costs, pools and rates with dates.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ import duckdb
 import pandas as pd
 
 from orchestration.environment import DBT_PROJECT
+from orchestration.settings import Settings
 from orchestration.sources.contract import KINDS, PRODUCT_LINES, TABLES
+from orchestration.value import default_probability
 
 FIRST = date(2023, 1, 1)
 LAST = date(2024, 6, 30)
@@ -210,10 +212,12 @@ REFERENCE = {
 
 @dataclass
 class Bank:
-    """Rows of the contract's tables, and the balances brought forward that its bookings imply."""
+    """Rows of the contract's tables, the balances brought forward that its bookings imply, and the
+    probabilities of default that refreshes have scored, by account and month."""
 
     rows: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
     brought: dict[str, Decimal] = field(default_factory=dict)
+    scored: dict[tuple[str, date], tuple[Decimal, str]] = field(default_factory=dict)
 
     def add(self, table: str, **values: Any) -> None:
         self.rows[table].append(values)
@@ -422,7 +426,26 @@ def awkward_bank(customers: int = 40, seed: int = 11) -> Bank:
             sentiment=draw.choice([-0.5, 0.25, None]),
         )
     bank.rows["ledger"] = ledger(bank, LEDGER_MONTHS)
+    bank.scored = scored_accounts(bank, random.Random(seed + 1))
     return bank
+
+
+def scored_accounts(bank: Bank, draw: random.Random) -> dict[tuple[str, date], tuple[Decimal, str]]:
+    """Loans and some other accounts scored at the end of most months, some now and then, some
+    never."""
+    scored, line_of = {}, bank.lines()
+    months = months_between(date(2021, 12, 1), LAST)
+    for number, account in enumerate(bank.rows["account"]):
+        lent = line_of[account["account_id"]] == "lending"
+        share = 0.7 if lent else (0.7, 0.05, 0.0)[number % 3]
+        for month in months:
+            if draw.random() < share:
+                millionths = draw.randrange(10**6) if draw.random() < 0.9 else draw.randrange(2)
+                scored[account["account_id"], month] = (
+                    Decimal(millionths).scaleb(-6),
+                    f"{month:%Y}",
+                )
+    return scored
 
 
 def account_months(bank: Bank) -> dict[tuple[str, date], list[dict[str, Any]]]:
@@ -460,7 +483,10 @@ def ledger(bank: Bank, months: Sequence[date]) -> list[dict[str, Any]]:
 
 
 def land(path: Path, bank: Bank, as_of: date, window: tuple[date, date] | None = None) -> None:
-    """Land what the bank knew at `as_of`, into `landing` of the warehouse at `path`."""
+    """Land what the bank knew at `as_of`, into `landing` of the warehouse at `path`.
+
+    With it come the scores of refreshes up to then, that of `as_of` itself too: it may be repeated.
+    """
     gone = {row["account_id"] for row in bank.rows["account"] if row["opened_on"] > as_of} | {None}
     lost = {row["loan_id"] for row in bank.rows["loan"] if row["granted_on"] > as_of} | {None}
     unborn = {row["campaign_id"] for row in bank.rows["campaign"] if row["starts_on"] > as_of} | {
@@ -507,6 +533,12 @@ def land(path: Path, bank: Bank, as_of: date, window: tuple[date, date] | None =
             "?::date as month_to, ?::date as as_of, ?::date as first_month, 'hand' as source",
             [month_from, month_to, as_of, FIRST],
         )
+        default_probability.ensure(connection, Settings(home=path.parent))
+        known = [(*key, *score) for key, score in bank.scored.items() if key[1] <= as_of]
+        if known:
+            connection.executemany(
+                "insert or ignore into scores.account_default values (?, ?, ?, ?)", known
+            )
 
 
 def lay_reference(folder: Path, **changed: str) -> Path:

@@ -212,6 +212,15 @@ def valued(bank: Bank, reference: Reference) -> Valuation:
             if int(row["days_past_due_from"]) <= late
             and late <= int(row["days_past_due_to"] or late)
         ]
+        in_default = late >= 90 or Fraction(band["pd_annual"]) == 1
+        spoken = [
+            when
+            for (scored, when) in bank.scored
+            if scored == account_id and when < month <= months_later(when, 12)
+        ]
+        p_default, version = Decimal(band["pd_annual"]), None
+        if spoken and not in_default:
+            p_default, version = bank.scored[account_id, max(spoken)]
         (hurdle,) = reference.in_force("hurdle_rate", month)
         capital = Fraction(exposure) * Fraction(risk["capital_weight"])
 
@@ -231,11 +240,10 @@ def valued(bank: Bank, reference: Reference) -> Valuation:
             "direct_cost": rounded(cost),
             "overhead": Decimal(0),
             "exposure": exposure,
+            "probability_of_default": p_default,
+            "default_model_version": version,
             "expected_loss": rounded(
-                Fraction(exposure)
-                * Fraction(band["pd_annual"])
-                * Fraction(risk["loss_given_default"])
-                / 12
+                Fraction(exposure) * Fraction(p_default) * Fraction(risk["loss_given_default"]) / 12
             ),
             "economic_capital": rounded(capital),
             "capital_charge": rounded(capital * Fraction(hurdle["annual_rate"]) / 12),

@@ -111,6 +111,10 @@ def customer_profit(bank: Bank, atoms: list[Row]) -> dict[tuple[str, date], Row]
     return summed(shares, lambda row: (row["customer_id"], row["month"]))
 
 
+def scored_before(bank: Bank, account: str, month: date) -> date | None:
+    return max((when for key, when in bank.scored if key == account and when < month), default=None)
+
+
 def test_the_awkward_bank_is_awkward_enough(bank, valuation):
     """What the recomputation compares must be there: a case that never occurs tests nothing."""
     atoms = list(valuation.account_month.values())
@@ -125,6 +129,19 @@ def test_the_awkward_bank_is_awkward_enough(bank, valuation):
     assert any(row["branch_id"] is None for row in atoms)
     unallocated = {key[1] for key, amount in valuation.residual.items() if amount > 0}
     assert "unallocated overhead: night_desk" in unallocated
+    modelled = [row for row in atoms if row["default_model_version"] and row["exposure"] > 0]
+    assert len(modelled) > 100
+    # Those of 2021 were old before the first month.
+    assert {row["default_model_version"] for row in modelled} == {"2022", "2023", "2024"}
+    assert sum(row["expected_loss"] > 0 for row in atoms if not row["default_model_version"]) > 50
+    built = valuation.account_month
+    newest = {key: scored for key in built if (scored := scored_before(bank, *key))}
+    by_table = {key for key in newest if not built[key]["default_model_version"]}
+    too_old = {key for key in by_table if key[1] > months_later(newest[key], 12)}
+    in_default = by_table - too_old
+    assert sum(built[key]["expected_loss"] > 0 for key in too_old) > 5
+    assert len(in_default) > 5
+    assert sum(key in bank.scored and built[key]["expected_loss"] > 0 for key in built) > 50
     sold = sales(bank)
     assert len({employee for _, employee in sold.values()}) == 3
     assert sold["A011"] == (date(2024, 3, 1), "E2")

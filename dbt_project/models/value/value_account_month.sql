@@ -65,6 +65,32 @@ rating as (
     select * from {{ in_force(ref('risk_rating'), [], 'refreshed_month') }} as in_force
 ),
 
+-- A probability speaks of the twelve months after the month it was scored in, unless a newer one
+-- does: one row an account and month.
+scored as (
+    select
+        *,
+        {{ months_later('scored_month', 12) }} as last_month,
+        lead(scored_month) over (
+            partition by account_id order by scored_month
+        ) as scored_anew_month
+    from {{ source('scores', 'account_default') }}
+),
+
+default_probability as (
+    select
+        scored.account_id,
+        refreshed_month.month,
+        scored.p_default,
+        scored.default_model_version
+    from scored
+    inner join refreshed_month
+        on
+            scored.scored_month < refreshed_month.month
+            and scored.last_month >= refreshed_month.month
+            and coalesce(scored.scored_anew_month, scored.last_month) >= refreshed_month.month
+),
+
 unit_cost as (
     select *
     from {{ in_force(
@@ -105,7 +131,10 @@ overhead as (
 exposed as (
     select
         priced.*,
-        {{ units('rating.pd_annual', 6) }} as pd,
+        cast(
+            coalesce(default_probability.p_default, rating.pd_annual) as decimal(9, 6)
+        ) as probability_of_default,
+        default_probability.default_model_version,
         cast(
             priced.owed + {{ from_cents(divide_units(
                 units('greatest(coalesce(priced.committed_limit, 0) - priced.owed, 0)')
@@ -126,6 +155,14 @@ exposed as (
             priced.month = rating.month
             and coalesce(priced.days_past_due, 0) >= rating.days_past_due_from
             and coalesce(priced.days_past_due, 0) <= coalesce(rating.days_past_due_to, 1000000)
+    -- The model speaks of accounts that may yet default.
+    left join default_probability
+        on
+            priced.account_id = default_probability.account_id
+            and priced.month = default_probability.month
+            and coalesce(priced.days_past_due, 0) < 90
+            and not coalesce(priced.is_defaulted, false)
+            and rating.pd_annual < 1
 ),
 
 measured as (
@@ -149,9 +186,11 @@ measured as (
             ~ ' + case when exposed.days_open > 0 then exposed.maintenance_cost else 0 end'
         ) }} as direct_cost,
         cast(coalesce(overhead.amount, 0) as decimal(18, 2)) as overhead,
+        exposed.probability_of_default,
+        exposed.default_model_version,
         exposed.exposure,
         {{ from_cents(divide_units(
-            units('exposed.exposure') ~ ' * exposed.pd * '
+            units('exposed.exposure') ~ ' * ' ~ units('exposed.probability_of_default', 6) ~ ' * '
             ~ units('exposed.loss_given_default', 6), '12000000000000'
         )) }} as expected_loss,
         {{ from_cents(divide_units(
@@ -201,5 +240,7 @@ select
     economic_capital,
     capital_charge,
     {{ economic_profit() }} as economic_profit,
-    {{ raroc() }} as raroc
+    {{ raroc() }} as raroc,
+    probability_of_default,
+    default_model_version
 from margin
