@@ -1,76 +1,80 @@
 """How much of the synthetic bank's hidden truth the models recover, beside the simple rules.
 
-What a customer brings is part expectation, part luck. The hidden truth is the expectation itself:
-what it achieves on the realised outcome is about all that can be achieved, so that a model is shown
-as a share of it. Everything is measured on the evaluation period, by the champions' evaluation
-twins, which have not seen it.
+What a customer brings, and whether one leaves or fails to pay, is part expectation, part luck. The
+hidden truth is the expectation itself: what it achieves on the realised outcome is about all that
+can be achieved, so that a model is shown as a share of it. Everything is measured on the evaluation
+period, by the champions' evaluation twins, which have not seen it.
 
     make truth                      the bank refreshed in JINGXI_HOME
     make truth SEEDS="1 2 3 4 5"    one bank a seed, each refreshed in a home of its own
+    make truth COVERAGE=1           the intervals beyond the as-of date too: a refresh more a bank
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
-import subprocess
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import date
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 
 import duckdb
 import numpy as np
-import pandas as pd
 
+from benchmarks import interval_coverage
+from benchmarks.homes import own_store, refreshed
+from benchmarks.truth_findings import Bias, Findings, Recovery, mean_report, report, share
 from ml.evaluation import metrics
-from ml.registry import Registry
-from ml.response.model import OFFER, OfferBaseRate
-from orchestration.environment import PROJECT, QUIET
-from orchestration.models.datasets import (
-    LONG_HORIZON,
-    clv_frame,
-    contact_frame,
-    features_of,
-    plan_cutoffs,
-)
-from orchestration.models.training import evaluation_border
+from ml.registry import RULE, Registry, Version
+from orchestration.environment import QUIET, code_version
+from orchestration.models.context import TrainingContext
+from orchestration.models.cutoffs import LONG_HORIZON
+from orchestration.models.records import Records
+from orchestration.models.studies.attrition import attrition_study
+from orchestration.models.studies.clv import clv_study
+from orchestration.models.studies.default import default_study
+from orchestration.models.studies.response import response_study
+from orchestration.models.study import Off, Sample, Study
+from orchestration.resources import connect
 from orchestration.settings import Settings, read_settings
 
 Metric = Callable[[np.ndarray, np.ndarray], float]
+CHANCE = 0.1
+
+
+def capture_over_chance(y: np.ndarray, score: np.ndarray) -> float:
+    """Top-decile capture less the tenth that a score without knowledge captures."""
+    return metrics.top_decile_capture(y, score) - CHANCE
+
+
+def log_score_skill(y: np.ndarray, probability: np.ndarray) -> float:
+    """Share of the log score of the outcomes' own base rate that a probability saves: 1 is
+    certainty, 0 is no better than the base rate (skill score; Murphy, 1988). NaN where all outcomes
+    are the same."""
+    base = metrics.log_score(y, np.full(len(y), float(np.mean(y))))
+    if not 0 < np.mean(y) < 1:
+        return float("nan")
+    return 1 - metrics.log_score(y, probability) / base
+
+
 # Each is 0 for a score that knows nothing, so that a share of the truth's own has a meaning.
-CLV_METRICS: Mapping[str, Metric] = {
-    "top-decile capture over chance": lambda y, score: metrics.top_decile_capture(y, score) - 0.1,
+CAPTURE = "top-decile capture over chance"
+VALUE_METRICS: Mapping[str, Metric] = {
+    CAPTURE: capture_over_chance,
     "rank correlation": metrics.spearman,
     "normalised Gini": metrics.gini,
 }
-RESPONSE_METRICS: Mapping[str, Metric] = {"Gini (2 AUC − 1)": metrics.gini}
-ROUNDS = 200
+PROBABILITY_METRICS: Mapping[str, Metric] = {
+    CAPTURE: capture_over_chance,
+    "Gini (2 AUC − 1)": metrics.gini,
+    "log score skill": log_score_skill,
+}
 
 
-@dataclass(frozen=True)
-class Recovery:
-    """One metric on the evaluation period: what model, rule and truth achieve.
-
-    `share_low` and `share_high` bound the model's share of the truth's figure: the 90 % percentile
-    bootstrap, customers resampled.
-    """
-
-    model_name: str
-    metric: str
-    model: float
-    rule: float
-    truth: float
-    share_low: float
-    share_high: float
-
-    @property
-    def share(self) -> float:
-        return self.model / self.truth
-
-    @property
-    def rule_share(self) -> float:
-        return self.rule / self.truth
+class NotMeasurable(Exception):
+    """A home that holds nothing to be compared with a truth, and what to do."""
 
 
 def recovery(
@@ -79,155 +83,298 @@ def recovery(
     y: np.ndarray,
     scores: tuple[np.ndarray, np.ndarray, np.ndarray],
     seed: int,
+    customers: np.ndarray | None = None,
 ) -> list[Recovery]:
-    """Model, rule and truth (`scores`, in this order, each of shape (n,)) judged by each."""
-    generator = np.random.default_rng(seed)
-    samples = [generator.integers(0, len(y), len(y)) for _ in range(ROUNDS)]
-    model, _, truth = scores
+    """Model, rule and truth (`scores`, in this order, each of shape (n,)) judged by each measure;
+    rows of one of the `customers`, shape (n,), are drawn together."""
+
+    def figures(rows: np.ndarray) -> list[list[float]]:
+        return [[metric(y[rows], one[rows]) for one in scores] for metric in measures.values()]
+
+    samples = metrics.bootstrap(figures, len(y), seed=seed, groups=customers)
     found = []
-    for label, metric in measures.items():
-        shares = [metric(y[rows], model[rows]) / metric(y[rows], truth[rows]) for rows in samples]
-        low, high = np.nanquantile(shares, [0.05, 0.95])
-        model_figure, rule_figure, truth_figure = (metric(y, score) for score in scores)
-        found.append(
-            Recovery(name, label, model_figure, rule_figure, truth_figure, float(low), float(high))
-        )
+    for place, (label, value) in enumerate(zip(measures, figures(np.arange(len(y))), strict=True)):
+        shares = np.array([share(model, truth) for model, _, truth in samples[:, place]])
+        known = shares[~np.isnan(shares)]
+        low, high = np.quantile(known, [0.05, 0.95]) if len(known) else (np.nan, np.nan)
+        model, rule, truth = value
+        found.append(Recovery(name, label, model, rule, truth, float(low), float(high)))
     return found
 
 
-def _opened(settings: Settings) -> duckdb.DuckDBPyConnection:
-    if not (settings.truth / "customer_month.parquet").exists() or not settings.warehouse.exists():
-        raise SystemExit(
+def bias(
+    name: str,
+    y: np.ndarray,
+    scores: tuple[np.ndarray, np.ndarray, np.ndarray],
+    seed: int,
+    customers: np.ndarray | None = None,
+) -> Bias:
+    """Total bias of model, rule and truth (`scores`, as in `recovery`)."""
+    model, rule, truth = scores
+    own = metrics.estimate({"bias": metrics.total_bias}, y, model, seed=seed, groups=customers)
+    return Bias(
+        name,
+        len(y),
+        float(y.mean()),
+        own["bias"].value,
+        own["bias"].low,
+        own["bias"].high,
+        metrics.total_bias(y, rule),
+        metrics.total_bias(y, truth),
+    )
+
+
+def mean_discount_factor(rate: float, months: int = LONG_HORIZON) -> float:
+    """Mean of the factors at which the records discount each month's margin, from its middle.
+
+    The truth's expected contribution is a plain sum over the months, the outcome a discounted one.
+    """
+    return float(np.mean((1 + rate) ** ((0.5 - np.arange(1, months + 1)) / 12)))
+
+
+def probability_of(hazard: np.ndarray, months: int = LONG_HORIZON) -> np.ndarray:
+    """Probability of an event within so many months of a constant monthly hazard."""
+    return np.asarray(1 - (1 - hazard) ** months)
+
+
+@contextmanager
+def _records(settings: Settings) -> Iterator[Records]:
+    """The records of a home whose bank the truth beside it is that of."""
+    marker = settings.truth / ".generated.json"
+    if not marker.exists() or not settings.warehouse.exists():
+        raise NotMeasurable(
             f"{settings.home} holds no refresh of the synthetic bank; run make refresh first"
         )
-    return duckdb.connect(str(settings.warehouse), read_only=True)
+    with connect(settings.warehouse, read_only=True) as connection:
+        (first_month, as_of), (identity,) = (
+            connection.execute(query).fetchall()[0]
+            for query in (
+                "select first_month, as_of from landing.refresh_window",
+                "select identity from meta.bank",
+            )
+        )
+        if json.loads(marker.read_text(encoding="utf-8"))["identity"] != identity:
+            raise NotMeasurable(
+                f"the truth in {settings.truth} is not that of {identity}; refresh the synthetic "
+                "bank in this home (make refresh) or name another (JINGXI_HOME)"
+            )
+        context = TrainingContext(
+            first_month=first_month,
+            as_of=as_of,
+            seed=settings.seed,
+            mode="never",
+            source=identity,
+            tracking_uri=settings.mlflow_tracking_uri,
+            artifact_root=str(settings.mlflow_home / "artifacts"),
+            run_id="",
+            code_version=code_version(),
+            promotion=settings.promotion,
+            trainer=settings.user,
+        )
+        records = Records(connection, context)
+        if records.plan is None or records.plan.horizon != LONG_HORIZON:
+            raise NotMeasurable("the truth is that of twelve months; refresh at least 27 months")
+        yield records
 
 
-def measure(settings: Settings) -> list[Recovery]:
-    """The champions of a home against the truth beside it."""
-    registry = Registry(settings.mlflow_tracking_uri, str(settings.mlflow_home / "artifacts"))
-    with _opened(settings) as connection:
-        return [
-            *_clv(connection, registry, settings),
-            *_response(connection, registry, settings),
-        ]
+def measure(settings: Settings) -> Sequence[Recovery]:
+    """The champions of a home against the truth beside it: the shares alone."""
+    return judge(settings).recoveries
 
 
-def _clv(
-    connection: duckdb.DuckDBPyConnection, registry: Registry, settings: Settings
-) -> list[Recovery]:
-    ((first_month, as_of),) = connection.execute(
-        "select first_month, as_of from landing.refresh_window"
-    ).fetchall()
-    plan = plan_cutoffs(first_month, as_of.replace(day=1))
-    champion = registry.champion("clv")
-    if plan is None or plan.horizon != LONG_HORIZON or champion is None:
-        raise SystemExit("the truth is that of twelve months; refresh at least 27 months")
-    frame, y = clv_frame(connection, (plan.evaluation,), plan.horizon)
-    truth = _expected(connection, settings, frame, plan.evaluation)
-    features = features_of(frame)
-    rule = features["last_period_contribution"].to_numpy(dtype=float)
-    model = registry.load_twin(champion).predict(features)
-    return recovery("clv", CLV_METRICS, y, (model, rule, truth), settings.seed)
+def judge(settings: Settings, store: str | None = None) -> Findings:
+    """The champions of a home against the truth beside it; `store` is where MLflow keeps them,
+    unless it is where the settings say.
+
+    Raises
+    ------
+    NotMeasurable
+        When the home holds no refresh of the synthetic bank of 27 months or more.
+    ml.registry.ChampionUnusable
+        When a champion's twin cannot be loaded.
+    """
+    found = Findings()
+    with _records(settings) as records:
+        store = store or settings.mlflow_tracking_uri
+        registry = Registry(store, str(settings.mlflow_home / "artifacts"))
+        for study in (
+            clv_study(records),
+            attrition_study(records),
+            default_study(records),
+            response_study(records),
+        ):
+            found += _judged(records, registry, store, settings, study)
+    return found
 
 
-def _expected(
-    connection: duckdb.DuckDBPyConnection, settings: Settings, frame: pd.DataFrame, month: date
-) -> np.ndarray:
-    expected = connection.execute(
-        "select customer_id, expected_contribution_12m from read_parquet($path) "
-        "where month = $month",
-        {"path": str(settings.truth / "customer_month.parquet"), "month": month},
-    ).df()
-    known = expected.set_index("customer_id")["expected_contribution_12m"]
-    return frame["customer_id"].map(known).fillna(0.0).to_numpy(dtype=float)
-
-
-def _response(
-    connection: duckdb.DuckDBPyConnection, registry: Registry, settings: Settings
-) -> list[Recovery]:
-    champion = registry.champion("response")
-    contacts = contact_frame(connection)
-    border = evaluation_border(contacts) if len(contacts) else None
-    if champion is None or border is None:
-        return []
-    probability = connection.execute(
-        "select contact_id, response_probability_treatment as probability "
-        "from read_parquet($path) join base.campaign_contact using (campaign_id, customer_id)",
-        {"path": str(settings.truth / "uplift.parquet")},
-    ).df()
-    contacts = contacts.merge(probability, on="contact_id", validate="one_to_one")
-    earlier = contacts[contacts["matured_on"] < border]
-    later = contacts[contacts["contacted_on"] >= border]
-    rule = OfferBaseRate().fit(earlier[[OFFER]], earlier["responded"].to_numpy()).predict(later)
-    model = registry.load_twin(champion).predict(features_of(later))
-    y, truth = (later[name].to_numpy(dtype=float) for name in ("responded", "probability"))
-    return recovery("response", RESPONSE_METRICS, y, (model, rule, truth), settings.seed)
-
-
-def table(found: list[Recovery]) -> str:
-    """A line a metric."""
-    head = (
-        f"{'model':<10}{'metric':<32}{'model':>8}{'rule':>8}{'truth':>8}"
-        f"{'model/truth [90 %]':>26}{'rule/truth':>12}"
+def _judged(
+    records: Records, registry: Registry, store: str, settings: Settings, study: Study | Off
+) -> Findings:
+    if isinstance(study, Off):
+        return Findings(notes=[f"{study.name}: {study.reason}"])
+    champion = registry.champion(study.name)
+    if champion is None:
+        return Findings(notes=[f"{study.name}: there is no champion"])
+    differing = [name for name, value in study.wanted.items() if champion.tags.get(name) != value]
+    if differing:
+        told = f"{study.name}: the champion was made for another {', '.join(differing)}"
+        return Findings(notes=[told])
+    material = study.read()
+    later = material.later
+    rule = study.rule.fit(material.train, records.context.seed)
+    y, by_model, customers = study.judged(registry.load_twin(champion), later)
+    scores = (by_model, study.judged(rule, later)[1], _truth(records, settings, study.name, later))
+    measures = VALUE_METRICS if study.kind == "value" else PROBABILITY_METRICS
+    seed = records.context.seed
+    coverage = interval_coverage.logged(registry, champion, store) if study.name == "clv" else None
+    return Findings(
+        recovery(study.name, measures, y, scores, seed, customers),
+        [bias(study.name, y, scores, seed, customers)],
+        [coverage] if coverage else [],
+        _notes(records, study, champion),
     )
-    lines = [
-        f"{one.model_name:<10}{one.metric:<32}{one.model:>8.3f}{one.rule:>8.3f}{one.truth:>8.3f}"
-        f"{one.share:>12.1%} [{one.share_low:.1%}, {one.share_high:.1%}]{one.rule_share:>9.1%}"
-        for one in found
-    ]
-    return "\n".join([head, *lines])
 
 
-def mean_table(seeds: list[list[Recovery]]) -> str:
-    """The mean share over the seeds, with the smallest and largest."""
-    lines = [
-        f"{'model':<10}{'metric':<32}{'model/truth, mean [least, most]':>36}{'rule/truth':>12}"
-    ]
-    for same in zip(*seeds, strict=True):
-        shares = [one.share for one in same]
-        rules = [one.rule_share for one in same]
-        lines.append(
-            f"{same[0].model_name:<10}{same[0].metric:<32}{np.mean(shares):>16.1%} "
-            f"[{min(shares):.1%}, {max(shares):.1%}]{np.mean(rules):>12.1%}"
+def _notes(records: Records, study: Study, champion: Version) -> list[str]:
+    found = []
+    named = f"{study.name}, version {champion.version}"
+    if champion.kind == RULE:
+        found.append(f"{named}: the rule is champion")
+    if champion.tags.get("trained_as_of", "") > str(records.context.as_of):
+        found.append(f"{named}: trained as of a later month, so its twin may know the outcomes")
+    if champion.tags.get("code_version") != records.context.code_version:
+        found.append(f"{named}: trained by other code than this")
+    return found
+
+
+def _truth(records: Records, settings: Settings, name: str, later: Sample) -> np.ndarray:
+    """The hidden expectation of each row's outcome."""
+    if name == "response":
+        return column_by_key(
+            records.connection,
+            "select contact_id, response_probability_treatment as expected "
+            "from read_parquet($path) join base.campaign_contact using (campaign_id, customer_id)",
+            {"path": str(settings.truth / "uplift.parquet")},
+            later.outcome["contact_id"].to_numpy(),
         )
-    return "\n".join(lines)
+    column = {
+        "clv": "expected_contribution_12m",
+        "attrition": "attrition_hazard",
+        "default": "default_hazard",
+    }[name]
+    expected = column_by_key(
+        records.connection,
+        f"select customer_id, {column} as expected from read_parquet($path) where month = $month",
+        {
+            "path": str(settings.truth / "customer_month.parquet"),
+            "month": later.frame["cutoff"].iloc[0],
+        },
+        later.customers,
+    )
+    return (
+        expected * mean_discount_factor(records.rate) if name == "clv" else probability_of(expected)
+    )
 
 
-def refreshed(settings: Settings, seed: int) -> Settings:
-    """A home below this one with the bank of another seed, refreshed if it was not yet."""
-    home = settings.home / "seeds" / str(seed)
-    other = settings.model_copy(update={"home": home, "seed": seed})
-    if not (other.published / "current.duckdb").exists():
-        kept = {name: value for name, value in os.environ.items() if name != "DAGSTER_HOME"}
-        kept.pop("MLFLOW_TRACKING_URI", None)
-        named = {"JINGXI_HOME": str(home), "JINGXI_SEED": str(seed), "JINGXI_SOURCE": "synthetic"}
-        subprocess.run(
-            [sys.executable, "-m", "orchestration", "refresh"],
-            cwd=PROJECT,
-            env={**kept, **named},
-            stdout=subprocess.DEVNULL,
-            check=True,
+def column_by_key(
+    connection: duckdb.DuckDBPyConnection,
+    query: str,
+    parameters: Mapping[str, object],
+    keys: np.ndarray,
+) -> np.ndarray:
+    """`expected` of each key: the first column of a query names the keys.
+
+    Raises
+    ------
+    LookupError
+        For keys that the truth does not know: a truth of another bank would be taken for 0.
+    """
+    frame = connection.execute(query, dict(parameters)).df()
+    known = frame.set_index(frame.columns[0])["expected"]
+    missing = ~np.isin(keys.astype(str), known.index.to_numpy().astype(str))
+    if missing.any():
+        raise LookupError(f"the truth does not know {missing.sum():,} of {len(keys):,} rows")
+    return known.loc[keys].to_numpy(dtype=float)
+
+
+def of_seed(settings: Settings, seed: int, *, coverage: bool) -> Findings:
+    """The bank of another seed, refreshed in `<home>/seeds/<seed>` if it was not yet, judged."""
+    other = refreshed(
+        settings.model_copy(
+            update={
+                "home": settings.home / "seeds" / str(seed),
+                "seed": seed,
+                "source": "synthetic",
+                "source_path": None,
+            }
         )
-    return other
+    )
+    found = judge(other, own_store(other))
+    if not coverage:
+        return found
+    return with_coverage_beyond(other, found)
+
+
+def with_coverage_beyond(settings: Settings, found: Findings) -> Findings:
+    """The same with the coverage beyond the as-of date, or a note why there is none."""
+    try:
+        beyond = interval_coverage.beyond(settings)
+    except Exception as error:
+        told = f"coverage beyond the as-of date: {type(error).__name__}: {error}"
+        return replace(found, notes=(*found.notes, told))
+    return replace(found, coverages=(*found.coverages, beyond))
+
+
+def each_seed(
+    seeds: Sequence[int],
+    judged: Callable[[int], Findings],
+    say: Callable[[str], None],
+) -> tuple[dict[int, Findings], dict[int, str]]:
+    """Judge seed after seed and say each at once; what one of them raises does not end the others.
+
+    Returns the findings, and why seeds have none, by seed.
+    """
+    found: dict[int, Findings] = {}
+    failed: dict[int, str] = {}
+    for seed in seeds:
+        # Hours of other seeds must not be lost, whatever it is.
+        try:
+            found[seed] = judged(seed)
+        except Exception as error:
+            failed[seed] = f"{type(error).__name__}: {error}"
+            say(f"seed {seed} failed: {failed[seed]}\n")
+            continue
+        say(f"seed {seed}\n{report(found[seed])}\n")
+    return found, failed
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """1 when a seed has no findings."""
     asked = argparse.ArgumentParser(prog="make truth", description=__doc__.split("\n")[0])
     asked.add_argument("--seeds", type=int, nargs="*", default=[], help="one bank a seed")
-    seeds = asked.parse_args(arguments).seeds
+    asked.add_argument(
+        "--coverage", action="store_true", help="intervals beyond the as-of date: a refresh more"
+    )
+    given = asked.parse_args(arguments)
     os.environ.update(QUIET)
     settings = read_settings()
-    if not seeds:
-        print(table(measure(settings)))
+    if not given.seeds:
+        try:
+            found = judge(settings)
+        except NotMeasurable as error:
+            raise SystemExit(str(error)) from error
+        print(report(with_coverage_beyond(settings, found) if given.coverage else found))
         return 0
-    every = []
-    for seed in seeds:
-        found = measure(refreshed(settings, seed))
-        print(f"seed {seed}\n{table(found)}", flush=True)
-        every.append(found)
-    print(f"{len(seeds)} seeds\n{mean_table(every)}")
-    return 0
+    every, failed = each_seed(
+        given.seeds,
+        lambda seed: of_seed(settings, seed, coverage=given.coverage),
+        lambda words: print(words, flush=True),
+    )
+    if every:
+        print(f"{len(every)} of {len(given.seeds)} seeds\n{mean_report(list(every.values()))}")
+    if failed:
+        print(f"\nwithout findings: seeds {', '.join(map(str, failed))}")
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

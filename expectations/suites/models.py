@@ -4,15 +4,30 @@ from __future__ import annotations
 
 from expectations.rules import Profile, Rule, Suite, column_between, column_zero, row_count_at_least
 from expectations.suites.features import features_suite
+from expectations.suites.switched import model_profile
 
 MOST_CALIBRATION_ERROR = 0.1
 MOST_BIAS = 0.25
+# Above it the population is another one (Siddiqi, 2006, Credit Risk Scorecards).
+MOST_DRIFT = 0.25
+MOST_DRIFTING_SHARE = 0.1
+
+
+def _listed(models: tuple[str, ...]) -> str:
+    listed = ", ".join(f"('{name}')" for name in models)
+    return f"expected as (select * from (values {listed}) as listed (model_name))"
 
 
 def _champion_sql(models: tuple[str, ...]) -> str:
-    listed = ", ".join(f"('{name}')" for name in models)
     return f"""
-        with expected as (select * from (values {listed}) as listed (model_name))
+        with
+        {_listed(models)},
+        signed as (
+            select model_name, bool_and(trim(coalesce(promoted_by, '')) <> '') as is_signed
+            from meta.model_version
+            where version is not null
+            group by model_name
+        )
         select
             expected.model_name,
             count(distinct evaluation.version) filter (evaluation.champion) as champions,
@@ -22,10 +37,12 @@ def _champion_sql(models: tuple[str, ...]) -> str:
                 and (evaluation.value is null or not isfinite(evaluation.value))
             ) as not_finite,
             count(*) filter (evaluation.champion and evaluation.rule_value is not null)
-                as compared_with_rule
+                as compared_with_rule,
+            (not coalesce(bool_and(signed.is_signed), false))::integer as without_promoter
         from expected
         left join meta.model_evaluation as evaluation
             on evaluation.model_name = expected.model_name
+        left join signed on signed.model_name = expected.model_name
         group by expected.model_name
         order by expected.model_name
     """
@@ -71,38 +88,114 @@ CALIBRATION = """
 """
 
 
+def _drift_sql(models: tuple[str, ...]) -> str:
+    # An index that is no figure is no sign of sameness: it counts as infinite.
+    return f"""
+        with
+        {_listed(models)},
+        drift as (
+            select
+                model_name,
+                version,
+                subject,
+                feature,
+                case when isfinite(psi) then psi else 'inf'::double end as psi
+            from meta.model_drift
+        )
+        select
+            expected.model_name,
+            count(drift.psi) filter (drift.subject = 'feature') as features,
+            count(*) filter (drift.subject = 'feature' and drift.psi > {MOST_DRIFT})
+                as drifting_features,
+            drifting_features / nullif(features, 0) as drifting_share,
+            max(drift.psi) filter (drift.subject = 'feature') as largest_psi,
+            arg_max(drift.feature, drift.psi) filter (drift.subject = 'feature')
+                as largest_psi_feature,
+            max(drift.psi) filter (drift.subject = 'score') as score_psi,
+            drifting_features || ' of ' || features || ' features above {MOST_DRIFT}; largest '
+                || round(largest_psi, 3) || ': ' || largest_psi_feature as detail
+        from expected
+        left join meta.model_version as version
+            on version.model_name = expected.model_name and version.version is not null
+        left join drift
+            on drift.model_name = version.model_name and drift.version = version.version
+        group by expected.model_name
+        order by expected.model_name
+    """
+
+
+def _monitoring_sql(models: tuple[str, ...]) -> str:
+    # Beyond chance: what of the interval lies nearest to a sound figure is judged. An interval of a
+    # bootstrap need not hold the figure itself.
+    return f"""
+        with
+        {_listed(models)},
+        watched as (
+            select
+                monitoring.*,
+                least(coalesce(monitoring.low, monitoring.value), monitoring.value) as least_value,
+                greatest(coalesce(monitoring.high, monitoring.value), monitoring.value)
+                    as most_value
+            from meta.model_monitoring as monitoring
+            inner join expected on expected.model_name = monitoring.model_name
+            inner join meta.model_version as version
+                on
+                    version.model_name = monitoring.model_name
+                    and version.version = monitoring.version
+            qualify
+                monitoring.cutoff = max(monitoring.cutoff) over (partition by monitoring.model_name)
+        )
+        select
+            model_name,
+            judged,
+            metric,
+            cutoff,
+            value,
+            low,
+            high,
+            rows,
+            case
+                when metric not like '%bias%' then null
+                when least_value > 0 then least_value
+                when most_value < 0 then most_value
+                else 0
+            end as bias_beyond_chance,
+            case when metric like '%calibration_error%' then least_value end
+                as calibration_error_beyond_chance,
+            'seen ' || round(value, 3) || coalesce(
+                ', between ' || round(low, 3) || ' and ' || round(high, 3), ''
+            ) || ', on ' || rows || ' rows of ' || strftime(cutoff, '%Y-%m') as detail
+        from watched
+        order by model_name, judged, metric
+    """
+
+
 def models_suite(models: tuple[str, ...] = ("clv",)) -> Suite:
     """G3, before scoring: the features, and the models built on them.
 
-    `models` names those that are on. Reads what `features_suite` reads and `meta.model_evaluation`.
-    Its metrics are known by name: `…calibration_error…` (share of one), `…bias…` (predicted over
-    actual total, minus one). With no model on, the models' rules pass and say so.
+    `models` names those that are on. Reads what `features_suite` reads, `meta.model_evaluation`,
+    `meta.model_version`, `meta.model_drift` and `meta.model_monitoring`; the last two may say
+    nothing of a model. Metrics are known by name: `…calibration_error…` (share of one), `…bias…`
+    (predicted over actual total, minus one). With no model on, the models' rules pass and say so.
     """
     built_on = features_suite()
-    evaluation = ("meta.model_evaluation",)
-    off = "select true" if not models else ""
-    means = "no model is on for this source"
+    listed = models or ("none",)
+
+    def profile(sql: str, key: tuple[str, ...], *tables: str) -> Profile:
+        means = "no model is on for this source"
+        return model_profile(sql, on=bool(models), off_means=means, key=key, needs=tables)
+
+    evaluation, version = "meta.model_evaluation", "meta.model_version"
     profiles: dict[str, Profile | str] = {
-        "model_champion": Profile(
-            _champion_sql(models or ("none",)),
-            key=("model_name",),
-            needs=evaluation if models else (),
-            off_when=off,
-            off_means=means,
-        ),
-        "model_comparison": Profile(
-            COMPARISON,
-            key=("model_name", "metric"),
-            needs=evaluation if models else (),
-            off_when=off,
-            off_means=means,
-        ),
-        "model_calibration": Profile(
-            CALIBRATION,
-            key=("model_name", "metric"),
-            needs=evaluation if models else (),
-            off_when=off,
-            off_means=means,
+        "model_champion": profile(_champion_sql(listed), ("model_name",), evaluation, version),
+        "model_comparison": profile(COMPARISON, ("model_name", "metric"), evaluation),
+        "model_calibration": profile(CALIBRATION, ("model_name", "metric"), evaluation),
+        "model_drift": profile(_drift_sql(listed), ("model_name",), "meta.model_drift", version),
+        "model_monitoring": profile(
+            _monitoring_sql(listed),
+            ("model_name", "judged", "metric"),
+            "meta.model_monitoring",
+            version,
         ),
     }
     rules = (
@@ -133,6 +226,13 @@ def models_suite(models: tuple[str, ...] = ("clv",)) -> Suite:
             "warn",
             "every champion was compared with the simple rule it must beat",
             "evaluate the rule on the same period",
+        ),
+        Rule(
+            "model_champion",
+            column_zero("without_promoter"),
+            "fail",
+            "the policy or a person answers for every champion",
+            "train anew, or promote a version in somebody's name and with a reason",
         ),
         Rule(
             "model_comparison",
@@ -169,6 +269,41 @@ def models_suite(models: tuple[str, ...] = ("clv",)) -> Suite:
             "warn",
             f"predicted totals are within {MOST_BIAS:.0%} of what happened",
             "the level moved between training and evaluation: use the ranking, not the sums",
+            nulls="pass",
+        ),
+        Rule(
+            "model_drift",
+            column_between("score_psi", high=MOST_DRIFT),
+            "warn",
+            f"scores are distributed as when the model learned (stability index ≤ {MOST_DRIFT})",
+            "look which features moved; train anew when the customers are others than before",
+            nulls="pass",
+        ),
+        Rule(
+            "model_drift",
+            column_between("drifting_share", high=MOST_DRIFTING_SHARE),
+            "warn",
+            f"at most {MOST_DRIFTING_SHARE:.0%} of a model's features have a stability index above"
+            f" {MOST_DRIFT}",
+            "find out whether the bank or the delivery changed; then train anew",
+            nulls="pass",
+        ),
+        Rule(
+            "model_monitoring",
+            column_between("bias_beyond_chance", low=-MOST_BIAS, high=MOST_BIAS),
+            "warn",
+            f"on the newest customers whose outcome is known, totals are within {MOST_BIAS:.0%}, or"
+            " not beyond chance",
+            "the level moved: train anew; until then use the ranking, not the sums",
+            nulls="pass",
+        ),
+        Rule(
+            "model_monitoring",
+            column_between("calibration_error_beyond_chance", high=MOST_CALIBRATION_ERROR),
+            "warn",
+            "on the newest customers whose outcome is known, probabilities are off by at most"
+            f" {MOST_CALIBRATION_ERROR}, or not beyond chance",
+            "recalibrate on the latest labels; until then use the ranking only",
             nulls="pass",
         ),
     )

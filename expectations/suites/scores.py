@@ -3,9 +3,24 @@
 from __future__ import annotations
 
 from expectations.rules import Profile, Rule, Suite, column_between, column_zero, row_count_at_least
+from expectations.suites.features import BARRED_FEATURES
+from expectations.suites.probability_scores import (
+    BY_CHAMPION,
+    PROMOTE,
+    RESCORE,
+    probability_suite,
+    rules_of_score,
+)
+from expectations.suites.switched import is_off, model_profile
 
 # Customers' value to come against what they brought in as many months before.
 CLV_FACTOR = 3.0
+LONG_MONTHS = 36
+# Value of 36 months against that of the horizon: a month further off is worth this much more at
+# most. Discounting and customers who leave make it worth less.
+MOST_LONG_PACE = 1.5
+FEWEST_SEGMENTS, MOST_SEGMENTS = 2, 20
+MOST_SEGMENT_SHARE = 0.8
 
 POPULATION = """
     select
@@ -24,7 +39,7 @@ POPULATION = """
         ) as duplicate_customers
 """
 
-CLV = """
+CLV = f"""
     with
     horizon as (select max(clv_horizon_months) as months from scores.customer),
     last_month as (
@@ -49,7 +64,10 @@ CLV = """
         count(distinct clv_model_version) as versions,
         count(*) filter (clv_horizon_months is null or clv_horizon_months not between 1 and 36)
             as without_horizon,
+        count(*) filter (clv_36m is null or not isfinite(clv_36m::double)) as clv_36m_not_finite,
         sum(clv_12m)::double as clv,
+        case when clv > 0 then sum(clv_36m)::double / clv end as clv_36m_ratio,
+        clv_36m_ratio * max(clv_horizon_months) / {LONG_MONTHS} as clv_36m_pace,
         max(earned.contribution) as contribution_before,
         case when contribution_before > 0 then clv / contribution_before end as clv_ratio
     from scores.customer cross join earned
@@ -75,38 +93,92 @@ OFFER = """
 """
 
 
+SEGMENT = """
+    with
+    segmented as (
+        select
+            score.segment,
+            any_value(score.segment_name) as segment_name,
+            count(*) as customers,
+            count(*) filter (coalesce(customer.accounts, 0) > 0) as holders,
+            count(*) filter (score.segment_model_version is null) as without_version
+        from scores.customer as score
+        left join base.customer as customer on customer.customer_id = score.customer_id
+        group by score.segment
+    )
+    select
+        coalesce(sum(customers) filter (segment is not null), 0) as rows,
+        coalesce(sum(holders) filter (segment is null), 0) as missing,
+        coalesce(sum(customers - holders) filter (segment is not null), 0) as not_due,
+        coalesce(sum(without_version) filter (segment is not null), 0) as without_version,
+        (select count(distinct segment_model_version) from scores.customer) as versions,
+        count(segment) as segments,
+        max(customers) filter (segment is not null) / nullif(rows, 0) as largest_share,
+        'largest: ' || coalesce(
+            arg_max(coalesce(segment_name, segment), customers) filter (segment is not null), 'none'
+        ) as detail
+    from segmented
+"""
+
+REASON = f"""
+    select
+        reason.model_name,
+        count(*) as rows,
+        count(*) filter (reason.rank is null or reason.rank not between 1 and 3) as outside_rank,
+        count(*) filter (customer.customer_id is null) as unknown_customers,
+        -- A level of a barred feature is barred too: sex=f, birth_date_year.
+        count(*) filter (
+            regexp_matches(lower(reason.feature), '^({"|".join(BARRED_FEATURES)})($|[^a-z])')
+        ) as barred_features
+    from scores.reason as reason
+    left join base.customer as customer on customer.customer_id = reason.customer_id
+    group by reason.model_name
+    order by reason.model_name
+"""
+
+
 def scores_suite(models: tuple[str, ...] = ("clv",)) -> Suite:
-    """G4. Reads `scores.customer`, `scores.offer`, `base.customer`, `value.profit_by_customer`.
+    """G4. Reads `scores.*`, `alerts.credit`, `base.*`, `value.profit_by_customer`,
+    `value.customer_tier`, `meta.model_version`.
 
     `models` names those that are on: the rules about a model that is off pass and say so.
     """
-    clv_off = "" if "clv" in models else "select true"
-    response_off = "" if "response" in models else "select true"
+    probabilities = probability_suite(models)
+    none_on = "no model is on for this source"
     profiles: dict[str, Profile | str] = {
-        "score_population": Profile(
+        "score_population": model_profile(
             POPULATION,
-            needs=("scores.customer", "base.customer") if models else (),
-            off_when="" if models else "select true",
-            off_means="no model is on for this source",
+            on=bool(models),
+            off_means=none_on,
+            needs=("scores.customer", "base.customer"),
         ),
-        "score_clv": Profile(
+        "score_clv": model_profile(
             CLV,
-            needs=()
-            if clv_off
-            else ("scores.customer", "value.profit_by_customer", "landing.refresh_window"),
-            off_when=clv_off,
-            off_means="the clv model is off for this source",
+            on="clv" in models,
+            off_means=is_off("clv"),
+            needs=("scores.customer", "value.profit_by_customer", "landing.refresh_window"),
         ),
-        "score_offer": Profile(
+        "score_segment": model_profile(
+            SEGMENT,
+            on="segment" in models,
+            off_means=is_off("segment"),
+            needs=("scores.customer", "base.customer"),
+        ),
+        "score_offer": model_profile(
             OFFER,
+            on="response" in models,
+            off_means=f"{is_off('response')}: it has no campaigns",
             key=("product_id",),
-            needs=() if response_off else ("scores.offer", "base.customer"),
-            off_when=response_off,
-            off_means="the response model is off for this source: it has no campaigns",
+            needs=("scores.offer", "base.customer"),
+        ),
+        "score_reason": model_profile(
+            REASON,
+            on=bool(models),
+            off_means=none_on,
+            key=("model_name",),
+            needs=("scores.reason", "base.customer"),
         ),
     }
-    rescore = "score again; nobody is left out and nobody is invented"
-    promote = "roll back to the champion before, or train again"
     rules = (
         Rule(
             "score_population",
@@ -120,42 +192,42 @@ def scores_suite(models: tuple[str, ...] = ("clv",)) -> Suite:
             column_zero("without_score"),
             "fail",
             "every customer has a score",
-            rescore,
+            RESCORE,
         ),
         Rule(
             "score_population",
             column_zero("unknown_customers"),
             "fail",
             "every score belongs to a customer of the base",
-            rescore,
+            RESCORE,
         ),
         Rule(
             "score_population",
             column_zero("duplicate_customers"),
             "fail",
             "no customer has two scores",
-            rescore,
+            RESCORE,
         ),
         Rule(
             "score_clv",
             column_zero("not_finite"),
             "fail",
             "every customer lifetime value is a finite figure",
-            promote,
+            PROMOTE,
         ),
         Rule(
             "score_clv",
             column_zero("outside_interval"),
             "fail",
             "every customer lifetime value lies in its interval",
-            promote,
+            PROMOTE,
         ),
         Rule(
             "score_clv",
             column_zero("without_version"),
             "fail",
             "every customer lifetime value names its model version",
-            "score from the champion of the registry only",
+            BY_CHAMPION,
         ),
         Rule(
             "score_clv",
@@ -169,7 +241,7 @@ def scores_suite(models: tuple[str, ...] = ("clv",)) -> Suite:
             column_zero("without_horizon"),
             "fail",
             "every customer lifetime value states its horizon",
-            rescore,
+            RESCORE,
         ),
         Rule(
             "score_clv",
@@ -178,6 +250,46 @@ def scores_suite(models: tuple[str, ...] = ("clv",)) -> Suite:
             f"the value to come is within a factor {CLV_FACTOR:.0f} of what came in as many months",
             "check what changed at the bank; a growing bank's customers are new and short of"
             " history",
+            nulls="pass",
+        ),
+        Rule(
+            "score_clv",
+            column_zero("clv_36m_not_finite"),
+            "fail",
+            f"every value of {LONG_MONTHS} months is a finite figure",
+            PROMOTE,
+        ),
+        Rule(
+            "score_clv",
+            column_between("clv_36m_ratio", low=1.0),
+            "warn",
+            f"{LONG_MONTHS} months bring in all as much as the horizon at least",
+            "look at the margins assumed after the horizon",
+            nulls="pass",
+        ),
+        Rule(
+            "score_clv",
+            column_between("clv_36m_pace", high=MOST_LONG_PACE),
+            "warn",
+            f"a month of the {LONG_MONTHS} brings in all at most {MOST_LONG_PACE} times one of the"
+            " horizon",
+            "look at the retention and the growth assumed after the horizon",
+            nulls="pass",
+        ),
+        *rules_of_score("score_segment", "segment", "customers with an account"),
+        Rule(
+            "score_segment",
+            column_between("segments", low=FEWEST_SEGMENTS, high=MOST_SEGMENTS),
+            "warn",
+            f"there are {FEWEST_SEGMENTS} to {MOST_SEGMENTS} segments",
+            "look at the segment model's card; roll it back if it tells nobody apart",
+        ),
+        Rule(
+            "score_segment",
+            column_between("largest_share", high=MOST_SEGMENT_SHARE),
+            "warn",
+            f"no segment holds more than {MOST_SEGMENT_SHARE:.0%} of the customers",
+            "look at the segment model's card; roll it back if it tells nobody apart",
             nulls="pass",
         ),
         Rule(
@@ -192,28 +304,51 @@ def scores_suite(models: tuple[str, ...] = ("clv",)) -> Suite:
             column_zero("outside_probability"),
             "fail",
             "every response probability lies between 0 and 1",
-            promote,
+            PROMOTE,
         ),
         Rule(
             "score_offer",
             column_zero("duplicate_customers"),
             "fail",
             "a customer has one score an offer",
-            rescore,
+            RESCORE,
         ),
         Rule(
             "score_offer",
             column_zero("unknown_customers"),
             "fail",
             "every offer's score belongs to a customer of the base",
-            rescore,
+            RESCORE,
         ),
         Rule(
             "score_offer",
             column_zero("without_version"),
             "fail",
             "every response probability names its model version",
-            "score from the champion of the registry only",
+            BY_CHAMPION,
+        ),
+        Rule(
+            "score_reason",
+            column_zero("outside_rank"),
+            "fail",
+            "every reason has a rank of 1 to 3",
+            "look at the scores step",
+        ),
+        Rule(
+            "score_reason",
+            column_zero("unknown_customers"),
+            "fail",
+            "every reason is about a customer of the base",
+            RESCORE,
+        ),
+        Rule(
+            "score_reason",
+            column_zero("barred_features"),
+            "fail",
+            "no reason states the sex or identifies a person",
+            "take the column out of features.customer_month and train anew",
         ),
     )
-    return Suite("G4", "scores", profiles, rules)
+    return Suite(
+        "G4", "scores", {**profiles, **probabilities.profiles}, (*rules, *probabilities.rules)
+    )

@@ -11,8 +11,16 @@ from orchestration.resources import Home
 if TYPE_CHECKING:
     from orchestration.models.registration import TrainingReport
 
-CLV, RESPONSE = (dg.AssetKey(["models", name]) for name in ("clv", "response"))
-MODELS = (CLV, RESPONSE)
+# Each registered model, in the order of training, and what it says.
+SAYS = {
+    "clv": "customer lifetime value: discounted contribution margin of the months to come",
+    "attrition": "probability of leaving, of the customer and of each product line",
+    "default": "calibrated probability of a borrower's default, month by month",
+    "high_value": "probability of coming into the top value tier",
+    "segment": "customers alike in value, behaviour and stage of life",
+    "response": "calibrated probability of response to an offer, when contacted",
+}
+MODELS = tuple(dg.AssetKey(["models", name]) for name in SAYS)
 
 
 def models_assets(
@@ -20,39 +28,38 @@ def models_assets(
 ) -> dg.AssetsDefinition:
     """The registered models as one step: the gate after it judges them together."""
 
-    def spec(key: dg.AssetKey, deps: Sequence[dg.AssetKey], description: str) -> dg.AssetSpec:
-        return dg.AssetSpec(
-            key,
-            deps=list(deps),
-            group_name="models",
-            kinds={"mlflow", "scikitlearn"},
-            description=description,
-        )
-
     @dg.multi_asset(
         name="models_layer",
         specs=[
-            spec(
-                CLV,
-                [*features, *value],
-                "customer lifetime value: contribution margin of the next months",
-            ),
-            spec(
-                RESPONSE,
-                [*features, contacts],
-                "calibrated probability of response to an offer, when contacted",
-            ),
+            dg.AssetSpec(
+                key,
+                deps=[*features, contacts] if name == "response" else [*features, *value],
+                group_name="models",
+                kinds={"mlflow", "scikitlearn"},
+                description=says,
+            )
+            for key, (name, says) in zip(MODELS, SAYS.items(), strict=True)
         ],
     )
     def models(context: dg.AssetExecutionContext, home: Home) -> Iterator[dg.MaterializeResult]:
+        # Imported here: the code location must load without scikit-learn and MLflow.
         from orchestration import ahead
-        from orchestration.models.training import train_clv, train_response
+        from orchestration.models.governance import write_audit
+        from orchestration.models.monitoring import monitor
+        from orchestration.models.records import Records
+        from orchestration.models.studies import studies_of
+        from orchestration.models.training import train
 
         ahead.finish()
         ahead.make_model_store(home.settings)
         with builds.build(home, "models", context.run_id) as connection:
-            training = home.training(connection, context.run_id)
-            reports = (train_clv(connection, training), train_response(connection, training))
+            training = home.training(connection, context.run_id, context.run.tags)
+            registry = training.registry()
+            records = Records(connection, training)
+            studies = studies_of(records, registry)
+            reports = train(connection, training, registry, studies)
+            monitor(connection, records, registry, studies)
+            write_audit(connection, registry)
         for key, report in zip(MODELS, reports, strict=True):
             yield _said(context, key, report)
 

@@ -6,7 +6,7 @@ Joined and summed by the engine; Python sees one row a customer and cut-off, nev
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 
@@ -18,64 +18,60 @@ from ml.clv.model import LAST_PERIOD, PACE
 from ml.response.model import OFFER
 
 KEYS = ("customer_id", "month")
-LONG_HORIZON, SHORT_HORIZON = 12, 6
-LEAST_HISTORY = 3
-CUTOFF_STEP = 3
-MOST_CUTOFFS = 4
 # Customers a cut-off beyond which a training set is a fixed sample: what a model learns more from
 # the next ones does not pay for the memory.
-MOST_CUSTOMERS = 150_000
-
-
-def plus_months(month: date, count: int) -> date:
-    """The first day of a month so many months later (or earlier)."""
-    number = month.year * 12 + month.month - 1 + count
-    return date(number // 12, number % 12 + 1, 1)
-
-
-def months_between(first: date, last: date) -> int:
-    """Whole months from one first day to another."""
-    return (last.year - first.year) * 12 + last.month - first.month
+MOST_CUSTOMERS = 40_000
+TIER = "tier_number"
+OUTCOME = "outcome_"
+NOT_FEATURES = (
+    *("customer_id", "cutoff", TIER, "contact_id", "contacted_on", "matured_on", "responded"),
+)
+TOP_TIER = 1
 
 
 @dataclass(frozen=True)
-class CutoffPlan:
-    """Cut-off months of a horizon: training first, evaluation after the last training label.
+class Population:
+    """Whom a model speaks of, by what is known at the cut-off: for the engine, and of a frame."""
 
-    `refit` are the newest cut-offs whose labels are complete: those the scoring model learns from.
+    sql: str
+    kept: Callable[[pd.DataFrame], pd.Series]
+
+
+EVERYBODY = Population("true", lambda frame: pd.Series(True, frame.index))
+HOLDERS = Population("feature.accounts > 0", lambda frame: frame["accounts"] > 0)
+BORROWERS = Population(
+    "feature.loans > 0 and coalesce(feature.is_defaulted, 0) = 0",
+    lambda frame: (frame["loans"] > 0) & (frame["is_defaulted"].fillna(0) == 0),
+)
+BELOW_TOP = Population(
+    f"feature.accounts > 0 and tier.tier_number > {TOP_TIER}",
+    lambda frame: (frame["accounts"] > 0) & (frame[TIER] > TOP_TIER),
+)
+# Whom each model that scores customers speaks of.
+POPULATIONS: Mapping[str, Population] = {
+    "clv": EVERYBODY,
+    "attrition": HOLDERS,
+    "default": BORROWERS,
+    "high_value": BELOW_TOP,
+    "segment": HOLDERS,
+}
+
+
+@dataclass(frozen=True)
+class Cohorts:
+    """Customers at cut-offs, oldest first, and what came after.
+
+    `frame`: customer_id, cutoff, the features and the two anchors; `outcome`, row by row beside it:
+
+    | contribution | discounted contribution margin of the horizon, currency units |
+    | months_to_exit, months_to_default | month after the cut-off (1 …) in which the customer first
+      held no account, or was in default; missing where neither happened within the horizon |
+    | best_tier_number | the best value tier after the cut-off; 1 is top |
+    | bookings, inflow, balance, accounts | of the horizon or at its end: tell segments apart |
     """
 
-    horizon: int
-    training: tuple[date, ...]
-    evaluation: date
-    refit: tuple[date, ...]
-
-
-def plan_cutoffs(first_month: date, as_of_month: date) -> CutoffPlan | None:
-    """The cut-offs that a history allows; None where it is too short for any.
-
-    The evaluation cut-off lies one horizon before the as-of month; the last training cut-off one
-    horizon before that, so that no training label reaches into the evaluation. Twelve months where
-    there are 2 × 12 + 3 months, else six.
-    """
-    months = months_between(first_month, as_of_month) + 1
-    for horizon in (LONG_HORIZON, SHORT_HORIZON):
-        if months >= 2 * horizon + LEAST_HISTORY:
-            break
-    else:
-        return None
-    evaluation = plus_months(as_of_month, -horizon)
-    latest = plus_months(evaluation, -horizon)
-    earliest = plus_months(first_month, LEAST_HISTORY - 1)
-
-    def back_from(month: date) -> tuple[date, ...]:
-        cutoffs: list[date] = []
-        while month >= earliest and len(cutoffs) < MOST_CUTOFFS:
-            cutoffs.append(month)
-            month = plus_months(month, -CUTOFF_STEP)
-        return tuple(reversed(cutoffs))
-
-    return CutoffPlan(horizon, back_from(latest), evaluation, back_from(evaluation))
+    frame: pd.DataFrame
+    outcome: pd.DataFrame
 
 
 def feature_columns(connection: duckdb.DuckDBPyConnection) -> list[str]:
@@ -94,15 +90,24 @@ def _quoted(names: list[str], table: str) -> str:
     return ", ".join(f'{table}."{name}"' for name in names)
 
 
+def discount_rate(connection: duckdb.DuckDBPyConnection, month: date) -> float:
+    """The yearly rate at which margin to come is discounted: the hurdle rate in force."""
+    ((rate,),) = connection.execute(
+        "select max(hurdle_rate) from value.product_parameter where month = ?", [month]
+    ).fetchall()
+    return float(rate or 0.0)
+
+
 def _customer_sql(connection: duckdb.DuckDBPyConnection, horizon: int) -> str:
-    """Features of one month with the two anchors; parameters: month, then the condition's."""
+    """Features of one month with the two anchors; parameter: month."""
     return f"""
         select
             feature.customer_id,
             {_quoted(feature_columns(connection), "feature")},
             coalesce(before.contribution, 0)::double as {LAST_PERIOD},
             coalesce(before.contribution, 0)::double * {horizon}
-                / greatest(1, least({horizon}, coalesce(before.months, 1))) as {PACE}
+                / greatest(1, least({horizon}, coalesce(before.months, 1))) as {PACE},
+            tier.tier_number as {TIER}
         from features.customer_month as feature
         left join (
             select
@@ -114,55 +119,123 @@ def _customer_sql(connection: duckdb.DuckDBPyConnection, horizon: int) -> str:
                 and month > $month::date - to_months({horizon})
             group by customer_id
         ) as before on before.customer_id = feature.customer_id
+        left join value.customer_tier as tier
+            on tier.customer_id = feature.customer_id and tier.month = feature.month
         where feature.month = $month
     """
 
 
-def clv_frame(
-    connection: duckdb.DuckDBPyConnection, cutoffs: tuple[date, ...], horizon: int
-) -> tuple[pd.DataFrame, np.ndarray]:
-    """Customers at past cut-offs and what they brought after them.
-
-    Returns
-    -------
-    frame : features and the two anchors, with customer_id and cutoff first; ordered by both
-    y : array of shape (n,), contribution of the `horizon` months after the cut-off; 0 for none
-    """
-    frames = []
-    for cutoff in cutoffs:
-        frames.append(
-            connection.execute(
-                f"""
-                with customer as ({_customer_sql(connection, horizon)}),
-                after as (
-                    select customer_id, sum(contribution_margin) as outcome
-                    from value.profit_by_customer
-                    where month > $month and month <= $month::date + to_months({horizon})
-                    group by customer_id
-                )
-                select customer.*, coalesce(after.outcome, 0)::double as outcome
-                from customer
-                left join after on after.customer_id = customer.customer_id
-                order by hash(customer.customer_id), customer.customer_id
-                limit {MOST_CUSTOMERS}
-                """,
-                {"month": cutoff},
-            ).df()
+def _outcome_sql(
+    connection: duckdb.DuckDBPyConnection, horizon: int, population: Population
+) -> str:
+    """The same with what came after; parameters: month, rate."""
+    return f"""
+        with
+        customer as (
+            {_customer_sql(connection, horizon)} and {population.sql}
+            order by hash(feature.customer_id), feature.customer_id
+            limit {MOST_CUSTOMERS}
+        ),
+        profit as (
+            select
+                customer_id,
+                sum(
+                    contribution_margin::double
+                    -- Margin arises through the month: discounted from its middle.
+                    * power(1 + $rate, (0.5 - date_diff('month', $month::date, month)) / 12)
+                ) as contribution
+            from value.profit_by_customer
+            where month > $month and month <= $month::date + to_months({horizon})
+            group by customer_id
+        ),
+        life as (
+            select
+                customer_id,
+                min(date_diff('month', $month::date, month)) filter (accounts = 0)
+                    as months_to_exit,
+                min(date_diff('month', $month::date, month)) filter (is_defaulted)
+                    as months_to_default,
+                sum(bookings)::double as bookings,
+                sum(inflow)::double as inflow,
+                arg_max(balance_deposits + balance_wealth, month)::double as balance,
+                arg_max(accounts, month)::double as accounts
+            from base.customer_month
+            where month > $month and month <= $month::date + to_months({horizon})
+            group by customer_id
+        ),
+        tier as (
+            select customer_id, min(tier_number) as best_tier_number
+            from value.customer_tier
+            where month > $month and month <= $month::date + to_months({horizon})
+            group by customer_id
         )
-        frames[-1].insert(1, "cutoff", cutoff)
-    frame = pd.concat(frames, ignore_index=True)
-    frame = frame.sort_values(["cutoff", "customer_id"], ignore_index=True)
-    return frame.drop(columns="outcome"), frame["outcome"].to_numpy()
+        select
+            customer.*,
+            coalesce(profit.contribution, 0) as outcome_contribution,
+            life.months_to_exit as outcome_months_to_exit,
+            life.months_to_default as outcome_months_to_default,
+            tier.best_tier_number as outcome_best_tier_number,
+            coalesce(life.bookings, 0) as outcome_bookings,
+            coalesce(life.inflow, 0) as outcome_inflow,
+            coalesce(life.balance, 0) as outcome_balance,
+            coalesce(life.accounts, 0) as outcome_accounts
+        from customer
+        left join profit on profit.customer_id = customer.customer_id
+        left join life on life.customer_id = customer.customer_id
+        left join tier on tier.customer_id = customer.customer_id
+        order by customer.customer_id
+    """
+
+
+class CohortReader:
+    """Reads cohorts; each cut-off of a population once, however many models learn from it."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, horizon: int, rate: float) -> None:
+        self._connection = connection
+        self._horizon = horizon
+        self._rate = rate
+        self._read: dict[tuple[date, str], pd.DataFrame] = {}
+
+    def cohorts(self, cutoffs: tuple[date, ...], population: Population = EVERYBODY) -> Cohorts:
+        """Customers of a population at past cut-offs, ordered by cut-off and customer."""
+        both = pd.concat([self._of(month, population) for month in cutoffs], ignore_index=True)
+        outcome = [name for name in both.columns if name.startswith(OUTCOME)]
+        return Cohorts(
+            both.drop(columns=outcome),
+            both[outcome].rename(columns=lambda name: name.removeprefix(OUTCOME)),
+        )
+
+    def _of(self, month: date, population: Population) -> pd.DataFrame:
+        everybody = self._queried(month, EVERYBODY)
+        if len(everybody) < MOST_CUSTOMERS:
+            return everybody[population.kept(everybody)]
+        # Of a sample of everybody too few would be left of a small population.
+        return self._queried(month, population)
+
+    def _queried(self, month: date, population: Population) -> pd.DataFrame:
+        if (month, population.sql) not in self._read:
+            frame = self._connection.execute(
+                _outcome_sql(self._connection, self._horizon, population),
+                {"month": month, "rate": self._rate},
+            ).df()
+            frame.insert(1, "cutoff", month)
+            self._read[month, population.sql] = frame
+        return self._read[month, population.sql]
 
 
 def customers_to_score(
-    connection: duckdb.DuckDBPyConnection, month: date, horizon: int, batch: int
+    connection: duckdb.DuckDBPyConnection,
+    month: date,
+    horizon: int,
+    batch: int,
+    population: Population = EVERYBODY,
 ) -> Iterator[pd.DataFrame]:
-    """Every customer's features at a month's end, in batches of at most `batch` rows."""
+    """A population's features at a month's end, in batches of at most `batch` rows."""
     last = ""
     while True:
         frame = connection.execute(
-            f"{_customer_sql(connection, horizon)} and feature.customer_id > $last "
+            f"{_customer_sql(connection, horizon)} and {population.sql} "
+            "and feature.customer_id > $last "
             f"order by feature.customer_id limit {batch}",
             {"month": month, "last": last},
         ).df()
@@ -200,8 +273,7 @@ def contact_frame(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
 
 def features_of(frame: pd.DataFrame) -> pd.DataFrame:
     """The frame without the keys, dates and outcomes of its rows: what a model is given."""
-    keys = ("customer_id", "cutoff", "contact_id", "contacted_on", "matured_on", "responded")
-    return frame.drop(columns=[name for name in keys if name in frame.columns])
+    return frame.drop(columns=[name for name in NOT_FEATURES if name in frame.columns])
 
 
 def offers(connection: duckdb.DuckDBPyConnection) -> list[str]:

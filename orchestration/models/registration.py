@@ -1,27 +1,61 @@
-"""From a trained candidate to a champion: judged, registered, promoted or not, and written down.
+"""From a candidate that was tried to a champion: registered, promoted or not, and written down.
 
-What a release says of a model (`meta.model_version`, `meta.model_evaluation`) is read from the
-registry, where the evaluation is kept with the version: a build warehouse made anew tells the same.
+What a release says of a model (`meta.model_*`) is read from the registry, where the evaluation is
+kept with the version: a build warehouse made anew tells the same.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from typing import Any
 
 import duckdb
 import numpy as np
 import pandas as pd
 
-from ml.evaluation import metrics
+from ml.audit import Event
+from ml.card import CardFacts, model_card
 from ml.evaluation.metrics import Comparison, Estimate
-from ml.evaluation.plots import calibration_figure, gains_figure
-from ml.promotion import Measure, decide, defined
-from ml.registry import CHAMPION, EVALUATION, LEARNER, RULE, Candidate, Registry, Version
+from ml.promotion import Decision, Measure
+from ml.registry import (
+    CHAMPION,
+    EVALUATION,
+    LEARNER,
+    PREVIOUS_CHAMPION,
+    PROMOTED_AT,
+    PROMOTED_BY,
+    PROMOTION_REASON,
+    RULE,
+    Candidate,
+    Registry,
+    Version,
+)
 from orchestration.models.context import TrainingContext
+from orchestration.models.datasets import digest
+from orchestration.models.examination import Examination, Reach, figures_of, score_profile
+from orchestration.models.governance import (
+    COMPARED_WITH,
+    PASSED,
+    REASONS,
+    REFUSED,
+    TRAINER,
+    VERDICT,
+)
+from orchestration.models.study import Material, Study
 
 EXAMPLE_ROWS = 50
+# Tables kept with a version, by name.
+PROFILE, SCORE_PROFILE = "profile", "score_profile"
+DECILES, COVERAGE, FAIRNESS = "deciles", "coverage", "fairness"
+BY_CUTOFF, DRIFT, IMPORTANCE = "by_cutoff", "drift", "importance"
+CARD = "model_card.md"
+POLICY = "policy"
+LEARNED_UNTIL = "learned_until"
+# MLflow refuses longer tags of a version.
+LONGEST_TAG = 4_000
 
 CREATE = """
 create schema if not exists meta;
@@ -32,8 +66,10 @@ create table if not exists meta.model_evaluation (
 );
 create table if not exists meta.model_version (
     model_name varchar, version varchar, alias varchar, mlflow_run_id varchar, trained_as_of date,
-    source varchar, kind varchar, horizon_months integer, main_metric varchar, value double,
-    low double, high double, rule_value double, data_digest varchar, note varchar
+    source varchar, kind varchar, learner varchar, horizon_months integer, main_metric varchar,
+    value double, low double, high double, rule_value double, data_digest varchar,
+    trained_by varchar, promoted_by varchar, promoted_at timestamptz, promotion_reason varchar,
+    previous_version varchar, note varchar
 );
 """
 
@@ -53,132 +89,139 @@ class TrainingReport:
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """Predictions for the evaluation period's customers beside what happened.
+class Tried:
+    """A learner fitted twice (`twin` before the evaluation period), and how it fared."""
 
-    `deciding` names the measure by which a challenger must be ahead.
-    """
-
-    y: np.ndarray
-    learner: np.ndarray
-    rule: np.ndarray
+    learner: str
+    model: Any
+    twin: Any
     measures: Sequence[Measure]
-    deciding: str
-    unit: str
-
-    def figures(self) -> dict[str, object]:
-        found: dict[str, object] = {
-            "calibration": calibration_figure(self.y, self.learner, self.unit)
-        }
-        if self.y.sum() > 0:
-            scores = {"model": self.learner, "rule": self.rule}
-            found["gains"] = gains_figure(self.y, scores)
-        return found
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A learner fitted twice, its rule, and how they fared."""
-
-    name: str
-    model: object
-    twin: object
-    rule: object
-    evaluation: Evaluation
-    later_features: pd.DataFrame
-    tags: Mapping[str, str]
-    parameters: Mapping[str, object]
-    horizon: int | None
-    note: str
-    further_metrics: Mapping[str, float]
+    rule_score: np.ndarray
+    examination: Examination
+    reach: Reach
+    decision: Decision
 
 
 def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
-    """The tables that tell of the models, where they are missing."""
+    """The tables that tell of the models, where they are missing or of an older form."""
+    columns = {
+        name
+        for (name,) in connection.execute(
+            "select column_name from duckdb_columns() "
+            "where schema_name = 'meta' and table_name = 'model_version'"
+        ).fetchall()
+    }
+    if columns and "promoted_by" not in columns:
+        # Their content comes from the registry at every refresh.
+        connection.execute("drop table meta.model_version")
     connection.execute(CREATE)
 
 
-def register(
-    connection: duckdb.DuckDBPyConnection,
-    context: TrainingContext,
-    registry: Registry,
-    trained: Trained,
-    champion: Version | None,
-    reason: str,
-) -> TrainingReport:
-    """Register the learner as challenger, promote it if it earns it; where nothing did yet, the
-    rule scores.
-
-    Parameters
-    ----------
-    champion
-        The champion to compare with; None where there is none for this bank, horizon and features.
-    reason
-        Why it was trained, for the record.
-    """
-    evaluation = trained.evaluation
-    measures = defined(evaluation.measures, evaluation.y)
-    without_meaning = [one.name for one in evaluation.measures if one not in measures]
-    decision = decide(
-        measures,
-        evaluation.deciding,
-        evaluation.y,
-        evaluation.learner,
-        evaluation.rule,
-        registry.load_twin(champion).predict(trained.later_features) if champion else None,
-        seed=context.seed,
+def is_on(connection: duckdb.DuckDBPyConnection, name: str) -> bool:
+    """Whether the bank's records allow a model, and it has a champion."""
+    return bool(
+        connection.execute(
+            "select 1 from meta.model_version where model_name = ? and version is not null", [name]
+        ).fetchall()
     )
-    reasons = (reason, *decision.reasons)
-    if without_meaning:
-        reasons = (*reasons, f"without meaning for these outcomes: {', '.join(without_meaning)}")
 
-    def candidate(kind: str, model: object, twin: object, table: pd.DataFrame) -> Candidate:
-        return Candidate(
-            name=trained.name,
-            model=model,
-            twin=twin,
-            kind=kind,
-            parameters=trained.parameters if kind == LEARNER else {"rule": type(model).__name__},
-            metrics={**trained.further_metrics, **_flat(table)},
-            tags={
-                **trained.tags,
-                "dagster_run_id": context.run_id,
-                "code_version": context.code_version,
-                "main_metric": evaluation.deciding,
+
+def register_learner(
+    registry: Registry,
+    context: TrainingContext,
+    study: Study,
+    material: Material,
+    tried: Tried,
+    *,
+    alias: bool,
+    compared_with: str,
+) -> Version:
+    """Register a learner that was tried, with the policy's verdict; `alias` makes it challenger.
+
+    `compared_with` is the version it was compared with, empty for none.
+    """
+    table = _evaluation_table(tried.measures, tried.decision.against_rule)
+    return registry.register(
+        Candidate(
+            name=study.name,
+            model=tried.model,
+            twin=tried.twin,
+            kind=LEARNER,
+            parameters={
+                **tried.twin.get_params(),
+                **material.parameters,
+                "learner": tried.learner,
+                "training_rows": len(material.train),
+                "evaluation_rows": len(material.later),
+                "refit_rows": len(material.refit),
             },
-            example=trained.later_features.head(EXAMPLE_ROWS),
-            figures=evaluation.figures(),
+            metrics={**_coverage_metrics(tried.examination), **_flat(table)},
+            tags={
+                **_tags(context, study, material, tried.learner),
+                VERDICT: PASSED if tried.decision.promote else REFUSED,
+                REASONS: "; ".join(tried.decision.reasons)[:LONGEST_TAG],
+                COMPARED_WITH: compared_with,
+            },
+            example=material.later.features.head(EXAMPLE_ROWS),
+            figures=figures_of(
+                study,
+                tried.examination,
+                tried.rule_score,
+                tried.reach,
+                _nominal(tried.twin),
+            ),
+            tables=_tables(table, tried),
+            texts={CARD: model_card(_facts(context, study, material, tried, LEARNER, table))},
+            alias=alias,
+        )
+    )
+
+
+def register_rule(
+    registry: Registry,
+    context: TrainingContext,
+    study: Study,
+    material: Material,
+    rule: Any,
+    twin: Any,
+    tried: Tried,
+) -> Version:
+    """Register the rule, which no learner beat: its figures are those it was compared by."""
+    table = _evaluation_table(tried.measures, _rule_alone(tried.decision.against_rule))
+    return registry.register(
+        Candidate(
+            name=study.name,
+            model=rule,
+            twin=twin,
+            kind=RULE,
+            parameters={**material.parameters, "learner": study.rule.name},
+            metrics=_flat(table),
+            tags=_tags(context, study, material, study.rule.name),
+            example=material.later.features.head(EXAMPLE_ROWS),
             tables={
                 EVALUATION: table,
-                "deciles": metrics.decile_table(
-                    evaluation.y, evaluation.learner if kind == LEARNER else evaluation.rule
-                ),
+                PROFILE: _profile(tried, rule),
+                SCORE_PROFILE: score_profile(rule, material),
             },
+            texts={CARD: model_card(_facts(context, study, material, tried, RULE, table))},
         )
+    )
 
-    own = _evaluation_table(measures, decision.against_rule)
-    version = registry.register(candidate(LEARNER, trained.model, trained.twin, own))
-    if decision.promote:
-        registry.promote(version)
-    elif champion is None:
-        # Somebody has to score, and nothing beat the rule: the rule scores, and says so.
-        own = _evaluation_table(measures, _rule_alone(decision.against_rule))
-        registry.promote(registry.register(candidate(RULE, trained.rule, trained.rule, own)))
-        reasons = (*reasons, "so the rule is champion")
-    standing = registry.champion(trained.name)
-    if standing is None:
-        raise RuntimeError(f"model {trained.name} has no champion after training")
-    note = "; ".join(filter(None, (trained.note, *reasons)))
-    _write(connection, registry, standing, trained.horizon, note)
-    return TrainingReport(
-        trained.name,
-        standing.version,
-        standing.kind,
-        trained=True,
-        promoted=standing.version == version.version,
-        reasons=reasons,
-        metrics={name: one.score for name, one in decision.against_rule.items()},
-        rule_metrics={name: one.other.value for name, one in decision.against_rule.items()},
+
+def install(
+    registry: Registry, context: TrainingContext, version: Version, reason: str, event: Event
+) -> None:
+    """Make a version champion by the policy alone."""
+    standing = registry.champion(version.name)
+    if standing is not None and standing.version == version.version:
+        return
+    registry.promote(
+        version,
+        by=POLICY,
+        reason=reason[:LONGEST_TAG],
+        event=event,
+        mode=context.promotion,
+        dagster_run_id=context.run_id,
     )
 
 
@@ -189,11 +232,10 @@ def keep(
     horizon: int | None,
     reasons: Sequence[str],
 ) -> TrainingReport:
-    """The champion stays; what the release says of it is written from the registry."""
-    _write(connection, registry, champion, horizon, "; ".join(filter(None, reasons)))
-    return TrainingReport(
-        champion.name, champion.version, champion.kind, False, False, tuple(filter(None, reasons))
-    )
+    """What the release says of the champion, written from the registry."""
+    said = tuple(filter(None, reasons))
+    _write(connection, registry, champion, horizon, "; ".join(said))
+    return TrainingReport(champion.name, champion.version, champion.kind, False, False, said)
 
 
 def switch_off(connection: duckdb.DuckDBPyConnection, name: str, reason: str) -> TrainingReport:
@@ -203,6 +245,113 @@ def switch_off(connection: duckdb.DuckDBPyConnection, name: str, reason: str) ->
         "insert into meta.model_version (model_name, note) values (?, ?)", [name, reason]
     )
     return TrainingReport(name, None, "off", False, False, (reason,))
+
+
+def _tags(
+    context: TrainingContext, study: Study, material: Material, learner: str
+) -> dict[str, str]:
+    return {
+        **study.wanted,
+        "data_digest": digest(material.refit.frame, material.refit.y),
+        "trained_as_of": str(context.as_of),
+        "dagster_run_id": context.run_id,
+        "code_version": context.code_version,
+        TRAINER: context.trainer,
+        "learner": learner,
+        "main_metric": study.deciding,
+        # Of what scores: a later cohort is one it has not learned from.
+        LEARNED_UNTIL: str(material.refit.cutoffs[-1]),
+    }
+
+
+def _nominal(model: Any) -> float | None:
+    return float(model.interval_.coverage) if hasattr(model, "interval_") else None
+
+
+def _profile(tried: Tried, rule: Any) -> pd.DataFrame:
+    profile = tried.reach.profile
+    return profile[profile["feature"].isin(rule.columns_)]
+
+
+def _tables(table: pd.DataFrame, tried: Tried) -> dict[str, pd.DataFrame]:
+    examination, reach = tried.examination, tried.reach
+    found = {
+        EVALUATION: table,
+        PROFILE: reach.profile,
+        SCORE_PROFILE: reach.score_profile,
+        BY_CUTOFF: examination.by_cutoff,
+        DECILES: examination.deciles,
+        COVERAGE: examination.coverage,
+        FAIRNESS: examination.fairness,
+        DRIFT: reach.drift,
+        IMPORTANCE: _importance(reach),
+    }
+    return {name: one for name, one in found.items() if one is not None}
+
+
+def _importance(reach: Reach) -> pd.DataFrame | None:
+    if reach.importance is None:
+        return None
+    ordered = reach.importance.sort_values(ascending=False, kind="stable")
+    return pd.DataFrame({"feature": ordered.index, "mean_contribution": ordered.to_numpy()})
+
+
+def _facts(
+    context: TrainingContext,
+    study: Study,
+    material: Material,
+    tried: Tried,
+    kind: str,
+    table: pd.DataFrame,
+) -> CardFacts:
+    examination, is_learner = tried.examination, kind == LEARNER
+    model = tried.model
+
+    def months(name: str) -> list[date]:
+        listed = json.loads(str(material.parameters.get(name, "[]")))
+        return [date.fromisoformat(f"{month}-01") for month in listed]
+
+    return CardFacts(
+        name=study.name,
+        purpose=study.purpose,
+        learner=tried.learner if is_learner else study.rule.name,
+        kind=kind,
+        trained_as_of=context.as_of,
+        horizon_months=study.horizon,
+        training_cutoffs=months("training_cutoffs"),
+        evaluation_cutoffs=months("evaluation_cutoffs"),
+        refit_cutoffs=months("refit_cutoffs"),
+        rows=len(material.refit),
+        features=list(model.columns_) if is_learner else [],
+        data_digest=digest(material.refit.frame, material.refit.y),
+        code_version=context.code_version,
+        dagster_run_id=context.run_id,
+        trainer=context.trainer,
+        evaluation=table,
+        reasons=tried.decision.reasons,
+        limits=study.limits,
+        by_cutoff=examination.by_cutoff if is_learner and len(examination.by_cutoff) > 1 else None,
+        deciles=examination.deciles if is_learner else None,
+        coverage=examination.coverage if is_learner else None,
+        nominal_coverage=_nominal(tried.twin),
+        fairness=examination.fairness if is_learner else None,
+        drift=tried.reach.drift if is_learner else None,
+        importance=_importance(tried.reach) if is_learner else None,
+        unavailable={
+            "By cut-off": "earlier cut-offs are judged when training is asked for (make train)"
+        },
+    )
+
+
+def _coverage_metrics(examination: Examination) -> dict[str, float]:
+    share = examination.interval_coverage
+    if share is None:
+        return {}
+    return {
+        "interval_coverage": share.value,
+        "interval_coverage_low": share.low,
+        "interval_coverage_high": share.high,
+    }
 
 
 def _evaluation_table(
@@ -278,13 +427,16 @@ def _write(
     connection.execute(
         """
         insert into meta.model_version
-        select ?, ?, ?, ?, ?, ?, ?, ?, metric, value, low, high, rule_value, ?, ?
+        select ?, ?, ?, ?, ?, ?, ?, ?, ?, metric, value, low, high, rule_value, ?, ?, ?,
+            try_cast(nullif(?, '') as timestamptz), ?, nullif(?, ''), ?
         from meta.model_evaluation
         where model_name = ? and metric = ?
         """,
         [
             *(name, champion.version, CHAMPION, champion.run_id, trained_as_of),
-            *(tags.get("source"), champion.kind, horizon, tags.get("data_digest"), note),
-            *(name, tags["main_metric"]),
+            *(tags.get("source"), champion.kind, tags.get("learner"), horizon),
+            *(tags.get("data_digest"), tags.get("trainer"), tags.get(PROMOTED_BY)),
+            *(tags.get(PROMOTED_AT, ""), tags.get(PROMOTION_REASON)),
+            *(tags.get(PREVIOUS_CHAMPION, ""), note, name, tags["main_metric"]),
         ],
     )

@@ -2,26 +2,98 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
 import duckdb
 import numpy as np
 import pandas as pd
 
+from ml.attrition.model import AttritionModel
+from ml.clv.model import PACE
+from ml.reasons import top_reasons, usual_values
+from ml.registry import Registry, Version
 from ml.response.model import OFFER
+from ml.segments.model import RuleTiering, SegmentModel
 from orchestration.models.context import TrainingContext
-from orchestration.models.datasets import customers_to_score, offers, plan_cutoffs
+from orchestration.models.cutoffs import LONG_HORIZON
+from orchestration.models.datasets import (
+    HOLDERS,
+    POPULATIONS,
+    Population,
+    customers_to_score,
+    features_of,
+    offers,
+)
+from orchestration.models.records import Records
+from orchestration.models.registration import is_on
 
 BATCH = 50_000
+LONG_VALUE = 36
 
-CREATE_CUSTOMER = """
+
+CREATE = """
 create schema if not exists scores;
 create or replace table scores.customer (
     customer_id varchar primary key,
     clv_12m decimal(18, 2),
+    clv_36m decimal(18, 2),
     clv_low decimal(18, 2),
     clv_high decimal(18, 2),
     clv_horizon_months integer,
-    clv_model_version varchar
-)
+    clv_model_version varchar,
+    p_attrition double,
+    value_at_risk decimal(18, 2),
+    attrition_model_version varchar,
+    p_default double,
+    default_model_version varchar,
+    p_high_value double,
+    high_value_model_version varchar,
+    segment varchar,
+    segment_name varchar,
+    segment_rule varchar,
+    segment_model_version varchar
+);
+create or replace table scores.product_attrition (
+    customer_id varchar,
+    product_line varchar,
+    p_attrition double,
+    value_at_risk decimal(18, 2),
+    attrition_model_version varchar,
+    primary key (customer_id, product_line)
+);
+create or replace table scores.reason (
+    customer_id varchar,
+    model_name varchar,
+    rank integer,
+    feature varchar,
+    value varchar,
+    usual varchar,
+    contribution double,
+    direction varchar,
+    model_version varchar
+);
+create or replace table scores.segment_profile (
+    segment varchar,
+    segment_name varchar,
+    customers integer,
+    share double,
+    dimension varchar,
+    mean double,
+    median double,
+    population_mean double,
+    population_median double,
+    deviation double
+);
+create or replace table scores.segment_migration (
+    from_month date,
+    to_month date,
+    from_segment varchar,
+    to_segment varchar,
+    customers integer,
+    share double
+);
 """
 
 CREATE_OFFER = """
@@ -36,48 +108,292 @@ create or replace table scores.offer (
 """
 
 
-def _is_on(connection: duckdb.DuckDBPyConnection, name: str) -> bool:
-    return bool(
-        connection.execute(
-            "select 1 from meta.model_version where model_name = ? and version is not null", [name]
-        ).fetchall()
-    )
+@dataclass(frozen=True)
+class Champion:
+    """A version and its loaded model: what scores and what is written down are the same."""
+
+    version: Version
+    model: Any
+
+    @property
+    def number(self) -> str:
+        return self.version.version
 
 
-def score_customers(connection: duckdb.DuckDBPyConnection, context: TrainingContext) -> int:
-    """Write `scores.customer`: value of the coming period with its interval; returns the rows.
-
-    Every customer of the base has a row; where the model is off the figures are NULL.
+def champion_of(
+    connection: duckdb.DuckDBPyConnection, registry: Registry, name: str
+) -> Champion | None:
+    """The champion of a model that is on, loaded.
 
     Raises
     ------
     ml.registry.ChampionUnusable
-        When the champion cannot be loaded; the table is then not written.
+        When it is missing, damaged or tampered with.
     """
-    plan = plan_cutoffs(context.first_month, context.as_of_month)
-    if plan is None or not _is_on(connection, "clv"):
-        connection.execute(CREATE_CUSTOMER)
-        connection.execute(
-            "insert into scores.customer (customer_id) "
-            "select customer_id from base.customer order by customer_id"
+    if not is_on(connection, name):
+        return None
+    version = registry.champion(name)
+    if version is None:
+        return None
+    return Champion(version, registry.load(version))
+
+
+class Explainer:
+    """Reason codes of a champion: what moved each score most, beside what is usual.
+
+    A model that explains itself by parts of its own (the margin of a line, a dimension of a
+    segment) is explained by these, each less its mean, so that everybody's parts move nobody.
+    """
+
+    def __init__(self, name: str, champion: Champion, usual_of: pd.DataFrame) -> None:
+        self.name = name
+        self._champion = champion
+        self._mean: np.ndarray | None = None
+        moved, names = champion.model.contributions(usual_of)
+        shown = self._shown(usual_of, moved, names)
+        if shown is not usual_of:
+            self._mean = moved.mean(axis=0)
+        self._usual = usual_values(shown, names)
+
+    @staticmethod
+    def _shown(frame: pd.DataFrame, moved: np.ndarray, names: list[str]) -> pd.DataFrame:
+        if set(names) <= set(frame.columns):
+            return frame
+        return pd.DataFrame(moved, columns=names)
+
+    def reasons(self, customers: np.ndarray, frame: pd.DataFrame) -> pd.DataFrame:
+        """Rows of `scores.reason` of these customers."""
+        moved, names = self._champion.model.contributions(frame)
+        shown = self._shown(frame, moved, names)
+        if self._mean is not None:
+            moved = moved - self._mean
+        told = top_reasons(moved, names, shown, self._usual)
+        return pd.DataFrame(
+            {
+                "customer_id": customers[told["row"].to_numpy()],
+                "model_name": self.name,
+                "rank": told["rank"],
+                "feature": told["feature"],
+                "value": told["value"],
+                "usual": told["usual"],
+                "contribution": told["contribution"],
+                "direction": told["direction"],
+                "model_version": self._champion.number,
+            }
         )
-        return _count(connection, "customer")
-    registry = context.registry()
-    version = registry.champion("clv")
-    model = registry.load_champion("clv")
-    connection.execute(CREATE_CUSTOMER)
-    for frame in customers_to_score(connection, context.as_of_month, plan.horizon, BATCH):
-        point, low, high = np.round(model.predict_interval(frame), 2).T
-        scored = pd.DataFrame(
-            {"customer_id": frame["customer_id"], "point": point, "low": low, "high": high}
-        )
-        connection.register("scored", scored)
-        connection.execute(
-            "insert into scores.customer select customer_id, point, low, high, ?, ? from scored",
-            [plan.horizon, version.version if version else None],
-        )
-        connection.unregister("scored")
+
+
+def score_customers(connection: duckdb.DuckDBPyConnection, context: TrainingContext) -> int:
+    """Write `scores.customer` and what belongs to it; returns the customers.
+
+    Every customer of the base has a row; where a model is off, or does not speak of the customer,
+    its figures are NULL.
+
+    Raises
+    ------
+    ml.registry.ChampionUnusable
+        When a champion cannot be loaded; nothing is then written.
+    """
+    registry, records = context.registry(), Records(connection, context)
+    champions = {
+        name: champion
+        for name in POPULATIONS
+        if (champion := champion_of(connection, registry, name)) is not None
+    }
+    for statement in filter(str.strip, CREATE.split(";")):
+        connection.execute(statement)
+    explainers = {
+        name: Explainer(name, champion, sample)
+        for name, champion in champions.items()
+        if hasattr(champion.model, "contributions")
+        and (sample := _sample(records, POPULATIONS[name])) is not None
+    }
+    tiers = _tiers(records)
+    horizon = records.plan.horizon if records.plan else LONG_HORIZON
+    for frame in customers_to_score(connection, context.as_of_month, horizon, BATCH):
+        batch = _Batch(frame, champions, explainers, tiers, horizon)
+        _insert(connection, "scores.customer", batch.customers())
+        _insert(connection, "scores.product_attrition", batch.lines())
+        for reasons in batch.reasons():
+            _insert(connection, "scores.reason", reasons)
+    if "segment" in champions:
+        _insert(connection, "scores.segment_profile", segment_profile(champions["segment"].model))
+        _migrate(connection, context, champions["segment"].model, horizon)
     return _count(connection, "customer")
+
+
+def _sample(records: Records, population: Population) -> pd.DataFrame | None:
+    frame = records.as_of(population)
+    return None if frame is None or frame.empty else features_of(frame)
+
+
+def _tiers(records: Records) -> RuleTiering | None:
+    """The tiering by rule that stands beside the segments, by the borders of now."""
+    frame = _sample(records, HOLDERS)
+    return None if frame is None else RuleTiering().fit(frame)
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Some customers and all that is said of them."""
+
+    frame: pd.DataFrame
+    champions: Mapping[str, Champion]
+    explainers: Mapping[str, Explainer]
+    tiers: RuleTiering | None
+    horizon: int
+
+    def _of(self, name: str) -> Iterator[tuple[Champion, np.ndarray, pd.DataFrame]]:
+        """The champion, the places of those it speaks of, and their features; nothing if off."""
+        if name in self.champions:
+            places = np.flatnonzero(POPULATIONS[name].kept(self.frame).to_numpy(dtype=bool))
+            if len(places):
+                features = features_of(self.frame.iloc[places]).reset_index(drop=True)
+                yield self.champions[name], places, features
+
+    def customers(self) -> pd.DataFrame:
+        """Rows of `scores.customer`."""
+        size = len(self.frame)
+        table = {"customer_id": self.frame["customer_id"].to_numpy()}
+
+        def put(column: str, places: np.ndarray, values: Any) -> None:
+            if column not in table:
+                text = np.asarray(values).dtype.kind not in "fiu"
+                table[column] = np.full(size, None if text else np.nan, object if text else float)
+            table[column][places] = values
+
+        for champion, places, features in self._of("clv"):
+            point, low, high = champion.model.predict_interval(features).T
+            put("clv_12m", places, point)
+            put("clv_36m", places, champion.model.predict_months(features, LONG_VALUE))
+            put("clv_low", places, low)
+            put("clv_high", places, high)
+            put("clv_horizon_months", places, self.horizon)
+            put("clv_model_version", places, champion.number)
+        for champion, places, features in self._of("attrition"):
+            probability = champion.model.predict(features)
+            at_risk = probability * np.maximum(features[PACE].to_numpy(dtype=float), 0)
+            put("p_attrition", places, probability)
+            put("value_at_risk", places, at_risk)
+            put("attrition_model_version", places, champion.number)
+        for champion, places, features in self._of("default"):
+            put("p_default", places, champion.model.predict(features))
+            put("default_model_version", places, champion.number)
+        if "default" in self.champions:
+            # Who is in default is so with certainty (Basel III, CRE36: PD 100 %).
+            defaulted = (self.frame["loans"] > 0) & (self.frame["is_defaulted"].fillna(0) > 0)
+            places = np.flatnonzero(defaulted.to_numpy(dtype=bool))
+            if len(places):
+                put("p_default", places, 1.0)
+                put("default_model_version", places, self.champions["default"].number)
+        for champion, places, features in self._of("high_value"):
+            put("p_high_value", places, champion.model.predict(features))
+            put("high_value_model_version", places, champion.number)
+        for champion, places, features in self._of("segment"):
+            segments = champion.model.predict(features)
+            names = getattr(champion.model, "names_", {})
+            put("segment", places, segments)
+            put("segment_name", places, np.array([names.get(one, one) for one in segments], object))
+            put("segment_model_version", places, champion.number)
+            if self.tiers is not None:
+                put("segment_rule", places, self.tiers.predict(features))
+        return pd.DataFrame(table)
+
+    def lines(self) -> pd.DataFrame:
+        """Rows of `scores.product_attrition`."""
+        for champion, places, features in self._of("attrition"):
+            if isinstance(champion.model, AttritionModel):
+                lines = champion.model.line_attrition(features)
+                customers = self.frame["customer_id"].to_numpy()[places]
+                return pd.DataFrame(
+                    {
+                        "customer_id": customers[lines["row"].to_numpy(dtype=int)],
+                        "product_line": lines["line"],
+                        "p_attrition": lines["p_attrition"],
+                        "value_at_risk": lines["value_at_risk"],
+                        "attrition_model_version": champion.number,
+                    }
+                )
+        return pd.DataFrame()
+
+    def reasons(self) -> Iterator[pd.DataFrame]:
+        """Rows of `scores.reason`, model by model."""
+        for name, explainer in self.explainers.items():
+            for _, places, features in self._of(name):
+                yield explainer.reasons(self.frame["customer_id"].to_numpy()[places], features)
+
+
+def segment_profile(model: Any) -> pd.DataFrame:
+    """Rows of `scores.segment_profile`; nothing for the rule, whose labels say it all."""
+    if not isinstance(model, SegmentModel):
+        return pd.DataFrame()
+    profile = model.profile_
+    return pd.concat(
+        [
+            pd.DataFrame(
+                {
+                    "segment": profile["segment"],
+                    "segment_name": profile["name"],
+                    "customers": profile["customers"],
+                    "share": profile["share"],
+                    "dimension": dimension,
+                    "mean": profile[f"{dimension}_mean"],
+                    "median": profile[f"{dimension}_median"],
+                    "population_mean": profile[f"{dimension}_population_mean"],
+                    "population_median": profile[f"{dimension}_population_median"],
+                    "deviation": profile[f"{dimension}_deviation"],
+                }
+            )
+            for dimension in model.dimensions_
+        ],
+        ignore_index=True,
+    )
+
+
+def _migrate(
+    connection: duckdb.DuckDBPyConnection, context: TrainingContext, model: Any, horizon: int
+) -> None:
+    """Segments of one horizon ago, by the same model, against those of now; in the engine."""
+    connection.execute(
+        "create or replace temp table segment_before (customer_id varchar, segment varchar)"
+    )
+    before = connection.execute(
+        "select max(month) from features.customer_month "
+        f"where month <= ?::date - to_months({horizon})",
+        [context.as_of_month],
+    ).fetchall()[0][0]
+    if before is None:
+        return
+    for frame in customers_to_score(connection, before, horizon, BATCH, HOLDERS):
+        segments = pd.DataFrame(
+            {
+                "customer_id": frame["customer_id"],
+                "segment": model.predict(features_of(frame)),
+            }
+        )
+        _insert(connection, "temp.segment_before", segments)
+    connection.execute(
+        """
+        insert into scores.segment_migration
+        with move as (
+            select
+                coalesce(earlier.segment, 'new') as from_segment,
+                coalesce(later.segment, 'left') as to_segment,
+                count(*) as customers
+            from temp.segment_before as earlier
+            full join (select customer_id, segment from scores.customer where segment is not null)
+                as later on later.customer_id = earlier.customer_id
+            group by all
+        )
+        select
+            $before, $now, from_segment, to_segment, customers,
+            customers / sum(customers) over (partition by from_segment)
+        from move
+        order by from_segment, to_segment
+        """,
+        {"before": before, "now": context.as_of_month},
+    )
+    connection.execute("drop table temp.segment_before")
 
 
 def score_offers(connection: duckdb.DuckDBPyConnection, context: TrainingContext) -> int:
@@ -90,32 +406,29 @@ def score_offers(connection: duckdb.DuckDBPyConnection, context: TrainingContext
     ml.registry.ChampionUnusable
         When the champion cannot be loaded; the table is then not written.
     """
-    if not _is_on(connection, "response"):
-        connection.execute(CREATE_OFFER)
-        return 0
-    registry = context.registry()
-    version = registry.champion("response")
-    model = registry.load_champion("response")
+    champion = champion_of(connection, context.registry(), "response")
     connection.execute(CREATE_OFFER)
+    if champion is None:
+        return 0
     products = offers(connection)
-    for frame in customers_to_score(connection, context.as_of_month, 12, BATCH):
+    for frame in customers_to_score(connection, context.as_of_month, LONG_HORIZON, BATCH):
         for product in products:
             frame[OFFER] = product
-            scored = pd.DataFrame(
-                {
-                    "customer_id": frame["customer_id"],
-                    "product_id": product,
-                    "p_response": np.round(model.predict(frame), 6),
-                }
-            )
-            connection.register("scored", scored)
-            connection.execute(
-                "insert into scores.offer select customer_id, product_id, p_response, ? "
-                "from scored",
-                [version.version if version else None],
-            )
-            connection.unregister("scored")
+            probability = np.round(champion.model.predict(frame), 6)
+            scored = pd.DataFrame({"customer_id": frame["customer_id"], "product_id": product})
+            scored["p_response"] = probability
+            scored["response_model_version"] = champion.number
+            _insert(connection, "scores.offer", scored)
     return _count(connection, "offer")
+
+
+def _insert(connection: duckdb.DuckDBPyConnection, table: str, rows: pd.DataFrame) -> None:
+    """Append rows by the names of their columns; the table's others are NULL."""
+    if rows.empty:
+        return
+    connection.register("scored_rows", rows)
+    connection.execute(f"insert into {table} by name select * from scored_rows")
+    connection.unregister("scored_rows")
 
 
 def _count(connection: duckdb.DuckDBPyConnection, table: str) -> int:

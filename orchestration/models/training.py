@@ -7,58 +7,45 @@ evaluation period, is kept beside it for later comparisons.
 
 from __future__ import annotations
 
-import json
+import os
 from collections.abc import Mapping, Sequence
-from datetime import date
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+from typing import Any
 
 import duckdb
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
-from ml.clv import model as clv
-from ml.clv.interval import ConformalInterval
-from ml.clv.model import LastPeriodAgain, TwoPartRegressor
-from ml.evaluation import metrics
-from ml.promotion import Measure
-from ml.registry import Version, listed
-from ml.response import model as response
-from ml.response.model import OFFER, OfferBaseRate, ResponseModel
+from ml.evaluation.fairness import age_band
+from ml.promotion import decide, defined
+from ml.registry import ChampionUnusable, Registry, Version
 from orchestration.models.context import TrainingContext
-from orchestration.models.datasets import (
-    LONG_HORIZON,
-    clv_frame,
-    contact_frame,
-    digest,
-    feature_columns,
-    features_of,
-    plan_cutoffs,
+from orchestration.models.examination import (
+    Examination,
+    Reach,
+    bounds_of,
+    examine,
+    reach_of,
 )
 from orchestration.models.registration import (
-    Evaluation,
-    Trained,
     TrainingReport,
+    Tried,
     create_tables,
+    install,
     keep,
-    register,
+    register_learner,
+    register_rule,
     switch_off,
 )
+from orchestration.models.study import Learner, Material, Off, Sample, Study
 
-LEAST_CONTACTS, LEAST_RESPONSES = 400, 40
-EVALUATED_SHARE = 0.25
-
-CLV_MEASURES = (
-    Measure("gini", metrics.gini, "higher"),
-    Measure("spearman", metrics.spearman, "higher"),
-    Measure("top_decile_capture", metrics.top_decile_capture, "higher"),
-    Measure("mean_absolute_error", metrics.mean_absolute_error, "lower"),
-    Measure("total_bias", metrics.total_bias, "zero"),
-)
-RESPONSE_MEASURES = (
-    Measure("log_score", metrics.log_score, "lower"),
-    Measure("brier", metrics.brier, "lower"),
-    Measure("auc", metrics.auc, "higher"),
-    Measure("calibration_error", metrics.expected_calibration_error, "zero"),
-)
+# Fewer events than these, or customers without one, teach nothing and judge nothing.
+LEAST_LEARNED, LEAST_JUDGED = 20, 10
+# Studies that are fitted side by side. Each holds its samples: more than two would need more memory
+# than a small machine has.
+MOST_AT_ONCE = 2
 
 
 def needs_training(
@@ -77,8 +64,44 @@ def needs_training(
     return mode == "always", "training was asked for" if mode == "always" else "the champion fits"
 
 
-def train_clv(connection: duckdb.DuckDBPyConnection, context: TrainingContext) -> TrainingReport:
-    """Contribution margin of the next months: two-part learner against the last period again.
+@dataclass(frozen=True)
+class Contest:
+    """What the learners of a study are judged on, read before any is fitted.
+
+    `standing` is the champion they are compared with, and its twin; neither where there is none
+    for this bank, horizon and features, or it is not whole.
+    """
+
+    study: Study
+    material: Material
+    groups: Mapping[str, np.ndarray]
+    standing: Version | None
+    standing_twin: Any
+    reasons: tuple[str, ...]
+    seed: int
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A learner fitted at the deciding origin and for scoring, and examined."""
+
+    learner: str
+    model: Any
+    twin: Any
+    examination: Examination
+    reach: Reach
+
+
+def train(
+    connection: duckdb.DuckDBPyConnection,
+    context: TrainingContext,
+    registry: Registry,
+    studies: Sequence[Study | Off],
+) -> list[TrainingReport]:
+    """Train each study's model where that is asked for or needed; write down which version scores.
+
+    Samples are read and versions registered one study after the other; two learners are fitted at
+    a time.
 
     Raises
     ------
@@ -86,187 +109,241 @@ def train_clv(connection: duckdb.DuckDBPyConnection, context: TrainingContext) -
         When training is switched off and no champion fits.
     """
     create_tables(connection)
-    plan = plan_cutoffs(context.first_month, context.as_of_month)
-    if plan is None:
-        return switch_off(
-            connection,
-            "clv",
-            "history too short: 15 months are needed for a horizon of 6, 27 for one of 12",
-        )
-    note = (
-        ""
-        if plan.horizon == LONG_HORIZON
-        else f"history too short for {LONG_HORIZON} months: a horizon of {plan.horizon} is used"
-    )
-    wanted = {
-        "source": context.source,
-        "format": clv.FORMAT,
-        "horizon_months": str(plan.horizon),
-        "features": listed(feature_columns(connection)),
-    }
-    registry = context.registry()
-    champion = registry.champion("clv")
-    train, reason = needs_training(context.mode, champion, wanted)
-    if not train and champion is not None:
-        return keep(connection, registry, champion, plan.horizon, (note, reason))
-    _training_allowed(context, "clv", reason)
+    reports: dict[str, TrainingReport] = {}
+    running: dict[Future[Fitted], Contest] = {}
+    fitted: dict[str, list[Fitted]] = {}
 
-    frame, y = clv_frame(connection, plan.training, plan.horizon)
-    later, later_y = clv_frame(connection, (plan.evaluation,), plan.horizon)
-    features, later_features = features_of(frame), features_of(later)
-    twin = TwoPartRegressor(seed=context.seed).fit(features, y).calibrate(later_features, later_y)
-    rule = LastPeriodAgain().fit(features, y).calibrate(later_features, later_y)
-    all_frame, all_y = clv_frame(connection, plan.refit, plan.horizon)
-    model = TwoPartRegressor(seed=context.seed).fit(features_of(all_frame), all_y)
-    model.interval_ = twin.interval_
-    trained = Trained(
-        name="clv",
-        model=model,
-        twin=twin,
-        rule=rule,
-        evaluation=Evaluation(
-            later_y,
-            twin.predict(later_features),
-            rule.predict(later_features),
-            CLV_MEASURES,
-            deciding="gini",
-            unit="currency units",
-        ),
-        later_features=later_features,
-        tags={
-            **wanted,
-            "data_digest": digest(all_frame, all_y),
-            "trained_as_of": str(context.as_of),
-        },
-        parameters={
-            **twin.get_params(),
-            "horizon_months": plan.horizon,
-            "training_cutoffs": _months(plan.training),
-            "evaluation_cutoff": f"{plan.evaluation:%Y-%m}",
-            "refit_cutoffs": _months(plan.refit),
-            "training_rows": len(y),
-            "evaluation_rows": len(later_y),
-            "interval_coverage_nominal": twin.interval_.coverage,
-        },
-        horizon=plan.horizon,
-        note=note,
-        further_metrics={"interval_coverage": _coverage(later, later_y, twin)},
-    )
-    return register(connection, context, registry, trained, _comparable(champion, wanted), reason)
+    def finish_one() -> None:
+        done = next(iter(wait(running, return_when=FIRST_COMPLETED).done))
+        contest = running.pop(done)
+        study = contest.study
+        fitted.setdefault(study.name, []).append(done.result())
+        if len(fitted[study.name]) == len(study.learners):
+            by_name = {one.learner: one for one in fitted.pop(study.name)}
+            in_order = [by_name[learner.name] for learner in study.learners]
+            reports[study.name] = _settle(connection, context, registry, contest, in_order)
+
+    # Two that share the cores evenly do more than one whose threads wait for each other.
+    with ThreadPoolExecutor(min(MOST_AT_ONCE, os.cpu_count() or 1)) as pool:
+        for study in studies:
+            while len(running) >= MOST_AT_ONCE:
+                finish_one()
+            prepared = _prepare(connection, context, registry, study)
+            if isinstance(prepared, TrainingReport):
+                reports[prepared.model_name] = prepared
+                continue
+            for learner in prepared.study.learners:
+                running[pool.submit(_fit, prepared, learner)] = prepared
+        while running:
+            finish_one()
+    return [reports[study.name] for study in studies]
 
 
-def train_response(
-    connection: duckdb.DuckDBPyConnection, context: TrainingContext
-) -> TrainingReport:
-    """Probability of response when contacted: calibrated boosting against the offer's base rate.
-
-    Raises
-    ------
-    RuntimeError
-        When training is switched off and no champion fits.
-    """
-    create_tables(connection)
-    contacts = contact_frame(connection)
-    if contacts.empty:
-        return switch_off(
-            connection, "response", "this source has no campaign whose responses are in"
-        )
-    responses = int(contacts["responded"].sum())
-    border = evaluation_border(contacts)
-    if len(contacts) < LEAST_CONTACTS or responses < LEAST_RESPONSES or border is None:
-        return switch_off(
-            connection,
-            "response",
-            f"too few matured contacts: {len(contacts)} with {responses} responses; "
-            f"{LEAST_CONTACTS} with {LEAST_RESPONSES} are needed, over several campaigns",
-        )
-    wanted = {
-        "source": context.source,
-        "format": response.FORMAT,
-        "features": listed([*feature_columns(connection), OFFER]),
-    }
-    registry = context.registry()
-    champion = registry.champion("response")
-    train, reason = needs_training(context.mode, champion, wanted)
-    if not train and champion is not None:
-        return keep(connection, registry, champion, None, (reason,))
-    _training_allowed(context, "response", reason)
-
-    is_later = (contacts["contacted_on"] >= border).to_numpy()
-    is_earlier = (contacts["matured_on"] < border).to_numpy()
-    features = features_of(contacts)
-    y = contacts["responded"].to_numpy()
-    earlier, later = features[is_earlier], features[is_later]
-    twin = ResponseModel(seed=context.seed).fit(earlier, y[is_earlier])
-    rule = OfferBaseRate().fit(earlier, y[is_earlier])
-    trained = Trained(
-        name="response",
-        model=ResponseModel(seed=context.seed).fit(features, y),
-        twin=twin,
-        rule=OfferBaseRate().fit(features, y),
-        evaluation=Evaluation(
-            y[is_later],
-            twin.predict(later),
-            rule.predict(later),
-            RESPONSE_MEASURES,
-            deciding="log_score",
-            unit="probability",
-        ),
-        later_features=later,
-        tags={**wanted, "data_digest": digest(features, y), "trained_as_of": str(context.as_of)},
-        parameters={
-            **twin.get_params(),
-            "evaluated_from": str(border.date()),
-            "training_rows": int(is_earlier.sum()),
-            "evaluation_rows": int(is_later.sum()),
-            "responses": responses,
-        },
-        horizon=None,
-        note="",
-        further_metrics={},
-    )
-    return register(connection, context, registry, trained, _comparable(champion, wanted), reason)
-
-
-def evaluation_border(contacts: pd.DataFrame) -> pd.Timestamp | None:
-    """The day from which contacts evaluate: the newest quarter, in whole months, with enough of
-    both kinds on either side; None where there is no such day."""
-    months = contacts["contacted_on"].dt.to_period("M")
-    for month in sorted(months.unique(), reverse=True):
-        border = month.to_timestamp()
-        later = contacts[contacts["contacted_on"] >= border]
-        earlier = contacts[contacts["matured_on"] < border]
-        if len(later) < EVALUATED_SHARE * len(contacts) or later["responded"].sum() < 10:
-            continue
-        # The newest part of the earlier contacts calibrates: it needs responses too.
-        return border if earlier["responded"].sum() >= LEAST_RESPONSES / 2 else None
-    return None
-
-
-def _training_allowed(context: TrainingContext, name: str, reason: str) -> None:
+def _prepare(
+    connection: duckdb.DuckDBPyConnection,
+    context: TrainingContext,
+    registry: Registry,
+    study: Study | Off,
+) -> Contest | TrainingReport:
+    """What is to be fitted, or what there is to say where nothing is."""
+    if isinstance(study, Off):
+        return switch_off(connection, study.name, study.reason)
+    registry.settle(study.name)
+    champion = registry.champion(study.name)
+    needed, reason = needs_training(context.mode, champion, study.wanted)
+    if not needed and champion is not None:
+        return keep(connection, registry, champion, study.horizon, (study.note, reason))
     if context.mode == "never":
         raise RuntimeError(
-            f"model {name} must be trained ({reason}), but training is switched off; "
+            f"model {study.name} must be trained ({reason}), but training is switched off; "
             "run make refresh TRAIN=auto"
         )
+    material = study.read()
+    few = _too_few(study, material)
+    if few:
+        return switch_off(connection, study.name, few)
+    standing, twin, reasons = None, None, [reason]
+    if champion is not None and not _differing(champion, study.wanted):
+        try:
+            registry.load(champion)
+            standing, twin = champion, registry.load_twin(champion)
+        except ChampionUnusable as error:
+            # Training is what heals this: nobody is compared with a champion that is not whole.
+            reasons.append(str(error))
+    return Contest(
+        study,
+        material,
+        _groups(connection, material.later),
+        standing,
+        twin,
+        tuple(reasons),
+        context.seed,
+    )
+
+
+def _fit(contest: Contest, learner: Learner) -> Fitted:
+    """Fit a learner at each origin and for scoring, and examine it. Reads and writes nothing."""
+    study, material, seed = contest.study, contest.material, contest.seed
+    with threadpool_limits(1):
+        twins = [
+            _calibrated(learner.fit(split.train, seed), split.later) for split in material.splits
+        ]
+        model = learner.fit(material.refit, seed)
+        _take_interval(model, twins[-1])
+        return Fitted(
+            learner.name,
+            model,
+            twins[-1],
+            examine(study, twins, material, contest.groups, seed),
+            reach_of(study, model, material),
+        )
+
+
+def _judge(
+    contest: Contest, one: Fitted, rule_score: np.ndarray, ahead: np.ndarray | None
+) -> Tried:
+    """The policy's verdict on a learner beside the rule and whoever is ahead so far."""
+    study = contest.study
+    y, score, customers = one.examination.judged
+    measures = defined(study.measures, y)
+    decision = decide(
+        measures,
+        study.deciding,
+        y,
+        score,
+        rule_score,
+        ahead,
+        seed=contest.seed,
+        groups=customers,
+        bounds=bounds_of(one.examination, measures, one.reach, contest.seed),
+    )
+    meaningless = [measure.name for measure in study.measures if measure not in measures]
+    if meaningless:
+        told = f"without meaning for these outcomes: {', '.join(meaningless)}"
+        decision = replace(decision, reasons=(*decision.reasons, told))
+    return Tried(
+        one.learner,
+        one.model,
+        one.twin,
+        measures,
+        rule_score,
+        one.examination,
+        one.reach,
+        decision,
+    )
+
+
+def _judge_all(contest: Contest, fitted: Sequence[Fitted]) -> tuple[Any, list[Tried]]:
+    """The rule before the evaluation, and each learner's verdict: who passes is who the next one
+    must beat."""
+    study, later = contest.study, contest.material.later
+    rule = _calibrated(study.rule.fit(contest.material.train, contest.seed), later)
+    rule_score = study.judged(rule, later)[1]
+    ahead = None
+    if contest.standing_twin is not None:
+        ahead = study.judged(contest.standing_twin, later)[1]
+    tried: list[Tried] = []
+    for one in fitted:
+        tried.append(_judge(contest, one, rule_score, ahead))
+        if tried[-1].decision.promote:
+            ahead = one.examination.judged[1]
+    return rule, tried
+
+
+def _settle(
+    connection: duckdb.DuckDBPyConnection,
+    context: TrainingContext,
+    registry: Registry,
+    contest: Contest,
+    fitted: Sequence[Fitted],
+) -> TrainingReport:
+    """Register who was tried; the winner becomes champion, or waits for approval; where nobody may
+    score yet, the rule does."""
+    study, material = contest.study, contest.material
+    reasons = list(contest.reasons)
+    compared_with = contest.standing.version if contest.standing else ""
+    rule_twin, all_tried = _judge_all(contest, fitted)
+    winner: tuple[Version, Tried] | None = None
+    for number, tried in enumerate(all_tried):
+        version = register_learner(
+            registry,
+            context,
+            study,
+            material,
+            tried,
+            alias=not number or tried.decision.promote,
+            compared_with=compared_with,
+        )
+        reasons += [f"{tried.learner}: {words}" for words in tried.decision.reasons]
+        if tried.decision.promote:
+            winner, compared_with = (version, tried), version.version
+    if winner is not None and context.promotion == "auto":
+        install(registry, context, winner[0], "; ".join(winner[1].decision.reasons), "automatic")
+    elif winner is not None:
+        reasons.append(f"version {winner[0].version} waits for approval (job promote)")
+    if contest.standing is None and (winner is None or context.promotion != "auto"):
+        # Somebody has to score, and nobody else may: the rule scores, and says so.
+        rule = study.rule.fit(material.refit, contest.seed)
+        _take_interval(rule, rule_twin)
+        shown = winner[1] if winner else all_tried[0]
+        version = register_rule(registry, context, study, material, rule, rule_twin, shown)
+        install(registry, context, version, "no learner may score yet", "first")
+        reasons.append("so the rule is champion")
+    standing = registry.champion(study.name)
+    if standing is None:
+        raise RuntimeError(f"model {study.name} has no champion after training")
+    report = keep(connection, registry, standing, study.horizon, (study.note, *reasons))
+    compared = (winner[1] if winner else all_tried[0]).decision.against_rule
+    return TrainingReport(
+        study.name,
+        standing.version,
+        standing.kind,
+        trained=True,
+        promoted=winner is not None and standing.version == winner[0].version,
+        reasons=report.reasons,
+        metrics={name: one.score for name, one in compared.items()},
+        rule_metrics={name: one.other.value for name, one in compared.items()},
+    )
+
+
+def _calibrated(model: Any, later: Sample) -> Any:
+    """The intervals of those that have any come from a period after the training's."""
+    if hasattr(model, "calibrate"):
+        model.calibrate(later.features, later.y)
+    return model
+
+
+def _take_interval(model: Any, twin: Any) -> None:
+    if hasattr(twin, "interval_"):
+        model.interval_ = twin.interval_
+
+
+def _too_few(study: Study, material: Material) -> str:
+    """Why nothing can be learned from these samples; nothing where it can."""
+    if study.kind != "probability":
+        return ""
+    samples = [("learn from", split.train, LEAST_LEARNED) for split in material.splits]
+    samples += [("be judged on", split.later, LEAST_JUDGED) for split in material.splits]
+    for words, sample, least in samples:
+        events = int((sample.y > 0).sum())
+        if min(events, len(sample) - events) < least:
+            return (
+                f"too few to {words}: {events} events among {len(sample)} rows; "
+                f"{least} of both kinds are needed"
+            )
+    return ""
+
+
+def _groups(connection: duckdb.DuckDBPyConnection, later: Sample) -> dict[str, np.ndarray]:
+    """Sex and age band of each row: what the features do not say, and what they do."""
+    sex = connection.execute("select customer_id, sex from base.customer").df()
+    known = sex.drop_duplicates("customer_id").set_index("customer_id")["sex"]
+    ages = later.frame["age"] if "age" in later.frame else pd.Series(np.nan, later.frame.index)
+    return {
+        "sex": later.frame["customer_id"].map(known).fillna("").astype(str).to_numpy(),
+        "age_band": age_band(ages.to_numpy(dtype=float, na_value=np.nan)),
+    }
 
 
 def _differing(champion: Version, wanted: Mapping[str, str]) -> list[str]:
     return [name for name, value in wanted.items() if champion.tags.get(name) != value]
-
-
-def _comparable(champion: Version | None, wanted: Mapping[str, str]) -> Version | None:
-    return champion if champion and not _differing(champion, wanted) else None
-
-
-def _months(cutoffs: Sequence[date]) -> str:
-    return json.dumps([f"{month:%Y-%m}" for month in cutoffs])
-
-
-def _coverage(later: pd.DataFrame, y: np.ndarray, twin: TwoPartRegressor) -> float:
-    """Share of outcomes inside the interval that the other half of the customers sets."""
-    half = pd.util.hash_pandas_object(later["customer_id"], index=False).to_numpy() % 2 == 0
-    predicted = twin.predict(features_of(later))
-    interval = ConformalInterval(twin.interval_.coverage).fit(predicted[half], y[half])
-    _, low, high = interval.around(predicted[~half]).T
-    return float(((low <= y[~half]) & (y[~half] <= high)).mean())

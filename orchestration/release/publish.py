@@ -21,10 +21,13 @@ from orchestration import builds
 from orchestration.settings import Settings
 
 KEPT_RELEASES = 12
-PUBLISHED_SCHEMAS = ("base", "value", "decisions", "scores", "quarantine", "profile")
+PUBLISHED_SCHEMAS = (*("base", "value", "decisions", "scores", "alerts", "quarantine", "profile"),)
 # Views whose rows a release keeps: they compare tables as they stand.
 PUBLISHED_VIEWS = (("value", "reconciliation"),)
-PUBLISHED_META = ("gate_result", "input_file", "model_version", "model_evaluation")
+PUBLISHED_META = (
+    *("bank", "gate_result", "input_file", "model_version", "model_evaluation"),
+    *("model_audit", "model_drift", "model_monitoring"),
+)
 CURRENT = "current.duckdb"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from dagster import DagsterEvent
 
 RULE = "─" * 78
+# A model's note is cut here; whole in meta.model_version.
+LONGEST_NOTE = 160
 SHOWN_TABLES = (
     "base.customer",
     "base.account",
@@ -35,6 +38,8 @@ SHOWN_TABLES = (
     "value.profit_by_customer",
     "scores.customer",
     "scores.offer",
+    "scores.product_attrition",
+    "alerts.credit",
 )
 
 
@@ -134,13 +139,13 @@ def _models(connection: duckdb.DuckDBPyConnection) -> str:
         "from meta.model_version order by model_name",
     ):
         if version is None:
-            lines.append(f"  {name:<10}off: {note}")
+            lines.append(f"  {name:<12}off: {note}")
             continue
         figure = f"{value:.4f} [{low:.4f}, {high:.4f}]" if value is not None else "-"
         beside = f"{rule:.4f}" if rule is not None else "-"
         lines.append(
-            f"  {name:<10}v{version} ({kind})  {metric} {figure}, rule {beside}"
-            + (f"\n            {note}" if note else "")
+            f"  {name:<12}v{version} ({kind})  {metric} {figure}, rule {beside}"
+            + (f"\n              {shorten(note, LONGEST_NOTE, placeholder=' …')}" if note else "")
         )
     return "\n".join(lines)
 

@@ -8,12 +8,18 @@ from orchestration import builds
 from orchestration.models.assets import MODELS
 from orchestration.resources import Home
 
-SCORES = [dg.AssetKey(["scores", "customer"]), dg.AssetKey(["scores", "offer"])]
+# Each table, in the order in which they are written, and what it holds.
+HOLDS = {
+    ("scores", "customer"): "value to come, attrition, default, high value, segment of customers",
+    ("scores", "offer"): "probability of response by customer and offer",
+    ("scores", "account_default"): "probabilities of default that expected loss is taken from",
+    ("alerts", "credit"): "loans to look at before they are in default, and why",
+}
+SCORES = [dg.AssetKey(list(key)) for key in HOLDS]
 
 
 def scores_assets(features: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
-    """Both score tables as one step; from models:/…@champion only."""
-    descriptions = ("value of the next months with its interval", "probability of response")
+    """The score tables as one step; from models:/…@champion only."""
 
     @dg.multi_asset(
         name="scores_layer",
@@ -25,18 +31,23 @@ def scores_assets(features: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
                 kinds={"duckdb"},
                 description=description,
             )
-            for key, description in zip(SCORES, descriptions, strict=True)
+            for key, description in zip(SCORES, HOLDS.values(), strict=True)
         ],
     )
     def scores(context: dg.AssetExecutionContext, home: Home) -> Iterator[dg.MaterializeResult]:
+        from orchestration.models.credit import use_default_scores
         from orchestration.models.scoring import score_customers, score_offers
 
         with builds.build(home, "scores", context.run_id) as connection:
-            training = home.training(connection, context.run_id)
-            counts = (
-                score_customers(connection, training),
-                score_offers(connection, training),
-            )
+            training = home.training(connection, context.run_id, context.run.tags)
+            customers = score_customers(connection, training)
+            offers = score_offers(connection, training)
+            alerts = use_default_scores(connection, training)
+            ((accounts,),) = connection.execute(
+                "select count(*) from scores.account_default where scored_month = ?",
+                [training.as_of_month],
+            ).fetchall()
+        counts = (customers, offers, accounts, alerts)
         for key, count in zip(SCORES, counts, strict=True):
             yield dg.MaterializeResult(asset_key=key, metadata={"dagster/row_count": count})
 

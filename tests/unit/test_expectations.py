@@ -42,7 +42,7 @@ ROOT = Path(__file__).parents[2]
 
 LANDED = """
 create schema landing; create schema quarantine; create schema meta; create schema base;
-create schema value; create schema features; create schema scores;
+create schema value; create schema features; create schema scores; create schema alerts;
 
 create table landing.refresh_window as
 select date '2024-01-01' as month_from, date '2024-08-01' as month_to, date '2024-08-31' as as_of,
@@ -138,15 +138,23 @@ select
 from moved join base.account as account using (account_id)
 window so_far as (partition by account_id order by month);
 
+-- Of sixty customers six have closed their accounts since June; fifty have a loan, of which three
+-- are in default since May; one is in the top tier.
 create table base.customer as
-select customer_id, date '1980-01-01' as birth_date, date '2024-08-25' as last_booked_on
+select customer_id, date '1980-01-01' as birth_date, date '2024-08-25' as last_booked_on,
+       substr(customer_id, 2)::integer as number,
+       case when number < 6 then 0 else 1 end as accounts,
+       case when number < 10 then 0 else 1 end as loans,
+       number in (20, 21, 22) as is_defaulted
 from landing.customer;
 create table base.customer_history as
 select customer_id, date '1900-01-01' as valid_from, null::date as valid_to
 from landing.customer;
 create table base.customer_month as
-select customer_id, month
-from landing.customer, (select distinct month from landing.transaction);
+select customer_id, month,
+       case when number < 6 and month >= date '2024-06-01' then 0 else 1 end as accounts, loans,
+       is_defaulted and month >= date '2024-05-01' as is_defaulted
+from base.customer, (select distinct month from landing.transaction);
 create table base.ledger_reconciliation as
 select month, branch_id, product_line, ledger_account, amount as booked, amount as ledger,
        0::decimal(18, 2) as difference
@@ -167,7 +175,8 @@ from value.account_month;
 create table value.customer_tier as
 select customer_id, month,
        sum(contribution_margin) over (partition by customer_id order by month)
-           as contribution_margin_12m
+           as contribution_margin_12m,
+       case when customer_id = 'c59' then 1 else 3 end as tier_number
 from value.profit_by_customer;
 create table value.residual as
 select month, residual, amount::decimal(18, 2) as amount
@@ -195,27 +204,86 @@ select * replace (value::double as value) from (values
     ('response', '1', 'calibration_error', 0.02, null, null, null, null, null, 'zero', true, 2,
      date '2024-02-29', ''),
     ('response', '1', 'auc', 0.70, 0.66, 0.74, 0.69, -0.01, 0.03, 'higher', true, 2,
+     date '2024-02-29', ''),
+    ('attrition', '1', 'log_score', 0.20, 0.18, 0.22, 0.25, -0.06, -0.04, 'lower', true, 6,
+     date '2024-02-29', ''),
+    ('attrition', '1', 'total_bias', -0.1, null, null, null, null, null, 'zero', true, 6,
+     date '2024-02-29', ''),
+    ('default', '1', 'log_score', 0.10, 0.08, 0.12, 0.12, -0.03, 0.00, 'lower', true, 6,
+     date '2024-02-29', ''),
+    ('high_value', '1', 'log_score', 0.05, 0.04, 0.06, 0.06, -0.02, 0.00, 'lower', true, 6,
+     date '2024-02-29', ''),
+    ('segment', '1', 'explained_share', 0.20, 0.18, 0.22, 0.15, 0.04, 0.06, 'higher', true, null,
      date '2024-02-29', '')
 ) t(model_name, version, metric, value, low, high, rule_value, difference_low, difference_high,
     better, champion, horizon_months, trained_as_of, note);
 
+create table meta.model_version as
+select distinct model_name, version, horizon_months, 'policy' as promoted_by
+from meta.model_evaluation where champion;
+create table meta.model_drift as
+select model_name, version, 'feature' as subject, 'feature_' || i as feature, i / 100 as psi
+from meta.model_version, range(1, 21) t(i) where model_name in ('clv', 'attrition')
+union all
+select model_name, version, 'score', null, 0.05
+from meta.model_version where model_name in ('clv', 'attrition');
+-- Figures beyond the bounds, but by chance: the intervals reach within.
+create table meta.model_monitoring as
+select model_name, version, 'model' as judged, date '2024-02-01' as cutoff, metric, value, low,
+       high, 60 as rows
+from meta.model_version, (values
+    ('total_bias', 0.30, 0.10, 0.50), ('calibration_error', 0.12, 0.04, 0.20)
+) t(metric, value, low, high)
+where model_name in ('attrition', 'default');
+
 create table scores.customer as
-select customer_id, 60.0::double as clv_12m, 40.0::double as clv_low, 90.0::double as clv_high,
-       12 as clv_horizon_months,
-       '3' as clv_model_version
+select customer_id, 60.0::double as clv_12m, 150.0::double as clv_36m, 40.0::double as clv_low,
+       90.0::double as clv_high, 12 as clv_horizon_months, '3' as clv_model_version,
+       case when accounts > 0 then 0.1::double end as p_attrition,
+       case when accounts > 0 then 6.0::double end as value_at_risk,
+       case when accounts > 0 then '1' end as attrition_model_version,
+       case when loans > 0 then case when is_defaulted then 1.0 else 0.06 end end::double
+           as p_default,
+       case when loans > 0 then '1' end as default_model_version,
+       case when accounts > 0 and number < 59 then 0.02::double end as p_high_value,
+       case when accounts > 0 and number < 59 then '1' end as high_value_model_version,
+       case when accounts > 0 then 's' || number % 3 end as segment,
+       case when accounts > 0 then 'savers ' || number % 3 end as segment_name,
+       case when accounts > 0 then '1' end as segment_model_version
 from base.customer;
+create table scores.product_attrition as
+select customer_id, product_line, p_attrition + 0.05 as p_attrition
+from scores.customer, (values ('deposits'), ('lending')) t(product_line)
+where p_attrition is not null;
+create table scores.reason as
+select customer_id, model_name, rank, 'balance_' || rank as feature
+from scores.customer, (values ('attrition'), ('default')) t(model_name), range(1, 4) r(rank);
+create table scores.account_default as
+select replace(customer_id, 'c', 'a') as account_id, month as scored_month, p_default
+from scores.customer, (values (date '2024-07-01'), (date '2024-08-01')) t(month)
+where p_default is not null;
+create table alerts.credit as
+select * from (values
+    ('a20', 'alarm', 1.0::double, 0.4::double, 450.0::double), ('a30', 'watch', 0.06, null, 27.0)
+) t(account_id, severity, p_default, p_default_before, expected_loss_12m);
 create table scores.offer as
 select customer_id, product_id, 0.1 as p_response, '1' as response_model_version
 from base.customer, (values ('card'), ('loan')) t(product_id);
 """
 
-BOTH = ("clv", "response")
+MODELS = ("attrition", "clv", "default", "high_value", "response", "segment")
+
+
+def without(model: str) -> tuple[str, ...]:
+    return tuple(name for name in MODELS if name != model)
+
+
 SUITES: dict[str, Callable[[], Suite]] = {
     "G1": landing_suite,
     "G2": base_suite,
     "GV": value_suite,
-    "G3": lambda: models_suite(BOTH),
-    "G4": lambda: scores_suite(BOTH),
+    "G3": lambda: models_suite(MODELS),
+    "G4": lambda: scores_suite(MODELS),
 }
 
 
@@ -481,7 +549,7 @@ FAULTS = [
     ),
     (
         "G2",
-        "insert into base.customer_month values ('nobody', date '2024-08-01')",
+        "insert into base.customer_month (customer_id, month) values ('nobody', date '2024-08-01')",
         "base_customer_month",
         "unknown_customers",
         "fail",
@@ -701,6 +769,22 @@ FAULTS = [
     ),
     (
         "G3",
+        "update meta.model_version set promoted_by = ' ' where model_name = 'segment'",
+        "model_champion",
+        "without_promoter",
+        "fail",
+        "segment (without_promoter 1)",
+    ),
+    (
+        "G3",
+        "delete from meta.model_version where model_name = 'segment'",
+        "model_champion",
+        "without_promoter",
+        "fail",
+        "segment (without_promoter 1)",
+    ),
+    (
+        "G3",
         "update meta.model_evaluation set difference_high = -0.01 where metric = 'spearman'",
         "model_comparison",
         "best_case_ahead_of_rule",
@@ -731,6 +815,69 @@ FAULTS = [
         "bias",
         "warn",
         "clv",
+    ),
+    (
+        "G3",
+        "update meta.model_evaluation set difference_high = -0.01 where metric = 'explained_share'",
+        "model_comparison",
+        "best_case_ahead_of_rule",
+        "fail",
+        "segment, explained_share",
+    ),
+    (
+        "G3",
+        "update meta.model_drift set psi = 0.3 where subject = 'score'"
+        " and model_name = 'attrition'",
+        "model_drift",
+        "score_psi",
+        "warn",
+        "attrition (score_psi 0.3)",
+    ),
+    (
+        "G3",
+        "update meta.model_drift set psi = 'nan'::double where subject = 'score'"
+        " and model_name = 'attrition'",
+        "model_drift",
+        "score_psi",
+        "warn",
+        "attrition (score_psi inf)",
+    ),
+    (
+        "G3",
+        "update meta.model_drift set psi = psi + 0.08 where subject = 'feature'"
+        " and model_name = 'clv'",
+        "model_drift",
+        "drifting_share",
+        "warn",
+        "clv (drifting_share 0.15): 3 of 20 features above 0.25; largest 0.28: feature_20",
+    ),
+    (
+        "G3",
+        "update meta.model_monitoring set low = 0.26 where metric = 'total_bias'"
+        " and model_name = 'attrition'",
+        "model_monitoring",
+        "bias_beyond_chance",
+        "warn",
+        "attrition, model, total_bias (bias_beyond_chance 0.26): seen 0.30, between 0.26 and 0.50,"
+        " on 60 rows of 2024-02",
+    ),
+    (
+        "G3",
+        "update meta.model_monitoring set value = -0.4, low = -0.5, high = -0.3"
+        " where metric = 'total_bias' and model_name = 'attrition'",
+        "model_monitoring",
+        "bias_beyond_chance",
+        "warn",
+        "attrition, model, total_bias (bias_beyond_chance -0.3)",
+    ),
+    (
+        "G3",
+        "update meta.model_monitoring set low = null, high = null"
+        " where metric = 'calibration_error' and model_name = 'default'",
+        "model_monitoring",
+        "calibration_error_beyond_chance",
+        "warn",
+        "default, model, calibration_error",
     ),
     ("G4", "delete from scores.customer", "score_population", "scored", "fail", ""),
     (
@@ -799,7 +946,7 @@ FAULTS = [
     ),
     (
         "G4",
-        "update scores.customer set clv_12m = 6000, clv_high = 9000",
+        "update scores.customer set clv_12m = 6000, clv_36m = 9000, clv_high = 9000",
         "score_clv",
         "clv_ratio",
         "warn",
@@ -838,7 +985,394 @@ FAULTS = [
         "fail",
         "card",
     ),
+    (
+        "G4",
+        "update scores.customer set clv_36m = null where customer_id = 'c7'",
+        "score_clv",
+        "clv_36m_not_finite",
+        "fail",
+        "",
+    ),
+    (
+        "G4",
+        "update scores.customer set clv_36m = 59",
+        "score_clv",
+        "clv_36m_ratio",
+        "warn",
+        "",
+    ),
+    (
+        "G4",
+        "update scores.customer set clv_36m = 300",
+        "score_clv",
+        "clv_36m_pace",
+        "warn",
+        "",
+    ),
+    (
+        "G4",
+        "update scores.customer set p_attrition = null where customer_id = 'c7'",
+        "score_attrition",
+        "missing",
+        "fail",
+        "",
+    ),
+    (
+        "G4",
+        "update scores.customer set p_attrition = 0.1, value_at_risk = 0,"
+        " attrition_model_version = '1' where customer_id = 'c3'",
+        "score_attrition",
+        "not_due",
+        "fail",
+        "",
+    ),
+    (
+        "G4",
+        "update scores.customer set p_attrition = -0.001 where customer_id = 'c7'",
+        "score_attrition",
+        "outside_probability",
+        "fail",
+        "",
+    ),
+    (
+        "G4",
+        "update scores.customer set p_attrition = 'nan'::double where customer_id = 'c7'",
+        "score_attrition",
+        "outside_probability",
+        "fail",
+        "",
+    ),
+    (
+        "G4",
+        "update scores.customer set attrition_model_version = null where customer_id = 'c7'",
+        "score_attrition",
+        "without_version",
+        "fail",
+        "",
+    ),
+    (
+        "G4",
+        "update scores.customer set attrition_model_version = '2' where customer_id = 'c7'",
+        "score_attrition",
+        "versions",
+        "fail",
+        "",
+    ),
+    (
+        "G4",
+        "update scores.customer set value_at_risk = -0.01 where customer_id = 'c7'",
+        "score_attrition",
+        "without_value_at_risk",
+        "fail",
+        "",
+    ),
+    (
+        "G4",
+        "update scores.customer set value_at_risk = null where customer_id = 'c7'",
+        "score_attrition",
+        "without_value_at_risk",
+        "fail",
+        "",
+    ),
+    (
+        "G4",
+        "update scores.customer set p_attrition = 0.9 where p_attrition is not null",
+        "score_attrition",
+        "level_ratio",
+        "warn",
+        "",
+    ),
+    (
+        "G4",
+        "update scores.customer set p_default = null where customer_id = 'c30'",
+        "score_default",
+        "missing",
+        "fail",
+        "",
+    ),
+    (
+        "G4",
+        "update scores.customer set p_default = 0.1, default_model_version = '1'"
+        " where customer_id = 'c7'",
+        "score_default",
+        "not_due",
+        "fail",
+        "",
+    ),
+    (
+        "G4",
+        "update scores.customer set p_default = 1.001 where customer_id = 'c30'",
+        "score_default",
+        "outside_probability",
+        "fail",
+        "",
+    ),
+    (
+        "G4",
+        "update scores.customer set default_model_version = null where customer_id = 'c30'",
+        "score_default",
+        "without_version",
+        "fail",
+        "",
+    ),
+    (
+        "G4",
+        "update scores.customer set default_model_version = '2' where customer_id = 'c30'",
+        "score_default",
+        "versions",
+        "fail",
+        "",
+    ),
+    (
+        "G4",
+        "update scores.customer set p_default = 0.06 where customer_id = 'c20'",
+        "score_default",
+        "default_below_one",
+        "fail",
+        "",
+    ),
+    (
+        "G4",
+        "update scores.customer set p_default = 0.9 where p_default < 1",
+        "score_default",
+        "level_ratio",
+        "warn",
+        "",
+    ),
+    (
+        "G4",
+        "update scores.customer set p_high_value = null where customer_id = 'c7'",
+        "score_high_value",
+        "missing",
+        "fail",
+        "",
+    ),
+    (
+        "G4",
+        "update scores.customer set p_high_value = 0.1, high_value_model_version = '1'"
+        " where customer_id = 'c3'",
+        "score_high_value",
+        "not_due",
+        "fail",
+        "",
+    ),
+    (
+        "G4",
+        "update scores.customer set p_high_value = 0.1, high_value_model_version = '1'"
+        " where customer_id = 'c59'",
+        "score_high_value",
+        "not_due",
+        "fail",
+        "",
+    ),
+    (
+        "G4",
+        "update scores.customer set p_high_value = 1.001 where customer_id = 'c7'",
+        "score_high_value",
+        "outside_probability",
+        "fail",
+        "",
+    ),
+    (
+        "G4",
+        "update scores.customer set high_value_model_version = null where customer_id = 'c7'",
+        "score_high_value",
+        "without_version",
+        "fail",
+        "",
+    ),
+    (
+        "G4",
+        "update scores.customer set high_value_model_version = '2' where customer_id = 'c7'",
+        "score_high_value",
+        "versions",
+        "fail",
+        "",
+    ),
+    (
+        "G4",
+        "update scores.customer set segment = null where customer_id = 'c7'",
+        "score_segment",
+        "missing",
+        "fail",
+        "",
+    ),
+    (
+        "G4",
+        "update scores.customer set segment = 's1', segment_model_version = '1'"
+        " where customer_id = 'c3'",
+        "score_segment",
+        "not_due",
+        "fail",
+        "",
+    ),
+    (
+        "G4",
+        "update scores.customer set segment_model_version = null where customer_id = 'c7'",
+        "score_segment",
+        "without_version",
+        "fail",
+        "",
+    ),
+    (
+        "G4",
+        "update scores.customer set segment_model_version = '2' where customer_id = 'c7'",
+        "score_segment",
+        "versions",
+        "fail",
+        "",
+    ),
+    (
+        "G4",
+        "update scores.customer set segment = 'c' || customer_id where segment is not null",
+        "score_segment",
+        "segments",
+        "warn",
+        "",
+    ),
+    (
+        "G4",
+        "update scores.customer set segment = 's0'"
+        " where segment is not null and customer_id <> 'c7' and customer_id <> 'c8'",
+        "score_segment",
+        "largest_share",
+        "warn",
+        "largest: savers",
+    ),
+    ("G4", "delete from scores.product_attrition", "score_product_attrition", "rows", "warn", ""),
+    (
+        "G4",
+        "insert into scores.product_attrition select * from scores.product_attrition"
+        " where customer_id = 'c7' and product_line = 'lending'",
+        "score_product_attrition",
+        "duplicate_customers",
+        "fail",
+        "lending (duplicate_customers 1)",
+    ),
+    (
+        "G4",
+        "update scores.product_attrition set p_attrition = 1.01"
+        " where customer_id = 'c7' and product_line = 'lending'",
+        "score_product_attrition",
+        "outside_probability",
+        "fail",
+        "lending (outside_probability 1)",
+    ),
+    (
+        "G4",
+        "update scores.product_attrition set customer_id = 'c3'"
+        " where customer_id = 'c7' and product_line = 'lending'",
+        "score_product_attrition",
+        "unscored_customers",
+        "fail",
+        "lending (unscored_customers 1)",
+    ),
+    (
+        "G4",
+        "update scores.product_attrition set p_attrition = 0.0999"
+        " where customer_id = 'c7' and product_line = 'lending'",
+        "score_product_attrition",
+        "below_customer",
+        "fail",
+        "lending (below_customer 1)",
+    ),
+    (
+        "G4",
+        "delete from scores.account_default where scored_month = date '2024-08-01'",
+        "score_account_default",
+        "unscored",
+        "fail",
+        "2024-08",
+    ),
+    (
+        "G4",
+        "update scores.account_default set p_default = 1.01"
+        " where account_id = 'a30' and scored_month = date '2024-08-01'",
+        "score_account_default",
+        "outside_probability",
+        "fail",
+        "2024-08 (outside_probability 1)",
+    ),
+    (
+        "G4",
+        "update alerts.credit set severity = 'panic' where account_id = 'a20'",
+        "alert_credit",
+        "severity",
+        "fail",
+        "panic",
+    ),
+    (
+        "G4",
+        "update alerts.credit set account_id = 'x' where account_id = 'a20'",
+        "alert_credit",
+        "unknown_accounts",
+        "fail",
+        "alarm (unknown_accounts 1)",
+    ),
+    (
+        "G4",
+        "update alerts.credit set p_default = null where account_id = 'a20'",
+        "alert_credit",
+        "outside_probability",
+        "fail",
+        "alarm",
+    ),
+    (
+        "G4",
+        "update alerts.credit set p_default_before = 1.5 where account_id = 'a20'",
+        "alert_credit",
+        "outside_probability",
+        "fail",
+        "alarm",
+    ),
+    (
+        "G4",
+        "update alerts.credit set expected_loss_12m = -1 where account_id = 'a20'",
+        "alert_credit",
+        "without_loss",
+        "fail",
+        "alarm (without_loss 1)",
+    ),
+    (
+        "G4",
+        "update scores.reason set rank = 4"
+        " where customer_id = 'c7' and rank = 3 and model_name = 'attrition'",
+        "score_reason",
+        "outside_rank",
+        "fail",
+        "attrition (outside_rank 1)",
+    ),
+    (
+        "G4",
+        "update scores.reason set customer_id = 'x' where customer_id = 'c7'",
+        "score_reason",
+        "unknown_customers",
+        "fail",
+        "default (unknown_customers 3)",
+    ),
+    (
+        "G4",
+        "update scores.reason set feature = 'Sex=f' where customer_id = 'c7' and rank = 1",
+        "score_reason",
+        "barred_features",
+        "fail",
+        "attrition (barred_features 1)",
+    ),
 ]
+
+
+# What a fault cannot break alone: a month without bookings is also one with too few.
+ALONGSIDE = {
+    ("landing_booking_month", "bookings"): ("bookings_ratio",),
+    ("landing_account", "without_holder_share"): ("without_owner_share",),
+    ("base_account_month", "month_gaps"): ("balance_breaks", "bookings_difference"),
+    ("value_month", "account_months_difference"): ("balance_difference",),
+    ("feature_month", "after_as_of"): ("difference",),
+    ("model_champion", "champions"): ("figures", "compared_with_rule"),
+    ("score_population", "scored"): ("without_score",),
+    ("score_population", "unknown_customers"): ("without_score",),
+    ("score_clv", "not_finite"): ("outside_interval",),
+}
 
 
 @pytest.mark.parametrize(
@@ -859,7 +1393,12 @@ def test_a_planted_fault_is_named(
     outcome = judged_about(bank, gate, subject)
     found = broken(outcome)
     assert (subject, column) in found, outcome.message()
+    also = {(subject, other) for other in ALONGSIDE.get((subject, column), ())}
+    if subject == "landing_balance_chain_total":
+        also = {("landing_balance_chain", "judged_share")}
+    assert set(found) - also == {(subject, column)}, outcome.message()
     result = found[subject, column]
+    assert result.judged
     assert result.severity == severity
     assert named in result.unexpected, result.unexpected
     assert outcome.success == (not outcome.failed)
@@ -1022,16 +1561,60 @@ def test_a_balance_brought_in_and_a_booking_after_closing_are_no_breaks(
         ("G2", base_suite, "delete from landing.ledger", {"base_ledger"}, "no ledger"),
         (
             "G4",
-            lambda: scores_suite(("clv",)),
+            lambda: scores_suite(without("response")),
             "drop table scores.offer",
             {"score_offer"},
             "no campaigns",
         ),
         (
+            "G4",
+            lambda: scores_suite(without("attrition")),
+            "drop table scores.product_attrition; update scores.customer set p_attrition = null",
+            {"score_attrition", "score_product_attrition"},
+            "the attrition model is off",
+        ),
+        (
+            "G4",
+            lambda: scores_suite(without("default")),
+            "drop table scores.account_default; drop table alerts.credit;"
+            "update scores.customer set p_default = null",
+            {"score_default", "score_account_default", "alert_credit"},
+            "the default model is off",
+        ),
+        (
+            "G4",
+            lambda: scores_suite(without("high_value")),
+            "update scores.customer set p_high_value = null",
+            {"score_high_value"},
+            "the high_value model is off",
+        ),
+        (
+            "G4",
+            lambda: scores_suite(without("segment")),
+            "update scores.customer set segment = null",
+            {"score_segment"},
+            "the segment model is off",
+        ),
+        (
+            "G4",
+            lambda: scores_suite(without("clv")),
+            "update scores.customer set clv_12m = null, clv_36m = null, value_at_risk = null",
+            {"score_clv"},
+            "the clv model is off",
+        ),
+        (
+            "G4",
+            lambda: scores_suite(()),
+            "drop table scores.customer; drop table scores.reason",
+            set(scores_suite(()).profiles),
+            "no model is on",
+        ),
+        (
             "G3",
             lambda: models_suite(()),
-            "drop table meta.model_evaluation",
-            {"model_champion", "model_comparison", "model_calibration"},
+            "drop table meta.model_evaluation; drop table meta.model_drift;"
+            "drop table meta.model_monitoring",
+            {name for name in models_suite(()).profiles if name.startswith("model_")},
             "no model is on",
         ),
     ],
@@ -1051,6 +1634,76 @@ def test_a_capability_that_is_off_passes_and_says_so(
     assert {r.subject for r in unjudged} == subjects
     assert all(r.success for r in unjudged)
     assert any(reason in r.observed for r in unjudged)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_each_model_passes_alone(bank: duckdb.DuckDBPyConnection, model: str) -> None:
+    # Neither drift nor monitoring say anything of some models; segments have one figure only.
+    for table in ("evaluation", "version", "drift", "monitoring"):
+        bank.execute(f"delete from meta.model_{table} where model_name <> ?", [model])
+    outcome = judge(bank, models_suite((model,)), 7, "run")
+    assert broken(outcome) == {}, outcome.message()
+    assert all(result.judged for result in outcome.results)
+
+
+def test_a_model_without_drift_or_monitoring_is_not_one_that_drifts(
+    bank: duckdb.DuckDBPyConnection,
+) -> None:
+    bank.execute("delete from meta.model_drift; delete from meta.model_monitoring")
+    assert broken(judged(bank, "G3")) == {}
+
+
+@pytest.mark.parametrize("other", ["'9', date '2024-02-01'", "version, date '2023-11-01'"])
+def test_only_the_champion_on_the_newest_cohort_is_monitored(
+    bank: duckdb.DuckDBPyConnection, other: str
+) -> None:
+    bank.execute(f"""
+        insert into meta.model_monitoring
+            (model_name, version, cutoff, judged, metric, value, low, high, rows)
+        select model_name, {other}, judged, metric, 3.0, 2.0, 4.0, rows
+        from meta.model_monitoring
+    """)
+    assert broken(judged_about(bank, "G3", "model_monitoring")) == {}
+
+
+def test_few_events_may_be_many_times_those_before(bank: duckdb.DuckDBPyConnection) -> None:
+    # Nobody left, 8 of 54 are expected to: chance makes nothing of so few.
+    bank.execute("update base.customer_month set accounts = 1")
+    bank.execute("update scores.customer set p_attrition = 8 / 54 where p_attrition is not null")
+    assert broken(judged_about(bank, "G4", "score_attrition")) == {}
+    bank.execute("update scores.customer set p_attrition = 11 / 54 where p_attrition is not null")
+    assert set(broken(judged_about(bank, "G4", "score_attrition"))) == {
+        ("score_attrition", "level_ratio")
+    }
+
+
+def test_a_history_shorter_than_the_horizon_has_no_level_to_compare_with(
+    bank: duckdb.DuckDBPyConnection,
+) -> None:
+    bank.execute("update meta.model_version set horizon_months = 12")
+    bank.execute("update scores.customer set p_attrition = 0.9 where p_attrition is not null")
+    assert broken(judged_about(bank, "G4", "score_attrition")) == {}
+
+
+def test_account_probabilities_of_earlier_refreshes_are_not_judged_again(
+    bank: duckdb.DuckDBPyConnection,
+) -> None:
+    bank.execute(
+        "update scores.account_default set p_default = 2 where scored_month < '2024-08-01'"
+    )
+    assert broken(judged_about(bank, "G4", "score_account_default")) == {}
+
+
+def test_a_bank_without_borrowers_has_no_account_to_score(
+    bank: duckdb.DuckDBPyConnection,
+) -> None:
+    bank.execute("""
+        update base.customer set loans = 0, is_defaulted = false;
+        update base.customer_month set loans = 0, is_defaulted = false;
+        update scores.customer set p_default = null, default_model_version = null;
+        delete from scores.account_default; delete from alerts.credit;
+    """)
+    assert broken(judged(bank, "G4")) == {}
 
 
 @pytest.mark.parametrize("gate", SUITES)

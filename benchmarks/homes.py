@@ -1,0 +1,95 @@
+"""Homes of a benchmark's own: the working home's settings, another place, another bank."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from orchestration.environment import PROJECT, code_version
+from orchestration.settings import PREFIX, Settings
+
+# Places of another home; a process of this one must not write there.
+PLACES = {"DAGSTER_HOME", "MLFLOW_TRACKING_URI"}
+MARK = "measured.json"
+SHOWN_LINES = 12
+
+
+class CommandFailed(Exception):
+    """A command in a home of a benchmark ended badly; its last words."""
+
+
+def variables(settings: Settings) -> dict[str, str]:
+    """The environment of a process that has exactly these settings."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(PREFIX) and name not in PLACES
+    }
+    named = {
+        PREFIX + name.upper(): str(value)
+        for name, value in settings.model_dump().items()
+        if value is not None
+    }
+    return {**kept, **named}
+
+
+def own_store(settings: Settings) -> str:
+    """MLflow's store inside a home, wherever this process's own environment points."""
+    return f"sqlite:///{settings.mlflow_home}/mlflow.db"
+
+
+def once(settings: Settings, command: Sequence[str]) -> Settings:
+    """Run a Python module (`command`: its name and arguments) in a home, unless the home holds what
+    the same command made with the same settings and the same code; returns the settings.
+
+    What other code, other settings or a killed run left is removed first: its champion would stay.
+
+    Raises
+    ------
+    CommandFailed
+        With the last lines it wrote; all of them are in `measured.log` of the home. Also for a home
+        that holds something else: it would be lost.
+    """
+    mark, log = settings.home / MARK, settings.home / "measured.log"
+    wanted = {
+        "command": list(command),
+        "code": code_version(),
+        "settings": settings.model_dump(mode="json", exclude={"home"}),
+    }
+    if mark.exists():
+        if json.loads(mark.read_text(encoding="utf-8")) == {**wanted, "done": True}:
+            return settings
+        shutil.rmtree(settings.home)
+    elif settings.home.exists() and any(settings.home.iterdir()):
+        raise CommandFailed(f"{settings.home} holds files that no measurement made; move them away")
+    settings.home.mkdir(parents=True, exist_ok=True)
+    mark.write_text(json.dumps({**wanted, "done": False}), encoding="utf-8")
+    with log.open("w", encoding="utf-8") as words:
+        ended = subprocess.run(
+            [sys.executable, "-m", *command],
+            cwd=PROJECT,
+            env=variables(settings),
+            stdout=words,
+            stderr=subprocess.STDOUT,
+        )
+    if ended.returncode:
+        raise CommandFailed(
+            f"{' '.join(command)} failed in {settings.home}; see {log}\n{_last_lines(log)}"
+        )
+    mark.write_text(json.dumps({**wanted, "done": True}), encoding="utf-8")
+    return settings
+
+
+def refreshed(settings: Settings) -> Settings:
+    """A home with a whole refresh of its settings, made where it is not there yet."""
+    return once(settings, ("orchestration", "refresh"))
+
+
+def _last_lines(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    return "\n".join(lines[-SHOWN_LINES:])

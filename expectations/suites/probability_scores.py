@@ -1,0 +1,384 @@
+"""The part of G4 that judges probabilities: of leaving, of default, of entering the top tier."""
+
+from __future__ import annotations
+
+from expectations.rules import Profile, Rule, Suite, column_between, column_zero, row_count_at_least
+from expectations.suites.switched import is_off, model_profile
+
+# Expected events against those of as many months before, in a population of the same size.
+ATTRITION_FACTOR = 3.0
+DEFAULT_FACTOR = 4.0
+# Added to both: chance alone makes a factor of 3 out of few events, and any out of none.
+EVENTS_ADDED = 5
+# Who leaves the bank leaves every line; probabilities are rounded in the sixth place.
+LINE_TOLERANCE = 1e-6
+SEVERITIES = ("watch", "warning", "alarm")
+
+CUSTOMER = ("scores.customer", "base.customer")
+BEFORE = ("base.customer_month", "landing.refresh_window", "meta.model_version")
+
+AS_OF_MONTH = "(select date_trunc('month', max(as_of))::date from landing.refresh_window)"
+
+SCORED = """
+    scored as (
+        select
+            score.*,
+            coalesce(customer.accounts, 0) > 0 as is_holder,
+            coalesce(customer.loans, 0) > 0 as is_borrower,
+            coalesce(customer.is_defaulted, false) as is_defaulted
+        from scores.customer as score
+        left join base.customer as customer on customer.customer_id = score.customer_id
+    )
+"""
+
+SCORED_WITH_TIER = f"""
+    scored as (
+        select
+            score.*,
+            coalesce(customer.accounts, 0) > 0
+            and coalesce(tier.tier_number, 0) <> 1 as is_below_top
+        from scores.customer as score
+        left join base.customer as customer on customer.customer_id = score.customer_id
+        left join value.customer_tier as tier
+            on tier.customer_id = score.customer_id and tier.month = {AS_OF_MONTH}
+    )
+"""
+
+
+def _figures(score: str, version: str, due: str) -> str:
+    """What is counted of any probability: `due` says who should have one."""
+    return f"""
+            count({score}) as rows,
+            count(*) filter ({due} and {score} is null) as missing,
+            count(*) filter (not ({due}) and {score} is not null) as not_due,
+            count(*) filter ({score} is not null and not ({score} between 0 and 1))
+                as outside_probability,
+            count(*) filter ({score} is not null and {version} is null) as without_version,
+            count(distinct {version}) as versions,
+            avg({score}) as mean_probability,
+            min({score}) as lowest,
+            max({score}) as highest
+    """
+
+
+def _before(model: str, exposed: str, event: str) -> str:
+    """Those exposed one horizon before the as-of month, and to how many it has happened since."""
+    return f"""
+    cohort as (
+        select
+            as_of.month as as_of_month,
+            (as_of.month - to_months(version.horizon_months::integer))::date as month
+        from (select {AS_OF_MONTH} as month) as as_of
+        cross join (
+            select max(horizon_months) as horizon_months
+            from meta.model_version
+            where model_name = '{model}'
+        ) as version
+    ),
+    life as (
+        select
+            customer_id,
+            bool_or({exposed}) filter (customer_month.month = cohort.month) as is_exposed,
+            bool_or({event}) filter (customer_month.month > cohort.month) as has_happened
+        from base.customer_month as customer_month
+        cross join cohort
+        where customer_month.month >= cohort.month and customer_month.month <= cohort.as_of_month
+        group by customer_id
+    ),
+    before as (
+        select
+            count(*) filter (is_exposed) as exposed_before,
+            count(*) filter (is_exposed and has_happened) / nullif(exposed_before, 0)
+                as share_before
+        from life
+    )
+    """
+
+
+def _level(score: str, counted: str) -> str:
+    return f"""
+            max(exposed_before) as exposed_before,
+            max(share_before) as share_before,
+            (coalesce(sum({score}) filter ({counted}), 0) + {EVENTS_ADDED})
+            / (max(share_before) * count({score}) filter ({counted}) + {EVENTS_ADDED})
+                as level_ratio
+    """
+
+
+ATTRITION = f"""
+    with
+    {SCORED},
+    {_before("attrition", "accounts > 0", "accounts = 0")}
+    select
+        {_figures("p_attrition", "attrition_model_version", "is_holder")},
+        count(*) filter (
+            value_at_risk < 0
+            or (value_at_risk is null and p_attrition is not null and clv_12m is not null)
+        ) as without_value_at_risk,
+        {_level("p_attrition", "true")}
+    from scored cross join before
+"""
+
+IN_DEFAULT = "coalesce(is_defaulted, false)"
+DEFAULT = f"""
+    with
+    {SCORED},
+    {_before("default", f"loans > 0 and not {IN_DEFAULT}", IN_DEFAULT)}
+    select
+        {_figures("p_default", "default_model_version", "is_borrower")},
+        count(*) filter (is_borrower and is_defaulted and p_default <> 1) as default_below_one,
+        {_level("p_default", "not is_defaulted")}
+    from scored cross join before
+"""
+
+HIGH_VALUE = f"""
+    with {SCORED_WITH_TIER}
+    select {_figures("p_high_value", "high_value_model_version", "is_below_top")}
+    from scored
+"""
+
+PRODUCT_ATTRITION = f"""
+    select
+        line.product_line,
+        count(*) as rows,
+        count(*) - count(distinct line.customer_id) as duplicate_customers,
+        count(*) filter (line.p_attrition is null or not (line.p_attrition between 0 and 1))
+            as outside_probability,
+        count(*) filter (score.p_attrition is null) as unscored_customers,
+        count(*) filter (line.p_attrition < score.p_attrition - {LINE_TOLERANCE})
+            as below_customer,
+        avg(line.p_attrition) as mean_probability
+    from scores.product_attrition as line
+    left join scores.customer as score on score.customer_id = line.customer_id
+    group by line.product_line
+    order by line.product_line
+"""
+
+ACCOUNT_DEFAULT = f"""
+    select
+        scored_month,
+        borrowers,
+        count(account.account_id) as rows,
+        (borrowers > 0 and rows = 0)::integer as unscored,
+        count(*) filter (
+            account.account_id is not null
+            and (account.p_default is null or not (account.p_default between 0 and 1))
+        ) as outside_probability,
+        avg(account.p_default) as mean_probability
+    from (
+        select {AS_OF_MONTH} as scored_month, count(p_default) as borrowers from scores.customer
+    )
+    left join scores.account_default as account using (scored_month)
+    group by scored_month, borrowers
+"""
+
+ALERT = """
+    select
+        alert.severity,
+        count(*) as rows,
+        count(*) filter (account.account_id is null) as unknown_accounts,
+        count(*) filter (
+            alert.p_default is null
+            or not (alert.p_default between 0 and 1)
+            or not (alert.p_default_before between 0 and 1)
+        ) as outside_probability,
+        count(*) filter (alert.expected_loss_12m is null or alert.expected_loss_12m < 0)
+            as without_loss,
+        sum(alert.expected_loss_12m) as expected_loss_12m
+    from alerts.credit as alert
+    left join base.account as account on account.account_id = alert.account_id
+    group by alert.severity
+    order by alert.severity
+"""
+
+RESCORE = "score again; nobody is left out and nobody is invented"
+PROMOTE = "roll back to the champion before, or train again"
+BY_CHAMPION = "score from the champion of the registry only"
+
+
+def rules_of_score(subject: str, what: str, due: str) -> tuple[Rule, ...]:
+    """Rules about one score of `scores.customer`: `due` says who has it, in the plural."""
+    return (
+        Rule(subject, column_zero("missing"), "fail", f"all {due} have a {what}", RESCORE),
+        Rule(subject, column_zero("not_due"), "fail", f"none but {due} have a {what}", RESCORE),
+        Rule(
+            subject,
+            column_zero("without_version"),
+            "fail",
+            f"every {what} names its model version",
+            BY_CHAMPION,
+        ),
+        Rule(
+            subject,
+            column_between("versions", high=1),
+            "fail",
+            f"every {what} comes from one model version",
+            "score again: the champion changed while scoring",
+        ),
+    )
+
+
+def _rules_of_probability(subject: str, what: str, due: str) -> tuple[Rule, ...]:
+    return (
+        *rules_of_score(subject, what, due),
+        Rule(
+            subject,
+            column_zero("outside_probability"),
+            "fail",
+            f"every {what} lies between 0 and 1",
+            PROMOTE,
+        ),
+    )
+
+
+def _level_rule(subject: str, who: str, factor: float) -> Rule:
+    return Rule(
+        subject,
+        column_between("level_ratio", low=1 / factor, high=factor),
+        "warn",
+        f"as many {who} are expected as in the months before, within a factor {factor:.0f}",
+        "check what changed at the bank; if nothing did, train anew",
+        nulls="pass",
+    )
+
+
+def probability_suite(models: tuple[str, ...]) -> Suite:
+    """Part of G4. Reads `scores.customer`, `scores.product_attrition`, `scores.account_default`,
+    `alerts.credit`, `base.*`, `value.customer_tier`, `meta.model_version`."""
+
+    def profile(model: str, sql: str, key: tuple[str, ...], *tables: str) -> Profile:
+        return model_profile(
+            sql, on=model in models, off_means=is_off(model), key=key, needs=tables
+        )
+
+    profiles: dict[str, Profile | str] = {
+        "score_attrition": profile("attrition", ATTRITION, (), *CUSTOMER, *BEFORE),
+        "score_product_attrition": profile(
+            "attrition",
+            PRODUCT_ATTRITION,
+            ("product_line",),
+            "scores.product_attrition",
+            "scores.customer",
+        ),
+        "score_default": profile("default", DEFAULT, (), *CUSTOMER, *BEFORE),
+        "score_account_default": profile(
+            "default",
+            ACCOUNT_DEFAULT,
+            ("scored_month",),
+            "scores.account_default",
+            "scores.customer",
+            "landing.refresh_window",
+        ),
+        "alert_credit": profile("default", ALERT, ("severity",), "alerts.credit", "base.account"),
+        "score_high_value": profile(
+            "high_value", HIGH_VALUE, (), *CUSTOMER, "value.customer_tier", "landing.refresh_window"
+        ),
+    }
+    rules = (
+        *_rules_of_probability(
+            "score_attrition", "probability of leaving", "customers with an account"
+        ),
+        Rule(
+            "score_attrition",
+            column_zero("without_value_at_risk"),
+            "fail",
+            "the value at risk of every customer who may leave is known and at least 0",
+            "a customer of negative value puts none at risk: look at the scores step",
+        ),
+        _level_rule("score_attrition", "customers to leave", ATTRITION_FACTOR),
+        *_rules_of_probability("score_default", "probability of default", "customers with a loan"),
+        Rule(
+            "score_default",
+            column_zero("default_below_one"),
+            "fail",
+            "borrowers in default now have the probability 1",
+            "look at the scores step: they are not the model's to score",
+        ),
+        _level_rule("score_default", "borrowers to default", DEFAULT_FACTOR),
+        *_rules_of_probability(
+            "score_high_value",
+            "probability of entering the top tier",
+            "customers with an account below that tier",
+        ),
+        Rule(
+            "score_product_attrition",
+            row_count_at_least(1),
+            "warn",
+            "product lines were scored",
+            "look at the scores step's log",
+        ),
+        Rule(
+            "score_product_attrition",
+            column_zero("duplicate_customers"),
+            "fail",
+            "a customer has one probability a product line",
+            RESCORE,
+        ),
+        Rule(
+            "score_product_attrition",
+            column_zero("outside_probability"),
+            "fail",
+            "every probability of giving up a line lies between 0 and 1",
+            PROMOTE,
+        ),
+        Rule(
+            "score_product_attrition",
+            column_zero("unscored_customers"),
+            "fail",
+            "whose lines were scored was scored as a customer",
+            RESCORE,
+        ),
+        Rule(
+            "score_product_attrition",
+            column_zero("below_customer"),
+            "fail",
+            "nobody gives up a line less probably than the bank",
+            "look at the scores step: who leaves the bank leaves every line",
+        ),
+        Rule(
+            "score_account_default",
+            column_zero("unscored"),
+            "fail",
+            "accounts were scored in the as-of month, where there are borrowers",
+            "look at the scores step's log; value would fall back to the rating table next month",
+        ),
+        Rule(
+            "score_account_default",
+            column_zero("outside_probability"),
+            "fail",
+            "every account's probability of default lies between 0 and 1",
+            PROMOTE,
+        ),
+        Rule(
+            "alert_credit",
+            (
+                "expect_column_values_to_be_in_set",
+                {"column": "severity", "value_set": list(SEVERITIES)},
+            ),
+            "fail",
+            f"every alert is one of {', '.join(SEVERITIES)}",
+            "look at the scores step's rules of alerts",
+        ),
+        Rule(
+            "alert_credit",
+            column_zero("unknown_accounts"),
+            "fail",
+            "every alert is about an account of the base",
+            RESCORE,
+        ),
+        Rule(
+            "alert_credit",
+            column_zero("outside_probability"),
+            "fail",
+            "every alert's probabilities lie between 0 and 1",
+            PROMOTE,
+        ),
+        Rule(
+            "alert_credit",
+            column_zero("without_loss"),
+            "fail",
+            "the loss expected of every alert is known and at least 0",
+            "look at exposure and loss given default of the accounts",
+        ),
+    )
+    return Suite("G4", "probabilities", profiles, rules)

@@ -1,0 +1,200 @@
+"""Everything a version is judged by, and everything its card tells, from one set of predictions.
+
+A twin, fitted before the evaluation period, is examined; what scores, fitted again later, gives the
+importance of features and the drift of scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ml.clv.interval import ConformalInterval
+from ml.evaluation import metrics
+from ml.evaluation.drift import drift_from_profile, profile_of
+from ml.evaluation.fairness import fairness_table, unfair
+from ml.evaluation.metrics import Estimate
+from ml.evaluation.plots import (
+    calibration_figure,
+    coverage_figure,
+    gains_figure,
+    importance_figure,
+)
+from ml.promotion import Bound, Measure
+from orchestration.models.study import Judged, Material, Study
+
+# Bounds of the policy. A level off by a quarter misleads whoever sums the predictions; 0.25 is the
+# usual border of a population that is another one (Siddiqi, 2006).
+MOST = {"total_bias": 0.25, "calibration_error": 0.1}
+MOST_SCORE_DRIFT = 0.25
+MOST_FAIRNESS_GAP = 0.25
+EXPLAINED_ROWS = 2_000
+SCORE = "score"
+
+
+@dataclass(frozen=True)
+class Examination:
+    """Of a twin on the evaluation period; frames as they are logged, None where undefined."""
+
+    judged: Judged
+    by_cutoff: pd.DataFrame
+    deciles: pd.DataFrame | None
+    coverage: pd.DataFrame | None
+    interval_coverage: Estimate | None
+    fairness: pd.DataFrame | None
+    unfair: Sequence[str]
+
+
+def examine(
+    study: Study,
+    twins: Sequence[Any],
+    material: Material,
+    groups: Mapping[str, np.ndarray],
+    seed: int,
+) -> Examination:
+    """Judge the twins of the origins, of which the last decides; `groups` names the groups to be
+    treated alike, row by row of its evaluation."""
+    by_cutoff = pd.DataFrame(
+        [
+            {"evaluation": split.later.cutoffs[0], "rows": len(split.later)}
+            | _figures(study, study.judged(twin, split.later))
+            for twin, split in zip(twins, material.splits, strict=True)
+        ]
+    )
+    later = material.later
+    judged = study.judged(twins[-1], later)
+    if study.kind == "label":
+        return Examination(judged, by_cutoff, None, None, None, None, ())
+    y, score, _ = judged
+    coverage, share = None, None
+    if hasattr(twins[-1], "interval_"):
+        coverage, share = _coverage(twins, material, seed)
+    # The bias in total has a bound of its own: what is left is between the groups.
+    level = y.sum() / score.sum() if y.sum() > 0 and score.sum() > 0 else 1.0
+    fairness = fairness_table(
+        y, level * score, groups, kind=study.kind, seed=seed, clusters=later.customers
+    )
+    return Examination(
+        judged,
+        by_cutoff,
+        metrics.decile_table(y, score),
+        coverage,
+        share,
+        fairness,
+        tuple(unfair(fairness, MOST_FAIRNESS_GAP)),
+    )
+
+
+def _figures(study: Study, judged: Judged) -> dict[str, float]:
+    y, score, _ = judged
+    return {measure.name: measure.metric(y, score) for measure in study.measures}
+
+
+def _coverage(twins: Sequence[Any], material: Material, seed: int) -> tuple[pd.DataFrame, Estimate]:
+    """Coverage of intervals that an earlier period set, as they will be used; where there is one
+    period only, that half of the customers set for the other half."""
+    later = material.later
+    y, predicted = later.y, twins[-1].predict(later.features)
+    nominal = twins[-1].interval_.coverage
+    if len(twins) > 1:
+        interval, judged = twins[-2].interval_, np.full(len(y), True)
+    else:
+        judged = pd.util.hash_array(later.customers.astype(object)) % 2 == 1
+        interval = ConformalInterval(nominal).fit(predicted[~judged], y[~judged])
+    point, low, high = interval.around(predicted[judged]).T
+    return (
+        metrics.coverage_by_decile(y[judged], point, low, high),
+        metrics.coverage_estimate(y[judged], low, high, seed, groups=later.customers[judged]),
+    )
+
+
+@dataclass(frozen=True)
+class Reach:
+    """What the version that scores says of those it will score, beside those it learned from."""
+
+    profile: pd.DataFrame
+    score_profile: pd.DataFrame
+    drift: pd.DataFrame | None
+    score_drift: float | None
+    importance: pd.Series | None
+
+
+def reach_of(study: Study, model: Any, material: Material) -> Reach:
+    """Profile of the training data, drift since, and which features move the scores."""
+    profile = profile_of(material.refit.features[list(model.columns_)])
+    scores = score_profile(model, material)
+    importance = None
+    if hasattr(model, "contributions"):
+        moved, names = model.contributions(material.refit.features.tail(EXPLAINED_ROWS))
+        importance = pd.Series(np.abs(moved).mean(axis=0), index=names)
+    if material.scored is None:
+        return Reach(profile, scores, None, None, importance)
+    now = scored(model, material.scored)
+    return Reach(
+        profile,
+        scores,
+        drift_from_profile(profile, material.scored),
+        float(drift_from_profile(scores, now)["psi"].iloc[0]),
+        importance,
+    )
+
+
+def score_profile(model: Any, material: Material) -> pd.DataFrame:
+    """Profile of the scores of the newest cohort learned from."""
+    newest = material.refit.cutoffs == material.refit.cutoffs[-1]
+    return profile_of(scored(model, material.refit.features[newest]))
+
+
+def scored(model: Any, features: pd.DataFrame) -> pd.DataFrame:
+    """What a model says, as a frame of the one column `score`."""
+    return pd.DataFrame({SCORE: np.asarray(model.predict(features))})
+
+
+def bounds_of(
+    examination: Examination, measures: Sequence[Measure], reach: Reach, seed: int
+) -> tuple[Bound, ...]:
+    """What must hold besides being ahead; a figure breaks its bound beyond chance or not at all."""
+    y, score, customers = examination.judged
+    judged = {one.name: one.metric for one in measures if one.name in MOST}
+    estimates = metrics.estimate(judged, y, score, seed=seed, groups=customers)
+    bounds = [Bound(name, _least(one), MOST[name]) for name, one in estimates.items()]
+    if reach.score_drift is not None:
+        bounds.append(Bound("score_drift", reach.score_drift, MOST_SCORE_DRIFT))
+    bounds.append(
+        Bound("unfair_groups", float(len(examination.unfair)), 0.0, "; ".join(examination.unfair))
+    )
+    return tuple(bounds)
+
+
+def _least(estimate: Estimate) -> float:
+    """The smallest size that the interval still allows."""
+    if estimate.low <= 0 <= estimate.high:
+        return 0.0
+    return min(abs(estimate.low), abs(estimate.high))
+
+
+def figures_of(
+    study: Study,
+    examination: Examination,
+    rule_score: np.ndarray,
+    reach: Reach,
+    nominal: float | None,
+) -> dict[str, Any]:
+    """Pictures, by name."""
+    y, score, _ = examination.judged
+    found: dict[str, Any] = {}
+    if study.kind != "label":
+        found["calibration"] = calibration_figure(y, score, study.unit)
+        if y.sum() > 0:
+            found["gains"] = gains_figure(y, {"model": score, "rule": rule_score})
+    if examination.coverage is not None and nominal is not None:
+        found["coverage"] = coverage_figure(examination.coverage, nominal)
+    if reach.importance is not None and len(reach.importance):
+        found["importance"] = importance_figure(
+            list(reach.importance.index), reach.importance.to_numpy()
+        )
+    return found

@@ -1,0 +1,104 @@
+"""What has changed since a champion learned: of its customers, of its scores, of its accuracy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import duckdb
+import pandas as pd
+
+from ml.evaluation import metrics
+from ml.evaluation.drift import drift_from_profile
+from ml.promotion import defined
+from ml.registry import ChampionUnusable, Registry, Version
+from orchestration.models.datasets import POPULATIONS
+from orchestration.models.examination import scored
+from orchestration.models.records import Records
+from orchestration.models.registration import LEARNED_UNTIL, PROFILE, SCORE_PROFILE, is_on
+from orchestration.models.study import Off, Study
+
+CREATE = """
+create schema if not exists meta;
+create or replace table meta.model_drift (
+    model_name varchar, version varchar, subject varchar, feature varchar, psi double
+);
+create or replace table meta.model_monitoring (
+    model_name varchar, version varchar, judged varchar, cutoff date, metric varchar,
+    value double, low double, high double, rows integer
+)
+"""
+
+
+def monitor(
+    connection: duckdb.DuckDBPyConnection,
+    records: Records,
+    registry: Registry,
+    studies: Sequence[Study | Off],
+) -> None:
+    """Write `meta.model_drift` and `meta.model_monitoring` of the champions of studies that are on.
+
+    A champion that cannot be loaded is left out: scoring stops at it, with what is wrong.
+    """
+    for statement in CREATE.split(";"):
+        connection.execute(statement)
+    for study in studies:
+        champion = registry.champion(study.name)
+        if isinstance(study, Off) or champion is None or not is_on(connection, study.name):
+            continue
+        try:
+            _drift(connection, records, registry, champion)
+            _accuracy(connection, records, registry, champion, study)
+        except ChampionUnusable:
+            continue
+
+
+def _drift(
+    connection: duckdb.DuckDBPyConnection, records: Records, registry: Registry, champion: Version
+) -> None:
+    population = POPULATIONS.get(champion.name)
+    now = records.as_of(population) if population is not None else None
+    if now is None:
+        return
+    model = registry.load(champion)
+    features = drift_from_profile(registry.table(champion, PROFILE), now)
+    scores = drift_from_profile(registry.table(champion, SCORE_PROFILE), scored(model, now))
+    both = pd.concat([features.assign(subject="feature"), scores.assign(subject="score")])
+    connection.register("drift", both)
+    connection.execute(
+        "insert into meta.model_drift select ?, ?, subject, feature, psi from drift",
+        [champion.name, champion.version],
+    )
+    connection.unregister("drift")
+
+
+def _accuracy(
+    connection: duckdb.DuckDBPyConnection,
+    records: Records,
+    registry: Registry,
+    champion: Version,
+    study: Study,
+) -> None:
+    """On the newest cohort whose outcomes are complete; by the twin where the champion has learned
+    from that cohort."""
+    newest = study.newest()
+    if not len(newest):
+        return
+    is_later = newest.cutoffs[-1] > champion.tags.get(LEARNED_UNTIL, "")
+    model = registry.load(champion) if is_later else registry.load_twin(champion)
+    y, score, customers = study.judged(model, newest)
+    watched = {
+        measure.name: measure.metric
+        for measure in defined(study.measures, y)
+        if measure.better == "zero" or measure.name == study.deciding
+    }
+    estimates = metrics.estimate(watched, y, score, seed=records.context.seed, groups=customers)
+    connection.executemany(
+        "insert into meta.model_monitoring values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            (
+                *(champion.name, champion.version, "model" if is_later else "twin"),
+                *(f"{newest.cutoffs[-1]}-01", name, one.value, one.low, one.high, len(newest)),
+            )
+            for name, one in estimates.items()
+        ],
+    )

@@ -1,0 +1,61 @@
+"""`default`: which borrowers will be in default."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ml.base_rate import ColumnRate
+from ml.hazard import FORMAT, DiscreteTimeHazard
+from orchestration.models.datasets import BORROWERS, Cohorts
+from orchestration.models.records import TOO_SHORT, Records
+from orchestration.models.studies.probability import PROBABILITY_MEASURES, times
+from orchestration.models.study import Learner, Off, Sample, Study
+
+# Where the classes of arrears begin, in days, as rating tables draw them.
+ARREARS = (1, 30, 60)
+
+
+def default_study(records: Records) -> Study | Off:
+    """Monthly hazard of default; the rule is the rate by class of days past due."""
+    if records.plan is None:
+        return Off("default", TOO_SHORT)
+    plan = records.plan
+
+    def hazard(sample: Sample, seed: int) -> Any:
+        time, event = times(sample, "months_to_default", plan.horizon)
+        return DiscreteTimeHazard(seed=seed, periods=plan.horizon).fit(
+            sample.features, time, event, sample.customers
+        )
+
+    def arrears(sample: Sample, seed: int) -> Any:
+        return ColumnRate("days_past_due", edges=ARREARS).fit(sample.features, sample.y)
+
+    return Study(
+        name="default",
+        purpose=(
+            f"Probability that a borrower who is not in default now is within {plan.horizon} "
+            "months, month by month. It feeds the expected loss of the months after and early "
+            "warnings; it is not a decision on an application."
+        ),
+        horizon=plan.horizon,
+        wanted=records.wanted(FORMAT),
+        read=lambda: records.material(_defaults, BORROWERS),
+        newest=lambda: records.newest(_defaults, BORROWERS),
+        learners=(Learner("hazard", hazard),),
+        rule=Learner("rate_by_days_past_due", arrears),
+        measures=PROBABILITY_MEASURES,
+        deciding="auc",
+        kind="probability",
+        unit="probability",
+        limits=(
+            "the probability is the borrower's: all loans of an owner share it",
+            "cards and overdrafts have no record of default and keep the rating table",
+        ),
+        note=records.horizon_note,
+    )
+
+
+def _defaults(cohorts: Cohorts) -> np.ndarray:
+    return cohorts.outcome["months_to_default"].notna().to_numpy(dtype=float)

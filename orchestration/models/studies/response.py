@@ -1,0 +1,93 @@
+"""`response`: who answers an offer when contacted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from ml.registry import listed
+from ml.response.model import FORMAT, OFFER, OfferBaseRate, ResponseModel
+from orchestration.models.datasets import contact_frame
+from orchestration.models.records import Records
+from orchestration.models.studies.probability import PROBABILITY_MEASURES
+from orchestration.models.study import Learner, Material, Off, Sample, Split, Study
+
+LEAST_CONTACTS, LEAST_RESPONSES = 400, 40
+EVALUATED_SHARE = 0.25
+
+
+def response_study(records: Records) -> Study | Off:
+    """Calibrated boosting by offer against the offer's base rate."""
+    contacts = contact_frame(records.connection)
+    if contacts.empty:
+        return Off("response", "this source has no campaign whose responses are in")
+    responses = int(contacts["responded"].sum())
+    border = evaluation_border(contacts)
+    if len(contacts) < LEAST_CONTACTS or responses < LEAST_RESPONSES or border is None:
+        return Off(
+            "response",
+            f"too few matured contacts: {len(contacts)} with {responses} responses; "
+            f"{LEAST_CONTACTS} with {LEAST_RESPONSES} are needed, over several campaigns",
+        )
+    begins = border
+
+    def material() -> Material:
+        is_later = contacts["contacted_on"] >= begins
+        is_earlier = contacts["matured_on"] < begins
+        return Material(
+            splits=(Split(_sample(contacts[is_earlier]), _sample(contacts[is_later])),),
+            refit=_sample(contacts),
+            scored=None,
+            parameters={"evaluated_from": str(begins.date()), "responses": responses},
+        )
+
+    def boosting(sample: Sample, seed: int) -> Any:
+        return ResponseModel(seed=seed).fit(sample.features, sample.y)
+
+    def base_rate(sample: Sample, seed: int) -> Any:
+        return OfferBaseRate().fit(sample.features, sample.y)
+
+    return Study(
+        name="response",
+        purpose=(
+            "Probability that a customer takes an offer within 60 days, when contacted. What "
+            "contact changes is not in it: that is uplift."
+        ),
+        horizon=None,
+        wanted={
+            "source": records.context.source,
+            "format": FORMAT,
+            "features": listed([*records.features, OFFER]),
+        },
+        read=material,
+        newest=lambda: _sample(contacts[contacts["contacted_on"] >= begins]),
+        learners=(Learner("boosting_by_offer", boosting),),
+        rule=Learner("base_rate_of_offer", base_rate),
+        measures=PROBABILITY_MEASURES,
+        deciding="log_score",
+        kind="probability",
+        unit="probability",
+        limits=("learned from those whom campaigns chose: others may answer otherwise",),
+    )
+
+
+def _sample(contacts: pd.DataFrame) -> Sample:
+    frame = contacts.reset_index(drop=True)
+    frame.insert(1, "cutoff", frame["contacted_on"].dt.to_period("M").dt.to_timestamp())
+    return Sample(frame, frame["responded"].to_numpy(dtype=float), frame[["contact_id"]])
+
+
+def evaluation_border(contacts: pd.DataFrame) -> pd.Timestamp | None:
+    """The day from which contacts evaluate: the newest quarter, in whole months, with enough of
+    both kinds on either side; None where there is no such day."""
+    months = contacts["contacted_on"].dt.to_period("M")
+    for month in sorted(months.unique(), reverse=True):
+        border = month.to_timestamp()
+        later = contacts[contacts["contacted_on"] >= border]
+        earlier = contacts[contacts["matured_on"] < border]
+        if len(later) < EVALUATED_SHARE * len(contacts) or later["responded"].sum() < 10:
+            continue
+        # The newest part of the earlier contacts calibrates: it needs responses too.
+        return border if earlier["responded"].sum() >= LEAST_RESPONSES / 2 else None
+    return None

@@ -1,0 +1,124 @@
+"""What there is to learn for one model: whom it speaks of, what came, who learns, what judges."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from ml.promotion import Measure
+from orchestration.models.datasets import features_of
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Rows to learn from or to be judged on, oldest first.
+
+    `frame` holds keys and features, `y` of shape (n,) what is judged, `outcome` whatever else came
+    after, row by row; `further` what one learner needs beside (its own tables).
+    """
+
+    frame: pd.DataFrame
+    y: np.ndarray
+    outcome: pd.DataFrame
+    further: Any = None
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    @property
+    def features(self) -> pd.DataFrame:
+        return features_of(self.frame)
+
+    @property
+    def customers(self) -> np.ndarray:
+        """Who each row is: rows of one customer are one draw of a bootstrap."""
+        return self.frame["customer_id"].to_numpy()
+
+    @property
+    def cutoffs(self) -> np.ndarray:
+        """Month of each row, as text."""
+        return pd.to_datetime(self.frame["cutoff"]).dt.strftime("%Y-%m").to_numpy()
+
+
+@dataclass(frozen=True)
+class Learner:
+    """A way to learn: fits a new estimator on a sample, from a seed."""
+
+    name: str
+    fit: Callable[[Sample, int], Any]
+
+
+@dataclass(frozen=True)
+class Split:
+    """What was known at an origin to learn from, and the later rows to be judged on."""
+
+    train: Sample
+    later: Sample
+
+
+@dataclass(frozen=True)
+class Material:
+    """The samples of a study: splits of rolling origins, oldest first, of which the last decides;
+    what the scoring version learns from; and the features of those whom it will score (None where
+    they are not one row a customer)."""
+
+    splits: tuple[Split, ...]
+    refit: Sample
+    scored: pd.DataFrame | None
+    parameters: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def train(self) -> Sample:
+        return self.splits[-1].train
+
+    @property
+    def later(self) -> Sample:
+        return self.splits[-1].later
+
+
+# Outcome, score and group of each row judged: the outcome beside the prediction, or what stands
+# for them where a model does not predict a figure.
+Judged = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+def outcome_and_prediction(model: Any, sample: Sample) -> Judged:
+    """The outcome beside what is predicted, one draw a customer."""
+    return sample.y, np.asarray(model.predict(sample.features), dtype=float), sample.customers
+
+
+@dataclass(frozen=True)
+class Study:
+    """One registered model, before anything is fitted.
+
+    `wanted` names what a champion must have been made for to score here; `read` reads the samples
+    when they are needed, `newest` the newest cohort whose outcomes
+    are complete. `learners` are tried in order: each is the challenger of what won before.
+    """
+
+    name: str
+    purpose: str
+    horizon: int | None
+    wanted: Mapping[str, str]
+    read: Callable[[], Material]
+    newest: Callable[[], Sample]
+    learners: Sequence[Learner]
+    rule: Learner
+    measures: Sequence[Measure]
+    deciding: str
+    kind: Literal["value", "probability", "label"]
+    unit: str
+    limits: Sequence[str] = ()
+    note: str = ""
+    judged: Callable[[Any, Sample], Judged] = outcome_and_prediction
+
+
+@dataclass(frozen=True)
+class Off:
+    """A model that this bank's records do not allow, and why."""
+
+    name: str
+    reason: str
