@@ -74,11 +74,11 @@ def build(home: Home, layer: str, run_id: str) -> Iterator[duckdb.DuckDBPyConnec
         finish(connection, layer)
 
 
-def complaints(connection: duckdb.DuckDBPyConnection) -> list[str]:
-    """Why the present build must not be published; empty when it may.
+def complaints(connection: duckdb.DuckDBPyConnection, up_to: str = LAYERS[-1]) -> list[str]:
+    """Why the present build must not be published, or built upon; empty when it may.
 
     Every layer finished, each built after the layer before it, every gate passed for exactly the
-    build that stands now.
+    build that stands now; of the layers `up_to` one.
     """
     connection.execute(CREATE)
     builds = {
@@ -89,7 +89,8 @@ def complaints(connection: duckdb.DuckDBPyConnection) -> list[str]:
     }
     found: list[str] = []
     previous: tuple[str, int] | None = None
-    for layer in LAYERS:
+    layers = LAYERS[: LAYERS.index(up_to) + 1]
+    for layer in layers:
         if layer not in builds:
             found.append(f"layer {layer} was never built")
             continue
@@ -113,6 +114,8 @@ def complaints(connection: duckdb.DuckDBPyConnection) -> list[str]:
             ).fetchall()
         }
     for gate, layer in GATES.items():
+        if layer not in layers:
+            continue
         if gate not in judged:
             found.append(f"gate {gate} has not judged layer {layer}")
             continue

@@ -6,7 +6,7 @@ import duckdb
 import pandas as pd
 
 from orchestration.models.context import TrainingContext
-from orchestration.models.cutoffs import LONG_HORIZON, plus_months
+from orchestration.models.cutoffs import LONG_HORIZON, plan_cutoffs, plus_months
 from orchestration.models.datasets import BORROWERS, customers_to_score, features_of
 from orchestration.models.scoring import BATCH, Champion, champion_of
 from orchestration.value.default_probability import CREATE
@@ -153,13 +153,13 @@ def use_default_scores(connection: duckdb.DuckDBPyConnection, context: TrainingC
     Raises
     ------
     ml.registry.ChampionUnusable
-        When the champion cannot be loaded.
+        When the champion cannot be loaded; nothing is then written.
     """
     month = context.as_of_month
+    champion = champion_of(connection, context.registry(), "default")
     for statement in filter(str.strip, f"{CREATE};{CREATE_ALERT}".split(";")):
         connection.execute(statement)
     connection.execute("delete from scores.account_default where scored_month >= ?", [month])
-    champion = champion_of(connection, context.registry(), "default")
     if champion is None:
         return 0
     connection.execute(LOAN, {"month": month})
@@ -191,8 +191,11 @@ def _course(
         "create or replace temp table credit_course "
         "(customer_id varchar primary key, p_default double, expected_lead_months double)"
     )
+    # The anchors of its features span the horizon that it was trained for.
+    plan = plan_cutoffs(context.first_month, context.as_of_month)
+    horizon = plan.horizon if plan else LONG_HORIZON
     before = plus_months(context.as_of_month, -MONTHS_BEFORE)
-    for frame in customers_to_score(connection, before, LONG_HORIZON, BATCH, BORROWERS):
+    for frame in customers_to_score(connection, before, horizon, BATCH, BORROWERS):
         said = pd.DataFrame(
             {
                 "customer_id": frame["customer_id"],
@@ -204,9 +207,7 @@ def _course(
         connection.unregister("credit_rows")
     if not hasattr(champion.model, "expected_lead_time"):
         return
-    for frame in customers_to_score(
-        connection, context.as_of_month, LONG_HORIZON, BATCH, BORROWERS
-    ):
+    for frame in customers_to_score(connection, context.as_of_month, horizon, BATCH, BORROWERS):
         said = pd.DataFrame(
             {
                 "customer_id": frame["customer_id"],

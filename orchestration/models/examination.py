@@ -75,8 +75,13 @@ def examine(
         coverage, share = _coverage(twins, material, seed)
     # The bias in total has a bound of its own: what is left is between the groups.
     level = y.sum() / score.sum() if y.sum() > 0 and score.sum() > 0 else 1.0
+    # Raised to the level of what happened, a high probability must not pass one.
+    most = 1.0 if study.kind == "probability" else np.inf
     fairness = fairness_table(
-        y, level * score, groups, kind=study.kind, seed=seed, clusters=later.customers
+        *(y, np.minimum(level * score, most), groups),
+        kind=study.kind,
+        seed=seed,
+        clusters=later.customers,
     )
     return Examination(
         judged,

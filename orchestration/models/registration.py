@@ -18,6 +18,7 @@ import pandas as pd
 
 from ml.audit import Event
 from ml.card import CardFacts, model_card
+from ml.evaluation.drift import profile_of
 from ml.evaluation.metrics import Comparison, Estimate
 from ml.promotion import Decision, Measure
 from ml.registry import (
@@ -200,7 +201,7 @@ def register_rule(
             example=material.later.features.head(EXAMPLE_ROWS),
             tables={
                 EVALUATION: table,
-                PROFILE: _profile(tried, rule),
+                PROFILE: profile_of(material.refit.features[list(rule.columns_)]),
                 SCORE_PROFILE: score_profile(rule, material),
             },
             texts={CARD: model_card(_facts(context, study, material, tried, RULE, table))},
@@ -266,11 +267,6 @@ def _tags(
 
 def _nominal(model: Any) -> float | None:
     return float(model.interval_.coverage) if hasattr(model, "interval_") else None
-
-
-def _profile(tried: Tried, rule: Any) -> pd.DataFrame:
-    profile = tried.reach.profile
-    return profile[profile["feature"].isin(rule.columns_)]
 
 
 def _tables(table: pd.DataFrame, tried: Tried) -> dict[str, pd.DataFrame]:

@@ -13,7 +13,7 @@ import pandas as pd
 from ml.attrition.model import AttritionModel
 from ml.clv.model import PACE
 from ml.reasons import top_reasons, usual_values
-from ml.registry import Registry, Version
+from ml.registry import ChampionUnusable, Registry, Version
 from ml.response.model import OFFER
 from ml.segments.model import RuleTiering, SegmentModel
 from orchestration.models.context import TrainingContext
@@ -134,7 +134,10 @@ def champion_of(
         return None
     version = registry.champion(name)
     if version is None:
-        return None
+        raise ChampionUnusable(
+            f"model {name} has no champion though it is on: its alias was taken away since the "
+            "training; promote a version (make promote), or train anew (TRAIN=always)"
+        )
     return Champion(version, registry.load(version))
 
 

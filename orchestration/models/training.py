@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import duckdb
@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from ml.evaluation.fairness import age_band
 from ml.promotion import decide, defined
-from ml.registry import ChampionUnusable, Registry, Version
+from ml.registry import EVALUATION, ChampionUnusable, Registry, Version
 from orchestration.models.context import TrainingContext
 from orchestration.models.examination import (
     Examination,
@@ -65,11 +65,22 @@ def needs_training(
 
 
 @dataclass(frozen=True)
+class Fitted:
+    """A learner fitted at the deciding origin and for scoring, and examined."""
+
+    learner: str
+    model: Any
+    twin: Any
+    examination: Examination
+    reach: Reach
+
+
+@dataclass(frozen=True)
 class Contest:
     """What the learners of a study are judged on, read before any is fitted.
 
     `standing` is the champion they are compared with, and its twin; neither where there is none
-    for this bank, horizon and features, or it is not whole.
+    for this bank, horizon and features, or it is not whole. `fitted` grows as learners are.
     """
 
     study: Study
@@ -79,17 +90,15 @@ class Contest:
     standing_twin: Any
     reasons: tuple[str, ...]
     seed: int
+    fitted: list[Fitted] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """A learner fitted at the deciding origin and for scoring, and examined."""
+class Verdict:
+    """The rule before the evaluation, and the policy's word on each learner, in their order."""
 
-    learner: str
-    model: Any
-    twin: Any
-    examination: Examination
-    reach: Reach
+    rule: Any
+    tried: tuple[Tried, ...]
 
 
 def train(
@@ -111,17 +120,19 @@ def train(
     create_tables(connection)
     reports: dict[str, TrainingReport] = {}
     running: dict[Future[Fitted], Contest] = {}
-    fitted: dict[str, list[Fitted]] = {}
 
     def finish_one() -> None:
         done = next(iter(wait(running, return_when=FIRST_COMPLETED).done))
         contest = running.pop(done)
-        study = contest.study
-        fitted.setdefault(study.name, []).append(done.result())
-        if len(fitted[study.name]) == len(study.learners):
-            by_name = {one.learner: one for one in fitted.pop(study.name)}
-            in_order = [by_name[learner.name] for learner in study.learners]
-            reports[study.name] = _settle(connection, context, registry, contest, in_order)
+        contest.fitted.append(done.result())
+        if any(other is contest for other in running.values()):
+            return
+        verdict = _judge_all(contest)
+        following = contest.study.learners[len(contest.fitted) :]
+        if following and not verdict.tried[-1].decision.promote:
+            running[pool.submit(_fit, contest, following[0])] = contest
+        else:
+            reports[contest.study.name] = _settle(connection, context, registry, contest, verdict)
 
     # Two that share the cores evenly do more than one whose threads wait for each other.
     with ThreadPoolExecutor(min(MOST_AT_ONCE, os.cpu_count() or 1)) as pool:
@@ -132,7 +143,9 @@ def train(
             if isinstance(prepared, TrainingReport):
                 reports[prepared.model_name] = prepared
                 continue
-            for learner in prepared.study.learners:
+            # Who has no champion takes the first learner that passes; asked to train, it tries all.
+            learners = prepared.study.learners
+            for learner in learners if context.mode == "always" else learners[:1]:
                 running[pool.submit(_fit, prepared, learner)] = prepared
         while running:
             finish_one()
@@ -153,19 +166,22 @@ def _prepare(
     needed, reason = needs_training(context.mode, champion, study.wanted)
     if not needed and champion is not None:
         return keep(connection, registry, champion, study.horizon, (study.note, reason))
+    material = study.read()
+    few = _too_few(study, material)
+    if few:
+        # Also where training is switched off: a model that is off needs no champion.
+        return switch_off(connection, study.name, few)
     if context.mode == "never":
         raise RuntimeError(
             f"model {study.name} must be trained ({reason}), but training is switched off; "
             "run make refresh TRAIN=auto"
         )
-    material = study.read()
-    few = _too_few(study, material)
-    if few:
-        return switch_off(connection, study.name, few)
     standing, twin, reasons = None, None, [reason]
     if champion is not None and not _differing(champion, study.wanted):
         try:
             registry.load(champion)
+            # What a release tells of it is read from there.
+            registry.table(champion, EVALUATION)
             standing, twin = champion, registry.load_twin(champion)
         except ChampionUnusable as error:
             # Training is what heals this: nobody is compared with a champion that is not whole.
@@ -233,21 +249,21 @@ def _judge(
     )
 
 
-def _judge_all(contest: Contest, fitted: Sequence[Fitted]) -> tuple[Any, list[Tried]]:
-    """The rule before the evaluation, and each learner's verdict: who passes is who the next one
-    must beat."""
+def _judge_all(contest: Contest) -> Verdict:
+    """Each learner fitted so far, in the study's order: who passes is whom the next must beat."""
     study, later = contest.study, contest.material.later
     rule = _calibrated(study.rule.fit(contest.material.train, contest.seed), later)
     rule_score = study.judged(rule, later)[1]
     ahead = None
     if contest.standing_twin is not None:
         ahead = study.judged(contest.standing_twin, later)[1]
+    order = [learner.name for learner in study.learners]
     tried: list[Tried] = []
-    for one in fitted:
+    for one in sorted(contest.fitted, key=lambda fitted: order.index(fitted.learner)):
         tried.append(_judge(contest, one, rule_score, ahead))
         if tried[-1].decision.promote:
             ahead = one.examination.judged[1]
-    return rule, tried
+    return Verdict(rule, tuple(tried))
 
 
 def _settle(
@@ -255,16 +271,15 @@ def _settle(
     context: TrainingContext,
     registry: Registry,
     contest: Contest,
-    fitted: Sequence[Fitted],
+    verdict: Verdict,
 ) -> TrainingReport:
     """Register who was tried; the winner becomes champion, or waits for approval; where nobody may
     score yet, the rule does."""
     study, material = contest.study, contest.material
     reasons = list(contest.reasons)
     compared_with = contest.standing.version if contest.standing else ""
-    rule_twin, all_tried = _judge_all(contest, fitted)
     winner: tuple[Version, Tried] | None = None
-    for number, tried in enumerate(all_tried):
+    for number, tried in enumerate(verdict.tried):
         version = register_learner(
             registry,
             context,
@@ -276,7 +291,9 @@ def _settle(
         )
         reasons += [f"{tried.learner}: {words}" for words in tried.decision.reasons]
         if tried.decision.promote:
-            winner, compared_with = (version, tried), version.version
+            # The next one must beat this one, and through it the champion: of the version that
+            # would follow the champion nobody is to be told that it was not compared with it.
+            winner = (version, tried)
     if winner is not None and context.promotion == "auto":
         install(registry, context, winner[0], "; ".join(winner[1].decision.reasons), "automatic")
     elif winner is not None:
@@ -284,16 +301,16 @@ def _settle(
     if contest.standing is None and (winner is None or context.promotion != "auto"):
         # Somebody has to score, and nobody else may: the rule scores, and says so.
         rule = study.rule.fit(material.refit, contest.seed)
-        _take_interval(rule, rule_twin)
-        shown = winner[1] if winner else all_tried[0]
-        version = register_rule(registry, context, study, material, rule, rule_twin, shown)
+        _take_interval(rule, verdict.rule)
+        shown = winner[1] if winner else verdict.tried[0]
+        version = register_rule(registry, context, study, material, rule, verdict.rule, shown)
         install(registry, context, version, "no learner may score yet", "first")
         reasons.append("so the rule is champion")
     standing = registry.champion(study.name)
     if standing is None:
         raise RuntimeError(f"model {study.name} has no champion after training")
     report = keep(connection, registry, standing, study.horizon, (study.note, *reasons))
-    compared = (winner[1] if winner else all_tried[0]).decision.against_rule
+    compared = (winner[1] if winner else verdict.tried[0]).decision.against_rule
     return TrainingReport(
         study.name,
         standing.version,

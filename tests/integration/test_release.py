@@ -116,6 +116,15 @@ def test_a_build_that_is_not_whole_is_refused_and_the_old_release_stays(
     assert digest(settings) == before
 
 
+def test_what_is_to_be_built_upon_is_judged_as_far_as_it_goes(warehouse):
+    """Training stands on the features and what is before them, not on models that are older."""
+    lose_gate(warehouse)
+    assert builds.complaints(warehouse, up_to="features") == []
+    assert builds.complaints(warehouse) == ["gate G3 has not judged layer models"]
+    fail_gate(warehouse)
+    assert builds.complaints(warehouse, up_to="features") == ["gate G2 failed on layer base"]
+
+
 def test_a_failed_warning_does_not_stop_a_release(warehouse, settings):
     warehouse.execute("insert into meta.gate_result values ('G2', 'warn', false, 2)")
     warehouse.execute(
