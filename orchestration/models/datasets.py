@@ -27,6 +27,9 @@ NOT_FEATURES = (
     *("customer_id", "cutoff", TIER, "contact_id", "contacted_on", "matured_on", "responded"),
 )
 TOP_TIER = 1
+# Amounts are summed in it: a sum of doubles depends on the order of the rows, which a warehouse
+# built anew need not keep, and a training set then could not be traced by its digest.
+EXACT = "decimal(38, 12)"
 
 
 @dataclass(frozen=True)
@@ -139,11 +142,11 @@ def _outcome_sql(
         profit as (
             select
                 customer_id,
-                sum(
+                sum((
                     contribution_margin::double
                     -- Margin arises through the month: discounted from its middle.
                     * power(1 + $rate, (0.5 - date_diff('month', $month::date, month)) / 12)
-                ) as contribution
+                )::{EXACT})::double as contribution
             from value.profit_by_customer
             where month > $month and month <= $month::date + to_months({horizon})
             group by customer_id

@@ -8,6 +8,7 @@ import pandas as pd
 
 from ml.clv.retention_margin import LineOutcomes, monthly_discount
 from ml.lines import LINES, contract_months, monthly_pace
+from orchestration.models.datasets import EXACT
 
 
 def _equal_share(amount: str) -> str:
@@ -183,7 +184,7 @@ def _customers(frame: pd.DataFrame, lines: list[str]) -> pd.DataFrame:
 
 def _lines(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
     return connection.execute(
-        """
+        f"""
         select
             held.row,
             held.customer_id,
@@ -192,7 +193,7 @@ def _lines(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
             held.months_held,
             held.is_lost,
             coalesce(sum(line_month.contribution), 0)::double as contribution,
-            coalesce(sum(line_month.contribution * line_discount.factor), 0)::double
+            coalesce(sum((line_month.contribution * line_discount.factor)::{EXACT}), 0)::double
                 as contribution_discounted
         from line_held as held
         left join line_month
@@ -209,12 +210,12 @@ def _lines(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
 
 def _other(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
     return connection.execute(
-        """
+        f"""
         with other as (
             select
                 line_month.row,
                 sum(line_month.contribution) as other,
-                sum(line_month.contribution * line_discount.factor) as other_discounted
+                sum((line_month.contribution * line_discount.factor)::{EXACT}) as other_discounted
             from line_month
             inner join line_discount on line_month.number = line_discount.number
             left join line_held as held
@@ -237,7 +238,7 @@ def _other(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
 
 def _profile(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
     return connection.execute(
-        """
+        f"""
         with at_risk as (
             select
                 held.*,
@@ -252,7 +253,8 @@ def _profile(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
             at_risk.number::integer as month,
             count(*)::bigint as at_risk,
             sum(at_risk.lost::integer)::bigint as lost,
-            sum(at_risk.pace * case when at_risk.lost then 0.5 else 1 end) as pace,
+            sum((at_risk.pace * case when at_risk.lost then 0.5 else 1 end)::{EXACT})::double
+                as pace,
             coalesce(sum(line_month.contribution), 0)::double as contribution
         from at_risk
         left join line_month
