@@ -106,6 +106,7 @@ def decide(
     seed: int,
     bounds: Sequence[Bound] = (),
     groups: np.ndarray | None = None,
+    champion_name: str = "the champion",
 ) -> Decision:
     """Promote a challenger that keeps its bounds and beats the rule and any champion.
 
@@ -145,7 +146,7 @@ def decide(
     if champion is None:
         reasons = [words, "there is no champion to compare with"]
     else:
-        over_champion, champion_words, _ = beats(champion, "the champion")
+        over_champion, champion_words, _ = beats(champion, champion_name)
         ahead, reasons = ahead and over_champion, [words, champion_words]
     complaints = [bound.complaint for bound in bounds if not bound.holds]
     return Decision(

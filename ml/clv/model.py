@@ -48,6 +48,10 @@ class LastPeriodAgain(RegressorMixin, BaseEstimator):
         """Contribution of the coming period, shape (n,), in the currency of the outcome."""
         return frame[LAST_PERIOD].to_numpy(dtype=float)
 
+    def predict_months(self, frame: pd.DataFrame, months: int) -> np.ndarray:
+        """The same again and again, shape (n,): it knows of no end."""
+        return self.predict(frame) * months / self.horizon
+
     def predict_interval(self, frame: pd.DataFrame) -> np.ndarray:
         """Columns point, low, high; shape (n, 3)."""
         return self.interval_.around(self.predict(frame))

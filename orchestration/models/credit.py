@@ -62,12 +62,13 @@ LOAN = """
     where month.month = $month and month.is_open and month.days_past_due is not null
 """
 
+# What a model says of a shorter horizon is brought to a year at the same monthly hazard.
 KNOWN = """
     insert into scores.account_default
     select
         loan.account_id,
         $month,
-        score.p_default,
+        1 - power(1 - score.p_default, 12.0 / $horizon),
         score.default_model_version
     from temp.credit_loan as loan
     inner join scores.customer as score on score.customer_id = loan.customer_id
@@ -81,9 +82,9 @@ WARN = """
     loan as (
         select
             loan.*,
-            score.p_default,
+            1 - power(1 - score.p_default, 12.0 / $horizon) as p_default,
             score.default_model_version,
-            earlier.p_default as p_default_before,
+            1 - power(1 - earlier.p_default, 12.0 / $horizon) as p_default_before,
             earlier.expected_lead_months
         from temp.credit_loan as loan
         inner join scores.customer as score on score.customer_id = loan.customer_id
@@ -156,6 +157,9 @@ def use_default_scores(connection: duckdb.DuckDBPyConnection, context: TrainingC
         When the champion cannot be loaded; nothing is then written.
     """
     month = context.as_of_month
+    # The anchors of the features, too, span the horizon that the champion was trained for.
+    plan = plan_cutoffs(context.first_month, month)
+    horizon = plan.horizon if plan else LONG_HORIZON
     champion = champion_of(connection, context.registry(), "default")
     for statement in filter(str.strip, f"{CREATE};{CREATE_ALERT}".split(";")):
         connection.execute(statement)
@@ -163,8 +167,8 @@ def use_default_scores(connection: duckdb.DuckDBPyConnection, context: TrainingC
     if champion is None:
         return 0
     connection.execute(LOAN, {"month": month})
-    connection.execute(KNOWN, {"month": month})
-    _course(connection, context, champion)
+    connection.execute(KNOWN, {"month": month, "horizon": horizon})
+    _course(connection, context, champion, horizon)
     connection.execute(
         WARN,
         {
@@ -176,6 +180,7 @@ def use_default_scores(connection: duckdb.DuckDBPyConnection, context: TrainingC
             "warned_late": WARNED_LATE,
             "alarming_late": ALARMING_LATE,
             "doubled": DOUBLED,
+            "horizon": horizon,
         },
     )
     for table in ("credit_loan", "credit_course"):
@@ -184,16 +189,16 @@ def use_default_scores(connection: duckdb.DuckDBPyConnection, context: TrainingC
 
 
 def _course(
-    connection: duckdb.DuckDBPyConnection, context: TrainingContext, champion: Champion
+    connection: duckdb.DuckDBPyConnection,
+    context: TrainingContext,
+    champion: Champion,
+    horizon: int,
 ) -> None:
     """What the same champion says of a quarter ago, and when it expects a default from now."""
     connection.execute(
         "create or replace temp table credit_course "
         "(customer_id varchar primary key, p_default double, expected_lead_months double)"
     )
-    # The anchors of its features span the horizon that it was trained for.
-    plan = plan_cutoffs(context.first_month, context.as_of_month)
-    horizon = plan.horizon if plan else LONG_HORIZON
     before = plus_months(context.as_of_month, -MONTHS_BEFORE)
     for frame in customers_to_score(connection, before, horizon, BATCH, BORROWERS):
         said = pd.DataFrame(

@@ -15,7 +15,7 @@ import pandas as pd
 
 from ml.clv.interval import ConformalInterval
 from ml.evaluation import metrics
-from ml.evaluation.drift import drift_from_profile, profile_of
+from ml.evaluation.drift import BINS, drift_from_profile, profile_of, psi_noise
 from ml.evaluation.fairness import fairness_table, unfair
 from ml.evaluation.metrics import Estimate
 from ml.evaluation.plots import (
@@ -139,11 +139,16 @@ def reach_of(study: Study, model: Any, material: Material) -> Reach:
     if material.scored is None:
         return Reach(profile, scores, None, None, importance)
     now = scored(model, material.scored)
+    newest = int((material.refit.cutoffs == material.refit.cutoffs[-1]).sum())
+    drifted = float(drift_from_profile(scores, now)["psi"].iloc[0])
+    # What chance alone exceeds once in twenty is no drift: populations may be small.
+    if drifted <= psi_noise(BINS, newest, len(now)):
+        drifted = 0.0
     return Reach(
         profile,
         scores,
         drift_from_profile(profile, material.scored),
-        float(drift_from_profile(scores, now)["psi"].iloc[0]),
+        drifted,
         importance,
     )
 

@@ -138,7 +138,11 @@ def champion_of(
             f"model {name} has no champion though it is on: its alias was taken away since the "
             "training; promote a version (make promote), or train anew (TRAIN=always)"
         )
-    return Champion(version, registry.load(version))
+    try:
+        return Champion(version, registry.load(version))
+    except ChampionUnusable as error:
+        # Without its cause: a failed refresh shows the innermost one, which names no model.
+        raise ChampionUnusable(str(error)) from None
 
 
 class Explainer:

@@ -216,7 +216,7 @@ def _fit(contest: Contest, learner: Learner) -> Fitted:
 
 
 def _judge(
-    contest: Contest, one: Fitted, rule_score: np.ndarray, ahead: np.ndarray | None
+    contest: Contest, one: Fitted, rule_score: np.ndarray, ahead: np.ndarray | None, whom: str
 ) -> Tried:
     """The policy's verdict on a learner beside the rule and whoever is ahead so far."""
     study = contest.study
@@ -232,6 +232,7 @@ def _judge(
         seed=contest.seed,
         groups=customers,
         bounds=bounds_of(one.examination, measures, one.reach, contest.seed),
+        champion_name=whom,
     )
     meaningless = [measure.name for measure in study.measures if measure not in measures]
     if meaningless:
@@ -254,15 +255,15 @@ def _judge_all(contest: Contest) -> Verdict:
     study, later = contest.study, contest.material.later
     rule = _calibrated(study.rule.fit(contest.material.train, contest.seed), later)
     rule_score = study.judged(rule, later)[1]
-    ahead = None
+    ahead, whom = None, "the champion"
     if contest.standing_twin is not None:
         ahead = study.judged(contest.standing_twin, later)[1]
     order = [learner.name for learner in study.learners]
     tried: list[Tried] = []
     for one in sorted(contest.fitted, key=lambda fitted: order.index(fitted.learner)):
-        tried.append(_judge(contest, one, rule_score, ahead))
+        tried.append(_judge(contest, one, rule_score, ahead, whom))
         if tried[-1].decision.promote:
-            ahead = one.examination.judged[1]
+            ahead, whom = one.examination.judged[1], one.learner
     return Verdict(rule, tuple(tried))
 
 

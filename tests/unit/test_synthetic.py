@@ -358,6 +358,33 @@ def test_the_truth_ranks_the_customers_of_the_next_year(
     assert top > 0.35, "value is heavy-tailed"
 
 
+def test_borrowers_without_arrears_default_as_often_as_the_truth_expects(tmp_path: Path) -> None:
+    """Few bookings: who buys seldom overdraws the account most, and half of the defaults come from
+    there. The years follow each other, so that nobody's default counts twice."""
+    bank = generate(tmp_path, customers=2_000, months=49, bookings_per_month=4)
+    with duckdb.connect() as connection:
+        rows = connection.execute(f"""
+            with borrower as (
+                select customer_id, loan_status.month, max(days_past_due) as days_past_due
+                from '{_sql(bank.delivery)}/loan_status/*.parquet' as loan_status
+                join '{_sql(bank.delivery)}/loan.parquet' using (loan_id)
+                join '{_sql(bank.delivery)}/account_holder.parquet' using (account_id)
+                where role = 'owner' group by all
+            )
+            select 1 - (1 - default_hazard) ** 12, exists (
+                from borrower as later where later.customer_id = borrower.customer_id
+                and later.month > borrower.month
+                and later.month <= borrower.month + interval 12 months
+                and later.days_past_due >= 90)
+            from borrower
+            join '{_sql(bank.truth)}/customer_month.parquet' using (customer_id, month)
+            where days_past_due = 0 and month(month) = 1 and year(month) < 2027""").fetchall()
+    expected, defaulted = np.array(rows, dtype=float).T
+    assert expected.sum() > 20
+    spread = math.sqrt((expected * (1 - expected)).sum())
+    assert abs(defaulted.sum() - expected.sum()) < 3 * spread
+
+
 def test_months_set_the_length_of_the_history(tmp_path: Path) -> None:
     short = generate(tmp_path, customers=60, months=4)
     with duckdb.connect() as connection:

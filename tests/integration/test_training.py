@@ -1,0 +1,989 @@
+"""Training on a real store: who becomes champion, who does not, and what is written down."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any, NoReturn
+
+import duckdb
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import expit
+from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
+
+from ml.base_rate import ColumnRate
+from ml.clv.model import LAST_PERIOD, PACE, LastPeriodAgain, TwoPartRegressor
+from ml.evaluation import metrics
+from ml.hazard import DiscreteTimeHazard
+from ml.promotion import Measure
+from ml.registry import (
+    EVALUATION,
+    LEARNER,
+    MODEL,
+    RULE,
+    TWIN,
+    Candidate,
+    ChampionUnusable,
+    Registry,
+    Version,
+    listed,
+)
+from orchestration.models.context import TrainingContext
+from orchestration.models.cutoffs import plus_months
+from orchestration.models.datasets import HOLDERS, digest
+from orchestration.models.governance import (
+    COMPARED_WITH,
+    PASSED,
+    REASONS,
+    REFUSED,
+    VERDICT,
+    PromotionRefused,
+    promote,
+)
+from orchestration.models.monitoring import monitor
+from orchestration.models.records import Records
+from orchestration.models.registration import TrainingReport, is_on
+from orchestration.models.studies.probability import PROBABILITY_MEASURES
+from orchestration.models.study import Learner, Material, Off, Sample, Split, Study
+from orchestration.models.training import needs_training, train
+
+TRAINER, APPROVER, REASON = "Tove Berg", "Ana Lima", "fewer complaints in the pilot"
+AS_OF = date(2024, 12, 31)
+PARAMETERS = {
+    "training_cutoffs": listed(["2023-12"]),
+    "evaluation_cutoffs": listed(["2024-06"]),
+    "refit_cutoffs": listed(["2023-12", "2024-06"]),
+}
+WANTED = {"source": "made up", "format": "1", "horizon_months": "6", "features": listed(["silent"])}
+# Found nowhere in an artifact, so like nothing else.
+MARK = "zq-person-"
+
+
+class People:
+    """Customers at one cut-off, of whom those leave who are silent and hold little."""
+
+    def __init__(self, cutoff: date, n: int, seed: int, silence: float = 0.0) -> None:
+        generator = np.random.default_rng(seed)
+        self.frame = pd.DataFrame(
+            {
+                "customer_id": [f"{MARK}{number:05d}" for number in range(n)],
+                "cutoff": cutoff,
+                "age": generator.integers(18, 90, n),
+                "silent": np.clip(generator.uniform(0, 100, n) + silence, 0, 200),
+                "products": generator.integers(1, 5, n),
+                "noise": generator.uniform(0, 1, n),
+            }
+        )
+        self.chance = expit(
+            -2.5 + 0.05 * self.frame["silent"] - 0.7 * (self.frame["products"] - 1)
+        ).to_numpy()
+        self.y = (generator.random(n) < self.chance).astype(float)
+        # What no feature tells.
+        self.is_woman = (self.frame.index % 2 == 0).astype(bool)
+
+    def sample(self, y: np.ndarray | None = None) -> Sample:
+        y = self.y if y is None else y
+        return Sample(self.frame, y, pd.DataFrame({"left": y}))
+
+
+EARLIER = People(date(2023, 12, 1), 1200, seed=1)
+LATER = People(date(2024, 6, 1), 800, seed=2)
+NOW = People(date(2024, 12, 1), 800, seed=3)
+
+
+def together(*samples: Sample) -> Sample:
+    return Sample(
+        pd.concat([sample.frame for sample in samples], ignore_index=True),
+        np.concatenate([sample.y for sample in samples]),
+        pd.concat([sample.outcome for sample in samples], ignore_index=True),
+    )
+
+
+def material(
+    train_on: Sample | None = None,
+    later: Sample | None = None,
+    scored: pd.DataFrame | None = NOW.frame,
+) -> Material:
+    first, second = train_on or EARLIER.sample(), later or LATER.sample()
+    return Material((Split(first, second),), together(first, second), scored, PARAMETERS)
+
+
+def rate(
+    column: str, classes: int = 10, edges: Sequence[float] | None = None, name: str = ""
+) -> Learner:
+    def fit(sample: Sample, seed: int) -> ColumnRate:
+        return ColumnRate(column, edges, classes).fit(sample.features, sample.y)
+
+    return Learner(name or f"rate_by_{column}", fit)
+
+
+def _boosted(sample: Sample, seed: int) -> DiscreteTimeHazard:
+    return DiscreteTimeHazard(seed=seed, periods=1, trees=25).fit(
+        sample.features, np.ones(len(sample)), sample.y > 0, sample.customers
+    )
+
+
+RULE_OF_THUMB = rate("products", 2, name="rule_of_thumb")
+# Worse than the rule, better, and better still.
+NOISE, SILENCE, BOOSTED = rate("noise"), rate("silent"), Learner("boosted", _boosted)
+
+
+def study(name: str, *learners: Learner, **changed: Any) -> Study:
+    said = Study(
+        name=name,
+        purpose="Who leaves within six months, for the tests.",
+        horizon=6,
+        wanted=WANTED,
+        read=material,
+        newest=LATER.sample,
+        learners=learners,
+        rule=RULE_OF_THUMB,
+        measures=PROBABILITY_MEASURES,
+        deciding="log_score",
+        kind="probability",
+        unit="probability",
+        limits=("a bank that never was",),
+    )
+    return replace(said, **changed)
+
+
+def few(sample: Sample, events: int) -> Sample:
+    """The same customers, of whom the first had the event."""
+    return replace(sample, y=(np.arange(len(sample)) < events).astype(float))
+
+
+def not_read() -> NoReturn:
+    raise AssertionError("samples were read though nothing is to be trained")
+
+
+class Home:
+    """A registry and a build warehouse."""
+
+    def __init__(self, folder: Path) -> None:
+        self.artifacts = folder / "artifacts"
+        self.uri = f"sqlite:///{folder / 'mlflow.db'}"
+        self.database = folder / "mlflow.db"
+        self.registry = Registry(self.uri, str(self.artifacts))
+        self.client = mlflow.MlflowClient(self.uri, self.uri)
+        self.connection = duckdb.connect()
+        self.connection.execute("create schema base")
+        people = EARLIER.frame[["customer_id"]].assign(sex=np.where(EARLIER.is_woman, "F", "M"))
+        self.connection.register("people", people)
+        self.connection.execute("create table base.customer as select * from people")
+
+    def context(self, mode: str = "auto", promotion: str = "auto") -> TrainingContext:
+        return TrainingContext(
+            first_month=date(2023, 1, 1),
+            as_of=AS_OF,
+            seed=11,
+            mode=mode,
+            source="made up",
+            tracking_uri=self.uri,
+            artifact_root=str(self.artifacts),
+            run_id="run-of-the-test",
+            code_version="0123abc",
+            promotion=promotion,
+            trainer=TRAINER,
+        )
+
+    def with_champion(self, name: str, learner: Learner, kind: str = LEARNER) -> Version:
+        """A champion made by hand, with the least that training leaves with one."""
+        twin = learner.fit(EARLIER.sample(), 0)
+        evaluation = {
+            "metric": ["log_score"],
+            "value": [log_loss(LATER.y, twin.predict(LATER.frame))],
+        }
+        nothing = dict.fromkeys(("low", "high", "rule_value", "difference_low", "difference_high"))
+        table = pd.DataFrame({**evaluation, **nothing, "better": "lower"})
+        tags = {"trained_as_of": "2024-06-30", "main_metric": "log_score", "learner": learner.name}
+        version = self.registry.register(
+            Candidate(
+                name=name,
+                model=learner.fit(material().refit, 0),
+                twin=twin,
+                kind=kind,
+                parameters={},
+                metrics={},
+                tags={**WANTED, **tags},
+                example=LATER.sample().features.head(),
+                tables={EVALUATION: table},
+            )
+        )
+        return self.registry.promote(version, by="policy", reason="made by hand", event="first")
+
+    def train(
+        self, one: Study | Off, mode: str = "auto", promotion: str = "auto"
+    ) -> TrainingReport:
+        (report,) = self.train_all([one], mode, promotion)
+        return report
+
+    def train_all(
+        self, studies: Sequence[Study | Off], mode: str = "auto", promotion: str = "auto"
+    ) -> list[TrainingReport]:
+        return train(self.connection, self.context(mode, promotion), self.registry, studies)
+
+    def champion(self, name: str) -> Version:
+        champion = self.registry.champion(name)
+        assert champion is not None
+        return champion
+
+    def events(self, name: str) -> list[tuple[str, str, str]]:
+        return [
+            (record.event, record.previous_version, record.version)
+            for record in self.registry.audit(name)
+        ]
+
+    def model_file(self, version: Version) -> Path:
+        source = str(self.client.get_model_version(version.name, version.version).source)
+        return self.artifacts / version.name / "models" / Path(source).name / "artifacts" / MODEL
+
+    def logged(self, version: Version) -> Path:
+        return Path(self.client.get_run(version.run_id).info.artifact_uri)
+
+    def told(self, name: str) -> dict[str, Any]:
+        """The row of meta.model_version."""
+        rows = self.connection.execute(
+            "select * from meta.model_version where model_name = ?", [name]
+        ).df()
+        assert len(rows) == 1
+        return rows.iloc[0].to_dict()
+
+
+def flip(path: Path) -> None:
+    """Another bit in the middle."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    made = Home(tmp_path_factory.mktemp("home"))
+    yield made
+    made.connection.close()
+
+
+# Whether to train.
+
+
+def version(**tags: str) -> Version:
+    return Version("any", "1", "", {**WANTED, **tags})
+
+
+@pytest.mark.parametrize(
+    ("mode", "champion", "expected"),
+    [
+        ("auto", None, (True, "there is no champion yet")),
+        ("never", None, (True, "there is no champion yet")),
+        ("auto", version(), (False, "the champion fits")),
+        ("never", version(), (False, "the champion fits")),
+        ("always", version(), (True, "training was asked for")),
+        ("auto", version(source="b"), (True, "the champion was made for another source")),
+        (
+            "never",
+            version(horizon_months="12", features="[]"),
+            (True, "the champion was made for another horizon_months, features"),
+        ),
+    ],
+)
+def test_a_champion_that_fits_is_trained_anew_only_when_that_is_asked_for(mode, champion, expected):
+    assert needs_training(mode, champion, WANTED) == expected
+
+
+def test_with_training_switched_off_a_missing_champion_stops_the_refresh(home):
+    with pytest.raises(RuntimeError) as refused:
+        home.train(study("unborn", SILENCE), mode="never")
+    assert str(refused.value) == (
+        "model unborn must be trained (there is no champion yet), but training is switched off; "
+        "run make refresh TRAIN=auto"
+    )
+    assert home.registry.versions("unborn") == []
+
+
+@pytest.mark.parametrize("mode", ["auto", "never"])
+def test_a_champion_that_fits_scores_on_and_nothing_is_read_or_registered(home, mode):
+    name = f"settled_{mode}"
+    home.with_champion(name, SILENCE)
+    report = home.train(study(name, BOOSTED, read=not_read), mode)
+    assert (report.version, report.trained, report.promoted) == ("1", False, False)
+    assert len(home.registry.versions(name)) == 1
+    assert home.told(name)["note"] == "the champion fits"
+
+
+# The policy.
+
+
+@pytest.fixture(scope="module")
+def ruled(home: Home) -> TrainingReport:
+    """What came of a learner that beats nothing, with as few events as are enough."""
+    samples = material(few(EARLIER.sample(), 20), few(LATER.sample(), 10))
+    return home.train(study("ruled", NOISE, read=lambda: samples))
+
+
+def test_where_nobody_beats_the_rule_the_rule_is_the_first_champion(home, ruled):
+    assert (ruled.version, ruled.kind, ruled.trained, ruled.promoted) == ("2", RULE, True, False)
+    assert ruled.reasons[-1] == "so the rule is champion"
+    assert any("rate_by_noise: does not beat the rule" in words for words in ruled.reasons)
+    assert home.events("ruled") == [("first", "", "2")]
+    (refused, rule) = home.registry.versions("ruled")
+    assert (refused.kind, refused.tags[VERDICT]) == (LEARNER, REFUSED)
+    challenger = home.registry.challenger("ruled")
+    assert challenger is not None and challenger.version == refused.version
+    # What scores has seen the evaluation period, what was judged has not.
+    samples = material(few(EARLIER.sample(), 20), few(LATER.sample(), 10))
+    for loaded, learned in (
+        (home.registry.load(rule), samples.refit),
+        (home.registry.load_twin(rule), samples.train),
+    ):
+        expected = RULE_OF_THUMB.fit(learned, 0).predict(NOW.frame)
+        np.testing.assert_allclose(loaded.predict(NOW.frame), expected)
+
+
+def test_what_is_told_of_the_rule_is_its_own(home, ruled):
+    rule = home.champion("ruled")
+    told = home.told("ruled")
+    assert (told["kind"], told["learner"]) == (RULE, "rule_of_thumb")
+    said = home.registry.load_twin(rule).predict(LATER.frame)
+    assert told["value"] == pytest.approx(log_loss(few(LATER.sample(), 10).y, said))
+    card = (home.logged(rule) / "model_card.md").read_text()
+    assert "Learner: rule_of_thumb" in card and "Kind: rule" in card
+    # Its column, though the learner beside it does not read it.
+    assert set(home.registry.table(rule, "profile")["feature"]) == {"products"}
+
+
+def test_a_worse_challenger_is_refused_in_words_and_the_champion_stays(home):
+    home.with_champion("kept", SILENCE)
+    report = home.train(study("kept", NOISE), mode="always")
+    assert (report.version, report.trained, report.promoted) == ("1", True, False)
+    challenger = home.registry.challenger("kept")
+    assert challenger is not None
+    assert (challenger.version, challenger.tags[VERDICT]) == ("2", REFUSED)
+    assert challenger.tags[COMPARED_WITH] == "1"
+    assert "does not beat the rule: log_score +" in challenger.tags[REASONS]
+    assert "does not beat the champion: log_score +" in challenger.tags[REASONS]
+    assert len(home.registry.audit("kept")) == 1
+    # The rule does not take the place of a champion who is there.
+    assert [one.kind for one in home.registry.versions("kept")] == [LEARNER, LEARNER]
+    assert "rate_by_noise: does not beat the champion" in home.told("kept")["note"]
+
+
+def test_a_better_challenger_takes_over_and_the_audit_tells_from_whom(home):
+    home.with_champion("followed", SILENCE)
+    report = home.train(study("followed", BOOSTED), mode="always")
+    assert (report.version, report.promoted) == ("2", True)
+    assert home.events("followed") == [("first", "", "1"), ("automatic", "1", "2")]
+    record = home.registry.audit("followed")[-1]
+    assert (record.approver, record.state, record.mode) == ("policy", "done", "auto")
+    assert record.dagster_run_id == "run-of-the-test"
+    told = home.told("followed")
+    assert (told["version"], told["previous_version"], told["learner"]) == ("2", "1", "boosted")
+    assert "beats the champion: log_score -" in told["promotion_reason"]
+    assert home.champion("followed").tags[COMPARED_WITH] == "1"
+
+
+def test_who_has_no_champion_takes_the_first_learner_that_passes(home):
+    """Reported in the order of the studies, whoever is fitted first."""
+    home.with_champion("settled", SILENCE)
+    reports = home.train_all(
+        [
+            study("second_passes", NOISE, SILENCE),
+            Off("switched_off", "no loans in the records"),
+            study("settled", SILENCE, read=not_read),
+            study("first_passes", SILENCE, BOOSTED),
+        ]
+    )
+    assert [(one.model_name, one.kind, one.version, one.promoted) for one in reports] == [
+        ("second_passes", LEARNER, "2", True),
+        ("switched_off", "off", None, False),
+        ("settled", LEARNER, "1", False),
+        ("first_passes", LEARNER, "1", True),
+    ]
+    assert home.told("switched_off")["note"] == "no loans in the records"
+    verdicts = [one.tags[VERDICT] for one in home.registry.versions("second_passes")]
+    assert verdicts == [REFUSED, PASSED]
+    # The release does not wait for the better one.
+    assert len(home.registry.versions("first_passes")) == 1
+
+
+def test_asked_to_train_it_tries_all_and_the_second_must_beat_the_first_that_passed(home):
+    """Alone silence passes; behind the boosted one it does not."""
+    report = home.train(study("boosted_first", BOOSTED, SILENCE), mode="always")
+    assert (report.version, report.promoted) == ("1", True)
+    first, second = home.registry.versions("boosted_first")
+    assert [first.tags[VERDICT], second.tags[VERDICT]] == [PASSED, REFUSED]
+    assert second.tags[REASONS].startswith("beats the rule")
+    challenger = home.registry.challenger("boosted_first")
+    assert challenger is not None and challenger.version == "1"
+    assert home.events("boosted_first") == [("automatic", "", "1")]
+
+
+# Approval.
+
+
+def test_with_approval_the_rule_scores_until_another_person_promotes(home):
+    report = home.train(study("awaited", SILENCE), promotion="approval")
+    assert (report.version, report.kind, report.promoted) == ("2", RULE, False)
+    assert "version 1 waits for approval (job promote)" in report.reasons
+    challenger = home.registry.challenger("awaited")
+    assert challenger is not None
+    assert (challenger.version, challenger.tags[VERDICT]) == ("1", PASSED)
+    with pytest.raises(PromotionRefused, match="trained it and may not approve it"):
+        promote(home.registry, "awaited", "1", f" {TRAINER.upper()}", REASON)
+    promote(home.registry, "awaited", "1", APPROVER, REASON)
+    assert home.events("awaited") == [("first", "", "2"), ("promoted", "2", "1")]
+    # The next refresh scores with it and trains nothing.
+    after = home.train(study("awaited", SILENCE, read=not_read), promotion="approval")
+    assert (after.version, after.kind) == ("1", LEARNER)
+    assert home.told("awaited")["promoted_by"] == APPROVER
+
+
+def test_the_winner_of_two_that_passed_waits_and_is_approved_without_overriding(home):
+    home.with_champion("relay", rate("silent", 2))
+    report = home.train(study("relay", SILENCE, BOOSTED), "always", "approval")
+    assert (report.version, report.promoted) == ("1", False)
+    assert report.reasons[-1] == "version 3 waits for approval (job promote)"
+    # Nobody is missing, so no rule is registered.
+    assert [one.tags.get(VERDICT) for one in home.registry.versions("relay")] == [
+        *(None, PASSED, PASSED),
+    ]
+    promote(home.registry, "relay", "3", APPROVER, REASON)
+    assert home.events("relay")[-1] == ("promoted", "1", "3")
+
+
+# Champions that do not fit, or are not whole.
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"source": "another bank"}, {"horizon_months": "12", "features": listed(["silent", "age"])}],
+)
+def test_a_champion_made_for_something_else_is_not_compared_with(home, other):
+    name = f"other_{'_'.join(other)}"
+    home.with_champion(name, BOOSTED)
+    # Worse than the champion there is, which must not score.
+    report = home.train(study(name, SILENCE, wanted={**WANTED, **other}))
+    assert (report.version, report.promoted) == ("2", True)
+    assert report.reasons[0] == f"the champion was made for another {', '.join(other)}"
+    new = home.champion(name)
+    assert new.tags[COMPARED_WITH] == ""
+    assert "there is no champion to compare with" in new.tags[REASONS]
+    assert {tag: new.tags[tag] for tag in other} == other
+
+
+def test_the_rule_takes_the_place_of_a_champion_made_for_something_else(home):
+    home.with_champion("moved", SILENCE)
+    report = home.train(study("moved", NOISE, wanted={**WANTED, "source": "another bank"}))
+    assert (report.version, report.kind) == ("3", RULE)
+    assert home.events("moved")[-1] == ("first", "1", "3")
+
+
+@pytest.mark.parametrize("damaged", [MODEL, TWIN, EVALUATION])
+def test_training_heals_a_damaged_champion_without_comparing_with_it(home, damaged):
+    name = f"damaged_{damaged.split('.')[0]}"
+    champion = home.with_champion(name, BOOSTED)
+    path = {
+        MODEL: home.model_file(champion),
+        TWIN: home.logged(champion) / TWIN,
+        EVALUATION: home.logged(champion) / f"{EVALUATION}.csv",
+    }[damaged]
+    flip(path)
+    report = home.train(study(name, SILENCE), mode="always")
+    assert (report.version, report.promoted) == ("2", True)
+    assert any("was tampered with or is damaged" in words for words in report.reasons)
+    new = home.champion(name)
+    assert new.tags[COMPARED_WITH] == ""
+    assert "there is no champion to compare with" in new.tags[REASONS]
+    home.registry.load(new)
+    home.registry.table(new, EVALUATION)
+
+
+def test_a_damaged_champion_is_not_healed_unasked(home):
+    """The refresh stops at scoring instead: who changed the file is to be found out."""
+    flip(home.model_file(home.with_champion("unasked", SILENCE)))
+    report = home.train(study("unasked", SILENCE, read=not_read))
+    assert (report.version, report.trained) == ("1", False)
+    with pytest.raises(ChampionUnusable, match="tampered with or is damaged"):
+        home.registry.load(home.champion("unasked"))
+
+
+# Off.
+
+
+@pytest.mark.parametrize(
+    ("learned", "judged", "words"),
+    [
+        (19, 300, "too few to learn from: 19 events among 1200 rows; 20 of both kinds are needed"),
+        (300, 9, "too few to be judged on: 9 events among 800 rows; 10 of both kinds are needed"),
+        (
+            300,
+            791,
+            "too few to be judged on: 791 events among 800 rows; 10 of both kinds are needed",
+        ),
+    ],
+)
+def test_with_too_few_events_a_model_is_off_and_says_why(home, learned, judged, words):
+    samples = material(few(EARLIER.sample(), learned), few(LATER.sample(), judged))
+    # Also with training switched off: what is off needs no champion.
+    for mode in ("auto", "never"):
+        report = home.train(study("rare", SILENCE, read=lambda: samples), mode)
+        assert (report.version, report.kind, report.reasons) == (None, "off", (words,))
+    assert not is_on(home.connection, "rare")
+    assert home.told("rare")["note"] == words
+    assert home.registry.versions("rare") == []
+
+
+# Bounds.
+
+
+def bounded(home: Home, name: str, samples: Material, **changed: Any) -> Version:
+    """The challenger of a study whose champion is a rule that it is far ahead of."""
+    home.with_champion(name, RULE_OF_THUMB, RULE)
+    report = home.train(study(name, SILENCE, read=lambda: samples, **changed), mode="always")
+    assert report.version == "1"
+    (_, challenger) = home.registry.versions(name)
+    words = challenger.tags[REASONS].split("; ")
+    assert words[0].startswith("beats the rule") and words[1].startswith("beats the champion")
+    assert challenger.tags[VERDICT] == REFUSED
+    return challenger
+
+
+def test_who_is_unfair_to_one_sex_is_refused_by_name_however_far_ahead(home):
+    """The same silence means leaving of women and hardly of men, which no feature tells."""
+
+    def left(people: People) -> np.ndarray:
+        chance = np.clip(people.chance * np.where(people.is_woman, 1.7, 0.3), 0, 1)
+        return (np.random.default_rng(5).random(len(chance)) < chance).astype(float)
+
+    y = left(LATER)
+    samples = material(EARLIER.sample(left(EARLIER)), LATER.sample(y))
+    challenger = bounded(home, "unfair", samples)
+    for words in (
+        "sex F (400 customers): predictions lie below outcomes by ",
+        "sex M (400 customers): predictions lie above outcomes by ",
+    ):
+        assert words in challenger.tags[REASONS]
+    table = home.registry.table(challenger, "fairness")
+    by_sex = table[table["attribute"] == "sex"].set_index("group")
+    assert by_sex.loc["F", "mean_outcome"] == pytest.approx(y[LATER.is_woman].mean())
+    # What the registry keeps of them is what a person is told.
+    assert "unfair_groups" not in challenger.tags[REASONS]
+
+
+def test_a_learner_that_is_right_for_both_sexes_passes_with_their_figures_told(home, documented):
+    table = home.registry.table(documented[0], "fairness").set_index(["attribute", "group"])
+    for group in ("F", "M"):
+        assert table.loc[("sex", group), "gap_low"] < 0.25
+        assert table.loc[("sex", group), "gap_high"] > -0.25
+
+
+def test_who_scores_a_changed_population_is_refused(home):
+    shifted = People(date(2024, 12, 1), 800, seed=3, silence=60)
+    challenger = bounded(home, "drifted", material(scored=shifted.frame))
+    said = challenger.tags[REASONS].split("; ")[-1]
+    assert said.startswith("score_drift ") and said.endswith(" above 0.25")
+    worst = home.registry.table(challenger, "drift").iloc[0]
+    assert worst["feature"] == "silent" and worst["psi"] > 0.25
+
+
+def test_probabilities_far_too_high_are_refused_whatever_their_order(home):
+    """More than twice as many left before as do later."""
+    later = (np.random.default_rng(8).random(len(LATER.chance)) < LATER.chance / 2.5).astype(float)
+    order = (
+        Measure("auc", metrics.auc, "higher"),
+        Measure("total_bias", metrics.total_bias, "zero"),
+    )
+    challenger = bounded(
+        home, "too_high", material(later=LATER.sample(later)), deciding="auc", measures=order
+    )
+    said = challenger.tags[REASONS].split("; ")[-1]
+    assert said.startswith("total_bias ") and said.endswith(" above 0.25")
+
+
+# What is written down.
+
+
+@pytest.fixture(scope="module")
+def documented(home: Home) -> tuple[Version, Study]:
+    """A first champion, with every table that is kept of one."""
+    one = study("documented", BOOSTED)
+    report = home.train(one)
+    assert (report.version, report.kind, report.promoted) == ("1", LEARNER, True)
+    return home.champion("documented"), one
+
+
+def test_the_first_learner_that_beats_the_rule_is_champion_by_the_policy(home, documented):
+    champion, _ = documented
+    assert "there is no champion to compare with" in champion.tags[REASONS]
+    (record,) = home.registry.audit("documented")
+    assert (record.event, record.approver, record.state) == ("automatic", "policy", "done")
+    assert (record.version, record.previous_version) == ("1", "")
+    assert (record.dagster_run_id, record.mode) == ("run-of-the-test", "auto")
+    assert record.reason.startswith("beats the rule: log_score -")
+
+
+def test_a_version_tells_where_it_came_from(home, documented):
+    champion, _ = documented
+    refit = material().refit
+    expected = {
+        **WANTED,
+        "data_digest": digest(refit.frame, refit.y),
+        "trained_as_of": "2024-12-31",
+        "dagster_run_id": "run-of-the-test",
+        "code_version": "0123abc",
+        "trainer": TRAINER,
+        "learner": "boosted",
+        "main_metric": "log_score",
+        "learned_until": "2024-06",
+        VERDICT: PASSED,
+        COMPARED_WITH: "",
+        "kind": LEARNER,
+        "promoted_by": "policy",
+        "promotion_event": "automatic",
+        "previous_champion": "",
+    }
+    assert {name: champion.tags.get(name) for name in expected} == expected
+    run = home.client.get_run(champion.run_id)
+    told = {"trees": "25", "training_rows": "1200", "evaluation_rows": "800", "refit_rows": "2000"}
+    assert {name: run.data.params[name] for name in told} == told
+    assert run.data.params["training_cutoffs"] == listed(["2023-12"])
+
+
+def test_the_evaluation_is_that_of_the_twin_on_rows_that_it_has_not_seen(home, documented):
+    champion, one = documented
+    twin = home.registry.load_twin(champion)
+    # Fitted on the earlier rows alone, as anybody can do again.
+    again = _boosted(EARLIER.sample(), home.context().seed)
+    said = twin.predict(LATER.frame)
+    np.testing.assert_allclose(said, again.predict(LATER.frame))
+    table = home.registry.table(champion, EVALUATION).set_index("metric")
+    expected = {
+        "log_score": log_loss(LATER.y, said),
+        "brier": brier_score_loss(LATER.y, said),
+        "auc": roc_auc_score(LATER.y, said),
+        "total_bias": said.sum() / LATER.y.sum() - 1,
+    }
+    for name, value in expected.items():
+        assert table.loc[name, "value"] == pytest.approx(value), name
+        assert table.loc[name, "low"] <= value <= table.loc[name, "high"], name
+    rule = RULE_OF_THUMB.fit(EARLIER.sample(), 0).predict(LATER.frame)
+    assert table.loc["log_score", "rule_value"] == pytest.approx(log_loss(LATER.y, rule))
+    assert list(table.index) == [measure.name for measure in one.measures]
+
+
+def test_what_scores_has_learned_from_all_that_is_complete(home, documented):
+    again = _boosted(material().refit, home.context().seed)
+    champion = home.registry.load(documented[0])
+    np.testing.assert_allclose(champion.predict(NOW.frame), again.predict(NOW.frame))
+    twin = home.registry.load_twin(documented[0])
+    assert not np.allclose(champion.predict(NOW.frame), twin.predict(NOW.frame))
+
+
+def test_the_tables_and_the_card_are_kept_with_the_version(home, documented):
+    champion, _ = documented
+    columns = {
+        EVALUATION: {"metric", "value", "low", "high", "rule_value", "better"},
+        "profile": {"feature", "bin", "share"},
+        "score_profile": {"feature", "bin", "share"},
+        "fairness": {"attribute", "group", "calibration_gap"},
+        "importance": {"feature", "mean_contribution"},
+        "by_cutoff": {"evaluation", "rows", "log_score", "auc"},
+        "deciles": {"decile", "predicted", "observed"},
+        "drift": {"feature", "psi"},
+    }
+    for name, needed in columns.items():
+        table = home.registry.table(champion, name)
+        assert needed <= set(table.columns) and len(table), name
+    model = home.registry.load(champion)
+    assert set(home.registry.table(champion, "profile")["feature"]) == set(model.columns_)
+    # What tells of leaving comes first, what does not comes last.
+    importance = home.registry.table(champion, "importance")["feature"].tolist()
+    assert importance[0] == "silent"
+    by_cutoff = home.registry.table(champion, "by_cutoff")
+    assert by_cutoff[["evaluation", "rows"]].values.tolist() == [["2024-06", 800]]
+    card = (home.logged(champion) / "model_card.md").read_text()
+    for words in (
+        "# Model card: documented",
+        "Who leaves within six months, for the tests.",
+        "Training cut-offs: 2023-12-01",
+        "Evaluation cut-offs: 2024-06-01",
+        champion.tags["data_digest"],
+        TRAINER,
+        "run-of-the-test",
+        "a bank that never was",
+        "beats the rule",
+    ):
+        assert words in card, words
+    for picture in ("calibration", "gains", "importance"):
+        assert (home.logged(champion) / f"{picture}.png").stat().st_size > 1000
+
+
+def test_no_customer_is_in_anything_that_is_kept(home, documented):
+    def contents(path: Path) -> Iterator[tuple[str, bytes]]:
+        yield str(path), path.read_bytes()
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                for name in archive.namelist():
+                    yield f"{path}/{name}", archive.read(name)
+
+    champion, _ = documented
+    folder = home.artifacts / champion.name
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert {MODEL, TWIN, "model_card.md", "profile.csv"} <= {path.name for path in files}
+    read = [one for path in (*files, home.database) for one in contents(path)]
+    assert any("model.skops/" in name for name, _ in read)
+    for name, content in read:
+        assert MARK.encode() not in content, name
+        if "mlflow.db" not in name:
+            assert b"customer_id" not in content, name
+
+
+def test_the_warehouse_tells_of_the_champion_as_the_registry_does(home, documented):
+    champion, one = documented
+    home.train(replace(one, read=not_read))
+    told = home.told("documented")
+    expected = {
+        "version": champion.version,
+        "alias": "champion",
+        "mlflow_run_id": champion.run_id,
+        "source": "made up",
+        "kind": LEARNER,
+        "learner": "boosted",
+        "horizon_months": 6,
+        "main_metric": "log_score",
+        "data_digest": champion.tags["data_digest"],
+        "trained_by": TRAINER,
+        "promoted_by": "policy",
+        "promotion_reason": champion.tags["promotion_reason"],
+    }
+    assert {name: told[name] for name in expected} == expected
+    assert str(told["trained_as_of"])[:10] == "2024-12-31"
+    assert told["promoted_at"] is not None and not pd.isna(told["promoted_at"])
+    assert told["previous_version"] is None
+    table = home.registry.table(champion, EVALUATION)
+    rows = home.connection.execute(
+        "select * from meta.model_evaluation where model_name = 'documented'"
+    ).df()
+    assert rows["metric"].tolist() == table["metric"].tolist()
+    np.testing.assert_allclose(rows["value"], table["value"])
+    assert rows["champion"].all() and (rows["horizon_months"] == 6).all()
+    deciding = rows.set_index("metric").loc["log_score"]
+    for name in ("value", "low", "high", "rule_value"):
+        assert told[name] == pytest.approx(deciding[name])
+
+
+# Intervals.
+
+
+def _money(people: People) -> Sample:
+    generator = np.random.default_rng(int(people.frame["silent"].sum()))
+    pace = generator.lognormal(5, 1, len(people.frame))
+    frame = people.frame.assign(**{LAST_PERIOD: pace, PACE: pace})
+    grown = pace * np.where(frame["products"] > 2, 1.6, 0.6)
+    y = np.where(
+        generator.random(len(pace)) < 0.85, grown * generator.lognormal(0, 0.2, len(pace)), 0
+    )
+    return Sample(frame, y, pd.DataFrame({"contribution": y}))
+
+
+def test_intervals_come_from_the_evaluation_period_and_are_handed_to_what_scores(home):
+    earlier, later, now = _money(EARLIER), _money(LATER), _money(NOW)
+    samples = Material((Split(earlier, later),), together(earlier, later), now.frame, PARAMETERS)
+
+    def two_part(sample: Sample, seed: int) -> TwoPartRegressor:
+        return TwoPartRegressor(seed=seed, trees=15).fit(sample.features, sample.y)
+
+    def last_period(sample: Sample, seed: int) -> LastPeriodAgain:
+        return LastPeriodAgain().fit(sample.features, sample.y)
+
+    home.train(
+        study(
+            "money",
+            Learner("two_part", two_part),
+            read=lambda: samples,
+            rule=Learner("last_period_again", last_period),
+            measures=(
+                Measure("mean_absolute_error", metrics.mean_absolute_error, "lower"),
+                Measure("total_bias", metrics.total_bias, "zero"),
+            ),
+            deciding="mean_absolute_error",
+            kind="value",
+            unit="currency units",
+        )
+    )
+    champion = home.champion("money")
+    assert champion.kind == LEARNER
+    model, twin = home.registry.load(champion), home.registry.load_twin(champion)
+    np.testing.assert_array_equal(model.interval_.below_, twin.interval_.below_)
+    _, low, high = model.predict_interval(now.features).T
+    # Customers of another month: nine in ten, by what binomial chance leaves of 1,000.
+    assert metrics.coverage(now.y, low, high) == pytest.approx(0.9, abs=0.04)
+    logged = home.client.get_run(champion.run_id).data.metrics
+    assert logged["interval_coverage"] == pytest.approx(0.9, abs=0.06)
+    assert len(home.registry.table(champion, "coverage")) == 10
+
+
+# Monitoring, on a bank of its own.
+
+MONTHS = [plus_months(date(2023, 5, 1), number) for number in range(20)]
+
+
+def bank(connection: duckdb.DuckDBPyConnection, customers: int = 500) -> None:
+    """Twenty months of customers, of whom some fall silent each month and leave soon after."""
+    connection.execute(
+        """
+        create schema if not exists base; create schema features; create schema value;
+        create table value.product_parameter as
+            select 'account' as product_id, make_date(2024, 12, 1) as month, 0.1 as hurdle_rate;
+        """
+    )
+    generator = np.random.default_rng(6)
+    ids = np.array([f"{MARK}{number:05d}" for number in range(customers)])
+    falls = generator.integers(0, 60, customers)
+    gone = falls + generator.integers(2, 6, customers)
+    parts = []
+    for number, month in enumerate(MONTHS):
+        silent = np.clip(number - falls, 0, None) * 30
+        parts.append(
+            pd.DataFrame(
+                {
+                    "customer_id": ids,
+                    "month": month,
+                    "age": 30 + np.arange(customers) % 40,
+                    "accounts": np.where(number >= gone, 0, 1),
+                    "loans": 0,
+                    "is_defaulted": 0,
+                    "days_since_active": silent,
+                    "noise": generator.uniform(0, 1, customers),
+                }
+            )
+        )
+    connection.register("rows", pd.concat(parts, ignore_index=True))
+    connection.execute("create table features.customer_month as select * from rows")
+    connection.execute(
+        """
+        create table base.customer_month as
+        select
+            customer_id, month, accounts, false as is_defaulted, 1 as bookings, 1.0 as inflow,
+            10.0 as balance_deposits, 0.0 as balance_wealth
+        from features.customer_month;
+        create table value.profit_by_customer as
+        select customer_id, month, accounts::decimal(18, 2) as contribution_margin
+        from features.customer_month;
+        create table value.customer_tier as
+        select customer_id, month, 2 as tier_number from features.customer_month;
+        """
+    )
+
+
+def _leaves(cohorts: Any) -> np.ndarray:
+    return cohorts.outcome["months_to_exit"].notna().to_numpy(dtype=float)
+
+
+@pytest.fixture(scope="module")
+def watched(home: Home) -> tuple[Records, Study]:
+    """A champion of the bank's own records, and what is said of it."""
+    bank(home.connection)
+    records = Records(home.connection, replace(home.context(), first_month=MONTHS[0]))
+    assert records.plan is not None and records.plan.horizon == 6
+    one = study(
+        "attrition",
+        rate("days_since_active", edges=(1, 60)),
+        read=lambda: records.material(_leaves, HOLDERS),
+        newest=lambda: records.newest(_leaves, HOLDERS),
+        rule=rate("noise", 1, name="rate_of_all"),
+    )
+    train(home.connection, records.context, home.registry, [one])
+    return records, one
+
+
+def watch(home: Home, records: Records, *studies: Study | Off) -> tuple[pd.DataFrame, pd.DataFrame]:
+    monitor(home.connection, records, home.registry, studies)
+    return (
+        home.connection.execute("select * from meta.model_drift order by all").df(),
+        home.connection.execute("select * from meta.model_monitoring order by all").df(),
+    )
+
+
+def test_a_champion_is_watched_by_its_twin_on_the_newest_matured_cohort(home, watched):
+    records, one = watched
+    drift, accuracy = watch(home, records, one, Off("default", "no loans"))
+    champion = home.champion("attrition")
+    assert champion.kind == LEARNER
+    assert champion.tags["learned_until"] == "2024-06"
+    newest = records.newest(_leaves, HOLDERS)
+    assert set(accuracy["judged"]) == {"twin"}
+    assert set(accuracy["version"]) == {champion.version}
+    assert set(accuracy["rows"]) == {len(newest)}
+    assert {str(day)[:10] for day in accuracy["cutoff"]} == {"2024-06-01"}
+    figures = accuracy.set_index("metric")["value"]
+    assert set(figures.index) == {"log_score", "calibration_error", "total_bias"}
+    said = home.registry.load_twin(champion).predict(newest.features)
+    assert figures["log_score"] == pytest.approx(log_loss(newest.y, said))
+    assert figures["total_bias"] == pytest.approx(said.sum() / newest.y.sum() - 1)
+    assert drift[["model_name", "subject", "feature"]].values.tolist() == [
+        ["attrition", "feature", "days_since_active"],
+        ["attrition", "score", "score"],
+    ]
+    assert (drift["psi"] >= 0).all()
+
+
+def test_a_cohort_later_than_all_that_was_learned_is_judged_by_the_champion_itself(home, watched):
+    records, one = watched
+    champion = home.champion("attrition")
+    # As of a month in which the champion had learned less.
+    tags = {"learned_until": "2024-05"}
+    home.registry.tag(champion, tags)
+    try:
+        _, accuracy = watch(home, records, one)
+        newest = records.newest(_leaves, HOLDERS)
+        said = home.registry.load(champion).predict(newest.features)
+        assert set(accuracy["judged"]) == {"model"}
+        figures = accuracy.set_index("metric")["value"]
+        assert figures["log_score"] == pytest.approx(log_loss(newest.y, said))
+    finally:
+        home.registry.tag(champion, {"learned_until": "2024-06"})
+
+
+def test_drift_is_found_where_the_customers_of_now_are_others(home, watched):
+    records, one = watched
+    home.connection.execute("begin")
+    try:
+        home.connection.execute(
+            "update features.customer_month set days_since_active = 400 where month = ?",
+            [records.context.as_of_month],
+        )
+        fresh = Records(home.connection, records.context)
+        drift, _ = watch(home, fresh, one)
+        assert (drift["psi"] > 0.25).all() and len(drift) == 2
+    finally:
+        home.connection.execute("rollback")
+
+
+def test_who_cannot_be_loaded_is_left_to_scoring_to_stop_at(home, watched):
+    records, one = watched
+    path = home.model_file(home.champion("attrition"))
+    content = path.read_bytes()
+    flip(path)
+    try:
+        drift, accuracy = watch(home, records, one)
+        assert drift.empty and accuracy.empty
+    finally:
+        path.write_bytes(content)
+
+
+def test_a_warehouse_made_anew_tells_the_same_of_the_champion(home, watched):
+    _, one = watched
+    before = home.told("attrition")
+    home.connection.execute("drop table meta.model_version; drop table meta.model_evaluation")
+    home.train(replace(one, read=not_read))
+    after = home.told("attrition")
+    for told in (before, after):
+        told.pop("note")
+    assert json.dumps(before, default=str) == json.dumps(after, default=str)

@@ -1,0 +1,368 @@
+"""Cohorts from a warehouse small enough to work every figure by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pytest
+
+from ml.clv.model import LAST_PERIOD, PACE
+from orchestration.models import datasets
+from orchestration.models.cutoffs import plus_months
+from orchestration.models.datasets import (
+    BELOW_TOP,
+    BORROWERS,
+    EVERYBODY,
+    HOLDERS,
+    POPULATIONS,
+    TIER,
+    CohortReader,
+    customers_to_score,
+    digest,
+    discount_rate,
+    feature_columns,
+    features_of,
+)
+
+CUTOFF = date(2024, 6, 1)
+HORIZON = 3
+# A rate at which a month divides by four: the middle of the first month by two, of the second by
+# eight, of the third by 32.
+RATE = 4.0**12 - 1
+
+TABLES = """
+create schema features; create schema value; create schema base;
+create table features.customer_month (
+    customer_id varchar, month date, age integer, accounts integer, loans integer,
+    is_defaulted integer, occupation varchar
+);
+create table value.profit_by_customer (
+    customer_id varchar, month date, contribution_margin decimal(18, 2)
+);
+create table value.customer_tier (customer_id varchar, month date, tier_number integer);
+create table value.product_parameter (
+    product_id varchar, month date, hurdle_rate decimal(9, 6)
+);
+create table base.customer_month (
+    customer_id varchar, month date, accounts integer, is_defaulted boolean, bookings integer,
+    inflow decimal(18, 2), balance_deposits decimal(18, 2), balance_wealth decimal(18, 2)
+);
+"""
+
+
+def after(months: int) -> date:
+    return plus_months(CUTOFF, months)
+
+
+@pytest.fixture
+def connection() -> Iterator[duckdb.DuckDBPyConnection]:
+    with duckdb.connect() as opened:
+        opened.execute(TABLES)
+        yield opened
+
+
+def known(connection: duckdb.DuckDBPyConnection, *rows: tuple, month: date = CUTOFF) -> None:
+    """Customers as known at a month's end: id, accounts, loans, whether in default, tier."""
+    for customer, accounts, loans, is_defaulted, tier in rows:
+        connection.execute(
+            "insert into features.customer_month values (?, ?, 40, ?, ?, ?, 'clerk')",
+            [customer, month, accounts, loans, is_defaulted],
+        )
+        if tier is not None:
+            connection.execute(
+                "insert into value.customer_tier values (?, ?, ?)", [customer, month, tier]
+            )
+
+
+def earned(connection: duckdb.DuckDBPyConnection, customer: str, by_month: dict) -> None:
+    """Contribution margin by months after the cut-off."""
+    for number, amount in by_month.items():
+        connection.execute(
+            "insert into value.profit_by_customer values (?, ?, ?)",
+            [customer, after(number), amount],
+        )
+
+
+def lived(connection: duckdb.DuckDBPyConnection, customer: str, by_month: dict) -> None:
+    """By months after the cut-off: accounts, whether in default, bookings, inflow, balances."""
+    for number, row in by_month.items():
+        connection.execute(
+            "insert into base.customer_month values (?, ?, ?, ?, ?, ?, ?, ?)",
+            [customer, after(number), *row],
+        )
+
+
+def outcome(
+    connection: duckdb.DuckDBPyConnection, *cutoffs: date, rate: float = RATE
+) -> pd.DataFrame:
+    cohorts = CohortReader(connection, HORIZON, rate).cohorts(cutoffs or (CUTOFF,))
+    return cohorts.outcome.set_index(cohorts.frame["customer_id"].to_numpy())
+
+
+# What came after.
+
+
+def test_a_contribution_is_discounted_from_the_middle_of_its_month(connection):
+    known(connection, ("ann", 1, 0, 0, 2), ("bob", 1, 0, 0, 2))
+    # Of the cut-off's own month and beyond the horizon nothing counts.
+    earned(connection, "ann", {0: 7000, 1: 100, 2: 80, 3: 64, 4: 9000})
+    earned(connection, "bob", {2: -24})
+    found = outcome(connection)["contribution"]
+    assert found["ann"] == pytest.approx(100 / 2 + 80 / 8 + 64 / 32)
+    assert found["bob"] == pytest.approx(-3)
+    assert outcome(connection, rate=0.0)["contribution"]["ann"] == pytest.approx(244)
+
+
+def test_an_exit_or_a_default_is_dated_by_the_first_month_in_which_it_was_so(connection):
+    known(connection, *[(name, 1, 1, 0, 2) for name in ("back", "late", "left", "sick", "stays")])
+    lived(connection, "stays", {n: (1, False, 0, 0, 0, 0) for n in range(5)})
+    lived(connection, "left", {1: (2, None, 0, 0, 0, 0), 2: (0, None, 0, 0, 0, 0)})
+    # Back with an account later: gone all the same. The cut-off's own month does not count.
+    lived(
+        connection,
+        "back",
+        {
+            0: (0, True, 0, 0, 0, 0),
+            1: (1, False, 0, 0, 0, 0),
+            2: (0, False, 0, 0, 0, 0),
+            3: (1, False, 0, 0, 0, 0),
+        },
+    )
+    lived(connection, "sick", {1: (1, False, 0, 0, 0, 0), 3: (1, True, 0, 0, 0, 0)})
+    lived(connection, "late", {3: (1, False, 0, 0, 0, 0), 4: (0, True, 0, 0, 0, 0)})
+    found = outcome(connection)
+    exits, defaults = found["months_to_exit"], found["months_to_default"]
+    assert exits.dropna().to_dict() == {"left": 2, "back": 2}
+    assert defaults.dropna().to_dict() == {"sick": 3}
+
+
+def test_the_best_tier_after_the_cut_off_counts_and_not_the_one_at_it(connection):
+    known(connection, ("falls", 1, 0, 0, 1), ("rises", 1, 0, 0, 3), ("unknown", 1, 0, 0, 3))
+    tiers = [
+        *[("rises", 1, 3), ("rises", 2, 1), ("rises", 3, 2)],
+        *[("falls", 1, 2), ("falls", 3, 3), ("falls", 4, 1)],
+    ]
+    for customer, number, tier in tiers:
+        connection.execute(
+            "insert into value.customer_tier values (?, ?, ?)", [customer, after(number), tier]
+        )
+    found = outcome(connection)["best_tier_number"]
+    assert found.dropna().to_dict() == {"rises": 1, "falls": 2}
+
+
+def test_what_tells_segments_apart_is_summed_up_or_taken_at_the_end_of_the_horizon(connection):
+    known(connection, ("ann", 1, 0, 0, 2), ("gone", 1, 0, 0, 2))
+    lived(
+        connection,
+        "ann",
+        {
+            0: (9, False, 900, 900, 900, 900),
+            1: (1, False, 5, "10.50", 100, 1),
+            3: (4, False, 1, "2.25", 300, 7),
+            2: (5, False, 2, "4.00", 900, 1),
+            4: (9, False, 900, 900, 900, 900),
+        },
+    )
+    found = outcome(connection).drop(columns=["months_to_exit", "months_to_default"])
+    expected = {"bookings": 8, "inflow": 16.75, "balance": 307, "accounts": 4}
+    assert {name: found.loc["ann", name] for name in expected} == expected
+    # Of whom nothing is known after, nothing came.
+    assert {name: found.loc["gone", name] for name in expected} == dict.fromkeys(expected, 0)
+    assert found.loc["gone", "contribution"] == 0
+
+
+# What was known.
+
+
+def test_the_anchors_are_the_last_horizon_and_its_pace(connection):
+    known(connection, *[(name, 1, 0, 0, None) for name in ("full", "new", "none")])
+    # Four months back is a horizon of three too many; after the cut-off nothing is known.
+    earned(connection, "full", {-3: 999, -2: 10, -1: 20, 0: 30, 1: 999})
+    earned(connection, "new", {0: 8})
+    frame = CohortReader(connection, HORIZON, RATE).cohorts((CUTOFF,)).frame
+    anchors = frame.set_index("customer_id")[[LAST_PERIOD, PACE]]
+    assert anchors.loc["full"].tolist() == [60, 60]
+    # One month of history, at the pace of three.
+    assert anchors.loc["new"].tolist() == [8, 24]
+    assert anchors.loc["none"].tolist() == [0, 0]
+
+
+def test_a_frame_holds_keys_features_and_anchors_and_a_model_is_given_the_features(connection):
+    known(connection, ("ann", 1, 0, 0, 2))
+    assert feature_columns(connection) == [
+        *("age", "accounts", "loans", "is_defaulted", "occupation"),
+    ]
+    cohorts = CohortReader(connection, HORIZON, RATE).cohorts((CUTOFF,))
+    given = [*feature_columns(connection), LAST_PERIOD, PACE]
+    assert list(cohorts.frame) == ["customer_id", "cutoff", *given, TIER]
+    assert list(features_of(cohorts.frame)) == given
+
+
+def test_nothing_after_the_cut_off_changes_what_was_known_at_it(connection):
+    known(connection, ("ann", 1, 1, 0, 2), ("bob", 2, 0, 0, 3))
+    earned(connection, "ann", {-1: 5, 0: 6})
+    reader = CohortReader(connection, HORIZON, RATE).cohorts((CUTOFF,))
+    earned(connection, "ann", {1: 700, 2: 800})
+    lived(connection, "bob", {1: (0, True, 3, 3, 3, 3)})
+    known(connection, ("ann", 9, 9, 1, 1), ("bob", 9, 9, 1, 1), month=after(1))
+    later = CohortReader(connection, HORIZON, RATE).cohorts((CUTOFF,))
+    pd.testing.assert_frame_equal(reader.frame, later.frame)
+    assert not reader.outcome.equals(later.outcome)
+
+
+def test_cohorts_are_ordered_by_cut_off_and_customer_and_their_outcomes_lie_beside_them(connection):
+    for month in (CUTOFF, after(1)):
+        known(connection, ("bob", 1, 0, 0, 2), ("ann", 1, 0, 0, 2), month=month)
+    earned(connection, "ann", {1: 2, 2: 8})
+    cohorts = CohortReader(connection, HORIZON, RATE).cohorts((CUTOFF, after(1)))
+    assert cohorts.frame["customer_id"].tolist() == ["ann", "bob"] * 2
+    assert cohorts.frame["cutoff"].tolist() == [CUTOFF, CUTOFF, after(1), after(1)]
+    assert cohorts.outcome["contribution"].tolist() == pytest.approx([2 / 2 + 8 / 8, 0, 8 / 2, 0])
+
+
+# Populations.
+
+PEOPLE = (
+    # Customer, accounts, loans, in default, tier.
+    ("borrower", 2, 1, 0, 2),
+    ("borrower without a word of default", 2, 1, None, None),
+    ("defaulted", 1, 2, 1, 3),
+    ("former", 0, 0, 0, 4),
+    ("saver", 1, 0, None, 4),
+    ("top", 5, 1, 0, 1),
+    ("unknown", None, None, None, None),
+)
+SPOKEN_OF = {
+    "everybody": {name for name, *_ in PEOPLE},
+    "holders": {name for name, *_ in PEOPLE} - {"former", "unknown"},
+    "borrowers": {"borrower", "borrower without a word of default", "top"},
+    "below the top": {"borrower", "defaulted", "saver"},
+}
+BY_NAME = {
+    "everybody": EVERYBODY,
+    "holders": HOLDERS,
+    "borrowers": BORROWERS,
+    "below the top": BELOW_TOP,
+}
+
+
+@pytest.mark.parametrize("name", SPOKEN_OF)
+@pytest.mark.parametrize("most", [len(PEOPLE), 40_000])
+def test_a_population_is_the_same_by_the_engine_and_of_a_frame(connection, monkeypatch, name, most):
+    """With as many customers as a cut-off may have the engine is asked, else the frame."""
+    monkeypatch.setattr(datasets, "MOST_CUSTOMERS", most)
+    known(connection, *PEOPLE)
+    cohorts = CohortReader(connection, HORIZON, RATE).cohorts((CUTOFF,), BY_NAME[name])
+    assert set(cohorts.frame["customer_id"]) == SPOKEN_OF[name]
+    assert len(cohorts.outcome) == len(cohorts.frame)
+
+
+def test_each_model_speaks_of_its_population():
+    assert dict(POPULATIONS) == {
+        "clv": EVERYBODY,
+        "attrition": HOLDERS,
+        "default": BORROWERS,
+        "high_value": BELOW_TOP,
+        "segment": HOLDERS,
+    }
+
+
+# Samples of large banks.
+
+
+def crowd(connection: duckdb.DuckDBPyConnection, customers: list[str]) -> None:
+    rows = pd.DataFrame({"customer_id": customers})
+    rows["loans"] = rows["customer_id"].str[-1].isin(list("02468")).astype(int)
+    for month in (CUTOFF, after(1)):
+        connection.execute(
+            "insert into features.customer_month "
+            "select customer_id, $month, 40, 1, loans, 0, 'clerk' from rows",
+            {"month": month},
+        )
+
+
+def sampled(connection: duckdb.DuckDBPyConnection, population=EVERYBODY, month=CUTOFF) -> list[str]:
+    reader = CohortReader(connection, HORIZON, RATE)
+    return reader.cohorts((month,), population).frame["customer_id"].tolist()
+
+
+def test_a_sample_of_a_large_bank_is_the_same_whatever_the_order_of_the_rows(monkeypatch):
+    monkeypatch.setattr(datasets, "MOST_CUSTOMERS", 30)
+    names = [f"customer {number:03d}" for number in range(200)]
+    found = []
+    for order in (names, names[::-1], list(np.random.default_rng(1).permutation(names))):
+        with duckdb.connect() as connection:
+            connection.execute(TABLES)
+            crowd(connection, order)
+            found.append(sampled(connection))
+            # The same customers at each cut-off: their histories can be followed.
+            assert sampled(connection, month=after(1)) == found[-1]
+    assert len(found[0]) == 30
+    assert found[0] == sorted(found[0])
+    assert found[0] == found[1] == found[2]
+    # By chance of their names, not the first ones.
+    assert found[0] != names[:30]
+
+
+def test_a_small_population_of_a_large_bank_is_whole(connection, monkeypatch):
+    monkeypatch.setattr(datasets, "MOST_CUSTOMERS", 60)
+    names = [f"customer {number:03d}" for number in range(100)]
+    crowd(connection, names)
+    borrowers = sampled(connection, BORROWERS)
+    assert borrowers == [name for name in names if int(name[-1]) % 2 == 0]
+    assert len(sampled(connection)) == 60
+
+
+# To be scored.
+
+
+@pytest.mark.parametrize("batch", [1, 3, 100])
+def test_customers_are_scored_once_each_whatever_the_batch(connection, batch):
+    known(connection, *PEOPLE)
+    known(connection, ("of another month", 1, 1, 0, 2), month=after(1))
+    frames = list(customers_to_score(connection, CUTOFF, HORIZON, batch))
+    assert all(len(frame) <= batch for frame in frames)
+    together = pd.concat(frames)
+    assert together["customer_id"].tolist() == sorted(name for name, *_ in PEOPLE)
+
+
+def test_what_is_scored_has_the_columns_and_figures_that_were_learned_from(connection):
+    known(connection, *PEOPLE)
+    earned(connection, "saver", {-1: 5, 0: 6})
+    learned = CohortReader(connection, HORIZON, RATE).cohorts((CUTOFF,), HOLDERS).frame
+    (scored,) = customers_to_score(connection, CUTOFF, HORIZON, 100, HOLDERS)
+    pd.testing.assert_frame_equal(
+        features_of(learned).reset_index(drop=True), features_of(scored), check_dtype=False
+    )
+
+
+def test_nobody_to_score_is_no_batch(connection):
+    assert list(customers_to_score(connection, CUTOFF, HORIZON, 10)) == []
+
+
+# The rate, and where a model came from.
+
+
+def test_the_discount_rate_is_the_hurdle_rate_of_the_month(connection):
+    rates = [("loan", CUTOFF, 0.08), ("card", CUTOFF, 0.10), ("card", after(1), 0.25)]
+    connection.executemany("insert into value.product_parameter values (?, ?, ?)", rates)
+    assert discount_rate(connection, CUTOFF) == pytest.approx(0.10)
+    assert discount_rate(connection, after(5)) == 0.0
+
+
+def test_the_digest_tells_every_change_of_a_training_set():
+    frame = pd.DataFrame({"customer_id": ["ann", "bob"], "age": [40.0, np.nan], "job": ["a", None]})
+    y = np.array([0.0, 1.0])
+    digests = {
+        digest(frame, y),
+        digest(frame.assign(age=[40.0, 41.0]), y),
+        digest(frame.assign(job=["a", "b"]), y),
+        digest(frame[::-1], y),
+        digest(frame, y[::-1]),
+    }
+    assert len(digests) == 5
+    assert digest(frame.copy(), y.copy()) == digest(frame, y)
