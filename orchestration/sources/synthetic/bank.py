@@ -49,7 +49,7 @@ from orchestration.sources.synthetic.timeline import FIRST_MONTH, Month, month
 from orchestration.sources.synthetic.truth import expect
 
 # Raise it when the same parameters give other records: homes then generate anew.
-GENERATOR = 1
+GENERATOR = 2
 MARKER = ".generated.json"
 # Salaries, instalments, interest, fees … come to about this many bookings a customer a month;
 # purchases fill up to the number asked for.

@@ -3,21 +3,27 @@
 A forward expectation from the state and traits at the end of a month, month by month, without
 drawing anything: two loyalty states (loyal, leaving) with their closing rates, balances that move
 with their hidden drifts, loans that amortise, deposits that mature, products that will be taken.
+Defaults follow a chain of employment, ability to pay and arrears; current accounts that loans are
+paid from, one on a grid of positions.
 It uses the value layer's definition of contribution (margin against a transfer price + fees
 - activity cost - expected loss) with the economics of `products`.
 """
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from orchestration.sources.synthetic.cashflows import (
+    BUSINESS_COST,
     GIVE_UP,
     REVERSION,
     RUN_OFF,
     SAVING_RATE,
+    SEASON,
     WRITE_OFF_AFTER,
     fund_exit,
 )
@@ -49,7 +55,7 @@ from orchestration.sources.synthetic.openings import (
     premium,
     savings_amount,
 )
-from orchestration.sources.synthetic.population import SELF_EMPLOYED, STUDENT, Floats
+from orchestration.sources.synthetic.population import SELF_EMPLOYED, STUDENT, Flags, Floats, Ints
 from orchestration.sources.synthetic.products import (
     CARD_YEARLY_FEE,
     CHANNEL_COST,
@@ -79,6 +85,21 @@ HORIZON = 12
 # What money without an agreed term costs the bank.
 REVOLVING_PRICE = float(TRANSFER_PRICE_OF_PRODUCT[PRODUCT_OF_SLOT[Slot.CREDIT_CARD]])
 STOPPED_AFTER = 3
+# As `life` and `cashflows` draw them.
+DISMISSAL_RATE = 0.05  # times the local unemployment and e^(0.3 risk)
+HIRE_RATE = 0.13
+STRAIN = 6.0  # distress is so much likelier out of work
+BENEFIT = 0.45  # of the income
+ARRIVAL = 0.85  # probability of a month's income that is neither salary nor pension
+SPENDING_NOISE = 0.15
+SHORTFALL = -2.5  # monthly incomes on the current account below which loans are not paid
+RENT_UNPAID = -1.5
+MISS_RATES = {Slot.MORTGAGE: MORTGAGE_MISS_RATE, Slot.CONSUMER_LOAN: MISS_RATE}
+# Positions of a current account above the shortfall, in what its users take in a month; the
+# shortfall lies in the middle between two of them.
+STEP = 0.25
+POSITIONS = STEP * (np.arange(-10, 24) + 0.5)
+SHORT = int((POSITIONS < 0).sum())
 
 
 @dataclass(frozen=True)
@@ -204,12 +225,16 @@ def expect_by_slot(
         )
     value[:, Slot.TERM_DEPOSIT] = deposit.value
 
-    consumer = _default_path(bank, MISS_RATE)
-    house = _default_path(bank, MORTGAGE_MISS_RATE)
-    for slot, path in ((Slot.CONSUMER_LOAN, consumer), (Slot.MORTGAGE, house)):
-        value[:, slot] = _loan_value(bank, slot, month_index, share_left, path)
-    only_house = holds[:, Slot.MORTGAGE] & ~holds[:, Slot.CONSUMER_LOAN]
-    defaulted = np.where(only_house, house.probability, consumer.probability)
+    shortfall = _shortfall(bank, month_index, purchases, in_state)
+    defaulted = np.zeros(size)
+    borrows = holds[:, list(LOANS)].any(axis=1)
+    for slot in LOANS:
+        debt = _debt(bank, slot)
+        path = _default_path(bank, slot, share_left, shortfall, debt)
+        value[:, slot] = _loan_value(bank, slot, month_index, share_left, debt, path)
+        # Who cannot pay misses both loans' instalments, the consumer loan's more often.
+        counts = holds[:, slot] | (~borrows & (slot == Slot.CONSUMER_LOAN))
+        defaulted = np.maximum(defaulted, path.probability * counts)
 
     owed = -of(Slot.CREDIT_CARD, "balance") / 100
     card_limits = of(Slot.CREDIT_CARD, "limit") / 100
@@ -386,84 +411,343 @@ def _deposit_path(
 
 
 @dataclass(frozen=True)
+class Debt:
+    """A loan by month ahead, as its schedule has it."""
+
+    owed: list[Floats]  # from today to the last month's end, currency units
+    runs: list[Floats]  # probability that it is not repaid before
+
+
+def _debt(bank: Bank, slot: Slot) -> Debt:
+    """Without a loan of the slot: one that does not end."""
+    account = bank.accounts.held[:, slot]
+    some = account >= 0
+    mine = account[some]
+    debt, rate, instalment = (np.zeros(bank.people.size) for _ in range(3))
+    debt[some] = -bank.accounts["balance"][mine] / 100
+    rate[some] = bank.accounts["rate"][mine]
+    instalment[some] = bank.accounts["instalment"][mine] / 100
+    early = some * EARLY_REPAYMENT / (1 if slot == Slot.CONSUMER_LOAN else 6)
+    owed, runs = [debt], []
+    for h in range(HORIZON):
+        runs.append((1 - early) ** (h + 0.5) * (~some | (debt > 0)))
+        debt = np.where(debt <= 1.02 * instalment, 0.0, debt * (1 + rate / 12) - instalment)
+        owed.append(debt)
+    return Debt(owed, runs)
+
+
+@dataclass(frozen=True)
+class Purse:
+    """What each customer brings and spends in a month, (customers,), in currency units."""
+
+    income: Floats
+    arrives: Floats  # probability of the income
+    sales: Floats  # of a trader, less the business's cost
+    due: Floats  # loans
+    unpaid: Floats  # of it when the account is short
+    rent: Floats
+    card: Floats  # repaid to the credit card
+    buys: Floats  # probability to spend anything
+    by_card: Floats  # probability that it goes to the credit card
+    going: Floats  # probability to be leaving
+    season: float
+
+
+def _purses(
+    bank: Bank, month_index: int, purchases: float, in_state: list[tuple[Floats, Floats]]
+) -> Iterator[Purse]:
+    """The months ahead."""
+    people = bank.people
+    due, rent = bank.instalments() / 100, people.rent / 100
+    unpaid = np.zeros(people.size)
+    for slot, miss_rate in MISS_RATES.items():
+        owner = np.flatnonzero(bank.holds(slot))
+        loan = bank.accounts.held[owner, slot]
+        good = bank.accounts["defaulted_month"][loan] < 0
+        # Who pays after all pays what is overdue, too.
+        unpaid[owner] += max(2 * miss_rate - 1, 0) * good * bank.accounts["instalment"][loan] / 100
+    irregular = np.isin(bank.occupation, (SELF_EMPLOYED, STUDENT)) | ~people.domiciled
+    usual = np.where(irregular, np.where(people.domiciled, 0.9, 0.45), 1.0) * bank.income
+    usual = np.maximum(usual, irregular * 1.15 * (due + rent))
+    bonus = people.bonus & ~irregular & ~bank.retired
+    sales = (1 - MERCHANT_FEE - BUSINESS_COST) * bank.turnover / 100 * bank.engagement - 9
+    sales = np.where(bank.holds(Slot.PAYMENTS), sales.clip(0), 0.0)
+    by_card = 0.45 * people.card_share * (0.5 + 0.1 * people.digital) * bank.holds(Slot.CREDIT_CARD)
+    owed = (-bank.balance_in(Slot.CREDIT_CARD) / 100).clip(0)
+    engagement, leaving = bank.engagement, bank.leaving
+    for h in range(HORIZON):
+        of_year = (month_index + 1 + h) % 12
+        leaving = np.where(leaving > 0, leaving + 1, 0)
+        engagement = np.where(
+            leaving > 0, np.maximum(0.8 * engagement, 0.1), engagement + 0.4 * (1 - engagement)
+        )
+        stays, goes = in_state[h]
+        going = (leaving > 0) * goes / np.maximum(stays + goes, 1e-9)
+        idle = np.where(bank.unemployed, (1 - HIRE_RATE) ** (h + 1), 0.0)
+        income = idle * BENEFIT * bank.income + (1 - idle) * usual
+        income = income * np.where(bonus & (of_year == 10), 1.8, 1.0)
+        income = income * (1 - going * (people.stops_salary & (leaving >= STOPPED_AFTER)))
+        card = np.minimum(np.maximum(people.repays * owed, 25), owed)
+        budget = income + sales - due - rent - card
+        owed = owed - card + by_card * np.maximum(0.12 * income, budget)
+        yield Purse(
+            income=income,
+            arrives=np.where(irregular | bank.unemployed, ARRIVAL, 1.0),
+            sales=sales,
+            due=due,
+            unpaid=unpaid,
+            rent=rent,
+            card=card,
+            buys=np.minimum(
+                purchases * people.intensity * engagement * np.sqrt(SEASON[of_year]), 1.0
+            ),
+            by_card=by_card,
+            going=going,
+            season=SEASON[of_year],
+        )
+
+
+@dataclass(frozen=True)
+class Tills:
+    """Current accounts that loans are paid from, each with its grid of positions."""
+
+    owner: Ints
+    partner: Ints  # who uses the account, too; -1 nobody
+    unit: Floats  # currency units its users take in a month
+    grid: Floats  # (tills, positions), in units
+    housed: Flags  # (tills, positions): the rent is paid
+    back: Floats  # (tills, positions): what each user's budget gives for the usual level
+    charged: Floats  # (tills, positions): interest and penalties
+    position: Floats  # today, above the shortfall
+
+    def next_month(self, mass: Floats, purse: Purse) -> tuple[Floats, Floats]:
+        """Probabilities (tills, positions) a month on; and (tills,) of those short before, how
+        much is so again."""
+        after, again = np.zeros_like(mass), np.zeros(len(mass))
+        for shared in (False, True):
+            rows = np.flatnonzero((self.partner >= 0) == shared)
+            users = [self.owner[rows], self.partner[rows]] if shared else [self.owner[rows]]
+            drift = self.charged[rows] - RUN_OFF * purse.going[users[0], None] * self.grid[
+                rows
+            ].clip(0)
+            each = [list(self._outcomes(purse, user, rows)) for user in users]
+            for together in itertools.product(*each):
+                chance = np.prod([outcome[0] for outcome in together], axis=0)
+                some = np.flatnonzero(chance > 0)
+                if not len(some):
+                    continue
+                change = drift[some] + np.sum([outcome[1][some] for outcome in together], axis=0)
+                noise = np.sqrt(np.sum([outcome[2][some] ** 2 for outcome in together], axis=0))
+                mine = rows[some]
+                signs = (-1, 1) if noise.any() else (0,)
+                flow = chance[some, None] * mass[mine] / len(signs)
+                for sign in signs:
+                    target = POSITIONS + change + sign * noise
+                    after[mine] += _put_down(flow, target)
+                    short = (SHORT - _place(target[:, :SHORT])).clip(0, 1)
+                    again[mine] += (flow[:, :SHORT] * short).sum(axis=1)
+        return after, again
+
+    def _outcomes(
+        self, purse: Purse, user: Ints, rows: Ints
+    ) -> Iterator[tuple[Floats, Floats, Floats]]:
+        """Probability (rows,), change of the position and its deviation (rows, positions) of a
+        month with or without the income, with or without spending from the account."""
+        unit = self.unit[rows, None]
+        outgo = (purse.card + purse.due)[user, None] + purse.rent[user, None] * self.housed[rows]
+        outgo = (outgo - purse.unpaid[user, None] * (POSITIONS < 0)) / unit
+        spends = purse.buys[user] * (1 - purse.by_card[user])
+        for arrives in (1, 0):
+            inflow = (purse.sales + arrives * purse.income)[user, None] / unit
+            left = inflow - outgo
+            budget = purse.season * np.maximum(0.12 * inflow, left + self.back[rows])
+            budget /= np.maximum(purse.buys[user], 0.4)[:, None]
+            spent = np.where(budget * unit > 10, budget, 0.0)
+            chance = purse.arrives[user] if arrives else 1 - purse.arrives[user]
+            yield chance * spends, left - spent, SPENDING_NOISE * spent
+            yield chance * (1 - spends), left, np.zeros_like(spent)
+
+
+def _tills(bank: Bank, purse: Purse) -> Tills:
+    people = bank.people
+    owner = np.unique(people.home[bank.alive & (purse.due > 0)])
+    owner = owner[bank.holds(Slot.CURRENT)[owner]]
+    partner = people.partner[owner]
+    shared = (partner >= 0) & (people.home[partner] == owner) & bank.alive[partner]
+    taken = bank.income + purse.sales
+    unit = taken[owner] + np.where(shared, taken[partner], 0.0)
+    income = bank.income[owner] / unit
+    grid = POSITIONS + SHORTFALL * income[:, None]
+    line = bank.accounts.held[owner, Slot.OVERDRAFT]
+    limit = np.where(line >= 0, bank.accounts["limit"][line] / 100 / unit, 0.0)
+    beyond = grid < -limit[:, None]
+    back = REVERSION * (grid - (people.buffer[owner] * income)[:, None])
+    return Tills(
+        owner=owner,
+        partner=np.where(shared, partner, -1),
+        unit=unit,
+        grid=grid,
+        housed=grid > RENT_UNPAID * income[:, None],
+        back=back / np.where(shared, 2, 1)[:, None],
+        charged=UNARRANGED_RATE / 12 * grid.clip(None, 0)
+        - beyond * (UNARRANGED_PENALTY / unit)[:, None],
+        position=bank.position()[owner] / 100 / unit - SHORTFALL * income,
+    )
+
+
+def _place(position: Floats) -> Floats:
+    """Where positions lie among `POSITIONS`, as fractional indices."""
+    place = (position - POSITIONS[0]) / STEP
+    return np.asarray(place.clip(0, len(POSITIONS) - 1 - 1e-9), dtype=np.float64)
+
+
+def _put_down(mass: Floats, position: Floats) -> Floats:
+    """(rows, positions): mass (rows, n) at any positions, shared by the nearest two of the grid."""
+    place = _place(position)
+    below = place.astype(np.int64)
+    share = place - below
+    below += len(POSITIONS) * np.arange(len(mass))[:, None]
+    size = len(mass) * len(POSITIONS)
+    result = np.bincount(below.ravel(), ((1 - share) * mass).ravel(), size)
+    result += np.bincount(below.ravel() + 1, (share * mass).ravel(), size)
+    return np.asarray(result.reshape(len(mass), len(POSITIONS)), dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class Shortfall:
+    """By month ahead, for every customer: probability that the current account in use is too far
+    overdrawn to pay loans from; 0 where nobody pays one from it."""
+
+    begins: list[Floats]  # when it was not so in the month before
+    stays: list[Floats]  # when it was
+
+
+def _shortfall(
+    bank: Bank, month_index: int, purchases: float, in_state: list[tuple[Floats, Floats]]
+) -> Shortfall:
+    """Expected on a grid of positions, because rare months matter: who buys seldom spends much at
+    once, most of all in December, and half of the defaults begin so."""
+    purses = list(_purses(bank, month_index, purchases, in_state))
+    tills = _tills(bank, purses[0])
+    row = np.full(bank.people.size, len(tills.owner))
+    row[tills.owner] = np.arange(len(tills.owner))
+
+    def of_users(chance: Floats) -> Floats:
+        return np.append(chance.clip(0, 1), 0.0)[row[bank.people.home]]
+
+    # An instalment looks at the position of the month before: today's decides the first.
+    was = (tills.position < 0).astype(np.float64)
+    begins, stays = [of_users(was)], [of_users(was)]
+    mass = _put_down(np.ones((len(was), 1)), tills.position[:, None])
+    for h, purse in enumerate(purses[:-1]):
+        mass, again = tills.next_month(mass, purse)
+        then = mass[:, :SHORT].sum(axis=1)
+        # Today's position is known, not spread over the grid.
+        again = np.where(was > 0, then, 0.0) if h == 0 else again
+        begins.append(of_users((then - again) / np.maximum(1 - was, 1e-9)))
+        stays.append(of_users(again / np.maximum(was, 1e-9)))
+        was = then
+    return Shortfall(begins, stays)
+
+
+@dataclass(frozen=True)
 class DefaultPath:
-    """By month ahead: probabilities of arrears (0, 30, 60 days) and default, given not closed."""
+    """By month ahead: probabilities of arrears (0, 30, 60 days) and default, given not closed but
+    for write-offs."""
 
-    arrears: list[Floats]  # each (customers, 4)
-    probability: Floats
+    arrears: list[Floats]  # each (4, customers)
+    probability: Floats  # to have defaulted; who leaves or repays before does not
 
 
-def _default_path(bank: Bank, miss_rate: float) -> DefaultPath:
-    """A customer without a loan has the path a loan would have: it ranks whom to lend to."""
+def _default_path(
+    bank: Bank, slot: Slot, share_left: list[Floats], shortfall: Shortfall, debt: Debt
+) -> DefaultPath:
+    """A chain of employment, ability to pay and arrears. A customer without a loan has the path
+    that a loan would have, less what comes of a current account overdrawn by loans: it ranks whom
+    to lend to."""
     size = bank.people.size
-    hazard = distress_hazard(bank)
-    worst = np.zeros(size)
-    for slot in LOANS:
-        account = bank.accounts.held[:, slot]
-        some = account >= 0
-        worst[some] = np.maximum(worst[some], bank.accounts["past_due"][account[some]])
-    bad = bank.in_default()
-    good = np.zeros((size, 3))
-    ill = np.zeros((size, 3))
-    step = np.minimum(worst // 30, 2).astype(int)
-    everyone = np.arange(size)
-    good[everyone, step] = ~bank.distress & ~bad
-    ill[everyone, step] = bank.distress & ~bad
-    default = bad.astype(np.float64)
+    miss_rate = MISS_RATES[slot]
+    account = bank.accounts.held[:, slot]
+    some = account >= 0
+    step, bad = np.zeros(size, dtype=int), np.zeros(size, dtype=bool)
+    step[some] = np.minimum(bank.accounts["past_due"][account[some]] // 30, 2)
+    bad[some] = bank.accounts["defaulted_month"][account[some]] >= 0
+    anywhere = bank.in_default()
+
+    idle = bank.unemployed
+    works = ~idle & ~bank.retired & (bank.occupation != STUDENT)
+    local = bank.places.unemployment[bank.district]
+    dismissed = works * DISMISSAL_RATE * local * np.exp(0.3 * bank.people.risk)
+    strain = distress_hazard(bank) / np.where(idle, STRAIN, 1.0)
+    hazard = np.stack([strain, np.minimum(STRAIN * strain, 0.3)])[:, None]
+    # Who has another loan in default does not recover.
+    heals = np.where(anywhere, 0.0, DISTRESS_END)
+
+    # Pays, distressed, short on the current account; by out of work, arrears, customer.
+    state = np.zeros((3, 2, 3, size))
+    state[bank.distress.astype(int), idle.astype(int), step, np.arange(size)] = ~bad
+    probability = np.zeros(size)
+    falls: list[Floats] = []
     path = []
-    for _ in range(HORIZON):
-        falls = good * hazard[:, None]
-        heals = ill * DISTRESS_END
-        good, ill = good - falls + heals, ill - heals + falls
-        missed = ill * miss_rate
-        paid = ill - missed
-        default = default + missed[:, 2]
-        ill = np.stack([paid[:, 0] + paid[:, 1], paid[:, 2] + missed[:, 0], missed[:, 1]], axis=1)
-        good = np.stack([good[:, 0] + good[:, 1], good[:, 2], np.zeros(size)], axis=1)
-        path.append(np.column_stack([good + ill, default]))
+    for h in range(HORIZON):
+        net = state[:, 0] * dismissed - state[:, 1] * HIRE_RATE
+        state[:, 0] -= net
+        state[:, 1] += net
+        pays, distressed, short = state
+        begins = shortfall.begins[h]
+        falling, healing = pays * hazard, distressed * heals
+        able, ill = pays - falling + healing, distressed - healing + falling
+        ends = (1 - shortfall.stays[h]) * short
+        pays = able * (1 - begins) + ends * heals
+        unable = np.stack([ill * (1 - begins) + ends * (1 - heals), short - ends])
+        unable[1] += (able + ill) * begins
+        missed = unable * miss_rate
+        unable -= missed
+        falls.append(missed[:, :, 2].sum(axis=(0, 1)))
+        # Who misses instalments no longer repays: it counts whether the loan ran at the first.
+        probability += falls[h] * share_left[h] * debt.runs[max(h - 2, 0)]
+        state = np.zeros_like(state)
+        state[0, :, 0], state[0, :, 1] = pays[:, 0] + pays[:, 1], pays[:, 2]
+        state[1:, :, 0] = unable[:, :, 0] + unable[:, :, 1]
+        state[1:, :, 1] = unable[:, :, 2] + missed[:, :, 0]
+        state[1:, :, 2] = missed[:, :, 1]
+        default = np.sum(falls[-WRITE_OFF_AFTER:], axis=0)
+        path.append(np.vstack([state.sum(axis=(0, 1)), default]))
     # Who is in default already does not default again.
-    return DefaultPath(path, np.where(bad, 0.0, default))
+    return DefaultPath(path, np.where(anywhere, 0.0, probability))
 
 
 def _loan_value(
-    bank: Bank, slot: Slot, month_index: int, share_left: list[Floats], defaulting: DefaultPath
+    bank: Bank,
+    slot: Slot,
+    month_index: int,
+    share_left: list[Floats],
+    debt: Debt,
+    defaulting: DefaultPath,
 ) -> Floats:
     size = bank.people.size
     account = bank.accounts.held[:, slot]
     some = account >= 0
-    mine = account[some]
-    owed, rate, instalment = np.zeros(size), np.zeros(size), np.zeros(size)
-    owed[some] = -bank.accounts["balance"][mine] / 100
-    rate[some] = bank.accounts["rate"][mine]
-    instalment[some] = bank.accounts["instalment"][mine] / 100
-    since = np.full(size, -1)
-    since[some] = bank.accounts["defaulted_month"][mine]
+    rate, since = np.zeros(size), np.full(size, -1)
+    rate[some] = bank.accounts["rate"][account[some]]
+    since[some] = bank.accounts["defaulted_month"][account[some]]
     loss = PRODUCTS[PRODUCT_OF_SLOT[slot]].loss_given_default
     price = float(TRANSFER_PRICE_OF_PRODUCT[PRODUCT_OF_SLOT[slot]])
-    early = EARLY_REPAYMENT / (1 if slot == Slot.CONSUMER_LOAN else 6)
     value = np.zeros(size)
-    debt = owed.copy()
     for h in range(HORIZON):
         arrears = defaulting.arrears[h]
-        before = debt
-        debt = np.where(debt <= 1.02 * instalment, 0.0, debt * (1 + rate / 12) - instalment)
-        alive = share_left[h] * (1 - early) ** (h + 0.5)
-        performing = 1 - arrears[:, 3]
-        average = (before + debt) / 2
-        # A loan in default is written off on time; the others follow the path.
-        exposure = np.where(since >= 0, owed, average)
-        in_default = np.where(
-            since >= 0, since + WRITE_OFF_AFTER > month_index + 1 + h, arrears[:, 3]
-        )
-        performing = np.where(since >= 0, 0.0, performing)
+        performing = arrears[:3].sum(axis=0)
+        average = (debt.owed[h] + debt.owed[h + 1]) / 2
+        # A loan already in default stays so until it is written off; the others follow the path.
+        exposure = np.where(since >= 0, debt.owed[0], average)
+        in_default = np.where(since >= 0, since + WRITE_OFF_AFTER > month_index + 1 + h, arrears[3])
         lost = (
-            arrears[:, :3] @ np.array(PD_BY_ARREARS[:3]) * (since < 0)
-            + in_default * PD_BY_ARREARS[3]
+            np.array(PD_BY_ARREARS[:3]) @ arrears[:3] * (since < 0) + in_default * PD_BY_ARREARS[3]
         )
-        value += alive * (
+        value += (share_left[h] * debt.runs[h]) * (
             (performing * rate - (performing + in_default) * price) * exposure / 12
             - loss * lost * exposure / 12
-            + LATE_PENALTY * (arrears[:, 1] + arrears[:, 2]) * (since < 0)
+            + LATE_PENALTY * (arrears[1] + arrears[2]) * (since < 0)
             - (MAINTENANCE_COST["lending"] + 0.03) * (exposure > 0)
         )
     return np.where(some, value, 0.0)
