@@ -199,13 +199,43 @@ def test_women_and_birth_dates_are_read_from_the_birth_number(raw, release):
     assert set(found) <= set(wanted)
 
 
-def test_what_a_short_history_and_a_bank_without_campaigns_switch_off_is_said(refreshed, release):
+def test_what_a_short_history_and_a_bank_without_campaigns_switch_off_is_said(
+    raw, refreshed, release
+):
+    """No account is ever closed here, no default recorded by month, nobody contacted."""
     _, summary = refreshed
+    off = dict(
+        rows(release, "select model_name, note from meta.model_version where version is null")
+    )
+    assert off.keys() - {"high_value"} == {"attrition", "default", "response"}
+    for name, note in off.items():
+        assert f"  {name:<12}off: {note[:60]}" in summary
+    assert "0 events" in off["attrition"] and "0 events" in off["default"]
+    assert "no campaign" in off["response"]
+    for table in ("product_attrition", "account_default", "offer"):
+        assert rows(release, f"select count(*) from scores.{table}") == [(0,)]
+    assert rows(release, "select count(*) from alerts.credit") == [(0,)]
+    assert rows(
+        release,
+        "select count(p_attrition), count(p_default), count(attrition_model_version), "
+        "count(default_model_version) from scores.customer",
+    ) == [(0, 0, 0, 0)]
+    assert rows(
+        release,
+        "select distinct alias from meta.model_version where model_name in ('clv', 'segment')",
+    ) == [("champion",)]
+    # Who may only sign for another's account holds none.
+    owners = rows(
+        raw,
+        "select count(distinct client_id) from disp join account using (account_id) "
+        f"where type = 'OWNER' and day(account.date) <= date '{AS_OF}'",
+    )
+    assert rows(release, "select count(segment) from scores.customer") == owners
+    assert rows(release, "select count(*) - count(clv_12m) from scores.customer") == [(0,)]
     assert rows(
         release, "select horizon_months from meta.model_version where model_name = 'clv'"
     ) == [(6,)]
-    assert "6" in summary and "response" in summary and "off" in summary
-    assert rows(release, "select count(*) from scores.offer") == [(0,)]
+    assert "a horizon of 6 is used" in summary
     assert rows(
         release, "select count(*) = (select count(*) from base.customer) from scores.customer"
     ) == [(True,)]

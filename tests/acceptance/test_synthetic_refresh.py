@@ -22,6 +22,21 @@ from tests.conftest import PROJECT
 pytestmark = pytest.mark.slow
 
 BANK = {"customers": 800, "seed": 7}
+MODELS = ["attrition", "clv", "default", "high_value", "response", "segment"]
+# Of borrowers in default and of customers who rise to the top so small a bank has too few.
+ON = {"attrition", "clv", "response", "segment"}
+# Where each model's word stands, and the column that names who says it.
+SAID_IN = [
+    ("scores.customer", "clv"),
+    ("scores.customer", "attrition"),
+    ("scores.customer", "default"),
+    ("scores.customer", "high_value"),
+    ("scores.customer", "segment"),
+    ("scores.product_attrition", "attrition"),
+    ("scores.account_default", "default"),
+    ("alerts.credit", "default"),
+    ("scores.offer", "response"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +79,7 @@ def test_the_summary_names_release_rows_quarantine_gates_models_and_places(home)
     text = (home / "first-summary.txt").read_text()
     ((release_id,),) = query(home, "select release_id from meta.release")
     assert release_id in text
-    words = ("base.customer", "Quarantine", "G1", "G4", "clv", "response", "rule", "make ui")
+    words = ("base.customer", "Quarantine", "G1", "G4", "rule", "off: too few", "make ui", *MODELS)
     for word in (*words, "Value (last 12 months)", "statements reconcile to the cent"):
         assert word in text
     assert str(served(home)) in text
@@ -82,12 +97,17 @@ def test_the_release_is_complete_and_traceable(home):
     assert query(home, "select distinct run_id from meta.gate_result") == [(run_id,)]
     models = query(
         home,
-        "select model_name, version, alias, length(mlflow_run_id) from meta.model_version "
-        "order by model_name",
+        "select model_name, alias, length(mlflow_run_id), promoted_by, note "
+        "from meta.model_version order by model_name",
     )
-    assert [(name, alias, length) for name, _, alias, length in models] == [
-        ("clv", "champion", 32),
-        ("response", "champion", 32),
+    assert [name for name, *_ in models] == MODELS
+    for name, *told, note in models:
+        if name in ON:
+            assert told == ["champion", 32, "policy"], name
+        else:
+            assert told == [None, None, None] and note.startswith("too few to "), name
+    assert query(home, "select count(*), min(identity) like 'synthetic %' from meta.bank") == [
+        (1, True)
     ]
     assert query(home, "select count(*) from meta.input_file where length(sha256) <> 64") == [(0,)]
     scored = query(
@@ -96,6 +116,90 @@ def test_the_release_is_complete_and_traceable(home):
         "(select count(*) from base.customer) from scores.customer",
     )
     assert scored[0][0] > 0 and scored[0][1] == 0 and scored[0][0] == scored[0][2]
+
+
+def test_every_score_names_the_champion_that_says_it(home):
+    champions = dict(query(home, "select model_name, version from meta.model_version"))
+    for table, model in SAID_IN:
+        found = query(
+            home,
+            f"select distinct {model}_model_version from {table} "
+            f"where {model}_model_version is not null",
+        )
+        # By product line the rule says nothing.
+        if model in ON and table != "scores.product_attrition":
+            assert found == [(champions[model],)], (table, model)
+        else:
+            assert set(found) <= {(champions[model],)}, (table, model)
+        if model not in ON:
+            assert found == [], (table, model)
+    reasons = query(
+        home, "select model_name, model_version, max(rank) from scores.reason group by all"
+    )
+    assert {name for name, *_ in reasons} >= {"clv"}
+    assert all(version == champions[name] and rank <= 3 for name, version, rank in reasons)
+
+
+def test_whoever_holds_an_account_has_a_chance_of_leaving_and_a_segment(home):
+    of_month = (
+        "from scores.customer as score inner join base.customer_month as held "
+        "on held.customer_id = score.customer_id and held.month = date '2025-12-01'"
+    )
+    assert query(
+        home,
+        "select count(*) filter ((held.accounts > 0) <> (score.segment is not null)), "
+        "count(*) filter ((held.accounts > 0) <> (score.p_attrition is not null)), "
+        f"count(*) filter (held.accounts = 0) > 0, count(*) {of_month}",
+    ) == [(0, 0, True, BANK["customers"])]
+    # Everybody of a segment of a year ago is somewhere now, and everybody of now was somewhere.
+    moves = query(
+        home,
+        "select from_segment, from_month::varchar, to_month::varchar, sum(share) "
+        "from scores.segment_migration group by all",
+    )
+    assert {(before, now) for _, before, now, _ in moves} == {("2024-12-01", "2025-12-01")}
+    assert all(abs(share - 1) < 1e-9 for *_, share in moves)
+    arrived = query(
+        home,
+        "select to_segment, sum(customers)::bigint from scores.segment_migration "
+        "where to_segment <> 'left' group by all order by all",
+    )
+    assert arrived == query(
+        home,
+        "select segment, count(*) from scores.customer where segment is not null "
+        "group by all order by all",
+    )
+
+
+def test_the_release_tells_how_each_champion_came_and_how_it_fares(home):
+    champions = query(
+        home,
+        "select model_name, version from meta.model_version where version is not null order by all",
+    )
+    assert (
+        query(
+            home,
+            "select model_name, arg_max(version, happened_at) from meta.model_audit "
+            "where state = 'done' and approver = 'policy' group by all order by all",
+        )
+        == champions
+    )
+    assert set(query(home, "select distinct model_name, version from meta.model_drift")) <= set(
+        champions
+    )
+    assert (
+        query(
+            home,
+            "select distinct model_name, version from meta.model_monitoring "
+            "where cutoff < date '2025-12-01' and rows > 0 order by all",
+        )
+        == champions
+    )
+    assert query(
+        home,
+        "select count(*) from (select model_name, metric from meta.model_evaluation "
+        "group by all having count(*) <> 1)",
+    ) == [(0,)]
 
 
 def test_planted_defects_land_in_quarantine_by_their_rule(home):

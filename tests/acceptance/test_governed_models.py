@@ -1,0 +1,442 @@
+"""Champions by approval, from the command line to the release; and champions that are not whole.
+
+One bank goes through it all, in the order of the fixtures: each stage keeps what its commands said
+and the release that was served after it, which nothing changes later.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import mlflow
+import pytest
+
+from ml.registry import LEARNER, MODEL, MODEL_DIGEST, RULE, Registry, Version
+from orchestration.models.governance import PASSED, REASONS, REFUSED, VERDICT
+from orchestration.sources.export import export_delivery
+from orchestration.sources.synthetic import SyntheticBank
+from tests.conftest import PROJECT
+
+pytestmark = pytest.mark.slow
+
+# Eighteen months: enough for a horizon of six.
+BANK = {"customers": 2_500, "seed": 7, "months": 18, "bookings_per_month": 4.0}
+TRAINER, APPROVER = "Tove Berg", "Ana Lima"
+WHY, WHY_AGAINST, WHY_BACK = (
+    "better in the pilot",
+    "asked for by the board",
+    "calls went up by half",
+)
+DONE, FAILED, NOT_ALLOWED = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended, and what was served when it had."""
+
+    status: int
+    said: str
+    release: Path
+    digest: str
+
+    def rows(self, sql: str, *values: object) -> list[tuple]:
+        with duckdb.connect(str(self.release), read_only=True) as connection:
+            return connection.execute(sql, list(values)).fetchall()
+
+    def champion(self, columns: str) -> tuple:
+        ((*found,),) = self.rows(
+            f"select {columns} from meta.model_version where model_name = 'clv'"
+        )
+        return tuple(found)
+
+    def audit(self, columns: str) -> list[tuple]:
+        return self.rows(
+            f"select {columns} from meta.model_audit where model_name = 'clv' order by happened_at"
+        )
+
+    @property
+    def scored(self) -> dict[str, tuple]:
+        """Value to come of each customer, without the version that says so."""
+        return {
+            customer: rest
+            for customer, *rest in self.rows(
+                "select customer_id, clv_12m, clv_36m, clv_low, clv_high from scores.customer"
+            )
+        }
+
+    @property
+    def scored_by(self) -> list[tuple]:
+        return self.rows("select distinct clv_model_version from scores.customer order by all")
+
+
+class Bank:
+    """A home, the commands given to it, and its registry."""
+
+    def __init__(self, place: Path, command: Any) -> None:
+        self.home = place / "home"
+        self._command = command
+        self._settings = {
+            "source": "files",
+            "source_path": place / "delivery",
+            "promotion": "approval",
+            "user": TRAINER,
+        }
+        with duckdb.connect() as connection:
+            made = SyntheticBank(place / "made", place / "truth", **BANK)
+            made.prepare(connection)
+            export_delivery(connection, made.delivery, place / "delivery", "parquet")
+
+    def run(self, *arguments: str, **settings: object) -> Outcome:
+        result = self._command(self.home, *arguments, **{**self._settings, **settings})
+        return self._outcome(result.returncode, result.stdout + result.stderr)
+
+    def _outcome(self, status: int, said: str) -> Outcome:
+        link = self.home / "published" / "current.duckdb"
+        return Outcome(status, said, link.resolve(), hashlib.sha256(link.read_bytes()).hexdigest())
+
+    def promote(self, version: str, approver: str, reason: str, *more: str) -> Outcome:
+        asked = ("--version", version, "--approver", approver, "--reason", reason)
+        return self.run("promote", "--model", "clv", *asked, *more)
+
+    def publish_alone(self) -> Outcome:
+        """The release asked for in a run of its own, as the UI would."""
+        program = (
+            "import dagster as dg\n"
+            "from orchestration.settings import read_settings\n"
+            "from orchestration.definitions import build_definitions\n"
+            "job = build_definitions(read_settings()).resolve_implicit_global_asset_job_def()\n"
+            "job = job.get_subset(asset_selection={dg.AssetKey(['release', 'published'])})\n"
+            "instance = dg.DagsterInstance.get()\n"
+            "result = job.execute_in_process(instance=instance, raise_on_error=False)\n"
+            "raise SystemExit(0 if result.success else 1)\n"
+        )
+        named = {f"JINGXI_{name.upper()}": str(one) for name, one in self._settings.items()}
+        places = {"JINGXI_HOME": str(self.home), "DAGSTER_HOME": str(self.home / "dagster")}
+        result = subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=PROJECT,
+            env={**os.environ, **named, **places},
+            capture_output=True,
+            text=True,
+        )
+        return self._outcome(result.returncode, result.stdout + result.stderr)
+
+    @property
+    def registry(self) -> Registry:
+        store = self.home / "mlflow"
+        return Registry(f"sqlite:///{store}/mlflow.db", str(store / "artifacts"))
+
+    def champion(self) -> Version:
+        champion = self.registry.champion("clv")
+        assert champion is not None
+        return champion
+
+    def model_file(self, version: Version) -> Path:
+        source = str(mlflow.MlflowClient().get_model_version("clv", version.version).source)
+        models = self.home / "mlflow" / "artifacts" / "clv" / "models"
+        return models / source.rpartition("/")[2] / "artifacts" / MODEL
+
+
+@pytest.fixture(scope="module")
+def bank(tmp_path_factory, command):
+    yield Bank(tmp_path_factory.mktemp("governed"), command)
+    mlflow.set_tracking_uri(None)
+    mlflow.set_registry_uri(None)
+
+
+@dataclass(frozen=True)
+class First:
+    """After the first refresh, in which nobody could approve anything yet."""
+
+    refreshed: Outcome
+    champion: Version
+    waiting: Version
+
+
+@pytest.fixture(scope="module")
+def first(bank):
+    refreshed = bank.run("refresh")
+    assert refreshed.status == DONE, refreshed.said
+    waiting = [
+        version
+        for version in bank.registry.versions("clv")
+        if version.tags.get(VERDICT) == PASSED and version.kind == LEARNER
+    ]
+    return First(refreshed, bank.champion(), waiting[-1])
+
+
+@dataclass(frozen=True)
+class Approved:
+    """After a version was asked for by its trainer, then by another, and scored."""
+
+    by_trainer: Outcome
+    by_another: Outcome
+    refreshed: Outcome
+    champion: Version
+
+
+@pytest.fixture(scope="module")
+def approved(bank, first):
+    number = first.waiting.version
+    by_trainer = bank.promote(number, TRAINER.upper(), WHY, "--override")
+    by_another = bank.promote(number, APPROVER, WHY)
+    return Approved(by_trainer, by_another, bank.run("refresh", train="never"), bank.champion())
+
+
+@dataclass(frozen=True)
+class Trained:
+    """After `train` alone."""
+
+    trained: Outcome
+    published_alone: Outcome
+    champion: Version
+    challengers: list[Version]
+
+
+@pytest.fixture(scope="module")
+def trained(bank, approved):
+    known = {version.version for version in bank.registry.versions("clv")}
+    outcome = bank.run("train")
+    alone = bank.publish_alone()
+    new = [one for one in bank.registry.versions("clv") if one.version not in known]
+    return Trained(outcome, alone, bank.champion(), new)
+
+
+@dataclass(frozen=True)
+class Overridden:
+    """After a version that the policy refused was asked for, then insisted on, and scored."""
+
+    wanted: Version
+    plainly: Outcome
+    insisted: Outcome
+    refreshed: Outcome
+
+
+@pytest.fixture(scope="module")
+def overridden(bank, approved, trained):
+    (wanted,) = (
+        one
+        for one in trained.challengers
+        if one.tags["learner"] != approved.champion.tags["learner"]
+    )
+    plainly = bank.promote(wanted.version, APPROVER, WHY_AGAINST)
+    insisted = bank.promote(wanted.version, APPROVER, WHY_AGAINST, "--override")
+    return Overridden(wanted, plainly, insisted, bank.run("refresh", train="never"))
+
+
+@dataclass(frozen=True)
+class Returned:
+    """After the champion before was called back, by its trainer, and scored."""
+
+    called_back: Outcome
+    refreshed: Outcome
+    champion: Version
+
+
+@pytest.fixture(scope="module")
+def returned(bank, overridden):
+    asked = ("--model", "clv", "--approver", TRAINER, "--reason", WHY_BACK)
+    called_back = bank.run("rollback-model", *asked)
+    return Returned(called_back, bank.run("refresh", train="never"), bank.champion())
+
+
+@dataclass(frozen=True)
+class Damaged:
+    """After refreshes with a champion whose file is gone, or holds another bit, and a training."""
+
+    gone: Outcome
+    tampered: Outcome
+    found: str
+    healed: Outcome
+    champion: Version
+
+
+@pytest.fixture(scope="module")
+def damaged(bank, returned):
+    file = bank.model_file(returned.champion)
+    content = bytearray(file.read_bytes())
+    file.unlink()
+    gone = bank.run("refresh", train="never")
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    tampered = bank.run("refresh")
+    healed = bank.run("refresh", train="always", promotion="auto")
+    found = hashlib.sha256(content).hexdigest()
+    return Damaged(gone, tampered, found, healed, bank.champion())
+
+
+def test_where_nobody_has_approved_the_rule_scores_and_the_learner_waits(first):
+    assert (first.champion.kind, first.waiting.kind) == (RULE, LEARNER)
+    assert f"version {first.waiting.version} waits for approval" in first.refreshed.said
+    assert first.refreshed.champion("version, kind, trained_by, promoted_by") == (
+        *(first.champion.version, RULE),
+        *(TRAINER, "policy"),
+    )
+    assert first.refreshed.audit("event, version, previous_version, approver, mode, state") == [
+        ("first", first.champion.version, None, "policy", "approval", "done")
+    ]
+    assert first.refreshed.scored_by == [(first.champion.version,)]
+
+
+def test_its_trainer_may_not_approve_it_in_whatever_letters(first, approved):
+    assert approved.by_trainer.status == NOT_ALLOWED
+    assert f"model clv, version {first.waiting.version}" in approved.by_trainer.said
+    assert "trained it and may not approve it" in approved.by_trainer.said
+    assert "Traceback" not in approved.by_trainer.said
+
+
+def test_another_may_and_the_next_refresh_scores_with_it(first, approved):
+    number, before = first.waiting.version, first.champion.version
+    assert approved.by_another.status == DONE
+    assert f"champion of clv: version {number} (before it: version {before})" in (
+        approved.by_another.said
+    )
+    assert approved.by_another.digest == first.refreshed.digest
+    assert approved.refreshed.status == DONE, approved.refreshed.said
+    assert approved.refreshed.release != first.refreshed.release
+    assert approved.refreshed.scored_by == [(number,)]
+    assert approved.refreshed.scored != first.refreshed.scored
+    assert approved.champion.version == number
+
+
+def test_the_release_tells_who_approved_it_why_and_what_it_followed(first, approved):
+    number, before = first.waiting.version, first.champion.version
+    shown = "version, kind, trained_by, promoted_by, promotion_reason, previous_version"
+    assert approved.refreshed.champion(shown) == (
+        *(number, LEARNER, TRAINER),
+        *(APPROVER, WHY, before),
+    )
+    assert approved.refreshed.audit(
+        "event, version, previous_version, approver, reason, mode, state"
+    )[1:] == [("promoted", number, before, APPROVER, WHY, "approval", "done")]
+    # What was published before is what it was.
+    assert first.refreshed.champion("version") == (before,)
+
+
+def test_training_alone_changes_neither_champion_nor_release(approved, trained):
+    assert trained.trained.status == DONE, trained.trained.said
+    assert "make refresh TRAIN=never" in trained.trained.said
+    assert trained.champion == approved.champion
+    assert len(trained.challengers) == 2
+    assert all(one.tags["trainer"] == TRAINER for one in trained.challengers)
+    assert all(
+        one.tags["policy_champion"] == approved.champion.version
+        for one in trained.challengers
+        if one.tags["learner"] == approved.champion.tags["learner"]
+    )
+    assert trained.trained.digest == approved.refreshed.digest
+    assert trained.trained.release == approved.refreshed.release
+
+
+def test_scores_older_than_the_models_are_not_published(approved, trained, overridden):
+    assert trained.published_alone.status != DONE
+    assert "layer scores is older than layer models" in trained.published_alone.said
+    assert trained.published_alone.digest == approved.refreshed.digest
+    assert overridden.refreshed.status == DONE
+    assert overridden.refreshed.release != approved.refreshed.release
+
+
+def test_the_same_learner_trained_on_the_same_records_does_not_beat_itself(approved, trained):
+    (again,) = (
+        one
+        for one in trained.challengers
+        if one.tags["learner"] == approved.champion.tags["learner"]
+    )
+    assert again.tags["data_digest"] == approved.champion.tags["data_digest"]
+    assert again.tags[VERDICT] == REFUSED
+    assert "does not beat the champion" in again.tags[REASONS]
+
+
+def test_a_version_that_the_policy_refused_needs_an_override(approved, overridden):
+    assert overridden.wanted.tags[VERDICT] == REFUSED
+    assert overridden.plainly.status == NOT_ALLOWED
+    for words in ("the policy refused it", "does not beat the champion", "say override"):
+        assert words in overridden.plainly.said
+    assert overridden.plainly.digest == approved.refreshed.digest
+
+
+def test_an_override_is_audited_as_one_and_scores(approved, overridden):
+    number = overridden.wanted.version
+    assert overridden.insisted.status == DONE
+    assert "against the policy: the policy refused it" in overridden.insisted.said
+    assert overridden.refreshed.scored_by == [(number,)]
+    assert overridden.refreshed.scored != approved.refreshed.scored
+    *_, (event, version, before, approver, reason) = overridden.refreshed.audit(
+        "event, version, previous_version, approver, reason"
+    )
+    assert (event, version, before) == ("override", number, approved.champion.version)
+    assert approver == APPROVER
+    assert reason.startswith(f"{WHY_AGAINST} (override: the policy refused it")
+
+
+def test_rollback_restores_the_champion_before_and_its_scores(approved, overridden, returned):
+    number = approved.champion.version
+    assert returned.called_back.status == DONE, returned.called_back.said
+    assert f"champion of clv: version {number}" in returned.called_back.said
+    assert returned.champion.version == number
+    assert returned.refreshed.scored_by == [(number,)]
+    assert returned.refreshed.scored == approved.refreshed.scored
+    assert returned.refreshed.champion("version, promoted_by, previous_version") == (
+        *(number, TRAINER),
+        overridden.wanted.version,
+    )
+    assert returned.refreshed.audit("event, version, previous_version, approver, reason")[-1] == (
+        *("rollback", number, overridden.wanted.version),
+        *(TRAINER, WHY_BACK),
+    )
+
+
+def test_a_champion_whose_file_is_gone_stops_the_refresh(returned, damaged):
+    number = returned.champion.version
+    assert damaged.gone.status == FAILED
+    assert f"model clv: model.skops of version {number} cannot be loaded" in damaged.gone.said
+    for words in (
+        "make rollback-model",
+        "TRAIN=always",
+        f"still served: {returned.refreshed.release.stem}",
+    ):
+        assert words in damaged.gone.said
+    assert "Traceback" not in damaged.gone.said
+    assert damaged.gone.release == returned.refreshed.release
+    assert damaged.gone.digest == returned.refreshed.digest
+
+
+def test_a_champion_with_one_other_bit_stops_the_refresh(returned, damaged):
+    """Whoever changed it, and though training is not asked for."""
+    number, registered = returned.champion.version, returned.champion.tags[MODEL_DIGEST]
+    assert damaged.found != registered
+    assert damaged.tampered.status == FAILED
+    for words in (
+        f"model clv: model.skops of version {number} was tampered with or is damaged",
+        f"SHA-256 {registered} was registered, {damaged.found} was found",
+        "restore its artifacts from a backup",
+        "make rollback-model",
+        "TRAIN=always",
+    ):
+        assert words in damaged.tampered.said
+    assert "Traceback" not in damaged.tampered.said
+    assert damaged.tampered.release == returned.refreshed.release
+    assert damaged.tampered.digest == returned.refreshed.digest
+
+
+def test_training_heals_it(returned, damaged):
+    """By the policy here: nobody is compared with a champion that is not whole."""
+    assert damaged.healed.status == DONE, damaged.healed.said
+    assert damaged.champion.version != returned.champion.version
+    assert damaged.champion.kind == LEARNER
+    assert damaged.healed.scored_by == [(damaged.champion.version,)]
+    assert damaged.healed.champion("version, promoted_by, previous_version") == (
+        *(damaged.champion.version, "policy"),
+        returned.champion.version,
+    )
+    assert [event for (event,) in damaged.healed.audit("event")] == [
+        *("first", "promoted", "override", "rollback", "automatic"),
+    ]
+    assert [event for (event,) in damaged.healed.audit("mode")] == [*["approval"] * 4, "auto"]
