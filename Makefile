@@ -42,7 +42,7 @@ ifdef REFERENCE_PATH
 export JINGXI_REFERENCE_PATH := $(REFERENCE_PATH)
 endif
 
-.PHONY: help refresh train promote rollback-model test test-all acceptance ui lint format lock bench truth export summary clean install
+.PHONY: help refresh train promote rollback-model test test-all acceptance acceptance-long ui lint format lock bench truth export summary clean install
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -79,7 +79,10 @@ test: $(INSTALLED) ## the whole suite but the slow acceptance runs
 	@$(TESTS) -m "not slow"
 
 acceptance: $(INSTALLED) ## the slow acceptance runs: real data, real faults
-	@$(TESTS) -m slow
+	@$(TESTS) -m "slow and not long"
+
+acceptance-long: $(INSTALLED) ## those of many refreshes each: governed models, point in time
+	@$(TESTS) -m long
 
 test-all: $(INSTALLED) ## everything
 	@$(TESTS)

@@ -24,10 +24,11 @@ from orchestration.sources.export import export_delivery
 from orchestration.sources.synthetic import SyntheticBank
 from tests.conftest import PROJECT
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 # Eighteen months: enough for a horizon of six.
 BANK = {"customers": 2_500, "seed": 7, "months": 18, "bookings_per_month": 4.0}
+AS_OF = "2024-06"
 TRAINER, APPROVER = "Tove Berg", "Ana Lima"
 WHY, WHY_AGAINST, WHY_BACK = (
     "better in the pilot",
@@ -100,6 +101,10 @@ class Bank:
     def _outcome(self, status: int, said: str) -> Outcome:
         link = self.home / "published" / "current.duckdb"
         return Outcome(status, said, link.resolve(), hashlib.sha256(link.read_bytes()).hexdigest())
+
+    def refresh_again(self, **settings: object) -> Outcome:
+        """The newest month alone: what is not built anew stays as it was."""
+        return self.run("refresh", "--months", AS_OF, **settings)
 
     def promote(self, version: str, approver: str, reason: str, *more: str) -> Outcome:
         asked = ("--version", version, "--approver", approver, "--reason", reason)
@@ -187,7 +192,7 @@ def approved(bank, first):
     number = first.waiting.version
     by_trainer = bank.promote(number, TRAINER.upper(), WHY, "--override")
     by_another = bank.promote(number, APPROVER, WHY)
-    return Approved(by_trainer, by_another, bank.run("refresh", train="never"), bank.champion())
+    return Approved(by_trainer, by_another, bank.refresh_again(train="never"), bank.champion())
 
 
 @dataclass(frozen=True)
@@ -228,7 +233,7 @@ def overridden(bank, approved, trained):
     )
     plainly = bank.promote(wanted.version, APPROVER, WHY_AGAINST)
     insisted = bank.promote(wanted.version, APPROVER, WHY_AGAINST, "--override")
-    return Overridden(wanted, plainly, insisted, bank.run("refresh", train="never"))
+    return Overridden(wanted, plainly, insisted, bank.refresh_again(train="never"))
 
 
 @dataclass(frozen=True)
@@ -244,7 +249,7 @@ class Returned:
 def returned(bank, overridden):
     asked = ("--model", "clv", "--approver", TRAINER, "--reason", WHY_BACK)
     called_back = bank.run("rollback-model", *asked)
-    return Returned(called_back, bank.run("refresh", train="never"), bank.champion())
+    return Returned(called_back, bank.refresh_again(train="never"), bank.champion())
 
 
 @dataclass(frozen=True)
@@ -263,11 +268,11 @@ def damaged(bank, returned):
     file = bank.model_file(returned.champion)
     content = bytearray(file.read_bytes())
     file.unlink()
-    gone = bank.run("refresh", train="never")
+    gone = bank.refresh_again(train="never")
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
-    tampered = bank.run("refresh")
-    healed = bank.run("refresh", train="always", promotion="auto")
+    tampered = bank.refresh_again()
+    healed = bank.refresh_again(train="always", promotion="auto")
     found = hashlib.sha256(content).hexdigest()
     return Damaged(gone, tampered, found, healed, bank.champion())
 
