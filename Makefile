@@ -38,11 +38,14 @@ endif
 ifdef USER_NAME
 export JINGXI_USER := $(USER_NAME)
 endif
+ifdef EXPORT_BOM
+export JINGXI_EXPORT_BOM := $(EXPORT_BOM)
+endif
 ifdef REFERENCE_PATH
 export JINGXI_REFERENCE_PATH := $(REFERENCE_PATH)
 endif
 
-.PHONY: help refresh train promote rollback-model test test-all acceptance acceptance-long ui lint format lock bench truth export summary clean install
+.PHONY: help refresh train promote rollback-model test test-all acceptance acceptance-long ui lint format lock bench truth customer export summary clean install
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -92,6 +95,9 @@ ui: $(INSTALLED) ## Dagster, MLflow and the reports on 127.0.0.1
 
 summary: $(INSTALLED) ## what the served release holds and where to look
 	@$(RUN) -m orchestration summary
+
+customer: $(INSTALLED) ## one customer's page: make customer ID=C00000001 ROLE=manager
+	@$(RUN) -m orchestration customer --id "$$ID" $(if $(ROLE),--role "$$ROLE") $(if $(TO),--to "$$TO")
 
 export: $(INSTALLED) ## the synthetic bank as files: make export TO=folder FORMAT=csv
 	@$(RUN) -m orchestration export $(TO) $(if $(FORMAT),--format $(FORMAT))

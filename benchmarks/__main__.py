@@ -6,16 +6,17 @@ import argparse
 import os
 import sys
 
-from benchmarks import purchase_models, value_build
+from benchmarks import arbitration, purchase_models, value_build
 from orchestration.environment import QUIET
 from orchestration.settings import read_settings
 
 MILLION = 1_000_000
+PLANNED, RELAXED = 100_000, 20_000
 
 
 def main(arguments: list[str] | None = None) -> int:
     asked = argparse.ArgumentParser(prog="make bench", description=__doc__.split("\n")[0])
-    asked.add_argument("--only", choices=("value", "purchases"), help="default: all")
+    asked.add_argument("--only", choices=("value", "purchases", "plan"), help="default: all")
     asked.add_argument("--customers", type=int, default=100_000, help="of the bank whose value")
     asked.add_argument("--months", type=int, default=24, choices=sorted(value_build.AS_OF))
     asked.add_argument("--rounds", type=int, default=3, help="pairs; the median is shown")
@@ -24,6 +25,9 @@ def main(arguments: list[str] | None = None) -> int:
     settings = read_settings()
     if given.only in (None, "purchases"):
         for row in purchase_models.measure(settings, MILLION, given.rounds):
+            print(row, flush=True)
+    if given.only in (None, "plan"):
+        for row in arbitration.measure(settings, PLANNED, RELAXED, given.rounds):
             print(row, flush=True)
     if given.only in (None, "value"):
         print(value_build.measure(settings, given.customers, given.months, given.rounds))

@@ -9,6 +9,7 @@ from typing import TypeVar
 import numpy as np
 
 from benchmarks.interval_coverage import Coverage
+from benchmarks.plan_recovery import PlanRecovery
 
 One = TypeVar("One")
 
@@ -66,6 +67,7 @@ class Findings:
     biases: Sequence[Bias] = ()
     coverages: Sequence[Coverage] = ()
     notes: Sequence[str] = ()
+    plans: Sequence[PlanRecovery] = ()
 
     def __add__(self, other: Findings) -> Findings:
         return Findings(
@@ -73,10 +75,12 @@ class Findings:
             (*self.biases, *other.biases),
             (*self.coverages, *other.coverages),
             (*self.notes, *other.notes),
+            (*self.plans, *other.plans),
         )
 
 
 BIAS = "total bias: predicted over realised, less one (clv's truth discounted as its outcome is)"
+PLAN = "incremental profit of next month's contacts as the truth expects it, within the same limits"
 COVERAGE = "coverage of clv's intervals (worst: the tenth of predictions farthest off, 10 highest)"
 
 
@@ -98,6 +102,8 @@ def report(found: Findings) -> str:
         parts.append(f"{BIAS}\n{_bias_table(found.biases)}")
     if found.coverages:
         parts.append(f"{COVERAGE}\n{_coverage_table(found.coverages)}")
+    if found.plans:
+        parts.append(f"{PLAN}\n{_plan_table(found.plans)}")
     if found.notes:
         parts.append("\n".join(f"note: {note}" for note in found.notes))
     return "\n\n".join(parts)
@@ -146,6 +152,15 @@ def _coverage_table(found: Iterable[Coverage]) -> str:
     return "\n".join([head, *lines])
 
 
+def _plan_table(found: Iterable[PlanRecovery]) -> str:
+    head = f"{'policy':<28}{'contacts':>10}{'profit':>12}{'of the truth':>15}"
+    lines = [
+        f"{one.policy:<28}{one.contacts:>10,}{one.profit:>12,.0f}{_percent(one.share, 15)}"
+        for one in found
+    ]
+    return "\n".join([head, *lines])
+
+
 def _grouped(
     seeds: Sequence[Sequence[One]], key: Callable[[One], tuple[str, ...]]
 ) -> dict[tuple[str, ...], list[One]]:
@@ -189,6 +204,14 @@ def mean_report(seeds: Sequence[Findings]) -> str:
             for (name,), same in biases.items()
         ]
         parts.append("\n".join([BIAS, head, *lines]))
+    plans = _grouped([seed.plans for seed in seeds], lambda one: (one.policy,))
+    if plans:
+        head = f"{'policy':<28}{'seeds':>6}{'of the truth, mean [least, most]':>36}"
+        lines = [
+            f"{policy:<28}{len(same):>6}{_mean(one.share for one in same):>36}"
+            for (policy,), same in plans.items()
+        ]
+        parts.append("\n".join([PLAN, head, *lines]))
     coverages = _grouped(
         [seed.coverages for seed in seeds], lambda one: (one.period, f"{one.nominal:.1%}")
     )

@@ -25,8 +25,10 @@ import numpy as np
 
 from benchmarks import interval_coverage
 from benchmarks.homes import own_store, refreshed
+from benchmarks.plan_recovery import plan_recoveries
 from benchmarks.truth_findings import Bias, Findings, Recovery, mean_report, report, share
 from ml.evaluation import metrics
+from ml.evaluation.uplift import area_under_gain, gain_at
 from ml.registry import RULE, Registry, Version
 from orchestration.environment import QUIET, code_version
 from orchestration.models.context import TrainingContext
@@ -36,6 +38,7 @@ from orchestration.models.studies.attrition import attrition_study
 from orchestration.models.studies.clv import clv_study
 from orchestration.models.studies.default import default_study
 from orchestration.models.studies.response import response_study
+from orchestration.models.studies.uplift import uplift_study
 from orchestration.models.study import Off, Sample, Study
 from orchestration.resources import connect
 from orchestration.settings import Settings, read_settings
@@ -70,6 +73,14 @@ PROBABILITY_METRICS: Mapping[str, Metric] = {
     CAPTURE: capture_over_chance,
     "Gini (2 AUC − 1)": metrics.gini,
     "log score skill": log_score_skill,
+}
+
+
+# Scores of contacts, and the truth's column of them.
+CONTACTED = {"response": "response_probability_treatment", "uplift": "uplift"}
+UPLIFT_METRICS: Mapping[str, Metric] = {
+    "area under the gain": area_under_gain,
+    "gain of the top 30 % over all": lambda y, score: gain_at(y, score, 0.3) - float(np.mean(y)),
 }
 
 
@@ -202,8 +213,10 @@ def judge(settings: Settings, store: str | None = None) -> Findings:
             attrition_study(records),
             default_study(records),
             response_study(records),
+            uplift_study(records),
         ):
             found += _judged(records, registry, store, settings, study)
+        found += Findings(plans=plan_recoveries(records.connection, settings, settings.seed))
     return found
 
 
@@ -225,6 +238,8 @@ def _judged(
     y, by_model, customers = study.judged(registry.load_twin(champion), later)
     scores = (by_model, study.judged(rule, later)[1], _truth(records, settings, study.name, later))
     measures = VALUE_METRICS if study.kind == "value" else PROBABILITY_METRICS
+    if study.name == "uplift":
+        measures = UPLIFT_METRICS
     seed = records.context.seed
     coverage = interval_coverage.logged(registry, champion, store) if study.name == "clv" else None
     return Findings(
@@ -249,10 +264,10 @@ def _notes(records: Records, study: Study, champion: Version) -> list[str]:
 
 def _truth(records: Records, settings: Settings, name: str, later: Sample) -> np.ndarray:
     """The hidden expectation of each row's outcome."""
-    if name == "response":
+    if name in CONTACTED:
         return column_by_key(
             records.connection,
-            "select contact_id, response_probability_treatment as expected "
+            f"select contact_id, {CONTACTED[name]} as expected "
             "from read_parquet($path) join base.campaign_contact using (campaign_id, customer_id)",
             {"path": str(settings.truth / "uplift.parquet")},
             later.outcome["contact_id"].to_numpy(),

@@ -37,6 +37,16 @@ def prepare_stores(settings: Settings) -> None:
     _start(work)
 
 
+def start_dbt(settings: Settings) -> None:
+    """Start dbt again for what is built from the scores."""
+
+    def work() -> None:
+        with suppress(OSError):
+            start_server(settings)
+
+    _start(work)
+
+
 def make_model_store(settings: Settings) -> None:
     """Make the home's own MLflow store where there is none, whole or not at all.
 

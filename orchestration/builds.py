@@ -14,8 +14,15 @@ import duckdb
 
 from orchestration.resources import Home
 
-LAYERS = ("landing", "base", "value", "features", "models", "scores")
-GATES = {"G1": "landing", "G2": "base", "GV": "value", "G3": "models", "G4": "scores"}
+LAYERS = ("landing", "base", "value", "features", "models", "scores", "contacts", "decisions")
+GATES = {
+    "G1": "landing",
+    "G2": "base",
+    "GV": "value",
+    "G3": "models",
+    "G4": "scores",
+    "G5": "decisions",
+}
 
 CREATE = """
 create schema if not exists meta;

@@ -1,4 +1,4 @@
-"""The command line behind `make`: refresh, train, promote, releases, rollback, export, ui."""
+"""The command line behind `make`: refresh, train, promote, releases, rollback, customer, export."""
 
 from __future__ import annotations
 
@@ -201,6 +201,10 @@ def parser() -> argparse.ArgumentParser:
     out = commands.add_parser("export", help="write the synthetic bank as a delivery of files")
     out.add_argument("folder", type=Path)
     out.add_argument("--format", choices=("csv", "parquet"), default="parquet")
+    page = commands.add_parser("customer", help="all that the release tells of one customer")
+    page.add_argument("--id", required=True, help="the customer_id")
+    page.add_argument("--role", default="manager", help="who asks: some may see more of a person")
+    page.add_argument("--to", type=Path, help="where to write the page; default: the reports")
     ui = commands.add_parser("ui", help="Dagster, MLflow and the reports on 127.0.0.1")
     ui.add_argument("--port", type=int, default=3000, help="Dagster; MLflow +1, reports +2")
     return top
@@ -258,6 +262,11 @@ def _run(asked: argparse.Namespace, settings: Settings) -> int:
     if asked.command == "export":
         with one_refresh_at_a_time(settings):
             return export(settings, asked.folder.expanduser().resolve(), asked.format)
+    if asked.command == "customer":
+        from orchestration.customer_page import customer_page
+
+        print(customer_page(settings, asked.id, asked.role, asked.to))
+        return 0
     if asked.command == "ui":
         from orchestration.ui import serve
 

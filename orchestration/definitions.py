@@ -7,7 +7,11 @@ import dagster as dg
 from orchestration import environment
 from orchestration.base.assets import base_assets
 from orchestration.base.checks import base_gate
+from orchestration.contacts.assets import contacts_assets
+from orchestration.customer_page.job import customer_page_job
 from orchestration.dbt import dbt_resource, manifest_of, models_of
+from orchestration.decisions.assets import DECISIONS, decisions_assets
+from orchestration.decisions.checks import decisions_gate
 from orchestration.features.assets import features_assets
 from orchestration.jobs import refresh_job, train_job
 from orchestration.landing.assets import landing_assets
@@ -38,8 +42,11 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     manifest = manifest_of(settings)
     months = months_of(settings)
     published = [
-        key for layer in ("base", "value", "decisions") for key in models_of(manifest, layer)
-    ] + SCORES
+        key
+        for layer in ("base", "value", "decisions", "contacts")
+        for key in models_of(manifest, layer)
+    ] + [*SCORES, *DECISIONS]
+    contacts = models_of(manifest, "contacts")
     refresh, train = refresh_job(months), train_job()
     return dg.Definitions(
         assets=[
@@ -49,6 +56,8 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             features_assets(manifest, months),
             models_assets(models_of(manifest, "features"), models_of(manifest, "value"), CONTACTS),
             scores_assets(models_of(manifest, "features")),
+            contacts_assets(manifest, months),
+            decisions_assets([*contacts, *SCORES]),
             release_asset(published),
         ],
         asset_checks=[
@@ -57,8 +66,9 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             value_gate(manifest),
             models_gate(),
             scores_gate(),
+            decisions_gate(),
         ],
-        jobs=[refresh, train, promote_job, rollback_job],
+        jobs=[refresh, train, promote_job, rollback_job, customer_page_job],
         schedules=schedules(settings, refresh, train),
         resources={"home": Home(), "dbt": dbt_resource(settings)},
         loggers={"progress": progress_logger, "console": dg.colored_console_logger},

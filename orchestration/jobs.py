@@ -18,7 +18,10 @@ def refresh_job(months: dg.PartitionsDefinition) -> UnresolvedAssetJobDefinition
         REFRESH,
         selection=dg.AssetSelection.all() | dg.AssetSelection.all_asset_checks(),
         partitions_def=months,
-        description="landing, G1, base, G2, value, GV, features, models, G3, scores, G4, release",
+        description=(
+            "landing, G1, base, G2, value, GV, features, models, G3, scores, G4, contacts, "
+            "decisions, G5, release"
+        ),
     )
 
 

@@ -20,7 +20,7 @@ from orchestration.environment import DBT_PROJECT
 from orchestration.settings import Settings
 
 DEFAULTS = DBT_PROJECT / "seeds"
-DECLARED = Path("value", "seeds.yml")
+DECLARED = "*/seeds.yml"
 SHOWN = 3
 
 
@@ -30,8 +30,11 @@ class ReferenceRefused(Exception):
 
 def column_types() -> dict[str, dict[str, str]]:
     """Seed → its columns with their types, in order."""
-    declared = yaml.safe_load((DEFAULTS / DECLARED).read_text())["seeds"]
-    return {seed["name"]: seed["config"]["column_types"] for seed in declared}
+    return {
+        seed["name"]: seed["config"]["column_types"]
+        for declared in sorted(DEFAULTS.glob(DECLARED))
+        for seed in yaml.safe_load(declared.read_text())["seeds"]
+    }
 
 
 def prepare_reference(settings: Settings) -> None:

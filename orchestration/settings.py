@@ -51,6 +51,9 @@ class Settings(BaseSettings):
     promotion: Literal["auto", "approval"] = Field(
         "auto", description="auto: the policy promotes; approval: a person does, who did not train"
     )
+    export_bom: bool = Field(
+        False, description="begin exported CSV with a byte order mark, as older spreadsheets want"
+    )
     user: str = Field(
         default_factory=login_name, description="who runs this: the trainer of what it trains"
     )
@@ -94,6 +97,15 @@ class Settings(BaseSettings):
     @property
     def published(self) -> Path:
         return self.home / "published"
+
+    @property
+    def exports(self) -> Path:
+        return self.home / "exports"
+
+    @property
+    def customer_pages(self) -> Path:
+        """Not among the reports: those are served to whoever is on this machine."""
+        return self.home / "customers"
 
     @property
     def reports(self) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from expectations.rules import Profile, Rule, Suite, column_between, column_zero, row_count_at_least
 from expectations.suites.features import BARRED_FEATURES
+from expectations.suites.offer_scores import offer_suite
 from expectations.suites.probability_scores import (
     BY_CHAMPION,
     PROMOTE,
@@ -349,6 +350,10 @@ def scores_suite(models: tuple[str, ...] = ("clv",)) -> Suite:
             "take the column out of features.customer_month and train anew",
         ),
     )
+    offers = offer_suite(models)
     return Suite(
-        "G4", "scores", {**profiles, **probabilities.profiles}, (*rules, *probabilities.rules)
+        "G4",
+        "scores",
+        {**profiles, **probabilities.profiles, **offers.profiles},
+        (*rules, *probabilities.rules, *offers.rules),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, TypeAlias
+
 import numpy as np
 import pandas as pd
 from scipy.optimize import minimize
@@ -11,14 +13,24 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits
 
 from ml.encoding import MOST_BINS, Binner, FrameEncoder
+from ml.response.additive import additive_logistic, parts, score
 from ml.tree_paths import path_contributions
 
 OFFER = "offer"
+# The product line of the offer: offers of a line lend each other what they have too little of.
+OFFER_LINE = "offer_line"
 # Raise it when a stored model can no longer be read by this code: champions are then trained anew.
-FORMAT = "1"
+FORMAT = "2"
 TINY = 1e-6
 MISSING = -1
 SLOPE_SPREAD, LEAST_SLOPE = 0.5, 0.05
+LEAST_TREES, LEAST_LEAVES = 25, 4
+RESPONSES_PER_TREE, RESPONSES_PER_LEAF = 6, 40
+TREES_WEIGHT = 2 / 3
+
+# A group's trees, and its logistic regression as a level and a table of values for each column. A
+# plain mapping: what a stored model may hold is kept to a short list of types.
+Learner: TypeAlias = dict[str, Any]
 
 
 def _logit(probability: np.ndarray) -> np.ndarray:
@@ -52,11 +64,22 @@ def calibration_line(raw: np.ndarray, y: np.ndarray) -> np.ndarray:
     return minimize(loss, [0.0, 1.0], jac=True, bounds=bounds).x
 
 
+def _named(frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Offer and product line of each contact; an empty text where no line is known."""
+    offers = frame[OFFER].astype(str).to_numpy()
+    if OFFER_LINE not in frame:
+        return offers, np.full(len(frame), "", dtype=object)
+    lines = frame[OFFER_LINE].astype(object)
+    return offers, lines.where(lines.notna(), "").astype(str).to_numpy()
+
+
 class OfferBaseRate(ClassifierMixin, BaseEstimator):
     """The simple rule: everyone responds to an offer as often as those contacted before did.
 
-    An offer not seen gets the rate of all offers. Rates are shrunk towards it by the weight of
-    `prior` contacts, so that a small campaign does not say 0 or 1.
+    The rate of an offer is shrunk towards that of its product line (column `offer_line`, if there
+    is one), the line's towards that of all offers, each by the weight of `prior` contacts, so that
+    a small campaign does not say 0 or 1. An offer not seen gets the rate of its line, or else of
+    all.
     """
 
     def __init__(self, prior: float = 20.0) -> None:
@@ -67,19 +90,32 @@ class OfferBaseRate(ClassifierMixin, BaseEstimator):
         self.columns_ = [OFFER]
         self.classes_ = np.array([0, 1])
         self.rate_ = float(y.mean())
-        offers = frame[OFFER].astype(str).to_numpy()
-        self.rates_ = {
-            str(offer): float(
-                (y[offers == offer].sum() + self.prior * self.rate_)
-                / ((offers == offer).sum() + self.prior)
-            )
-            for offer in np.unique(offers)
+        offers, lines = _named(frame)
+        self.line_rates_ = {
+            str(line): self._shrunk(y[lines == line], self.rate_)
+            for line in np.unique(lines)
+            if line
         }
+        self.rates_ = {}
+        for offer in np.unique(offers):
+            rows = offers == offer
+            above = self.line_rates_.get(str(lines[rows][-1]), self.rate_)
+            self.rates_[str(offer)] = self._shrunk(y[rows], above)
         return self
+
+    def _shrunk(self, y: np.ndarray, above: float) -> float:
+        return float((y.sum() + self.prior * above) / (len(y) + self.prior))
+
+    def line_rate(self, frame: pd.DataFrame) -> np.ndarray:
+        """The rate of each contact's product line, or of all where it has none, shape (n,)."""
+        _, lines = _named(frame)
+        return pd.Series(lines).map(self.line_rates_).fillna(self.rate_).to_numpy(dtype=float)
 
     def predict_proba(self, frame: pd.DataFrame) -> np.ndarray:
         """Columns no, yes; shape (n, 2)."""
-        rate = frame[OFFER].astype(str).map(self.rates_).fillna(self.rate_).to_numpy(dtype=float)
+        offers, _ = _named(frame)
+        own = pd.Series(offers).map(self.rates_).to_numpy(dtype=float)
+        rate = np.where(np.isnan(own), self.line_rate(frame), own)
         return np.column_stack([1 - rate, rate])
 
     def predict(self, frame: pd.DataFrame) -> np.ndarray:
@@ -93,17 +129,32 @@ class OfferBaseRate(ClassifierMixin, BaseEstimator):
 
 
 class ResponseModel(ClassifierMixin, BaseEstimator):
-    """Gradient boosting for each offer, calibrated together on the newest matured contacts.
+    """For each offer boosted trees and a logistic regression, calibrated on the newest contacts.
 
     Who takes an offer depends on the offer (a card goes to the young, a fund to the saver), more
-    than trees find that must first split on it: each offer has small trees of its own. An offer
-    with fewer than `least_responses` gets its base rate. The calibration is a line in log-odds
-    (`calibration_line`), fitted on out-of-fold predictions of the newest contacts: rates drift, and
-    an older sample would calibrate to the past.
+    than a model of all offers finds: each offer has learners of its own. An offer with fewer than
+    `least_responses` borrows those of its product line, moved to its own rate; where the line has
+    too few as well, it gets its rate, shrunk towards the line's and that of all offers
+    (`OfferBaseRate`). An offer never seen is scored as its line is.
+
+    The learners are averaged in log-odds, two parts trees to one part regression: trees find what
+    acts together, but a leaf knows nothing beyond what was seen, and the shrunken regression holds
+    better when times change. Trees and leaves grow with the responses there are to learn from.
+
+    The calibration is a line in log-odds (`calibration_line`), fitted on out-of-fold predictions of
+    the newest contacts: rates drift, and an older sample would calibrate to the past.
 
     Parameters
     ----------
     seed : int
+    trees, leaves : int
+        The most of them; there are at least 25 and 4, else one per 6 and 40 responses.
+    least_leaf : int
+        Contacts in a leaf.
+    rate, penalty : float
+        Learning rate and L2 penalty of the trees.
+    shrinkage : float
+        Ridge penalty of the logistic regression: one over the variance of the coefficients' prior.
     folds : int
         Of the cross-fitting; contacts are dealt at random within offer and outcome.
     calibration_share : float
@@ -113,11 +164,12 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
     def __init__(
         self,
         seed: int = 0,
-        trees: int = 25,
-        leaves: int = 4,
+        trees: int = 120,
+        leaves: int = 16,
         least_leaf: int = 40,
         rate: float = 0.06,
         penalty: float = 10.0,
+        shrinkage: float = 10.0,
         least_responses: int = 20,
         folds: int = 3,
         calibration_share: float = 0.5,
@@ -128,54 +180,101 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
         self.least_leaf = least_leaf
         self.rate = rate
         self.penalty = penalty
+        self.shrinkage = shrinkage
         self.least_responses = least_responses
         self.folds = folds
         self.calibration_share = calibration_share
 
-    def _fit_offers(
-        self, matrix: np.ndarray, offers: np.ndarray, y: np.ndarray
-    ) -> dict[str, HistGradientBoostingClassifier]:
-        fitted = {}
-        for offer in np.unique(offers):
-            rows = offers == offer
+    def _learn(self, bins: np.ndarray, y: np.ndarray) -> Learner:
+        responses = int(y.sum())
+        boosting = HistGradientBoostingClassifier(
+            max_iter=min(self.trees, max(LEAST_TREES, responses // RESPONSES_PER_TREE)),
+            max_leaf_nodes=min(self.leaves, max(LEAST_LEAVES, responses // RESPONSES_PER_LEAF)),
+            min_samples_leaf=self.least_leaf,
+            learning_rate=self.rate,
+            l2_regularization=self.penalty,
+            max_bins=MOST_BINS,
+            early_stopping=False,
+            random_state=self.seed,
+        ).fit(bins, y)
+        level, tables = additive_logistic(
+            bins, self.sizes_, self.is_category_, y, penalty=self.shrinkage
+        )
+        return {"trees": boosting, "level": level, "tables": tables}
+
+    def _learn_each(
+        self, bins: np.ndarray, groups: np.ndarray, y: np.ndarray
+    ) -> dict[str, Learner]:
+        """A learner for each named group with enough of both outcomes."""
+        learned = {}
+        for group in np.unique(groups):
+            rows = groups == group
             responses = int(y[rows].sum())
-            if min(responses, int(rows.sum()) - responses) < self.least_responses:
-                continue
-            boosting = HistGradientBoostingClassifier(
-                max_iter=self.trees,
-                max_leaf_nodes=self.leaves,
-                min_samples_leaf=self.least_leaf,
-                learning_rate=self.rate,
-                l2_regularization=self.penalty,
-                max_bins=MOST_BINS,
-                early_stopping=False,
-                random_state=self.seed,
-            )
-            # Contacts of one offer are few: threads waiting for each other took a third of the fit.
-            with threadpool_limits(1):
-                fitted[str(offer)] = boosting.fit(matrix[rows], y[rows])
-        return fitted
+            if group and min(responses, int(rows.sum()) - responses) >= self.least_responses:
+                learned[str(group)] = self._learn(bins[rows], y[rows])
+        return learned
+
+    def _learn_lines(
+        self,
+        bins: np.ndarray,
+        offers: np.ndarray,
+        lines: np.ndarray,
+        y: np.ndarray,
+        by_offer: dict[str, Learner],
+    ) -> dict[str, Learner]:
+        """A learner for each line; that of the offer itself where the line has one offer only."""
+        alone = {
+            str(line): str(own[0])
+            for line in np.unique(lines)
+            if line and len(own := np.unique(offers[lines == line])) == 1
+        }
+        shared = np.where(np.isin(lines, list(alone)), "", lines)
+        learned = self._learn_each(bins, shared, y)
+        return learned | {
+            line: by_offer[offer] for line, offer in alone.items() if offer in by_offer
+        }
 
     @staticmethod
-    def _raw(
-        trees: dict[str, HistGradientBoostingClassifier],
-        base: np.ndarray,
-        matrix: np.ndarray,
+    def _score(learner: Learner, bins: np.ndarray) -> np.ndarray:
+        trees = _logit(learner["trees"].predict_proba(bins)[:, 1])
+        regression = score(learner["level"], learner["tables"], bins)
+        return TREES_WEIGHT * trees + (1 - TREES_WEIGHT) * regression
+
+    @staticmethod
+    def _places(
         offers: np.ndarray,
+        lines: np.ndarray,
+        by_offer: dict[str, Learner],
+        by_line: dict[str, Learner],
+    ) -> list[tuple[Learner, np.ndarray, bool]]:
+        """Each learner with the rows it speaks of, and whether it is borrowed from the line."""
+        own = np.isin(offers, list(by_offer))
+        found = [(learner, offers == offer, False) for offer, learner in by_offer.items()]
+        found += [(learner, (lines == line) & ~own, True) for line, learner in by_line.items()]
+        return [(learner, rows, borrowed) for learner, rows, borrowed in found if rows.any()]
+
+    def _raw(
+        self,
+        frame: pd.DataFrame,
+        bins: np.ndarray,
+        base: OfferBaseRate,
+        by_offer: dict[str, Learner],
+        by_line: dict[str, Learner],
     ) -> np.ndarray:
-        probability = base.copy()
-        for offer, model in trees.items():
-            rows = offers == offer
-            if rows.any():
-                probability[rows] = model.predict_proba(matrix[rows])[:, 1]
-        return _logit(probability)
+        raw = _logit(base.predict(frame))
+        beside_line = raw - _logit(base.line_rate(frame))
+        for learner, rows, borrowed in self._places(*_named(frame), by_offer, by_line):
+            raw[rows] = self._score(learner, bins[rows])
+            if borrowed:
+                raw[rows] += beside_line[rows]
+        return raw
 
     def fit(self, frame: pd.DataFrame, y: np.ndarray) -> ResponseModel:
         """Learn from contacts in the order of their dates, oldest first.
 
         Parameters
         ----------
-        frame : frame of shape (n, features), with the column `offer`
+        frame : frame of shape (n, features), with the column `offer` and, if known, `offer_line`
         y : array of shape (n,), 1 for a response
 
         Raises
@@ -188,11 +287,26 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
         if len(np.unique(y[newest])) < 2:
             raise ValueError("responses and others are needed among the newest contacts")
         self.classes_ = np.array([0, 1])
-        self.encoder_ = FrameEncoder().fit(frame.drop(columns=OFFER))
+        features = frame.drop(columns=[OFFER, OFFER_LINE], errors="ignore")
+        self.encoder_ = FrameEncoder().fit(features)
         self.columns_ = [*self.encoder_.columns_, OFFER]
         self.binner_ = Binner().fit(self.encoder_.transform(frame))
-        matrix = self._matrix(frame)
-        offers = frame[OFFER].astype(str).to_numpy()
+        self.sizes_ = [len(borders) + 1 for borders in self.binner_.borders_]
+        self.is_category_ = [name in self.encoder_.levels_ for name in self.encoder_.columns_]
+        bins = self._bins(frame)
+        # Contacts of one offer are few: threads waiting for each other took a third of the fit.
+        with threadpool_limits(1):
+            self.line_ = self._calibrated(frame, bins, y, newest)
+            self.base_ = OfferBaseRate().fit(frame, y)
+            offers, lines = _named(frame)
+            self.by_offer_ = self._learn_each(bins, offers, y)
+            self.by_line_ = self._learn_lines(bins, offers, lines, y, self.by_offer_)
+        return self
+
+    def _calibrated(
+        self, frame: pd.DataFrame, bins: np.ndarray, y: np.ndarray, newest: np.ndarray
+    ) -> np.ndarray:
+        offers, lines = _named(frame)
         # Dealt so that each fold has its share of every offer's responses: an out-of-fold base rate
         # otherwise runs against the outcomes held out.
         generator = np.random.default_rng(self.seed)
@@ -201,16 +315,17 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
         fold[order] = np.arange(len(y)) % self.folds
         raw = np.empty(len(y))
         for number in range(self.folds):
-            held = fold == number
-            base = OfferBaseRate().fit(frame[~held], y[~held]).predict(frame[held])
-            trees = self._fit_offers(matrix[~held], offers[~held], y[~held])
-            raw[held] = self._raw(trees, base, matrix[held], offers[held])
-        self.line_ = calibration_line(raw[newest], y[newest])
-        self.base_ = OfferBaseRate().fit(frame, y)
-        self.trees_ = self._fit_offers(matrix, offers, y)
-        return self
+            seen, held = fold != number, (fold == number) & newest
+            base = OfferBaseRate().fit(frame[seen], y[seen])
+            by_offer = self._learn_each(bins[seen], offers[seen], y[seen])
+            borrowing = seen & np.isin(lines, np.unique(lines[~np.isin(offers, list(by_offer))]))
+            by_line = self._learn_lines(
+                bins[borrowing], offers[borrowing], lines[borrowing], y[borrowing], by_offer
+            )
+            raw[held] = self._raw(frame[held], bins[held], base, by_offer, by_line)
+        return calibration_line(raw[newest], y[newest])
 
-    def _matrix(self, frame: pd.DataFrame) -> np.ndarray:
+    def _bins(self, frame: pd.DataFrame) -> np.ndarray:
         # A column may be empty for all contacts of one offer, which the trees' binning refuses:
         # a missing value is a place of its own below all others.
         bins = self.binner_.transform(self.encoder_.transform(frame))
@@ -218,9 +333,7 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
 
     def predict_proba(self, frame: pd.DataFrame) -> np.ndarray:
         """Columns no, yes; shape (n, 2)."""
-        offers = frame[OFFER].astype(str).to_numpy()
-        base = self.base_.predict(frame)
-        raw = self._raw(self.trees_, base, self._matrix(frame), offers)
+        raw = self._raw(frame, self._bins(frame), self.base_, self.by_offer_, self.by_line_)
         level, slope = self.line_
         probability = expit(level + slope * raw)
         return np.column_stack([1 - probability, probability])
@@ -232,8 +345,9 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
     def contributions(self, frame: pd.DataFrame) -> tuple[np.ndarray, list[str]]:
         """What each feature adds to the log-odds of a response, and the features' names.
 
-        The paths (`path_contributions`) through the trees of the contact's offer, times the slope
-        of the calibration. The offer itself adds the expectation of its trees, or its base rate
+        The weighted mean of the paths through the trees (`path_contributions`) and of the logistic
+        regression's values of the contact's offer, or of its line, times the slope of the
+        calibration. The offer itself adds what its learners expect on the whole, or its base rate
         where it has none, less the rate of all offers. Together they add up to the log-odds of the
         prediction less what the calibration makes of the rate of all offers.
 
@@ -242,13 +356,16 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
         contributions : array of shape (n, len(columns_))
         names : list of str, `columns_`
         """
-        offers = frame[OFFER].astype(str).to_numpy()
-        matrix = self._matrix(frame)
+        bins = self._bins(frame)
         added = np.zeros((len(frame), len(self.columns_)))
         own = _logit(self.base_.predict(frame))
-        for offer, model in self.trees_.items():
-            rows = offers == offer
-            if rows.any():
-                own[rows], added[rows, :-1] = path_contributions(model, matrix[rows])
+        beside_line = own - _logit(self.base_.line_rate(frame))
+        for learner, rows, borrowed in self._places(*_named(frame), self.by_offer_, self.by_line_):
+            expected, paths = path_contributions(learner["trees"], bins[rows])
+            values = parts(learner["tables"], bins[rows])
+            added[rows, :-1] = TREES_WEIGHT * paths + (1 - TREES_WEIGHT) * values
+            own[rows] = TREES_WEIGHT * expected + (1 - TREES_WEIGHT) * learner["level"]
+            if borrowed:
+                own[rows] += beside_line[rows]
         added[:, -1] = own - _logit(np.array([self.base_.rate_]))
         return added * self.line_[1], list(self.columns_)

@@ -19,7 +19,11 @@ SAYS = {
     "high_value": "probability of coming into the top value tier",
     "segment": "customers alike in value, behaviour and stage of life",
     "response": "calibrated probability of response to an offer, when contacted",
+    "uplift": "what a contact adds to the probability of taking an offer",
+    "product_value": "what a product brings in the year after it was taken",
 }
+# Learned from contacts alone, not from profit.
+OF_CONTACTS = ("response", "uplift")
 MODELS = tuple(dg.AssetKey(["models", name]) for name in SAYS)
 
 
@@ -33,7 +37,7 @@ def models_assets(
         specs=[
             dg.AssetSpec(
                 key,
-                deps=[*features, contacts] if name == "response" else [*features, *value],
+                deps=[*features, contacts] if name in OF_CONTACTS else [*features, *value],
                 group_name="models",
                 kinds={"mlflow", "scikitlearn"},
                 description=says,

@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 
 from ml.clv.model import LAST_PERIOD, PACE
-from ml.response.model import OFFER
 
 KEYS = ("customer_id", "month")
 # Customers a cut-off beyond which a training set is a fixed sample: what a model learns more from
@@ -25,6 +24,7 @@ TIER = "tier_number"
 OUTCOME = "outcome_"
 NOT_FEATURES = (
     *("customer_id", "cutoff", TIER, "contact_id", "contacted_on", "matured_on", "responded"),
+    *("arm", "assignment_probability"),
 )
 TOP_TIER = 1
 # Amounts are summed in it: a sum of doubles depends on the order of the rows, which a warehouse
@@ -248,45 +248,9 @@ def customers_to_score(
         last = frame["customer_id"].iloc[-1]
 
 
-def contact_frame(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
-    """Contacts of the treatment arm whose response window is over, oldest first.
-
-    Features are those of the end of the month before the contact. Columns: contact_id, customer_id,
-    contacted_on, matured_on, responded, offer and the features.
-    """
-    return connection.execute(
-        f"""
-        select
-            contact.contact_id,
-            contact.customer_id,
-            contact.contacted_on,
-            contact.contacted_on + 60 as matured_on,
-            contact.is_responded::integer as responded,
-            contact.product_id as {OFFER},
-            {_quoted(feature_columns(connection), "feature")}
-        from base.campaign_contact as contact
-        inner join features.customer_month as feature
-            on feature.customer_id = contact.customer_id
-            and feature.month = contact.month - to_months(1)
-        where contact.arm = 'treatment' and contact.is_response_complete
-        order by contact.contacted_on, contact.contact_id
-        """
-    ).df()
-
-
 def features_of(frame: pd.DataFrame) -> pd.DataFrame:
     """The frame without the keys, dates and outcomes of its rows: what a model is given."""
     return frame.drop(columns=[name for name in NOT_FEATURES if name in frame.columns])
-
-
-def offers(connection: duckdb.DuckDBPyConnection) -> list[str]:
-    """Products that a campaign has offered so far."""
-    return [
-        name
-        for (name,) in connection.execute(
-            "select distinct product_id from base.campaign_contact order by all"
-        ).fetchall()
-    ]
 
 
 def digest(frame: pd.DataFrame, y: np.ndarray) -> str:

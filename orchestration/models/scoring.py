@@ -14,7 +14,6 @@ from ml.attrition.model import AttritionModel
 from ml.clv.model import PACE
 from ml.reasons import top_reasons, usual_values
 from ml.registry import ChampionUnusable, Registry, Version
-from ml.response.model import OFFER
 from ml.segments.model import RuleTiering, SegmentModel
 from orchestration.models.context import TrainingContext
 from orchestration.models.cutoffs import LONG_HORIZON
@@ -24,7 +23,6 @@ from orchestration.models.datasets import (
     Population,
     customers_to_score,
     features_of,
-    offers,
 )
 from orchestration.models.records import Records
 from orchestration.models.registration import is_on
@@ -94,17 +92,6 @@ create or replace table scores.segment_migration (
     customers integer,
     share double
 );
-"""
-
-CREATE_OFFER = """
-create schema if not exists scores;
-create or replace table scores.offer (
-    customer_id varchar,
-    product_id varchar,
-    p_response double,
-    response_model_version varchar,
-    primary key (customer_id, product_id)
-)
 """
 
 
@@ -401,32 +388,6 @@ def _migrate(
         {"before": before, "now": context.as_of_month},
     )
     connection.execute("drop table temp.segment_before")
-
-
-def score_offers(connection: duckdb.DuckDBPyConnection, context: TrainingContext) -> int:
-    """Write `scores.offer`: probability of response by customer and offer; returns the rows.
-
-    Empty where the model is off.
-
-    Raises
-    ------
-    ml.registry.ChampionUnusable
-        When the champion cannot be loaded; the table is then not written.
-    """
-    champion = champion_of(connection, context.registry(), "response")
-    connection.execute(CREATE_OFFER)
-    if champion is None:
-        return 0
-    products = offers(connection)
-    for frame in customers_to_score(connection, context.as_of_month, LONG_HORIZON, BATCH):
-        for product in products:
-            frame[OFFER] = product
-            probability = np.round(champion.model.predict(frame), 6)
-            scored = pd.DataFrame({"customer_id": frame["customer_id"], "product_id": product})
-            scored["p_response"] = probability
-            scored["response_model_version"] = champion.number
-            _insert(connection, "scores.offer", scored)
-    return _count(connection, "offer")
 
 
 def _insert(connection: duckdb.DuckDBPyConnection, table: str, rows: pd.DataFrame) -> None:

@@ -12,6 +12,7 @@ from orchestration.gates import REPORT
 from orchestration.release.publish import Release, publish
 from orchestration.release.value_report import VALUE_REPORT, render_value_report
 from orchestration.resources import Home
+from orchestration.settings import Settings
 
 
 def release_asset(upstream: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
@@ -42,6 +43,8 @@ def release_asset(upstream: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
         if report_value(context, release, reports / VALUE_REPORT):
             metadata["value_report"] = dg.MetadataValue.path(str(reports / VALUE_REPORT))
             shutil.copyfile(reports / VALUE_REPORT, settings.reports / VALUE_REPORT)
+        if export_lists(context, release, settings):
+            metadata["exports"] = dg.MetadataValue.path(str(settings.exports / release.release_id))
         return dg.MaterializeResult(metadata=metadata)
 
     return published
@@ -55,6 +58,24 @@ def report_value(context: dg.AssetExecutionContext, release: Release, path: Path
     except Exception as error:
         context.log.warning(
             f"release {release.release_id} is served without a value report: "
+            f"{type(error).__name__}: {error}"
+        )
+        return False
+    return True
+
+
+def export_lists(context: dg.AssetExecutionContext, release: Release, settings: Settings) -> bool:
+    """Export the lists of a release; where that fails, warn: the release is served."""
+    from orchestration.decisions.export import export_release
+
+    try:
+        with duckdb.connect(str(release.path), read_only=True) as connection:
+            export_release(
+                connection, settings.exports, release.release_id, bom=settings.export_bom
+            )
+    except Exception as error:
+        context.log.warning(
+            f"release {release.release_id} is served without exports: "
             f"{type(error).__name__}: {error}"
         )
         return False

@@ -21,7 +21,10 @@ from orchestration import builds
 from orchestration.settings import Settings
 
 KEPT_RELEASES = 12
-PUBLISHED_SCHEMAS = (*("base", "value", "decisions", "scores", "alerts", "quarantine", "profile"),)
+PUBLISHED_SCHEMAS = (
+    *("base", "value", "scores", "contacts", "decisions", "campaigns", "alerts"),
+    *("quarantine", "profile"),
+)
 # Views whose rows a release keeps: they compare tables as they stand.
 PUBLISHED_VIEWS = (("value", "reconciliation"),)
 PUBLISHED_META = (
@@ -192,7 +195,8 @@ def _keep_latest(settings: Settings) -> None:
     for path in releases_of(settings)[:-KEPT_RELEASES]:
         if path != current:
             path.unlink()
-            shutil.rmtree(settings.reports / path.stem, ignore_errors=True)
+            for folder in (settings.reports, settings.customer_pages):
+                shutil.rmtree(folder / path.stem, ignore_errors=True)
 
 
 def roll_back(settings: Settings, release_id: str | None) -> Path:

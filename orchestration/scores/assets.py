@@ -11,9 +11,10 @@ from orchestration.resources import Home
 # Each table, in the order in which they are written, and what it holds.
 HOLDS = {
     ("scores", "customer"): "value to come, attrition, default, high value, segment of customers",
-    ("scores", "offer"): "probability of response by customer and offer",
+    ("scores", "offer"): "response, uplift, value and expected profit by customer and offer",
     ("scores", "account_default"): "probabilities of default that expected loss is taken from",
     ("alerts", "credit"): "loans to look at before they are in default, and why",
+    ("alerts", "transaction"): "abnormal transactions of the month, and why",
 }
 SCORES = [dg.AssetKey(list(key)) for key in HOLDS]
 
@@ -35,19 +36,26 @@ def scores_assets(features: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
         ],
     )
     def scores(context: dg.AssetExecutionContext, home: Home) -> Iterator[dg.MaterializeResult]:
+        from orchestration import ahead
         from orchestration.models.credit import use_default_scores
-        from orchestration.models.scoring import score_customers, score_offers
+        from orchestration.models.offer_scoring import score_offers
+        from orchestration.models.scoring import score_customers
+        from orchestration.scores.abnormal import write_transaction_alerts
 
+        ahead.start_dbt(home.settings)
         with builds.build(home, "scores", context.run_id) as connection:
             training = home.training(connection, context.run_id, context.run.tags)
             customers = score_customers(connection, training)
             offers = score_offers(connection, training)
             alerts = use_default_scores(connection, training)
+            abnormal = write_transaction_alerts(
+                connection, training.as_of_month, seed=training.seed
+            )
             ((accounts,),) = connection.execute(
                 "select count(*) from scores.account_default where scored_month = ?",
                 [training.as_of_month],
             ).fetchall()
-        counts = (customers, offers, accounts, alerts)
+        counts = (customers, offers, accounts, alerts, abnormal)
         for key, count in zip(SCORES, counts, strict=True):
             yield dg.MaterializeResult(asset_key=key, metadata={"dagster/row_count": count})
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import duckdb
 
-from orchestration.release.publish import served
+from orchestration.release.attached import RELEASE, attached_release, holds
 from orchestration.settings import Settings
 
 COLUMNS = "account_id, scored_month, p_default, default_model_version"
@@ -33,56 +33,20 @@ def ensure(connection: duckdb.DuckDBPyConnection, settings: Settings) -> int:
     A table that is there stays as it is. Whole or not at all: half of the probabilities would never
     be noticed.
     """
-    if _holds(connection, "scores", "account_default"):
+    if holds(connection, "scores", "account_default"):
         return 0
-    release = served(settings)
-    if release is None:
-        connection.execute(CREATE)
-        return 0
-    path = str(release).replace("'", "''")
-    connection.execute(f"attach '{path}' as release (read_only)")
-    try:
+    with attached_release(connection, settings) as is_of_this_bank:
         connection.execute("begin")
         try:
             connection.execute(CREATE)
             taken = 0
-            if _is_of_this_bank(connection):
+            if is_of_this_bank and holds(connection, "scores", "account_default", RELEASE):
                 taken = connection.execute(
                     f"insert into scores.account_default ({COLUMNS}) "
-                    f"select {COLUMNS} from release.scores.account_default"
+                    f"select {COLUMNS} from {RELEASE}.scores.account_default"
                 ).fetchall()[0][0]
             connection.execute("commit")
         except BaseException:
             connection.execute("rollback")
             raise
-    finally:
-        connection.execute("detach release")
     return taken
-
-
-def _is_of_this_bank(connection: duckdb.DuckDBPyConnection) -> bool:
-    """The release holds the table and was built from the records of this warehouse's bank.
-
-    Accounts of two banks may bear the same ids. A release that does not say whose it is, is not.
-    """
-    told = _holds(connection, "meta", "bank") and _holds(connection, "meta", "bank", "release")
-    if not told or not _holds(connection, "scores", "account_default", "release"):
-        return False
-    return bool(
-        connection.execute(
-            "select 1 from meta.bank as own "
-            "inner join release.meta.bank as released on own.identity = released.identity"
-        ).fetchall()
-    )
-
-
-def _holds(
-    connection: duckdb.DuckDBPyConnection, schema: str, table: str, database: str | None = None
-) -> bool:
-    return bool(
-        connection.execute(
-            "select 1 from duckdb_tables() where schema_name = ? and table_name = ? "
-            "and database_name = coalesce(?, current_database())",
-            [schema, table, database],
-        ).fetchall()
-    )

@@ -27,6 +27,9 @@ import duckdb
 import pandas as pd
 
 from orchestration.environment import DBT_PROJECT
+from orchestration.models.credit import CREATE_ALERT
+from orchestration.models.offer_scoring import CREATE_OFFER
+from orchestration.models.scoring import CREATE
 from orchestration.settings import Settings
 from orchestration.sources.contract import KINDS, PRODUCT_LINES, TABLES
 from orchestration.value import default_probability
@@ -534,6 +537,9 @@ def land(path: Path, bank: Bank, as_of: date, window: tuple[date, date] | None =
             [month_from, month_to, as_of, FIRST],
         )
         default_probability.ensure(connection, Settings(home=path.parent))
+        # What dbt's contacts layer reads of the scores: nobody is scored here.
+        for statement in filter(str.strip, f"{CREATE};{CREATE_OFFER};{CREATE_ALERT}".split(";")):
+            connection.execute(statement)
         known = [(*key, *score) for key, score in bank.scored.items() if key[1] <= as_of]
         if known:
             connection.executemany(

@@ -69,6 +69,8 @@ AS_OF = (
     "base.customer",
     "base.campaign_contact",
     "base.household",
+    "base.product",
+    "value.offer",
     "value.transfer_curve",
     "value.product_parameter",
     "value.mover",

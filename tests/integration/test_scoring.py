@@ -28,8 +28,9 @@ from orchestration.models import credit, scoring
 from orchestration.models.context import TrainingContext
 from orchestration.models.cutoffs import plus_months
 from orchestration.models.datasets import POPULATIONS, customers_to_score, features_of
+from orchestration.models.offer_scoring import score_offers
 from orchestration.models.registration import create_tables
-from orchestration.models.scoring import score_customers, score_offers
+from orchestration.models.scoring import score_customers
 from orchestration.value.default_probability import CREATE as CREATE_ACCOUNT_DEFAULT
 
 NOW = date(2024, 12, 1)
@@ -59,7 +60,17 @@ create table base.account_month (
     is_defaulted boolean, is_open boolean
 );
 create table base.account_holder (account_id varchar, customer_id varchar, role varchar);
-create table base.campaign_contact (product_id varchar);
+create table base.campaign_contact (
+    product_id varchar, product_line varchar, contacted_on date default '2024-06-01',
+    month date default '2024-06-01', arm varchar default 'treatment', is_responded boolean,
+    is_response_complete boolean default true
+);
+create table base.product (product_id varchar, product_line varchar);
+create table value.transfer_curve (month date, tenor_months integer, annual_rate decimal(9, 6));
+create table value.offer (
+    product_id varchar, campaigns integer, exposure decimal(18, 2), incentive_cost decimal(18, 2),
+    probability_of_default decimal(9, 6), loss_given_default decimal(9, 6)
+);
 """
 
 
@@ -470,8 +481,11 @@ def test_migration_follows_each_customer_over_the_horizon(connection, by_hand):
 
 def test_every_customer_and_offer_has_the_chance_of_an_answer(connection, by_hand):
     tell(connection, NOW, ANN, DAN)
-    connection.execute("insert into base.campaign_contact values ('card'), ('fund'), ('card')")
+    connection.execute(
+        "insert into base.campaign_contact (product_id) values ('card'), ('fund'), ('card')"
+    )
     switched_on(connection, "response")
+    score_customers(connection, by_hand.context)
     assert score_offers(connection, by_hand.context) == 4
     found = connection.execute(
         "select customer_id, product_id, p_response, response_model_version from scores.offer "
@@ -484,6 +498,27 @@ def test_every_customer_and_offer_has_the_chance_of_an_answer(connection, by_han
     said = model.predict(pd.DataFrame({OFFER: ["card", "fund"]}))
     assert said[0] > said[1]
     assert [row[2] for row in found] == pytest.approx([*said, *said], abs=1e-6)
+
+
+def test_a_product_never_offered_is_scored_where_the_list_of_offers_asks_for_it(
+    connection, by_hand
+):
+    tell(connection, NOW, ANN)
+    connection.execute("insert into base.campaign_contact (product_id) values ('card')")
+    connection.execute("insert into base.product values ('card', 'cards'), ('gold', 'cards')")
+    connection.execute("insert into value.offer (product_id, campaigns) values ('gold', 0)")
+    switched_on(connection, "response")
+    score_customers(connection, by_hand.context)
+    assert score_offers(connection, by_hand.context) == 2
+    found = connection.execute("select product_id, p_response from scores.offer order by all")
+    scored = dict(found.fetchall())
+    # The rule of this store knows no lines: an offer not seen has the rate of all.
+    assert scored["gold"] == pytest.approx(by_hand.loaded("response").rate_, abs=1e-6)
+    before = everything(connection)
+    connection.execute("insert into value.offer (product_id, campaigns) values ('bond', 0)")
+    with pytest.raises(ValueError, match="no products of the bank: bond"):
+        score_offers(connection, by_hand.context)
+    assert everything(connection) == before
 
 
 # Learned champions: reasons, lines, batches.
@@ -660,7 +695,7 @@ def test_a_champion_missing_or_changed_stops_the_scoring_before_anything_is_writ
 ):
     lend(connection, Loan(ANN, days_past_due=3))
     tell(connection, NOW, CAT)
-    connection.execute("insert into base.campaign_contact values ('card')")
+    connection.execute("insert into base.campaign_contact (product_id) values ('card')")
     switched_on(connection, *MODELS, "response")
     earlier = replace(by_hand.context, as_of=date(2024, 11, 30))
     if not is_first:

@@ -20,7 +20,8 @@ GUARDED = {
     "G2": {"value_layer", "features_layer", "release__published"},
     "GV": {"features_layer", "models_layer", "release__published"},
     "G3": {"scores_layer", "release__published"},
-    "G4": {"release__published"},
+    "G4": {"contacts_layer", "decisions_layer", "release__published"},
+    "G5": {"release__published"},
 }
 # What each gate judges: it must not run before.
 JUDGED = {
@@ -29,6 +30,7 @@ JUDGED = {
     "GV": {"value_layer"},
     "G3": {"models_layer", "features_layer"},
     "G4": {"scores_layer"},
+    "G5": {"contacts_layer", "decisions_layer"},
 }
 
 

@@ -411,8 +411,8 @@ def response(contacts: Contacts) -> ResponseModel:
 
 
 def test_the_contributions_to_a_response_add_up_to_its_log_odds_for_every_offer(response):
-    """With trees, with a base rate for want of responses, and never seen."""
-    assert set(response.trees_) == {"card", "fund"}
+    """With learners, with a base rate for want of responses, and never seen."""
+    assert set(response.by_offer_) == {"card", "fund"}
     asked = Contacts(500, seed=4).frame
     asked = pd.concat([asked, asked[:50].assign(offer="mortgage")])
     assert set(asked[OFFER]) == {"card", "fund", "loan", "mortgage"}
@@ -424,8 +424,8 @@ def test_the_contributions_to_a_response_add_up_to_its_log_odds_for_every_offer(
         logit(response.predict(asked)),
         atol=1e-9,
     )
-    without_trees = asked[OFFER].isin(["loan", "mortgage"]).to_numpy()
-    assert not contributions[without_trees, :-1].any()
+    without_learners = asked[OFFER].isin(["loan", "mortgage"]).to_numpy()
+    assert not contributions[without_learners, :-1].any()
     assert not contributions[asked[OFFER] == "mortgage"].any()
 
 

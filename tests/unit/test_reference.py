@@ -10,7 +10,6 @@ import duckdb
 import pytest
 
 from orchestration.reference import (
-    DECLARED,
     DEFAULTS,
     ReferenceRefused,
     column_types,
@@ -35,12 +34,11 @@ def settings_of(own: Path | None, tmp_path: Path) -> Settings:
 
 
 def test_every_seed_declares_the_columns_of_its_file() -> None:
+    files = {path.stem: path for path in DEFAULTS.rglob("*.csv")}
     for name, types in column_types().items():
-        path = DEFAULTS / DECLARED.parent / f"{name}.csv"
-        with path.open() as lines:
+        with files[name].open() as lines:
             assert next(csv.reader(lines)) == list(types), name
-    files = {path.stem for path in (DEFAULTS / DECLARED.parent).glob("*.csv")}
-    assert files == set(column_types())
+    assert set(files) == set(column_types())
 
 
 def test_a_file_is_put_in_the_seeds_column_order(own: Path, tmp_path: Path) -> None:

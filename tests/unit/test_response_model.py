@@ -7,11 +7,14 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import logit
+from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from ml.evaluation import metrics
 from ml.evaluation.metrics import auc, compare, log_score, spearman
-from ml.response.model import OFFER, OfferBaseRate, ResponseModel
+from ml.response.additive import additive_logistic, parts, score
+from ml.response.model import OFFER, OFFER_LINE, OfferBaseRate, ResponseModel
 
 DRIFT = 0.8
 
@@ -155,7 +158,7 @@ def test_an_offer_with_few_responses_has_one_rate_for_all_near_its_own(later):
     responses = contacts.y[rows].sum()
     assert 5 < responses < ResponseModel().least_responses
     model = ResponseModel().fit(contacts.frame, contacts.y)
-    assert set(model.trees_) == {"card", "fund"}
+    assert set(model.by_offer_) == {"card", "fund"}
     (said,) = np.unique(model.predict(later.frame[later.is_loan]))
     rate = responses / rows.sum()
     error = np.sqrt(rate * (1 - rate) / rows.sum())
@@ -163,9 +166,9 @@ def test_an_offer_with_few_responses_has_one_rate_for_all_near_its_own(later):
     assert said < contacts.y.mean() - 3 * error
 
 
-def test_the_same_offer_with_more_responses_than_least_has_trees(past):
+def test_the_same_offer_with_more_responses_than_least_has_learners(past):
     model = ResponseModel(least_responses=3, trees=2).fit(past.frame, past.y)
-    assert set(model.trees_) == {"card", "fund", "loan"}
+    assert set(model.by_offer_) == {"card", "fund", "loan"}
 
 
 def test_an_offer_not_seen_has_one_rate_for_all_near_that_of_the_newest_contacts(model, past):
@@ -203,7 +206,22 @@ def test_the_share_that_calibrates_is_counted_from_the_newest(past):
     y[-600:] = 0
     with pytest.raises(ValueError, match="newest contacts"):
         ResponseModel(calibration_share=0.1).fit(past.frame, y)
-    assert ResponseModel(calibration_share=0.11, trees=1).fit(past.frame, y).trees_
+    assert ResponseModel(calibration_share=0.11, trees=1).fit(past.frame, y).by_offer_
+
+
+def test_a_smaller_share_follows_a_late_drift_more_closely(past, later):
+    """Of the newest tenth the odds are seven times as high: too late for a half to tell."""
+    odds = later.probability[:600] / (1 - later.probability[:600]) * 7
+    rate = odds / (1 + odds)
+    frame = pd.concat([past.frame, later.frame[:600]], ignore_index=True)
+    y = np.concatenate([past.y, np.random.default_rng(8).random(600) < rate])
+    everything, half, tenth = (
+        ResponseModel(trees=10, calibration_share=share).fit(frame, y).predict(frame[-600:]).mean()
+        for share in (1.0, 0.5, 0.1)
+    )
+    # The older half had more responses than the newer: it misleads the other way.
+    assert max(everything, half) < 0.7 * tenth
+    assert tenth == pytest.approx(rate.mean(), rel=0.15)
 
 
 def test_the_same_seed_gives_the_same_model_and_another_deals_other_folds(past, later):
@@ -263,3 +281,169 @@ def test_a_weak_signal_is_never_turned_round():
         y = (generator.random(800) < 1 / (1 + np.exp(2.5 - 0.02 * (age - 50)))).astype(int)
         model = ResponseModel().fit(pd.DataFrame({"age": age, OFFER: "card"}), y)
         assert metrics.spearman(asked["age"].to_numpy(), model.predict(asked)) > 0, seed
+
+
+# Offers of a line.
+
+
+def of_lines(n: int, seed: int, *, few: int = 60) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
+    """Two loans that go to the same people, of which one was offered to few; and a card.
+
+    Returns contacts, responses and probabilities. Everybody takes the new loan twice as often.
+    """
+    generator = np.random.default_rng(seed)
+    offer = np.where(generator.random(n) < 0.4, "card", "loan").astype(object)
+    offer[generator.choice(n, few, replace=False)] = "new loan"
+    age = generator.uniform(20, 80, n)
+    score = np.where(offer == "card", -1.5 - 0.04 * (age - 50), -2.0 + 0.05 * (age - 50))
+    score = score + 0.7 * (offer == "new loan")
+    probability = 1 / (1 + np.exp(-score))
+    frame = pd.DataFrame(
+        {"age": age, OFFER: offer, OFFER_LINE: np.where(offer == "card", "cards", "lending")}
+    )
+    return frame, (generator.random(n) < probability).astype(int), probability
+
+
+@pytest.fixture(scope="module")
+def of_two_lines() -> tuple[pd.DataFrame, np.ndarray, ResponseModel]:
+    frame, y, _ = of_lines(6000, seed=11)
+    assert 5 < y[frame[OFFER] == "new loan"].sum() < ResponseModel().least_responses
+    return frame, y, ResponseModel(trees=30).fit(frame, y)
+
+
+def test_rates_are_shrunk_from_the_offer_to_its_line_to_all_as_worked_by_hand():
+    """All 0.2; deposits (10 + 4) / 60, of which the term deposit (2 + 20 × that) / 30."""
+    frame = pd.DataFrame(
+        {
+            OFFER: ["savings"] * 30 + ["term"] * 10 + ["card"] * 40,
+            OFFER_LINE: ["deposits"] * 40 + ["cards"] * 40,
+        }
+    )
+    y = np.array([1] * 8 + [0] * 22 + [1] * 2 + [0] * 8 + [1] * 6 + [0] * 34)
+    rule = OfferBaseRate(prior=20).fit(frame, y)
+    deposits, cards = (10 + 4) / 60, (6 + 4) / 60
+    asked = pd.DataFrame(
+        {
+            OFFER: ["savings", "term", "card", "bond", "fund", "gold"],
+            OFFER_LINE: ["deposits", "deposits", "cards", "deposits", "wealth", None],
+        }
+    )
+    assert rule.predict(asked) == pytest.approx(
+        [(8 + 20 * deposits) / 50, (2 + 20 * deposits) / 30, (6 + 20 * cards) / 60, deposits]
+        + [0.2, 0.2]
+    )
+
+
+def test_an_offer_never_made_is_scored_as_its_line_is(of_two_lines):
+    _, _, model = of_two_lines
+    ages = np.arange(22.0, 80, 2)
+    asked = pd.DataFrame({"age": ages, OFFER: "third loan", OFFER_LINE: "lending"})
+    cold = model.predict(asked)
+    assert spearman(ages, cold) > 0.9
+    assert spearman(-ages, model.predict(asked.assign(offer_line="cards"))) > 0.9
+    # Within the line's own: not the card's level, and in all that of the two loans.
+    loans = model.predict(asked.assign(offer="loan"))
+    assert np.abs(logit(cold) - logit(loans)).max() < 0.5
+    unknown = model.predict(asked.assign(offer_line="wealth"))
+    assert len(np.unique(unknown)) == 1
+
+
+def test_an_offer_with_few_responses_borrows_the_order_of_its_line_and_keeps_its_own_rate(
+    of_two_lines,
+):
+    frame, y, model = of_two_lines
+    assert set(model.by_offer_) == {"card", "loan"}
+    assert set(model.by_line_) == {"cards", "lending"}
+    ages = np.arange(22.0, 80, 2)
+    asked = pd.DataFrame({"age": ages, OFFER: "new loan", OFFER_LINE: "lending"})
+    own, line = model.predict(asked), model.predict(asked.assign(offer="third loan"))
+    assert spearman(ages, own) > 0.9
+    moved = (logit(own) - logit(line)) / model.line_[1]
+    np.testing.assert_allclose(moved, moved[0])
+    rates = logit(model.base_.rates_["new loan"]) - logit(model.base_.line_rates_["lending"])
+    assert moved[0] == pytest.approx(rates)
+    assert moved[0] > 0
+
+
+def test_the_line_of_one_offer_has_its_learners(of_two_lines):
+    _, _, model = of_two_lines
+    assert model.by_line_["cards"] is model.by_offer_["card"]
+    assert model.by_line_["lending"] is not model.by_offer_["loan"]
+
+
+def test_contributions_add_up_for_offers_that_borrow_and_offers_never_made(of_two_lines):
+    _, _, model = of_two_lines
+    asked = pd.DataFrame(
+        {
+            "age": np.linspace(20, 80, 60),
+            OFFER: ["card", "loan", "new loan", "third loan", "gold", "gold"] * 10,
+            OFFER_LINE: ["cards", "lending", "lending", "lending", None, "wealth"] * 10,
+        }
+    )
+    added, names = model.contributions(asked)
+    assert names == model.columns_ == ["age", OFFER]
+    level, slope = model.line_
+    np.testing.assert_allclose(
+        level + slope * logit(model.base_.rate_) + added.sum(axis=1),
+        logit(model.predict(asked)),
+        atol=1e-9,
+    )
+
+
+# The regression of binned columns.
+
+
+def binned(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Eight ranks, some missing, and three categories."""
+    generator = np.random.default_rng(seed)
+    rank = generator.integers(0, 8, n).astype(float)
+    rank[generator.random(n) < 0.2] = -1
+    category = generator.integers(0, 3, n).astype(float)
+    score = np.where(rank < 0, 0.8, 0.2 * rank) + np.array([0, 1, -1])[category.astype(int)] - 1
+    y = (generator.random(n) < 1 / (1 + np.exp(-score))).astype(int)
+    return np.column_stack([rank, category]), y
+
+
+def test_the_tables_are_those_of_a_penalised_regression_by_another_implementation():
+    bins, y = binned(1500, seed=1)
+    level, tables = additive_logistic(bins, [8, 3], [False, True], y, penalty=5.0)
+    rank, category = bins.T
+    design = np.column_stack(
+        [
+            np.where(rank < 0, 0, (rank - 3.5) * np.sqrt(12) / 8),
+            rank < 0,
+            *[category == level for level in range(3)],
+        ]
+    ).astype(float)
+    design -= design.mean(axis=0)
+    other = LogisticRegression(C=1 / 5, tol=1e-10, max_iter=2000).fit(design, y)
+    np.testing.assert_allclose(
+        score(level, tables, bins), other.decision_function(design), atol=1e-5
+    )
+    assert level == pytest.approx(other.intercept_[0], abs=1e-5)
+
+
+def test_each_table_has_mean_zero_over_the_rows_and_parts_add_up_to_the_score():
+    bins, y = binned(800, seed=2)
+    level, tables = additive_logistic(bins, [8, 3], [False, True], y, penalty=5.0)
+    added = parts(tables, bins)
+    np.testing.assert_allclose(added.mean(axis=0), 0, atol=1e-12)
+    np.testing.assert_allclose(level + added.sum(axis=1), score(level, tables, bins))
+
+
+def test_a_value_missing_or_a_category_unseen_among_those_learned_from_adds_nothing():
+    bins, y = binned(800, seed=3)
+    bins[bins[:, 0] < 0, 0] = 2
+    bins[bins[:, 1] == 2, 1] = 0
+    level, tables = additive_logistic(bins, [8, 3], [False, True], y, penalty=5.0)
+    assert (tables[0][-1], tables[1][2], tables[1][-1]) == (0, 0, 0)
+    assert score(level, tables, np.array([[-1.0, 2.0]])) == pytest.approx(level)
+    # A rank between those seen is not unknown.
+    assert np.all(np.diff(tables[0][:8]) > 0)
+
+
+def test_columns_that_say_nothing_leave_the_rate():
+    y = np.array([1] * 30 + [0] * 70)
+    level, tables = additive_logistic(np.zeros((100, 2)), [1, 1], [False, True], y, penalty=5.0)
+    assert level == pytest.approx(logit(0.3))
+    assert not np.concatenate(tables).any()

@@ -118,7 +118,9 @@ def test_the_delivery_holds_only_the_contract_and_the_truth_stays_apart(
     assert {path.name for path in bank.truth.iterdir()} == {
         "customer_month.parquet",
         "uplift.parquet",
+        "offer.parquet",
         "planted_defect.parquet",
+        "planted_anomaly.parquet",
         MARKER,
     }
 

@@ -1,5 +1,7 @@
 {#- Seeds in which a product's own row goes before its line's. -#}
-{%- set by_product = ['transfer_rule', 'account_maintenance_cost', 'risk_parameter'] -%}
+{%- set by_product = [
+    'transfer_rule', 'account_maintenance_cost', 'risk_parameter', 'offer_rule',
+] -%}
 {#- Seeds with the columns of which a row is one of a kind. -#}
 {%- set keys = {
     'transfer_curve': ['effective_from', 'tenor_months'],
@@ -13,6 +15,7 @@
     'hurdle_rate': ['effective_from'],
     'tier_scheme': ['effective_from', 'tier_number'],
     'target': ['dimension', 'dimension_key', 'month', 'measure'],
+    'offer_rule': ['product_line', 'product_id', 'effective_from'],
 } -%}
 {#- Columns that are measures or names besides the keys, and may not be empty either. -#}
 {%- set filled = {
@@ -27,6 +30,7 @@
     'hurdle_rate': ['annual_rate'],
     'tier_scheme': ['tier'],
     'target': ['amount'],
+    'offer_rule': ['is_offered', 'is_credit'],
 } -%}
 {#- What may not be below zero. -#}
 {%- set not_negative = {
@@ -38,6 +42,7 @@
     'hurdle_rate': ['annual_rate'],
     'replicating_portfolio': ['weight'],
     'tier_scheme': ['customer_share'],
+    'offer_rule': ['incentive_cost', 'minimum_age'],
 } -%}
 {#- Shares: not above one. -#}
 {%- set shares = {

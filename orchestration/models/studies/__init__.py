@@ -10,8 +10,10 @@ from orchestration.models.studies.attrition import attrition_study
 from orchestration.models.studies.clv import clv_study
 from orchestration.models.studies.default import default_study
 from orchestration.models.studies.high_value import high_value_study
+from orchestration.models.studies.product_value import product_value_study
 from orchestration.models.studies.response import response_study
 from orchestration.models.studies.segment import segment_study
+from orchestration.models.studies.uplift import uplift_study
 from orchestration.models.study import Off, Study
 
 
@@ -35,4 +37,6 @@ def studies_of(records: Records, registry: Registry) -> tuple[Study | Off, ...]:
         high_value_study(records),
         segment_study(records, segments_before),
         response_study(records),
+        uplift_study(records),
+        product_value_study(records),
     )

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 
 from ml.registry import listed
-from ml.response.model import FORMAT, OFFER, OfferBaseRate, ResponseModel
-from orchestration.models.datasets import contact_frame
+from ml.response.model import FORMAT, OFFER, OFFER_LINE, OfferBaseRate, ResponseModel
+from orchestration.models.contacts import CONTEXT, contact_frame
 from orchestration.models.records import Records
 from orchestration.models.studies.probability import PROBABILITY_MEASURES
 from orchestration.models.study import Learner, Material, Off, Sample, Split, Study
@@ -18,7 +16,7 @@ EVALUATED_SHARE = 0.25
 
 
 def response_study(records: Records) -> Study | Off:
-    """Calibrated boosting by offer against the offer's base rate."""
+    """Boosting and regression by offer, calibrated in time, against the offer's base rate."""
     contacts = contact_frame(records.connection)
     if contacts.empty:
         return Off("response", "this source has no campaign whose responses are in")
@@ -42,12 +40,6 @@ def response_study(records: Records) -> Study | Off:
             parameters={"evaluated_from": str(begins.date()), "responses": responses},
         )
 
-    def boosting(sample: Sample, seed: int) -> Any:
-        return ResponseModel(seed=seed).fit(sample.features, sample.y)
-
-    def base_rate(sample: Sample, seed: int) -> Any:
-        return OfferBaseRate().fit(sample.features, sample.y)
-
     return Study(
         name="response",
         purpose=(
@@ -58,18 +50,28 @@ def response_study(records: Records) -> Study | Off:
         wanted={
             "source": records.context.source,
             "format": FORMAT,
-            "features": listed([*records.features, OFFER]),
+            "features": listed([*records.features, OFFER, OFFER_LINE, *CONTEXT]),
         },
         read=material,
         newest=lambda: _sample(contacts[contacts["contacted_on"] >= begins]),
-        learners=(Learner("boosting_by_offer", boosting),),
-        rule=Learner("base_rate_of_offer", base_rate),
+        learners=(Learner("ensemble_by_offer", ensemble_by_offer),),
+        rule=Learner("base_rate_of_offer", base_rate_of_offer),
         measures=PROBABILITY_MEASURES,
         deciding="log_score",
         kind="probability",
         unit="probability",
         limits=("learned from those whom campaigns chose: others may answer otherwise",),
     )
+
+
+def ensemble_by_offer(sample: Sample, seed: int) -> ResponseModel:
+    """Fitted on contacts in the order of their dates, oldest first."""
+    return ResponseModel(seed=seed).fit(sample.features, sample.y)
+
+
+def base_rate_of_offer(sample: Sample, seed: int) -> OfferBaseRate:
+    """The rule, which knows no chance: the seed is not used."""
+    return OfferBaseRate().fit(sample.features, sample.y)
 
 
 def _sample(contacts: pd.DataFrame) -> Sample:

@@ -16,6 +16,7 @@ from orchestration.sources.contract import CHANNELS, KINDS, PRODUCT_LINES, TABLE
 from orchestration.sources.contract import LEDGER_ACCOUNTS as LEDGER_NAMES
 from orchestration.sources.interface import Problem, SourceFile
 from orchestration.sources.synthetic import masters
+from orchestration.sources.synthetic.anomalies import ANOMALIES, Anomalies
 from orchestration.sources.synthetic.bookings import BANKS, Bookings, MonthBookings
 from orchestration.sources.synthetic.campaigns import Contacts, campaigns_within, hold
 from orchestration.sources.synthetic.cashflows import book_month_end, book_regular
@@ -39,6 +40,7 @@ from orchestration.sources.synthetic.parquet import (
     whole,
 )
 from orchestration.sources.synthetic.population import (
+    Ints,
     assign_books,
     draw_places,
     draw_population,
@@ -47,9 +49,10 @@ from orchestration.sources.synthetic.products import LOANS, PRODUCTS
 from orchestration.sources.synthetic.state import Bank, Interactions, Step
 from orchestration.sources.synthetic.timeline import FIRST_MONTH, Month, month
 from orchestration.sources.synthetic.truth import expect
+from orchestration.sources.synthetic.truth_of_offers import expect_offers
 
 # Raise it when the same parameters give other records: homes then generate anew.
-GENERATOR = 2
+GENERATOR = 3
 MARKER = ".generated.json"
 # Salaries, instalments, interest, fees … come to about this many bookings a customer a month;
 # purchases fill up to the number asked for.
@@ -173,6 +176,7 @@ class SyntheticBank:
         purchases = max((self.bookings_per_month - OTHER_BOOKINGS) / PRESENT_SHARE, LEAST_PURCHASES)
         writer = Writer(Shelf(delivery), Shelf(truth), bank)
         campaigns = campaigns_within(self.months)
+        anomalies = Anomalies()
         for index in range(self.months):
             this = month(index)
             step = Step(
@@ -192,9 +196,11 @@ class SyntheticBank:
             mature_deposits(bank, step)
             top_up_funds(bank, step)
             book_regular(bank, step, purchases)
+            anomalies.plant(bank, step, self._rng(6, index))
             book_month_end(bank, step)
             bookings, closing = step.bookings.settle(bank.accounts["balance"])
             bank.accounts["balance"][:] = closing
+            anomalies.observe(bank, index, bookings)
             writer.bookings(this, bookings)
             writer.loan_status(this)
             writer.interactions(this, step.interactions)
@@ -203,6 +209,7 @@ class SyntheticBank:
             if index == 0 or this.closes_quarter or index == self.months - 1:
                 writer.customers(this)
             writer.expectation(this, purchases)
+        writer.offers()
         writer.masters(self.months)
         writer.close()
 
@@ -262,6 +269,23 @@ class Writer:
                 "balance_after": money(bookings.balance_after),
             },
             this,
+        )
+        self._planted_anomalies(this, bookings, number)
+
+    def _planted_anomalies(self, this: Month, bookings: MonthBookings, number: Ints) -> None:
+        planted = np.flatnonzero(bookings.mark)
+        account = bookings.account[planted]
+        self.truth.append(
+            "planted_anomaly.parquet",
+            pa.table(
+                {
+                    "transaction_id": identifiers("T", 11, number[planted]),
+                    "account_id": masters.account_ids(account),
+                    "customer_id": masters.customer_ids(self.bank.accounts["customer"][account]),
+                    "booked_on": dates(this.start + bookings.day[planted].astype(np.int64) - 1),
+                    "kind": named(ANOMALIES, bookings.mark[planted]),
+                }
+            ),
         )
 
     def loan_status(self, this: Month) -> None:
@@ -390,6 +414,24 @@ class Writer:
                 }
             ),
         )
+
+    def offers(self) -> None:
+        """The truth about the offers, after the last month."""
+        everyone = np.flatnonzero(self.bank.alive)
+        for offer in expect_offers(self.bank):
+            self.truth.append(
+                "offer.parquet",
+                pa.table(
+                    {
+                        "product_id": pa.array([offer.product_id] * len(everyone), pa.string()),
+                        "customer_id": masters.customer_ids(everyone),
+                        "response_probability_treatment": offer.treated_response[everyone],
+                        "response_probability_control": offer.control_response[everyone],
+                        "uplift": (offer.treated_response - offer.control_response)[everyone],
+                        "contribution_12m": np.round(offer.contribution[everyone], 4),
+                    }
+                ),
+            )
 
     def masters(self, months: int) -> None:
         places = self.bank.places

@@ -28,6 +28,7 @@ class MonthBookings:
     bank: NDArray[np.int8]  # index into BANKS, -1 none
     counterparty: NDArray[np.int64]  # account number there, -1 none
     balance_after: NDArray[np.int64]
+    mark: NDArray[np.int8]  # of what the hidden truth tells, 0 ordinary
 
     def __len__(self) -> int:
         return len(self.account)
@@ -36,7 +37,7 @@ class MonthBookings:
 class Bookings:
     """Collects bookings; those made later on a day come after those made earlier."""
 
-    TYPES = (np.int32, np.int8, np.int64, np.int8, np.int8, np.int8, np.int64)
+    TYPES = (np.int32, np.int8, np.int64, np.int8, np.int8, np.int8, np.int64, np.int8)
 
     def __init__(self) -> None:
         self._parts: list[tuple[NDArray[Any], ...]] = []
@@ -50,6 +51,7 @@ class Bookings:
         channel: ArrayLike | str,
         bank: ArrayLike = -1,
         counterparty: ArrayLike = -1,
+        mark: ArrayLike = 0,
     ) -> None:
         """One booking for each entry of `account`; the other arguments broadcast to it."""
         if len(account) == 0:
@@ -62,6 +64,7 @@ class Bookings:
             CHANNEL[channel] if isinstance(channel, str) else channel,
             bank,
             counterparty,
+            mark,
         )
         self._parts.append(
             tuple(
@@ -104,6 +107,19 @@ class Bookings:
             seen[part[0]] = True
         return seen
 
+    def day_balances(
+        self, account: NDArray[Any], days: int, opening: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """(accounts, days): balance so far at the end of each day, of distinct accounts."""
+        place = np.full(len(opening), -1, dtype=np.int64)
+        place[account] = np.arange(len(account))
+        change = np.zeros((len(account), days), dtype=np.int64)
+        for part in self._parts:
+            row = place[part[0]]
+            ours = row >= 0
+            np.add.at(change, (row[ours], part[1][ours].astype(np.int64) - 1), part[2][ours])
+        return np.asarray(opening[account][:, None] + np.cumsum(change, axis=1), dtype=np.int64)
+
     def day_sum(self, days: int, opening: NDArray[np.int64]) -> NDArray[np.float64]:
         """Sum over the month's days of the end-of-day balance by account, in cent-days."""
         total = opening * float(days)
@@ -122,7 +138,7 @@ class Bookings:
                 for place in range(len(self.TYPES))
             ]
         order = np.argsort(columns[1], kind="stable")
-        account, day, amount, kind, channel, bank, counterparty = (
+        account, day, amount, kind, channel, bank, counterparty, mark = (
             column[order] for column in columns
         )
         by_account = np.argsort(account, kind="stable")
@@ -140,6 +156,8 @@ class Bookings:
         last = np.r_[first[1:], len(account)] - 1
         closing[sorted_account[first]] = running[last] if len(first) else 0
         return (
-            MonthBookings(account, day, amount, kind, channel, bank, counterparty, balance_after),
+            MonthBookings(
+                account, day, amount, kind, channel, bank, counterparty, balance_after, mark
+            ),
             closing,
         )

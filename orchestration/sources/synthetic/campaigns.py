@@ -108,6 +108,13 @@ def hidden_uplift(bank: Bank, slot: Slot) -> Floats:
     return np.clip(effect, -0.05, 0.16)
 
 
+def hidden_response(bank: Bank, slot: Slot, wish: Floats) -> tuple[Floats, Floats]:
+    """Probabilities of taking the product within sixty days, held out and contacted, for every
+    customer; `wish` is the monthly hazard of taking it unasked."""
+    control = np.clip(0.008 + 3.0 * wish, 0.006, 0.35)
+    return control, np.clip(control + hidden_uplift(bank, slot), 0.001, 0.6)
+
+
 def hold(bank: Bank, step: Step, campaign: Campaign, number: int) -> Contacts:
     """Draw, randomise and contact; plan the openings of those who will answer."""
     rng, people, this = step.rng, bank.people, step.month
@@ -136,8 +143,9 @@ def hold(bank: Bank, step: Step, campaign: Campaign, number: int) -> Contacts:
     who = np.flatnonzero(drawn)
     share = np.array(campaign.shares)[upper[who].astype(int)]
     treated = rng.random(len(who)) < share
-    control_response = np.clip(0.008 + 3.0 * wish[who], 0.006, 0.35)
-    treated_response = np.clip(control_response + hidden_uplift(bank, slot)[who], 0.001, 0.6)
+    control_response, treated_response = (
+        probability[who] for probability in hidden_response(bank, slot, wish)
+    )
     day = rng.integers(1, 29, len(who))
     answers = rng.random(len(who)) < np.where(treated, treated_response, control_response)
     delay = 1 + np.floor((ANSWER_DAYS - 1) * rng.beta(1.2, 2.5, len(who))).astype(np.int64)

@@ -159,7 +159,7 @@ def expect_by_slot(
         values[holds[:, slot]] = accounts[column][held[holds[:, slot], slot]]
         return values
 
-    in_state, closed = _loyalty(bank)
+    in_state, closed = loyalty(bank)
     value = np.zeros((size, SLOTS))
     share_left = [stays + goes for stays, goes in in_state]
 
@@ -305,7 +305,7 @@ def _rankles(bank: Bank, ahead: int) -> Floats:
     return np.maximum(complaint_factor(bank.upset > ahead + 1), fresh)
 
 
-def _loyalty(bank: Bank) -> tuple[list[tuple[Floats, Floats]], Floats]:
+def loyalty(bank: Bank) -> tuple[list[tuple[Floats, Floats]], Floats]:
     """Probabilities to be loyal and to be leaving in the middle of each month ahead; and to have
     closed by the end of the last."""
     start = leave_hazard(bank)
@@ -753,9 +753,8 @@ def _loan_value(
     return np.where(some, value, 0.0)
 
 
-def _products_to_come(bank: Bank, month_index: int, share_left: list[Floats]) -> Floats:
-    """(customers, slots): products planned, or wished for at some month ahead."""
-    everyone = np.arange(bank.people.size)
+def worth_of_products(bank: Bank, everyone: Ints) -> tuple[Floats, Floats]:
+    """(customers, slots): what a product taken now brings, each month and once, currency units."""
     monthly, upfront = np.zeros(bank.planned.shape), np.zeros(bank.planned.shape)
     mean_noise = float(np.exp(0.5 * 0.45**2))
 
@@ -792,6 +791,12 @@ def _products_to_come(bank: Bank, month_index: int, share_left: list[Floats]) ->
     set_value(
         Slot.INSURANCE, COMMISSION_SHARE * premium(bank, everyone) * 1.08 / 3 - costs["agency"]
     )
+    return monthly, upfront
+
+
+def _products_to_come(bank: Bank, month_index: int, share_left: list[Floats]) -> Floats:
+    """(customers, slots): products planned, or wished for at some month ahead."""
+    monthly, upfront = worth_of_products(bank, np.arange(bank.people.size))
     wish = wish_hazard(bank)
     result = np.zeros(wish.shape)
     for h in range(HORIZON):

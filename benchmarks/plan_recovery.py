@@ -1,0 +1,96 @@
+"""Incremental profit of the contact plan as the hidden truth counts it, beside simpler policies and
+the plan that the truth itself would make under the same limits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import duckdb
+import numpy as np
+import pandas as pd
+
+from ml.decisions.arbitration import solve
+from orchestration.decisions.options import Options, read_options
+from orchestration.decisions.plan import policies
+from orchestration.settings import Settings
+
+TRUTH = """
+    select
+        option.option,
+        truth.uplift * truth.contribution_12m
+            - truth.response_probability_treatment * candidate.incentive_cost::double
+            - candidate.contact_cost::double as profit,
+        truth.uplift,
+        truth.contribution_12m as value,
+        plan.arm is not null as is_planned
+    from temp.plan_option as option
+    inner join contacts.candidate as candidate
+        on candidate.customer_id = option.customer_id
+        and candidate.product_id = option.product_id
+        and candidate.channel = option.channel_name
+    left join read_parquet($truth) as truth
+        on truth.customer_id = option.customer_id and truth.product_id = option.product_id
+    left join (select * from decisions.contact_plan where arm = 'treatment') as plan
+        on plan.customer_id = option.customer_id and plan.product_id = option.product_id
+        and plan.channel = option.channel_name
+    order by option.option
+"""
+
+
+@dataclass(frozen=True)
+class PlanRecovery:
+    """A policy's contacts and the profit that the truth expects of them, currency units; `best` is
+    that of the truth's own plan."""
+
+    policy: str
+    contacts: int
+    profit: float
+    best: float
+
+    @property
+    def share(self) -> float:
+        return self.profit / self.best if self.best > 0 else float("nan")
+
+
+def plan_recoveries(
+    connection: duckdb.DuckDBPyConnection, settings: Settings, seed: int
+) -> list[PlanRecovery]:
+    """Each policy of a home's build beside the truth's own; nothing where there is no plan.
+
+    Raises
+    ------
+    LookupError
+        For options that the truth does not know.
+    """
+    options = read_options(connection)
+    if options.rows.empty:
+        return []
+    truth = connection.execute(TRUTH, {"truth": str(settings.truth / "offer.parquet")}).df()
+    unknown = int(truth["profit"].isna().sum())
+    if unknown:
+        raise LookupError(f"the truth does not know {unknown:,} of {len(truth):,} options")
+    profit = truth["profit"].to_numpy()
+    own = options.problem(of_control=False, profit=profit)
+    best = solve(own)
+    return [
+        PlanRecovery(name, int(chosen.sum()), float(profit[chosen].sum()), best.profit)
+        for name, chosen in (
+            ("truth's own plan", best.chosen),
+            ("contact plan", truth["is_planned"].to_numpy(dtype=bool)),
+            *_others(options, truth, seed),
+        )
+    ]
+
+
+def _others(options: Options, truth: pd.DataFrame, seed: int) -> Iterator[tuple[str, np.ndarray]]:
+    for name, plan in policies(options, seed):
+        yield name, plan.chosen
+    # What would be had if one of the plan's two parts were known, the other as estimated.
+    rows = options.rows
+    for name, uplift, value in (
+        ("plan by true uplift", truth["uplift"], rows["value"]),
+        ("plan by true value", rows["uplift"], truth["value"]),
+    ):
+        guess = (uplift * value).to_numpy() - rows["paid"].to_numpy()
+        yield name, solve(options.problem(of_control=False, profit=guess)).chosen

@@ -1,0 +1,6 @@
+select
+    product_line,
+    audience,
+    language,
+    text
+from {{ ref('talking_point') }}

@@ -1,0 +1,251 @@
+"""G5: whom the plan contacts, what it keeps to, and what is said of campaigns."""
+
+from __future__ import annotations
+
+from expectations.rules import Profile, Rule, Suite, column_between, column_zero
+
+# A share of so many customers drawn by chance lies within so many standard deviations.
+MOST_DEVIATIONS = 5.0
+# How far from the best the plan may be, proven.
+MOST_GAP = 0.01
+
+PLAN = """
+    with
+    plan as (
+        select
+            plan.*,
+            customer.customer_id is null or customer.suppression is not null
+                or customer.customer_room < 1 as is_not_contactable,
+            coalesce(customer.is_universal_control or customer.is_campaign_control, false)
+                as is_held_out,
+            coalesce(base.marketing_consent, false) as has_consent,
+            candidate.customer_id is null as is_no_candidate,
+            plan.expected_incremental_profit is distinct from
+                candidate.expected_incremental_profit as is_otherwise_valued
+        from decisions.contact_plan as plan
+        left join contacts.contactability as customer
+            on customer.customer_id = plan.customer_id
+        left join base.customer as base on base.customer_id = plan.customer_id
+        left join contacts.candidate as candidate
+            on candidate.customer_id = plan.customer_id
+            and candidate.product_id = plan.product_id and candidate.channel = plan.channel
+    ),
+    household as (
+        select count(*) as over_household_room from (
+            select plan.household_id
+            from plan
+            inner join contacts.contactability as customer
+                on customer.customer_id = plan.customer_id
+            where plan.arm = 'treatment' and plan.household_id is not null
+            group by plan.household_id
+            having count(*) > min(customer.household_room)
+        )
+    )
+    select
+        count(*) filter (where arm = 'treatment') as treated,
+        count(*) filter (where is_not_contactable) as not_contactable,
+        count(*) filter (where not has_consent) as without_consent,
+        count(*) filter (
+            where customer_id in (select customer_id from alerts.credit)
+        ) as in_early_warning,
+        count(*) filter (where is_no_candidate) as no_candidate,
+        count(*) filter (where is_otherwise_valued) as otherwise_valued,
+        count(*) filter (where arm = 'treatment' and is_held_out) as treated_control,
+        count(*) filter (where arm = 'control' and not is_held_out) as control_not_drawn,
+        count(*) filter (where arm not in ('treatment', 'control') or arm is null) as without_arm,
+        count(*) - count(distinct customer_id) as customers_twice,
+        count(*) filter (where expected_incremental_profit <= 0) as unprofitable,
+        any_value(household.over_household_room) as over_household_room,
+        'first: ' || coalesce(min(customer_id) filter (
+            where is_not_contactable or not has_consent or is_no_candidate
+        ), 'none') as detail
+    from plan cross join household
+"""
+
+LIMIT = """
+    with
+    treated as (select * from decisions.contact_plan where arm = 'treatment'),
+    used as (
+        select 'channel' as kind, channel as key, count(*)::double as used
+        from treated group by channel
+        union all
+        select 'unit', treated.unit, count(*)::double
+        from treated inner join contacts.channel using (channel)
+        where needs_person group by treated.unit
+        union all
+        select 'budget', 'all', sum(contact_cost)::double from treated
+    ),
+    allowed as (
+        select 'channel' as kind, channel as key, capacity::double as capacity
+        from contacts.channel
+        union all
+        select 'budget', 'all', budget::double from contacts.policy
+        union all
+        select distinct
+            'unit', unit,
+            case when employee_id is null then branch_capacity else manager_capacity end::double
+        from contacts.contactability cross join contacts.policy
+    )
+    select
+        kind,
+        count(*) as limits,
+        count(*) filter (used > capacity + 0.005 or capacity is null) as broken,
+        'most over: ' || coalesce(arg_max(key, used - capacity) || ', ' || max(used - capacity),
+            'none') as detail
+    from used left join allowed using (kind, key)
+    group by kind
+    order by kind
+"""
+
+CANDIDATE = """
+    select
+        count(*) as rows,
+        count(*) filter (customer.suppression is not null) as suppressed,
+        count(*) filter (
+            abs(
+                candidate.expected_incremental_profit::double
+                - candidate.uplift
+                    * (candidate.product_value - candidate.expected_loss)::double
+                + candidate.p_response * candidate.incentive_cost::double
+                + candidate.contact_cost::double
+            ) > 0.011
+        ) as miscalculated,
+        count(*) filter (
+            candidate.p_response not between 0 and 1 or candidate.uplift not between -1 and 1
+            or candidate.expected_loss < 0
+        ) as out_of_range
+    from contacts.candidate as candidate
+    inner join contacts.contactability as customer
+        on customer.customer_id = candidate.customer_id
+"""
+
+CONTROL = """
+    with drawn as (
+        select
+            count(*) as everybody,
+            count(*) filter (is_universal_control) as universal,
+            count(*) filter (is_campaign_control and not is_universal_control) as campaign
+        from contacts.contactability
+    )
+    select
+        'universal' as control_group,
+        universal as held_out,
+        (universal - everybody * universal_control_share::double)
+        / greatest(sqrt(
+            everybody * universal_control_share::double * (1 - universal_control_share::double)
+        ), 1) as deviations
+    from drawn cross join contacts.policy
+    union all
+    select
+        'campaign',
+        campaign,
+        (campaign - (everybody - universal) * campaign_control_share::double)
+        / greatest(sqrt(
+            (everybody - universal)
+            * campaign_control_share::double * (1 - campaign_control_share::double)
+        ), 1)
+    from drawn cross join contacts.policy
+"""
+
+WORKLIST = """
+    select
+        (select count(*) from decisions.worklist) as rows,
+        (
+            select count(*) from decisions.worklist as line
+            anti join (select * from decisions.contact_plan where arm = 'treatment') as plan
+                on plan.customer_id = line.customer_id and plan.product_id = line.product_id
+        ) as not_planned,
+        (
+            select count(*) from decisions.contact_plan as plan
+            inner join contacts.channel as channel on channel.channel = plan.channel
+            anti join decisions.worklist as line
+                on line.customer_id = plan.customer_id and line.product_id = plan.product_id
+            where plan.arm = 'treatment' and channel.needs_person
+        ) as missing
+"""
+
+MEASUREMENT = """
+    select
+        count(*) as rows,
+        count(*) filter (
+            effect is not null and not (effect_low <= effect and effect <= effect_high)
+        ) as outside_interval,
+        count(*) filter (is_sample_ratio_mismatch) as sample_ratio_mismatches,
+        'first: ' || coalesce(min(campaign_id) filter (is_sample_ratio_mismatch), 'none') as detail
+    from campaigns.measurement
+"""
+
+PLANNED = "look into contacts.contactability and contacts.candidate, then run the whole refresh"
+AGAIN = "run the whole refresh; if it comes back, the code is wrong: report it"
+
+
+def decisions_suite() -> Suite:
+    """Rules of the plan, the lists and the measurement."""
+
+    def never(subject: str, column: str, meaning: str, cure: str = PLANNED) -> Rule:
+        return Rule(subject, column_zero(column), "fail", meaning, cure)
+
+    return Suite(
+        gate="G5",
+        name="decisions",
+        profiles={
+            "plan": Profile(
+                PLAN, needs=("decisions.contact_plan", "contacts.contactability", "alerts.credit")
+            ),
+            "limit": Profile(
+                LIMIT, key=("kind",), needs=("decisions.contact_plan", "contacts.channel")
+            ),
+            "candidate": Profile(CANDIDATE, needs=("contacts.candidate",)),
+            "control_group": Profile(
+                CONTROL, key=("control_group",), needs=("contacts.contactability",)
+            ),
+            "optimality": Profile(
+                "select coalesce(max(gap), 0) as gap from decisions.plan_comparison "
+                "where is_chosen",
+                needs=("decisions.plan_comparison",),
+            ),
+            "worklist": Profile(WORKLIST, needs=("decisions.worklist", "decisions.contact_plan")),
+            "measurement": Profile(MEASUREMENT, needs=("campaigns.measurement",)),
+        },
+        rules=(
+            never("plan", "not_contactable", "nobody is planned who may not be contacted"),
+            never("plan", "without_consent", "nobody is planned without consent"),
+            never("plan", "in_early_warning", "nobody in early warning is planned"),
+            never("plan", "no_candidate", "whoever is planned was a candidate for it"),
+            never("plan", "otherwise_valued", "the plan values contacts as the candidates", AGAIN),
+            never("plan", "treated_control", "nobody of a control group is contacted", AGAIN),
+            never("plan", "control_not_drawn", "controls were drawn before the plan", AGAIN),
+            never("plan", "without_arm", "every row has an arm", AGAIN),
+            never("plan", "customers_twice", "a customer has one offer at most", AGAIN),
+            never("plan", "unprofitable", "nobody is contacted at a loss", AGAIN),
+            never("plan", "over_household_room", "no household is contacted too often", AGAIN),
+            never("limit", "broken", "no capacity or budget is exceeded", AGAIN),
+            never("candidate", "suppressed", "no candidate is suppressed"),
+            never("candidate", "miscalculated", "expected profit is what its parts say", AGAIN),
+            never("candidate", "out_of_range", "probabilities and losses are possible", AGAIN),
+            Rule(
+                "control_group",
+                column_between("deviations", -MOST_DEVIATIONS, MOST_DEVIATIONS),
+                "fail",
+                "control groups have the share that the policy says, but for chance",
+                "customer ids that collide, or a changed assignment seed: see contact_policy",
+            ),
+            Rule(
+                "optimality",
+                column_between("gap", high=MOST_GAP),
+                "warn",
+                f"the plan is proven to be within {MOST_GAP:.0%} of the best",
+                "look at decisions.plan_comparison; the plan itself keeps every limit",
+            ),
+            never("worklist", "not_planned", "lists hold contacts of the plan only", AGAIN),
+            never("worklist", "missing", "each contact by a person is on a list", AGAIN),
+            never("measurement", "outside_interval", "effects lie in their intervals", AGAIN),
+            Rule(
+                "measurement",
+                column_zero("sample_ratio_mismatches"),
+                "warn",
+                "campaigns' arms have the sizes that their assignment says",
+                "do not trust the campaign's effect before it is known who was lost (measurement)",
+            ),
+        ),
+    )

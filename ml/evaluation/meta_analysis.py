@@ -1,0 +1,94 @@
+"""What several measured effects say together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import chi2, norm
+
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A figure with the ends of its interval."""
+
+    value: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, value: float, variance: float, level: float = LEVEL) -> Interval:
+        reach = float(norm.ppf((1 + level) / 2)) * variance**0.5
+        return cls(value, value - reach, value + reach)
+
+
+@dataclass(frozen=True)
+class PooledEffect:
+    """Effects pooled as one and the same (fixed), and as drawn from many (random).
+
+    `tau_squared` is their variance beyond the chance of each, `q` Cochran's heterogeneity with its
+    p-value, `i_squared` the share of it that chance does not explain. Heterogeneity of a single
+    effect is unknown: NaN, and both means are that effect.
+    """
+
+    fixed: Interval
+    random: Interval
+    tau_squared: float
+    q: float
+    q_p_value: float
+    i_squared: float
+
+
+def pooled_effect(effects: np.ndarray, variances: np.ndarray) -> PooledEffect:
+    """Inverse-variance means of independent effects; tau² by moments (DerSimonian and Laird, 1986).
+
+    Parameters
+    ----------
+    effects, variances : arrays of shape (n,)
+
+    Raises
+    ------
+    ValueError
+        Without an effect, or for a variance that is not positive and finite.
+    """
+    effects, variances = np.asarray(effects, dtype=float), np.asarray(variances, dtype=float)
+    if not len(effects) or effects.shape != variances.shape:
+        raise ValueError(f"as many effects as variances are needed, not {effects.shape}")
+    if not (np.isfinite(effects).all() and np.isfinite(variances).all() and (variances > 0).all()):
+        raise ValueError("effects must be finite, variances positive and finite")
+    weight = 1 / variances
+    mean = float(weight @ effects / weight.sum())
+    fixed = Interval.of(mean, float(1 / weight.sum()))
+    degrees = len(effects) - 1
+    if not degrees:
+        return PooledEffect(fixed, fixed, *[float("nan")] * 4)
+    q = float(weight @ (effects - mean) ** 2)
+    scale = float(weight.sum() - (weight**2).sum() / weight.sum())
+    tau_squared = max(0.0, (q - degrees) / scale)
+    spread = 1 / (variances + tau_squared)
+    return PooledEffect(
+        fixed,
+        Interval.of(float(spread @ effects / spread.sum()), float(1 / spread.sum())),
+        tau_squared,
+        q,
+        float(chi2.sf(q, degrees)),
+        max(0.0, 1 - degrees / q) if q > 0 else 0.0,
+    )
+
+
+def slope_on(predicted: np.ndarray, effects: np.ndarray, variances: np.ndarray) -> Interval:
+    """By how much a measured effect rises with the predicted one: 1 where predictions are right.
+
+    Least squares with weights of one over the known variances (fixed-effects meta-regression);
+    unknown (NaN) for less than two different predictions.
+    """
+    weight = 1 / np.asarray(variances, dtype=float)
+    if len(weight) < 2:
+        return Interval(*[float("nan")] * 3)
+    off = predicted - weight @ predicted / weight.sum()
+    spread = float(weight @ off**2)
+    if not spread > 0:
+        return Interval(*[float("nan")] * 3)
+    return Interval.of(float(weight @ (off * effects)) / spread, 1 / spread)

@@ -1,0 +1,198 @@
+"""The rules that a model of uplift must beat."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, RegressorMixin, clone
+
+from ml.evaluation.uplift import area_under_gain
+from ml.response.model import OFFER
+from ml.response.uplift import centred_outcome, mean_effects, offers_of, shrunken
+from ml.response.uplift_learners import arms_of, checked, deal
+
+LEAST_LEVEL = 1e-9
+
+
+def _one_treatment(
+    y: np.ndarray, treatment: np.ndarray, probability: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    y, treatment, probability = checked(y, treatment, probability)
+    if arms_of(treatment) > 1:
+        raise ValueError("one treatment against control is needed")
+    return y, treatment, probability
+
+
+def _numbers(frame: pd.DataFrame, name: str) -> np.ndarray:
+    return pd.to_numeric(frame[name]).to_numpy(dtype=float, na_value=np.nan)
+
+
+class BestColumnRule(RegressorMixin, BaseEstimator):
+    """The simple rule: for each offer the one column whose bins differ most in effect.
+
+    A column's bins hold about equal numbers of the offer's contacts; missing values are a bin of
+    their own. The effect of a bin is its mean pseudo-outcome, `shrunken` towards that of the offer.
+    The column is the one whose cross-fitted effects order contacts best (`area_under_gain`); where
+    none does better than chance, all have the offer's mean effect.
+
+    Parameters
+    ----------
+    bins : int
+    folds : int
+    seed : int
+
+    Attributes
+    ----------
+    chosen_ : dict, offer → name of the column
+    """
+
+    def __init__(self, bins: int = 3, folds: int = 5, seed: int = 0) -> None:
+        self.bins = bins
+        self.folds = folds
+        self.seed = seed
+
+    def fit(
+        self,
+        frame: pd.DataFrame,
+        y: np.ndarray,
+        treatment: np.ndarray,
+        probability: np.ndarray,
+    ) -> BestColumnRule:
+        """Learn from randomised contacts; parameters and errors as in `UpliftModel.fit`."""
+        y, treatment, probability = _one_treatment(y, treatment, probability)
+        offers = offers_of(frame)
+        transformed = centred_outcome(y, treatment, probability, offers)
+        self.effects_, self.usual_ = mean_effects(y, treatment, probability, offers)
+        numeric = [
+            str(name)
+            for name in frame.columns
+            if name != OFFER and pd.api.types.is_numeric_dtype(frame[name])
+        ]
+        self.chosen_: dict[str, str] = {}
+        self.borders_: dict[str, np.ndarray] = {}
+        self.found_: dict[str, np.ndarray] = {}
+        fold = deal(self.seed, self.folds, (y > np.median(y)), treatment, offers.astype(str))
+        for offer in np.unique(offers):
+            rows = np.flatnonzero(offers == offer)
+            best = 0.0
+            for name in numeric:
+                values = _numbers(frame, name)[rows]
+                borders = self._borders(values)
+                place = _bin(values, borders)
+                if place.min() == place.max():
+                    continue
+                score = self._score(place, transformed[rows], fold[rows])
+                if score > best:
+                    best = score
+                    self.chosen_[str(offer)], self.borders_[str(offer)] = name, borders
+                    self.found_[str(offer)] = self._effects(place, transformed[rows])
+        self.columns_ = [
+            str(name)
+            for name in frame.columns
+            if name == OFFER or name in set(self.chosen_.values())
+        ]
+        return self
+
+    def _borders(self, values: np.ndarray) -> np.ndarray:
+        known = values[~np.isnan(values)]
+        if not len(known):
+            return np.empty(0)
+        return np.unique(np.quantile(known, np.arange(1, self.bins) / self.bins))
+
+    def _effects(self, place: np.ndarray, transformed: np.ndarray) -> np.ndarray:
+        """Of each bin the difference from the offer's mean effect, shape (bins + 1,)."""
+        size = self.bins + 1
+        count = np.bincount(place, minlength=size)
+        total = np.bincount(place, weights=transformed, minlength=size)
+        some = count > 0
+        mean = transformed.mean()
+        found = np.zeros(size)
+        variance = transformed.var() / count[some]
+        found[some] = shrunken(total[some] / count[some], variance, mean)[0] - mean
+        return found
+
+    def _score(self, place: np.ndarray, transformed: np.ndarray, fold: np.ndarray) -> float:
+        found = np.zeros(len(place))
+        for number in range(self.folds):
+            held = fold == number
+            found[held] = self._effects(place[~held], transformed[~held])[place[held]]
+        return area_under_gain(transformed, found)
+
+    def predict(self, frame: pd.DataFrame) -> np.ndarray:
+        """Effect of contacting, shape (n,), in the outcome's unit."""
+        offers = offers_of(frame)
+        effect = np.array([self.effects_.get(str(offer), self.usual_) for offer in offers])
+        for offer, name in self.chosen_.items():
+            rows = np.flatnonzero(offers == offer)
+            place = _bin(_numbers(frame.iloc[rows], name), self.borders_[offer])
+            effect[rows] += self.found_[offer][place]
+        return effect
+
+    def contributions(self, frame: pd.DataFrame) -> tuple[np.ndarray, list[str]]:
+        """What the offer's column adds to the effect, and what the offer does: its mean effect less
+        `usual_`. Together they add up to the effect less `usual_`.
+
+        Returns
+        -------
+        contributions : array of shape (n, columns + 1)
+        names : list of str, the chosen columns and `offer`
+        """
+        names = [*(name for name in self.columns_ if name != OFFER), OFFER]
+        offers = offers_of(frame)
+        added = np.zeros((len(frame), len(names)))
+        added[:, -1] = [self.effects_.get(str(one), self.usual_) - self.usual_ for one in offers]
+        moved = self.predict(frame) - self.usual_ - added[:, -1]
+        for offer, name in self.chosen_.items():
+            rows = offers == offer
+            added[rows, names.index(name)] = moved[rows]
+        return added, names
+
+
+def _bin(values: np.ndarray, borders: np.ndarray) -> np.ndarray:
+    """Number of each value's bin; missing values come last."""
+    place = np.searchsorted(borders, values, side="right")
+    return np.where(np.isnan(values), len(borders) + 1, place)
+
+
+class ResponseScoreRule(RegressorMixin, BaseEstimator):
+    """The rule of most marketing: treat those most likely to respond.
+
+    The effect is taken to be in proportion to the probability of a response when contacted, so
+    that its mean over an offer's contacts is the offer's mean effect.
+
+    Parameters
+    ----------
+    response : estimator
+        Unfitted, of the outcome of treated contacts: fit(frame, y), predict(frame) → shape (n,).
+        A copy of it is fitted, on rows in the order given.
+    """
+
+    def __init__(self, response: BaseEstimator) -> None:
+        self.response = response
+
+    def fit(
+        self,
+        frame: pd.DataFrame,
+        y: np.ndarray,
+        treatment: np.ndarray,
+        probability: np.ndarray,
+    ) -> ResponseScoreRule:
+        """Learn from randomised contacts; parameters and errors as in `UpliftModel.fit`."""
+        y, treatment, probability = _one_treatment(y, treatment, probability)
+        treated = treatment == 1
+        self.response_ = clone(self.response).fit(frame[treated], y[treated])
+        self.columns_ = list(getattr(self.response_, "columns_", frame.columns))
+        offers = offers_of(frame)
+        self.effects_, self.usual_ = mean_effects(y, treatment, probability, offers)
+        score = self.response_.predict(frame)
+        self.scale_ = {
+            offer: effect / max(float(score[offers == offer].mean()), LEAST_LEVEL)
+            for offer, effect in self.effects_.items()
+        }
+        self.usual_scale_ = self.usual_ / max(float(score.mean()), LEAST_LEVEL)
+        return self
+
+    def predict(self, frame: pd.DataFrame) -> np.ndarray:
+        """Effect of contacting, shape (n,), in the outcome's unit."""
+        scale = [self.scale_.get(str(offer), self.usual_scale_) for offer in offers_of(frame)]
+        return np.array(scale) * self.response_.predict(frame)

@@ -1,0 +1,1 @@
+"""What campaigns have changed, against their randomised controls."""

@@ -1,0 +1,96 @@
+"""The customer's page: one customer's value, credit and offers, for the conversation.
+
+To read it is to read personal data: every page is noted with who asked, in which role, of whom.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import quote
+
+import duckdb
+
+from orchestration.customer_page.content import CustomerUnknown, customer_facts
+from orchestration.customer_page.render import render_customer_page
+from orchestration.decisions.roles import MANAGER, RoleUnknown
+from orchestration.release.publish import ReleaseRefused, served
+from orchestration.settings import Settings
+
+__all__ = [
+    "CustomerUnknown",
+    "RoleUnknown",
+    "customer_facts",
+    "customer_page",
+    "render_customer_page",
+]
+
+LOG = "customer_page.log"
+
+
+def customer_page(
+    settings: Settings, customer_id: str, role: str = MANAGER, to: Path | None = None
+) -> Path:
+    """Write the page of a customer from the served release; returns where it is.
+
+    The file is the reader's alone (mode 0600), `$JINGXI_HOME/customers/<release>/<id>.html`
+    unless `to` says otherwise. Who asked is in `$JINGXI_HOME/logs/customer_page.log` before there
+    is a page, also when there will be none; without that line there is no page.
+
+    Raises
+    ------
+    CustomerUnknown
+        When the release does not know the customer.
+    RoleUnknown
+        For a role that there is not.
+    ReleaseRefused
+        When nothing is published yet.
+    """
+    release = served(settings)
+    if release is None:
+        raise ReleaseRefused("nothing is published yet: make refresh")
+    try:
+        with duckdb.connect(str(release), read_only=True) as connection:
+            facts = customer_facts(connection, customer_id, role=role)
+    except ValueError:
+        _note(settings, customer_id, role, release.stem, "refused")
+        raise
+    _note(settings, customer_id, role, release.stem, "shown")
+    page = render_customer_page(facts)
+    # An id may hold what a path must not.
+    name = f"{quote(customer_id, safe='')}.html"
+    path = to or settings.customer_pages / release.stem / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if to is None:
+        for folder in (settings.customer_pages, path.parent):
+            folder.chmod(0o700)
+    draft = path.with_name(f".{uuid.uuid4().hex}.draft")
+    try:
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(page.encode("utf-8"))
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+    return path
+
+
+def _note(settings: Settings, customer_id: str, role: str, release_id: str, outcome: str) -> None:
+    """One line of JSON: a line break in an id cannot make a second one."""
+    line = json.dumps(
+        {
+            "at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "user": settings.user,
+            "role": role,
+            "customer_id": customer_id,
+            "release_id": release_id,
+            "outcome": outcome,
+        }
+    )
+    log = settings.home / "logs" / LOG
+    log.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    with os.fdopen(descriptor, "a", encoding="utf-8") as file:
+        file.write(line + "\n")

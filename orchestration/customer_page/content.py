@@ -1,0 +1,425 @@
+"""What the bank knows of one customer, as a role may read it."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+from duckdb import DuckDBPyConnection
+
+from orchestration.decisions.present import has_table
+from orchestration.decisions.reason_words import feature_words, is_withheld, reason_in_words
+from orchestration.decisions.roles import COMPLIANCE, MANAGER, WITHHELD, withheld_from
+
+Row = dict[str, Any]
+
+HISTORY_MONTHS = 36
+YEAR = 12
+SHOWN_REASONS = 4
+SHOWN_CONTACTS = 24
+
+SUPPRESSIONS = {
+    "no_consent": "there is no consent to marketing",
+    "complaint": "a complaint came in a short while ago",
+    "cool_off": "a contact was made a short while ago",
+    "over_cap": "there were as many contacts as the policy allows",
+    "household_cap": "the household has had as many contacts as the policy allows",
+    "early_warning": "a loan shows an early warning",
+    "defaulted": "a loan is in default",
+    "minor": "the customer is a minor",
+    "erased": "the customer asked to be erased",
+    "no_account": "there is no open account",
+}
+MODELS = {
+    "clv": "Lifetime value",
+    "attrition": "Attrition",
+    "default": "Default",
+    "high_value": "High value to come",
+    "segment": "Segment: what puts the customer there",
+}
+
+
+class CustomerUnknown(ValueError):
+    """The release knows no such customer, or nobody in this role may read of him."""
+
+
+def customer_facts(connection: DuckDBPyConnection, customer_id: str, *, role: str = MANAGER) -> Row:
+    """Everything the page of a customer shows, by section.
+
+    A section is None where the release has no table for it: an older one knows less. Money is
+    DECIMAL. Personal columns that the role may not read are not in it at all, nor are reasons that
+    tell them; names, phones, e-mail addresses and national ids are in no release.
+
+    Parameters
+    ----------
+    connection : a release, opened read-only
+    role : one of `orchestration.decisions.roles.ROLES`
+
+    Raises
+    ------
+    CustomerUnknown
+        When the release has no such customer, or he was erased and the role is not compliance.
+    orchestration.decisions.roles.RoleUnknown
+        For an unknown role.
+    """
+    withheld = withheld_from(role)
+    release = _release(connection)
+    found = _rows(connection, "base.customer", "where customer_id = $1", customer_id) or []
+    if not found:
+        raise CustomerUnknown(
+            f"release {release['release_id']} knows no customer {customer_id!r}; "
+            "ids are written as the bank delivers them"
+        )
+    customer = {name: value for name, value in found[0].items() if name not in withheld}
+    contactability = _first(
+        _rows(connection, "contacts.contactability", "where customer_id = $1", customer_id)
+    )
+    if contactability and contactability["suppression"] == "erased" and role != COMPLIANCE:
+        raise CustomerUnknown(
+            f"release {release['release_id']} shows no customer {customer_id!r}: "
+            "erased on request; compliance alone may read what has to be kept"
+        )
+    month = release["month"]
+    history = _history(connection, customer_id, month)
+    return {
+        "release": release,
+        "role": role,
+        "customer": customer,
+        "personal": {name: customer[name] for name in WITHHELD if name in customer},
+        "tier": _first(
+            _rows(
+                connection,
+                "value.customer_tier",
+                "where customer_id = $1 and month = $2",
+                customer_id,
+                month,
+            )
+        ),
+        "holdings": _holdings(connection, customer_id),
+        "history": history,
+        "years": _years(history),
+        "scores": _scores(connection, customer_id),
+        "product_attrition": _rows(
+            connection,
+            "scores.product_attrition",
+            "where customer_id = $1 order by product_line",
+            customer_id,
+        ),
+        "reasons": _reasons(connection, customer_id, withheld),
+        "credit_alerts": _alerts(connection, customer_id, withheld),
+        "contacts": _contacts(connection, customer_id),
+        "offers": _offers(connection, customer_id, withheld),
+        "plan": _plan(connection, customer_id, contactability, withheld),
+        "worklist": _first(
+            _rows(
+                connection,
+                "decisions.worklist",
+                "where customer_id = $1 order by unit_rank",
+                customer_id,
+            )
+        ),
+        "household": _household(connection, customer, role),
+    }
+
+
+def _rows(
+    connection: DuckDBPyConnection, table: str, query: str = "", *values: Any
+) -> list[Row] | None:
+    """The rows of a query that goes on after `from table`; None where there is no such table."""
+    if not has_table(connection, table):
+        return None
+    found = connection.execute(f"from {table} {query}", list(values))
+    names = [column[0] for column in found.description or []]
+    return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+
+def _first(rows: list[Row] | None) -> Row | None:
+    return rows[0] if rows else None
+
+
+def _release(connection: DuckDBPyConnection) -> Row:
+    """Release id, source and as-of month; the build warehouse has no id."""
+    published = _first(
+        _rows(
+            connection,
+            "meta.release",
+            "select release_id, source, strptime(as_of, '%Y-%m')::date as month",
+        )
+    )
+    building = _first(
+        _rows(
+            connection,
+            "landing.refresh_window",
+            "select 'not published' as release_id, source,"
+            " date_trunc('month', as_of)::date as month",
+        )
+        if published is None
+        else None
+    )
+    release = published or building
+    if release is None:
+        raise ValueError("this database is no release: it has no meta.release")
+    return release
+
+
+def _holdings(connection: DuckDBPyConnection, customer_id: str) -> Row | None:
+    """Open accounts with the customer's role in each, and how many are closed."""
+    if not has_table(connection, "base.account"):
+        return None
+    accounts = _rows(
+        connection,
+        "base.account_holder",
+        "as holder inner join base.account as account on account.account_id = holder.account_id"
+        " select account.*, holder.role where holder.customer_id = $1"
+        " order by account.product_line, account.opened_on, account.account_id",
+        customer_id,
+    )
+    if accounts is None:
+        return None
+    return {
+        "open": [account for account in accounts if account["is_open"]],
+        "closed": sum(not account["is_open"] for account in accounts),
+    }
+
+
+def _history(connection: DuckDBPyConnection, customer_id: str, month: date) -> list[Row] | None:
+    """Contribution and economic profit by month, at most 36 up to the as-of month; gaps are 0."""
+    rows = _rows(
+        connection,
+        "value.profit_by_customer",
+        "select month, contribution_margin, economic_profit"
+        " where customer_id = $1 and month <= $2 order by month",
+        customer_id,
+        month,
+    )
+    if not rows:
+        return rows
+    by_month = {row["month"]: row for row in rows}
+    nothing = {"contribution_margin": Decimal(0), "economic_profit": Decimal(0)}
+    history, at = [], rows[0]["month"]
+    while at <= month:
+        history.append(by_month.get(at, nothing | {"month": at}))
+        at = (at + timedelta(days=31)).replace(day=1)
+    return history[-HISTORY_MONTHS:]
+
+
+def _years(history: list[Row] | None) -> list[Row]:
+    """Sums of twelve months each, the latest first; what is left over at the beginning is not a
+    year and left out, unless it is all there is."""
+    history = history or []
+    years: list[Row] = []
+    for end in range(len(history), 0, -YEAR):
+        months = history[max(end - YEAR, 0) : end]
+        if len(months) == YEAR or not years:
+            years.append(
+                {
+                    "first": months[0]["month"],
+                    "last": months[-1]["month"],
+                    "months": len(months),
+                    "contribution_margin": sum(
+                        (row["contribution_margin"] for row in months), Decimal(0)
+                    ),
+                    "economic_profit": sum((row["economic_profit"] for row in months), Decimal(0)),
+                }
+            )
+    return years
+
+
+def _scores(connection: DuckDBPyConnection, customer_id: str) -> Row | None:
+    """The scores; empty where the customer was not scored (a closed relationship)."""
+    rows = _rows(connection, "scores.customer", "where customer_id = $1", customer_id)
+    return None if rows is None else (_first(rows) or {})
+
+
+def _reasons(
+    connection: DuckDBPyConnection, customer_id: str, withheld: frozenset[str]
+) -> dict[str, list[Row]] | None:
+    """What moved each score most, in words, by model."""
+    rows = _rows(
+        connection,
+        "scores.reason",
+        "where customer_id = $1 order by model_name, rank",
+        customer_id,
+    )
+    if rows is None:
+        return None
+    reasons: dict[str, list[Row]] = {}
+    for row in rows:
+        model = str(row["model_name"])
+        said = reasons.setdefault(MODELS.get(model, model), [])
+        if len(said) < SHOWN_REASONS and not is_withheld(row["feature"], withheld):
+            told = {"words": feature_words(row["feature"]), "value": None, "direction": None}
+            # A segment compares on a scale of its own, whose numbers say nothing to anybody.
+            if model != "segment":
+                told |= {name: row[name] or "none" for name in ("value", "usual", "direction")}
+            said.append(told)
+    return {model: said for model, said in reasons.items() if said}
+
+
+def _alerts(
+    connection: DuckDBPyConnection, customer_id: str, withheld: frozenset[str]
+) -> list[Row] | None:
+    rows = _rows(
+        connection,
+        "alerts.credit",
+        "where customer_id = $1 order by p_default desc, account_id",
+        customer_id,
+    )
+    if rows is None:
+        return None
+    return [row | {"reason": reason_in_words(row["reason"], withheld)} for row in rows]
+
+
+def _contacts(connection: DuckDBPyConnection, customer_id: str) -> list[Row] | None:
+    return _rows(
+        connection,
+        "base.campaign_contact",
+        f"where customer_id = $1 order by contacted_on desc, contact_id limit {SHOWN_CONTACTS}",
+        customer_id,
+    )
+
+
+def _product_names(connection: DuckDBPyConnection) -> dict[str, str]:
+    names: dict[str, str] = {}
+    for table in ("base.account", "value.offer"):
+        rows = _rows(connection, table, "select distinct product_id, product_name") or []
+        names |= {row["product_id"]: row["product_name"] for row in rows if row["product_name"]}
+    return names
+
+
+def _offers(
+    connection: DuckDBPyConnection, customer_id: str, withheld: frozenset[str]
+) -> list[Row] | None:
+    """Offers by expected incremental profit, else by probability of response; with the channel
+    where the customer is a candidate for it."""
+    offers = _rows(connection, "scores.offer", "where customer_id = $1", customer_id)
+    if offers is None:
+        return None
+    names = _product_names(connection)
+    candidates: dict[str, Row] = {}
+    for row in (
+        _rows(
+            connection,
+            "contacts.candidate",
+            "where customer_id = $1 order by expected_incremental_profit, channel desc",
+            customer_id,
+        )
+        or []
+    ):
+        candidates[row["product_id"]] = row
+    told = []
+    for offer in offers:
+        candidate = candidates.get(offer["product_id"], {})
+        profit = candidate.get("expected_incremental_profit")
+        told.append(
+            {
+                "product_id": offer["product_id"],
+                "product_name": names.get(offer["product_id"], offer["product_id"]),
+                "p_response": offer["p_response"],
+                "uplift": offer.get("uplift"),
+                "product_value": offer.get("product_value"),
+                "expected_incremental_profit": (
+                    offer.get("expected_incremental_profit") if profit is None else profit
+                ),
+                "channel": candidate.get("channel"),
+                "reason": reason_in_words(offer.get("reason"), withheld),
+            }
+        )
+    worst = Decimal("-Infinity")
+
+    def place(offer: Row) -> tuple[Decimal, float, str]:
+        profit = offer["expected_incremental_profit"]
+        return (
+            -(worst if profit is None else profit),
+            -(offer["p_response"] or 0.0),
+            offer["product_id"],
+        )
+
+    return sorted(told, key=place)
+
+
+def _plan(
+    connection: DuckDBPyConnection,
+    customer_id: str,
+    contactability: Row | None,
+    withheld: frozenset[str],
+) -> Row | None:
+    """Whether the customer is to be contacted, and the reason either way; None without a plan."""
+    planned = _rows(
+        connection,
+        "decisions.contact_plan",
+        "where customer_id = $1 order by arm desc",
+        customer_id,
+    )
+    if planned is None:
+        return None
+    candidates = _rows(
+        connection, "contacts.candidate", "where customer_id = $1 limit 1", customer_id
+    )
+    contact = _first(planned)
+    if contact:
+        contact = {name: value for name, value in contact.items() if name not in withheld}
+        contact["reason"] = reason_in_words(contact["reason"], withheld)
+        product_id = contact["product_id"]
+        contact["product_name"] = _product_names(connection).get(product_id, product_id)
+    standing, why = _standing(contact, contactability, bool(candidates))
+    return {
+        "standing": standing,
+        "why": why,
+        "contact": contact if standing == "planned" else None,
+        "contactability": contactability,
+    }
+
+
+def _standing(
+    contact: Row | None, contactability: Row | None, is_candidate: bool
+) -> tuple[str, str]:
+    if contactability is None:
+        return "suppressed", "nothing says that the customer may be contacted"
+    if contactability["suppression"] is not None:
+        suppression = contactability["suppression"]
+        return "suppressed", SUPPRESSIONS.get(suppression, suppression.replace("_", " "))
+    if contactability.get("is_universal_control"):
+        return "held out", "belongs to the customers whom no campaign contacts, for comparison"
+    if contactability.get("is_campaign_control"):
+        return "held out", "was drawn by lot into this month's comparison"
+    if contact is None:
+        if is_candidate:
+            return "not chosen", "other contacts bring more within this month's capacity and budget"
+        return "not chosen", "no suitable offer brings more than it costs"
+    if contact["arm"] == "control":
+        return "held out", "was drawn by lot for comparison in this campaign"
+    return "planned", contact["reason"] or "chosen for its expected profit"
+
+
+def _household(connection: DuckDBPyConnection, customer: Row, role: str) -> Row | None:
+    """The household's totals; who else belongs to it only compliance reads."""
+    household_id = customer.get("household_id")
+    totals = _rows(connection, "base.household", "where household_id = $1", household_id)
+    if totals is None:
+        return None
+    if not totals:
+        return {}
+    profit = _first(
+        _rows(
+            connection,
+            "value.profit_by_household",
+            "select sum(contribution_margin) as contribution_margin_12m where household_id = $1"
+            " and month > (select max(month) from value.profit_by_household) - interval 12 month",
+            household_id,
+        )
+    )
+    members = None
+    if role == COMPLIANCE:
+        members = _rows(
+            connection,
+            "base.customer",
+            "select customer_id where household_id = $1 order by customer_id",
+            household_id,
+        )
+    household = totals[0]
+    household.pop("eldest_birth_date", None)
+    return (
+        household | (profit or {}) | {"member_ids": [row["customer_id"] for row in members or []]}
+    )

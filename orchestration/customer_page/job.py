@@ -1,0 +1,38 @@
+"""The job by which a person asks for a customer's page."""
+
+import dagster as dg
+from pydantic import Field
+
+from orchestration.resources import Home
+
+CUSTOMER_PAGE = "customer_page"
+
+
+class CustomerAsked(dg.Config):
+    """Whose page, for whom."""
+
+    customer_id: str = Field(description="the customer's id, as the bank delivers it")
+    role: str = Field(
+        default="manager",
+        description="manager, or compliance, who may read protected personal data",
+    )
+
+
+@dg.op(name=CUSTOMER_PAGE, description="note who asks, and write the page from the served release")
+def customer_page_op(context: dg.OpExecutionContext, config: CustomerAsked, home: Home) -> None:
+    from orchestration.customer_page import customer_page
+    from orchestration.release.publish import ReleaseRefused
+
+    try:
+        path = customer_page(home.settings, config.customer_id, config.role)
+    except (ValueError, ReleaseRefused) as error:
+        raise dg.Failure(f"refused: {error}", allow_retries=False) from error
+    context.add_output_metadata({"page": dg.MetadataValue.path(str(path))})
+
+
+@dg.job(
+    name=CUSTOMER_PAGE,
+    description="a customer's value, credit and offers on one page; changes nothing",
+)
+def customer_page_job() -> None:
+    customer_page_op()

@@ -1,0 +1,74 @@
+"""Decisions: whom to contact with what, the lists for those who do it, and what came of it."""
+
+from collections.abc import Iterator, Sequence
+
+import dagster as dg
+
+from orchestration import builds
+from orchestration.resources import Home
+
+# Each table and what it holds.
+HOLDS = {
+    ("decisions", "contact_plan"): "whom to contact next month with what, and who is held out",
+    ("decisions", "constraint_price"): "what one more unit of each limit would bring",
+    ("decisions", "plan_comparison"): "the plan beside simpler policies under the same limits",
+    ("decisions", "control_power"): "how large an effect each campaign's arms can show",
+    ("decisions", "worklist"): "the contacts of each manager and branch, ranked, with reasons",
+    ("decisions", "guide"): "what to say of which offer to which group of customers",
+    ("decisions", "grid"): "value, potential and coverage by district and who answers for it",
+    ("decisions", "manager_scorecard"): "each manager's book: value, growth, coverage, conversion",
+    ("decisions", "earlier_plan"): "the plans of earlier releases",
+    ("campaigns", "measurement"): "effect of each campaign by randomised arm, cost and return",
+    ("campaigns", "uplift_decile"): "whether the uplift model ranked truly",
+    ("campaigns", "learning"): "what all campaigns of an offer together have shown",
+    ("campaigns", "plan_outcome"): "the plans of earlier refreshes against what happened",
+}
+DECISIONS = [dg.AssetKey(list(key)) for key in HOLDS]
+
+
+def decisions_assets(upstream: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
+    """Plan, lists and measurement as one step: the gate after it judges them together."""
+
+    @dg.multi_asset(
+        name="decisions_layer",
+        specs=[
+            dg.AssetSpec(
+                key,
+                deps=list(upstream),
+                group_name="decisions",
+                kinds={"duckdb"},
+                description=description,
+            )
+            for key, description in zip(DECISIONS, HOLDS.values(), strict=True)
+        ],
+    )
+    def decisions(context: dg.AssetExecutionContext, home: Home) -> Iterator[dg.MaterializeResult]:
+        # Imported here: the code location must load without scipy.
+        from orchestration import ahead
+        from orchestration.campaigns.measurement import measure_campaigns
+        from orchestration.decisions.earlier import bring_earlier_plans
+        from orchestration.decisions.grid import write_grid
+        from orchestration.decisions.plan import write_plan
+        from orchestration.decisions.scorecard import write_scorecard
+        from orchestration.decisions.worklist import write_worklist
+        from orchestration.models.uplift_evaluation import held_out_uplift
+
+        ahead.finish()
+        with builds.build(home, "decisions", context.run_id) as connection:
+            training = home.training(connection, context.run_id, context.run.tags)
+            bring_earlier_plans(connection, home.settings)
+            write_plan(connection, home.settings.seed)
+            write_worklist(connection, training.as_of)
+            write_grid(connection, training.as_of)
+            write_scorecard(connection, training.as_of)
+            measure_campaigns(
+                connection, training.as_of_month, held_out_uplift(connection, training)
+            )
+            counts = {
+                key: connection.execute(f"select count(*) from {'.'.join(key)}").fetchall()[0][0]
+                for key in HOLDS
+            }
+        for key, count in zip(DECISIONS, counts.values(), strict=True):
+            yield dg.MaterializeResult(asset_key=key, metadata={"dagster/row_count": count})
+
+    return decisions

@@ -1,0 +1,29 @@
+"""G5: nobody is contacted who must not be, and no limit is broken."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from orchestration.decisions.assets import DECISIONS
+from orchestration.gates import gate
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from expectations.rules import Suite
+
+
+def decisions_gate() -> dg.AssetChecksDefinition:
+    def suite(connection: duckdb.DuckDBPyConnection) -> Suite:
+        from expectations.suites.decisions import decisions_suite
+
+        return decisions_suite()
+
+    return gate(
+        "G5",
+        DECISIONS,
+        suite,
+        "the plan contacts nobody who must not be, within every limit, and holds its controls out",
+    )

@@ -1,0 +1,144 @@
+"""Scoring of offers: what three champions say of every customer and offer, batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import duckdb
+import numpy as np
+import pandas as pd
+
+from ml.reasons import RAISES, top_reasons, usual_values
+from ml.response.model import OFFER
+from orchestration.models.contacts import offers_to_score
+from orchestration.models.context import TrainingContext
+from orchestration.models.cutoffs import LONG_HORIZON
+from orchestration.models.datasets import customers_to_score
+from orchestration.models.scoring import BATCH, Champion, champion_of
+
+MODELS = ("response", "uplift", "product_value")
+REASONS = 2
+
+CREATE_OFFER = """
+create schema if not exists scores;
+create or replace table scores.offer (
+    customer_id varchar,
+    product_id varchar,
+    p_response double,
+    response_model_version varchar,
+    uplift double,
+    uplift_model_version varchar,
+    product_value decimal(18, 2),
+    product_value_model_version varchar,
+    expected_loss decimal(18, 2),
+    expected_incremental_profit decimal(18, 2),
+    reason varchar,
+    primary key (customer_id, product_id)
+)
+"""
+
+COLD = "select product_id from value.offer where campaigns = 0 order by product_id"
+
+# What a taken product may lose: the mean exposure of a new account, at the customer's own
+# probability of default where there is one.
+LOSS = """
+    update scores.offer as score
+    set expected_loss = round(
+        offer.exposure::double
+        * coalesce(customer.p_default, offer.probability_of_default::double)
+        * offer.loss_given_default::double,
+        2
+    )
+    from value.offer as offer, scores.customer as customer
+    where offer.product_id = score.product_id and customer.customer_id = score.customer_id
+"""
+
+# Before the cost of the contact, which the channel decides. The incentive goes to all who respond.
+PROFIT = """
+    update scores.offer as score
+    set expected_incremental_profit = round(
+        score.uplift * (score.product_value - score.expected_loss)::double
+        - score.p_response * offer.incentive_cost::double,
+        2
+    )
+    from value.offer as offer
+    where offer.product_id = score.product_id and score.uplift is not null
+        and score.product_value is not null
+"""
+
+
+def score_offers(connection: duckdb.DuckDBPyConnection, context: TrainingContext) -> int:
+    """Write `scores.offer` from `scores.customer` and the champions; returns the rows.
+
+    Offers are the products that a campaign has offered, and those of `value.offer` that none has
+    yet. Empty where the response model is off; without the model of uplift or of product value
+    there is no expected profit.
+
+    Raises
+    ------
+    ml.registry.ChampionUnusable
+        When a champion cannot be loaded; the table is then not written.
+    """
+    registry = context.registry()
+    champions = {
+        name: champion
+        for name in MODELS
+        if (champion := champion_of(connection, registry, name)) is not None
+    }
+    asked = pd.DataFrame()
+    if "response" in champions:
+        cold = [product for (product,) in connection.execute(COLD).fetchall()]
+        asked = offers_to_score(connection, context.as_of, cold)
+    connection.execute(CREATE_OFFER)
+    for frame in customers_to_score(connection, context.as_of_month, LONG_HORIZON, BATCH):
+        for known in asked.to_dict("records"):
+            scored = _scored(champions, frame, known)
+            connection.register("scored_rows", scored)
+            connection.execute("insert into scores.offer by name select * from scored_rows")
+            connection.unregister("scored_rows")
+    if len(asked):
+        connection.execute(LOSS)
+        connection.execute(PROFIT)
+    ((rows,),) = connection.execute("select count(*) from scores.offer").fetchall()
+    return int(rows)
+
+
+def _scored(
+    champions: Mapping[str, Champion], frame: pd.DataFrame, known: Mapping[Any, Any]
+) -> pd.DataFrame:
+    """Rows of `scores.offer` of these customers and one offer, of which `known` tells."""
+    both = pd.concat([frame, pd.DataFrame(dict(known), index=frame.index)], axis=1)
+    scored = pd.DataFrame({"customer_id": frame["customer_id"], "product_id": known[OFFER]})
+    response = champions["response"]
+    scored["p_response"] = np.round(response.model.predict(both), 6)
+    scored["response_model_version"] = response.number
+    if "uplift" in champions:
+        uplift = champions["uplift"]
+        # A contact cannot add more than those contacted do.
+        effect = np.minimum(uplift.model.predict(both), scored["p_response"])
+        scored["uplift"] = np.round(effect, 6)
+        scored["uplift_model_version"] = uplift.number
+        scored["reason"] = _reasons(uplift, both)
+    if "product_value" in champions:
+        value = champions["product_value"]
+        scored["product_value"] = np.round(value.model.predict(both), 2)
+        scored["product_value_model_version"] = value.number
+    return scored
+
+
+def _reasons(champion: Champion, frame: pd.DataFrame) -> np.ndarray | None:
+    """What raises each customer's uplift most, in words; none where nothing does."""
+    if not hasattr(champion.model, "contributions"):
+        return None
+    moved, names = champion.model.contributions(frame)
+    # The offer is the same for all of these rows: it sets nobody apart.
+    kept = [place for place, name in enumerate(names) if name != OFFER]
+    moved, names = moved[:, kept], [names[place] for place in kept]
+    told = top_reasons(moved, names, frame, usual_values(frame, names))
+    told = told[(told["direction"] == RAISES) & (told["rank"] <= REASONS)]
+    words = told["feature"] + " " + told["value"] + " (usual " + told["usual"] + ")"
+    found = np.full(len(frame), None, dtype=object)
+    for row, said in words.groupby(told["row"]):
+        found[int(row)] = "; ".join(said)
+    return found

@@ -1,0 +1,97 @@
+"""`product_value`: what a product brings in the first twelve months after it was taken."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from ml.registry import listed
+from ml.response.model import OFFER
+from ml.response.product_value import FORMAT, LINE, ProductMeanValue, ProductValueModel
+from orchestration.models.openings import FIRST_MONTHS, opening_frame
+from orchestration.models.records import Records
+from orchestration.models.studies.clv import MEASURES
+from orchestration.models.study import Learner, Material, Off, Sample, Split, Study
+
+LEAST_LEARNED, LEAST_JUDGED = 100, 50
+EVALUATED_SHARE = 0.25
+KEYS = ["account_id", "opened_on", "matured_on", "brought"]
+
+
+def product_value_study(records: Records) -> Study | Off:
+    """Log-linear in the sizes of the customer against the product's mean."""
+    openings = opening_frame(records.connection)
+    border = evaluation_border(openings)
+    if border is None:
+        return Off(
+            "product_value",
+            f"too few accounts whose first {FIRST_MONTHS} months are over: {len(openings)}; "
+            f"{LEAST_LEARNED} are needed before {LEAST_JUDGED} later ones",
+        )
+    begins = border
+
+    def material() -> Material:
+        is_later = openings["opened_on"] >= begins
+        is_earlier = openings["matured_on"] <= begins
+        return Material(
+            splits=(Split(_sample(openings[is_earlier]), _sample(openings[is_later])),),
+            refit=_sample(openings),
+            scored=None,
+            parameters={"evaluated_from": str(begins.date())},
+        )
+
+    def log_linear(sample: Sample, seed: int) -> Any:
+        return ProductValueModel().fit(sample.features, sample.y)
+
+    def mean_of_product(sample: Sample, seed: int) -> Any:
+        return ProductMeanValue().fit(sample.features, sample.y)
+
+    return Study(
+        name="product_value",
+        purpose=(
+            "Contribution margin before expected loss that a product brings in the first "
+            f"{FIRST_MONTHS} months after a customer took it. For weighing offers against each "
+            "other, not for judging a customer."
+        ),
+        horizon=FIRST_MONTHS,
+        wanted={
+            "source": records.context.source,
+            "format": FORMAT,
+            "features": listed([*records.features, OFFER, LINE]),
+        },
+        read=material,
+        newest=lambda: _sample(openings[openings["opened_on"] >= begins]),
+        learners=(Learner("log_linear", log_linear),),
+        rule=Learner("mean_of_product", mean_of_product),
+        measures=MEASURES,
+        deciding="gini",
+        kind="value",
+        unit="currency units",
+        limits=("learned from those who took the product: others may bring less",),
+    )
+
+
+def _sample(openings: pd.DataFrame) -> Sample:
+    frame = openings.reset_index(drop=True)
+    y = frame["brought"].to_numpy(dtype=float)
+    keys = frame[["account_id"]]
+    cutoff = frame["opened_on"].dt.to_period("M").dt.to_timestamp()
+    frame = frame.drop(columns=KEYS)
+    frame.insert(1, "cutoff", cutoff)
+    return Sample(frame, y, keys)
+
+
+def evaluation_border(openings: pd.DataFrame) -> pd.Timestamp | None:
+    """The day from which openings evaluate: the newest quarter, in whole months, as far back as
+    enough others were over by then; None where there is no such day."""
+    if openings.empty:
+        return None
+    months = openings["opened_on"].dt.to_period("M")
+    for month in sorted(months.unique(), reverse=True):
+        border = month.to_timestamp()
+        later = int((openings["opened_on"] >= border).sum())
+        earlier = int((openings["matured_on"] <= border).sum())
+        if later >= max(LEAST_JUDGED, EVALUATED_SHARE * len(openings)):
+            return border if earlier >= LEAST_LEARNED else None
+    return None

@@ -1,0 +1,165 @@
+"""`uplift`: what a contact adds to the probability of taking an offer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ml.evaluation import metrics
+from ml.evaluation.uplift import area_under_gain, gain_at
+from ml.promotion import Measure
+from ml.registry import listed
+from ml.response.model import OFFER, OFFER_LINE
+from ml.response.uplift import FORMAT, UpliftModel, pseudo_outcome
+from ml.response.uplift_rules import BestColumnRule
+from orchestration.models.contacts import CONTEXT, contact_frame
+from orchestration.models.records import Records
+from orchestration.models.studies.response import evaluation_border
+from orchestration.models.study import Learner, Material, Off, Sample, Split, Study
+
+LEAST_ARM, LEAST_RESPONSES = 400, 40
+MEASURES = (
+    Measure("area_under_gain", area_under_gain, "higher"),
+    Measure("gain_at_10", partial(gain_at, share=0.1), "higher"),
+    Measure("gain_at_30", partial(gain_at, share=0.3), "higher"),
+    Measure("total_bias", metrics.total_bias, "zero"),
+)
+# Learner and base, in the order in which they are tried.
+TRIED = (
+    ("s_boosting", "s", "boosting"),
+    ("x_boosting", "x", "boosting"),
+    ("t_boosting", "t", "boosting"),
+    ("class_transformation", "class_transformation", "boosting"),
+    ("s_linear", "s", "linear"),
+)
+
+
+@dataclass(frozen=True)
+class Arms:
+    """What a learner of effects needs beside the features; arrays of shape (n,).
+
+    `treatment` is 1 for those contacted, `probability` that of the arm assigned.
+    """
+
+    y: np.ndarray
+    treatment: np.ndarray
+    probability: np.ndarray
+
+
+def uplift_study(records: Records) -> Study | Off:
+    """Learners of the effect by offer against the best single column of each offer."""
+    contacts = randomised_contacts(records.connection)
+    border = _border(contacts)
+    if border is None:
+        treated = int((contacts["arm"] == "treatment").sum())
+        return Off(
+            "uplift",
+            f"too few matured contacts with a known assignment: {treated} treated, "
+            f"{len(contacts) - treated} held out, "
+            f"{int(contacts['responded'].sum()) if len(contacts) else 0} responses; {LEAST_ARM} "
+            f"of each arm with {LEAST_RESPONSES} responses are needed, over several campaigns",
+        )
+    begins = border
+
+    def material() -> Material:
+        earlier, later = split_at(contacts, begins)
+        return Material(
+            splits=(Split(earlier, later),),
+            refit=sample_of(contacts, contacts),
+            scored=None,
+            parameters={"evaluated_from": str(begins.date())},
+        )
+
+    def fitted(new: Callable[[int], Any], sample: Sample, seed: int) -> Any:
+        arms: Arms = sample.further
+        return new(seed).fit(sample.features, arms.y, arms.treatment, arms.probability)
+
+    def of(learner: str, base: Any) -> Callable[[Sample, int], Any]:
+        return partial(fitted, lambda seed: UpliftModel(learner=learner, base=base, seed=seed))
+
+    return Study(
+        name="uplift",
+        purpose=(
+            "What a contact adds to the probability that a customer takes an offer within 60 days, "
+            "learned from randomised campaigns. Judged by inverse-probability weighted outcomes of "
+            "later campaigns, whose mean is the effect."
+        ),
+        horizon=None,
+        wanted={
+            "source": records.context.source,
+            "format": FORMAT,
+            "features": listed([*records.features, OFFER]),
+        },
+        read=material,
+        newest=lambda: split_at(contacts, begins)[1],
+        learners=tuple(Learner(name, of(learner, base)) for name, learner, base in TRIED),
+        rule=Learner("best_column", partial(fitted, lambda seed: BestColumnRule(seed=seed))),
+        measures=MEASURES,
+        deciding="area_under_gain",
+        kind="value",
+        unit="probability",
+        limits=(
+            "learned from those whom campaigns drew: others may be moved otherwise",
+            "the effect of a channel is not told from that of its campaign",
+        ),
+    )
+
+
+def randomised_contacts(connection: Any) -> pd.DataFrame:
+    """Matured contacts of both arms whose assignment is known to have been random.
+
+    Without what was known of offer and market: the same for both arms of a campaign, it tells
+    campaigns apart, not customers.
+    """
+    contacts = contact_frame(connection, arms=("treatment", "control")).drop(
+        columns=[OFFER_LINE, *CONTEXT]
+    )
+    probability = contacts["assignment_probability"]
+    return contacts[(probability > 0) & (probability < 1)].reset_index(drop=True)
+
+
+def _border(contacts: pd.DataFrame) -> pd.Timestamp | None:
+    if contacts.empty or contacts["responded"].sum() < LEAST_RESPONSES:
+        return None
+    border = evaluation_border(contacts)
+    if border is None:
+        return None
+    earlier = contacts[contacts["matured_on"] < border]
+    later = contacts[contacts["contacted_on"] >= border]
+    arms = [part["arm"].value_counts() for part in (earlier, later)]
+    enough = all(arm.get(name, 0) >= LEAST_ARM for arm in arms for name in ("treatment", "control"))
+    return border if enough else None
+
+
+def split_at(contacts: pd.DataFrame, border: pd.Timestamp) -> tuple[Sample, Sample]:
+    """What was known before a day to learn from, and the contacts from then on."""
+    earlier = contacts[contacts["matured_on"] < border]
+    later = contacts[contacts["contacted_on"] >= border]
+    return sample_of(earlier, earlier), sample_of(later, earlier)
+
+
+def sample_of(contacts: pd.DataFrame, known: pd.DataFrame) -> Sample:
+    """`y` is the pseudo-outcome about the response that `known` contacts make one expect of the
+    offer: of a later sample, contacts before it."""
+    frame = contacts.reset_index(drop=True)
+    y = frame["responded"].to_numpy(dtype=float)
+    treatment = (frame["arm"] == "treatment").to_numpy(dtype=int)
+    probability = frame["assignment_probability"].to_numpy(dtype=float)
+    expected = (
+        frame[OFFER]
+        .map(known.groupby(OFFER)["responded"].mean())
+        .fillna(known["responded"].mean())
+        .to_numpy(dtype=float)
+    )
+    frame.insert(1, "cutoff", frame["contacted_on"].dt.to_period("M").dt.to_timestamp())
+    return Sample(
+        frame,
+        pseudo_outcome(y, treatment, probability, expected),
+        frame[["contact_id"]],
+        Arms(y, treatment, probability),
+    )

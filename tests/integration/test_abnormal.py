@@ -1,0 +1,289 @@
+"""Abnormal transactions of generated banks: what was planted is found, and nothing else changes it.
+
+`pytest -s` prints precision and recall at capacity beside two simple rules.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from orchestration.models.cutoffs import plus_months
+from orchestration.scores import abnormal
+from orchestration.scores.abnormal import write_transaction_alerts
+from orchestration.sources.synthetic import SyntheticBank
+
+CUSTOMERS, SEED, MONTHS = 2_500, 7, 24
+LAST = date(2024, 12, 1)
+JUDGED = [plus_months(LAST, -ago) for ago in range(8)]
+
+COLUMNS = (
+    *("transaction_id", "account_id", "customer_id", "booked_on", "month", "kind", "channel"),
+    *("amount", "score", "rank", "severity", "reason", "usual_amount", "rule_score"),
+    *("forest_score", "employee_id"),
+)
+
+# Simple rules beside the alerts: the largest bookings of the month, and the largest beside the
+# account's own mean and standard deviation of the same kind of booking.
+OWN = f"""
+    select *, abs(amount)::double as size, month = $month as is_judged
+    from staging.stg_transaction
+    where month between $month - interval 12 months and $month and {abnormal.OWN}
+"""
+RULES = {
+    "largest amount": f"""
+        select account_id, booked_on, size as score from ({OWN}) where is_judged
+    """,
+    "z-score of the amount": f"""
+        select account_id, booked_on, (ln(size) - mean) / greatest(deviation, 0.1) as score
+        from ({OWN})
+        inner join (
+            select
+                account_id, kind, avg(ln(size)) as mean, stddev(ln(size)) as deviation
+            from ({OWN}) where not is_judged group by account_id, kind having count(*) >= 3
+        ) using (account_id, kind)
+        where is_judged
+    """,
+}
+
+
+def load(connection: duckdb.DuckDBPyConnection, delivery: Path, truth: Path) -> None:
+    """The tables that alerts are made of, straight from a delivery; `planted` beside them."""
+
+    def table(folder: Path, name: str) -> str:
+        return "'" + str(folder / name).replace("'", "''") + "'"
+
+    connection.execute(f"""
+        create schema staging; create schema base;
+        create table staging.stg_transaction as
+        select delivered.*, date_trunc('month', booked_on)::date as month
+        from (
+            select
+                * exclude (filename, file_row_number),
+                'transaction/' || parse_filename(filename) as file,
+                file_row_number + 1 as row_number
+            from read_parquet(
+                {table(delivery, "transaction/*.parquet")}, filename = true, file_row_number = true
+            )
+        ) as delivered
+        anti join {table(truth, "planted_defect.parquet")} as defect
+            on defect.table_name = 'transaction'
+            and defect.file = delivered.file and defect.row_number = delivered.row_number;
+        create table base.account as
+        select account_id, opened_on, closed_on, product_line
+        from {table(delivery, "account.parquet")}
+        inner join {table(delivery, "product.parquet")} using (product_id);
+        create table base.account_holder as
+        select account_id, customer_id, role from {table(delivery, "account_holder.parquet")};
+        create table base.account_month as
+        select
+            account_id, month, min_by(balance_after - amount, transaction_id) as opening_balance
+        from staging.stg_transaction group by account_id, month;
+        create table base.customer as
+        select
+            customer_id,
+            (select count(*) from base.account_holder as held
+             inner join base.account using (account_id)
+             where held.customer_id = customer.customer_id and closed_on is null) as accounts,
+            any_value(employee_id) as employee_id
+        from {table(delivery, "customer/*.parquet")} as customer group by customer_id;
+        create table planted as from {table(truth, "planted_anomaly.parquet")};
+    """)
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
+    folder = tmp_path_factory.mktemp("abnormal")
+    bank = SyntheticBank(folder / "delivery", folder / "truth", CUSTOMERS, SEED, MONTHS)
+    with duckdb.connect() as connection:
+        bank.prepare(connection)
+        load(connection, bank.delivery, bank.truth)
+        yield connection
+
+
+def alerts(connection: duckdb.DuckDBPyConnection) -> list[tuple[object, ...]]:
+    return connection.execute("select * from alerts.transaction order by rank").fetchall()
+
+
+def found(connection: duckdb.DuckDBPyConnection, month: date, days: str) -> tuple[int, int, int]:
+    """Days told of, those on which something planted was booked, and planted episodes found."""
+    ((told, hits, episodes),) = connection.execute(
+        f"""
+        with told as ({days}),
+        hit as (
+            select distinct told.account_id, told.booked_on from told
+            inner join planted
+                on planted.account_id = told.account_id and planted.booked_on = told.booked_on
+        )
+        select
+            (select count(*) from told),
+            (select count(*) from hit),
+            (select count(distinct account_id) from hit)
+        """
+    ).fetchall()
+    return told, hits, episodes
+
+
+def measure(connection: duckdb.DuckDBPyConnection, months: list[date]) -> dict[str, list[int]]:
+    """Rule: days told of, days that were planted, episodes found, episodes there."""
+    sums: dict[str, list[int]] = {}
+    for month in months:
+        count = write_transaction_alerts(connection, month, seed=1)
+        ((there,),) = connection.execute(
+            "select count(distinct account_id) from planted "
+            "where date_trunc('month', booked_on) = ?",
+            [month],
+        ).fetchall()
+        ways = {"alerts.transaction": "select account_id, booked_on from alerts.transaction"}
+        for name, rule in RULES.items():
+            connection.execute(
+                f"""
+                create or replace temp table simple as
+                select account_id, max_by(booked_on, score) as booked_on, max(score) as score
+                from ({rule}) group by account_id order by score desc limit {count}
+                """,
+                {"month": month},
+            )
+            ways[name] = f"select account_id, booked_on from simple_{len(ways)}"
+            connection.execute(
+                f"create or replace temp table simple_{len(ways) - 1} as from simple"
+            )
+        for name, days in ways.items():
+            told, hits, episodes = found(connection, month, days)
+            row = sums.setdefault(name, [0, 0, 0, 0])
+            for place, value in enumerate((told, hits, episodes, there)):
+                row[place] += value
+    return sums
+
+
+def test_planted_anomalies_are_found_far_better_than_by_amount(
+    records: duckdb.DuckDBPyConnection,
+) -> None:
+    sums = measure(records, JUDGED)
+    for name, (told, hits, episodes, there) in sums.items():
+        print(f"{name:24} precision {hits / told:.2f} recall {episodes / there:.2f} of {there}")
+    told, hits, episodes, there = sums.pop("alerts.transaction")
+    assert there >= 10
+    assert hits / told > 0.2 and episodes / there > 0.4
+    for other_told, other_hits, _, _ in sums.values():
+        assert hits / told > 2 * other_hits / other_told + 0.05
+
+
+def test_alerts_hold_what_was_agreed_and_nothing_personal(
+    records: duckdb.DuckDBPyConnection,
+) -> None:
+    count = write_transaction_alerts(records, LAST, seed=1)
+    described = records.execute("describe alerts.transaction").fetchall()
+    assert tuple(row[0] for row in described) == COLUMNS
+    rows = [dict(zip(COLUMNS, row, strict=True)) for row in alerts(records)]
+    assert count == len(rows) == 5
+    assert [row["rank"] for row in rows] == [1, 2, 3, 4, 5]
+    scores = [row["score"] for row in rows]
+    assert scores == sorted(scores, reverse=True)
+    strangers = {
+        str(number)
+        for (number,) in records.execute(
+            "select distinct counterparty_account from staging.stg_transaction "
+            "where counterparty_account is not null"
+        ).fetchall()
+    }
+    for row in rows:
+        assert row["reason"] and row["month"] == LAST
+        assert row["severity"] in {"alarm", "warning", "watch"}
+        assert row["usual_amount"] > 0
+        words = set(re.findall(r"\w{6,}", row["reason"]))
+        assert not words & strangers and row["customer_id"] not in row["reason"]
+        assert row["score"] == pytest.approx((row["rule_score"] + row["forest_score"]) / 2)
+        (booking,) = records.execute(
+            "select account_id, booked_on, kind, channel, amount from staging.stg_transaction "
+            "where transaction_id = ?",
+            [row["transaction_id"]],
+        ).fetchall()
+        named = ("account_id", "booked_on", "kind", "channel", "amount")
+        assert booking == tuple(row[name] for name in named)
+
+
+def test_the_same_month_gives_the_same_alerts(records: duckdb.DuckDBPyConnection) -> None:
+    write_transaction_alerts(records, LAST, seed=1)
+    first = alerts(records)
+    write_transaction_alerts(records, LAST, seed=1)
+    assert alerts(records) == first
+
+
+def test_later_bookings_change_nothing(records: duckdb.DuckDBPyConnection) -> None:
+    earlier = plus_months(LAST, -1)
+    write_transaction_alerts(records, earlier, seed=1)
+    first = alerts(records)
+    records.execute("begin")
+    records.execute("delete from staging.stg_transaction where month = ?", [LAST])
+    write_transaction_alerts(records, earlier, seed=1)
+    without = alerts(records)
+    records.execute("rollback")
+    assert without == first
+
+
+def test_parts_of_the_bank_are_judged_as_the_whole(
+    records: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bounded memory must not change what is told."""
+    write_transaction_alerts(records, LAST, seed=1)
+    whole = [row[:8] + row[10:13] for row in alerts(records)]
+    monkeypatch.setattr(abnormal, "BOOKINGS_AT_ONCE", 10_000)
+    write_transaction_alerts(records, LAST, seed=1)
+    assert [row[:8] + row[10:13] for row in alerts(records)] == whole
+
+
+def test_capacity_bounds_the_alerts(records: duckdb.DuckDBPyConnection) -> None:
+    many = write_transaction_alerts(records, LAST, capacity_per_1000=8.0, seed=1)
+    kept = {row[0] for row in alerts(records)}
+    few = write_transaction_alerts(records, LAST, seed=1)
+    assert few < many <= 20
+    assert {row[0] for row in alerts(records)} < kept
+    assert write_transaction_alerts(records, LAST, capacity_per_1000=0, seed=1) == 0
+    assert alerts(records) == []
+    with pytest.raises(ValueError, match="below zero"):
+        write_transaction_alerts(records, LAST, capacity_per_1000=-1, seed=1)
+
+
+def test_too_little_history_leaves_the_table_empty(records: duckdb.DuckDBPyConnection) -> None:
+    write_transaction_alerts(records, LAST, seed=1)
+    assert write_transaction_alerts(records, date(2023, 3, 1), seed=1) == 0
+    assert alerts(records) == []
+    records.execute("begin")
+    records.execute("delete from staging.stg_transaction")
+    assert write_transaction_alerts(records, LAST, seed=1) == 0
+    assert alerts(records) == []
+    records.execute("rollback")
+
+
+def test_nothing_is_left_behind(records: duckdb.DuckDBPyConnection) -> None:
+    write_transaction_alerts(records, LAST, seed=1)
+    left = records.execute(
+        "select table_name from duckdb_tables() where table_name like 'abnormal%'"
+    ).fetchall()
+    assert left == []
+
+
+def test_a_warehouse_built_by_the_refresh_has_all_that_is_needed(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The awkward bank has joint accounts, accounts of nobody and bookings without a channel."""
+    path = tmp_path / "warehouse.duckdb"
+    path.write_bytes(whole.read_bytes())
+    monkeypatch.setattr(abnormal, "LEAST_DAYS", 20)
+    monkeypatch.setattr(abnormal, "WATCHED", 0.0)
+    with duckdb.connect(str(path)) as connection:
+        count = write_transaction_alerts(connection, date(2024, 6, 1), seed=1)
+        assert count == 1
+        ((owned,),) = connection.execute("""
+            select count(*) from alerts.transaction as alert
+            inner join base.account_holder as holder
+                on holder.account_id = alert.account_id
+                and holder.customer_id = alert.customer_id and holder.role = 'owner'
+        """).fetchall()
+        assert owned == 1

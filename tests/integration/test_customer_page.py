@@ -1,0 +1,492 @@
+"""The customer's page: what each role may read, from new and old releases, and who read it."""
+
+from __future__ import annotations
+
+import json
+import re
+import stat
+from datetime import date
+from decimal import Decimal
+
+import dagster as dg
+import duckdb
+import pytest
+import yaml
+
+from orchestration.customer_page import (
+    CustomerUnknown,
+    RoleUnknown,
+    customer_facts,
+    customer_page,
+    render_customer_page,
+)
+from orchestration.customer_page.content import SUPPRESSIONS
+from orchestration.customer_page.job import CUSTOMER_PAGE, customer_page_job
+from orchestration.customer_page.render import PERSONAL
+from orchestration.decisions.roles import COMPLIANCE, FOR_SERVICE, MANAGER, ROLES, WITHHELD
+from orchestration.decisions.worklist import write_worklist
+from orchestration.environment import DBT_PROJECT
+from orchestration.release.publish import ReleaseRefused, point_at
+from orchestration.resources import Home
+from orchestration.settings import Settings
+from tests.plan_bank import AS_OF, PlanBank
+
+RELEASE = "2025-12-20260105T010101-abcd"
+# In every protected column a value that stands nowhere else.
+PROTECTED = {
+    "birth_date": date(1971, 10, 17),
+    "age": 7731,
+    "sex": "female-7732",
+    "marital_status": "married-7733",
+    "education": "primary-7734",
+    "occupation": "worker-7735",
+    "monthly_income": Decimal("7736.77"),
+    "district_id": "D7737",
+    "region": "North-7738",
+}
+TOLD = [str(value) for value in PROTECTED.values()]
+
+
+def furnish(bank):
+    """A customer of whom everything is known, and one of whom nothing is."""
+    bank.customer(
+        "C1",
+        employee_id="E1",
+        household_id="H1",
+        segment="digital, good value",
+        tier="top",
+        days_past_due=3,
+        **PROTECTED,
+    )
+    bank.customer("C2", household_id="H1")
+    bank.add("base.household", {"household_id": "H1", "members": 2, "accounts": 2})
+    bank.add(
+        "contacts.talking_point",
+        {
+            "product_line": "cards",
+            "audience": "digital",
+            "language": "en",
+            "text": "Show the app.",
+        },
+    )
+    bank.add(
+        "base.account",
+        {
+            **{"account_id": "A1", "product_id": "CURRENT", "product_name": "Current account"},
+            **{"product_line": "deposits", "is_open": True, "closing_balance": Decimal("12.34")},
+        },
+        {"account_id": "A2", "product_id": "CURRENT", "is_open": False},
+    )
+    for account in ("A1", "A2"):
+        bank.add(
+            "base.account_holder",
+            {
+                **{"account_id": account, "customer_id": "C1", "role": "owner"},
+                "is_beneficial": True,
+            },
+        )
+    for month, amount in ((date(2024, 12, 1), "8.00"), (date(2025, 11, 1), "1.50")):
+        bank.add(
+            "value.profit_by_customer",
+            {
+                **{"customer_id": "C1", "month": month, "contribution_margin": Decimal(amount)},
+                "economic_profit": Decimal("-0.75"),
+            },
+        )
+    for rank, (feature, value) in enumerate(
+        (("age", "7731"), ("occupation", "worker-7735"), ("bookings_online_3m", "12")), start=1
+    ):
+        bank.add(
+            "scores.reason",
+            {
+                **{"customer_id": "C1", "model_name": "attrition", "rank": rank},
+                **{"feature": feature, "value": value, "usual": "0", "direction": "raises"},
+            },
+        )
+    bank.add(
+        "scores.reason",
+        {
+            **{"customer_id": "C1", "model_name": "segment", "rank": 1, "feature": "age"},
+            **{"value": "7731", "usual": "0", "direction": "raises"},
+        },
+    )
+    bank.add(
+        "alerts.credit",
+        {
+            **{"account_id": "A1", "customer_id": "C1", "severity": "watch", "p_default": 0.07},
+            "reason": "3 days past due; age 7731 (usual 42); income_3m 5 (usual 9)",
+        },
+    )
+    bank.add(
+        "base.campaign_contact",
+        {
+            **{"contact_id": "N1", "campaign_id": "K1", "campaign_name": "Cards, spring"},
+            **{"product_id": "CARD", "customer_id": "C1", "contacted_on": date(2025, 3, 2)},
+            **{"arm": "treatment", "is_responded": True, "responded_on": date(2025, 3, 9)},
+            "is_response_complete": True,
+        },
+    )
+    for product, response, profit in (("CARD", 0.125, "5.00"), ("FUND", 0.25, None)):
+        bank.add(
+            "scores.offer",
+            {
+                **{"customer_id": "C1", "product_id": product, "p_response": response},
+                **{"uplift": 0.0625, "reason": "age 7731 (usual 42); accounts 2 (usual 3)"},
+                "expected_incremental_profit": None if profit is None else Decimal(profit),
+            },
+        )
+    bank.add(
+        "contacts.candidate",
+        {
+            **{"customer_id": "C1", "product_id": "CARD", "channel": "telephone"},
+            "expected_incremental_profit": Decimal("4.56"),
+        },
+    )
+    bank.plan(
+        "C1",
+        profit="4.56",
+        reason="age 7731 (usual 42); bookings_online_3m 12 (usual 0)",
+        district_id="D7737",
+        household_id="H1",
+    )
+    write_worklist(bank.connection, AS_OF)
+    bank.connection.execute("create schema meta")
+    bank.connection.execute(
+        "create table meta.release as select ? as release_id, '2025-12' as as_of,"
+        " 'made by hand' as source",
+        [RELEASE],
+    )
+
+
+@pytest.fixture
+def bank():
+    bank = PlanBank()
+    furnish(bank)
+    return bank
+
+
+def page_of(bank, customer_id="C1", role=MANAGER):
+    return render_customer_page(customer_facts(bank.connection, customer_id, role=role))
+
+
+def text_of(page):
+    """What a reader sees, in one line."""
+    body = page[page.index("<main>") :]
+    return " ".join(re.sub(r"<[^>]+>", " ", body).split())
+
+
+# --- What each role may read ----------------------------------------------------------------
+
+
+def test_a_managers_page_tells_no_protected_value_anywhere(bank):
+    facts = customer_facts(bank.connection, "C1")
+    assert facts["personal"] == {}
+    held = repr(facts) + render_customer_page(facts)
+    assert [value for value in TOLD if value in held] == []
+    assert "1971" not in held and "datetime.date(1971" not in held
+
+
+def test_a_compliance_page_tells_them_all(bank):
+    told = text_of(page_of(bank, role=COMPLIANCE))
+    assert [value for value in TOLD if value not in told] == []
+    assert "Members: C1, C2." in told
+    assert "Members: C1" not in text_of(page_of(bank))
+
+
+def test_every_personal_column_of_the_customer_is_given_to_a_role_or_withheld():
+    declared = yaml.safe_load((DBT_PROJECT / "models/base/base_customer.yml").read_text())
+    tagged = {
+        column["name"]
+        for column in declared["models"][0]["columns"]
+        if "personal" in column.get("config", {}).get("tags", [])
+    }
+    assert tagged == {*FOR_SERVICE, *WITHHELD}
+    assert set(FOR_SERVICE).isdisjoint(WITHHELD)
+    assert set(PERSONAL) == set(WITHHELD) == set(PROTECTED)
+    assert {name: bool(columns & set(WITHHELD)) for name, columns in ROLES.items()} == {
+        MANAGER: False,
+        COMPLIANCE: True,
+    }
+
+
+def test_reasons_are_in_words_without_what_is_withheld(bank):
+    told = text_of(page_of(bank))
+    assert "Raises it: bookings online, last 3 months: 12 (usual 0)" in told
+    assert "salaries and pensions received, last 3 months: 5 (usual 9)" in told
+    assert "3 days past due" in told
+    assert "Segment: what puts" not in told
+    assert "occupation: worker-7735" in text_of(page_of(bank, role=COMPLIANCE))
+
+
+def test_an_unknown_role_reads_nothing(bank):
+    with pytest.raises(RoleUnknown, match="compliance, manager"):
+        customer_facts(bank.connection, "C1", role="neighbour")
+
+
+# --- What it shows --------------------------------------------------------------------------
+
+
+def test_the_page_shows_value_holdings_contacts_and_offers(bank):
+    told = text_of(page_of(bank))
+    assert f"As of 2025-12, release {RELEASE} (made by hand). Read as manager" in told
+    assert "Current account A1 owner" in told and "12.34" in told
+    assert "Closed accounts: 1." in told
+    assert "2025-01 to 2025-12 1.50 -0.75" in told
+    assert "2025-03-02 Cards, spring CARD – yes 2025-03-09" in told
+    # The candidate's figure is after the cost of its channel.
+    offers = told[told.index("Next best offers") :]
+    assert re.search(r"Credit card telephone 12\.5 % 6\.2 % – 4\.56", offers)
+    assert offers.index("Credit card") < offers.index("Investment fund")
+    assert "To be contacted about Credit card by Telephone, until 2026-01-31" in told
+    assert "number 1 on the list of E1" in told
+    assert "Show the app." in told
+
+
+def test_years_count_back_from_the_as_of_month(bank):
+    facts = customer_facts(bank.connection, "C1")
+    assert [row["month"] for row in facts["history"]][:2] == [date(2024, 12, 1), date(2025, 1, 1)]
+    assert len(facts["history"]) == 13
+    assert [(year["first"], year["months"]) for year in facts["years"]] == [(date(2025, 1, 1), 12)]
+    assert facts["years"][0]["contribution_margin"] == Decimal("1.50")
+
+
+def test_no_month_after_the_as_of_month_is_shown_and_no_more_than_36(bank):
+    bank.connection.execute(
+        "insert into value.profit_by_customer select 'C1', (date '2020-01-01' + to_months(n::int)),"
+        " 0.01, 0.01 from range(120) as t(n) where date '2020-01-01' + to_months(n::int) not in"
+        " (select month from value.profit_by_customer)"
+    )
+    months = [row["month"] for row in customer_facts(bank.connection, "C1")["history"]]
+    assert (months[0], months[-1], len(months)) == (date(2023, 1, 1), date(2025, 12, 1), 36)
+
+
+def test_a_customer_of_whom_hardly_anything_is_known_has_a_page(bank):
+    told = text_of(page_of(bank, "C2"))
+    for words in (
+        *("No open account.", "No month with profit or loss.", "No alert.", "No contact."),
+        "No offer was scored.",
+        "Not on a list this month: no suitable offer brings more than it costs.",
+    ):
+        assert words in told
+
+
+@pytest.mark.parametrize("suppression", SUPPRESSIONS)
+def test_a_suppressed_customers_page_says_why_whatever_the_plan_says(bank, suppression):
+    bank.connection.execute(
+        "update contacts.contactability set suppression = ? where customer_id = 'C1'",
+        [suppression],
+    )
+    if suppression == "erased":
+        with pytest.raises(CustomerUnknown, match="erased"):
+            page_of(bank)
+    told = text_of(page_of(bank, role=COMPLIANCE))
+    assert f"Not to be contacted: {SUPPRESSIONS[suppression]}." in told
+    assert "To be contacted about" not in told and "Show the app." not in told
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "update contacts.contactability set is_universal_control = true",
+        "update contacts.contactability set is_campaign_control = true",
+        "update decisions.contact_plan set arm = 'control'",
+    ],
+)
+def test_a_control_is_not_to_be_contacted_and_the_page_says_so(bank, change):
+    bank.connection.execute(f"{change} where customer_id = 'C1'")
+    told = text_of(page_of(bank))
+    assert "Not to be contacted: held out." in told
+    assert "To be contacted about" not in told and "Show the app." not in told
+
+
+def test_a_candidate_who_was_not_chosen_learns_why(bank):
+    bank.connection.execute("delete from decisions.contact_plan")
+    assert "within this month's capacity and budget" in page_of(bank).replace("&#39;", "'")
+
+
+def test_a_stranger_to_the_flags_is_not_to_be_contacted(bank):
+    bank.connection.execute("delete from contacts.contactability")
+    assert "nothing says that the customer may be contacted" in page_of(bank)
+
+
+# --- The file itself ------------------------------------------------------------------------
+
+
+def test_what_the_bank_delivers_is_escaped(bank):
+    nasty = "<script>alert(1)</script><img src=x onerror=y>\"'&"
+    bank.connection.execute("update base.account set product_name = ?", [nasty])
+    bank.connection.execute("update scores.customer set segment_name = ?", [nasty])
+    bank.connection.execute("update decisions.worklist set talking_points = ?", [nasty])
+    bank.connection.execute("update base.campaign_contact set campaign_name = ?", [nasty])
+    bank.connection.execute("update alerts.credit set reason = ?", [nasty])
+    page = page_of(bank)
+    assert "<script" not in page and "<img" not in page
+    assert page.count("&lt;script&gt;alert(1)") == 6
+
+
+def test_the_page_fetches_nothing_and_runs_nothing(bank):
+    page = page_of(bank)
+    assert not re.search(r"<script|javascript:|\son\w+=|<iframe|<form|@import|url\(", page)
+    assert re.findall(r"""(?:src|href)=["']([^"']*)""", page) == ["data:,"]
+    assert "http" not in page
+    assert page.lstrip().startswith("<!doctype html>") and page.rstrip().endswith("</html>")
+    assert "<svg" in page and "size: A4" in page
+
+
+OPTIONAL = {
+    "decisions.contact_plan": "no contact plan",
+    "decisions.worklist": None,
+    "contacts.candidate": None,
+    "contacts.contactability": None,
+    "value.offer": None,
+    "alerts.credit": "no credit alerts",
+    "scores.offer": "no offers",
+    "scores.reason": "no reasons of its scores",
+    "scores.customer": "no scores",
+    "scores.product_attrition": None,
+    "base.campaign_contact": "no record of contacts",
+    "base.household": "no households",
+    "base.account": "no accounts",
+    "value.profit_by_customer": "no profit by customer",
+    "value.profit_by_household": None,
+    "value.customer_tier": None,
+}
+
+
+@pytest.mark.parametrize("table", OPTIONAL)
+def test_a_release_without_a_table_says_what_it_lacks(bank, table):
+    bank.connection.execute(f"drop table {table}")
+    told = text_of(page_of(bank))
+    if OPTIONAL[table]:
+        assert f"This release has {OPTIONAL[table]}." in told
+    else:
+        assert "This release has" not in told
+
+
+def test_an_old_release_has_a_page(bank):
+    for table in OPTIONAL:
+        bank.connection.execute(f"drop table {table}")
+    assert "Customer C1" in text_of(page_of(bank))
+
+
+def test_offers_of_an_older_release_have_a_probability_alone(bank):
+    bank.connection.execute("drop table contacts.candidate")
+    bank.connection.execute(
+        "create or replace table scores.offer as"
+        " select customer_id, product_id, p_response from scores.offer"
+    )
+    assert re.search(r"Investment fund – 25\.0 % – – – –", text_of(page_of(bank)))
+
+
+# --- Command, job and log -------------------------------------------------------------------
+
+
+@pytest.fixture
+def home(bank, tmp_path, monkeypatch):
+    """A home with one published release."""
+    monkeypatch.setenv("JINGXI_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("JINGXI_USER", "Tove Berg")
+    settings = Settings()
+    releases = settings.published / "releases"
+    releases.mkdir(parents=True)
+    path = releases / f"{RELEASE}.duckdb"
+    bank.connection.execute(f"attach '{path}' as release")
+    for schema, table in bank.rows(
+        "select schema_name, table_name from duckdb_tables() where database_name = 'memory'"
+    ):
+        bank.connection.execute(f"create schema if not exists release.{schema}")
+        bank.connection.execute(f"create table release.{schema}.{table} as from {schema}.{table}")
+    bank.connection.execute("detach release")
+    point_at(settings, path)
+    return settings
+
+
+def readings(settings):
+    log = settings.home / "logs" / "customer_page.log"
+    return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+
+
+def test_the_page_is_its_readers_alone_and_the_reading_is_noted(home):
+    path = customer_page(home, "C1", "manager", None)
+    assert path == home.customer_pages / RELEASE / "C1.html"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert [other.name for other in path.parent.iterdir()] == ["C1.html"]
+    customer_page(home, "C1", "compliance", None)
+    found = [
+        {name: one[name] for name in ("user", "role", "customer_id", "release_id", "outcome")}
+        for one in readings(home)
+    ]
+    assert found == [
+        {
+            **{"user": "Tove Berg", "role": role, "customer_id": "C1"},
+            **{"release_id": RELEASE, "outcome": "shown"},
+        }
+        for role in ("manager", "compliance")
+    ]
+    log = home.home / "logs" / "customer_page.log"
+    assert stat.S_IMODE(log.stat().st_mode) == 0o600
+    assert not any(value in log.read_text() for value in TOLD)
+
+
+def test_a_page_goes_where_it_is_asked_for(home, tmp_path):
+    path = customer_page(home, "C1", "manager", tmp_path / "for" / "me.html")
+    assert path == tmp_path / "for" / "me.html"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_asking_for_a_stranger_is_refused_and_noted_on_one_line(home):
+    with pytest.raises(CustomerUnknown, match="knows no customer"):
+        customer_page(home, 'C9\n{"user": "somebody else"}', "manager", None)
+    (reading,) = readings(home)
+    assert (reading["user"], reading["outcome"]) == ("Tove Berg", "refused")
+    assert not (home.customer_pages / RELEASE).exists()
+    with pytest.raises(RoleUnknown):
+        customer_page(home, "C1", "neighbour", None)
+    assert [one["outcome"] for one in readings(home)] == ["refused", "refused"]
+
+
+def test_without_a_note_there_is_no_page(home, monkeypatch):
+    (home.home / "logs").mkdir()
+    (home.home / "logs" / "customer_page.log").mkdir()
+    with pytest.raises(IsADirectoryError):
+        customer_page(home, "C1", "manager", None)
+    assert not (home.customer_pages / RELEASE).exists()
+
+
+def test_an_id_cannot_lead_out_of_the_folder(home):
+    release = home.published / "current.duckdb"
+    with duckdb.connect(str(release.resolve())) as connection:
+        connection.execute(
+            "update base.customer set customer_id = '../../../x/..' where customer_id = 'C2'"
+        )
+    path = customer_page(home, "../../../x/..", "manager", None)
+    assert path.parent == home.customer_pages / RELEASE
+    assert path.name == "..%2F..%2F..%2Fx%2F...html"
+
+
+def test_before_the_first_release_there_is_no_page(tmp_path):
+    with pytest.raises(ReleaseRefused, match="make refresh"):
+        customer_page(Settings(home=tmp_path), "C1", "manager", None)
+
+
+def test_a_person_asks_in_dagster(home):
+    def run(**asked):
+        return customer_page_job.execute_in_process(
+            run_config={"ops": {CUSTOMER_PAGE: {"config": asked}}},
+            resources={"home": Home()},
+            raise_on_error=False,
+        )
+
+    result = run(customer_id="C1")
+    assert result.success
+    assert (home.customer_pages / RELEASE / "C1.html").exists()
+    refused = run(customer_id="C9", role="compliance")
+    assert not refused.success
+    words = [
+        event.step_failure_data.error.message
+        for event in refused.all_events
+        if event.event_type == dg.DagsterEventType.STEP_FAILURE
+    ]
+    assert "knows no customer 'C9'" in words[0]
+    assert [one["outcome"] for one in readings(home)] == ["shown", "refused"]

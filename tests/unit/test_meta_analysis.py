@@ -1,0 +1,79 @@
+"""Pooled effects: published figures, a second implementation, known truths."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from ml.evaluation.meta_analysis import pooled_effect, slope_on
+
+# Thirteen trials of the BCG vaccine (Colditz and others, 1994): ill and well, vaccinated and not.
+BCG = np.array(
+    [
+        *([4, 119, 11, 128], [6, 300, 29, 274], [3, 228, 11, 209], [62, 13536, 248, 12619]),
+        *([33, 5036, 47, 5761], [180, 1361, 372, 1079], [8, 2537, 10, 619]),
+        *([505, 87886, 499, 87892], [29, 7470, 45, 7232], [17, 1699, 65, 1600]),
+        *([186, 50448, 141, 27197], [5, 2493, 3, 2338], [27, 16886, 29, 17825]),
+    ],
+    dtype=float,
+)
+
+
+def log_risk_ratios() -> tuple[np.ndarray, np.ndarray]:
+    ill, well, ill_control, well_control = BCG.T
+    treated, control = ill + well, ill_control + well_control
+    return (
+        np.log((ill / treated) / (ill_control / control)),
+        1 / ill - 1 / treated + 1 / ill_control - 1 / control,
+    )
+
+
+def test_trials_of_a_vaccine_are_pooled_as_published():
+    # The figures of R's metafor 4: rma(yi, vi, data=dat.bcg, method="DL"), and method="FE".
+    found = pooled_effect(*log_risk_ratios())
+    assert found.random.value == pytest.approx(-0.7141, abs=5e-5)
+    assert (found.random.low, found.random.high) == pytest.approx((-1.0644, -0.3638), abs=5e-5)
+    assert found.tau_squared == pytest.approx(0.3088, abs=5e-5)
+    assert found.q == pytest.approx(152.2330, abs=5e-5)
+    assert found.i_squared == pytest.approx(0.9212, abs=5e-5)
+    assert found.fixed.value == pytest.approx(-0.4303, abs=5e-5)
+
+
+def test_one_effect_is_its_own_pool_of_unknown_heterogeneity():
+    found = pooled_effect(np.array([0.3]), np.array([0.04]))
+    assert found.fixed == found.random
+    assert found.fixed.low == pytest.approx(0.3 - 1.959964 * 0.2, abs=1e-6)
+    assert math.isnan(found.tau_squared)
+
+
+def test_like_effects_leave_nothing_between_them():
+    found = pooled_effect(np.array([0.2, 0.2, 0.2]), np.array([0.01, 0.04, 0.09]))
+    assert (found.tau_squared, found.i_squared) == (0, 0)
+    assert found.random.value == pytest.approx(0.2)
+    assert found.q_p_value == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("effects", "variances"),
+    [([], []), ([0.1, 0.2], [0.1]), ([0.1], [0.0]), ([math.nan], [0.1]), ([0.1], [math.inf])],
+)
+def test_effects_that_cannot_be_pooled_are_refused(effects, variances):
+    with pytest.raises(ValueError, match="effects"):
+        pooled_effect(np.array(effects), np.array(variances))
+
+
+def test_the_slope_is_that_of_a_weighted_line():
+    draw = np.random.default_rng(3)
+    predicted, variances = draw.normal(0, 1, 10), draw.uniform(0.1, 2, 10)
+    effects = 0.5 + 1.5 * predicted + draw.normal(0, np.sqrt(variances))
+    found = slope_on(predicted, effects, variances)
+    line, covariance = np.polyfit(predicted, effects, 1, w=1 / np.sqrt(variances), cov="unscaled")
+    assert found.value == pytest.approx(line[0])
+    assert found.high - found.value == pytest.approx(1.959964 * math.sqrt(covariance[0, 0]))
+
+
+def test_a_slope_on_one_prediction_is_unknown():
+    assert math.isnan(slope_on(np.array([1.0]), np.array([2.0]), np.array([1.0])).value)
+    assert math.isnan(slope_on(np.ones(3), np.arange(3.0), np.ones(3)).value)
