@@ -73,6 +73,8 @@ TRUSTED_TYPES = [
     "ml.response.uplift_learners.TLearner",
     "ml.response.uplift_learners.XLearner",
     "ml.response.uplift_rules.BestColumnRule",
+    "ml.response.uplift_rules.ResponseScoreRule",
+    "ml.response.uplift_rules.StrongerRule",
     "ml.segments.dimensions.DimensionScaler",
     "ml.segments.model.RuleTiering",
     "ml.segments.model.SegmentModel",

@@ -55,11 +55,11 @@ PLAN = """
         count(*) filter (where arm not in ('treatment', 'control') or arm is null) as without_arm,
         count(*) - count(distinct customer_id) as customers_twice,
         count(*) filter (where expected_incremental_profit <= 0) as unprofitable,
-        any_value(household.over_household_room) as over_household_room,
+        (select over_household_room from household) as over_household_room,
         'first: ' || coalesce(min(customer_id) filter (
             where is_not_contactable or not has_consent or is_no_candidate
         ), 'none') as detail
-    from plan cross join household
+    from plan
 """
 
 LIMIT = """

@@ -66,7 +66,11 @@ def _found(
     if not len(reduced):
         return np.zeros(len(problem), dtype=bool), 0.0, np.zeros(1), "exact"
     if len(reduced) > exact_limit:
-        return *lagrangian.near_optimum(problem, reduced), "lagrangian"
+        chosen, bound, prices = lagrangian.near_optimum(problem, reduced)
+        # Where one limit alone binds, plain greed fills it up and may be a little ahead.
+        plain = greedy(problem, problem.profit)
+        better = plain.profit > float(problem.profit[chosen].sum())
+        return plain.chosen if better else chosen, bound, prices, "lagrangian"
     choice, bound, proven = exact.optimum(reduced)
     chosen = np.zeros(len(problem), dtype=bool)
     chosen[reduced.rows[choice]] = True

@@ -12,6 +12,7 @@ from ml.response.uplift import centred_outcome, mean_effects, offers_of, shrunke
 from ml.response.uplift_learners import arms_of, checked, deal
 
 LEAST_LEVEL = 1e-9
+BEST_COLUMN, RESPONSE_SCORE = "best_column", "response_score"
 
 
 def _one_treatment(
@@ -196,3 +197,66 @@ class ResponseScoreRule(RegressorMixin, BaseEstimator):
         """Effect of contacting, shape (n,), in the outcome's unit."""
         scale = [self.scale_.get(str(offer), self.usual_scale_) for offer in offers_of(frame)]
         return np.array(scale) * self.response_.predict(frame)
+
+
+class StrongerRule(RegressorMixin, BaseEstimator):
+    """The stronger of the simple rules on what was known: the one column, or the response score.
+
+    Each orders contacts that it has not learned from (cross-fitting, dealt by customers' contacts
+    within offer, arm and outcome); the one with the larger area under the gain is followed.
+
+    Parameters
+    ----------
+    response : estimator
+        Of the `ResponseScoreRule`.
+    folds : int
+    seed : int
+
+    Attributes
+    ----------
+    rules_ : dict, name → fitted rule, both of them
+    areas_ : dict, name → area under the gain of contacts not learned from
+    chosen_ : the name of the one that is followed
+    """
+
+    def __init__(self, response: BaseEstimator, folds: int = 2, seed: int = 0) -> None:
+        self.response = response
+        self.folds = folds
+        self.seed = seed
+
+    def _rules(self) -> dict[str, RegressorMixin]:
+        return {
+            BEST_COLUMN: BestColumnRule(seed=self.seed),
+            RESPONSE_SCORE: ResponseScoreRule(self.response),
+        }
+
+    def fit(
+        self,
+        frame: pd.DataFrame,
+        y: np.ndarray,
+        treatment: np.ndarray,
+        probability: np.ndarray,
+    ) -> StrongerRule:
+        """Learn from randomised contacts; parameters and errors as in `UpliftModel.fit`."""
+        y, treatment, probability = _one_treatment(y, treatment, probability)
+        offers = offers_of(frame)
+        transformed = centred_outcome(y, treatment, probability, offers)
+        fold = deal(self.seed, self.folds, offers, treatment, y)
+        self.areas_ = {}
+        for name, rule in self._rules().items():
+            told = np.empty(len(y))
+            for number in range(self.folds):
+                held = fold == number
+                rule.fit(frame[~held], y[~held], treatment[~held], probability[~held])
+                told[held] = rule.predict(frame[held])
+            self.areas_[name] = area_under_gain(transformed, told)
+        self.rules_ = {
+            name: rule.fit(frame, y, treatment, probability) for name, rule in self._rules().items()
+        }
+        self.chosen_ = max(self.areas_, key=lambda name: self.areas_[name])
+        self.columns_ = list(self.rules_[self.chosen_].columns_)
+        return self
+
+    def predict(self, frame: pd.DataFrame) -> np.ndarray:
+        """Effect of contacting by the rule chosen, shape (n,), in the outcome's unit."""
+        return np.asarray(self.rules_[self.chosen_].predict(frame))

@@ -20,6 +20,7 @@ HOLDS = {
     ("decisions", "earlier_plan"): "the plans of earlier releases",
     ("campaigns", "measurement"): "effect of each campaign by randomised arm, cost and return",
     ("campaigns", "uplift_decile"): "whether the uplift model ranked truly",
+    ("campaigns", "uplift_policy"): "the uplift model on later campaigns beside simple rules",
     ("campaigns", "learning"): "what all campaigns of an offer together have shown",
     ("campaigns", "plan_outcome"): "the plans of earlier refreshes against what happened",
 }
@@ -45,13 +46,13 @@ def decisions_assets(upstream: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
     def decisions(context: dg.AssetExecutionContext, home: Home) -> Iterator[dg.MaterializeResult]:
         # Imported here: the code location must load without scipy.
         from orchestration import ahead
+        from orchestration.campaigns.held_out import held_out_uplift
         from orchestration.campaigns.measurement import measure_campaigns
         from orchestration.decisions.earlier import bring_earlier_plans
         from orchestration.decisions.grid import write_grid
         from orchestration.decisions.plan import write_plan
         from orchestration.decisions.scorecard import write_scorecard
         from orchestration.decisions.worklist import write_worklist
-        from orchestration.models.uplift_evaluation import held_out_uplift
 
         ahead.finish()
         with builds.build(home, "decisions", context.run_id) as connection:

@@ -22,8 +22,10 @@ SAYS = {
     "uplift": "what a contact adds to the probability of taking an offer",
     "product_value": "what a product brings in the year after it was taken",
 }
-# Learned from contacts alone, not from profit.
+# Learned from contacts, not from profit.
 OF_CONTACTS = ("response", "uplift")
+# The market's rates as known before a contact.
+MARKET = dg.AssetKey(["value", "transfer_curve"])
 MODELS = tuple(dg.AssetKey(["models", name]) for name in SAYS)
 
 
@@ -37,7 +39,7 @@ def models_assets(
         specs=[
             dg.AssetSpec(
                 key,
-                deps=[*features, contacts] if name in OF_CONTACTS else [*features, *value],
+                deps=[*features, contacts, MARKET] if name in OF_CONTACTS else [*features, *value],
                 group_name="models",
                 kinds={"mlflow", "scikitlearn"},
                 description=says,

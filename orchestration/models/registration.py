@@ -133,12 +133,14 @@ def register_learner(
     study: Study,
     material: Material,
     tried: Tried,
+    rule: Any,
     *,
     alias: bool,
     compared_with: str,
 ) -> Version:
     """Register a learner that was tried, with the policy's verdict; `alias` makes it challenger.
 
+    `rule` is the one fitted before the evaluation.
     `compared_with` is the version it was compared with, empty for none.
     """
     table = _evaluation_table(tried.measures, tried.decision.against_rule)
@@ -171,7 +173,10 @@ def register_learner(
                 tried.reach,
                 _nominal(tried.twin),
             ),
-            tables=_tables(table, tried),
+            tables={
+                **_tables(table, tried),
+                **study.further(tried.twin, rule, material.later, context.seed),
+            },
             texts={CARD: model_card(_facts(context, study, material, tried, LEARNER, table))},
             alias=alias,
         )
@@ -203,6 +208,7 @@ def register_rule(
                 EVALUATION: table,
                 PROFILE: profile_of(material.refit.features[list(rule.columns_)]),
                 SCORE_PROFILE: score_profile(rule, material),
+                **study.further(twin, twin, material.later, context.seed),
             },
             texts={CARD: model_card(_facts(context, study, material, tried, RULE, table))},
         )

@@ -85,6 +85,14 @@ class Material:
 Judged = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
+# Twin and rule, fitted before the later sample, and that sample: frames to be logged, by name.
+Tables = Callable[[Any, Any, "Sample", int], Mapping[str, pd.DataFrame]]
+
+
+def nothing_further(model: Any, rule: Any, later: Sample, seed: int) -> Mapping[str, pd.DataFrame]:
+    return {}
+
+
 def outcome_and_prediction(model: Any, sample: Sample) -> Judged:
     """The outcome beside what is predicted, one draw a customer."""
     return sample.y, np.asarray(model.predict(sample.features), dtype=float), sample.customers
@@ -97,6 +105,7 @@ class Study:
     `wanted` names what a champion must have been made for to score here; `read` reads the samples
     when they are needed, `newest` the newest cohort whose outcomes
     are complete. `learners` are tried in order: each is the challenger of what won before.
+    `further` makes what is logged of a version besides what every study logs.
     """
 
     name: str
@@ -114,6 +123,7 @@ class Study:
     limits: Sequence[str] = ()
     note: str = ""
     judged: Callable[[Any, Sample], Judged] = outcome_and_prediction
+    further: Tables = nothing_further
 
 
 @dataclass(frozen=True)

@@ -287,6 +287,7 @@ def _settle(
             study,
             material,
             tried,
+            verdict.rule,
             alias=not number or tried.decision.promote,
             compared_with=compared_with,
         )

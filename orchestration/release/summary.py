@@ -40,6 +40,10 @@ SHOWN_TABLES = (
     "scores.offer",
     "scores.product_attrition",
     "alerts.credit",
+    "alerts.transaction",
+    "contacts.candidate",
+    "decisions.contact_plan",
+    "decisions.worklist",
 )
 
 
@@ -62,6 +66,7 @@ def release_summary(settings: Settings, seconds: float | None) -> str:
             _gates(connection),
             _models(connection),
             *_value(connection),
+            *_plan(connection),
         ]
     sections.append(_where(settings, current))
     return "\n".join([RULE, *sections, RULE])
@@ -139,13 +144,13 @@ def _models(connection: duckdb.DuckDBPyConnection) -> str:
         "from meta.model_version order by model_name",
     ):
         if version is None:
-            lines.append(f"  {name:<12}off: {note}")
+            lines.append(f"  {name:<14}off: {note}")
             continue
         figure = f"{value:.4f} [{low:.4f}, {high:.4f}]" if value is not None else "-"
         beside = f"{rule:.4f}" if rule is not None else "-"
         lines.append(
-            f"  {name:<12}v{version} ({kind})  {metric} {figure}, rule {beside}"
-            + (f"\n              {shorten(note, LONGEST_NOTE, placeholder=' …')}" if note else "")
+            f"  {name:<14}v{version} ({kind})  {metric} {figure}, rule {beside}"
+            + (f"\n                {shorten(note, LONGEST_NOTE, placeholder=' …')}" if note else "")
         )
     return "\n".join(lines)
 
@@ -176,18 +181,49 @@ def _value(connection: duckdb.DuckDBPyConnection) -> list[str]:
     ]
 
 
+def _plan(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Whom the bank contacts next month, beside simpler policies; nothing without a plan."""
+    known = _fetch(
+        connection,
+        "select 1 from duckdb_tables() "
+        "where schema_name = 'decisions' and table_name = 'plan_comparison'",
+    )
+    policies = (
+        _fetch(
+            connection,
+            "select policy, contacts, expected_incremental_profit, contact_cost, is_chosen, gap "
+            "from decisions.plan_comparison where contacts > 0 "
+            "order by is_chosen desc, expected_incremental_profit desc",
+        )
+        if known
+        else []
+    )
+    if not policies:
+        return []
+    lines = ["Contacts of the month to come (as the models expect it, within the same limits)"]
+    for policy, contacts, profit, cost, is_chosen, gap in policies:
+        proven = f", proven within {percent(gap, 3)} of the best" if is_chosen and gap else ""
+        lines.append(
+            f"  {policy.replace('_', ' '):<28}{money(profit):>16}  {contacts:,} contacts at a cost "
+            f"of {money(cost)}{proven}"
+        )
+    return lines
+
+
 def _where(settings: Settings, current: Path) -> str:
     link = settings.published / CURRENT
     query = "from scores.customer order by clv_12m desc limit 10"
     program = f"import duckdb; print(duckdb.connect({str(link)!r}, read_only=True).sql({query!r}))"
     reports = settings.reports / current.stem
     value = reports / VALUE_REPORT
+    exports = settings.exports / current.stem
     return "\n".join(
         [
             "Look at it",
             f"  database     {link}",
             f"  gate report  {reports / REPORT}",
             *([f"  value report {value}"] if value.exists() else []),
+            *([f"  lists        {exports}"] if exports.exists() else []),
             f"  a query      .venv/bin/python -c {shlex.quote(program)}",
             "  lineage, runs, models, reports in the browser: make ui",
         ]

@@ -17,6 +17,11 @@ HOLDS = {
     ("alerts", "transaction"): "abnormal transactions of the month, and why",
 }
 SCORES = [dg.AssetKey(list(key)) for key in HOLDS]
+# What scoring reads besides the features.
+READ = [
+    dg.AssetKey([*table.split(".")])
+    for table in ("base.product", "staging.stg_transaction", "value.offer", "value.transfer_curve")
+]
 
 
 def scores_assets(features: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
@@ -27,7 +32,7 @@ def scores_assets(features: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
         specs=[
             dg.AssetSpec(
                 key,
-                deps=[*features, *MODELS],
+                deps=[*features, *READ, *MODELS],
                 group_name="scores",
                 kinds={"duckdb"},
                 description=description,

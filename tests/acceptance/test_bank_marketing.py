@@ -31,7 +31,7 @@ pytestmark = pytest.mark.slow
 
 FOLDS = 5
 # Of hundredths of the file: learned from all calls before, the newest fifth is called hundredth by
-# hundredth. There the rate of success rises from 6 to 50 in a hundred.
+# hundredth. There the rate of success rises from 8 to 52 in a hundred.
 CHUNKS, FIRST_CHUNK = 100, 80
 MEASURES = {"AUC": auc, "Brier": brier, "calibration error": expected_calibration_error}
 Predict = Callable[[Sample, pd.DataFrame], np.ndarray]

@@ -488,11 +488,9 @@ def test_the_plan_is_ahead_of_simpler_policies_and_says_what_limits_cost(many):
     )
     assert {kind for kind, *_ in prices} == {"channel", "unit", "budget"}
     assert sum(used for kind, _, _, used, _ in prices if kind == "channel") == planned
-    # What is not used up costs nothing.
-    assert all(
-        price == pytest.approx(0, abs=0.01)
-        for _, _, capacity, used, price in prices
-        if used < capacity
+    # What is not used up costs nothing, to what the bound leaves open.
+    assert sum(price * (capacity - used) for _, _, capacity, used, price in prices) < 0.002 * float(
+        told["contact_plan"]
     )
     assert any(price > 1 for kind, *_, price in prices if kind == "channel")
 

@@ -18,15 +18,19 @@ def bank(rows: int, seed: int) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     frame = pd.DataFrame(
         {
-            "income": rng.lognormal(7.5, 0.5, rows),
-            "wealth": rng.lognormal(9, 1.0, rows),
-            "noise": rng.normal(0, 1, rows),
+            "monthly_income": rng.lognormal(7.5, 0.5, rows),
+            "average_deposits_12m": rng.lognormal(9, 1.0, rows),
+            "age": rng.normal(0, 1, rows),
             "job": rng.choice(["a", "b"], rows),
             "offer": rng.choice(["LOAN", "FUND"], rows),
         }
     )
     frame["offer_line"] = np.where(frame["offer"] == "LOAN", "lending", "wealth")
-    usual = np.where(frame["offer"] == "LOAN", 0.3 * frame["income"], 0.05 * frame["wealth"] ** 0.9)
+    usual = np.where(
+        frame["offer"] == "LOAN",
+        0.3 * frame["monthly_income"],
+        0.05 * frame["average_deposits_12m"] ** 0.9,
+    )
     return frame, usual * rng.lognormal(-0.08, 0.4, rows), usual
 
 
@@ -60,9 +64,9 @@ def test_a_rare_product_has_its_mean_and_a_new_one_its_lines():
 
 def test_losses_missing_values_and_constant_columns_do_no_harm():
     frame, y, _ = bank(500, 4)
-    frame["constant"] = 7.0
-    frame["empty"] = np.nan
-    frame.loc[::7, "income"] = np.nan
+    frame["credit_limit"] = 7.0
+    frame["inflow_12m"] = np.nan
+    frame.loc[::7, "monthly_income"] = np.nan
     model = ProductValueModel().fit(frame, y - 200)
     told = model.predict(frame)
     assert np.isfinite(told).all()
@@ -83,8 +87,8 @@ def test_what_is_wrong_is_said():
     with pytest.raises(ValueError, match="one amount is needed for each of 100 rows"):
         ProductValueModel().fit(frame, y[:-1])
     model = ProductValueModel().fit(frame, y)
-    with pytest.raises(ValueError, match=r"features missing .*income"):
-        model.predict(frame.drop(columns="income"))
+    with pytest.raises(ValueError, match=r"features missing .*monthly_income"):
+        model.predict(frame.drop(columns="monthly_income"))
 
 
 def test_it_is_stored_without_code(tmp_path):

@@ -42,7 +42,7 @@ def product_value_study(records: Records) -> Study | Off:
         )
 
     def log_linear(sample: Sample, seed: int) -> Any:
-        return ProductValueModel().fit(sample.features, sample.y)
+        return ProductValueModel(seed=seed).fit(sample.features, sample.y)
 
     def mean_of_product(sample: Sample, seed: int) -> Any:
         return ProductMeanValue().fit(sample.features, sample.y)

@@ -14,14 +14,16 @@ from ml.evaluation import metrics
 from ml.evaluation.uplift import area_under_gain, gain_at
 from ml.promotion import Measure
 from ml.registry import listed
-from ml.response.model import OFFER, OFFER_LINE
+from ml.response.model import OFFER, OFFER_LINE, ResponseModel
 from ml.response.uplift import FORMAT, UpliftModel, pseudo_outcome
-from ml.response.uplift_rules import BestColumnRule
+from ml.response.uplift_rules import StrongerRule
 from orchestration.models.contacts import CONTEXT, contact_frame
 from orchestration.models.records import Records
 from orchestration.models.studies.response import evaluation_border
 from orchestration.models.study import Learner, Material, Off, Sample, Split, Study
+from orchestration.models.uplift_evaluation import POLICY, policy_table
 
+FIRST_TRIED = 2
 LEAST_ARM, LEAST_RESPONSES = 400, 40
 MEASURES = (
     Measure("area_under_gain", area_under_gain, "higher"),
@@ -29,7 +31,8 @@ MEASURES = (
     Measure("gain_at_30", partial(gain_at, share=0.3), "higher"),
     Measure("total_bias", metrics.total_bias, "zero"),
 )
-# Learner and base, in the order in which they are tried.
+# Learner and base, in the order in which they are tried; a bank that has no champion yet waits for
+# its release, and only the first are tried unless training was asked for.
 TRIED = (
     ("s_boosting", "s", "boosting"),
     ("x_boosting", "x", "boosting"),
@@ -52,7 +55,8 @@ class Arms:
 
 
 def uplift_study(records: Records) -> Study | Off:
-    """Learners of the effect by offer against the best single column of each offer."""
+    """Learners of the effect by offer against the stronger of the best single column and treating
+    by the response score."""
     contacts = randomised_contacts(records.connection)
     border = _border(contacts)
     if border is None:
@@ -64,7 +68,7 @@ def uplift_study(records: Records) -> Study | Off:
             f"{int(contacts['responded'].sum()) if len(contacts) else 0} responses; {LEAST_ARM} "
             f"of each arm with {LEAST_RESPONSES} responses are needed, over several campaigns",
         )
-    begins = border
+    begins, asked = border, records.context.mode == "always"
 
     def material() -> Material:
         earlier, later = split_at(contacts, begins)
@@ -97,8 +101,14 @@ def uplift_study(records: Records) -> Study | Off:
         },
         read=material,
         newest=lambda: split_at(contacts, begins)[1],
-        learners=tuple(Learner(name, of(learner, base)) for name, learner, base in TRIED),
-        rule=Learner("best_column", partial(fitted, lambda seed: BestColumnRule(seed=seed))),
+        learners=tuple(
+            Learner(name, of(learner, base))
+            for name, learner, base in TRIED[: None if asked else FIRST_TRIED]
+        ),
+        rule=Learner(
+            "stronger_rule",
+            partial(fitted, lambda seed: StrongerRule(ResponseModel(seed), seed=seed)),
+        ),
         measures=MEASURES,
         deciding="area_under_gain",
         kind="value",
@@ -107,6 +117,7 @@ def uplift_study(records: Records) -> Study | Off:
             "learned from those whom campaigns drew: others may be moved otherwise",
             "the effect of a channel is not told from that of its campaign",
         ),
+        further=lambda model, rule, later, seed: {POLICY: policy_table(model, rule, later, seed)},
     )
 
 
