@@ -21,6 +21,7 @@ GATES = {
     "GV": "profit",
     "G3": "features and models",
     "G4": "the scores",
+    "G5": "the contact plan, the lists and the measurement",
 }
 SPARK_WIDTH, SPARK_HEIGHT = 560, 64
 

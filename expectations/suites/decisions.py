@@ -20,8 +20,8 @@ PLAN = """
                 as is_held_out,
             coalesce(base.marketing_consent, false) as has_consent,
             candidate.customer_id is null as is_no_candidate,
-            plan.expected_incremental_profit is distinct from
-                candidate.expected_incremental_profit as is_otherwise_valued
+            plan.expected_incremental_profit
+                <> candidate.expected_incremental_profit as is_otherwise_valued
         from decisions.contact_plan as plan
         left join contacts.contactability as customer
             on customer.customer_id = plan.customer_id

@@ -18,7 +18,7 @@ from tests.integration.bank import (
     lay_reference,
 )
 
-STEPS = (["tag:staging", "tag:base"], ["tag:value"], ["tag:features"])
+STEPS = (["tag:staging", "tag:base"], ["tag:value"], ["tag:features"], ["tag:contacts"])
 
 
 @pytest.fixture(scope="session")

@@ -75,6 +75,11 @@ AS_OF = (
     "value.product_parameter",
     "value.mover",
     "decisions.price_floor",
+    "contacts.policy",
+    "contacts.channel",
+    "contacts.talking_point",
+    "contacts.contactability",
+    "contacts.candidate",
     *BY_MONTH_ANEW,
 )
 

@@ -31,6 +31,7 @@ from expectations.rules import (
 )
 from expectations.suites import (
     base_suite,
+    decisions_suite,
     landing_suite,
     models_suite,
     scores_suite,
@@ -263,19 +264,82 @@ select replace(customer_id, 'c', 'a') as account_id, month as scored_month, p_de
 from scores.customer, (values (date '2024-07-01'), (date '2024-08-01')) t(month)
 where p_default is not null;
 create table alerts.credit as
-select * from (values
+select *, 'x' || account_id as customer_id from (values
     ('a20', 'alarm', 1.0::double, 0.4::double, 450.0::double), ('a30', 'watch', 0.06, null, 27.0)
 ) t(account_id, severity, p_default, p_default_before, expected_loss_12m);
+create table alerts.transaction as
+select * from (values
+    ('t1', 'a20', 'alarm', date '2024-08-01', 'amount is 9 times the usual'),
+    ('t2', 'a30', 'watch', date '2024-08-01', 'new counterparty')
+) t(transaction_id, account_id, severity, month, reason);
+create table value.offer as
+select * from (values ('card', 5.00), ('loan', 0.00)) t(product_id, incentive_cost);
 create table scores.offer as
-select customer_id, product_id, 0.1 as p_response, '1' as response_model_version
+select customer_id, product_id, 0.1::double as p_response, '1' as response_model_version,
+       0.05::double as uplift, '1' as uplift_model_version,
+       300.00::decimal(18, 2) as product_value, '1' as product_value_model_version,
+       20.00::decimal(18, 2) as expected_loss,
+       (0.05 * 280 - 0.1 * case product_id when 'card' then 5 else 0 end)::decimal(18, 2)
+           as expected_incremental_profit
 from base.customer, (values ('card'), ('loan')) t(product_id);
 """
 
+# Fifty customers who may be contacted, six of them held out, one a household of two, and the plan.
+DECIDED = """
+create schema contacts; create schema decisions; create schema campaigns;
+alter table base.customer add column marketing_consent boolean default true;
+create table contacts.policy as
+select 0.04 as universal_control_share, 0.08 as campaign_control_share, 100.00 as budget,
+       30 as manager_capacity, 10 as branch_capacity;
+create table contacts.channel as
+select * from (values ('mobile', 20, false), ('telephone', 5, true))
+    t(channel, capacity, needs_person);
+create table contacts.contactability as
+select customer_id, case when number < 10 then 'no_account' end as suppression,
+       case when number < 10 then 0 else 1 end as customer_room,
+       number in (12, 13) as is_universal_control, number between 14 and 17 as is_campaign_control,
+       'e' || number % 3 as unit, 'e' || number % 3 as employee_id,
+       case when number >= 50 then 2 end as household_room
+from base.customer;
+create table contacts.candidate as
+select customer_id, product_id, channel, p_response, uplift, product_value, expected_loss,
+       case product_id when 'card' then 5.00 else 0.00 end::decimal(18, 2) as incentive_cost,
+       cost::decimal(18, 2) as contact_cost,
+       (expected_incremental_profit - cost)::decimal(18, 2) as expected_incremental_profit
+from scores.offer
+inner join contacts.contactability using (customer_id),
+    (values ('mobile', 0.15), ('telephone', 6.00)) t(channel, cost)
+where suppression is null;
+create table decisions.contact_plan as
+select candidate.customer_id, candidate.product_id, candidate.channel, candidate.contact_cost,
+       candidate.expected_incremental_profit, customer.unit,
+       case when number >= 50 then 'h' || number // 2 end as household_id,
+       case when is_universal_control or is_campaign_control then 'control' else 'treatment' end
+           as arm
+from contacts.candidate
+inner join contacts.contactability as customer on customer.customer_id = candidate.customer_id
+inner join base.customer as base on base.customer_id = candidate.customer_id
+where candidate.product_id = 'loan'
+    and candidate.channel = case when number % 10 = 1 then 'telephone' else 'mobile' end
+    and number between 12 and 29 or number in (50, 51) and candidate.product_id = 'loan'
+    and candidate.channel = 'mobile';
+create table decisions.plan_comparison as
+select * from (values ('contact_plan', 0.001, true), ('random', null, false))
+    t(policy, gap, is_chosen);
+create table decisions.worklist as
+select customer_id, product_id from decisions.contact_plan
+where arm = 'treatment' and channel = 'telephone';
+create table campaigns.measurement as
+select * from (values ('k1', 0.02, 0.01, 0.03, false), ('k2', null, null, null, false))
+    t(campaign_id, effect, effect_low, effect_high, is_sample_ratio_mismatch);
+"""
+
 MODELS = ("attrition", "clv", "default", "high_value", "response", "segment")
+SCORED = (*MODELS, "product_value", "uplift")
 
 
-def without(model: str) -> tuple[str, ...]:
-    return tuple(name for name in MODELS if name != model)
+def without(*models: str) -> tuple[str, ...]:
+    return tuple(name for name in SCORED if name not in models)
 
 
 SUITES: dict[str, Callable[[], Suite]] = {
@@ -283,7 +347,8 @@ SUITES: dict[str, Callable[[], Suite]] = {
     "G2": base_suite,
     "GV": value_suite,
     "G3": lambda: models_suite(MODELS),
-    "G4": lambda: scores_suite(MODELS),
+    "G4": lambda: scores_suite(SCORED),
+    "G5": decisions_suite,
 }
 
 
@@ -292,6 +357,7 @@ def bank() -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb.connect() as connection:
         connection.execute(LANDED)
         connection.execute(BUILT)
+        connection.execute(DECIDED)
         yield connection
 
 
@@ -987,6 +1053,275 @@ FAULTS = [
     ),
     (
         "G4",
+        "update scores.offer set uplift = 1.5, p_response = 2 where customer_id = 'c7'",
+        "score_uplift",
+        "outside_range",
+        "fail",
+        "card",
+    ),
+    (
+        "G4",
+        "update scores.offer set uplift = 0.11 where customer_id = 'c7'",
+        "score_uplift",
+        "above_response",
+        "fail",
+        "card",
+    ),
+    (
+        "G4",
+        "update scores.offer set uplift_model_version = null where customer_id = 'c7'",
+        "score_uplift",
+        "without_version",
+        "fail",
+        "card",
+    ),
+    (
+        "G4",
+        "update scores.offer set product_value = null where customer_id = 'c7'",
+        "score_product_value",
+        "without_value",
+        "fail",
+        "card",
+    ),
+    (
+        "G4",
+        "update scores.offer set product_value_model_version = null where customer_id = 'c7'",
+        "score_product_value",
+        "without_version",
+        "fail",
+        "card",
+    ),
+    (
+        "G4",
+        "update scores.offer set expected_loss = -1 where customer_id = 'c7'",
+        "score_product_value",
+        "without_loss",
+        "fail",
+        "card",
+    ),
+    (
+        "G4",
+        "update scores.offer set expected_incremental_profit = null where customer_id = 'c7'",
+        "score_product_value",
+        "without_profit",
+        "fail",
+        "card",
+    ),
+    (
+        "G4",
+        "update scores.offer set product_value = 2000000 where product_id = 'loan'",
+        "score_product_value",
+        "mean_value",
+        "warn",
+        "loan",
+    ),
+    (
+        "G4",
+        "update alerts.transaction set severity = 'panic' where account_id = 'a20'",
+        "alert_transaction",
+        "severity",
+        "fail",
+        "panic",
+    ),
+    (
+        "G4",
+        "update alerts.transaction set account_id = 'x' where account_id = 'a20'",
+        "alert_transaction",
+        "unknown_accounts",
+        "fail",
+        "alarm",
+    ),
+    (
+        "G4",
+        "update alerts.transaction set reason = '' where account_id = 'a20'",
+        "alert_transaction",
+        "without_reason",
+        "fail",
+        "alarm",
+    ),
+    (
+        "G4",
+        "update alerts.transaction set month = date '2024-07-01' where account_id = 'a20'",
+        "alert_transaction",
+        "of_other_months",
+        "fail",
+        "alarm",
+    ),
+    (
+        "G5",
+        "update contacts.contactability set suppression = 'complaint' where customer_id = 'c20'",
+        "plan",
+        "not_contactable",
+        "fail",
+        "c20",
+    ),
+    (
+        "G5",
+        "update base.customer set marketing_consent = null where customer_id = 'c20'",
+        "plan",
+        "without_consent",
+        "fail",
+        "c20",
+    ),
+    (
+        "G5",
+        "update alerts.credit set customer_id = 'c20'",
+        "plan",
+        "in_early_warning",
+        "fail",
+        "",
+    ),
+    (
+        "G5",
+        "delete from contacts.candidate where customer_id = 'c20'",
+        "plan",
+        "no_candidate",
+        "fail",
+        "c20",
+    ),
+    (
+        "G5",
+        "update decisions.contact_plan set expected_incremental_profit = 99 "
+        "where customer_id = 'c20'",
+        "plan",
+        "otherwise_valued",
+        "fail",
+        "",
+    ),
+    (
+        "G5",
+        "update decisions.contact_plan set arm = 'treatment' where customer_id = 'c12'",
+        "plan",
+        "treated_control",
+        "fail",
+        "",
+    ),
+    (
+        "G5",
+        "update decisions.contact_plan set arm = 'control' where customer_id = 'c20'",
+        "plan",
+        "control_not_drawn",
+        "fail",
+        "",
+    ),
+    (
+        "G5",
+        "update decisions.contact_plan set arm = null where customer_id = 'c20'",
+        "plan",
+        "without_arm",
+        "fail",
+        "",
+    ),
+    (
+        "G5",
+        "insert into decisions.contact_plan select * from decisions.contact_plan "
+        "where customer_id = 'c20'",
+        "plan",
+        "customers_twice",
+        "fail",
+        "",
+    ),
+    (
+        "G5",
+        "update decisions.contact_plan set expected_incremental_profit = 0 "
+        "where customer_id = 'c20'; update contacts.candidate "
+        "set expected_incremental_profit = 0 where customer_id = 'c20'",
+        "plan",
+        "unprofitable",
+        "fail",
+        "",
+    ),
+    (
+        "G5",
+        "update contacts.contactability set household_room = 1",
+        "plan",
+        "over_household_room",
+        "fail",
+        "",
+    ),
+    (
+        "G5",
+        "update contacts.channel set capacity = 1 where channel = 'mobile'",
+        "limit",
+        "broken",
+        "fail",
+        "channel",
+    ),
+    (
+        "G5",
+        "update contacts.contactability set suppression = 'complaint' where customer_id = 'c40'",
+        "candidate",
+        "suppressed",
+        "fail",
+        "",
+    ),
+    (
+        "G5",
+        "update contacts.candidate set contact_cost = 1 where customer_id = 'c40'",
+        "candidate",
+        "miscalculated",
+        "fail",
+        "",
+    ),
+    (
+        "G5",
+        "update contacts.candidate set expected_loss = -1, product_value = 279 "
+        "where customer_id = 'c40'",
+        "candidate",
+        "out_of_range",
+        "fail",
+        "",
+    ),
+    (
+        "G5",
+        "update contacts.contactability set is_universal_control = true",
+        "control_group",
+        "deviations",
+        "fail",
+        "universal",
+    ),
+    (
+        "G5",
+        "update decisions.plan_comparison set gap = 0.02 where is_chosen",
+        "optimality",
+        "gap",
+        "warn",
+        "",
+    ),
+    (
+        "G5",
+        "insert into decisions.worklist values ('c12', 'loan')",
+        "worklist",
+        "not_planned",
+        "fail",
+        "",
+    ),
+    (
+        "G5",
+        "delete from decisions.worklist where customer_id = 'c21'",
+        "worklist",
+        "missing",
+        "fail",
+        "",
+    ),
+    (
+        "G5",
+        "update campaigns.measurement set effect = 0.04 where campaign_id = 'k1'",
+        "measurement",
+        "outside_interval",
+        "fail",
+        "",
+    ),
+    (
+        "G5",
+        "update campaigns.measurement set is_sample_ratio_mismatch = true",
+        "measurement",
+        "sample_ratio_mismatches",
+        "warn",
+        "k1",
+    ),
+    (
+        "G4",
         "update scores.customer set clv_36m = null where customer_id = 'c7'",
         "score_clv",
         "clv_36m_not_finite",
@@ -1561,9 +1896,9 @@ def test_a_balance_brought_in_and_a_booking_after_closing_are_no_breaks(
         ("G2", base_suite, "delete from landing.ledger", {"base_ledger"}, "no ledger"),
         (
             "G4",
-            lambda: scores_suite(without("response")),
+            lambda: scores_suite(without("response", "uplift", "product_value")),
             "drop table scores.offer",
-            {"score_offer"},
+            {"score_offer", "score_uplift", "score_product_value"},
             "no campaigns",
         ),
         (
@@ -1606,7 +1941,8 @@ def test_a_balance_brought_in_and_a_booking_after_closing_are_no_breaks(
             "G4",
             lambda: scores_suite(()),
             "drop table scores.customer; drop table scores.reason",
-            set(scores_suite(()).profiles),
+            # Abnormal transactions need no model.
+            set(scores_suite(()).profiles) - {"alert_transaction"},
             "no model is on",
         ),
         (
