@@ -23,7 +23,7 @@ from orchestration.models.study import Sample
 
 # Name of the table that is logged with a version.
 POLICY = "uplift_policy"
-ROUNDS = 200
+ROUNDS = 100
 METRICS: Mapping[str, UpliftMetric] = {
     "qini": qini_coefficient,
     "auuc": auuc,
@@ -41,21 +41,15 @@ def policy_table(model: Any, rule: StrongerRule, later: Sample, seed: int) -> pd
     contacts, evaluated_from.
     """
     predicted = model.predict(later.features)
-    rows = [
-        {"policy": "model", "metric": metric, **_figures("", one.score)}
-        for metric, one in _compared(later, predicted, predicted, seed)
-    ]
-    rows += [
-        {
-            "policy": name,
-            "metric": metric,
-            **_figures("", one.other),
-            **_figures("difference", one.difference),
-        }
-        for name, simple in rule.rules_.items()
-        for metric, one in _compared(later, predicted, simple.predict(later.features), seed)
-    ]
-    return pd.DataFrame(rows).assign(contacts=len(later), evaluated_from=later.cutoffs[0])
+    rows: dict[tuple[str, str], dict[str, float]] = {}
+    for name, simple in rule.rules_.items():
+        for metric, one in _compared(later, predicted, simple.predict(later.features), seed):
+            rows["model", metric] = _figures("", one.score)
+            rows[name, metric] = _figures("", one.other) | _figures("difference", one.difference)
+    table = pd.DataFrame(
+        [{"policy": policy, "metric": metric} | row for (policy, metric), row in rows.items()]
+    )
+    return table.assign(contacts=len(later), evaluated_from=later.cutoffs[0])
 
 
 def _compared(

@@ -23,7 +23,7 @@ from orchestration.models.studies.response import evaluation_border
 from orchestration.models.study import Learner, Material, Off, Sample, Split, Study
 from orchestration.models.uplift_evaluation import POLICY, policy_table
 
-FIRST_TRIED = 2
+FIRST_TRIED = 1
 LEAST_ARM, LEAST_RESPONSES = 400, 40
 MEASURES = (
     Measure("area_under_gain", area_under_gain, "higher"),
@@ -32,7 +32,7 @@ MEASURES = (
     Measure("total_bias", metrics.total_bias, "zero"),
 )
 # Learner and base, in the order in which they are tried; a bank that has no champion yet waits for
-# its release, and only the first are tried unless training was asked for.
+# its release, and only the first is tried unless training was asked for.
 TRIED = (
     ("s_boosting", "s", "boosting"),
     ("x_boosting", "x", "boosting"),
