@@ -17,13 +17,16 @@ OWN_TO_A_HOME = {
     "value",
     "row_number",
 }
-COMPARED_SCHEMAS = ("base", "value", "decisions", "scores", "quarantine")
+COMPARED_SCHEMAS = (
+    *("base", "value", "scores", "alerts", "contacts", "decisions", "campaigns", "quarantine"),
+)
 
 
 def tables_of(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
     return connection.execute(
         "select schema_name, table_name from duckdb_tables() where schema_name in "
-        "('base', 'value', 'decisions', 'scores', 'quarantine', 'features') order by all"
+        "(select unnest(?)) order by all",
+        [[*COMPARED_SCHEMAS, "features"]],
     ).fetchall()
 
 
