@@ -22,9 +22,13 @@ from tests.conftest import PROJECT
 pytestmark = pytest.mark.slow
 
 BANK = {"customers": 800, "seed": 7}
-MODELS = ["attrition", "clv", "default", "high_value", "response", "segment"]
-# Of borrowers in default and of customers who rise to the top so small a bank has too few.
-ON = {"attrition", "clv", "response", "segment"}
+MODELS = [
+    *("attrition", "clv", "default", "high_value", "product_value", "response", "segment"),
+    "uplift",
+]
+# Of borrowers in default, of customers who rise to the top and of contacts held out so small a bank
+# has too few.
+ON = {"attrition", "clv", "product_value", "response", "segment"}
 # Where each model's word stands, and the column that names who says it.
 SAID_IN = [
     ("scores.customer", "clv"),
@@ -36,6 +40,8 @@ SAID_IN = [
     ("scores.account_default", "default"),
     ("alerts.credit", "default"),
     ("scores.offer", "response"),
+    ("scores.offer", "uplift"),
+    ("scores.offer", "product_value"),
 ]
 
 
@@ -105,7 +111,7 @@ def test_the_release_is_complete_and_traceable(home):
         if name in ON:
             assert told == ["champion", 32, "policy"], name
         else:
-            assert told == [None, None, None] and note.startswith("too few to "), name
+            assert told == [None, None, None] and note.startswith("too few "), name
     assert query(home, "select count(*), min(identity) like 'synthetic %' from meta.bank") == [
         (1, True)
     ]
@@ -362,9 +368,10 @@ def test_rows_dated_after_the_as_of_month_change_nothing(home, tmp_path, command
     assert later == [(0,)]
     up_to = "month <= date '2024-12-01'"
     early, late = (digest_of_tables(served(place), where=up_to) for place in (tmp_path, home))
-    # Movers compare the last two quarters: they are of the as-of month alone.
+    # Movers compare the last two quarters, offers are those of now: of the as-of month alone.
+    as_of = {"value.mover", "value.offer"}
     monthly = {"base.customer_month", "base.account_month"} | {
-        name for name in early if name.startswith("value.") and name != "value.mover"
+        name for name in early if name.startswith("value.") and name not in as_of
     }
     assert len(monthly) > 20
     assert {name: early[name] for name in monthly} == {name: late[name] for name in monthly}
