@@ -207,9 +207,11 @@ def test_what_a_short_history_and_a_bank_without_campaigns_switch_off_is_said(
     off = dict(
         rows(release, "select model_name, note from meta.model_version where version is null")
     )
-    assert off.keys() - {"high_value"} == {"attrition", "default", "response"}
+    assert off.keys() - {"high_value"} == {
+        *("attrition", "default", "product_value", "response", "uplift"),
+    }
     for name, note in off.items():
-        assert f"  {name:<12}off: {note[:60]}" in summary
+        assert f"  {name:<14}off: {note[:60]}" in summary
     assert "0 events" in off["attrition"] and "0 events" in off["default"]
     assert "no campaign" in off["response"]
     for table in ("product_attrition", "account_default", "offer"):

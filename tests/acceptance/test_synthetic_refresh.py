@@ -235,7 +235,7 @@ def test_the_same_seed_publishes_the_same_tables_in_another_home(home, tmp_path,
     assert digest_of_tables(served(tmp_path)) == digest_of_tables(served(home))
 
 
-@pytest.mark.parametrize("file_format", ["csv", "parquet"])
+@pytest.mark.parametrize("file_format", ["csv", pytest.param("parquet", marks=pytest.mark.long)])
 def test_an_export_read_as_files_publishes_the_same_tables(home, tmp_path, command, file_format):
     folder = tmp_path / "delivery"
     result = command(home, "export", str(folder), "--format", file_format, **BANK)
@@ -266,7 +266,9 @@ def test_one_month_refreshed_again_changes_nothing(home, command):
             assert path.stat().st_mtime_ns == written, f"{path} was touched"
 
 
-@pytest.mark.parametrize("stage", ["landing", "base", "gate G2", "models"])
+@pytest.mark.parametrize(
+    "stage", ["landing", pytest.param("base", marks=pytest.mark.long), "gate G2", "models"]
+)
 def test_a_killed_refresh_leaves_the_old_release_and_the_next_one_works(home, command, stage):
     """The process is killed right after a stage has begun its work."""
     before = digest(served(home))
