@@ -11,7 +11,7 @@ import pandas as pd
 from ml.evaluation.experiment import Strata, measure
 from orchestration.campaigns.assignment import OF_TREATED, SHARE, sums_by_stratum
 
-# Days after the end of the plan's month in which contacts and openings count as its own.
+# Days after the last of the plan's month in which contacts and openings still count as its own.
 PLAN_DAYS = 60
 KEYS = ("plan_month", "campaign_id")
 
@@ -53,10 +53,10 @@ PLANNED = f"""
     plan as (
         select
             *,
-            last_day(plan_month) as planned_on,
+            (plan_month - interval 1 day)::date as planned_on,
             least($as_of, last_day(plan_month) + {PLAN_DAYS}) as last_day_seen
         from decisions.earlier_plan
-        where date_trunc('month', plan_month) < date_trunc('month', $as_of::date)
+        where plan_month <= $as_of::date
     )
     select
         plan.*,
@@ -94,7 +94,7 @@ SUMMED = f"""
         plan_month,
         campaign_id,
         case when min(product_id) = max(product_id) then min(product_id) end as product_id,
-        max(planned_on) + {PLAN_DAYS} <= $as_of as is_complete,
+        max(last_day(plan_month)) + {PLAN_DAYS} <= $as_of as is_complete,
         count(*) filter (arm = 'treatment') as planned_treated,
         count(*) filter (arm = 'control') as planned_control,
         count(*) filter (arm = 'treatment' and is_contacted) as contacted_treated,

@@ -624,16 +624,16 @@ def plan_row(warehouse: Warehouse) -> dict[str, Any]:
 
 
 def test_a_plan_is_held_against_what_came_of_it_worked_by_hand(warehouse):
-    plan(warehouse, date(2024, 6, 1))
+    plan(warehouse, date(2024, 7, 1))
     # The bank runs it under its own names. One is not reached, one control is.
     for customer in ("T0", "T1", "C0"):
         warehouse.contact(customer, date(2024, 7, 5), "treatment", campaign="BANK")
-    late = date(2024, 8, 30)
+    late = date(2024, 9, 30)
     warehouse.contact("T2", date(2024, 7, 5), "treatment", campaign="BANK", responded=late)
     warehouse.contact("T3", late, "treatment", campaign="BANK")
     warehouse.opening("A1", "T0", "FUND", date(2024, 7, 20))
     warehouse.contact(
-        "T1", date(2024, 8, 29), "treatment", campaign="BANK2", responded=date(2024, 8, 29)
+        "T1", date(2024, 8, 29), "treatment", campaign="BANK2", responded=date(2024, 9, 29)
     )
     # Out of the window, or of another product, or before it.
     warehouse.opening("A2", "T2", "FUND", late)
@@ -658,7 +658,7 @@ def test_a_plan_is_held_against_what_came_of_it_worked_by_hand(warehouse):
 
 
 def test_more_responses_than_the_plan_expected_are_worth_as_much_each(warehouse):
-    plan(warehouse, date(2024, 6, 1))
+    plan(warehouse, date(2024, 7, 1))
     for number in range(4):
         warehouse.contact(f"T{number}", date(2024, 7, 5), "treatment", campaign="BANK")
     for number in range(2):
@@ -669,13 +669,13 @@ def test_more_responses_than_the_plan_expected_are_worth_as_much_each(warehouse)
     assert found["realised_incremental_profit"] == pytest.approx(2 * 200 - (4 * 2 + 2 * 10))
 
 
-def test_a_plan_is_open_while_its_window_runs_and_unseen_before_its_month_is_over(warehouse):
-    plan(warehouse, date(2024, 6, 1))
+def test_a_plan_is_open_while_its_window_runs_and_unseen_before_its_month_begins(warehouse):
+    plan(warehouse, date(2024, 7, 1))
     warehouse.measure(as_of=date(2024, 7, 1))
     found = plan_row(warehouse)
     assert found["status"] == "open"
     assert "not over" in found["note"]
-    warehouse.measure(as_of=date(2024, 8, 1))
+    warehouse.measure(as_of=date(2024, 9, 1))
     assert plan_row(warehouse)["status"] == "complete"
     warehouse.measure(as_of=date(2024, 6, 1))
     assert warehouse.table("plan_outcome").empty
