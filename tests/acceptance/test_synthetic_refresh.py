@@ -267,7 +267,12 @@ def test_one_month_refreshed_again_changes_nothing(home, command):
 
 
 @pytest.mark.parametrize(
-    "stage", ["landing", pytest.param("base", marks=pytest.mark.long), "gate G2", "models"]
+    "stage",
+    [
+        "landing",
+        *(pytest.param(stage, marks=pytest.mark.long) for stage in ("base", "gate G2")),
+        "models",
+    ],
 )
 def test_a_killed_refresh_leaves_the_old_release_and_the_next_one_works(home, command, stage):
     """The process is killed right after a stage has begun its work."""
