@@ -14,7 +14,8 @@ from orchestration.sources.synthetic.products import PRODUCTS, Slot
 from orchestration.sources.synthetic.state import Bank
 from orchestration.sources.synthetic.truth import HORIZON, loyalty, worth_of_products
 
-# Of a card a month: its upkeep, when the yearly fee is not due before the second year.
+# Taken off a card's month beside its upkeep: the mean month counts a yearly fee, which is not due
+# before the second year. With it, cards opened in one bank brought 36 where this says 42.
 LEFT_OUT = 0.6
 
 
