@@ -28,8 +28,18 @@ def purchase_log() -> pd.DataFrame:
 def customers() -> pd.DataFrame:
     """frequency, recency, T (weeks), monetary_value of the calibration, and the days bought on in
     the holdout; by customer_id."""
-    days = purchase_log().groupby(["customer_id", "day"], as_index=False)["amount"].sum()
-    until = pd.Timestamp(CALIBRATED_UNTIL)
+    return summed(purchase_log(), pd.Timestamp(CALIBRATED_UNTIL))
+
+
+def whole_log() -> pd.DataFrame:
+    """The same columns of all 23,570 customers."""
+    log = pd.read_csv(real_data("cdnow") / "purchases.csv.gz", parse_dates=["date"])
+    return log.rename(columns={"users_id": "customer_id", "date": "day", "amt": "amount"})
+
+
+def summed(log: pd.DataFrame, until: pd.Timestamp) -> pd.DataFrame:
+    """A log cut after a day: as `customers`, the holdout being all that follows."""
+    days = log.groupby(["customer_id", "day"], as_index=False)["amount"].sum()
     seen, later = days[days["day"] <= until], days[days["day"] > until]
     first = seen.groupby("customer_id")["day"].min()
     repeats = seen[seen["day"] > seen["customer_id"].map(first)].groupby("customer_id")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from itertools import pairwise
+from typing import Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -12,6 +14,8 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from ml.clv.likelihood import (
+    ROUNDING,
+    Maximum,
     NotConverged,
     check_frequency,
     customer_vectors,
@@ -20,7 +24,12 @@ from ml.clv.likelihood import (
     refuse,
 )
 
+Boundary: TypeAlias = Literal["nobody_leaves", "all_leave_alike", "at_once_or_never"]
+
 NAMES = ("r", "alpha", "a", "b")
+# A Beta(a, b) of this b is a point, or has 0 and 1 alone: customers with 100 purchases tell no
+# difference to 1e-5.
+LIMITS: dict[Boundary, float] = {"all_leave_alike": 1e9, "at_once_or_never": 1e-9}
 # By how much a sum may cancel before fewer than ten digits are sure.
 CANCELLED = 1e6
 # Customers at a time, so that what is computed of them stays in the processor's cache.
@@ -44,13 +53,23 @@ class BetaGeoModel(BaseEstimator):
     the time from the first purchase to the end of the observation; both times in one unit, that of
     the forecasts too.
 
+    In many purchase logs nobody is seen to leave: the likelihood then rises as a goes to 0, to that
+    of the NBD model (Ehrenberg, 1959, Applied Statistics 8(1)), which has r and alpha alone. In
+    others it rises as a and b grow in proportion (all leave with one probability), or vanish in
+    proportion (a share leaves at the first repeat purchase, the others never). The fit at such a
+    boundary is returned and flagged; where nobody leaves, everybody is a customer still.
+
     Attributes
     ----------
     params_ : mapping of r, alpha (time), a, b; r / alpha is the mean rate of purchases per time
     standard_errors_ : the same of their standard errors, from the observed information
     log_likelihood_ : float, the total at the maximum; of density in the given unit of time
+    boundary_ : None, or "nobody_leaves" (a is 0; b and the errors of both are NaN), or
+        "all_leave_alike" or "at_once_or_never" (a / (a + b) is the probability or the share, b is
+        1e9 or 1e-9; the error of b is NaN)
     """
 
+    boundary_: Boundary | None = None
     params_: dict[str, float]
     standard_errors_: dict[str, float]
     log_likelihood_: float
@@ -72,7 +91,8 @@ class BetaGeoModel(BaseEstimator):
             beyond T or without a repeat purchase, a frequency that is not whole, or data in which
             nobody bought again.
         NotConverged
-            When the likelihood has no maximum; names the parameter that runs away.
+            When the likelihood has no maximum, nor one at a boundary; names the parameter that
+            runs away.
         """
         frequency, recency, T = _checked(frequency, recency, T)
         if not frequency.any():
@@ -92,7 +112,7 @@ class BetaGeoModel(BaseEstimator):
             part = BetaGeoLikelihood(*(column[::PART] for column in customers))
             with suppress(NotConverged):
                 starts.insert(0, list(maximise(part, starts, NAMES).parameters))
-        found = maximise(likelihood, starts, NAMES)
+        found, self.boundary_ = _maximum(likelihood, starts)
         scale = np.array([1, unit, 1, 1])
         self.params_ = dict(zip(NAMES, (found.parameters * scale).tolist(), strict=True))
         self.standard_errors_ = dict(
@@ -104,7 +124,8 @@ class BetaGeoModel(BaseEstimator):
     def probability_alive(
         self, frequency: np.ndarray, recency: np.ndarray, T: np.ndarray
     ) -> np.ndarray:
-        """Probability of being a customer still at T, shape (n,); 1 without a repeat purchase.
+        """Probability of being a customer still at T, shape (n,); 1 without a repeat purchase, and
+        for everybody where nobody leaves.
 
         From the paper's likelihood by Bayes' rule (Fader and Hardie, 2008, note 021). Raises
         ValueError as `fit` does.
@@ -132,12 +153,12 @@ class BetaGeoModel(BaseEstimator):
         (horizon,) = customer_vectors(t=np.atleast_1d(t))
         if len(horizon) not in (1, len(T)):
             raise ValueError(f"t must be a number or of shape {T.shape}, not {horizon.shape}")
-        r, alpha, a, b = (self.params_[name] for name in NAMES)
+        r, alpha, _, _ = (self.params_[name] for name in NAMES)
         # What those still there will buy does not depend on the recency: few distinct pairs.
         codes, ahead = pd.factorize(horizon / (alpha + T))
         place, pairs = pd.factorize(codes + len(ahead) * frequency.astype(np.int64))
         x = (pairs // len(ahead)).astype(float)
-        while_alive = purchases_while_alive(ahead[pairs % len(ahead)], r + x, a, b + x)
+        while_alive = self._while_alive(ahead[pairs % len(ahead)], r + x, x)
         return while_alive[place] * self._alive(frequency, recency, T)
 
     def discounted_purchases(
@@ -171,14 +192,14 @@ class BetaGeoModel(BaseEstimator):
             raise ValueError("ends and factors must be finite vectors of one length")
         if len(ends) == 0 or ends[0] <= 0 or (np.diff(ends) <= 0).any():
             raise ValueError("the periods' ends must rise, the first from above 0")
-        r, alpha, a, b = (self.params_[name] for name in NAMES)
+        r, alpha, _, _ = (self.params_[name] for name in NAMES)
         # What those still there will buy does not depend on the recency: few distinct pairs.
         codes, spans = pd.factorize(T)
         place, pairs = pd.factorize(codes + len(spans) * frequency.astype(np.int64))
         x, span = (pairs // len(spans)).astype(float), alpha + spans[pairs % len(spans)]
         total, before = np.zeros(len(pairs)), np.zeros(len(pairs))
         for end, factor in zip(ends, factors, strict=True):
-            now = purchases_while_alive(end / span, r + x, a, b + x)
+            now = self._while_alive(end / span, r + x, x)
             total += factor * (now - before)
             before = now
         return total[place] * self._alive(frequency, recency, T)
@@ -191,12 +212,27 @@ class BetaGeoModel(BaseEstimator):
         """
         check_is_fitted(self)
         (horizon,) = customer_vectors(t=np.ravel(t))
-        r, alpha, a, b = (self.params_[name] for name in NAMES)
-        shape = np.ones_like(horizon)
-        expected = purchases_while_alive(horizon / alpha, r * shape, a, b * shape)
-        return expected.reshape(np.shape(t))
+        r, alpha, _, _ = (self.params_[name] for name in NAMES)
+        none = np.zeros_like(horizon)
+        return self._while_alive(horizon / alpha, r + none, none).reshape(np.shape(t))
+
+    def _while_alive(self, y: np.ndarray, shape: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """`purchases_while_alive` after x repeat purchases."""
+        a, b = self.params_["a"], self.params_["b"]
+        if self.boundary_ is None:
+            return purchases_while_alive(y, shape, a, b + x)
+        if self.boundary_ == "nobody_leaves":
+            return shape * y
+        p = a / (a + b)
+        if self.boundary_ == "all_leave_alike":
+            return -np.expm1(-shape * np.log1p(p * y)) / p
+        # Still there after a repeat purchase, one never leaves.
+        leaving = np.where(x == 0, p, 0.0)
+        return (1 - leaving) * shape * y - leaving * np.expm1(-shape * np.log1p(y))
 
     def _alive(self, frequency: np.ndarray, recency: np.ndarray, T: np.ndarray) -> np.ndarray:
+        if self.boundary_ == "nobody_leaves":
+            return np.ones(len(frequency))
         r, alpha, a, b = (self.params_[name] for name in NAMES)
         again = frequency > 0
         x = frequency[again]
@@ -205,6 +241,40 @@ class BetaGeoModel(BaseEstimator):
         alive = np.ones(len(frequency))
         alive[again] = expit(-odds)
         return alive
+
+
+def _maximum(
+    likelihood: BetaGeoLikelihood, starts: list[list[float]]
+) -> tuple[Maximum, Boundary | None]:
+    """The maximum, or the higher one of the boundaries, and which."""
+    try:
+        return maximise(likelihood, starts, NAMES), None
+    except NotConverged as failure:
+        runaway = failure
+    limits: list[tuple[Maximum, Boundary]] = []
+    with suppress(NotConverged):
+        points = [start[:2] for start in starts]
+        found = maximise(likelihood.without_dropout, points, NAMES[:2])
+        limits.append((_extended(found, [1, 1, 0, np.nan]), "nobody_leaves"))
+    for boundary, size in LIMITS.items():
+        with suppress(NotConverged):
+            points = [[r, alpha, a / b] for r, alpha, a, b in starts]
+            found = maximise(partial(likelihood.with_fixed, size), points, NAMES[:3])
+            limits.append((_extended(found, [1, 1, size, size]), boundary))
+    # On its way to a boundary the likelihood stays below its limit: else it ran somewhere else.
+    least = runaway.reached - ROUNDING * abs(runaway.reached)
+    reached = [limit for limit in limits if limit[0].log_likelihood >= least]
+    if not reached:
+        raise runaway
+    return max(reached, key=lambda limit: limit[0].log_likelihood)
+
+
+def _extended(found: Maximum, scale: list[float]) -> Maximum:
+    """A maximum of the first parameters with the others: 1 times their scale, without an error."""
+    missing = len(scale) - len(found.parameters)
+    parameters = np.append(found.parameters, np.ones(missing)) * scale
+    errors = np.append(found.standard_errors, np.full(missing, np.nan)) * scale
+    return Maximum(parameters, errors, found.log_likelihood)
 
 
 def _checked(
@@ -248,6 +318,23 @@ class BetaGeoLikelihood:
                 gradient += part[1]
                 hessian += part[2]
         return float(value), gradient, hessian
+
+    def without_dropout(self, parameters: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+        """The limit as a goes to 0, of r and alpha: the NBD model's."""
+        value, gradient, hessian = self._of_frequency(*parameters, 0.0, 1.0)
+        for begin in range(0, len(self.T), BLOCK):
+            part = self._of_times(begin, begin + BLOCK, *parameters, 0.0, 1.0)
+            value += part[0]
+            gradient += part[1]
+            hessian += part[2]
+        return float(value), gradient[:2], hessian[:2, :2]
+
+    def with_fixed(self, b: float, parameters: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+        """Of r, alpha and a / b."""
+        r, alpha, odds = parameters
+        value, gradient, hessian = self(np.array([r, alpha, odds * b, b]))
+        scale = np.array([1, 1, b])
+        return value, gradient[:3] * scale, hessian[:3, :3] * np.outer(scale, scale)
 
     def _of_frequency(
         self, r: float, alpha: float, a: float, b: float

@@ -22,7 +22,16 @@ ROUNDING = 1e-12
 
 
 class NotConverged(RuntimeError):
-    """The likelihood of these data has no maximum that could be found."""
+    """The likelihood of these data has no maximum that could be found.
+
+    Attributes
+    ----------
+    reached : float, the largest log-likelihood on the way
+    """
+
+    def __init__(self, message: str, reached: float) -> None:
+        super().__init__(message)
+        self.reached = reached
 
 
 @dataclass(frozen=True)
@@ -61,6 +70,7 @@ def maximise(
             return _climb(log_likelihood, np.log(start), names)
         except NotConverged as failure:
             failures.append(failure)
+    failures[0].reached = max(failure.reached for failure in failures)
     raise failures[0]
 
 
@@ -81,7 +91,9 @@ def _climb(log_likelihood: LogLikelihood, point: np.ndarray, names: tuple[str, .
                 break
             step /= 2
             if np.abs(step).max() < np.finfo(float).eps:
-                raise NotConverged(f"no step raises the likelihood from {_shown(point, names)}")
+                raise NotConverged(
+                    f"no step raises the likelihood from {_shown(point, names)}", value
+                )
         point = there
         value, gradient, hessian = found
         away = int(np.abs(point).argmax())
@@ -90,11 +102,13 @@ def _climb(log_likelihood: LogLikelihood, point: np.ndarray, names: tuple[str, .
             raise NotConverged(
                 f"{names[away]} did not converge: the likelihood still rises as it goes to "
                 f"{direction} ({_shown(point, names)}, of scaled data); the data do not show the "
-                "difference between customers that it measures, or there are too few of them"
+                "difference between customers that it measures, or there are too few of them",
+                value,
             )
     raise NotConverged(
         f"{', '.join(names)} did not converge in {MOST_STEPS} steps: {_shown(point, names)}, of "
-        f"scaled data; gradient in their logarithms {np.array2string(gradient, precision=3)}"
+        f"scaled data; gradient in their logarithms {np.array2string(gradient, precision=3)}",
+        value,
     )
 
 

@@ -15,6 +15,7 @@ from sklearn.exceptions import NotFittedError
 
 from ml.clv.beta_geo import NAMES, BetaGeoLikelihood, BetaGeoModel, purchases_while_alive
 from ml.clv.likelihood import NotConverged, distinct, maximise
+from ml.clv.purchase_rule import AsManyAgain
 from tests import cdnow
 
 PUBLISHED = {"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}
@@ -439,11 +440,177 @@ def test_a_model_that_was_not_fitted_says_so():
         BetaGeoModel().expected_purchases(1.0, [1], [1], [2])
 
 
-def test_where_nobody_ever_leaves_the_parameter_that_runs_away_is_named():
+def negative_binomial(frame: pd.DataFrame) -> np.ndarray:
+    """r, alpha and the log-likelihood where nobody leaves, by a search without derivatives."""
+    x, T = frame["frequency"].to_numpy(), frame["T"].to_numpy()
+
+    def lost(logs: np.ndarray) -> float:
+        r, alpha = np.exp(logs)
+        each = gammaln(r + x) - gammaln(r) + r * np.log(alpha) - (r + x) * np.log(alpha + T)
+        return -float(each.sum())
+
+    settings = {"xatol": 1e-9, "fatol": 1e-9, "maxiter": 4000}
+    found = minimize(lost, np.zeros(2), method="Nelder-Mead", options=settings)
+    return np.array([*np.exp(found.x), -found.fun])
+
+
+def test_where_nobody_ever_leaves_the_fit_is_the_nbd_and_says_so():
     generator = np.random.default_rng(4)
-    x = generator.poisson(generator.gamma(2, 10, 500)) + 1.0
-    with pytest.raises(NotConverged, match=r"\b(a|b) did not converge: .* (zero|infinity)"):
-        BetaGeoModel().fit(x, np.full(500, 52.0), np.full(500, 52.0))
+    T = generator.uniform(20, 60, 500)
+    x = generator.poisson(generator.gamma(2, 0.2, 500) * T).astype(float)
+    # Bought to the end: the likelihood can only rise as leaving becomes impossible.
+    frame = pd.DataFrame({"frequency": x, "recency": np.where(x > 0, T, 0), "T": T})
+    model = BetaGeoModel().fit(*(frame[name] for name in frame))
+    assert model.boundary_ == "nobody_leaves"
+    r, alpha, log_likelihood = negative_binomial(frame)
+    assert model.params_["r"] == pytest.approx(r, rel=1e-5)
+    assert model.params_["alpha"] == pytest.approx(alpha, rel=1e-5)
+    assert model.params_["a"] == 0 and math.isnan(model.params_["b"])
+    assert model.log_likelihood_ == pytest.approx(log_likelihood, abs=1e-5)
+
+    seen = [frame[name].to_numpy() for name in frame]
+    assert (model.probability_alive(*seen) == 1).all()
+    ahead = model.expected_purchases(10, *seen)
+    assert ahead == pytest.approx(10 * (r + x) / (alpha + T), rel=1e-5)
+    halves = model.discounted_purchases(np.array([4.0, 10.0]), np.ones(2), *seen)
+    assert halves == pytest.approx(ahead)
+    assert model.expected_purchases_new(10.0) == pytest.approx(10 * r / alpha, rel=1e-5)
+
+
+def bought(seed: int, leaves: np.ndarray) -> pd.DataFrame:
+    """Customers who leave after each repeat purchase with their own probability, shape (n,)."""
+    generator = np.random.default_rng(seed)
+    T = generator.uniform(10, 50, len(leaves))
+    rate = generator.gamma(1.2, 0.15, len(leaves))
+    seen = []
+    for span, often, chance in zip(T, rate, leaves, strict=True):
+        times = np.sort(generator.uniform(0, span, generator.poisson(often * span)))
+        left = np.flatnonzero(generator.random(len(times)) < chance)
+        seen.append(times[: left[0] + 1] if len(left) else times)
+    x = np.array([len(own) for own in seen], dtype=float)
+    last = np.array([own[-1] if len(own) else 0.0 for own in seen])
+    return pd.DataFrame({"frequency": x, "recency": last, "T": T})
+
+
+def test_samples_of_the_nbd_are_all_fitted_and_nearly_everybody_is_still_there():
+    """By chance half of them have their maximum a little inside, or at another boundary."""
+    at_boundary = 0
+    for seed in range(12):
+        frame = bought(seed, np.zeros(400))
+        seen = [frame[name] for name in frame]
+        model = BetaGeoModel().fit(*seen)
+        at_boundary += model.boundary_ is not None
+        assert model.probability_alive(*seen).mean() > 0.95
+    assert at_boundary >= 6
+
+
+def mixture(
+    parameters: np.ndarray, frame: pd.DataFrame, probabilities: list[float], shares: list[float]
+) -> np.ndarray:
+    """Each customer's log-likelihood where leaving has one of a few probabilities."""
+    r, alpha = parameters
+    x, last, T = (frame[name].to_numpy() for name in ("frequency", "recency", "T"))
+    common = gammaln(r + x) - gammaln(r) + r * np.log(alpha)
+    total = np.zeros(len(x))
+    for p, share in zip(probabilities, shares, strict=True):
+        there = (1 - p) ** x * (alpha + T) ** -(r + x)
+        gone = np.where(x > 0, p * (1 - p) ** np.maximum(x - 1, 0), 0) * (alpha + last) ** -(r + x)
+        total += share * (there + gone)
+    return common + np.log(total)
+
+
+@pytest.mark.parametrize(
+    ("boundary", "leaves", "world"),
+    [
+        ("all_leave_alike", np.full(3000, 0.05), lambda q: ([q / (1 + q)], [1.0])),
+        (
+            "at_once_or_never",
+            np.repeat([1.0, 0.0], [300, 2700]),
+            lambda q: ([0.0, 1.0], [1 / (1 + q), q / (1 + q)]),
+        ),
+    ],
+)
+def test_at_a_boundary_the_fit_is_that_of_the_limit_and_says_so(boundary, leaves, world):
+    # Half of such samples have their maximum inside by chance: the first that has not.
+    for seed in range(8):
+        frame = bought(seed, leaves)
+        seen = [frame[name].to_numpy() for name in frame]
+        model = BetaGeoModel().fit(*seen)
+        if model.boundary_ == boundary:
+            break
+    assert model.boundary_ == boundary
+
+    def lost(logs: np.ndarray) -> float:
+        return -float(mixture(np.exp(logs[:2]), frame, *world(np.exp(logs[2]))).sum())
+
+    settings = {"xatol": 1e-8, "fatol": 1e-8, "maxiter": 4000}
+    found = minimize(lost, [0, 2, -2], method="Nelder-Mead", options=settings)
+    r, alpha, odds = np.exp(found.x)
+    assert model.params_["r"] == pytest.approx(r, rel=1e-3)
+    assert model.params_["alpha"] == pytest.approx(alpha, rel=1e-3)
+    assert model.params_["a"] / model.params_["b"] == pytest.approx(odds, rel=1e-3)
+    assert model.log_likelihood_ == pytest.approx(-found.fun, abs=0.01)
+
+    # Alive: by Bayes' rule on the mixture; expected of newcomers: the mixture of both worlds.
+    probabilities, shares = world(odds)
+    x, _, T = seen
+    there = sum(
+        share * (1 - p) ** x * (alpha + T) ** -(r + x)
+        for p, share in zip(probabilities, shares, strict=True)
+    )
+    common = gammaln(r + x) - gammaln(r) + r * np.log(alpha)
+    alive = np.exp(common + np.log(there) - mixture(np.array([r, alpha]), frame, *world(odds)))
+    assert model.probability_alive(*seen) == pytest.approx(alive, abs=1e-3)
+    newcomers = sum(
+        share * (-np.expm1(-r * np.log1p(p * 20 / alpha)) / p if p else r * 20 / alpha)
+        for p, share in zip(probabilities, shares, strict=True)
+    )
+    assert model.expected_purchases_new(20.0) == pytest.approx(newcomers, rel=1e-3)
+    # Of those still there: the mean of each world, weighted by what their purchases say of it.
+    y = 10 / (alpha + T)
+    weights = [s * (1 - p) ** x for p, s in zip(probabilities, shares, strict=True)]
+    each = [
+        -np.expm1(-(r + x) * np.log1p(p * 10 / (alpha + T))) / p
+        if p
+        else (r + x) * 10 / (alpha + T)
+        for p in probabilities
+    ]
+    ahead = alive * sum(w * e for w, e in zip(weights, each, strict=True)) / sum(weights)
+    assert model.expected_purchases(10.0, *seen) == pytest.approx(ahead, rel=5e-3, abs=1e-4)
+
+
+@pytest.mark.parametrize("until", ["1997-05-31", "1997-09-30"])
+@pytest.mark.parametrize("least", [1, 5, 12])
+def test_every_cut_of_a_real_log_is_fitted_and_shown_beside_the_simple_rule(least, until):
+    log = cdnow.whole_log()
+    days = log.groupby("customer_id")["day"].nunique()
+    log = log[log["customer_id"].isin(days.index[days >= least])]
+    frame = cdnow.summed(log, pd.Timestamp(until))
+    seen = frame["frequency"], frame["recency"], frame["T"]
+    ahead = (log["day"].max() - pd.Timestamp(until)).days / 7
+    model = BetaGeoModel().fit(*seen)
+    error = {}
+    for name, fitted in (("BG/NBD", model), ("as many again", AsManyAgain().fit(*seen))):
+        off = fitted.expected_purchases(ahead, *seen) - frame["holdout"]
+        error[name] = float(np.sqrt((off**2).mean()))
+    print(f"{least}+ purchases, until {until}: boundary {model.boundary_}, RMSE {error}")
+    assert error["BG/NBD"] < error["as many again"]
+
+
+def test_the_simple_rule_says_the_past_again():
+    rule = AsManyAgain().fit([2, 0, 3], [4, 0, 9], [10, 0, 10])
+    assert rule.expected_purchases(5, [2, 0, 3], [4, 0, 9], [10, 0, 10]).tolist() == [1, 1.25, 1.5]
+    with pytest.raises(NotFittedError):
+        AsManyAgain().expected_purchases(5, [2], [4], [10])
+
+
+def test_a_rate_that_is_the_same_for_all_is_named_as_what_runs_away():
+    """The boundary where rates do not differ is none that the model can be read at."""
+    generator = np.random.default_rng(8)
+    T = np.full(4000, 50.0)
+    x = np.full(4000, 10.0)
+    with pytest.raises(NotConverged, match=r"did not converge: .* (zero|infinity)"):
+        BetaGeoModel().fit(x, generator.uniform(30, 50, 4000), T)
 
 
 def test_a_maximum_that_the_first_start_runs_past_is_found_from_another():
