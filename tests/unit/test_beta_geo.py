@@ -567,7 +567,6 @@ def test_at_a_boundary_the_fit_is_that_of_the_limit_and_says_so(boundary, leaves
     )
     assert model.expected_purchases_new(20.0) == pytest.approx(newcomers, rel=1e-3)
     # Of those still there: the mean of each world, weighted by what their purchases say of it.
-    y = 10 / (alpha + T)
     weights = [s * (1 - p) ** x for p, s in zip(probabilities, shares, strict=True)]
     each = [
         -np.expm1(-(r + x) * np.log1p(p * 10 / (alpha + T))) / p
