@@ -1,0 +1,150 @@
+"""The landing folder: each table's rows as one Parquet file a month."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+
+import duckdb
+
+from orchestration.landing.rules import day
+from orchestration.landing.staging import LANDED
+from orchestration.landing.window import Window
+from orchestration.sources.contract import TABLES, Table
+from orchestration.sources.delimited import literal, quoted
+from orchestration.sources.interface import DeliveryRefused, Problem, Source
+
+STATE_FILE = "landed.json"
+
+
+class Months:
+    """The folder's months as one run writes them: beside the standing ones, then in their place."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, window: Window, folder: Path) -> None:
+        self.connection = connection
+        self.window = window
+        self.folder = folder
+
+    def write(self, table: Table) -> None:
+        part, names = partition(table), [quoted(n) for n in landed_columns(table)]
+        if part not in landed_columns(table):
+            names.append(f"_month as {part}")
+        months = self.connection.execute(
+            f"select distinct _month from landing_staged where _state = {LANDED} order by all"
+        ).fetchall()
+        for (month,) in months:
+            if not self._in_window(month):
+                continue
+            folder = self.folder / ".writing" / table.name / f"{part}={month:%Y-%m}"
+            folder.mkdir(parents=True)
+            # One file a month, sorted by key: the same rows give the same bytes.
+            with _without_statistics(self.connection):
+                self.connection.execute(f"""
+                    copy (
+                        select {", ".join(names)} from landing_staged
+                        where _state = {LANDED} and _month = {day(month)}
+                        order by {", ".join(quoted(name) for name in table.key)}
+                    ) to {literal(folder / "data.parquet")} (format parquet, compression zstd)""")
+
+    def _in_window(self, month: date) -> bool:
+        """Does this run write the month? Extracts from before the history (the unstamped one among
+        them) belong to every run."""
+        return month < self.window.first_month or (
+            self.window.month_from <= month <= self.window.month_to
+        )
+
+    def replace(self, delivered: Collection[str]) -> None:
+        writing = self.folder / ".writing"
+        for table in TABLES:
+            standing = self.folder / table.name
+            if table.name not in delivered:
+                shutil.rmtree(standing, ignore_errors=True)
+                continue
+            written = {path.parent.name: path for path in writing.glob(f"{table.name}/*/*.parquet")}
+            for folder in sorted(standing.glob(f"{partition(table)}=*")):
+                month = date.fromisoformat(folder.name.partition("=")[2] + "-01")
+                if folder.name not in written and self._in_window(month):
+                    shutil.rmtree(folder)
+            for name, path in sorted(written.items()):
+                (standing / name).mkdir(parents=True, exist_ok=True)
+                os.replace(path, standing / name / path.name)
+        self.drop()
+
+    def drop(self) -> None:
+        """Leave nothing behind of what was written and not put in place."""
+        shutil.rmtree(self.folder / ".writing", ignore_errors=True)
+
+    def view(self, table: Table, delivered: Collection[str]) -> str:
+        part = partition(table)
+        files = self.folder / table.name / f"{part}=*" / "data.parquet"
+        if table.name not in delivered or not any(
+            (self.folder / table.name).glob(f"{part}=*/data.parquet")
+        ):
+            return nothing(table)
+        # Months of an earlier run with a later as-of date may still stand: they are not seen.
+        return (
+            f"select * from read_parquet({literal(files)}, hive_partitioning = false) "
+            f"where {part} <= {day(self.window.as_of)}"
+        )
+
+
+def partition(table: Table) -> str:
+    return "month" if table.event else "extract_month"
+
+
+def landed_columns(table: Table) -> list[str]:
+    return [column.name for column in table.columns if not column.personal]
+
+
+def nothing(table: Table) -> str:
+    """A query with the landed columns, typed, and no row."""
+    kinds = {column.name: column.type for column in table.columns if not column.personal}
+    kinds.setdefault(partition(table), "DATE")
+    columns = ", ".join(f"null::{kind} as {quoted(name)}" for name, kind in kinds.items())
+    return f"select {columns} where false"
+
+
+@contextmanager
+def _without_statistics(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Keep what is known of the whole stage out of a month's file. DuckDB writes a column without
+    NULLs more tersely, and with its statistics one NULL in a later month changes every file."""
+    ((before,),) = connection.execute("select current_setting('disabled_optimizers')").fetchall()
+    connection.execute("set disabled_optimizers = 'statistics_propagation'")
+    try:
+        yield
+    finally:
+        connection.execute(f"set disabled_optimizers = {literal(before)}")
+
+
+def claim(folder: Path, source: Source, window: Window) -> None:
+    """Months of another bank, or counted from another first month, must not stand beside this
+    run's: a whole run clears them, a part is refused."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(folder / ".writing", ignore_errors=True)
+    state = folder / STATE_FILE
+    if not state.exists():
+        return
+    standing = json.loads(state.read_text(encoding="utf-8"))
+    wanted = {"identity": source.identity, "first_month": window.first_month.isoformat()}
+    if standing == wanted:
+        return
+    if not window.whole:
+        raise DeliveryRefused(
+            [
+                Problem(
+                    str(folder),
+                    "",
+                    f"holds the months of {standing['identity']} from {standing['first_month']}; "
+                    f"this run lands a part of {source.identity}",
+                    "Refresh the whole history, or use another JINGXI_HOME.",
+                )
+            ]
+        )
+    state.unlink()
+    for table in TABLES:
+        shutil.rmtree(folder / table.name, ignore_errors=True)

@@ -1,0 +1,272 @@
+"""One table staged: cast, judged, matched with its parents; its broken rows set aside.
+
+The stage is the temporary table `landing_staged`: every row delivered once, with its file, row,
+month and state. What is wrong with a row is in `landing_faulty_<table>`, the keys that children may
+name in `landing_known_<table>`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import duckdb
+
+from orchestration.landing.rules import (
+    KEY_OR_REFERENCE,
+    OTHER,
+    Calendar,
+    cast_columns,
+    day,
+    row_rules,
+    shown_value,
+)
+from orchestration.sources.contract import TABLES, Table
+from orchestration.sources.delimited import literal, quoted
+from orchestration.sources.interface import DeliveryRefused, Problem, SourceFile
+
+UNSTAMPED = date(1900, 1, 1)
+LANDED, BROKEN, LATER, REPEATED = 0, 1, 2, 3
+REPEATED_RULES = ("duplicate_row", "duplicate_key")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One file of the table at hand: its place in the order of files, its columns' types."""
+
+    number: int
+    file: SourceFile
+    types: dict[str, str]
+
+
+class Stage:
+    """The staging of one table's files.
+
+    Parameters
+    ----------
+    labels
+        Each file's name in messages and in quarantine.
+    delivered
+        The tables staged before: those that references are checked against.
+    """
+
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        table: Table,
+        files: Sequence[SourceFile],
+        labels: Mapping[Path, str],
+        calendar: Calendar,
+        delivered: Collection[str],
+    ) -> None:
+        self.connection = connection
+        self.table = table
+        self.labels = labels
+        self.calendar = calendar
+        self.delivered = delivered
+        self.parts = [Part(number, file, self._types(file)) for number, file in enumerate(files)]
+        self.rules = row_rules(table, calendar, delivered)
+
+    def run(self) -> None:
+        """Raises DeliveryRefused naming the file that cannot be read to its end."""
+        self._stage()
+        self._set_repeated_aside()
+        self._write_quarantine()
+        self._remember_keys()
+
+    def _types(self, file: SourceFile) -> dict[str, str]:
+        try:
+            described = self.connection.execute(f"describe {file.relation}").fetchall()
+        except duckdb.Error as error:
+            raise unreadable(self.labels[file.path], error) from error
+        return {name: kind for name, kind, *_ in described}
+
+    def _delivery(self, parts: Sequence[Part], broken_only: bool = False) -> str:
+        """Files of the table as one query: cast (`cast_columns`), numbered (`_file`, `_row`),
+        matched with their parents (`seen_<column>`)."""
+        queries = []
+        for part in parts:
+            names = set(part.file.columns) & set(self.table.column_names)
+            first, second = cast_columns(self.table, {name: part.types[name] for name in names})
+            malformed = "_malformed" if "_malformed" in part.types else "null::varchar"
+            chosen = (
+                f"where _row in (select _row from landing_staged where _file = {part.number} "
+                f"and _state = {BROKEN})"
+                if broken_only
+                else ""
+            )
+            columns = ", ".join(
+                f"case when {quoted(column.name)} > {day(self.calendar.as_of)} then null "
+                f"else {quoted(column.name)} end as {quoted(column.name)}"
+                for column in self.table.columns
+                if column.null_after_as_of
+            )
+            stamp = part.file.extract_month or UNSTAMPED
+            queries.append(
+                f"""select * {f"replace ({columns})" if columns else ""}{_and(second)}
+                    from (
+                        select {part.number} as _file, _row::bigint as _row,
+                            {malformed} as _malformed,
+                            {str(stamp > self.calendar.as_of).lower()} as _later_extract,
+                            {day(stamp)} as _stamp{_and(first)}
+                        from (select * from ({part.file.relation}) {chosen})
+                    )"""
+            )
+        referring = [column for column in self.table.columns if column.references in self.delivered]
+        seen = [f"{quoted('of_' + c.name)}.seen as {quoted('seen_' + c.name)}" for c in referring]
+        joins = [
+            f"left join {known(str(c.references))} as {quoted('of_' + c.name)} "
+            f"on {quoted('of_' + c.name)}.id = delivery.{quoted(c.name)}"
+            for c in referring
+        ]
+        return f"""select delivery.*{_and(seen)}, {self._month()} as _month
+                   from ({" union all ".join(queries)}) as delivery {" ".join(joins)}"""
+
+    def _month(self) -> str:
+        if self.table.event:
+            return f"date_trunc('month', delivery.{quoted(str(self.table.dated_by))})::date"
+        return "delivery._stamp"
+
+    def _stage(self) -> None:
+        as_of, today = day(self.calendar.as_of), day(self.calendar.today)
+        later = ["_later_extract"]
+        if self.table.dated_by is not None:
+            dated = quoted(self.table.dated_by)
+            later.append(f"({dated} > {as_of} and {dated} <= {today})")
+        columns = []
+        for column in self.table.columns:
+            name, seen = quoted(column.name), quoted(f"seen_{column.name}")
+            if column.references not in self.delivered:
+                columns.append(name)
+            elif column.required:
+                later.append(f"not {seen}")
+                columns.append(name)
+            else:
+                columns.append(f"case when not {seen} then null else {name} end as {name}")
+        offends = " or ".join(f"({rule.condition})" for rule in self.rules)
+        query = f"""
+            create or replace temp table landing_staged as
+            select _file, _row, _month, {", ".join(columns)},
+                case
+                    when {" or ".join(later)} then {LATER}
+                    when _malformed is not null or {offends} then {BROKEN}
+                    else {LANDED}
+                end::tinyint as _state
+            from ({self._delivery(self.parts)})"""
+        try:
+            self.connection.execute(query)
+        except duckdb.Error as error:
+            raise self._culprit(error) from error
+
+    def _culprit(self, error: duckdb.Error) -> Exception:
+        """The refusal naming the file that cannot be read to its end, or the error itself."""
+        for file in (part.file for part in self.parts):
+            try:
+                self.connection.execute(
+                    f"create or replace temp table landing_unread as from ({file.relation})"
+                )
+            except duckdb.Error as fault:
+                return unreadable(self.labels[file.path], fault)
+        return error
+
+    def _set_repeated_aside(self) -> None:
+        """The first row of a key by (file, row) stays; the others are exact repetitions or differ.
+        Keys are unique over the whole delivery of events, within one extract of a master."""
+        key = [quoted(name) for name in self.table.key] + ([] if self.table.event else ["_month"])
+        content = ", ".join(f"{quoted(n)} := {quoted(n)}" for n in self.table.column_names)
+        keys, given_key = ", ".join(key), ", ".join(quoted(name) for name in self.table.key)
+        self.connection.execute(f"""
+            create or replace temp table landing_repeated as
+            select _file, _row, _month, concat_ws('|', {given_key}) as key_value,
+                case when struct_pack({content}) is not distinct from
+                    first_value(struct_pack({content})) over first_by_row
+                then 'duplicate_row' else 'duplicate_key' end as rule
+            from landing_staged semi join (
+                select {keys} from landing_staged where _state = {LANDED}
+                group by {keys} having count(*) > 1
+            ) using ({keys})
+            where _state = {LANDED}
+            window first_by_row as (partition by {keys} order by _file, _row)
+            qualify row_number() over first_by_row > 1""")
+        self.connection.execute(f"""
+            update landing_staged set _state = {REPEATED} from landing_repeated
+            where landing_staged._file = landing_repeated._file
+                and landing_staged._row = landing_repeated._row""")
+
+    def _write_quarantine(self) -> None:
+        """One line for each row and rule it breaks, in the order of the files and their rows.
+
+        The text of the values is read again for this, from the files with broken rows and one file
+        at a time: kept for every row it would double the stage.
+        """
+        faults = [
+            f"case when {rule.condition} then {{'rule': {literal(rule.name)}, "
+            f"'column_name': {literal(rule.column)}, "
+            f"'value': {shown_value(self.table, rule.column)}, "
+            f"'rule_class': {literal(rule.rule_class)}}} end"
+            for rule in self.rules
+        ]
+        key_columns = literal(",".join(self.table.key))
+        self.connection.execute(f"""
+            create or replace temp table landing_fault as
+            select _file, _row, _month, rule, {key_columns} as column_name, key_value as value,
+                {literal(KEY_OR_REFERENCE)} as rule_class
+            from landing_repeated""")
+        broken = self.connection.execute(
+            f"select distinct _file from landing_staged where _state = {BROKEN} order by all"
+        ).fetchall()
+        for (number,) in broken:
+            self.connection.execute(f"""
+                insert into landing_fault
+                select _file, _row, _month, fault.rule, fault.column_name, fault.value,
+                    fault.rule_class
+                from (
+                    select _file, _row, _month, unnest(
+                        case when _malformed is not null then [{{'rule': 'malformed_row',
+                            'column_name': null::varchar, 'value': _malformed,
+                            'rule_class': {literal(OTHER)}}}]
+                        else [{", ".join(faults)}] end) as fault
+                    from ({self._delivery([self.parts[number]], broken_only=True)})
+                ) where fault is not null""")
+        names = ", ".join(
+            f"({part.number}, {literal(self.labels[part.file.path])})" for part in self.parts
+        )
+        self.connection.execute(f"""
+            create or replace temp table {faulty(self.table.name)} as
+            select file.label as file, _row as row_number, rule, column_name, value,
+                nullif(_month, {day(UNSTAMPED)}) as month, rule_class, _file
+            from landing_fault
+            join (values {names}) as file(number, label) on file.number = _file
+            order by _file, _row, rule, column_name""")
+
+    def _remember_keys(self) -> None:
+        """The table's keys for its children: seen, dated later, or (absent) unknown."""
+        if not any(c.references == self.table.name for child in TABLES for c in child.columns):
+            return
+        (key,) = self.table.key
+        self.connection.execute(f"""
+            create or replace temp table {known(self.table.name)} as
+            select {quoted(key)} as id, bool_or(_state = {LANDED}) as seen
+            from landing_staged where {quoted(key)} is not null group by all
+            having seen or not bool_or(_state = {BROKEN})""")
+
+
+def known(table: str) -> str:
+    return quoted(f"landing_known_{table}")
+
+
+def faulty(table: str) -> str:
+    return quoted(f"landing_faulty_{table}")
+
+
+def _and(expressions: Sequence[str]) -> str:
+    return "".join(f", {expression}" for expression in expressions)
+
+
+def unreadable(label: str, error: duckdb.Error) -> DeliveryRefused:
+    reason = str(error).splitlines()[0]
+    return DeliveryRefused(
+        [Problem(label, "", f"cannot be read: {reason}", "Deliver the file again, whole.")]
+    )

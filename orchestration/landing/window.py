@@ -1,0 +1,33 @@
+"""The months of one landing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+
+@dataclass(frozen=True)
+class Window:
+    """The months of one run. All months are first days; `as_of` is the last day of its month."""
+
+    first_month: date
+    month_from: date
+    month_to: date
+    as_of: date
+
+    def __post_init__(self) -> None:
+        months = (self.first_month, self.month_from, self.month_to)
+        if any(month.day != 1 for month in months):
+            raise ValueError("first_month, month_from and month_to are first days of months")
+        if (self.as_of + timedelta(days=1)).day != 1:
+            raise ValueError(f"as_of is the last day of a month, not {self.as_of}")
+        if not self.first_month <= self.month_from <= self.month_to <= self.as_of:
+            raise ValueError(
+                f"months {self.month_from:%Y-%m} to {self.month_to:%Y-%m} do not lie between the "
+                f"first month {self.first_month:%Y-%m} and the as-of month {self.as_of:%Y-%m}"
+            )
+
+    @property
+    def whole(self) -> bool:
+        """Does the run rebuild the whole history?"""
+        return self.month_from == self.first_month and self.month_to == self.as_of.replace(day=1)
