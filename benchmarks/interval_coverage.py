@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-import duckdb
 import numpy as np
 import pandas as pd
 
 from benchmarks.homes import once, own_store, refreshed
 from ml.evaluation import metrics
 from ml.registry import ChampionUnusable, Registry, Version
+from orchestration.engine import connect
 from orchestration.models.cutoffs import LONG_HORIZON, months_between, plus_months
 from orchestration.models.datasets import discount_rate
 from orchestration.models.registration import BY_CUTOFF, COVERAGE
@@ -133,7 +133,7 @@ def beyond(settings: Settings, today: date | None = None) -> Coverage:
         seed=settings.seed,
         months=months_between(first_day(PERIOD["synthetic"][0]), end) + 1,
     )
-    with duckdb.connect() as connection:
+    with connect(settings) as connection:
         bank.prepare(connection)
     # Read as a bank's own files: the source `synthetic` ends with its own history.
     as_files = settings.model_copy(update={"source": "files", "source_path": bank.delivery})
@@ -148,10 +148,10 @@ def beyond(settings: Settings, today: date | None = None) -> Coverage:
     interval = getattr(champion, "interval_", None)
     if interval is None:
         raise ChampionUnusable(f"the champion of clv in {seen.home} has no intervals")
-    return met(seen.warehouse, later.warehouse, as_of, float(interval.coverage), settings.seed)
+    return met(seen, later, as_of, float(interval.coverage), settings.seed)
 
 
-def met(seen: Path, later: Path, as_of: date, nominal: float, seed: int) -> Coverage:
+def met(seen: Settings, later: Settings, as_of: date, nominal: float, seed: int) -> Coverage:
     """Intervals that the warehouse `seen` scored as of a month, against what `later` says came.
 
     Raises
@@ -159,9 +159,9 @@ def met(seen: Path, later: Path, as_of: date, nominal: float, seed: int) -> Cove
     ValueError
         As `beyond`.
     """
-    with duckdb.connect() as connection:
-        for name, path in (("seen", seen), ("later", later)):
-            quoted = str(path).replace("'", "''")
+    with connect(seen) as connection:
+        for name, home in (("seen", seen), ("later", later)):
+            quoted = str(home.warehouse).replace("'", "''")
             connection.execute(f"attach '{quoted}' as {name} (read_only)")
         connection.execute("use seen")
         ((differing,),) = connection.execute(
@@ -177,7 +177,7 @@ def met(seen: Path, later: Path, as_of: date, nominal: float, seed: int) -> Cove
         if differing:
             raise ValueError(
                 f"{differing:,} customer months up to {as_of:%Y-%m} have another contribution in "
-                f"{seen} than in {later}: what came later was seen"
+                f"{seen.warehouse} than in {later.warehouse}: what came later was seen"
             )
         scored = connection.execute(
             """
@@ -231,12 +231,11 @@ def build_value(settings: Settings) -> None:
     from orchestration import environment, reference
     from orchestration.landing.delivery import open_delivery, token_key
     from orchestration.landing.engine import Window, land
-    from orchestration.resources import connect
     from orchestration.value import default_probability
 
     environment.prepare(settings)
     reference.prepare_reference(settings)
-    with connect(settings.warehouse) as connection:
+    with connect(settings, settings.warehouse) as connection:
         delivery = open_delivery(settings, connection)
         delivery.bind_warehouse(connection, whole=True)
         first, last = first_day(delivery.first_month), first_day(delivery.as_of)

@@ -30,6 +30,7 @@ from benchmarks.truth_findings import Bias, Findings, Recovery, mean_report, rep
 from ml.evaluation import metrics
 from ml.evaluation.uplift import area_under_gain, gain_at
 from ml.registry import RULE, Registry, Version
+from orchestration.engine import connect
 from orchestration.environment import QUIET, code_version
 from orchestration.models.context import TrainingContext
 from orchestration.models.cutoffs import LONG_HORIZON
@@ -40,7 +41,6 @@ from orchestration.models.studies.default import default_study
 from orchestration.models.studies.response import response_study
 from orchestration.models.studies.uplift import uplift_study
 from orchestration.models.study import Off, Sample, Study
-from orchestration.resources import connect
 from orchestration.settings import Settings, read_settings
 
 Metric = Callable[[np.ndarray, np.ndarray], float]
@@ -156,7 +156,7 @@ def _records(settings: Settings) -> Iterator[Records]:
         raise NotMeasurable(
             f"{settings.home} holds no refresh of the synthetic bank; run make refresh first"
         )
-    with connect(settings.warehouse, read_only=True) as connection:
+    with connect(settings, settings.warehouse, read_only=True) as connection:
         (first_month, as_of), (identity,) = (
             connection.execute(query).fetchall()[0]
             for query in (

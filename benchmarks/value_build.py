@@ -12,21 +12,16 @@ import sys
 from datetime import date
 from pathlib import Path
 
-import duckdb
-
 from benchmarks.measuring import Row, Run, in_process, median
 from orchestration import environment, reference
+from orchestration.engine import connect
 from orchestration.environment import DBT_PROJECT
 from orchestration.landing.delivery import open_delivery, token_key
 from orchestration.landing.engine import Window, land
 from orchestration.partitions import first_day, last_day
-from orchestration.resources import connect
-from orchestration.settings import Settings
+from orchestration.settings import Settings, read_settings
 from orchestration.value import default_probability
 
-MEMORY_LIMIT = "1GB"
-# The base is prepared, not measured.
-PREPARING_LIMIT = "6GB"
 # The synthetic bank begins in 2023-01.
 AS_OF = {12: "2023-12", 24: "2024-12", 36: "2025-12"}
 
@@ -39,7 +34,7 @@ def warehouse_with_base(settings: Settings, months: int) -> Path:
     done = settings.home / "base.done"
     if done.exists():
         return settings.warehouse
-    with connect(settings.warehouse) as connection:
+    with connect(settings, settings.warehouse) as connection:
         delivery = open_delivery(settings, connection)
         window = Window(
             first_month=first_day(delivery.first_month),
@@ -49,12 +44,12 @@ def warehouse_with_base(settings: Settings, months: int) -> Path:
         )
         land(connection, delivery.source, window, settings.landing, token_key(settings))
         default_probability.ensure(connection, settings)
-    _dbt(settings, "tag:staging tag:base", PREPARING_LIMIT)
+    _dbt(settings, "tag:staging tag:base")
     done.write_text(f"{date.today()}\n")
     return settings.warehouse
 
 
-def _dbt(settings: Settings, select: str, memory_limit: str = MEMORY_LIMIT) -> Run:
+def _dbt(settings: Settings, select: str) -> Run:
     program = Path(sys.executable).parent / "dbt"
     target = settings.home / "dbt"
     return _measured(
@@ -65,16 +60,15 @@ def _dbt(settings: Settings, select: str, memory_limit: str = MEMORY_LIMIT) -> R
             *("--target-path", str(target), "--log-path", str(target)),
         ],
         settings,
-        memory_limit,
     )
 
 
-def _measured(command: list[str], settings: Settings, memory_limit: str = MEMORY_LIMIT) -> Run:
+def _measured(command: list[str], settings: Settings) -> Run:
     return in_process(
         command,
         settings.home / "bench.log",
+        JINGXI_HOME=str(settings.home),
         DBT_WAREHOUSE=str(settings.warehouse),
-        DBT_MEMORY_LIMIT=memory_limit,
     )
 
 
@@ -107,18 +101,14 @@ def value_statements(manifest: Path) -> list[str]:
 
 def run_bare(warehouse: Path, statements: list[str]) -> None:
     """The statements one after the other, nothing else."""
-    options: dict[str, str | bool | int | float | list[str]] = {
-        "memory_limit": MEMORY_LIMIT,
-        "temp_directory": f"{warehouse}.tmp",
-        "preserve_insertion_order": "false",
-    }
-    with duckdb.connect(str(warehouse), config=options) as connection:
+    with connect(read_settings(), warehouse) as connection:
+        connection.execute("set preserve_insertion_order = false")
         for statement in statements:
             connection.execute(statement)
 
 
-def _forget_value(warehouse: Path) -> None:
-    with duckdb.connect(str(warehouse)) as connection:
+def _forget_value(settings: Settings) -> None:
+    with connect(settings, settings.warehouse) as connection:
         for schema in ("decisions", "value"):
             connection.execute(f"drop schema if exists {schema} cascade")
         connection.execute("checkpoint")
@@ -131,18 +121,18 @@ def measure(settings: Settings, customers: int, months: int, rounds: int) -> Row
     warehouse = warehouse_with_base(settings, months)
     by_dbt, bare = [], []
     for _ in range(rounds):
-        _forget_value(warehouse)
+        _forget_value(settings)
         by_dbt.append(_dbt(settings, "tag:value"))
         statements = home / "value.json"
         statements.write_text(json.dumps(value_statements(home / "dbt" / "manifest.json")))
-        _forget_value(warehouse)
+        _forget_value(settings)
         bare.append(
             _measured(
                 [sys.executable, "-m", "benchmarks.value_build", str(warehouse), str(statements)],
                 settings,
             )
         )
-    with duckdb.connect(str(warehouse), read_only=True) as connection:
+    with connect(settings, settings.warehouse, read_only=True) as connection:
         ((rows, differing),) = connection.execute(
             "select (select count(*) from value.account_month), "
             "(select count(*) from value.reconciliation where difference <> 0)"

@@ -44,23 +44,17 @@ def months_asked(text: str | None, first_month: str, as_of: str) -> tuple[str, s
 
 def refresh(settings: Settings, months: str | None, *, verbose: bool) -> int:
     """Run the whole refresh in this process; the exit status tells whether it published."""
-    import duckdb
-
     from orchestration import ahead
+    from orchestration.engine import connect
     from orchestration.landing.delivery import open_delivery
     from orchestration.partitions import months_of
     from orchestration.reference import prepare_reference
-    from orchestration.resources import MEMORY_LIMIT
 
     started = time.monotonic()
     print(f"jingxi refresh of {settings.source} into {settings.home}", flush=True)
     prepare_reference(settings)
     ahead.prepare_stores(settings)
-    inspection: dict[str, str | bool | int | float | list[str]] = {
-        "memory_limit": MEMORY_LIMIT,
-        "temp_directory": str(settings.home / "tmp"),
-    }
-    with duckdb.connect(config=inspection) as connection:
+    with connect(settings) as connection:
         delivery = open_delivery(settings, connection)
         for note in getattr(delivery.source, "notes", lambda _: [])(connection):
             print(f"  note: {note}")
@@ -155,12 +149,11 @@ def promote(settings: Settings, asked: argparse.Namespace) -> int:
 
 def export(settings: Settings, folder: Path, file_format: str) -> int:
     """Write the synthetic bank's delivery as a bank would deliver it."""
-    import duckdb
-
+    from orchestration.engine import connect
     from orchestration.sources.choice import source_of
     from orchestration.sources.export import export_delivery
 
-    with duckdb.connect() as connection:
+    with connect(settings) as connection:
         source = source_of(settings)
         source.prepare(connection)
         count = export_delivery(connection, settings.delivery / "synthetic", folder, file_format)
@@ -232,10 +225,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _refusals() -> tuple[type[Exception], ...]:
+    from orchestration.engine import WarehouseBusy
     from orchestration.models.governance import PromotionRefused
     from orchestration.reference import ReferenceRefused
     from orchestration.release.publish import ReleaseRefused
-    from orchestration.resources import WarehouseBusy
     from orchestration.sources.interface import DeliveryRefused
 
     return (

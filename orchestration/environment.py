@@ -68,6 +68,8 @@ def prepare(settings: Settings) -> None:
     os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
     os.environ["MLFLOW_TRACKING_URI"] = settings.mlflow_tracking_uri
     os.environ["DBT_WAREHOUSE"] = str(settings.warehouse)
+    os.environ["DBT_MEMORY_LIMIT"] = settings.engine_memory
+    os.environ["DBT_ENGINE_THREADS"] = str(settings.engine_threads)
     os.environ["DBT_TEMP_DIRECTORY"] = str(settings.home / "tmp")
     configuration = settings.dagster_home / "dagster.yaml"
     if not configuration.exists():

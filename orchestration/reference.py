@@ -16,6 +16,7 @@ from pathlib import Path
 import duckdb
 import yaml  # type: ignore[import-untyped]
 
+from orchestration.engine import connect
 from orchestration.environment import DBT_PROJECT
 from orchestration.settings import Settings
 
@@ -51,7 +52,7 @@ def prepare_reference(settings: Settings) -> None:
     types = column_types()
     for name, path in given.items():
         folder.mkdir(parents=True, exist_ok=True)
-        _write(folder / path.name, list(types[name]), _checked(path, types[name]))
+        _write(folder / path.name, list(types[name]), _checked(settings, path, types[name]))
     os.environ["DBT_REFERENCE"] = str(folder)
     os.environ["DBT_REFERENCE_SEEDS"] = ",".join(given)
 
@@ -95,7 +96,7 @@ def _given(settings: Settings) -> dict[str, Path]:
     return given
 
 
-def _checked(path: Path, types: dict[str, str]) -> list[list[str]]:
+def _checked(settings: Settings, path: Path, types: dict[str, str]) -> list[list[str]]:
     """The rows of a file, their values in the order of the seed's columns."""
     with path.open(encoding="utf-8-sig", newline="") as lines:
         try:
@@ -118,12 +119,14 @@ def _checked(path: Path, types: dict[str, str]) -> list[list[str]]:
             )
     places = [header.index(name) for name in types]
     ordered = [[row[place].strip() for place in places] for row in rows]
-    _check_types(path, types, ordered)
+    _check_types(settings, path, types, ordered)
     return ordered
 
 
-def _check_types(path: Path, types: dict[str, str], rows: list[list[str]]) -> None:
-    with duckdb.connect() as connection:
+def _check_types(
+    settings: Settings, path: Path, types: dict[str, str], rows: list[list[str]]
+) -> None:
+    with connect(settings) as connection:
         for place, (name, kind) in enumerate(types.items()):
             values = [row[place] for row in rows]
             if kind == "varchar" or not values:

@@ -4,60 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
 import duckdb
 
+from orchestration.engine import connect
 from orchestration.environment import code_version
 from orchestration.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from orchestration.models.context import TrainingContext
 
-MEMORY_LIMIT = "800MB"
-
 # A run's own word on training; without it the setting holds.
 TRAIN_TAG = "jingxi/train"
 TRAIN_MODES = ("auto", "always", "never")
-
-
-class WarehouseBusy(Exception):
-    """Another process writes the build warehouse."""
-
-
-@contextmanager
-def connect(path: Path, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection with bounded memory that spills beside the warehouse, closed at the end.
-
-    Closing matters: dbt runs in a process of its own, and an open handle here locks it out.
-
-    Raises
-    ------
-    WarehouseBusy
-        When another process holds the file.
-    """
-    spill = path.parent.parent / "tmp"
-    spill.mkdir(parents=True, exist_ok=True)
-    try:
-        connection = duckdb.connect(
-            str(path),
-            read_only=read_only,
-            config={"memory_limit": MEMORY_LIMIT, "temp_directory": str(spill)},
-        )
-    except duckdb.IOException as error:
-        if "lock" not in str(error):
-            raise
-        raise WarehouseBusy(
-            f"{path} is being written by another process; wait for that refresh to end, "
-            "or close the program that has the build warehouse open "
-            "(readers should open published/current.duckdb, which is never locked)"
-        ) from error
-    try:
-        yield connection
-    finally:
-        connection.close()
 
 
 class Home(dg.ConfigurableResource):
@@ -69,7 +30,7 @@ class Home(dg.ConfigurableResource):
 
     @contextmanager
     def warehouse(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        with connect(self.settings.warehouse) as connection:
+        with connect(self.settings, self.settings.warehouse) as connection:
             yield connection
 
     def training(

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from datetime import date, datetime, timedelta
 
 import dagster as dg
-import duckdb
 from dagster._core.definitions.unresolved_asset_job_definition import (
     UnresolvedAssetJobDefinition,
 )
 
+from orchestration.engine import connect
 from orchestration.jobs import range_tags
 from orchestration.partitions import last_day, months_of
 from orchestration.release.publish import served
@@ -37,7 +37,7 @@ def months_due(settings: Settings, now: datetime) -> tuple[str, str] | None:
     if current is None or newest is None:
         return None
     end = min(newest, settings.as_of) if settings.as_of else newest
-    with duckdb.connect(str(current), read_only=True) as connection:
+    with connect(settings, current, read_only=True) as connection:
         ((held,),) = connection.execute("select as_of from meta.release").fetchall()
     return min(_after(held), end), end
 

@@ -5,11 +5,21 @@ from __future__ import annotations
 import getpass
 import os
 import re
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from orchestration.memory import (
+    default_budget,
+    engine_threads,
+    free_bytes,
+    parse_memory,
+    processors,
+    shown,
+)
 
 PREFIX = "JINGXI_"
 MONTH = re.compile(r"^\d{4}-(0[1-9]|1[0-2])$")
@@ -22,6 +32,12 @@ def login_name() -> str:
     except (KeyError, OSError):
         # A container may run under a number that no name belongs to.
         return "unknown"
+
+
+@cache
+def _default_memory() -> int:
+    """Once a process: one database cannot be opened twice with different limits."""
+    return default_budget(free_bytes())
 
 
 class Settings(BaseSettings):
@@ -54,6 +70,9 @@ class Settings(BaseSettings):
     export_bom: bool = Field(
         False, description="begin exported CSV with a byte order mark, as older spreadsheets want"
     )
+    memory: int | None = Field(
+        None, description="2GB, 800MB: the engine's; default: half of what is free to the process"
+    )
     user: str = Field(
         default_factory=login_name, description="who runs this: the trainer of what it trains"
     )
@@ -74,6 +93,25 @@ class Settings(BaseSettings):
         if value is not None and not MONTH.match(value):
             raise ValueError(f"{value!r} is not a month; write it as YYYY-MM, for example 2025-12")
         return value
+
+    @field_validator("memory", mode="before")
+    @classmethod
+    def _memory(cls, value: str | int | None) -> int | None:
+        return parse_memory(value) if isinstance(value, str) else value
+
+    @property
+    def engine_memory(self) -> str:
+        """DuckDB's `memory_limit`."""
+        return shown(self._budget)
+
+    @property
+    def engine_threads(self) -> int:
+        """DuckDB's `threads`."""
+        return engine_threads(self._budget, processors())
+
+    @property
+    def _budget(self) -> int:
+        return self.memory or _default_memory()
 
     @property
     def warehouse(self) -> Path:

@@ -12,11 +12,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
 
-import duckdb
-
 from orchestration.customer_page.content import CustomerUnknown, customer_facts
 from orchestration.customer_page.render import render_customer_page
 from orchestration.decisions.roles import MANAGER, RoleUnknown
+from orchestration.engine import connect
 from orchestration.release.publish import ReleaseRefused, served
 from orchestration.settings import Settings
 
@@ -53,7 +52,7 @@ def customer_page(
     if release is None:
         raise ReleaseRefused("nothing is published yet: make refresh")
     try:
-        with duckdb.connect(str(release), read_only=True) as connection:
+        with connect(settings, release, read_only=True) as connection:
             facts = customer_facts(connection, customer_id, role=role)
     except ValueError:
         _note(settings, customer_id, role, release.stem, "refused")

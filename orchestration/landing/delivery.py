@@ -95,7 +95,7 @@ def open_delivery(settings: Settings, connection: duckdb.DuckDBPyConnection) -> 
     problems = source.problems(connection)
     if problems:
         raise DeliveryRefused(problems)
-    first_month = settings.first_month or source.first_month
+    first_month = settings.first_month or source.first_month(connection)
     as_of = settings.as_of or resolve_as_of(connection, source)
     if as_of < first_month:
         raise DeliveryRefused(

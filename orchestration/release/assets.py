@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import dagster as dg
-import duckdb
 
+from orchestration.engine import connect
 from orchestration.environment import code_version
 from orchestration.gates import REPORT
 from orchestration.release.publish import Release, publish
@@ -40,7 +40,7 @@ def release_asset(upstream: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
             "gate_report": dg.MetadataValue.path(str(reports / REPORT)),
             "dagster/row_count": dg.MetadataValue.int(sum(release.row_counts.values())),
         }
-        if report_value(context, release, reports / VALUE_REPORT):
+        if report_value(context, release, settings, reports / VALUE_REPORT):
             metadata["value_report"] = dg.MetadataValue.path(str(reports / VALUE_REPORT))
             shutil.copyfile(reports / VALUE_REPORT, settings.reports / VALUE_REPORT)
         if export_lists(context, release, settings):
@@ -50,10 +50,12 @@ def release_asset(upstream: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
     return published
 
 
-def report_value(context: dg.AssetExecutionContext, release: Release, path: Path) -> bool:
+def report_value(
+    context: dg.AssetExecutionContext, release: Release, settings: Settings, path: Path
+) -> bool:
     """Render the value report of a release; where that fails, warn: the release is served."""
     try:
-        with duckdb.connect(str(release.path), read_only=True) as connection:
+        with connect(settings, release.path, read_only=True) as connection:
             render_value_report(connection, path)
     except Exception as error:
         context.log.warning(
@@ -69,7 +71,7 @@ def export_lists(context: dg.AssetExecutionContext, release: Release, settings: 
     from orchestration.decisions.export import export_release
 
     try:
-        with duckdb.connect(str(release.path), read_only=True) as connection:
+        with connect(settings, release.path, read_only=True) as connection:
             export_release(
                 connection, settings.exports, release.release_id, bom=settings.export_bom
             )

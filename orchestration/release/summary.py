@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from orchestration.engine import connect
 from orchestration.gates import REPORT
 from orchestration.release.publish import CURRENT, ReleaseRefused, served
 from orchestration.release.value_report import VALUE_REPORT
@@ -58,7 +59,7 @@ def release_summary(settings: Settings, seconds: float | None) -> str:
     current = served(settings)
     if current is None:
         raise ReleaseRefused(f"nothing is published in {settings.home} yet; run make refresh")
-    with duckdb.connect(str(current), read_only=True) as connection:
+    with connect(settings, current, read_only=True) as connection:
         sections = [
             _head(connection, seconds),
             _rows(connection),

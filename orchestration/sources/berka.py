@@ -103,7 +103,6 @@ class Berka:
     """The source `berka`: a folder of the .asc files, the full set or a part of it."""
 
     name = "berka"
-    first_month = "1993-01"
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -119,6 +118,10 @@ class Berka:
             return {}
         found = {path.name.lower(): path for path in sorted(self.path.iterdir()) if path.is_file()}
         return {name: found[f"{name}.asc"] for name in HEADERS if f"{name}.asc" in found}
+
+    def first_month(self, connection: duckdb.DuckDBPyConnection) -> str:
+        """The first of the six years that were published."""
+        return "1993-01"
 
     def prepare(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Nothing to do: the files are there."""

@@ -32,7 +32,7 @@ def source_of(settings: Settings) -> Source:
         return Berka(folder)
     from orchestration.sources.files import DeliveredFiles
 
-    return DeliveredFiles(folder, settings.first_month)
+    return DeliveredFiles(folder)
 
 
 def _folder(settings: Settings) -> Path:

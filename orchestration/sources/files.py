@@ -93,27 +93,21 @@ class DeliveredFiles:
     ----------
     path
         The delivery's folder.
-    first_month
-        YYYY-MM; None reads it from the bookings (see `first_booking_month`).
     """
 
     name = "files"
 
-    def __init__(self, path: Path, first_month: str | None = None) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        self._first_month = first_month
         self._reader = DelimitedReader(",")
 
     @property
     def identity(self) -> str:
         return f"files:{self.path.resolve()}"
 
-    @cached_property
-    def first_month(self) -> str:
-        if self._first_month is not None:
-            return self._first_month
-        with duckdb.connect() as connection:
-            return first_booking_month(connection, self)
+    def first_month(self, connection: duckdb.DuckDBPyConnection) -> str:
+        """The month of the first booking."""
+        return first_booking_month(connection, self)
 
     def prepare(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Nothing to do: the bank has delivered."""

@@ -56,8 +56,7 @@ class Source(Protocol):
 
     name: str
 
-    @property
-    def first_month(self) -> str:
+    def first_month(self, connection: duckdb.DuckDBPyConnection) -> str:
         """First month of the history, `YYYY-MM`."""
 
     @property

@@ -7,8 +7,8 @@ import duckdb
 import pytest
 
 from orchestration import builds
+from orchestration.engine import WarehouseBusy, connect
 from orchestration.release import publish as releasing
-from orchestration.resources import WarehouseBusy, connect
 from orchestration.settings import read_settings
 
 
@@ -23,7 +23,7 @@ def settings(tmp_path, monkeypatch):
 @pytest.fixture
 def warehouse(settings):
     """A small build that may be published: all layers in order, all gates passed."""
-    with connect(settings.warehouse) as connection:
+    with connect(settings, settings.warehouse) as connection:
         for schema in ("landing", "base", "value", "scores", "meta", "quarantine", "protected"):
             connection.execute(f"create schema {schema}")
         connection.execute(
@@ -190,7 +190,7 @@ def test_a_busy_warehouse_is_named_with_what_to_do(settings, command):
         assert other.stdout.readline().strip() == "open"
         with (
             pytest.raises(WarehouseBusy, match=r"published/current\.duckdb"),
-            connect(settings.warehouse),
+            connect(settings, settings.warehouse),
         ):
             pass
         other.stdin.close()

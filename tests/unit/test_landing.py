@@ -544,7 +544,7 @@ def test_the_history_begins_after_a_stray_early_date_but_before_a_missing_month(
     bank.add("transaction", "T8,A1,1950-01-01,1.00,fee,", "T9,A1,2023-08-01,1.00,fee,")
     source = DeliveredFiles(bank.delivery)
     assert first_booking_month(bank.warehouse, source, TODAY) == "2023-08"
-    assert source.first_month == "2023-08"
+    assert source.first_month(bank.warehouse) == "2023-08"
 
 
 def test_without_bookings_there_is_no_month(bank):

@@ -125,10 +125,11 @@ def test_coverage_less_nominal_and_the_worst_tenth_by_hand():
 AS_OF = date(2024, 12, 1)
 
 
-def warehouses(folder: Path, months: list[tuple[str, str, float]]) -> tuple[Path, Path]:
+def homes(folder: Path, months: list[tuple[str, str, float]]) -> tuple[Settings, Settings]:
     """One that scored as of 2024-12 at a rate of 21 %, and one with twelve months more."""
-    seen, later = folder / "it's seen.duckdb", folder / "later.duckdb"
-    for path in (seen, later):
+    seen, later = Settings(home=folder / "it's seen"), Settings(home=folder / "later")
+    for path in (seen.warehouse, later.warehouse):
+        path.parent.mkdir(parents=True)
         with duckdb.connect(str(path)) as connection:
             connection.execute("create schema value")
             connection.execute(
@@ -136,9 +137,9 @@ def warehouses(folder: Path, months: list[tuple[str, str, float]]) -> tuple[Path
                 "(customer_id varchar, month date, contribution_margin decimal(18, 2))"
             )
             connection.execute("insert into value.profit_by_customer values ('A', '2024-12-01', 7)")
-    with duckdb.connect(str(later)) as connection:
+    with duckdb.connect(str(later.warehouse)) as connection:
         connection.executemany("insert into value.profit_by_customer values (?, ?, ?)", months)
-    with duckdb.connect(str(seen)) as connection:
+    with duckdb.connect(str(seen.warehouse)) as connection:
         connection.execute(
             "create table value.product_parameter as "
             "select date '2024-12-01' as month, 0.21::decimal(9, 6) as hurdle_rate"
@@ -165,7 +166,7 @@ def test_intervals_meet_the_discounted_contribution_of_the_twelve_months_after(t
         ("A", "2026-01-01", 100),
         ("D", "2025-06-01", 1_000),
     ]
-    one = met(*warehouses(tmp_path, months), AS_OF, 0.9, seed=1)
+    one = met(*homes(tmp_path, months), AS_OF, 0.9, seed=1)
     assert (one.customers, one.nominal) == (3, 0.9)
     assert one.covered == pytest.approx(2 / 3)
     assert (one.worst_tenth, one.worst) == (4, 0)
@@ -175,7 +176,7 @@ def test_intervals_meet_the_discounted_contribution_of_the_twelve_months_after(t
 def test_a_later_month_that_was_seen_is_told(tmp_path):
     changed = [("B", "2024-11-01", 1.0), ("C", "2025-01-01", 1.0)]
     with pytest.raises(ValueError, match="1 customer months up to 2024-12"):
-        met(*warehouses(tmp_path, changed), AS_OF, 0.9, seed=1)
+        met(*homes(tmp_path, changed), AS_OF, 0.9, seed=1)
 
 
 @pytest.mark.parametrize(

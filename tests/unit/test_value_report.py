@@ -15,6 +15,7 @@ import pytest
 from orchestration.release.assets import report_value
 from orchestration.release.publish import Release
 from orchestration.release.value_report import render_value_report
+from orchestration.settings import Settings
 
 MEASURES = (
     "average_balance",
@@ -478,7 +479,9 @@ def test_a_database_without_tables_gives_a_page(tmp_path):
 def test_a_report_that_cannot_be_rendered_is_a_warning(tmp_path, capsys):
     (tmp_path / "broken.duckdb").write_text("no database")
     release = Release("2024-02-r1", tmp_path / "broken.duckdb", {})
-    assert not report_value(dg.build_asset_context(), release, tmp_path / "value.html")
+    assert not report_value(
+        dg.build_asset_context(), release, Settings(home=tmp_path), tmp_path / "value.html"
+    )
     said = capsys.readouterr().err
     assert "WARNING" in said and "2024-02-r1 is served without a value report: IO" in said
     assert not (tmp_path / "value.html").exists()

@@ -75,7 +75,6 @@ class SyntheticBank:
     """
 
     name = "synthetic"
-    first_month = FIRST_MONTH
 
     def __init__(
         self,
@@ -103,6 +102,10 @@ class SyntheticBank:
             f"synthetic customers={self.customers} seed={self.seed} months={self.months} "
             f"bookings={self.bookings_per_month} generator={GENERATOR}"
         )
+
+    def first_month(self, connection: duckdb.DuckDBPyConnection) -> str:
+        """The same for every bank that is generated."""
+        return FIRST_MONTH
 
     def prepare(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Generate unless the folders hold this very bank. A kill leaves the old or nothing.

@@ -1,0 +1,55 @@
+"""DuckDB as every part of jingxi opens it: one memory budget, spilling inside the home."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from orchestration.settings import Settings
+
+
+class WarehouseBusy(Exception):
+    """Another process writes the build warehouse."""
+
+
+@contextmanager
+def connect(
+    settings: Settings, database: Path | None = None, *, read_only: bool = False
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection to a file, or to a database in memory, closed at the end.
+
+    What does not fit the settings' memory is spilled to the home. Closing matters: dbt runs in a
+    process of its own, and an open handle here locks it out.
+
+    Raises
+    ------
+    WarehouseBusy
+        When another process holds the file.
+    """
+    spill = settings.home / "tmp"
+    spill.mkdir(parents=True, exist_ok=True)
+    try:
+        connection = duckdb.connect(
+            str(database) if database else ":memory:",
+            read_only=read_only,
+            config={
+                "memory_limit": settings.engine_memory,
+                "threads": settings.engine_threads,
+                "temp_directory": str(spill),
+            },
+        )
+    except duckdb.IOException as error:
+        if "lock" not in str(error):
+            raise
+        raise WarehouseBusy(
+            f"{database} is being written by another process; wait for that refresh to end, "
+            "or close the program that has the build warehouse open "
+            "(readers should open published/current.duckdb, which is never locked)"
+        ) from error
+    try:
+        yield connection
+    finally:
+        connection.close()
