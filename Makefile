@@ -41,6 +41,9 @@ endif
 ifdef EXPORT_BOM
 export JINGXI_EXPORT_BOM := $(EXPORT_BOM)
 endif
+ifdef MEMORY
+export JINGXI_MEMORY := $(MEMORY)
+endif
 ifdef REFERENCE_PATH
 export JINGXI_REFERENCE_PATH := $(REFERENCE_PATH)
 endif
@@ -49,7 +52,7 @@ endif
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
-	@echo "  variables: SOURCE, SOURCE_PATH, AS_OF, CUSTOMERS, SEED, TRAIN, PROMOTION, USER_NAME, MONTHS, REFERENCE_PATH; home: JINGXI_HOME"
+	@echo "  variables: SOURCE, SOURCE_PATH, AS_OF, CUSTOMERS, SEED, TRAIN, PROMOTION, USER_NAME, MONTHS, REFERENCE_PATH, MEMORY; home: JINGXI_HOME"
 
 $(INSTALLED): requirements.lock
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed and was not found; name it: make PYTHON=/path/to/python3.11 ..." >&2; exit 2; }
