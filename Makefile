@@ -118,11 +118,12 @@ bench: $(PEERS) ## speed and memory beside named baselines: make bench ONLY=valu
 truth: $(INSTALLED) ## how much of the synthetic bank's hidden truth the models recover
 	@$(RUN) -m benchmarks.truth_recovery $(if $(SEEDS),--seeds $(SEEDS)) $(if $(COVERAGE),--coverage)
 
-lint: $(INSTALLED) ## ruff, types, SQL
+lint: $(INSTALLED) ## ruff, types, SQL, Dagster's definitions
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m mypy
 	@$(VENV)/bin/sqlfluff lint --processes 2 --disable-progress-bar -q dbt_project/models dbt_project/tests
+	@$(RUN) -W ignore -m dagster definitions validate --log-level warning -w workspace.yaml
 
 format: $(INSTALLED) ## let ruff put the code in order
 	@$(RUN) -m ruff check --fix .

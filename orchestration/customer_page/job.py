@@ -6,6 +6,7 @@ from pydantic import Field
 from orchestration.resources import Home
 
 CUSTOMER_PAGE = "customer_page"
+CUSTOMER_PAGE_OP = "write_customer_page"
 
 
 class CustomerAsked(dg.Config):
@@ -18,7 +19,10 @@ class CustomerAsked(dg.Config):
     )
 
 
-@dg.op(name=CUSTOMER_PAGE, description="note who asks, and write the page from the served release")
+@dg.op(
+    name=CUSTOMER_PAGE_OP,
+    description="note who asks, and write the page from the served release",
+)
 def customer_page_op(context: dg.OpExecutionContext, config: CustomerAsked, home: Home) -> None:
     from orchestration.customer_page import customer_page
     from orchestration.release.publish import ReleaseRefused

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from orchestration.models.governance import Appointment
 
 PROMOTE, ROLL_BACK = "promote", "rollback_model"
+# An op may not share the name of a job: the webserver then loads no definition at all.
+PROMOTE_OP, ROLL_BACK_OP = "promote_version", "restore_former_champion"
 
 APPROVER = "who answers for it"
 REASON = "why, in at least ten characters; kept in the audit"
@@ -61,7 +63,7 @@ def _carry_out(
     )
 
 
-@dg.op(name=PROMOTE, description="check, record, and make the version champion")
+@dg.op(name=PROMOTE_OP, description="check, record, and make the version champion")
 def promote_op(context: dg.OpExecutionContext, config: Promotion, home: Home) -> None:
     from orchestration.models import governance
 
@@ -81,7 +83,7 @@ def promote_op(context: dg.OpExecutionContext, config: Promotion, home: Home) ->
     )
 
 
-@dg.op(name=ROLL_BACK, description="check, record, and make the former champion champion again")
+@dg.op(name=ROLL_BACK_OP, description="check, record, and make the former champion champion again")
 def rollback_op(context: dg.OpExecutionContext, config: Rollback, home: Home) -> None:
     from orchestration.models import governance
 

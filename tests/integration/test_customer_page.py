@@ -21,7 +21,7 @@ from orchestration.customer_page import (
     render_customer_page,
 )
 from orchestration.customer_page.content import SUPPRESSIONS
-from orchestration.customer_page.job import CUSTOMER_PAGE, customer_page_job
+from orchestration.customer_page.job import CUSTOMER_PAGE_OP, customer_page_job
 from orchestration.customer_page.render import PERSONAL
 from orchestration.decisions.roles import COMPLIANCE, FOR_SERVICE, MANAGER, ROLES, WITHHELD
 from orchestration.decisions.worklist import write_worklist
@@ -473,7 +473,7 @@ def test_before_the_first_release_there_is_no_page(tmp_path):
 def test_a_person_asks_in_dagster(home):
     def run(**asked):
         return customer_page_job.execute_in_process(
-            run_config={"ops": {CUSTOMER_PAGE: {"config": asked}}},
+            run_config={"ops": {CUSTOMER_PAGE_OP: {"config": asked}}},
             resources={"home": Home()},
             raise_on_error=False,
         )

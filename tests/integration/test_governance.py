@@ -41,7 +41,7 @@ from orchestration.models.governance import (
     same_person,
     write_audit,
 )
-from orchestration.models.jobs import PROMOTE, ROLL_BACK
+from orchestration.models.jobs import PROMOTE, PROMOTE_OP, ROLL_BACK, ROLL_BACK_OP
 from orchestration.resources import TRAIN_TAG, Home
 from orchestration.schedules import MONTHLY, QUARTERLY
 from orchestration.settings import Settings, read_settings
@@ -444,10 +444,12 @@ def test_a_promotion_killed_before_the_alias_moved_is_told_as_abandoned(bank, tm
 
 # Jobs.
 
+OPS = {PROMOTE: PROMOTE_OP, ROLL_BACK: ROLL_BACK_OP}
+
 
 def run(definitions: dg.Definitions, job: str, **config: object) -> dg.ExecuteInProcessResult:
     return definitions.resolve_job_def(job).execute_in_process(
-        run_config={"ops": {job: {"config": config}}}, raise_on_error=False
+        run_config={"ops": {OPS[job]: {"config": config}}}, raise_on_error=False
     )
 
 

@@ -4,6 +4,7 @@ import json
 import os
 from pathlib import Path
 
+import dagster as dg
 import pytest
 from dagster._core.execution.api import create_execution_plan
 
@@ -57,6 +58,11 @@ def upstream(definitions):
         return found
 
     return {step: before(step) for step in direct}
+
+
+def test_the_webserver_can_load_the_definitions(definitions):
+    """An op and a job of one name pass until the whole repository is resolved."""
+    dg.Definitions.validate_loadable(definitions)
 
 
 @pytest.mark.parametrize("gate", builds.GATES)
