@@ -1,7 +1,7 @@
 """What of a customer's personal data each role may read.
 
-Names, phones, e-mail addresses and national ids are in the protected schema, which no release
-carries: no role reads them here.
+Names, phones, e-mail addresses and national ids are read by no stage and not kept: no role reads
+them here.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ from orchestration.landing.rules import (
 from orchestration.landing.staging import BROKEN, LANDED, LATER, REPEATED, Stage, faulty
 from orchestration.landing.window import Window
 from orchestration.sources.bookings import first_booking_month, last_booking, resolve_as_of
-from orchestration.sources.contract import BY_NAME, TABLES, Table
+from orchestration.sources.contract import TABLES, Table
 from orchestration.sources.delimited import inspect_bytes, literal, quoted
 from orchestration.sources.interface import Source, SourceFile
 
@@ -101,7 +101,8 @@ def land(
     Parameters
     ----------
     token_key
-        Personal values in quarantine appear as the first 16 hex digits of sha256(key || value).
+        Values in the quarantine of a table with personal columns appear as the first 16 hex digits
+        of sha256(key || value).
     today
         The day after which a date is impossible; default: the day of the run.
 
@@ -141,7 +142,6 @@ def empty_landing(connection: duckdb.DuckDBPyConnection) -> None:
     for table in TABLES:
         view = f"landing.{quoted(table.name)}"
         connection.execute(f"create or replace view {view} as {nothing(table)}")
-    connection.execute(f"create or replace table protected.customer_identity {IDENTITY}")
     connection.execute(f"create or replace table meta.input_file {INPUT_FILE}")
     connection.execute(f"create or replace table meta.quarantine_share {QUARANTINE_SHARE}")
     _write_window(connection, Window(*(date(2000, 1, 1),) * 3, date(2000, 1, 31)), "none")
@@ -169,7 +169,6 @@ class _Run:
         self.delivered: list[str] = []
         self._digests: dict[Path, str] = {}
         for name, columns in (
-            ("identity", IDENTITY),
             ("input_file", INPUT_FILE),
             ("quarantine_share", QUARANTINE_SHARE),
         ):
@@ -178,17 +177,8 @@ class _Run:
     def land(self, table: Table, files: Sequence[SourceFile]) -> None:
         Stage(self.connection, table, files, self.labels, self.calendar, self.delivered).run()
         self.months.write(table)
-        if table.name == "customer":
-            self._write_identity(table)
         self._count(table, files)
         self.delivered.append(table.name)
-
-    def _write_identity(self, table: Table) -> None:
-        names = [quoted(c.name) for c in table.columns if c.personal]
-        self.connection.execute(f"""
-            create or replace temp table landing_identity as
-            select customer_id, _month as extract_month, {", ".join(names)}
-            from landing_staged where _state = {LANDED} order by customer_id, extract_month""")
 
     def _count(self, table: Table, files: Sequence[SourceFile]) -> None:
         counted = {
@@ -255,9 +245,6 @@ class _Run:
                     create table quarantine.{quoted(name)} as
                     select file, row_number, rule, column_name, value, month
                     from {faulty(name)}""")
-            self.connection.execute(
-                "create or replace table protected.customer_identity as from landing_identity"
-            )
             for name in ("input_file", "quarantine_share"):
                 self.connection.execute(
                     f"create or replace table meta.{name} as from landing_{name}"
@@ -276,7 +263,6 @@ class _Run:
             "repeated",
             "fault",
             "unread",
-            "identity",
             "input_file",
             "quarantine_share",
         ]
@@ -295,17 +281,10 @@ def _labels(files: Collection[SourceFile]) -> dict[Path, str]:
 
 
 def _create_schemas(connection: duckdb.DuckDBPyConnection) -> None:
-    for schema in ("landing", "protected", "quarantine", "meta"):
+    for schema in ("landing", "quarantine", "meta"):
         connection.execute(f"create schema if not exists {schema}")
 
 
-IDENTITY = (
-    "(customer_id varchar, extract_month date, "
-    + ", ".join(
-        f"{column.name} {column.type}" for column in BY_NAME["customer"].columns if column.personal
-    )
-    + ")"
-)
 INPUT_FILE = """(table_name varchar, path varchar, extract_month date, rows bigint, landed bigint,
     quarantined bigint, after_as_of bigint, sha256 varchar)"""
 QUARANTINE_SHARE = """(table_name varchar, rule_class varchar, rows bigint, quarantined_rows bigint,

@@ -51,6 +51,8 @@ def cast_columns(table: Table, types: Mapping[str, str]) -> tuple[list[str], lis
     that the type would round it without a word (12.345 as money, 1.5 as a count).
 
     Other types are cast by way of text: a DOUBLE 12.1 becomes '12.1' and then exactly 12.10.
+
+    A personal value is a token from here on (`token`): the engine neither keeps nor spills it.
     """
     first: list[str] = []
     second: list[str] = []
@@ -61,6 +63,8 @@ def cast_columns(table: Table, types: Mapping[str, str]) -> tuple[list[str], lis
             first += [f"null::{column.type} as {name}", f"null::varchar as {raw}"]
         else:
             text = f"nullif({name}::varchar, '')"
+            if column.personal:
+                text = token(text)
             typed = text if column.type == TEXT else f"try_cast({text} as {column.type})"
             first += [f"{name if given == column.type != TEXT else typed} as {name}"]
             first += [f"{text} as {raw}"]
@@ -134,13 +138,18 @@ def row_rules(table: Table, calendar: Calendar, delivered: Collection[str]) -> l
     return rules
 
 
+def token(text: str) -> str:
+    """SQL for the token of a text: the first 16 hex digits of sha256(key || text), the key being
+    the variable `landing_token_key`; NULL for NULL."""
+    return f"left(sha256(getvariable('landing_token_key') || encode({text})), 16)"
+
+
 def shown_value(table: Table, column: str) -> str:
-    """SQL for the value as quarantine shows it: as delivered, or for a personal one the first 16
-    hex digits of sha256(key || value), the key being the variable `landing_token_key`."""
+    """SQL for the value as quarantine shows it: as delivered, or a token where the table has
+    personal columns. There any column may hold one: a shifted row puts an e-mail in a date."""
     raw = quoted(f"raw_{column}")
-    if not table.column(column).personal:
-        return raw
-    return f"left(sha256(getvariable('landing_token_key') || encode({raw})), 16)"
+    # A personal column's raw text is a token already.
+    return token(raw) if table.personal and not table.column(column).personal else raw
 
 
 # What a reader of the quarantine can do about each rule.

@@ -22,6 +22,7 @@ from orchestration.landing.rules import (
     day,
     row_rules,
     shown_value,
+    token,
 )
 from orchestration.sources.contract import TABLES, Table
 from orchestration.sources.delimited import literal, quoted
@@ -209,9 +210,10 @@ class Stage:
             for rule in self.rules
         ]
         key_columns = literal(",".join(self.table.key))
+        key_value = token("key_value") if self.table.personal else "key_value"
         self.connection.execute(f"""
             create or replace temp table landing_fault as
-            select _file, _row, _month, rule, {key_columns} as column_name, key_value as value,
+            select _file, _row, _month, rule, {key_columns} as column_name, {key_value} as value,
                 {literal(KEY_OR_REFERENCE)} as rule_class
             from landing_repeated""")
         broken = self.connection.execute(

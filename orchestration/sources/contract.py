@@ -26,7 +26,7 @@ class Column:
     """One column of a delivered table.
 
     `low` and `high` are SQL literals or expressions, inclusive; `as_of` may be used in them.
-    `personal` columns leave the ordinary path at landing and live in the protected schema only.
+    `personal` columns name or reach a person: no stage reads them, and they are not landed.
     `null_after_as_of` marks a date that describes an event of the future when it lies after the
     as-of date (an account's closing): it is not known yet, so it is read as NULL.
     """
@@ -68,6 +68,11 @@ class Table:
     @property
     def required_columns(self) -> tuple[str, ...]:
         return tuple(column.name for column in self.columns if column.required)
+
+    @property
+    def personal(self) -> bool:
+        """Does the table have personal columns?"""
+        return any(column.personal for column in self.columns)
 
     def column(self, name: str) -> Column:
         return next(column for column in self.columns if column.name == name)

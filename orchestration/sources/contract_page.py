@@ -84,7 +84,7 @@ def _rule(table: Table, column: Column) -> str:
     if column.null_after_as_of:
         said.append("NULL when after the as-of date")
     if column.personal:
-        said.append("personal: kept in the protected schema only")
+        said.append("personal: read by no stage and not kept")
     return "; ".join(said)
 
 
