@@ -54,7 +54,7 @@ def make_model_store(settings: Settings) -> None:
     killed just then could never train again.
     """
     store = settings.mlflow_home / "mlflow.db"
-    if store.exists() or settings.mlflow_tracking_uri != f"sqlite:///{store}":
+    if store.exists() or settings.mlflow_tracking_uri != settings.own_model_store:
         return
     partial = store.with_name("mlflow.db.partial")
     partial.unlink(missing_ok=True)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from orchestration import environment
 from orchestration.lock import RefreshRunning, one_refresh_at_a_time
+from orchestration.model_store import ModelStoreUnavailable, check_model_store
 from orchestration.settings import MONTH, Settings, read_settings
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def refresh(settings: Settings, months: str | None, *, verbose: bool) -> int:
 
     started = time.monotonic()
     print(f"jingxi refresh of {settings.source} into {settings.home}", flush=True)
+    check_model_store(settings)
     prepare_reference(settings)
     ahead.prepare_stores(settings)
     with connect(settings) as connection:
@@ -86,6 +88,7 @@ def train(settings: Settings, *, verbose: bool) -> int:
 
     started = time.monotonic()
     print(f"jingxi training in {settings.home}", flush=True)
+    check_model_store(settings)
     result = _execute(settings, TRAIN, {}, verbose=verbose)
     if not result.success:
         words = failure_summary(settings, result.all_events, time.monotonic() - started)
@@ -126,6 +129,7 @@ def _execute(
 
 def promote(settings: Settings, asked: argparse.Namespace) -> int:
     """Make a version champion, or return to the champion before, on a person's word."""
+    check_model_store(settings)
     from orchestration.models import governance
 
     registry = governance.open_registry(settings)
@@ -218,6 +222,10 @@ def main(arguments: list[str] | None = None) -> int:
         for problem in error.errors():
             name = "_".join(str(part) for part in problem["loc"]).upper()
             print(f"refused: {name}: {problem['msg']}", file=sys.stderr)
+        return REFUSED
+    except ModelStoreUnavailable as error:
+        # Not among the others, whose import would take longer than the check.
+        print(f"refused: {error}", file=sys.stderr)
         return REFUSED
     except _refusals() as error:
         print(f"refused: {error}", file=sys.stderr)

@@ -27,6 +27,13 @@ QUIET = {
 # slower wherever another process wanted one of two cores.
 SHARING = {"OMP_WAIT_POLICY": "PASSIVE"}
 BATCHES = {"DAGSTER_EVENT_BATCH_SIZE": "1000"}
+# A model store that dies during a run fails its step within two minutes a request; MLflow's own
+# values let a dead address take five minutes, a silent one sixteen, and a server ask for any wait.
+PATIENCE = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER": "false",
+}
 
 DAGSTER_YAML = """\
 # Written once; yours to edit. One run at a time: the build warehouse has one writer.
@@ -63,7 +70,7 @@ def prepare(settings: Settings) -> None:
     ):
         folder.mkdir(parents=True, exist_ok=True)
     os.environ.update(QUIET)
-    for name, value in {**SHARING, **BATCHES}.items():
+    for name, value in {**SHARING, **BATCHES, **PATIENCE}.items():
         os.environ.setdefault(name, value)
     os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
     os.environ["MLFLOW_TRACKING_URI"] = settings.mlflow_tracking_uri

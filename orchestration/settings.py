@@ -158,8 +158,13 @@ class Settings(BaseSettings):
         return self.home / "mlflow"
 
     @property
+    def own_model_store(self) -> str:
+        """MLflow's address of the store inside the home."""
+        return f"sqlite:///{self.mlflow_home}/mlflow.db"
+
+    @property
     def mlflow_tracking_uri(self) -> str:
-        return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.mlflow_home}/mlflow.db"
+        return os.environ.get("MLFLOW_TRACKING_URI") or self.own_model_store
 
 
 def read_settings() -> Settings:

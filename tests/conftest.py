@@ -32,7 +32,9 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 def command() -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs `python -m orchestration …` in a process of its own with the given settings."""
 
-    def run(home: Path, *arguments: str, **settings: object) -> subprocess.CompletedProcess[str]:
+    def run(
+        home: Path, *arguments: str, tracking_uri: str | None = None, **settings: object
+    ) -> subprocess.CompletedProcess[str]:
         kept = {
             name: value
             for name, value in os.environ.items()
@@ -40,6 +42,8 @@ def command() -> Callable[..., subprocess.CompletedProcess[str]]:
             and name not in {"DAGSTER_HOME", "MLFLOW_TRACKING_URI"}
         }
         named = {f"JINGXI_{name.upper()}": str(value) for name, value in settings.items()}
+        if tracking_uri is not None:
+            named["MLFLOW_TRACKING_URI"] = tracking_uri
         return subprocess.run(
             [sys.executable, "-m", "orchestration", *arguments],
             cwd=PROJECT,

@@ -6,6 +6,7 @@ import dagster as dg
 
 from orchestration import builds, reference
 from orchestration.landing.delivery import open_delivery, token_key
+from orchestration.model_store import check_model_store
 from orchestration.partitions import ONE_RUN, first_day, last_day
 from orchestration.resources import Home
 from orchestration.sources.contract import TABLES
@@ -35,9 +36,13 @@ def landing_assets(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinitio
         backfill_policy=ONE_RUN,
     )
     def landing(context: dg.AssetExecutionContext, home: Home) -> Iterator[dg.MaterializeResult]:
+        from orchestration.jobs import REFRESH
         from orchestration.landing.engine import Window, land
 
         settings = home.settings
+        if context.job_name == REFRESH:
+            # Its models come last: what they need is asked for before the hours of the rest.
+            check_model_store(settings)
         asked = context.partition_key_range
         with home.warehouse() as connection:
             delivery = open_delivery(settings, connection)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from orchestration import builds
+from orchestration.model_store import check_model_store
 from orchestration.resources import Home
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def models_assets(
         from orchestration.models.training import train
 
         ahead.finish()
+        check_model_store(home.settings)
         ahead.make_model_store(home.settings)
         with home.warehouse() as connection:
             # Dagster's gates hold within a run only: training may be a run of its own.

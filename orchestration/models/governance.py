@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import duckdb
 
 from ml.registry import RULE, ChampionUnusable, Registry, Version
+from orchestration.model_store import check_model_store
 from orchestration.settings import Settings
 
 LEAST_REASON = 10
@@ -62,9 +63,16 @@ class Appointment:
 
 
 def open_registry(settings: Settings) -> Registry:
-    """The home's registry."""
+    """The home's registry.
+
+    Raises
+    ------
+    orchestration.model_store.ModelStoreUnavailable
+        When it does not answer.
+    """
     from orchestration import ahead
 
+    check_model_store(settings)
     ahead.make_model_store(settings)
     return Registry(settings.mlflow_tracking_uri, str(settings.mlflow_home / "artifacts"))
 

@@ -44,13 +44,14 @@ def _carry_out(
     context: dg.OpExecutionContext, home: Home, act: "Callable[[Registry], Appointment]"
 ) -> None:
     from orchestration.lock import RefreshRunning, one_refresh_at_a_time
+    from orchestration.model_store import ModelStoreUnavailable
     from orchestration.models.governance import PromotionRefused, open_registry
 
     settings = home.settings
     try:
         with one_refresh_at_a_time(settings):
             appointment = act(open_registry(settings))
-    except (PromotionRefused, RefreshRunning) as error:
+    except (PromotionRefused, RefreshRunning, ModelStoreUnavailable) as error:
         raise dg.Failure(f"refused: {error}", allow_retries=False) from error
     for line in appointment.lines():
         context.log.info(line)
