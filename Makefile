@@ -48,7 +48,7 @@ ifdef REFERENCE_PATH
 export JINGXI_REFERENCE_PATH := $(REFERENCE_PATH)
 endif
 
-.PHONY: help refresh train promote rollback-model test test-all acceptance acceptance-long ui lint format lock bench truth customer export summary clean install
+.PHONY: help refresh check train promote rollback-model test test-all acceptance acceptance-long ui lint format lock bench truth customer export summary clean install
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -56,7 +56,7 @@ help: ## this list
 
 $(INSTALLED): requirements.lock
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed and was not found; name it: make PYTHON=/path/to/python3.11 ..." >&2; exit 2; }
-	@echo "installing the locked dependencies into $(VENV) (once)"
+	@echo "installing the locked dependencies into $(VENV) (once)" >&2
 	@rm -f $(INSTALLED)
 	@$(PYTHON) -m venv $(VENV) || { echo "no virtual environment could be made; on Debian: apt install python3-venv" >&2; exit 2; }
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes -r requirements.lock
@@ -68,6 +68,10 @@ install: $(INSTALLED) ## set up .venv only
 
 refresh: $(INSTALLED) ## run the whole gated refresh and publish a release
 	@$(RUN) -m orchestration refresh $(if $(MONTHS),--months $(MONTHS))
+
+# make's own status is 2 for any that is not 0: ask the command itself where 1 and 2 must differ.
+check: $(INSTALLED) ## judge a delivery in seconds, building nothing: SOURCE_PATH=… JSON=1
+	@$(RUN) -m orchestration check $(if $(filter-out 0 false,$(JSON)),--json)
 
 train: $(INSTALLED) ## train and judge the models from the features as they stand, nothing else
 	@$(RUN) -m orchestration train

@@ -98,6 +98,7 @@ def _result(suite: Suite, rule: Rule, success: bool, observed: str, unexpected: 
         unexpected=unexpected,
         meaning=rule.meaning,
         cure=rule.cure,
+        limit=_limit(*_type_and_arguments(rule)),
     )
 
 
@@ -117,6 +118,20 @@ def _described(rule: Rule) -> str:
     kind, arguments = _type_and_arguments(rule)
     inside = ", ".join(f"{name}={_shown(value)}" for name, value in arguments.items())
     return f"{kind}({inside})"
+
+
+def _limit(kind: str, arguments: Mapping[str, Any]) -> str:
+    """What an expectation allows, in words."""
+    if "value_set" in arguments:
+        values = ", ".join(_shown(value) for value in arguments["value_set"])
+        return f"none of {values}" if kind.endswith("not_be_in_set") else values
+    least, most = arguments.get("min_value"), arguments.get("max_value")
+    if least is None or most is None:
+        ends = (("at least", least), ("at most", most))
+        return "".join(f"{words} {_shown(end)}" for words, end in ends if end is not None)
+    if least == -most:
+        return f"±{_shown(most)}"
+    return _shown(least) if least == most else f"{_shown(least)} to {_shown(most)}"
 
 
 def _exists(connection: duckdb.DuckDBPyConnection, table: str) -> bool:

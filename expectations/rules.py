@@ -84,6 +84,7 @@ class GateResult:
     meaning: str
     cure: str
     judged: bool = True
+    limit: str = ""
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,21 @@ if TYPE_CHECKING:
 REFUSED = 2
 FAILED = 1
 
+CHECK_DESCRIPTION = """\
+Judge a delivery in seconds, building nothing: what is wrong with it, how many rows of each table
+land or go to quarantine, bookings and amounts by month, and gate G1. The home's landing, warehouse
+and releases stay as they are; a refresh may run meanwhile.
+
+exit status: 0 a refresh would build on it, 1 gate G1 fails, 2 it is refused"""
+CHECK_EPILOG = """\
+examples:
+  python -m orchestration check /path/to/delivery
+  python -m orchestration check /path/to/delivery --as-of 2025-06
+  python -m orchestration check /path/to/delivery --json > answer.json
+  python -m orchestration check /path/to/berka --source berka
+  make check SOURCE_PATH=/path/to/delivery AS_OF=2025-06 JSON=1
+    (make itself ends with status 2 whenever the check does not end with 0)"""
+
 
 def months_asked(text: str | None, first_month: str, as_of: str) -> tuple[str, str]:
     """`YYYY-MM` or `YYYY-MM:YYYY-MM` → first and last month; nothing → the whole history.
@@ -176,6 +191,19 @@ def parser() -> argparse.ArgumentParser:
     run = commands.add_parser("refresh", help="run the whole refresh and publish a release")
     run.add_argument("--months", help="YYYY-MM or YYYY-MM:YYYY-MM; default: the whole history")
     run.add_argument("--verbose", action="store_true", help="show every log line of Dagster")
+    judging = commands.add_parser(
+        "check",
+        help="judge a delivery without building from it",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=CHECK_DESCRIPTION,
+        epilog=CHECK_EPILOG,
+    )
+    judging.add_argument(
+        "source_path", nargs="?", metavar="FOLDER", help="the delivery; default: SOURCE_PATH"
+    )
+    judging.add_argument("--source", help="files (the default), berka or synthetic")
+    judging.add_argument("--as-of", metavar="YYYY-MM", help="default: the last complete month")
+    judging.add_argument("--json", action="store_true", help="print one JSON object, nothing else")
     training = commands.add_parser("train", help="train and judge the models, nothing else")
     training.add_argument("--verbose", action="store_true", help="show every log line of Dagster")
     for name, help_text in (
@@ -212,6 +240,11 @@ def main(arguments: list[str] | None = None) -> int:
     from pydantic import ValidationError
 
     asked = parser().parse_args(arguments)
+    if asked.command == "check":
+        from orchestration.delivery_check import check
+
+        named = {name: getattr(asked, name) for name in ("source_path", "source", "as_of")}
+        return check({name: value for name, value in named.items() if value}, as_json=asked.json)
     warnings.filterwarnings("ignore", module="dagster")
     logging.captureWarnings(True)
     try:

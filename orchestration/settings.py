@@ -167,8 +167,8 @@ class Settings(BaseSettings):
         return os.environ.get("MLFLOW_TRACKING_URI") or self.own_model_store
 
 
-def read_settings() -> Settings:
-    """The settings of this process.
+def read_settings(**given: object) -> Settings:
+    """The settings of this process; those `given` by name come before the environment's.
 
     Raises
     ------
@@ -181,4 +181,4 @@ def read_settings() -> Settings:
         raise ValueError(
             f"unknown setting(s) {', '.join(unknown)}; known are {', '.join(sorted(known))}"
         )
-    return Settings()
+    return Settings(**given)  # type: ignore[arg-type]

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import duckdb
 
-from orchestration.dbt import project_digest
 from orchestration.settings import Settings
 from orchestration.sources.choice import source_of
 from orchestration.sources.interface import DeliveryRefused, Problem, Source
@@ -33,6 +32,9 @@ class Delivery:
         ValueError
             When only some months are asked for and the others are not there.
         """
+        # dagster-dbt takes seconds to import, and whoever only opens a delivery needs none of it.
+        from orchestration.dbt import project_digest
+
         connection.execute("create schema if not exists meta")
         connection.execute(
             "create table if not exists meta.bank "

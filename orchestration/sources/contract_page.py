@@ -46,9 +46,46 @@ date after the as-of date, are not known yet: they are read as NULL.
 """
 
 
+ENDING = """\
+## Checking a delivery
+
+```sh
+make check SOURCE_PATH=/path/to/delivery            # AS_OF=2025-06 SOURCE=berka JSON=1
+.venv/bin/python -m orchestration check /path/to/delivery --as-of 2025-06 --json
+```
+
+`check` reads, lands and judges a delivery by gate G1 exactly as a refresh does, in a folder of its
+own below `JINGXI_HOME/tmp` that it removes at the end. It builds nothing else, leaves the home's
+landing, warehouse and releases as they are, and may run while a refresh runs. It prints the
+problems, the notes, the rows of each table, the control totals and the gate's rules.
+
+| status | exit status | meaning |
+|---|---|---|
+| `ok` | 0 | a refresh would build on the delivery |
+| `gate_failed` | 1 | the delivery was landed, and G1 would stop the refresh |
+| `refused` | 2 | nothing can be landed: missing tables, unreadable files, wrong settings |
+
+`make` ends with status 2 whenever a command does not end with 0: where 1 and 2 must differ, call
+`.venv/bin/python -m orchestration check`, or read `status`. Errors go to standard error. With
+`JSON=1` or `--json` standard output is one JSON object and nothing else. (Called for another folder
+by its option `-C`, make adds lines of its own, which `--no-print-directory` silences.)
+
+- `status`: `ok`, `gate_failed` or `refused`.
+- `problems`: why the status is not `ok`, one text each: where, what is wrong, what to do.
+- `notes`: what is not delivered or not read, what went to quarantine, what the gate warns of.
+- `tables`: for each delivered `table` its rows: `delivered` = `landed` + `quarantined` + `later`.
+- `control`: landed transactions by `month` (`YYYY-MM`): `bookings`, and the sum of `amount` as text
+  with two decimals, exact to the cent.
+- `gate`: each rule of G1: `rule`, what was `seen`, its `limit`, `success`, and `severity` (`fail`
+  stops a refresh, `warn` does not).
+
+A refused delivery has no tables, control totals and rules.
+"""
+
+
 def contract_page() -> str:
     """The whole page."""
-    parts = [BEGINNING, *(_section(table) for table in TABLES), _rules()]
+    parts = [BEGINNING, *(_section(table) for table in TABLES), _rules(), ENDING]
     return "\n".join(parts)
 
 

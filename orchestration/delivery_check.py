@@ -1,0 +1,281 @@
+"""A delivery judged without building from it: what `check` prints, and its exit status.
+
+The delivery is read, landed and judged by G1 exactly as a refresh does it, in a folder of its own
+below `<home>/tmp` that is removed at the end. The home's landing, warehouse and releases are not
+touched, so that a refresh may run meanwhile.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
+
+import duckdb
+from pydantic import ValidationError
+
+from orchestration import environment
+from orchestration.settings import PREFIX, Settings, read_settings
+from orchestration.sources.interface import DeliveryRefused
+
+if TYPE_CHECKING:
+    from expectations.rules import GateResult
+    from orchestration.landing.engine import TableLanded
+
+Status = Literal["ok", "gate_failed", "refused"]
+EXIT: dict[Status, int] = {"ok": 0, "gate_failed": 1, "refused": 2}
+VERDICT: dict[Status, str] = {
+    "ok": "ok: a refresh would build on this delivery",
+    "gate_failed": "gate G1 fails: a refresh would stop at it",
+    "refused": "refused: nothing can be built from this delivery",
+}
+
+
+class TableRows(TypedDict):
+    """delivered = landed + quarantined + later."""
+
+    table: str
+    delivered: int
+    landed: int
+    quarantined: int
+    later: int
+
+
+class MonthTotal(TypedDict):
+    """Landed bookings of a month (`YYYY-MM`) and the sum of their amounts, two decimals."""
+
+    month: str
+    bookings: int
+    amount: str
+
+
+class RuleJudged(TypedDict):
+    rule: str
+    seen: str
+    limit: str
+    success: bool
+    severity: str
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """All that a check says. Tables, control totals and gate are empty where nothing was landed."""
+
+    status: Status
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    tables: list[TableRows] = field(default_factory=list)
+    control: list[MonthTotal] = field(default_factory=list)
+    gate: list[RuleJudged] = field(default_factory=list)
+    months: str = ""
+
+    def as_json(self) -> str:
+        """One object on one line; `months` is for the eye only."""
+        said = {name: value for name, value in vars(self).items() if name != "months"}
+        return json.dumps(said)
+
+    def lines(self) -> Iterator[str]:
+        """The same for a person."""
+        if self.months:
+            yield f"months {self.months}"
+        if self.tables:
+            heads = ("delivered", "landed", "quarantined", "later")
+            yield f"{'table':<16}" + "".join(f"{head:>13}" for head in heads)
+            for table in self.tables:
+                counts: Mapping[str, Any] = table
+                yield f"{table['table']:<16}" + "".join(f"{counts[head]:>13,}" for head in heads)
+        if self.control:
+            yield "control totals of the landed transactions"
+            yield f"{'month':<16}{'bookings':>13}{'amount':>22}"
+            for month in self.control:
+                amount = f"{Decimal(month['amount']):,.2f}"
+                yield f"{month['month']:<16}{month['bookings']:>13,}{amount:>22}"
+        if self.gate:
+            broken = [rule for rule in self.gate if not rule["success"]]
+            failed = sum(rule["severity"] == "fail" for rule in broken)
+            yield (
+                f"G1: {len(self.gate)} rules, {failed} failed, {len(broken) - failed} to look at"
+            )
+            for rule in broken:
+                yield f"  [{rule['severity']}] {rule['rule']}"
+                yield f"    seen {rule['seen']}; limit {rule['limit']}"
+        yield from (f"note: {note}" for note in self.notes)
+
+
+def check(given: Mapping[str, str], *, as_json: bool) -> int:
+    """Judge a delivery and print the answer; returns the exit status (`EXIT`).
+
+    Parameters
+    ----------
+    given
+        Settings named on the command line (`source_path`, `as_of` …).
+    as_json
+        Print one JSON object on standard output, and nothing else there.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        # A file's name may hold what the terminal cannot show.
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    os.environ.update(environment.QUIET)
+    with redirect_stdout(sys.stderr):
+        found = judgement(given)
+    if as_json:
+        print(found.as_json())
+        return EXIT[found.status]
+    print("\n".join(found.lines()), flush=True)
+    for problem in found.problems:
+        print(f"problem: {problem}", file=sys.stderr)
+    print(VERDICT[found.status], file=sys.stderr if found.problems else sys.stdout)
+    return EXIT[found.status]
+
+
+def judgement(given: Mapping[str, str]) -> Judgement:
+    """What is to be said of the delivery that the settings name, those `given` first; the source is
+    `files` unless one is named. Whatever cannot be read or settled is a refusal with its reason."""
+    named = dict(given)
+    if not os.environ.get(f"{PREFIX}SOURCE"):
+        named.setdefault("source", "files")
+    try:
+        settings = read_settings(**named)
+        with own_place(settings.home) as place:
+            return judge_delivery(settings.model_copy(update={"home": place}))
+    except DeliveryRefused as error:
+        return Judgement("refused", [str(problem) for problem in error.problems])
+    except ValidationError as error:
+        return Judgement(
+            "refused",
+            [
+                f"{'_'.join(str(part) for part in problem['loc']).upper()}: {problem['msg']}"
+                for problem in error.errors()
+            ],
+        )
+    except ValueError as error:
+        return Judgement("refused", [str(error)])
+    except Exception as error:
+        # A delivery may be malformed in ways that no reader foresees, and must have an answer all
+        # the same. Only the first line: those after it quote the query, sometimes with values.
+        what = (str(error).splitlines() or [""])[0]
+        return Judgement("refused", [f"cannot be judged: {type(error).__name__}: {what}"])
+
+
+@contextmanager
+def own_place(home: Path) -> Iterator[Path]:
+    """A folder below `<home>/tmp` that no other check uses, removed at the end, whatever happens.
+
+    The system frees a lock however its process ends: what a killed check left behind is known by
+    its free lock and removed by the next.
+    """
+    tmp = home / "tmp"
+    tmp.mkdir(parents=True, exist_ok=True)
+    with (tmp / "check.lock").open("w") as guard:
+        fcntl.flock(guard, fcntl.LOCK_EX)
+        for left in tmp.glob("check-*"):
+            with (left / "lock").open("w") as lock:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    continue
+            shutil.rmtree(left, ignore_errors=True)
+        place = Path(tempfile.mkdtemp(prefix="check-", dir=tmp))
+        own = (place / "lock").open("w")
+        fcntl.flock(own, fcntl.LOCK_EX)
+    before, tempfile.tempdir = tempfile.tempdir, str(place)
+    try:
+        yield place
+    finally:
+        tempfile.tempdir = before
+        shutil.rmtree(place, ignore_errors=True)
+        own.close()
+
+
+def judge_delivery(settings: Settings) -> Judgement:
+    """Read, land and judge the settings' delivery in the settings' home, which is this check's own.
+
+    Raises
+    ------
+    DeliveryRefused
+        When nothing can be landed.
+    """
+    from orchestration.landing.delivery import open_delivery, token_key
+    from orchestration.landing.engine import Window, land
+    from orchestration.partitions import first_day, last_day
+
+    with duckdb.connect(
+        config={"memory_limit": "800MB", "temp_directory": str(settings.home / "tmp")}
+    ) as connection:
+        delivery = open_delivery(settings, connection)
+        notes = list(getattr(delivery.source, "notes", lambda _: [])(connection))
+        # The judge takes seconds to import; the engine lands meanwhile.
+        judging = threading.Thread(target=lambda: __import__("great_expectations"), daemon=True)
+        judging.start()
+        first, last = first_day(delivery.first_month), first_day(delivery.as_of)
+        summary = land(
+            connection,
+            delivery.source,
+            Window(first, first, last, last_day(delivery.as_of)),
+            settings.landing,
+            token_key(settings),
+        )
+        judging.join()
+        from expectations.gate import judge
+        from expectations.suites.landing import landing_suite
+
+        outcome = judge(connection, landing_suite(), build_number=1, run_id="check")
+        return Judgement(
+            "ok" if outcome.success else "gate_failed",
+            [_told(rule) for rule in outcome.failed],
+            [*notes, *summary.lines(), *(_told(rule) for rule in outcome.warned)],
+            [_table_rows(table) for table in summary.tables],
+            _control(connection),
+            [_judged(rule) for rule in outcome.results],
+            f"{delivery.first_month} to {delivery.as_of}",
+        )
+
+
+def _told(result: GateResult) -> str:
+    says = "fails" if result.severity == "fail" else "warns"
+    where = f" ({result.unexpected})" if result.unexpected else ""
+    return f"G1 {says}: {result.meaning}: {result.observed}{where}. {_begun(result.cure)}"
+
+
+def _begun(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _table_rows(table: TableLanded) -> TableRows:
+    return {
+        "table": table.table_name,
+        "delivered": table.rows,
+        "landed": table.landed,
+        "quarantined": table.quarantined,
+        "later": table.after_as_of,
+    }
+
+
+def _control(connection: duckdb.DuckDBPyConnection) -> list[MonthTotal]:
+    found = connection.execute("""
+        select strftime(month, '%Y-%m'), count(*), sum(amount)::decimal(38, 2)::varchar
+        from landing.transaction group by month order by month""").fetchall()
+    return [{"month": m, "bookings": count, "amount": amount} for m, count, amount in found]
+
+
+def _judged(result: GateResult) -> RuleJudged:
+    seen = f"{result.observed} ({result.unexpected})" if result.unexpected else result.observed
+    return {
+        "rule": f"{result.subject}: {result.meaning}",
+        "seen": seen,
+        "limit": result.limit,
+        "success": result.success,
+        "severity": result.severity,
+    }

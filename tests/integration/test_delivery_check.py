@@ -1,0 +1,200 @@
+"""`check`: a delivery judged without building from it, in words, in JSON, by its exit status."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from orchestration import delivery_check
+from orchestration.delivery_check import Judgement, judgement, own_place
+
+BANK = {
+    "product": "product_id,product_line\nP1,deposits\n",
+    "customer": "customer_id,birth_date,full_name\nC1,1980-01-01,Ann\nC2,1990-02-02,Bob\n",
+    "account": "account_id,product_id,opened_on\nA1,P1,2023-05-01\nA2,P1,2024-01-05\n",
+    "account_holder": "account_id,customer_id,role\nA1,C1,owner\nA2,C2,owner\n",
+    "transaction": "transaction_id,account_id,booked_on,amount,kind\n"
+    "T1,A1,2024-01-10,100.00,deposit\nT2,A1,2024-02-10,-30.50,withdrawal\n"
+    "T3,A2,2024-02-11,-0.05,fee\nT4,A2,2024-03-30,7.25,interest_paid\n"
+    "T5,A2,2024-04-02,9.99,interest_paid\n",
+}
+REQUIRED = [table for table in BANK]
+
+
+class Delivery:
+    """A delivery of five files and the home it is checked from."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.home = folder / "delivery", folder / "home"
+        self.folder.mkdir()
+        for table, text in BANK.items():
+            self.put(f"{table}.csv", text)
+
+    def put(self, name: str, content: str | bytes) -> None:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+    def check(self, **given: str) -> Judgement:
+        return judgement({"source_path": str(self.folder), "home": str(self.home), **given})
+
+    def contents(self) -> dict[str, bytes]:
+        return {
+            path.relative_to(self.home).as_posix(): path.read_bytes()
+            for path in sorted(self.home.rglob("*"))
+            if path.is_file()
+        }
+
+
+@pytest.fixture
+def delivery(tmp_path):
+    return Delivery(tmp_path)
+
+
+def test_a_good_delivery_is_counted_totalled_and_passes(delivery):
+    found = delivery.check()
+    assert found.status == "ok", found.problems
+    assert found.problems == []
+    assert [row for row in found.tables if row["table"] == "transaction"] == [
+        {"table": "transaction", "delivered": 5, "landed": 4, "quarantined": 0, "later": 1}
+    ]
+    assert {row["table"] for row in found.tables} == set(REQUIRED)
+    assert found.control == [
+        {"month": "2024-01", "bookings": 1, "amount": "100.00"},
+        {"month": "2024-02", "bookings": 2, "amount": "-30.55"},
+        {"month": "2024-03", "bookings": 1, "amount": "7.25"},
+    ]
+    assert any("no `loan`" in note for note in found.notes)
+    assert all(rule["success"] for rule in found.gate if rule["severity"] == "fail")
+    limits = {rule["limit"] for rule in found.gate}
+    assert {"at least -0.2", "0.2 to 5", "0"} <= limits
+
+
+def test_it_is_judged_as_of_the_month_asked_for(delivery):
+    found = delivery.check(as_of="2024-02")
+    assert [row["month"] for row in found.control] == ["2024-01", "2024-02"]
+    (bookings,) = (row for row in found.tables if row["table"] == "transaction")
+    assert (bookings["landed"], bookings["later"]) == (3, 2)
+
+
+def test_a_failed_gate_names_the_rule_what_was_seen_the_limit_and_the_cure(delivery):
+    delivery.put("transaction.csv", BANK["transaction"].replace(",A1,", ",nobody,", 1))
+    found = delivery.check()
+    assert found.status == "gate_failed"
+    (bookings,) = (row for row in found.tables if row["table"] == "transaction")
+    assert bookings["delivered"] == 5
+    assert bookings["delivered"] == sum(
+        bookings[part] for part in ("landed", "quarantined", "later")
+    )
+    broken = [rule for rule in found.gate if not rule["success"] and rule["severity"] == "fail"]
+    assert len(found.problems) == len(broken)
+    assert any("transaction" in rule["seen"] and rule["limit"] == "at most 0" for rule in broken)
+    assert "deliver it again" in found.problems[0]
+
+
+def corrupt(delivery: Delivery, how: str) -> None:
+    if how == "no folder":
+        shutil.rmtree(delivery.folder)
+    elif how == "no file":
+        for path in delivery.folder.iterdir():
+            path.unlink()
+    elif how == "a file for a folder":
+        shutil.rmtree(delivery.folder)
+        delivery.folder.write_bytes(b"customer_id\n")
+    elif how == "no required table":
+        (delivery.folder / "account.csv").unlink()
+    elif how == "bytes of no meaning":
+        for place, name in enumerate((*REQUIRED, "loan", "contact")):
+            (delivery.folder / f"{name}.csv").unlink(missing_ok=True)
+            kind = "parquet" if place % 2 else "csv"
+            delivery.put(
+                f"{name}.{kind}", bytes((place * 7 + n * n * 31) % 256 for n in range(4000))
+            )
+    elif how == "bytes of zero":
+        for name in REQUIRED:
+            delivery.put(f"{name}.csv", b"\0" * 100 + b"\n" + b"\0")
+    elif how == "no dated booking":
+        delivery.put("transaction.csv", BANK["transaction"].replace("2024-", "someday-"))
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ("no folder", "does not exist"),
+        ("no file", "a required table is missing"),
+        ("a file for a folder", "is not a folder"),
+        ("no required table", "account.csv"),
+        ("bytes of no meaning", "customer"),
+        ("bytes of zero", "customer.csv"),
+        ("no dated booking", "booked_on"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_with_a_whole_answer(delivery, how, words):
+    corrupt(delivery, how)
+    found = delivery.check()
+    assert found.status == "refused"
+    assert any(words in problem for problem in found.problems)
+    answer = json.loads(found.as_json())
+    assert list(answer) == ["status", "problems", "notes", "tables", "control", "gate"]
+    assert answer["tables"] == answer["control"] == answer["gate"] == []
+
+
+def test_a_setting_that_is_wrong_is_refused_by_name(delivery):
+    assert "AS_OF" in delivery.check(as_of="2024-13").problems[0]
+    assert "SOURCE_PATH" in judgement({"home": str(delivery.home)}).problems[0]
+
+
+def test_the_home_is_left_as_it_was_whatever_the_answer(delivery):
+    delivery.home.mkdir()
+    (delivery.home / "landing").mkdir()
+    (delivery.home / "landing" / "landed.json").write_text("{}")
+    before = delivery.contents()
+    delivery.check()
+    corrupt(delivery, "no required table")
+    delivery.check()
+    assert {
+        name: content for name, content in delivery.contents().items() if "check.lock" not in name
+    } == before
+    assert list((delivery.home / "tmp").glob("check-*")) == []
+
+
+def test_what_a_killed_check_left_is_removed_by_the_next_and_a_living_ones_place_is_not(tmp_path):
+    killed = tmp_path / "tmp" / "check-killed"
+    killed.mkdir(parents=True)
+    (killed / "lock").touch()
+    (killed / "data.parquet").touch()
+    with own_place(tmp_path) as one, own_place(tmp_path) as other:
+        assert one != other
+        assert one.exists()
+        assert not killed.exists()
+        with (one / "lock").open() as lock, pytest.raises(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    assert not one.exists()
+
+
+def test_an_engine_that_fails_is_a_refusal_not_a_stack_trace(delivery):
+    delivery.home.mkdir()
+    (delivery.home / "tmp").write_text("a file where the folder should be")
+    found = delivery.check()
+    assert found.status == "refused"
+    assert "tmp" in found.problems[0]
+
+
+def test_the_command_answers_in_json_on_standard_output_alone_and_by_its_status(delivery, command):
+    result = command(delivery.home, "check", str(delivery.folder), "--json")
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["status"] == "ok"
+    delivery.put("transaction.csv", BANK["transaction"].replace(",A1,", ",nobody,"))
+    result = command(delivery.home, "check", source_path=delivery.folder)
+    assert result.returncode == delivery_check.EXIT["gate_failed"] == 1
+    assert "control totals" in result.stdout
+    assert "problem: G1" in result.stderr
+    (delivery.folder / "account.csv").unlink()
+    result = command(delivery.home, "check", "--json", source_path=delivery.folder)
+    assert result.returncode == 2
+    assert json.loads(result.stdout)["problems"]
+    assert "Traceback" not in result.stderr
