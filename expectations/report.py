@@ -188,7 +188,7 @@ def _files(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
         connection,
         "meta.input_file",
         "select table_name, path as file, extract_month, rows, landed, quarantined,"
-        " after_as_of, sha256 from meta.input_file order by table_name, path",
+        " after_as_of, before_first_month, sha256 from meta.input_file order by table_name, path",
     )
 
 

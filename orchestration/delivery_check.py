@@ -26,6 +26,7 @@ import duckdb
 from pydantic import ValidationError
 
 from orchestration import environment
+from orchestration.engine import connect
 from orchestration.settings import PREFIX, Settings, read_settings
 from orchestration.sources.interface import DeliveryRefused
 
@@ -43,13 +44,15 @@ VERDICT: dict[Status, str] = {
 
 
 class TableRows(TypedDict):
-    """delivered = landed + quarantined + later."""
+    """delivered = landed + quarantined + later. `later` are the rows outside the history, which are
+    not seen; `earlier` says how many of them lie before it, not after."""
 
     table: str
     delivered: int
     landed: int
     quarantined: int
     later: int
+    earlier: int
 
 
 class MonthTotal(TypedDict):
@@ -211,9 +214,7 @@ def judge_delivery(settings: Settings) -> Judgement:
     from orchestration.landing.engine import Window, land
     from orchestration.partitions import first_day, last_day
 
-    with duckdb.connect(
-        config={"memory_limit": "800MB", "temp_directory": str(settings.home / "tmp")}
-    ) as connection:
+    with connect(settings) as connection:
         delivery = open_delivery(settings, connection)
         notes = list(getattr(delivery.source, "notes", lambda _: [])(connection))
         # The judge takes seconds to import; the engine lands meanwhile.
@@ -259,7 +260,8 @@ def _table_rows(table: TableLanded) -> TableRows:
         "delivered": table.rows,
         "landed": table.landed,
         "quarantined": table.quarantined,
-        "later": table.after_as_of,
+        "later": table.after_as_of + table.before_first_month,
+        "earlier": table.before_first_month,
     }
 
 

@@ -64,7 +64,7 @@ def record(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
         rows = max(len([line for line in content.splitlines() if line.strip()]) - 1, 0)
         connection.execute(
             "insert into meta.input_file (table_name, path, rows, landed, quarantined, "
-            "after_as_of, sha256) values (?, ?, ?, ?, 0, 0, ?)",
+            "after_as_of, before_first_month, sha256) values (?, ?, ?, ?, 0, 0, 0, ?)",
             [f"reference.{name}", path.name, rows, rows, hashlib.sha256(content).hexdigest()],
         )
 

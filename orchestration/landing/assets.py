@@ -80,6 +80,7 @@ def landing_assets(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinitio
                     "delivered": landed.rows if landed else 0,
                     "quarantined": landed.quarantined if landed else 0,
                     "after_as_of": landed.after_as_of if landed else 0,
+                    "before_first_month": landed.before_first_month if landed else 0,
                 },
             )
 

@@ -7,6 +7,7 @@ fit its memory limit.
 What a row dated after the as-of date says is not seen at all: it is counted, neither landed nor
 judged, and so is a row that needs a parent dated later. Where the reference is optional (a
 customer's manager, the account a response led to) only the reference is not known yet: it is NULL.
+Events of optional tables before the first month of bookings are counted and not seen likewise.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from orchestration.landing.rules import (
     Calendar,
     day,
 )
-from orchestration.landing.staging import BROKEN, LANDED, LATER, REPEATED, Stage, faulty
+from orchestration.landing.staging import BROKEN, EARLIER, LANDED, LATER, REPEATED, Stage, faulty
 from orchestration.landing.window import Window
 from orchestration.sources.bookings import first_booking_month, last_booking, resolve_as_of
 from orchestration.sources.contract import TABLES, Table
@@ -50,13 +51,15 @@ __all__ = [
 
 @dataclass(frozen=True)
 class TableLanded:
-    """One table: rows delivered = landed + quarantined + dated after the as-of date."""
+    """One table: rows delivered = landed + quarantined + dated after the as-of date + dated before
+    the first month of bookings (events of optional tables)."""
 
     table_name: str
     rows: int
     landed: int
     quarantined: int
     after_as_of: int
+    before_first_month: int
     rules: dict[str, int] = field(default_factory=dict)
 
 
@@ -76,8 +79,16 @@ class LandingSummary:
         return sum(table.quarantined for table in self.tables)
 
     def lines(self) -> list[str]:
-        """One line for each table with anything in quarantine, naming rule, count and cure."""
-        return [
+        """One line for each table with anything in quarantine, naming rule, count and cure; one for
+        all rows that lie before the history."""
+        earlier = ", ".join(
+            f"{table.before_first_month:,} of {table.rows:,} row(s) of {table.table_name}"
+            for table in self.tables
+            if table.before_first_month
+        )
+        first = f"{self.window.first_month:%Y-%m}"
+        before = f"{earlier} lie before the first month of bookings, {first}, and are not seen"
+        return [before] * bool(earlier) + [
             f"{table.table_name}: {count:,} row(s) of {table.rows:,} break {rule}; {CURES[rule]}"
             for table in self.tables
             for rule, count in table.rules.items()
@@ -186,31 +197,30 @@ class _Run:
             for number, *counts in self.connection.execute(f"""
                 select _file, count(*), count(*) filter (where _state = {LANDED}),
                     count(*) filter (where _state in ({BROKEN}, {REPEATED})),
-                    count(*) filter (where _state = {LATER})
+                    count(*) filter (where _state = {LATER}),
+                    count(*) filter (where _state = {EARLIER})
                 from landing_staged group by _file order by _file""").fetchall()
         }
         for number, file in enumerate(files):
             if file.path not in self._digests:
                 self._digests[file.path] = inspect_bytes(file.path, text=False).sha256
             self.connection.execute(
-                "insert into landing_input_file values (?, ?, ?, ?, ?, ?, ?, ?)",
+                "insert into landing_input_file values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [
                     table.name,
                     self.labels[file.path],
                     file.extract_month,
-                    *counted.get(number, (0, 0, 0, 0)),
+                    *counted.get(number, (0,) * 5),
                     self._digests[file.path],
                 ],
             )
         faults = faulty(table.name)
-        total = [sum(counts[n] for counts in counted.values()) for n in range(4)]
+        total = [sum(counts[n] for counts in counted.values()) for n in range(5)]
         broken = self.connection.execute(
             f"select rule, count(distinct (_file, row_number)) from {faults} group by 1 order by 1"
         ).fetchall()
-        self.summaries.append(
-            TableLanded(table.name, total[0], total[1], total[2], total[3], dict(broken))
-        )
-        # The share is taken of the rows seen: rows dated later must not dilute it.
+        self.summaries.append(TableLanded(table.name, *total, dict(broken)))
+        # The share is taken of the rows seen: those outside the history must not dilute it.
         for rule_class in (KEY_OR_REFERENCE, OTHER):
             strict = table.required and rule_class == KEY_OR_REFERENCE
             self.connection.execute(
@@ -286,7 +296,7 @@ def _create_schemas(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 INPUT_FILE = """(table_name varchar, path varchar, extract_month date, rows bigint, landed bigint,
-    quarantined bigint, after_as_of bigint, sha256 varchar)"""
+    quarantined bigint, after_as_of bigint, before_first_month bigint, sha256 varchar)"""
 QUARANTINE_SHARE = """(table_name varchar, rule_class varchar, rows bigint, quarantined_rows bigint,
     tolerated_share double)"""
 

@@ -131,7 +131,7 @@ def row_rules(table: Table, calendar: Calendar, delivered: Collection[str]) -> l
     if table.dated_by is not None:
         dated = quoted(table.dated_by)
         rules.append(Rule("date_in_future", table.dated_by, f"{dated} > {day(calendar.today)}"))
-        if table.event:
+        if table.event and table.required:
             rules.append(
                 Rule("before_first_month", table.dated_by, f"{dated} < {day(calendar.first_month)}")
             )

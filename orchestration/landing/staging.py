@@ -29,7 +29,7 @@ from orchestration.sources.delimited import literal, quoted
 from orchestration.sources.interface import DeliveryRefused, Problem, SourceFile
 
 UNSTAMPED = date(1900, 1, 1)
-LANDED, BROKEN, LATER, REPEATED = 0, 1, 2, 3
+LANDED, BROKEN, LATER, REPEATED, EARLIER = 0, 1, 2, 3, 4
 REPEATED_RULES = ("duplicate_row", "duplicate_key")
 
 
@@ -152,6 +152,7 @@ class Stage:
             select _file, _row, _month, {", ".join(columns)},
                 case
                     when {" or ".join(later)} then {LATER}
+                    when {self._earlier()} then {EARLIER}
                     when _malformed is not null or {offends} then {BROKEN}
                     else {LANDED}
                 end::tinyint as _state
@@ -160,6 +161,13 @@ class Stage:
             self.connection.execute(query)
         except duckdb.Error as error:
             raise self._culprit(error) from error
+
+    def _earlier(self) -> str:
+        """Does the row lie before the first month of bookings? Nothing is built of those months, so
+        that the events of other tables there are not seen; a booking there is misdated."""
+        if not self.table.event or self.table.required:
+            return "false"
+        return f"{quoted(str(self.table.dated_by))} < {day(self.calendar.first_month)}"
 
     def _culprit(self, error: duckdb.Error) -> Exception:
         """The refusal naming the file that cannot be read to its end, or the error itself."""

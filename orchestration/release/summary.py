@@ -105,15 +105,17 @@ def _quarantine(connection: duckdb.DuckDBPyConnection) -> str:
     files = _fetch(
         connection,
         "select table_name, sum(rows)::bigint, sum(landed)::bigint, sum(quarantined)::bigint, "
-        "sum(after_as_of)::bigint from meta.input_file group by table_name "
-        "having sum(quarantined) > 0 or sum(after_as_of) > 0 order by table_name",
+        "sum(after_as_of)::bigint, sum(before_first_month)::bigint "
+        "from meta.input_file group by table_name "
+        "having sum(rows) > sum(landed) order by table_name",
     )
     if not files:
         return "Quarantine: no row"
-    lines = ["Quarantine and rows dated later (not seen)"]
-    for table, rows, _, quarantined, later in files:
+    lines = ["Quarantine and rows outside the history (not seen)"]
+    for table, rows, _, quarantined, later, earlier in files:
         lines.append(
             f"  {table:<28}{rows:>12,} rows{quarantined:>8,} in quarantine{later:>9,} later"
+            + (f"{earlier:>9,} earlier" if earlier else "")
         )
     return "\n".join(lines)
 

@@ -40,6 +40,10 @@ A row dated after the as-of date (in the column marked *dates the row*) is count
 is a row that needs a parent dated later. An optional reference to a later parent, and a closing
 date after the as-of date, are not known yet: they are read as NULL.
 
+The history begins with the first month of bookings (or `JINGXI_FIRST_MONTH`). Events of optional
+tables that lie before it, such as contacts of years whose bookings are not delivered, are counted
+and not seen likewise, with one line in the log.
+
 ## Tables
 
 `*` marks what is required.
@@ -74,6 +78,7 @@ by its option `-C`, make adds lines of its own, which `--no-print-directory` sil
 - `problems`: why the status is not `ok`, one text each: where, what is wrong, what to do.
 - `notes`: what is not delivered or not read, what went to quarantine, what the gate warns of.
 - `tables`: for each delivered `table` its rows: `delivered` = `landed` + `quarantined` + `later`.
+  `later` are all rows outside the history; `earlier` says how many of them lie before it.
 - `control`: landed transactions by `month` (`YYYY-MM`): `bookings`, and the sum of `amount` as text
   with two decimals, exact to the cent.
 - `gate`: each rule of G1: `rule`, what was `seen`, its `limit`, `success`, and `severity` (`fail`

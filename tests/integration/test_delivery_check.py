@@ -61,6 +61,7 @@ def test_a_good_delivery_is_counted_totalled_and_passes(delivery):
     assert found.problems == []
     assert [row for row in found.tables if row["table"] == "transaction"] == [
         {"table": "transaction", "delivered": 5, "landed": 4, "quarantined": 0, "later": 1}
+        | {"earlier": 0}
     ]
     assert {row["table"] for row in found.tables} == set(REQUIRED)
     assert found.control == [
@@ -94,6 +95,30 @@ def test_a_failed_gate_names_the_rule_what_was_seen_the_limit_and_the_cure(deliv
     assert len(found.problems) == len(broken)
     assert any("transaction" in rule["seen"] and rule["limit"] == "at most 0" for rule in broken)
     assert "deliver it again" in found.problems[0]
+
+
+def test_events_older_than_the_bookings_are_counted_and_not_seen_with_one_note(delivery):
+    delivery.put(
+        "interaction.csv",
+        "interaction_id,customer_id,occurred_on\nI1,C1,2022-05-01\nI2,C2,2024-02-01\n",
+    )
+    delivery.put(
+        "ledger.csv",
+        "month,branch_id,product_line,ledger_account,amount\n"
+        "2023-12-01,B1,deposits,fee_income,0.05\n2024-02-01,B1,deposits,fee_income,0.05\n",
+    )
+    delivery.put("branch.csv", "branch_id\nB1\n")
+    found = delivery.check()
+    assert found.status == "ok", found.problems
+    (note,) = (note for note in found.notes if "before the first month of bookings" in note)
+    assert "1 of 2 row(s) of interaction, 1 of 2 row(s) of ledger" in note
+    counts = {row["table"]: row for row in found.tables}
+    for table in ("interaction", "ledger"):
+        assert counts[table] == {"table": table, "delivered": 2, "landed": 1} | {
+            "quarantined": 0,
+            "later": 1,
+            "earlier": 1,
+        }
 
 
 def corrupt(delivery: Delivery, how: str) -> None:

@@ -108,7 +108,8 @@ select 'transaction' as table_name, 'key_or_reference' as rule_class, 10000 as r
        1 as quarantined_rows, 0.0005 as tolerated_share;
 create table meta.input_file as
 select 'transaction' as table_name, '/in/transaction.csv' as path, null::date as extract_month,
-       10000 as rows, 9999 as landed, 1 as quarantined, 0 as after_as_of, 'ab12' as sha256;
+       10000 as rows, 9999 as landed, 1 as quarantined, 0 as after_as_of, 
+       0 as before_first_month, 'ab12' as sha256;
 """
 
 BUILT = f"""

@@ -255,6 +255,27 @@ def test_rows_dated_later_and_their_children_are_counted_not_seen(bank):
     assert summary.quarantined == 0
 
 
+def test_optional_events_before_the_first_booking_are_counted_not_seen(bank):
+    bank.put(
+        "interaction.csv",
+        "interaction_id,customer_id,occurred_on,topic\n"
+        "I1,C1,2023-12-31,visit\nI2,C1,2021-01-01,no topic\nI3,C1,2024-01-01,visit\n"
+        "I4,C1,2023-02-30,visit\n",
+    )
+    for as_of in (date(2024, 2, 29), date(2024, 3, 31)):
+        month = as_of.replace(day=1)
+        summary = bank.land(Window(date(2024, 1, 1), date(2024, 1, 1), month, as_of))
+        assert bank.ids("interaction", "interaction_id") == ["I3"]
+        assert bank.faults("interaction") == [(4, "type", "occurred_on", "2023-02-30")]
+        assert summary.lines()[0] == (
+            "2 of 4 row(s) of interaction lie before the first month of bookings, 2024-01, "
+            "and are not seen"
+        )
+    (counted,) = (table for table in summary.tables if table.table_name == "interaction")
+    assert (counted.rows, counted.landed, counted.quarantined) == (4, 1, 1)
+    assert (counted.after_as_of, counted.before_first_month) == (0, 2)
+
+
 def test_an_optional_reference_to_a_later_parent_is_not_known_yet(bank):
     bank.put("employee.csv", "employee_id,hired_on\nE1,2020-01-01\nE2,2024-05-01\n")
     bank.put(

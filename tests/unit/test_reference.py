@@ -131,7 +131,7 @@ def test_the_files_read_are_recorded_with_their_digest(own: Path, tmp_path: Path
         connection.execute(
             "create schema meta; create table meta.input_file (table_name varchar, path varchar, "
             "extract_month date, rows bigint, landed bigint, quarantined bigint, "
-            "after_as_of bigint, sha256 varchar)"
+            "after_as_of bigint, before_first_month bigint, sha256 varchar)"
         )
         record(connection, settings_of(own, tmp_path))
         assert connection.execute(
