@@ -22,6 +22,9 @@ endif
 ifdef AS_OF
 export JINGXI_AS_OF := $(AS_OF)
 endif
+ifdef CURRENCY
+export JINGXI_CURRENCY := $(CURRENCY)
+endif
 ifdef CUSTOMERS
 export JINGXI_CUSTOMERS := $(CUSTOMERS)
 endif
@@ -52,7 +55,7 @@ endif
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
-	@echo "  variables: SOURCE, SOURCE_PATH, AS_OF, CUSTOMERS, SEED, TRAIN, PROMOTION, USER_NAME, MONTHS, REFERENCE_PATH, MEMORY; home: JINGXI_HOME"
+	@echo "  variables: SOURCE, SOURCE_PATH, AS_OF, CURRENCY, CUSTOMERS, SEED, TRAIN, PROMOTION, USER_NAME, MONTHS, REFERENCE_PATH, MEMORY; home: JINGXI_HOME"
 
 $(INSTALLED): requirements.lock
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed and was not found; name it: make PYTHON=/path/to/python3.11 ..." >&2; exit 2; }

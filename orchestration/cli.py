@@ -73,7 +73,7 @@ def refresh(settings: Settings, months: str | None, *, verbose: bool) -> int:
     ahead.prepare_stores(settings)
     with connect(settings) as connection:
         delivery = open_delivery(settings, connection)
-        for note in getattr(delivery.source, "notes", lambda _: [])(connection):
+        for note in delivery.notes(connection):
             print(f"  note: {note}")
     last_month = months_of(settings).get_last_partition_key()
     if last_month is None or delivery.as_of > last_month:

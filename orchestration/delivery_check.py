@@ -216,7 +216,7 @@ def judge_delivery(settings: Settings) -> Judgement:
 
     with connect(settings) as connection:
         delivery = open_delivery(settings, connection)
-        notes = list(getattr(delivery.source, "notes", lambda _: [])(connection))
+        notes = delivery.notes(connection)
         # The judge takes seconds to import; the engine lands meanwhile.
         judging = threading.Thread(target=lambda: __import__("great_expectations"), daemon=True)
         judging.start()

@@ -22,6 +22,7 @@ from orchestration.memory import (
 )
 
 PREFIX = "JINGXI_"
+CURRENCY = re.compile(r"^[A-Z]{3}$")
 MONTH = re.compile(r"^\d{4}-(0[1-9]|1[0-2])$")
 
 
@@ -58,6 +59,9 @@ class Settings(BaseSettings):
     as_of: str | None = Field(None, description="YYYY-MM; default: the last complete month")
     customers: int = Field(10_000, ge=100, description="customers of the synthetic bank")
     seed: int = Field(20, ge=0, description="seed of the synthetic bank and of the models")
+    currency: str | None = Field(
+        None, description="the bank's currency, such as EUR; default: the only one delivered"
+    )
     first_month: str | None = Field(
         None, description="YYYY-MM; first month of the history; default: the source's own"
     )
@@ -112,6 +116,15 @@ class Settings(BaseSettings):
     @property
     def _budget(self) -> int:
         return self.memory or _default_memory()
+
+    @field_validator("currency")
+    @classmethod
+    def _currency(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        if not CURRENCY.match(value.strip().upper()):
+            raise ValueError(f"{value!r} is no code of ISO 4217; write three letters, such as EUR")
+        return value.strip().upper()
 
     @property
     def warehouse(self) -> Path:

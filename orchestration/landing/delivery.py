@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import duckdb
 
+from orchestration.landing.currency import currency_notes
 from orchestration.settings import Settings
 from orchestration.sources.choice import source_of
 from orchestration.sources.interface import DeliveryRefused, Problem, Source
@@ -21,6 +22,11 @@ class Delivery:
     settings: Settings
     first_month: str
     as_of: str
+    remarks: tuple[str, ...] = ()
+
+    def notes(self, connection: duckdb.DuckDBPyConnection) -> list[str]:
+        """What is not there or not read, and how what is not said is read; one line each."""
+        return [*getattr(self.source, "notes", lambda _: [])(connection), *self.remarks]
 
     def bind_warehouse(self, connection: duckdb.DuckDBPyConnection, *, whole: bool) -> None:
         """Start afresh when the warehouse holds another bank's records, or another project's tables
@@ -91,6 +97,7 @@ def open_delivery(settings: Settings, connection: duckdb.DuckDBPyConnection) -> 
         With every problem of the delivery at once; nothing is built from it.
     """
     from orchestration.landing.engine import resolve_as_of
+    from orchestration.partitions import last_day
 
     source = source_of(settings)
     source.prepare(connection)
@@ -110,7 +117,8 @@ def open_delivery(settings: Settings, connection: duckdb.DuckDBPyConnection) -> 
                 )
             ]
         )
-    return Delivery(source, settings, first_month, as_of)
+    remarks = currency_notes(connection, source, last_day(as_of), settings.currency)
+    return Delivery(source, settings, first_month, as_of, remarks)
 
 
 def token_key(settings: Settings) -> bytes:

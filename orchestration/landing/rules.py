@@ -43,6 +43,11 @@ def day(value: date) -> str:
     return f"date '{value.isoformat()}'"
 
 
+def code(text: str) -> str:
+    """SQL for a code as it is read: capitals, no blanks around, NULL where nothing is left."""
+    return f"nullif(upper(trim({text})), '')"
+
+
 def cast_columns(table: Table, types: Mapping[str, str]) -> tuple[list[str], list[str]]:
     """Two steps of expressions over a relation whose columns have `types` (contract name → type).
 
@@ -66,6 +71,8 @@ def cast_columns(table: Table, types: Mapping[str, str]) -> tuple[list[str], lis
             if column.personal:
                 text = token(text)
             typed = text if column.type == TEXT else f"try_cast({text} as {column.type})"
+            if column.form is not None:
+                typed = code(text)
             first += [f"{name if given == column.type != TEXT else typed} as {name}"]
             first += [f"{text} as {raw}"]
         if column.type == TEXT:
@@ -110,6 +117,9 @@ def row_rules(table: Table, calendar: Calendar, delivered: Collection[str]) -> l
         if column.values:
             listed = ", ".join(literal(value) for value in column.values)
             rules.append(Rule("allowed_values", column.name, f"{name} not in ({listed})"))
+        if column.form is not None:
+            fits = f"regexp_full_match({name}, {literal(column.form)})"
+            rules.append(Rule("form", column.name, f"not {fits}"))
         limits = [
             f"{name} {sign} {AS_OF.sub(day(calendar.as_of), limit)}"
             for sign, limit in (("<", column.low), (">", column.high))
@@ -159,6 +169,7 @@ CURES: dict[str, str] = {
     "type": "write dates as YYYY-MM-DD, numbers with a decimal point and no thousands separator",
     "precision": "deliver money with two decimals and counts as whole numbers",
     "allowed_values": "map the bank's own code to one of the contract's values",
+    "form": "write the code of three letters that ISO 4217 gives the currency, such as EUR",
     "range": "correct the value, or the row it was taken from",
     "month_start": "give the first day of the month",
     "reference": "deliver the row it refers to, or correct the identifier",

@@ -29,6 +29,7 @@ class Column:
     `personal` columns name or reach a person: no stage reads them, and they are not landed.
     `null_after_as_of` marks a date that describes an event of the future when it lies after the
     as-of date (an account's closing): it is not known yet, so it is read as NULL.
+    `form` is the regular expression of a code, which is read in capitals and without blanks around.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Column:
     references: str | None = None
     personal: bool = False
     null_after_as_of: bool = False
+    form: str | None = None
     meaning: str = ""
 
 
@@ -188,7 +190,7 @@ TABLES: tuple[Table, ...] = (
             Column("branch_id", TEXT, references="branch"),
             Column("opened_on", DAY, required=True, low=EARLIEST),
             Column("closed_on", DAY, low="opened_on", null_after_as_of=True),
-            Column("currency", TEXT),
+            Column("currency", TEXT, form="[A-Z]{3}"),
             Column("interest_rate", RATE, low="-0.05", high="1"),
             Column("credit_limit", MONEY, low="0", high=LARGEST),
             Column("term_months", WHOLE, low="1", high="600"),

@@ -44,6 +44,14 @@ The history begins with the first month of bookings (or `JINGXI_FIRST_MONTH`). E
 tables that lie before it, such as contacts of years whose bookings are not delivered, are counted
 and not seen likewise, with one line in the log.
 
+## One currency
+
+All accounts that are seen are in the bank's currency: `JINGXI_CURRENCY`, or the only one delivered.
+A delivery with accounts in another one is refused, with the accounts of each currency: amounts of
+two currencies are never added. Codes are those of ISO 4217; capitals and blanks around do not
+matter (`eur ` is `EUR`). An account that names no currency counts as the bank's, with one line in
+the log. A row whose currency is no code (`EURO`, `€`) goes to quarantine.
+
 ## Tables
 
 `*` marks what is required.
@@ -119,6 +127,8 @@ def _rule(table: Table, column: Column) -> str:
         said.append(f"names a row of {column.references}")
     if column.values:
         said.append("one of " + ", ".join(f"`{value}`" for value in column.values))
+    if column.form is not None:
+        said.append(f"a code of the form `{column.form}`, read in capitals without blanks around")
     if column.low is not None:
         said.append(f"from {_limit(column.low)}")
     if column.high is not None:

@@ -121,6 +121,46 @@ def test_events_older_than_the_bookings_are_counted_and_not_seen_with_one_note(d
         }
 
 
+def accounts(*currencies: str) -> str:
+    return "account_id,product_id,opened_on,currency\n" + "".join(
+        f"A{number},P1,2024-01-05,{currency}\n" for number, currency in enumerate(currencies, 1)
+    )
+
+
+def test_accounts_in_two_currencies_are_refused_with_the_accounts_of_each(delivery):
+    delivery.put("account.csv", accounts("EUR", "JPY", "EUR", "EUR"))
+    found = delivery.check()
+    assert found.status == "refused"
+    (problem,) = found.problems
+    assert problem.startswith("account, column currency: accounts in 2 currencies")
+    assert "EUR 3, JPY 1" in problem
+    (problem,) = delivery.check(currency="eur").problems
+    assert "another currency than the bank's, EUR" in problem
+    assert "(JPY 1)" in problem
+
+
+def test_a_bank_of_another_currency_than_the_one_delivered_is_refused(delivery):
+    delivery.put("account.csv", accounts("EUR", "EUR"))
+    assert delivery.check(currency="EUR").status == "ok"
+    assert "(EUR 2)" in delivery.check(currency="CNY").problems[0]
+    assert "three letters" in delivery.check(currency="euro").problems[0]
+
+
+def test_a_currency_is_read_in_capitals_and_a_missing_one_is_the_banks_own(delivery):
+    delivery.put("account.csv", accounts("eur ", ""))
+    found = delivery.check()
+    assert found.status == "ok", found.problems
+    assert "1 of 2 accounts name no currency: they count as EUR" in found.notes
+    delivery.put("account.csv", accounts("", ""))
+    assert delivery.check().status == "ok"
+
+
+def test_an_account_opened_later_does_not_change_what_is_seen_of_the_currencies(delivery):
+    later = "A3,P1,2024-05-05,JPY\n"
+    delivery.put("account.csv", accounts("EUR", "EUR") + later)
+    assert delivery.check(as_of="2024-03").status == "ok"
+
+
 def corrupt(delivery: Delivery, how: str) -> None:
     if how == "no folder":
         shutil.rmtree(delivery.folder)

@@ -302,6 +302,20 @@ def test_a_closing_after_the_as_of_date_is_not_known_yet(bank):
     ]
 
 
+def test_a_currency_lands_as_its_code_or_goes_to_quarantine(bank):
+    bank.put(
+        "account.csv",
+        "account_id,product_id,opened_on,currency\n"
+        "A1,P1,2023-05-01,eur \nA2,P1,2024-01-05,\nA3,P1,2024-01-05,euro\n",
+    )
+    bank.land()
+    assert bank.rows("select account_id, currency from landing.account order by 1") == [
+        ("A1", "EUR"),
+        ("A2", None),
+    ]
+    assert bank.faults("account") == [(3, "form", "currency", "euro")]
+
+
 def test_an_account_closed_before_it_opened_is_set_aside(bank):
     bank.add("account", "A3,P1,2024-02-01,2024-01-31")
     bank.land()
