@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from expectations.rules import GateOutcome, GateResult, Profile, Rule, Suite
+from expectations.rules import Breach, GateOutcome, GateResult, Profile, Rule, Suite
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,6 +40,9 @@ RESULT_COLUMNS = {
     "cure": "VARCHAR",
     "meaning": "VARCHAR",
     "unexpected": "VARCHAR",
+    "about": "VARCHAR[]",
+    "bound": "VARCHAR",
+    "lines": "VARCHAR[]",
 }
 
 
@@ -77,8 +80,11 @@ def judge(
             continue
         if not rules:
             continue
-        for number, success, observed, unexpected in _judge_frame(source, frame, profile, rules):
-            results[number] = _result(suite, suite.rules[number], success, observed, unexpected)
+        for number, success, observed, unexpected, breaches in _judge_frame(
+            source, frame, profile, rules
+        ):
+            result = _result(suite, suite.rules[number], success, observed, unexpected)
+            results[number] = replace(result, breaches=breaches)
     outcome = GateOutcome(
         suite.gate, suite.name, build_number, run_id, tuple(results[n] for n, _ in numbered)
     )
@@ -206,18 +212,18 @@ def _judge_frame(
     frame: pd.DataFrame,
     profile: Profile,
     rules: Sequence[tuple[int, Rule]],
-) -> Iterable[tuple[int, bool, str, str]]:
+) -> Iterable[tuple[int, bool, str, str, tuple[Breach, ...]]]:
     """Number, success, what was seen and where, for each rule about one profile."""
     import great_expectations as gx
     from great_expectations.expectations.registry import get_expectation_impl
 
-    asset = source.add_dataframe_asset(f"profile_{rules[0][1].subject}")
-    batch = asset.add_batch_definition_whole_dataframe("whole").get_batch(
-        batch_parameters={"dataframe": frame}
-    )
+    beyond_chance = {}
     expectations = []
     for number, rule in rules:
         kind, arguments = _type_and_arguments(rule)
+        if rule.interval is not None:
+            beyond_chance[f"beyond_chance_{number}"] = _beyond_chance(frame, rule)
+            arguments["column"] = f"beyond_chance_{number}"
         column = arguments.get("column")
         expectations.append(
             get_expectation_impl(kind)(**arguments, meta={"rule": number, "part": "rule"})
@@ -227,6 +233,10 @@ def _judge_frame(
             expectations.append(
                 not_null(**{"column": column}, meta={"rule": number, "part": "null"})
             )
+    asset = source.add_dataframe_asset(f"profile_{rules[0][1].subject}")
+    batch = asset.add_batch_definition_whole_dataframe("whole").get_batch(
+        batch_parameters={"dataframe": frame.assign(**beyond_chance)}
+    )
     suite = gx.ExpectationSuite(name="profile", expectations=expectations)
     validated = batch.validate(suite, result_format="COMPLETE").to_json_dict()
 
@@ -238,14 +248,26 @@ def _judge_frame(
         yield number, *_read(frame, profile, rule, parts[number])
 
 
+def _beyond_chance(frame: pd.DataFrame, rule: Rule) -> pd.Series:
+    """What of each figure's interval lies nearest to the rule's limits: the figure itself where its
+    interval is not known. An interval of a bootstrap need not hold its figure."""
+    _, arguments = _type_and_arguments(rule)
+    value, low, high = (frame[name] for name in (arguments["column"], *(rule.interval or ())))
+    low, high = low.fillna(value).clip(upper=value), high.fillna(value).clip(lower=value)
+    least, most = arguments.get("min_value", -math.inf), arguments.get("max_value", math.inf)
+    above = value.mask(value > most, low.clip(lower=most))
+    return above.mask(value < least, high.clip(upper=least))
+
+
 def _read(
     frame: pd.DataFrame, profile: Profile, rule: Rule, parts: Mapping[str, Mapping[str, Any]]
-) -> tuple[bool, str, str]:
+) -> tuple[bool, str, str, tuple[Breach, ...]]:
     _, arguments = _type_and_arguments(rule)
     column = arguments.get("column")
     raised = _exception(parts)
     if raised:
-        return False, f"the rule could not be judged: {raised}", ""
+        observed = f"the rule could not be judged: {raised}"
+        return False, observed, "", _breaches(frame, profile, rule, observed, ())
     success = all(part["success"] for part in parts.values())
     result = parts["rule"]["result"]
     positions = sorted(
@@ -257,8 +279,77 @@ def _read(
     )
     if "element_count" in result:
         observed = _observed_column(frame, column, len(positions))
-        return success, observed, _named(frame, profile.key, column, positions)
-    return success, _shown(result.get("observed_value")), ""
+        unexpected = _named(frame, profile.key, column, positions)
+    else:
+        observed, unexpected = _shown(result.get("observed_value")), ""
+    if success:
+        return True, observed, unexpected, ()
+    label = rule.figure or (column or "rows").replace("_", " ")
+    breaches = _breaches(frame, profile, rule, f"{label} {observed}", positions)
+    return False, observed, unexpected, breaches
+
+
+def _breaches(
+    frame: pd.DataFrame, profile: Profile, rule: Rule, observed: str, positions: Sequence[int]
+) -> tuple[Breach, ...]:
+    """The broken rows by the table or model they are about; what was seen where no row tells."""
+    about = rule.about or profile.about
+    if not positions:
+        return (Breach("" if "{" in about else about, observed),)
+    column = _type_and_arguments(rule)[1]["column"]
+    label = rule.figure or column.replace("_", " ")
+    by_about: dict[str, list[int]] = {}
+    for position in positions:
+        named = about.format_map(frame.iloc[position].to_dict())
+        by_about.setdefault(named, []).append(position)
+    key = [name for name in profile.key if f"{{{name}}}" not in about]
+    found = []
+    for named, places in by_about.items():
+        farthest = max(places, key=lambda place: _distance(frame[column].iloc[place], rule))
+        row = frame.iloc[farthest].to_dict()
+        where = _where(frame, key, places, row)
+        chance = _chance(row, rule)
+        seen = f"{label} {_shown(row[column])}" if column not in key else label
+        if rule.interval is not None and not chance:
+            seen += " (no interval is known)"
+        found.append(Breach(named, seen, where, chance))
+    return tuple(found)
+
+
+def _distance(value: Any, rule: Rule) -> float:
+    """How far a figure lies beyond its limits; what is no figure lies farthest."""
+    _, arguments = _type_and_arguments(rule)
+    try:
+        figure = float(value)
+    except (TypeError, ValueError):
+        return math.inf
+    if "value_set" in arguments:
+        return abs(figure)
+    least, most = arguments.get("min_value", -math.inf), arguments.get("max_value", math.inf)
+    return math.inf if math.isnan(figure) else max(least - figure, figure - most)
+
+
+def _where(
+    frame: pd.DataFrame, key: Sequence[str], places: Sequence[int], row: Mapping[str, Any]
+) -> str:
+    """The row farthest beyond the limit, and how many more there are; months as ranges."""
+    if list(key) == ["month"]:
+        text = _month_ranges(_as_date(frame["month"].iloc[place]) for place in places)
+    else:
+        more = f" and {len(places) - 1} more" if len(places) > 1 else ""
+        text = ", ".join(_shown(row[name]) for name in key) + more
+    detail = row["detail"] if "detail" in frame else None
+    return ": ".join(part for part in (text, detail) if isinstance(part, str) and part)
+
+
+def _chance(row: Mapping[str, Any], rule: Rule) -> str:
+    """How the breach is known to be more than chance; empty where no figure is a sample's."""
+    if isinstance(row.get("chance"), str):
+        return str(row["chance"])
+    if rule.interval is None:
+        return ""
+    low, high = (_shown(row[name]) for name in rule.interval)
+    return "" if "empty" in (low, high) else f"90 % interval {low} to {high}"
 
 
 def _exception(parts: Mapping[str, Mapping[str, Any]]) -> str:
@@ -363,7 +454,14 @@ def _keep(connection: duckdb.DuckDBPyConnection, outcome: GateOutcome) -> None:
         connection.execute(f"alter table meta.gate_result add column if not exists {name} {kind}")
     rows = [
         [
-            {**vars(result), "build_number": outcome.build_number, "run_id": outcome.run_id}[name]
+            {
+                **vars(result),
+                "build_number": outcome.build_number,
+                "run_id": outcome.run_id,
+                "about": list(result.about),
+                "bound": result.limit,
+                "lines": list(result.lines()),
+            }[name]
             for name in RESULT_COLUMNS
         ]
         for result in outcome.results

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,13 +19,16 @@ class Profile:
 
     `sql` is one query, or a function of the connection where the query depends on which tables
     exist. `key` names the columns that say which row is meant; a `detail` column, where there is
-    one, is quoted when the row breaks a rule. A missing table of `needs` fails the subject's rules.
+    one, is quoted when the row breaks a rule; a `chance` column says how chance was allowed for.
+    `about` names the table or model that the figures are about, `base.account`, or by the row's own
+    columns, `landing.{table_name}`. A missing table of `needs` fails the subject's rules.
     A capability that is off (a table of `off_without` missing or empty, or `off_when`, a query of
     one boolean, true) passes them and says `off_means`.
     """
 
     sql: str | Callable[[duckdb.DuckDBPyConnection], str]
     key: tuple[str, ...] = ()
+    about: str = ""
     needs: tuple[str, ...] = ()
     off_without: tuple[str, ...] = ()
     off_when: str = ""
@@ -39,7 +42,10 @@ class Rule:
     `expectation` is an expectation of Great Expectations, or its type and arguments, which spares
     the import until the gate judges. With `nulls="fail"` an empty figure breaks the rule: Great
     Expectations skips NULLs, so that a rule would pass by judging nothing.
-    `meaning` says what holds when the rule passes, `cure` what to do when it does not.
+    `meaning` says what holds when the rule passes, `cure` what to do when it does not; `figure`
+    names the figure where its column does not, `about` its table or model where the profile's is
+    another. `interval` names the columns of the figure's 90 % interval: a rule that is broken only
+    within the interval, that is within chance, holds.
     """
 
     subject: str
@@ -48,6 +54,9 @@ class Rule:
     meaning: str
     cure: str
     nulls: Literal["fail", "pass"] = "fail"
+    figure: str = ""
+    about: str = ""
+    interval: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -66,11 +75,24 @@ class Suite:
 
 
 @dataclass(frozen=True)
+class Breach:
+    """Where a rule is broken: a table or model, its figure farthest beyond the limit, the rows.
+
+    `about` is empty where no row says which table or model it is.
+    """
+
+    about: str
+    seen: str
+    where: str = ""
+    chance: str = ""
+
+
+@dataclass(frozen=True)
 class GateResult:
     """One rule's outcome. `unexpected` says where it broke: months, tables, files.
 
     `judged` is false where there was nothing to judge: a capability that is off (the rule holds) or
-    a profile that could not be computed (it does not).
+    a profile that could not be computed (it does not). `breaches` are empty where the rule holds.
     """
 
     gate: str
@@ -85,6 +107,29 @@ class GateResult:
     cure: str
     judged: bool = True
     limit: str = ""
+    breaches: tuple[Breach, ...] = ()
+
+    @property
+    def about(self) -> tuple[str, ...]:
+        """The tables and models that break the rule, `schema.table` or `models.name`."""
+        return tuple(breach.about for breach in self.breaches if breach.about)
+
+    def lines(self) -> tuple[str, ...]:
+        """One line a table or model: gate, which, figure, limit, chance, where, what to do."""
+        says = "warns" if self.severity == "warn" else "stops the refresh"
+        limit = f", limit {self.limit}" if self.limit else ""
+        return tuple(
+            f"{self.gate} {says}: {named(breach.about) or self.subject}: {breach.seen}{limit}"
+            + (f", beyond chance ({breach.chance})" if breach.chance else "")
+            + (f"; {breach.where}" if breach.where else "")
+            + f". {self.cure[:1].upper()}{self.cure[1:]}"
+            for breach in self.breaches
+        )
+
+
+def named(about: str) -> str:
+    """A table by its name, a model as such: `base.account`, `model clv`."""
+    return about.replace("models.", "model ", 1) if about.startswith("models.") else about
 
 
 @dataclass(frozen=True)
@@ -110,22 +155,32 @@ class GateOutcome:
         return not self.failed
 
     def message(self) -> str:
-        """Table, rule, what was seen and where, what to do; one paragraph a broken rule."""
+        """A paragraph a failed rule: table, rule, what was seen and where, what to do; a line a
+        warning."""
         verdict = "passed" if self.success else "stopped the refresh"
         counts = f"{len(self.results)} rules, {len(self.failed)} failed, {len(self.warned)} warned"
         lines = [f"gate {self.gate} ({self.suite}) {verdict}: {counts}"]
-        # A profile that could not be computed breaks all its rules alike: said once.
-        once = {
-            (r.subject, r.severity, r.observed, r.unexpected or r.expectation * r.judged): r
-            for r in reversed(self.failed + self.warned)
-        }
-        for number, result in enumerate(reversed(once.values()), 1):
-            lines.append(f"  {number}. [{result.severity}] {result.subject}: {result.meaning}")
+        for number, result in enumerate(once(self.failed), 1):
+            tables = ", ".join(dict.fromkeys(named(about) for about in result.about))
+            lines.append(f"  {number}. {tables or result.subject}: {result.meaning}")
             lines.append(f"     seen: {result.observed}")
             if result.unexpected:
                 lines.append(f"     where: {result.unexpected}")
             lines.append(f"     do: {result.cure}")
-        return "\n".join(lines)
+        return "\n".join([*lines, *(f"  {line}" for line in self.warnings())])
+
+    def warnings(self) -> list[str]:
+        """One line a table or model that a rule warns of."""
+        return [line for result in once(self.warned) for line in result.lines()]
+
+
+def once(results: Sequence[GateResult]) -> list[GateResult]:
+    """A profile that could not be computed breaks all its rules alike: they are told once."""
+    told = {
+        (r.subject, r.severity, r.observed, r.unexpected or r.expectation * r.judged): r
+        for r in reversed(results)
+    }
+    return list(reversed(told.values()))
 
 
 def column_between(

@@ -13,6 +13,7 @@ COUNT = f"""
     figure as (
         select
             'customers' as measure,
+            'base.customer' as about,
             (
                 select count(distinct holder.customer_id)
                 from {CURRENT_HOLDER} as holder
@@ -22,31 +23,37 @@ COUNT = f"""
         union all
         select
             'accounts',
+            'base.account',
             (select count(*) from {CURRENT_ACCOUNT}),
             (select count(*) from base.account)
         union all
         select
             'bookings by account and month',
+            'base.account_month',
             (select count(*) from landing.transaction),
             (select sum(bookings) from base.account_month)
         union all
         select
             'bookings by account',
+            'base.account',
             (select count(*) from landing.transaction),
             (select sum(transaction_count) from base.account)
         union all
         select
             'movement by account and month',
+            'base.account_month',
             (select coalesce(sum(amount), 0) from landing.transaction),
             (select sum(closing_balance - opening_balance) from base.account_month)
         union all
         select
             'movement by account',
+            'base.account',
             (select coalesce(sum(amount), 0) from landing.transaction),
             (select sum(closing_balance - opening_balance) from base.account)
         union all
         select
             'closing balance as of the date',
+            'base.account',
             (
                 select sum(last_closing) from (
                     select arg_max(closing_balance, month) as last_closing
@@ -55,7 +62,7 @@ COUNT = f"""
             ),
             (select sum(closing_balance) from base.account)
     )
-    select measure, source, built, coalesce(built, 0) - coalesce(source, 0) as difference
+    select measure, about, source, built, coalesce(built, 0) - coalesce(source, 0) as difference
     from figure
 """
 
@@ -182,12 +189,14 @@ def _latest_date_sql(connection: duckdb.DuckDBPyConnection) -> str:
         """
     ).fetchall()
     parts = [
-        f"select '{table}.{column}' as column_name, max({column})::date as latest from base.{table}"
+        f"select '{table}' as table_name, '{table}.{column}' as column_name,"
+        f" max({column})::date as latest from base.{table}"
         for table, column in columns
     ]
     return f"""
         with last_day as (select max(as_of) as as_of from landing.refresh_window)
         select
+            table_name,
             column_name,
             latest,
             as_of,
@@ -242,6 +251,7 @@ def base_suite() -> Suite:
         "base_count": Profile(
             COUNT,
             key=("measure",),
+            about="{about}",
             needs=(
                 *account_month,
                 "base.customer",
@@ -252,23 +262,32 @@ def base_suite() -> Suite:
             ),
         ),
         "base_account_month": Profile(
-            ACCOUNT_MONTH, key=("month",), needs=(*account_month, "base.account")
+            ACCOUNT_MONTH,
+            key=("month",),
+            about="base.account_month",
+            needs=(*account_month, "base.account"),
         ),
         "base_customer_month": Profile(
             CUSTOMER_MONTH,
+            about="base.customer_month",
             needs=("base.customer_month", "base.customer", "landing.refresh_window"),
         ),
         "base_key": Profile(
-            _key_sql, key=("table_name",), needs=tuple(f"base.{table}" for table in KEYS)
+            _key_sql,
+            key=("table_name",),
+            about="base.{table_name}",
+            needs=tuple(f"base.{table}" for table in KEYS),
         ),
         "base_latest_date": Profile(
             _latest_date_sql,
             key=("column_name",),
+            about="base.{table_name}",
             needs=("base.account_month", "landing.refresh_window"),
         ),
         "base_ledger": Profile(
             LEDGER,
             key=("month",),
+            about="base.ledger_reconciliation",
             needs=("base.ledger_reconciliation", "base.account_month"),
             off_without=("landing.ledger",),
             off_means="no ledger was delivered; source totals are reconciled instead",
@@ -385,6 +404,7 @@ def base_suite() -> Suite:
             "warn",
             "every month has a ledger",
             "deliver the ledger of the months named; until then they are not reconciled",
+            figure="ledger lines",
         ),
         Rule(
             "base_ledger",

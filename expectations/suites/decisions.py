@@ -171,6 +171,7 @@ MEASUREMENT = """
             effect is not null and not (effect_low <= effect and effect <= effect_high)
         ) as outside_interval,
         count(*) filter (is_sample_ratio_mismatch) as sample_ratio_mismatches,
+        'a test of each campaign at 1 in 1,000' as chance,
         'first: ' || coalesce(min(campaign_id) filter (is_sample_ratio_mismatch), 'none') as detail
     from campaigns.measurement
 """
@@ -190,22 +191,39 @@ def decisions_suite() -> Suite:
         name="decisions",
         profiles={
             "plan": Profile(
-                PLAN, needs=("decisions.contact_plan", "contacts.contactability", "alerts.credit")
+                PLAN,
+                about="decisions.contact_plan",
+                needs=("decisions.contact_plan", "contacts.contactability", "alerts.credit"),
             ),
             "limit": Profile(
-                LIMIT, key=("kind",), needs=("decisions.contact_plan", "contacts.channel")
+                LIMIT,
+                key=("kind",),
+                about="decisions.contact_plan",
+                needs=("decisions.contact_plan", "contacts.channel"),
             ),
-            "candidate": Profile(CANDIDATE, needs=("contacts.candidate",)),
+            "candidate": Profile(
+                CANDIDATE, about="contacts.candidate", needs=("contacts.candidate",)
+            ),
             "control_group": Profile(
-                CONTROL, key=("control_group",), needs=("contacts.contactability",)
+                CONTROL,
+                key=("control_group",),
+                about="contacts.contactability",
+                needs=("contacts.contactability",),
             ),
             "optimality": Profile(
                 "select coalesce(max(gap), 0) as gap from decisions.plan_comparison "
                 "where is_chosen",
+                about="decisions.plan_comparison",
                 needs=("decisions.plan_comparison",),
             ),
-            "worklist": Profile(WORKLIST, needs=("decisions.worklist", "decisions.contact_plan")),
-            "measurement": Profile(MEASUREMENT, needs=("campaigns.measurement",)),
+            "worklist": Profile(
+                WORKLIST,
+                about="decisions.worklist",
+                needs=("decisions.worklist", "decisions.contact_plan"),
+            ),
+            "measurement": Profile(
+                MEASUREMENT, about="campaigns.measurement", needs=("campaigns.measurement",)
+            ),
         },
         rules=(
             never("plan", "not_contactable", "nobody is planned who may not be contacted"),
@@ -236,6 +254,7 @@ def decisions_suite() -> Suite:
                 "warn",
                 f"the plan is proven to be within {MOST_GAP:.0%} of the best",
                 "look at decisions.plan_comparison; the plan itself keeps every limit",
+                figure="proven distance from the best plan, as a share,",
             ),
             never("worklist", "not_planned", "lists hold contacts of the plan only", AGAIN),
             never("worklist", "missing", "each contact by a person is on a list", AGAIN),
@@ -246,6 +265,7 @@ def decisions_suite() -> Suite:
                 "warn",
                 "campaigns' arms have the sizes that their assignment says",
                 "do not trust the campaign's effect before it is known who was lost (measurement)",
+                figure="campaigns whose arms have other sizes",
             ),
         ),
     )

@@ -96,6 +96,7 @@ def features_suite() -> Suite:
         "feature_month": Profile(
             FEATURE_MONTH,
             key=("month",),
+            about="features.customer_month",
             needs=(
                 "features.customer_month",
                 "base.customer_month",
@@ -103,7 +104,10 @@ def features_suite() -> Suite:
             ),
         ),
         "feature_column": Profile(
-            _feature_column_sql, key=("column_name",), needs=("features.customer_month",)
+            _feature_column_sql,
+            key=("column_name",),
+            about="features.customer_month",
+            needs=("features.customer_month",),
         ),
     }
     rules = (
@@ -159,6 +163,7 @@ def features_suite() -> Suite:
             f"no feature is empty for {MOST_EMPTIED:.0%} more of the customers to be scored than of"
             " those before",
             "the table behind it was not delivered, or stopped being filled",
+            figure="share of customers for whom it is newly empty",
         ),
     )
     return Suite("G3", "features", profiles, rules)

@@ -408,37 +408,55 @@ def landing_suite(required: tuple[str, ...] = REQUIRED_TABLES) -> Suite:
     """
     bookings = ("landing.transaction", "landing.refresh_window")
     profiles: dict[str, Profile | str] = {
-        "landing_table": Profile(_table_sql(required), key=("table_name",)),
+        "landing_table": Profile(
+            _table_sql(required), key=("table_name",), about="landing.{table_name}"
+        ),
         "landing_input_file": Profile(
-            INPUT_FILE, key=("table_name", "path"), needs=("meta.input_file",)
+            INPUT_FILE,
+            key=("table_name", "path"),
+            about="landing.{table_name}",
+            needs=("meta.input_file",),
         ),
         "landing_quarantine": Profile(
-            _quarantine_sql, key=("table_name", "rule_class"), needs=("meta.quarantine_share",)
+            _quarantine_sql,
+            key=("table_name", "rule_class"),
+            about="landing.{table_name}",
+            needs=("meta.quarantine_share",),
         ),
-        "landing_booking_month": Profile(BOOKING_MONTH, key=("month",), needs=bookings),
+        "landing_booking_month": Profile(
+            BOOKING_MONTH, key=("month",), about="landing.transaction", needs=bookings
+        ),
         "landing_balance_chain": Profile(
             BALANCE_CHAIN,
             key=("month",),
+            about="landing.transaction",
             needs=(*bookings, "landing.account"),
             off_when="select count(balance_after) = 0 from landing.transaction",
             off_means="balances after each booking were not delivered",
         ),
         "landing_balance_chain_total": Profile(
             BALANCE_CHAIN_TOTAL,
+            about="landing.transaction",
             off_without=("profile.landing_balance_chain",),
             off_means="no account-month has delivered balances to follow",
         ),
         "landing_account": Profile(
-            ACCOUNT, needs=(*bookings, "landing.account", "landing.account_holder")
+            ACCOUNT,
+            about="landing.account_holder",
+            needs=(*bookings, "landing.account", "landing.account_holder"),
         ),
         "landing_customer": Profile(
             CUSTOMER,
+            about="landing.customer",
             needs=("landing.customer", "landing.refresh_window"),
             off_when="select count(birth_date) = 0 from landing.customer",
             off_means="birth dates were not delivered",
         ),
         "landing_null_share": Profile(
-            NULL_SHARE, key=("column_name", "month"), needs=("landing.transaction",)
+            NULL_SHARE,
+            key=("column_name", "month"),
+            about="landing.transaction",
+            needs=("landing.transaction",),
         ),
     }
     rules = (
@@ -566,6 +584,7 @@ def landing_suite(required: tuple[str, ...] = REQUIRED_TABLES) -> Suite:
             "fail",
             f"at most {MOST_WITHOUT_BOOKING:.0%} of the accounts open for 60 days never booked",
             "the transactions of part of the accounts are missing: deliver the whole history",
+            about="landing.transaction",
         ),
         Rule(
             "landing_customer",

@@ -62,8 +62,6 @@ COMPARISON = """
         better,
         horizon_months,
         trained_as_of,
-        case when better = 'higher' then value - rule_value else rule_value - value end
-            as ahead_of_rule,
         case
             when better = 'higher' then coalesce(difference_high, value - rule_value)
             else -coalesce(difference_low, value - rule_value)
@@ -79,9 +77,10 @@ CALIBRATION = """
         model_name,
         metric,
         value,
+        low,
+        high,
         case when metric like '%calibration_error%' then value end as calibration_error,
-        case when metric like '%bias%' then value end as bias,
-        coalesce(note, '') as detail
+        case when metric like '%bias%' then value end as bias
     from meta.model_evaluation
     where champion and (metric like '%calibration_error%' or metric like '%bias%')
     order by model_name, metric
@@ -89,7 +88,8 @@ CALIBRATION = """
 
 
 def _drift_sql(models: tuple[str, ...]) -> str:
-    # An index that is no figure is no sign of sameness: it counts as infinite.
+    # An index that is no figure is no sign of sameness: it counts as infinite. One that chance
+    # alone reaches in a sample of twenty is none.
     return f"""
         with
         {_listed(models)},
@@ -99,7 +99,12 @@ def _drift_sql(models: tuple[str, ...]) -> str:
                 version,
                 subject,
                 feature,
-                case when isfinite(psi) then psi else 'inf'::double end as psi
+                noise,
+                case
+                    when not coalesce(isfinite(psi), false) then 'inf'::double
+                    when psi <= noise then 0
+                    else psi
+                end as psi
             from meta.model_drift
         )
         select
@@ -113,7 +118,9 @@ def _drift_sql(models: tuple[str, ...]) -> str:
                 as largest_psi_feature,
             max(drift.psi) filter (drift.subject = 'score') as score_psi,
             drifting_features || ' of ' || features || ' features above {MOST_DRIFT}; largest '
-                || round(largest_psi, 3) || ': ' || largest_psi_feature as detail
+                || round(largest_psi, 3) || ': ' || largest_psi_feature as detail,
+            'chance alone stays below ' || round(max(drift.noise), 3) || ' in 95 of 100 samples'
+                as chance
         from expected
         left join meta.model_version as version
             on version.model_name = expected.model_name and version.version is not null
@@ -125,17 +132,11 @@ def _drift_sql(models: tuple[str, ...]) -> str:
 
 
 def _monitoring_sql(models: tuple[str, ...]) -> str:
-    # Beyond chance: what of the interval lies nearest to a sound figure is judged. An interval of a
-    # bootstrap need not hold the figure itself.
     return f"""
         with
         {_listed(models)},
         watched as (
-            select
-                monitoring.*,
-                least(coalesce(monitoring.low, monitoring.value), monitoring.value) as least_value,
-                greatest(coalesce(monitoring.high, monitoring.value), monitoring.value)
-                    as most_value
+            select monitoring.*
             from meta.model_monitoring as monitoring
             inner join expected on expected.model_name = monitoring.model_name
             inner join meta.model_version as version
@@ -154,17 +155,9 @@ def _monitoring_sql(models: tuple[str, ...]) -> str:
             low,
             high,
             rows,
-            case
-                when metric not like '%bias%' then null
-                when least_value > 0 then least_value
-                when most_value < 0 then most_value
-                else 0
-            end as bias_beyond_chance,
-            case when metric like '%calibration_error%' then least_value end
-                as calibration_error_beyond_chance,
-            'seen ' || round(value, 3) || coalesce(
-                ', between ' || round(low, 3) || ' and ' || round(high, 3), ''
-            ) || ', on ' || rows || ' rows of ' || strftime(cutoff, '%Y-%m') as detail
+            case when metric like '%bias%' then value end as bias,
+            case when metric like '%calibration_error%' then value end as calibration_error,
+            'on ' || rows || ' rows of ' || strftime(cutoff, '%Y-%m') as detail
         from watched
         order by model_name, judged, metric
     """
@@ -183,7 +176,10 @@ def models_suite(models: tuple[str, ...] = ("clv",)) -> Suite:
 
     def profile(sql: str, key: tuple[str, ...], *tables: str) -> Profile:
         means = "no model is on for this source"
-        return model_profile(sql, on=bool(models), off_means=means, key=key, needs=tables)
+        about = "models.{model_name}"
+        return model_profile(
+            sql, on=bool(models), off_means=means, key=key, about=about, needs=tables
+        )
 
     evaluation, version = "meta.model_evaluation", "meta.model_version"
     profiles: dict[str, Profile | str] = {
@@ -225,7 +221,8 @@ def models_suite(models: tuple[str, ...] = ("clv",)) -> Suite:
             column_between("compared_with_rule", low=1),
             "warn",
             "every champion was compared with the simple rule it must beat",
-            "evaluate the rule on the same period",
+            "train the model anew (make train): the comparison is made with it",
+            figure="figures compared with the simple rule's",
         ),
         Rule(
             "model_champion",
@@ -239,7 +236,8 @@ def models_suite(models: tuple[str, ...] = ("clv",)) -> Suite:
             row_count_at_least(1),
             "warn",
             "a comparison with the simple rule exists",
-            "evaluate the rule on the same period",
+            "train the models anew (make train): the comparison is made with them",
+            figure="comparisons with a simple rule",
         ),
         Rule(
             "model_comparison",
@@ -249,35 +247,34 @@ def models_suite(models: tuple[str, ...] = ("clv",)) -> Suite:
             "roll back to an earlier version, or make the rule the champion",
         ),
         Rule(
-            "model_comparison",
-            column_between("ahead_of_rule", low=0.0),
-            "warn",
-            "every champion's figures are at least the simple rule's",
-            "the difference is within chance; say so to those who use the scores",
-        ),
-        Rule(
             "model_calibration",
             column_between("calibration_error", high=MOST_CALIBRATION_ERROR),
             "warn",
-            f"probabilities are off by at most {MOST_CALIBRATION_ERROR} on average",
-            "recalibrate on the latest labels; until then use the ranking only",
+            f"probabilities are off by at most {MOST_CALIBRATION_ERROR} on average, or not beyond"
+            " chance",
+            "train anew on the latest labels (make train); until then use the ranking only",
             nulls="pass",
+            figure="calibration error",
+            interval=("low", "high"),
         ),
         Rule(
             "model_calibration",
             column_between("bias", low=-MOST_BIAS, high=MOST_BIAS),
             "warn",
-            f"predicted totals are within {MOST_BIAS:.0%} of what happened",
+            f"predicted totals are within {MOST_BIAS:.0%} of what happened, or not beyond chance",
             "the level moved between training and evaluation: use the ranking, not the sums",
             nulls="pass",
+            figure="predicted total over actual total, less 1,",
+            interval=("low", "high"),
         ),
         Rule(
             "model_drift",
             column_between("score_psi", high=MOST_DRIFT),
             "warn",
             f"scores are distributed as when the model learned (stability index ≤ {MOST_DRIFT})",
-            "look which features moved; train anew when the customers are others than before",
+            "find out which features moved; train anew (make train) if the customers changed",
             nulls="pass",
+            figure="stability index of the scores",
         ),
         Rule(
             "model_drift",
@@ -285,26 +282,31 @@ def models_suite(models: tuple[str, ...] = ("clv",)) -> Suite:
             "warn",
             f"at most {MOST_DRIFTING_SHARE:.0%} of a model's features have a stability index above"
             f" {MOST_DRIFT}",
-            "find out whether the bank or the delivery changed; then train anew",
+            "find out whether the bank or the delivery changed; then train anew (make train)",
             nulls="pass",
+            figure=f"share of features with a stability index above {MOST_DRIFT}",
         ),
         Rule(
             "model_monitoring",
-            column_between("bias_beyond_chance", low=-MOST_BIAS, high=MOST_BIAS),
+            column_between("bias", low=-MOST_BIAS, high=MOST_BIAS),
             "warn",
             f"on the newest customers whose outcome is known, totals are within {MOST_BIAS:.0%}, or"
             " not beyond chance",
-            "the level moved: train anew; until then use the ranking, not the sums",
+            "the level moved: train anew (make train); until then use the ranking, not the sums",
             nulls="pass",
+            figure="predicted total over actual total, less 1,",
+            interval=("low", "high"),
         ),
         Rule(
             "model_monitoring",
-            column_between("calibration_error_beyond_chance", high=MOST_CALIBRATION_ERROR),
+            column_between("calibration_error", high=MOST_CALIBRATION_ERROR),
             "warn",
             "on the newest customers whose outcome is known, probabilities are off by at most"
             f" {MOST_CALIBRATION_ERROR}, or not beyond chance",
-            "recalibrate on the latest labels; until then use the ranking only",
+            "train anew on the latest labels (make train); until then use the ranking only",
             nulls="pass",
+            figure="calibration error",
+            interval=("low", "high"),
         ),
     )
     return Suite("G3", "models", {**built_on.profiles, **profiles}, built_on.rules + rules)

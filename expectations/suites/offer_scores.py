@@ -63,6 +63,7 @@ def offer_suite(models: Collection[str]) -> Suite:
             on=uplift and response,
             off_means=is_off("uplift"),
             key=("product_id",),
+            about="scores.offer",
             needs=("scores.offer",),
         ),
         "score_product_value": model_profile(
@@ -70,10 +71,14 @@ def offer_suite(models: Collection[str]) -> Suite:
             on=value and response,
             off_means=is_off("product_value"),
             key=("product_id",),
+            about="scores.offer",
             needs=("scores.offer", "value.offer"),
         ),
         "alert_transaction": Profile(
-            ABNORMAL, key=("severity",), needs=("alerts.transaction", "base.account")
+            ABNORMAL,
+            key=("severity",),
+            about="alerts.transaction",
+            needs=("alerts.transaction", "base.account"),
         ),
     }
 
@@ -111,6 +116,7 @@ def offer_suite(models: Collection[str]) -> Suite:
             "warn",
             "a product brings a possible amount in a year",
             "look at value.account_month of new accounts: units, or one account far off",
+            figure="mean value of a product in its first year",
         ),
         Rule(
             "alert_transaction",

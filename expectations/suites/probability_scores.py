@@ -101,7 +101,8 @@ def _level(score: str, counted: str) -> str:
             max(share_before) as share_before,
             (coalesce(sum({score}) filter ({counted}), 0) + {EVENTS_ADDED})
             / (max(share_before) * count({score}) filter ({counted}) + {EVENTS_ADDED})
-                as level_ratio
+                as level_ratio,
+            'with {EVENTS_ADDED} events added to either' as chance
     """
 
 
@@ -237,8 +238,9 @@ def _level_rule(subject: str, who: str, factor: float) -> Rule:
         column_between("level_ratio", low=1 / factor, high=factor),
         "warn",
         f"as many {who} are expected as in the months before, within a factor {factor:.0f}",
-        "check what changed at the bank; if nothing did, train anew",
+        "check what changed at the bank; if nothing did, train anew (make train)",
         nulls="pass",
+        figure=f"{who} over those in as many months before",
     )
 
 
@@ -246,9 +248,15 @@ def probability_suite(models: tuple[str, ...]) -> Suite:
     """Part of G4. Reads `scores.customer`, `scores.product_attrition`, `scores.account_default`,
     `alerts.credit`, `base.*`, `value.customer_tier`, `meta.model_version`."""
 
-    def profile(model: str, sql: str, key: tuple[str, ...], *tables: str) -> Profile:
+    def profile(
+        model: str,
+        sql: str,
+        key: tuple[str, ...],
+        *tables: str,
+        about: str = "scores.customer",
+    ) -> Profile:
         return model_profile(
-            sql, on=model in models, off_means=is_off(model), key=key, needs=tables
+            sql, on=model in models, off_means=is_off(model), key=key, about=about, needs=tables
         )
 
     profiles: dict[str, Profile | str] = {
@@ -259,6 +267,7 @@ def probability_suite(models: tuple[str, ...]) -> Suite:
             ("product_line",),
             "scores.product_attrition",
             "scores.customer",
+            about="scores.product_attrition",
         ),
         "score_default": profile("default", DEFAULT, (), *CUSTOMER, *BEFORE),
         "score_account_default": profile(
@@ -268,8 +277,16 @@ def probability_suite(models: tuple[str, ...]) -> Suite:
             "scores.account_default",
             "scores.customer",
             "landing.refresh_window",
+            about="scores.account_default",
         ),
-        "alert_credit": profile("default", ALERT, ("severity",), "alerts.credit", "base.account"),
+        "alert_credit": profile(
+            "default",
+            ALERT,
+            ("severity",),
+            "alerts.credit",
+            "base.account",
+            about="alerts.credit",
+        ),
         "score_high_value": profile(
             "high_value", HIGH_VALUE, (), *CUSTOMER, "value.customer_tier", "landing.refresh_window"
         ),

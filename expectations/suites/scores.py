@@ -46,13 +46,20 @@ CLV = f"""
     last_month as (
         select date_trunc('month', max(as_of))::date as month from landing.refresh_window
     ),
-    earned as (
+    customer as (
         select sum(contribution_margin)::double as contribution
         from value.profit_by_customer
         semi join scores.customer as score on score.customer_id = profit_by_customer.customer_id
         where month > (
             select last_month.month - to_months(horizon.months::integer) from last_month, horizon
         )
+        group by profit_by_customer.customer_id
+    ),
+    earned as (
+        select
+            sum(contribution) as contribution,
+            1.645 * sqrt(count(*)) * coalesce(stddev_samp(contribution), 0) as chance
+        from customer
     )
     select
         count(*) as rows,
@@ -70,7 +77,13 @@ CLV = f"""
         case when clv > 0 then sum(clv_36m)::double / clv end as clv_36m_ratio,
         clv_36m_ratio * max(clv_horizon_months) / {LONG_MONTHS} as clv_36m_pace,
         max(earned.contribution) as contribution_before,
-        case when contribution_before > 0 then clv / contribution_before end as clv_ratio
+        case when contribution_before > 0 then clv / contribution_before end as clv_ratio,
+        clv / (contribution_before + max(earned.chance)) as clv_ratio_low,
+        case
+            when contribution_before > max(earned.chance)
+                then clv / (contribution_before - max(earned.chance))
+            else 'inf'::double
+        end as clv_ratio_high
     from scores.customer cross join earned
 """
 
@@ -151,18 +164,21 @@ def scores_suite(models: tuple[str, ...] = ("clv",)) -> Suite:
             POPULATION,
             on=bool(models),
             off_means=none_on,
+            about="scores.customer",
             needs=("scores.customer", "base.customer"),
         ),
         "score_clv": model_profile(
             CLV,
             on="clv" in models,
             off_means=is_off("clv"),
+            about="scores.customer",
             needs=("scores.customer", "value.profit_by_customer", "landing.refresh_window"),
         ),
         "score_segment": model_profile(
             SEGMENT,
             on="segment" in models,
             off_means=is_off("segment"),
+            about="scores.customer",
             needs=("scores.customer", "base.customer"),
         ),
         "score_offer": model_profile(
@@ -170,6 +186,7 @@ def scores_suite(models: tuple[str, ...] = ("clv",)) -> Suite:
             on="response" in models,
             off_means=f"{is_off('response')}: it has no campaigns",
             key=("product_id",),
+            about="scores.offer",
             needs=("scores.offer", "base.customer"),
         ),
         "score_reason": model_profile(
@@ -177,6 +194,7 @@ def scores_suite(models: tuple[str, ...] = ("clv",)) -> Suite:
             on=bool(models),
             off_means=none_on,
             key=("model_name",),
+            about="scores.reason",
             needs=("scores.reason", "base.customer"),
         ),
     }
@@ -252,6 +270,8 @@ def scores_suite(models: tuple[str, ...] = ("clv",)) -> Suite:
             "check what changed at the bank; a growing bank's customers are new and short of"
             " history",
             nulls="pass",
+            figure="value to come over what came before",
+            interval=("clv_ratio_low", "clv_ratio_high"),
         ),
         Rule(
             "score_clv",
@@ -267,6 +287,7 @@ def scores_suite(models: tuple[str, ...] = ("clv",)) -> Suite:
             f"{LONG_MONTHS} months bring in all as much as the horizon at least",
             "look at the margins assumed after the horizon",
             nulls="pass",
+            figure=f"value of {LONG_MONTHS} months over that of the horizon",
         ),
         Rule(
             "score_clv",
@@ -276,6 +297,7 @@ def scores_suite(models: tuple[str, ...] = ("clv",)) -> Suite:
             " horizon",
             "look at the retention and the growth assumed after the horizon",
             nulls="pass",
+            figure=f"value a month of {LONG_MONTHS} over that of the horizon",
         ),
         *rules_of_score("score_segment", "segment", "customers with an account"),
         Rule(
@@ -292,6 +314,7 @@ def scores_suite(models: tuple[str, ...] = ("clv",)) -> Suite:
             f"no segment holds more than {MOST_SEGMENT_SHARE:.0%} of the customers",
             "look at the segment model's card; roll it back if it tells nobody apart",
             nulls="pass",
+            figure="share of the largest segment",
         ),
         Rule(
             "score_offer",

@@ -6,12 +6,19 @@ from expectations.rules import Profile
 
 
 def model_profile(
-    sql: str, *, on: bool, off_means: str, key: tuple[str, ...] = (), needs: tuple[str, ...] = ()
+    sql: str,
+    *,
+    on: bool,
+    off_means: str,
+    key: tuple[str, ...] = (),
+    about: str = "",
+    needs: tuple[str, ...] = (),
 ) -> Profile:
     """A profile that is judged when its model is on; one that is off need not leave a table."""
     return Profile(
         sql,
         key=key,
+        about=about,
         needs=needs if on else (),
         off_when="" if on else "select true",
         off_means=off_means,

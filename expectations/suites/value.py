@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from expectations.rules import Profile, Rule, Suite, column_between, column_zero, row_count_at_least
 
-# What value.reconciliation must compare in every month, besides the ledger or the bookings.
-COMPARED = (
-    "treasury",
-    "overhead pools",
-    "customer",
-    "household",
-    "product",
-    "branch",
-    "line",
-    "district",
-    "manager",
-    "seller",
-    "tier",
-    "decile",
+LEDGER = "ledger or source"
+# What value.reconciliation must compare in every month, besides the ledger or the bookings, and the
+# table that is wrong where it differs.
+COMPARED = {
+    "treasury": "residual",
+    "overhead pools": "overhead",
+    "customer": "profit_by_customer",
+    "household": "profit_by_household",
+    "product": "profit_by_product",
+    "branch": "profit_by_branch",
+    "line": "profit_by_line",
+    "district": "profit_by_district",
+    "manager": "profit_by_employee",
+    "seller": "profit_by_employee",
+    "tier": "profit_by_tier",
+    "decile": "profit_by_decile",
+}
+WANTED = ", ".join(
+    f"('{statement}', 'value.{table}')"
+    for statement, table in {LEDGER: "account_month", **COMPARED}.items()
 )
 
 RECONCILIATION = f"""
@@ -31,7 +37,7 @@ RECONCILIATION = f"""
     reconciled as (
         select
             month,
-            case when dimension in ('ledger', 'source') then 'ledger or source' else dimension end
+            case when dimension in ('ledger', 'source') then '{LEDGER}' else dimension end
                 as statement,
             count(*) as lines,
             count(*) filter (difference is null or difference <> 0) as lines_differing,
@@ -47,16 +53,14 @@ RECONCILIATION = f"""
         group by all
     ),
     wanted as (
-        select month, statement
+        select month, statement, about
         from (select distinct month from base.account_month)
-        cross join (
-            select unnest([{", ".join(f"'{name}'" for name in ("ledger or source", *COMPARED))}])
-                as statement
-        )
+        cross join (values {WANTED}) as listed (statement, about)
     )
     select
         wanted.month,
         wanted.statement,
+        wanted.about,
         coalesce(reconciled.lines, 0) as lines,
         coalesce(reconciled.lines_differing, 0) as lines_differing,
         reconciled.detail
@@ -165,15 +169,24 @@ def value_suite() -> Suite:
         "value_reconciliation": Profile(
             RECONCILIATION,
             key=("month", "statement"),
+            about="{about}",
             needs=("value.reconciliation", "base.account_month"),
         ),
         "value_month": Profile(
-            VALUE_MONTH, key=("month",), needs=("value.account_month", "base.account_month")
+            VALUE_MONTH,
+            key=("month",),
+            about="value.account_month",
+            needs=("value.account_month", "base.account_month"),
         ),
         "value_customer_tier": Profile(
-            TIER, key=("month",), needs=("value.customer_tier", "value.profit_by_customer")
+            TIER,
+            key=("month",),
+            about="value.customer_tier",
+            needs=("value.customer_tier", "value.profit_by_customer"),
         ),
-        "value_unallocated": Profile(UNALLOCATED, key=("month",), needs=("value.residual",)),
+        "value_unallocated": Profile(
+            UNALLOCATED, key=("month",), about="value.residual", needs=("value.residual",)
+        ),
     }
     rebuild = "refresh the whole history (make refresh); if it stays, the model named is wrong"
     rules = (

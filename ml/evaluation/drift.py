@@ -213,14 +213,19 @@ def _compared(profile: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["feature", "psi", "occupied"])
 
 
-def _worst_first(table: pd.DataFrame) -> pd.DataFrame:
-    return table.sort_values("psi", ascending=False, kind="stable", ignore_index=True)
+def _with_noise(table: pd.DataFrame, n_expected: int, n_actual: int) -> pd.DataFrame:
+    """The worst first, beside what chance alone would give."""
+    noise = [psi_noise(int(occupied), n_expected, n_actual) for occupied in table.pop("occupied")]
+    ordered = table.assign(noise=noise)
+    return ordered.sort_values("psi", ascending=False, kind="stable", ignore_index=True)
 
 
 def drift_from_profile(profile: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
     """Index of each feature of a kept profile (`profile_of`) in a frame of today.
 
-    Returns a frame with columns feature, psi, greatest first; further columns are not read.
+    Returns a frame with columns feature, psi, noise, greatest index first; further columns of the
+    frame are not read. `noise` is what chance alone stays below (`psi_noise`) had as many customers
+    been profiled as there are today: a profile does not keep their number.
 
     Raises
     ------
@@ -228,7 +233,7 @@ def drift_from_profile(profile: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFra
         When features of the profile are missing (names all of them), there are no rows, or there
         is text where there were numbers.
     """
-    return _worst_first(_compared(profile, frame)[["feature", "psi"]])
+    return _with_noise(_compared(profile, frame), len(frame), len(frame))
 
 
 def drift_table(
@@ -239,9 +244,5 @@ def drift_table(
     Returns a frame with columns feature, psi, noise (`psi_noise` of the bins that have anyone in
     them), greatest index first. Errors as of `drift_from_profile`.
     """
-    table = _compared(profile_of(expected_frame, bins), actual_frame)
-    table["noise"] = [
-        psi_noise(int(occupied), len(expected_frame), len(actual_frame))
-        for occupied in table.pop("occupied")
-    ]
-    return _worst_first(table)
+    compared = _compared(profile_of(expected_frame, bins), actual_frame)
+    return _with_noise(compared, len(expected_frame), len(actual_frame))

@@ -20,7 +20,8 @@ from orchestration.models.study import Off, Study
 CREATE = """
 create schema if not exists meta;
 create or replace table meta.model_drift (
-    model_name varchar, version varchar, subject varchar, feature varchar, psi double
+    model_name varchar, version varchar, subject varchar, feature varchar, psi double,
+    noise double
 );
 create or replace table meta.model_monitoring (
     model_name varchar, version varchar, judged varchar, cutoff date, metric varchar,
@@ -65,7 +66,7 @@ def _drift(
     both = pd.concat([features.assign(subject="feature"), scores.assign(subject="score")])
     connection.register("drift", both)
     connection.execute(
-        "insert into meta.model_drift select ?, ?, subject, feature, psi from drift",
+        "insert into meta.model_drift select ?, ?, subject, feature, psi, noise from drift",
         [champion.name, champion.version],
     )
     connection.unregister("drift")
