@@ -52,22 +52,29 @@ def landing_assets(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinitio
                     f"ask for months up to it, or set JINGXI_AS_OF"
                 )
             whole = asked.start <= delivery.first_month and asked.end == delivery.as_of
-            delivery.bind_warehouse(connection, whole=whole)
+            afresh = delivery.bind_warehouse(connection, whole=whole)
+            start, end = (
+                (delivery.first_month, delivery.as_of) if afresh else (asked.start, asked.end)
+            )
+            finished = not builds.complaints(connection, up_to="features")
             builds.begin(connection, "landing", context.run_id)
             summary = land(
                 connection,
                 delivery.source,
                 Window(
                     first_month=first_day(delivery.first_month),
-                    month_from=first_day(max(asked.start, delivery.first_month)),
-                    month_to=first_day(asked.end),
+                    month_from=first_day(max(start, delivery.first_month)),
+                    month_to=first_day(end),
                     as_of=last_day(delivery.as_of),
                 ),
                 settings.landing,
                 token_key(settings),
+                finished=finished,
             )
             reference.record(connection, settings)
             builds.finish(connection, "landing")
+        if afresh and not whole:
+            context.log.warning(f"{afresh}: rebuilding {start} to {end}")
         for line in summary.lines():
             context.log.warning(line)
         by_table = {table.table_name: table for table in summary.tables}

@@ -28,15 +28,15 @@ class Delivery:
         """What is not there or not read, and how what is not said is read; one line each."""
         return [*getattr(self.source, "notes", lambda _: [])(connection), *self.remarks]
 
-    def bind_warehouse(self, connection: duckdb.DuckDBPyConnection, *, whole: bool) -> None:
+    def bind_warehouse(self, connection: duckdb.DuckDBPyConnection, *, whole: bool) -> str:
         """Start afresh when the warehouse holds another bank's records, or another project's tables
         (tables are a function of inputs, code and seeds; a month of new code among old months is
-        neither).
+        neither). Returns why everything is to be built, or nothing where the tables may stand.
 
         Raises
         ------
         ValueError
-            When only some months are asked for and the others are not there.
+            When only some months are asked for and the warehouse holds another bank's.
         """
         # dagster-dbt takes seconds to import, and whoever only opens a delivery needs none of it.
         from orchestration.dbt import project_digest
@@ -51,24 +51,24 @@ class Delivery:
         ).fetchall()
         wanted = (self.source.identity, self.first_month, project_digest(self.settings))
         if held == [wanted]:
-            return
-        if not whole:
-            raise ValueError(
-                f"the build warehouse holds {_described(held)}; the first refresh of "
-                f"{self.source.identity} must cover all months: make refresh without MONTHS"
-            )
+            return ""
+        why = "nothing was built yet"
         if held:
+            ((identity, first_month, _),) = held
+            if identity != self.source.identity and not whole:
+                raise ValueError(
+                    f"the build warehouse holds {identity}; the first refresh of "
+                    f"{self.source.identity} must cover all months: make refresh without MONTHS"
+                )
+            why = "the code or the reference data changed"
+            if first_month != self.first_month:
+                why = f"the history begins in {self.first_month}, not in {first_month}"
             forget(connection)
             shutil.rmtree(self.settings.landing, ignore_errors=True)
             self.settings.landing.mkdir(parents=True)
         connection.execute("delete from meta.bank")
         connection.execute("insert into meta.bank values (?, ?, ?)", list(wanted))
-
-
-def _described(held: list[tuple[str, str, str]]) -> str:
-    if not held:
-        return "nothing yet"
-    return f"{held[0][0]} from {held[0][1]} on, perhaps of other code or reference data"
+        return why
 
 
 def forget(connection: duckdb.DuckDBPyConnection) -> None:

@@ -21,6 +21,8 @@ from pathlib import Path
 
 import duckdb
 
+from orchestration.landing import changes
+from orchestration.landing.changes import Change, Standing
 from orchestration.landing.months import STATE_FILE, Months, claim, nothing
 from orchestration.landing.rules import (
     CURES,
@@ -65,10 +67,15 @@ class TableLanded:
 
 @dataclass(frozen=True)
 class LandingSummary:
-    """What a landing did, table by table in the contract's order; delivered tables only."""
+    """What a landing did, table by table in the contract's order; delivered tables only.
+
+    `window` holds the months to rebuild, `widened` says why they are others than was asked for.
+    """
 
     window: Window
     tables: tuple[TableLanded, ...]
+    changes: tuple[Change, ...] = ()
+    widened: tuple[str, ...] = ()
 
     @property
     def landed(self) -> int:
@@ -79,8 +86,8 @@ class LandingSummary:
         return sum(table.quarantined for table in self.tables)
 
     def lines(self) -> list[str]:
-        """One line for each table with anything in quarantine, naming rule, count and cure; one for
-        all rows that lie before the history."""
+        """Why other months are rebuilt than were asked for; one line for all rows that lie before
+        the history, one for each table with anything in quarantine, naming rule, count and cure."""
         earlier = ", ".join(
             f"{table.before_first_month:,} of {table.rows:,} row(s) of {table.table_name}"
             for table in self.tables
@@ -88,7 +95,8 @@ class LandingSummary:
         )
         first = f"{self.window.first_month:%Y-%m}"
         before = f"{earlier} lie before the first month of bookings, {first}, and are not seen"
-        return [before] * bool(earlier) + [
+        said = [*self.widened, *([before] if earlier else [])]
+        return said + [
             f"{table.table_name}: {count:,} row(s) of {table.rows:,} break {rule}; {CURES[rule]}"
             for table in self.tables
             for rule, count in table.rules.items()
@@ -102,12 +110,15 @@ def land(
     landing_folder: Path,
     token_key: bytes,
     today: date | None = None,
+    *,
+    finished: bool = True,
 ) -> LandingSummary:
-    """Land the delivery as seen at `window.as_of`, writing the window's months.
+    """Land the delivery as seen at `window.as_of`, and say which months are to be rebuilt: at least
+    the window's.
 
-    Event tables and stamped extracts are written for the window's months only; other months' files
-    are not touched. Unstamped masters, quarantine and the `meta` tables are functions of the whole
-    delivery and are replaced whole, so that a month run again leaves them as they were.
+    Of event tables the window's months are written and those whose rows are others than before;
+    other months' files are not touched. Masters, quarantine and the `meta` tables are functions of
+    the whole delivery and are replaced whole, so that a month run again leaves them as they were.
 
     Parameters
     ----------
@@ -116,6 +127,8 @@ def land(
         of sha256(key || value).
     today
         The day after which a date is impossible; default: the day of the run.
+    finished
+        Whether the months of the landing before were built: if not, they are rebuilt now.
 
     Raises
     ------
@@ -138,12 +151,12 @@ def land(
             )
             if own:
                 run.land(table, own)
-        run.publish()
+        rebuilt, found, widened = run.publish(finished)
     finally:
         run.drop()
     state = {"identity": source.identity, "first_month": window.first_month.isoformat()}
     (landing_folder / STATE_FILE).write_text(json.dumps(state), encoding="utf-8")
-    return LandingSummary(window, tuple(run.summaries))
+    return LandingSummary(rebuilt, tuple(run.summaries), tuple(found), tuple(widened))
 
 
 def empty_landing(connection: duckdb.DuckDBPyConnection) -> None:
@@ -238,8 +251,11 @@ class _Run:
                 ],
             )
 
-    def publish(self) -> None:
-        """Put the months in place, then everything in the warehouse in one transaction."""
+    def publish(self, finished: bool) -> tuple[Window, list[Change], list[str]]:
+        """Put the months in place, then everything in the warehouse in one transaction; returns the
+        months to rebuild, what changed, and why they are others than was asked for."""
+        window = _standing_window(self.connection)
+        standing = Standing(window, finished) if window else None
         self.months.replace(self.delivered)
         self.connection.execute("begin")
         try:
@@ -259,11 +275,14 @@ class _Run:
                 self.connection.execute(
                     f"create or replace table meta.{name} as from landing_{name}"
                 )
-            _write_window(self.connection, self.window, self.source_name)
+            found = changes.compare(self.connection, self.window)
+            rebuilt = changes.widen(self.window, standing, found)
+            _write_window(self.connection, rebuilt, self.source_name)
             self.connection.execute("commit")
         except duckdb.Error:
             self.connection.execute("rollback")
             raise
+        return rebuilt, found, changes.explain(self.window, rebuilt, standing, found)
 
     def drop(self) -> None:
         """Leave nothing of the run behind but what `publish` put in place."""
@@ -275,6 +294,7 @@ class _Run:
             "unread",
             "input_file",
             "quarantine_share",
+            *changes.TEMPORARY,
         ]
         names += [f"{kind}_{table.name}" for table in TABLES for kind in ("known", "faulty")]
         for name in names:
@@ -299,6 +319,16 @@ INPUT_FILE = """(table_name varchar, path varchar, extract_month date, rows bigi
     quarantined bigint, after_as_of bigint, before_first_month bigint, sha256 varchar)"""
 QUARANTINE_SHARE = """(table_name varchar, rule_class varchar, rows bigint, quarantined_rows bigint,
     tolerated_share double)"""
+
+
+def _standing_window(connection: duckdb.DuckDBPyConnection) -> Window | None:
+    """The window of the landing before, in a warehouse that knows what was landed then."""
+    if not connection.execute(f"select 1 from {changes.HELD} limit 1").fetchall():
+        return None
+    rows = connection.execute(
+        "select first_month, month_from, month_to, as_of from landing.refresh_window"
+    ).fetchall()
+    return Window(*rows[0])
 
 
 def _write_window(connection: duckdb.DuckDBPyConnection, window: Window, source: str) -> None:

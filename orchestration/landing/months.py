@@ -12,6 +12,7 @@ from pathlib import Path
 
 import duckdb
 
+from orchestration.landing import changes
 from orchestration.landing.rules import day
 from orchestration.landing.staging import LANDED
 from orchestration.landing.window import Window
@@ -29,19 +30,26 @@ class Months:
         self.connection = connection
         self.window = window
         self.folder = folder
+        self.held = changes.begin(connection)
+        self.landed: dict[str, set[date]] = {}
 
     def write(self, table: Table) -> None:
+        """Write each month with rows; of events those only that the run is to write, or whose rows
+        are others than those of the file that stands."""
         part, names = partition(table), [quoted(n) for n in landed_columns(table)]
+        months = self.connection.execute(f"""
+            select _month, count(*), {changes.digest(names)} from landing_staged
+            where _state = {LANDED} group by _month order by _month""").fetchall()
+        self.landed[table.name] = {month for month, _, _ in months}
         if part not in landed_columns(table):
             names.append(f"_month as {part}")
-        months = self.connection.execute(
-            f"select distinct _month from landing_staged where _state = {LANDED} order by all"
-        ).fetchall()
-        for (month,) in months:
-            if not self._in_window(month):
-                continue
-            folder = self.folder / ".writing" / table.name / f"{part}={month:%Y-%m}"
-            folder.mkdir(parents=True)
+        for month, rows, digest in months:
+            if table.event:
+                changes.keep(self.connection, table.name, month, rows, digest)
+                if not self.window.holds(month) and self._stands(table, month, digest):
+                    continue
+            path = _file(self.folder / ".writing", table, month)
+            path.parent.mkdir(parents=True)
             # One file a month, sorted by key: the same rows give the same bytes.
             with _without_statistics(self.connection):
                 self.connection.execute(f"""
@@ -49,14 +57,12 @@ class Months:
                         select {", ".join(names)} from landing_staged
                         where _state = {LANDED} and _month = {day(month)}
                         order by {", ".join(quoted(name) for name in table.key)}
-                    ) to {literal(folder / "data.parquet")} (format parquet, compression zstd)""")
+                    ) to {literal(path)} (format parquet, compression zstd)""")
 
-    def _in_window(self, month: date) -> bool:
-        """Does this run write the month? Extracts from before the history (the unstamped one among
-        them) belong to every run."""
-        return month < self.window.first_month or (
-            self.window.month_from <= month <= self.window.month_to
-        )
+    def _stands(self, table: Table, month: date, digest: int) -> bool:
+        """Does the month's file of an earlier run hold the same rows?"""
+        same = self.held.get((table.name, month)) == digest
+        return same and _file(self.folder, table, month).exists()
 
     def replace(self, delivered: Collection[str]) -> None:
         writing = self.folder / ".writing"
@@ -66,9 +72,11 @@ class Months:
                 shutil.rmtree(standing, ignore_errors=True)
                 continue
             written = {path.parent.name: path for path in writing.glob(f"{table.name}/*/*.parquet")}
+            if table.event:
+                changes.forget(self.connection, table.name, [_month(name) for name in written])
             for folder in sorted(standing.glob(f"{partition(table)}=*")):
-                month = date.fromisoformat(folder.name.partition("=")[2] + "-01")
-                if folder.name not in written and self._in_window(month):
+                month = _month(folder.name)
+                if month not in self.landed[table.name] and month <= self.window.as_of:
                     shutil.rmtree(folder)
             for name, path in sorted(written.items()):
                 (standing / name).mkdir(parents=True, exist_ok=True)
@@ -95,6 +103,14 @@ class Months:
 
 def partition(table: Table) -> str:
     return "month" if table.event else "extract_month"
+
+
+def _month(folder: str) -> date:
+    return date.fromisoformat(folder.partition("=")[2] + "-01")
+
+
+def _file(folder: Path, table: Table, month: date) -> Path:
+    return folder / table.name / f"{partition(table)}={month:%Y-%m}" / "data.parquet"
 
 
 def landed_columns(table: Table) -> list[str]:

@@ -31,3 +31,7 @@ class Window:
     def whole(self) -> bool:
         """Does the run rebuild the whole history?"""
         return self.month_from == self.first_month and self.month_to == self.as_of.replace(day=1)
+
+    def holds(self, month: date) -> bool:
+        """Is the month among those of the run?"""
+        return self.month_from <= month <= self.month_to

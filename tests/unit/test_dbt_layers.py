@@ -13,6 +13,7 @@ import pytest
 
 from orchestration.dbt import TRANSLATION, LayerTranslator
 from orchestration.environment import DBT_PROJECT
+from orchestration.landing.changes import UNDATED
 from orchestration.sources.contract import BY_NAME
 
 LAYERS = ("staging", "base", "value", "decisions", "features", "contacts")
@@ -125,6 +126,24 @@ def test_staging_models_do_not_read_each_other(manifest, models):
 def test_every_contract_table_is_staged_under_its_own_name(models):
     staged = {model["name"] for model in models if model["schema"] == "staging"}
     assert staged == {f"stg_{name}" for name in BY_NAME} | {"stg_refresh_window"}
+
+
+def test_no_table_built_by_month_reads_a_master_that_is_filed_under_no_month(manifest, models):
+    """A change of such a master rebuilds no month: see `orchestration/landing/changes.py`."""
+    read: set[str] = set()
+    waiting = [model["unique_id"] for model in models if materialized(model) == "incremental"]
+    while waiting:
+        one = waiting.pop()
+        if one not in read:
+            read.add(one)
+            waiting += manifest["nodes"].get(one, {}).get("depends_on", {}).get("nodes", [])
+    landed = {one.split(".")[-1] for one in read if one.startswith("source.jingxi.landing.")}
+    assert {"transaction", "account", "customer", "loan", "contact"} <= landed
+    assert landed & set(UNDATED) == set()
+
+
+def materialized(model: dict[str, Any]) -> str:
+    return str(model["config"]["materialized"])
 
 
 def step_of(layer: str) -> str:

@@ -1,0 +1,280 @@
+"""What a delivery changed since the landing before, and the months that a refresh rebuilds for it.
+
+Every landed row is filed under the first month that it can change in a table built by month; a
+table's rows of a month have a digest, kept in `meta.landed_month`. The first month whose digest is
+another than it was is where the rebuild begins. Events are filed under their own month. Masters:
+
+| rows of | are filed under |
+|---|---|
+| account, customer | their first extract: the first month of the account, of the accounts held; |
+| | a later extract: its month |
+| account | besides, its closing: the month of it |
+| account_holder | the account's first month |
+| product | the first month of an account of it |
+| loan, card, campaign | granted or first status, issued, first contact |
+| district, branch, employee, standing_order | no month: only tables built whole read them |
+
+An account's first month is that of its opening, or of a booking before it.
+
+Digests are sums of the engine's hashes of typed rows: the same for any writer of the files, order
+of the rows and number of threads. Another version of the engine may hash otherwise: then everything
+counts as changed, and everything is built anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+
+import duckdb
+
+from orchestration.landing.rules import day
+from orchestration.landing.window import Window
+from orchestration.sources.contract import BY_NAME, MASTERS
+from orchestration.sources.delimited import quoted
+
+COLUMNS = "(table_name varchar, month date, rows bigint, digest hugeint)"
+NEW, HELD = "temp.landing_month", "temp.landing_month_held"
+# Masters that no table built by month reads.
+UNDATED = ("district", "branch", "employee", "standing_order")
+TEMPORARY = ("month", "month_held", "account", "customer")
+
+# Of an account: what holds for all its months from its first one on, whichever extract says it
+# last; and what its closing says. The rest has a history (base.account_history).
+OPENING, CLOSING = ("account_id", "opened_on", "currency"), ("account_id", "closed_on")
+
+
+@dataclass(frozen=True)
+class Change:
+    """A table's rows filed under a month are others than at the landing before; `rows` is how many
+    more there are."""
+
+    table: str
+    month: date
+    rows: int
+
+    def __str__(self) -> str:
+        if not BY_NAME[self.table].event:
+            return self.table
+        if not self.rows:
+            return f"{self.table}: changed rows"
+        return f"{self.table}: {self.rows:+,} row{'' if abs(self.rows) == 1 else 's'}"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What the landing before left: its window, and whether the layers after it were built."""
+
+    window: Window
+    finished: bool
+
+
+def digest(columns: Sequence[str]) -> str:
+    """SQL for the digest of the rows of a group, order-free."""
+    return f"sum(hash({', '.join(columns)})::hugeint)"
+
+
+def begin(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, date], int]:
+    """Make the temporary tables; returns the digests of the events landed before."""
+    connection.execute(f"create table if not exists meta.landed_month {COLUMNS}")
+    connection.execute(f"create or replace temp table landing_month {COLUMNS}")
+    connection.execute("create or replace temp table landing_month_held as from meta.landed_month")
+    held = connection.execute(f"select table_name, month, digest from {HELD}").fetchall()
+    return {(table, month): value for table, month, value in held if BY_NAME[table].event}
+
+
+def keep(
+    connection: duckdb.DuckDBPyConnection, table: str, month: date, rows: int, value: int
+) -> None:
+    """File a month of events with the digest of its rows."""
+    connection.execute(f"insert into {NEW} values (?, ?, ?, ?)", [table, month, rows, value])
+
+
+def forget(connection: duckdb.DuckDBPyConnection, table: str, months: Sequence[date]) -> None:
+    """Months whose files are about to be replaced: if that is cut short, they count as changed."""
+    connection.execute(
+        "delete from meta.landed_month "
+        "where table_name = ? and month in (select unnest(?::date[]))",
+        [table, list(months)],
+    )
+
+
+def compare(connection: duckdb.DuckDBPyConnection, window: Window) -> list[Change]:
+    """File the masters beside the events, keep all digests, and tell what differs from those kept
+    before in the history up to the as-of month; in order."""
+    for statement in _masters(window.first_month):
+        connection.execute(statement)
+    connection.execute(f"""
+        create or replace table meta.landed_month as
+        select table_name, month, sum(rows)::bigint as rows, sum(digest) as digest
+        from {NEW} group by all order by all""")
+    found = connection.execute(
+        f"""select table_name, month, coalesce(new.rows, 0) - coalesce(held.rows, 0)
+            from meta.landed_month as new full join {HELD} as held using (table_name, month)
+            where new.digest is distinct from held.digest and month between ? and ?
+            order by month, table_name""",
+        [window.first_month, window.as_of],
+    ).fetchall()
+    return [Change(*change) for change in found]
+
+
+def widen(asked: Window, standing: Standing | None, changes: Sequence[Change]) -> Window:
+    """The months to rebuild: those asked for, and from the first one on that changed, was never
+    built, or was to be rebuilt by a refresh that did not finish."""
+    last = asked.as_of.replace(day=1)
+    starts, ends = [asked.month_from], [asked.month_to]
+    if changes:
+        starts.append(changes[0].month)
+        ends.append(last)
+    if standing is not None:
+        before = standing.window
+        unbuilt = before.as_of + timedelta(days=1)
+        if unbuilt <= last:
+            starts.append(unbuilt)
+            ends.append(last)
+        if not standing.finished:
+            starts.append(before.month_from)
+            ends.append(min(before.month_to, last))
+    return replace(asked, month_from=max(min(starts), asked.first_month), month_to=max(ends))
+
+
+def explain(
+    asked: Window, rebuilt: Window, standing: Standing | None, changes: Sequence[Change]
+) -> list[str]:
+    """Why other months are rebuilt than were asked for, in one line; none where they are not."""
+    if asked == rebuilt:
+        return []
+    reasons = []
+    outside = [one for one in changes if not asked.month_from <= one.month <= asked.month_to]
+    if named := outside or list(changes):
+        month = named[0].month
+        tables = ", ".join(str(one) for one in named if one.month == month)
+        later = len({one.month for one in named}) - 1
+        more = f", and {later} later month{'' if later == 1 else 's'}" if later else ""
+        reasons.append(f"{month:%Y-%m} changed ({tables}){more}")
+    if standing is not None:
+        before = standing.window
+        unbuilt = before.as_of + timedelta(days=1)
+        if unbuilt < asked.month_from:
+            reasons.append(f"{unbuilt:%Y-%m} was not built yet")
+        if not standing.finished:
+            reasons.append("the refresh before did not finish")
+    return [
+        f"{'; '.join(reasons)}: rebuilding {rebuilt.month_from:%Y-%m} to {rebuilt.month_to:%Y-%m}"
+    ]
+
+
+def _masters(first_month: date) -> list[str]:
+    """Statements that file the masters' rows beside the events', from the landed tables."""
+    account, customer = _versions("account"), _versions("customer")
+    of_latest = {*OPENING[1:], *CLOSING[1:]}
+    versioned = [name for name in _columns("account") if name not in of_latest]
+    filed = {
+        "account": (account, "month", ("since", *versioned)),
+        "customer": (customer, "month", ("since", *_columns("customer"))),
+        "account_holder": (
+            f"{_latest('account_holder')} left join temp.landing_account using (account_id)",
+            "landing_account.month",
+            _columns("account_holder"),
+        ),
+        "product": (
+            f"""{_latest("product")} left join (
+                select product_id, min(month) as month from {account} group by product_id
+            ) as held using (product_id)""",
+            "held.month",
+            _columns("product"),
+        ),
+        "loan": (
+            f"""{_latest("loan")} left join (
+                select loan_id, min(month) as month from landing.loan_status group by loan_id
+            ) as status using (loan_id)""",
+            "least(status.month, date_trunc('month', granted_on))",
+            _columns("loan"),
+        ),
+        "card": (_latest("card"), "date_trunc('month', issued_on)", _columns("card")),
+        "campaign": (
+            f"""{_latest("campaign")} left join (
+                select campaign_id, min(month) as month from landing.contact group by campaign_id
+            ) as contact using (campaign_id)""",
+            "contact.month",
+            _columns("campaign"),
+        ),
+    }
+    latest_account = f"{_latest('account')} left join temp.landing_account using (account_id)"
+    return [
+        f"""create or replace temp table landing_account as
+            select account_id, least(booked.month, date_trunc('month', opened_on)) as month
+            from {_latest("account")} left join (
+                select account_id, min(month) as month from landing."transaction" group by all
+            ) as booked using (account_id)""",
+        f"""create or replace temp table landing_customer as
+            select customer_id, min(month) as month
+            from {_latest("account_holder")} inner join temp.landing_account using (account_id)
+            group by customer_id""",
+        *(
+            _file(table, *filed[table], first_month)
+            if table not in UNDATED
+            else _file(table, f"landing.{table}", "null", _columns(table), first_month)
+            for table in MASTERS
+        ),
+        # What tables read of the latest extract only, and a closing from its month on.
+        _file("account", latest_account, "landing_account.month", OPENING, first_month, rows="0"),
+        _file(
+            "account",
+            f"{_latest('account')} where closed_on is not null",
+            "date_trunc('month', closed_on)",
+            CLOSING,
+            first_month,
+            rows="0",
+        ),
+    ]
+
+
+def _file(
+    table: str,
+    relation: str,
+    month: str,
+    columns: Sequence[str],
+    first_month: date,
+    rows: str = "count(*)",
+) -> str:
+    """The statement that adds rows, by the month under which they are filed, to those there."""
+    begins = day(first_month)
+    return f"""insert into {NEW}
+        select '{table}', case when {month} is not null then greatest({month}, {begins}) end,
+            {rows}, {digest(columns)}
+        from {relation} group by 2"""
+
+
+def _columns(table: str) -> list[str]:
+    return [column.name for column in BY_NAME[table].columns if not column.personal]
+
+
+def _latest(table: str) -> str:
+    """The rows of a master's latest extract."""
+    relation = f"landing.{quoted(table)}"
+    return f"""(
+        select * from {relation} where extract_month = (select max(extract_month) from {relation})
+    ) as latest"""
+
+
+def _versions(table: str) -> str:
+    """The rows of all extracts of a master with a history; `since` is the extract that says so, or
+    NULL for the first one, which stands for all the time before it; `month` is the first month of
+    a table in which it can be seen."""
+    return f"""(
+        select
+            delivered.*,
+            case
+                when since is null or known.month is null then known.month
+                else greatest(since, known.month)
+            end as month
+        from (
+            select *, nullif(
+                extract_month, min(extract_month) over (partition by {table}_id)
+            ) as since
+            from landing.{table}
+        ) as delivered
+        left join temp.landing_{table} as known using ({table}_id)
+    ) as version"""
