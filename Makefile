@@ -25,6 +25,9 @@ endif
 ifdef CURRENCY
 export JINGXI_CURRENCY := $(CURRENCY)
 endif
+ifdef FIRST_MONTH
+export JINGXI_FIRST_MONTH := $(FIRST_MONTH)
+endif
 ifdef CUSTOMERS
 export JINGXI_CUSTOMERS := $(CUSTOMERS)
 endif
@@ -51,11 +54,11 @@ ifdef REFERENCE_PATH
 export JINGXI_REFERENCE_PATH := $(REFERENCE_PATH)
 endif
 
-.PHONY: help refresh check train promote rollback-model test test-all acceptance acceptance-long ui lint format lock bench truth customer export summary clean install
+.PHONY: help refresh check train promote rollback-model test test-all acceptance acceptance-long ui lint format lock bench truth customer releases rollback export summary clean install
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
-	@echo "  variables: SOURCE, SOURCE_PATH, AS_OF, CURRENCY, CUSTOMERS, SEED, TRAIN, PROMOTION, USER_NAME, MONTHS, REFERENCE_PATH, MEMORY; home: JINGXI_HOME"
+	@echo "  variables: SOURCE, SOURCE_PATH, AS_OF, FIRST_MONTH, CURRENCY, CUSTOMERS, SEED, TRAIN, PROMOTION, USER_NAME, MONTHS, REFERENCE_PATH, MEMORY; home: JINGXI_HOME"
 
 $(INSTALLED): requirements.lock
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed and was not found; name it: make PYTHON=/path/to/python3.11 ..." >&2; exit 2; }
@@ -108,6 +111,12 @@ summary: $(INSTALLED) ## what the served release holds and where to look
 
 customer: $(INSTALLED) ## one customer's page: make customer ID=C00000001 ROLE=manager
 	@$(RUN) -m orchestration customer --id "$$ID" $(if $(ROLE),--role "$$ROLE") $(if $(TO),--to "$$TO")
+
+releases: $(INSTALLED) ## the releases at hand
+	@$(RUN) -m orchestration releases
+
+rollback: $(INSTALLED) ## serve the release before the served one, or RELEASE=<id>
+	@$(RUN) -m orchestration rollback $(RELEASE)
 
 export: $(INSTALLED) ## the synthetic bank as files: make export TO=folder FORMAT=csv
 	@$(RUN) -m orchestration export $(TO) $(if $(FORMAT),--format $(FORMAT))

@@ -3,25 +3,37 @@
 from __future__ import annotations
 
 import argparse
+import json
 import logging
+import os
+import signal
 import sys
 import time
+import traceback
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestration import environment
+from orchestration.files import write_whole
 from orchestration.lock import RefreshRunning, one_refresh_at_a_time
 from orchestration.model_store import ModelStoreUnavailable, check_model_store
-from orchestration.settings import MONTH, Settings, read_settings
+from orchestration.settings import MONTH, PYDANTIC, Settings, name_of, named, read_settings
+from orchestration.supervision import Ended, supervise
 
 if TYPE_CHECKING:
     from dagster import ExecuteInProcessResult
 
 REFUSED = 2
 FAILED = 1
+# A shell's exit status of a command that a signal ended: this and the signal's number.
+SIGNALLED = 128
+READING = {"summary", "releases"}
+LONG = {"refresh", "train"}
+# Whose run this is: the process that watches it, and closes it should it be killed.
+PROCESS_TAG = "jingxi/process"
 
 CHECK_DESCRIPTION = """\
 Judge a delivery in seconds, building nothing: what is wrong with it, how many rows of each table
@@ -62,6 +74,7 @@ def refresh(settings: Settings, months: str | None, *, verbose: bool) -> int:
     """Run the whole refresh in this process; the exit status tells whether it published."""
     from orchestration import ahead
     from orchestration.engine import connect
+    from orchestration.health import prepare_home
     from orchestration.landing.delivery import open_delivery
     from orchestration.partitions import months_of
     from orchestration.reference import prepare_reference
@@ -69,6 +82,8 @@ def refresh(settings: Settings, months: str | None, *, verbose: bool) -> int:
     started = time.monotonic()
     print(f"jingxi refresh of {settings.source} into {settings.home}", flush=True)
     check_model_store(settings)
+    for line in prepare_home(settings):
+        print(f"  note: {line}", flush=True)
     prepare_reference(settings)
     ahead.prepare_stores(settings)
     with connect(settings) as connection:
@@ -78,7 +93,8 @@ def refresh(settings: Settings, months: str | None, *, verbose: bool) -> int:
     last_month = months_of(settings).get_last_partition_key()
     if last_month is None or delivery.as_of > last_month:
         raise ValueError(
-            f"AS_OF={delivery.as_of} lies after the last month of this source, {last_month}"
+            f"{named('as_of')} is invalid: {delivery.as_of} lies after the last month of this "
+            f"source, {last_month}"
         )
     start, end = months_asked(months, delivery.first_month, delivery.as_of)
     print(f"  as of {delivery.as_of}, months {start} to {end}", flush=True)
@@ -98,12 +114,15 @@ def refresh(settings: Settings, months: str | None, *, verbose: bool) -> int:
 
 def train(settings: Settings, *, verbose: bool) -> int:
     """Train and judge the models from the features as they stand; scores and publishes nothing."""
+    from orchestration.health import prepare_home
     from orchestration.jobs import TRAIN
     from orchestration.release.summary import failure_summary
 
     started = time.monotonic()
     print(f"jingxi training in {settings.home}", flush=True)
     check_model_store(settings)
+    for line in prepare_home(settings):
+        print(f"  note: {line}", flush=True)
     result = _execute(settings, TRAIN, {}, verbose=verbose)
     if not result.success:
         words = failure_summary(settings, result.all_events, time.monotonic() - started)
@@ -136,7 +155,7 @@ def _execute(
             .execute_in_process(
                 instance=instance,
                 run_config={"loggers": loggers},
-                tags=dict(tags),
+                tags={**tags, PROCESS_TAG: str(os.getppid())},
                 raise_on_error=False,
             )
         )
@@ -237,32 +256,65 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; refusals and failures end with a message, not a stack trace."""
-    from pydantic import ValidationError
-
     asked = parser().parse_args(arguments)
     if asked.command == "check":
         from orchestration.delivery_check import check
 
-        named = {name: getattr(asked, name) for name in ("source_path", "source", "as_of")}
-        return check({name: value for name, value in named.items() if value}, as_json=asked.json)
+        given = {name: getattr(asked, name) for name in ("source_path", "source", "as_of")}
+        return check({name: value for name, value in given.items() if value}, as_json=asked.json)
     warnings.filterwarnings("ignore", module="dagster")
     logging.captureWarnings(True)
+    return _told(asked.command, lambda: _begin(asked))
+
+
+def _told(command: str, work: Callable[[], int]) -> int:
+    """The exit status of the work, or of its failure, which is told in a few lines."""
+    from pydantic import ValidationError
+
     try:
-        settings = read_settings()
-        environment.prepare(settings)
-        return _run(asked, settings)
+        return work()
+    except KeyboardInterrupt:
+        print("stopped by SIGINT", file=sys.stderr)
+        return SIGNALLED + signal.SIGINT
     except ValidationError as error:
         for problem in error.errors():
-            name = "_".join(str(part) for part in problem["loc"]).upper()
-            print(f"refused: {name}: {problem['msg']}", file=sys.stderr)
+            said = problem["msg"].removeprefix(PYDANTIC)
+            print(f"refused: {name_of(problem['loc'])} is invalid: {said}", file=sys.stderr)
         return REFUSED
     except ModelStoreUnavailable as error:
         # Not among the others, whose import would take longer than the check.
         print(f"refused: {error}", file=sys.stderr)
         return REFUSED
-    except _refusals() as error:
-        print(f"refused: {error}", file=sys.stderr)
-        return REFUSED
+    except Exception as error:
+        if isinstance(error, _refusals()) and not isinstance(error, json.JSONDecodeError):
+            print(f"refused: {error}", file=sys.stderr)
+            return REFUSED
+        print(_failure(command, error), file=sys.stderr)
+        return FAILED
+
+
+def _failure(command: str, error: Exception) -> str:
+    """An unforeseen error in words: its reason, the cure if there is one, where the trace is."""
+    from orchestration.health import cure_of
+
+    reason: BaseException = error
+    while reason.__cause__ is not None:
+        reason = reason.__cause__
+    said = f"{type(reason).__name__}: {str(reason).strip().splitlines()[0] if str(reason) else ''}"
+    lines = [f"{command} failed: {said}"]
+    trace = "".join(traceback.format_exception(error))
+    try:
+        settings = read_settings()
+        cure = cure_of(f"{said} {reason} {error}", settings)
+        lines += [cure] if cure else []
+        path = settings.home / "logs" / f"{command}.trace"
+        write_whole(path, trace)
+        lines.append(f"the trace is in {path}")
+    except (ValueError, OSError):
+        # Without a home to write to; with a cure it is not needed.
+        lines += [trace] if len(lines) == 1 else []
+    lines.append("the release served before is untouched")
+    return "\n".join(lines)
 
 
 def _refusals() -> tuple[type[Exception], ...]:
@@ -274,6 +326,7 @@ def _refusals() -> tuple[type[Exception], ...]:
 
     return (
         ValueError,
+        environment.HomeRefused,
         RefreshRunning,
         DeliveryRefused,
         ReferenceRefused,
@@ -283,13 +336,61 @@ def _refusals() -> tuple[type[Exception], ...]:
     )
 
 
+def _begin(asked: argparse.Namespace) -> int:
+    settings = read_settings()
+    environment.prepare(settings, reading=asked.command in READING)
+    if asked.command not in LONG:
+        return _run(asked, settings)
+    with one_refresh_at_a_time(settings):
+        before = _link(settings)
+        ended = supervise(lambda: _told(asked.command, lambda: _run(asked, settings)))
+        environment.keep_private(settings)
+        if ended.signal is not None:
+            print(_stopped(settings, asked.command, ended, before), file=sys.stderr, flush=True)
+            _close_run(settings, ended)
+        return ended.status
+
+
+def _link(settings: Settings) -> str | None:
+    """The release that the link names; None before the first."""
+    link = settings.published / "current.duckdb"
+    return Path(os.readlink(link)).stem if link.is_symlink() else None
+
+
+def _stopped(settings: Settings, command: str, ended: Ended, before: str | None) -> str:
+    cause = ended.signal.name if ended.signal else ""
+    now = _link(settings)
+    if not ended.asked:
+        cause += " from outside"
+        if ended.signal is signal.SIGKILL:
+            cause += ", perhaps by the system for want of memory (JINGXI_MEMORY bounds it)"
+    return f"{command} was stopped by {cause}; all of its processes have ended. " + (
+        f"Published: {now}" if now != before else f"Still served: {now or 'nothing yet'}"
+    )
+
+
+def _close_run(settings: Settings, ended: Ended) -> None:
+    """Have Dagster say of the run that it is over."""
+    from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
+
+    with DagsterInstance.get() as instance:
+        under_way = RunsFilter(
+            tags={PROCESS_TAG: str(os.getpid())},
+            statuses=[DagsterRunStatus.STARTED, DagsterRunStatus.STARTING],
+        )
+        for run in instance.get_runs(under_way):
+            words = f"stopped by {ended.signal.name if ended.signal else 'a signal'}"
+            if ended.asked:
+                instance.report_run_canceled(run, words)
+            else:
+                instance.report_run_failed(run, words)
+
+
 def _run(asked: argparse.Namespace, settings: Settings) -> int:
     if asked.command == "refresh":
-        with one_refresh_at_a_time(settings):
-            return refresh(settings, asked.months, verbose=asked.verbose)
+        return refresh(settings, asked.months, verbose=asked.verbose)
     if asked.command == "train":
-        with one_refresh_at_a_time(settings):
-            return train(settings, verbose=asked.verbose)
+        return train(settings, verbose=asked.verbose)
     if asked.command in ("promote", "rollback-model"):
         with one_refresh_at_a_time(settings):
             return promote(settings, asked)
@@ -311,9 +412,9 @@ def _run(asked: argparse.Namespace, settings: Settings) -> int:
     if asked.command == "rollback":
         print(f"served now: {publish.roll_back(settings, asked.release_id).stem}")
     elif asked.command == "releases":
-        current = publish.served(settings)
+        current = _link(settings)
         for path in publish.releases_of(settings):
-            print(f"{path.stem}{'  (served)' if path == current else ''}")
+            print(f"{path.stem}{'  (served)' if path.stem == current else ''}")
     else:
         print(release_summary(settings, None))
     return 0

@@ -28,6 +28,7 @@ from dagster_dbt.errors import DagsterDbtCliRuntimeError
 from orchestration import builds, reference
 from orchestration.dbt_server import READY
 from orchestration.environment import DBT_PROJECT, PROJECT
+from orchestration.files import write_whole
 from orchestration.partitions import ONE_RUN
 from orchestration.resources import Home
 from orchestration.settings import Settings
@@ -40,7 +41,9 @@ TRANSLATION = DagsterDbtTranslatorSettings(
 
 WATCHED = {".sql", ".yml", ".csv"}
 SHOWN_ROWS = 5
-SOCKET_FOLDER = "jingxi-"
+MANIFEST, PARTIAL_PARSE, STAMP = "manifest.json", "partial_parse.msgpack", "project.digest"
+DBT_ERRORS = "Errors parsed from dbt logs:"
+SHOWN_LINES = 12
 DBT_PROGRAM = str(Path(sys.executable).parent / "dbt")
 
 
@@ -71,7 +74,10 @@ class LayerTranslator(DagsterDbtTranslator):
 
 
 def target_path(settings: Settings) -> Path:
-    """Where dbt keeps what it writes: in the home, so that two homes never meet."""
+    """Where dbt keeps what it writes: in the home, so that two homes never meet.
+
+    Its commands write `run`; what they read, the parsed project, stands beside it untouched.
+    """
     return settings.home / "dbt"
 
 
@@ -93,34 +99,53 @@ def project_digest(settings: Settings) -> str:
 
 
 def manifest_of(settings: Settings) -> Path:
-    """The parsed manifest of the dbt project, parsed first where it is missing or out of date.
+    """The parsed manifest of the dbt project, parsed first where it is missing, damaged or out of
+    date.
 
     Raises
     ------
     RuntimeError
         With dbt's own words, when the project does not parse.
     """
+    folder, digest = target_path(settings), project_digest(settings)
     with _parsing:
-        return _parsed_manifest(target_path(settings), project_digest(settings))
-
-
-def _parsed_manifest(folder: Path, digest: str) -> Path:
-    manifest, stamp = folder / "manifest.json", folder / "project.digest"
-    if _is_fresh(folder, digest):
-        return manifest
-    folder.mkdir(parents=True, exist_ok=True)
-    stamp.unlink(missing_ok=True)
-    command = [DBT_PROGRAM, "--no-use-colors", "parse", "--quiet", *_places(folder)]
-    parsed = subprocess.run(command, capture_output=True, text=True)
-    if parsed.returncode != 0:
-        raise RuntimeError(f"dbt parse failed:\n{parsed.stdout}{parsed.stderr}")
-    stamp.write_text(digest)
-    return manifest
+        if not _is_fresh(folder, digest):
+            draft = _draft(settings.temporary)
+            command = [DBT_PROGRAM, "--no-use-colors", "parse", "--quiet", *_places(draft)]
+            parsed = subprocess.run(command, capture_output=True, text=True)
+            if parsed.returncode != 0:
+                raise RuntimeError(f"dbt parse failed:\n{parsed.stdout}{parsed.stderr}")
+            _keep(draft, folder, digest)
+    return folder / MANIFEST
 
 
 def _is_fresh(folder: Path, digest: str) -> bool:
-    manifest, stamp = folder / "manifest.json", folder / "project.digest"
-    return manifest.exists() and stamp.exists() and stamp.read_text() == digest
+    """Whether the parsed project is whole and of this digest: dbt writes its files in place, and a
+    kill cuts them off."""
+    try:
+        return (folder / STAMP).read_text() == _stamp(digest, folder / MANIFEST)
+    except OSError:
+        return False
+
+
+def _stamp(digest: str, manifest: Path) -> str:
+    return f"{digest} {hashlib.sha256(manifest.read_bytes()).hexdigest()}"
+
+
+def _draft(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(prefix="parsing-", dir=folder))
+
+
+def _keep(draft: Path, folder: Path, digest: str) -> None:
+    """Put a parsed project in place; the stamp, last, makes it valid."""
+    stamp = _stamp(digest, draft / MANIFEST)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in (MANIFEST, PARTIAL_PARSE):
+        if (draft / name).exists():
+            os.replace(draft / name, folder / name)
+    write_whole(folder / STAMP, stamp)
+    shutil.rmtree(draft, ignore_errors=True)
 
 
 def _places(folder: Path) -> list[str]:
@@ -136,39 +161,25 @@ def start_server(settings: Settings) -> None:
     folder, digest = target_path(settings), project_digest(settings)
     with _parsing:
         fresh = _is_fresh(folder, digest)
+        draft = _draft(settings.scratch)
+        if fresh and (folder / PARTIAL_PARSE).exists():
+            shutil.copyfile(folder / PARTIAL_PARSE, draft / PARTIAL_PARSE)
+        options = [*_places(draft), *(["--no-write-json"] if fresh else [])]
         folder.mkdir(parents=True, exist_ok=True)
-        path = _socket_path(folder / "server.socket")
-        options = [*_places(folder), *(["--no-write-json"] if fresh else [])]
-        log = (folder / "server.log").open("w")
-        server = subprocess.Popen(
-            [sys.executable, "-m", "orchestration.dbt_server", str(path), *options],
-            cwd=PROJECT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-        )
-        log.close()
+        socket = Path(tempfile.mkdtemp(prefix="dbt-", dir=settings.scratch)) / "socket"
+        with (folder / "server.log").open("w") as log:
+            server = subprocess.Popen(
+                [sys.executable, "-m", "orchestration.dbt_server", str(socket), *options],
+                cwd=PROJECT,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
         _servers.append(server)
-        if not fresh:
-            (folder / "project.digest").unlink(missing_ok=True)
-            if server.stdout and server.stdout.readline().strip() == READY:
-                (folder / "project.digest").write_text(digest)
-    os.environ["DBT_SERVER"] = str(path)
-
-
-def _socket_path(note: Path) -> Path:
-    """A new place for the socket, noted in the home; what a killed refresh left is taken away.
-
-    A path of a socket may have some hundred bytes only: it does not fit in every home.
-    """
-    if note.exists():
-        left = Path(note.read_text())
-        if left.parent.name.startswith(SOCKET_FOLDER):
-            shutil.rmtree(left.parent, ignore_errors=True)
-    path = Path(tempfile.mkdtemp(prefix=SOCKET_FOLDER)) / "dbt"
-    note.write_text(str(path))
-    return path
+        if not fresh and server.stdout and server.stdout.readline().strip() == READY:
+            _keep(draft, folder, digest)
+    os.environ["DBT_SERVER"] = str(socket)
 
 
 def stop_server() -> None:
@@ -195,8 +206,11 @@ def dbt_resource(settings: Settings) -> DbtCliResource:
     command = [sys.executable, "-I", "-S", str(client), DBT_PROGRAM, version("dbt-core")]
     launcher = target_path(settings) / "dbt"
     launcher.parent.mkdir(parents=True, exist_ok=True)
-    launcher.write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n')
-    launcher.chmod(0o700)
+    # Another process may be starting it.
+    draft = launcher.with_name(f".{launcher.name}.{os.getpid()}")
+    draft.write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n')
+    draft.chmod(0o700)
+    os.replace(draft, launcher)
     return DbtCliResource(
         project_dir=str(DBT_PROJECT),
         profiles_dir=str(DBT_PROJECT),
@@ -221,6 +235,15 @@ def failed_tests(
         ]
         told.append(f"{name} ({result['failures']} rows): {' | '.join(rows)}")
     return told
+
+
+def unbuilt(message: str, log: Path) -> str:
+    """What dbt says where it came to no table, so that there are no results to look into: the
+    project does not compile, or the warehouse cannot be opened."""
+    words = message.partition(DBT_ERRORS)[2].strip()
+    if not words and log.exists():
+        words = "\n".join(log.read_text(errors="replace").strip().splitlines()[-SHOWN_LINES:])
+    return f"dbt ended before it built a table: {words or message} (its log: {log})"
 
 
 def dbt_layer(
@@ -249,14 +272,21 @@ def dbt_layer(
             builds.begin(connection, layer, context.run_id)
             if prepare is not None:
                 prepare(connection, home.settings)
+        folder = target_path(home.settings)
+        results = folder / "run" / "run_results.json"
+        results.unlink(missing_ok=True)
         arguments = ["build", "--exclude-resource-type", "unit_test"]
-        invocation = dbt.cli(arguments, context=context, target_path=target_path(home.settings))
+        if (folder / PARTIAL_PARSE).exists():
+            parsed = str(folder / PARTIAL_PARSE)
+            arguments += ["--partial-parse-file-path", parsed]
+        invocation = dbt.cli(arguments, context=context, target_path=results.parent)
         try:
             yield from invocation.stream()
         except DagsterDbtCliRuntimeError as error:
-            results = json.loads((invocation.target_path / "run_results.json").read_text())
+            if not results.exists():
+                raise dg.Failure(unbuilt(str(error), results.with_name("dbt.log"))) from error
             with home.warehouse() as connection:
-                told = failed_tests(connection, results["results"])
+                told = failed_tests(connection, json.loads(results.read_text())["results"])
             if not told:
                 raise
             raise dg.Failure(f"dbt tests found: {'; '.join(told)}") from error

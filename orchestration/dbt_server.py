@@ -7,7 +7,8 @@ would. Only the owner can reach the socket: it lies in a folder of mode 0700.
 
     python -m orchestration.dbt_server SOCKET [dbt parse options]
 
-It ends when its standard input is closed, that is, with the refresh that started it.
+It ends when its standard input is closed, that is, with the refresh that started it, and kills the
+command that it is running then.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ import json
 import os
 import select
 import shutil
+import signal
 import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -31,8 +34,10 @@ MOST_BYTES = 1 << 20
 
 def main(arguments: list[str]) -> int:
     path = Path(arguments[0])
+    # The path of a socket may have some hundred bytes only: it is named from within its folder.
+    os.chdir(path.parent)
     with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(path))
+        listener.bind(path.name)
         # From here on a client waits instead of starting a dbt of its own.
         listener.listen()
         try:
@@ -58,22 +63,39 @@ def _serve(listener: socket.socket, options: list[str]) -> int:
             return 0
         connection, _ = listener.accept()
         with connection:
-            _run_for(connection, cast("Manifest", parsed.result))
+            if not _run_for(connection, cast("Manifest", parsed.result)):
+                return 0
 
 
-def _run_for(connection: socket.socket, manifest: Manifest) -> None:
-    """One command: the child's number and its exit status go back, a line each."""
+def _run_for(connection: socket.socket, manifest: Manifest) -> bool:
+    """One command: the child's number and its exit status go back, a line each.
+
+    False when the refresh ended before the command did.
+    """
     content, outputs, _, _ = socket.recv_fds(connection, MOST_BYTES, 2)
     command = json.loads(content)
+    # Closed by the child's end: then there is something to read.
+    running, held = os.pipe()
     child = os.fork()
     if child == 0:
         connection.close()
+        os.close(running)
         _run(command, outputs, manifest)
+    os.close(held)
     for output in outputs:
         os.close(output)
-    connection.sendall(f"{child}\n".encode())
+    # A client that is gone has been killed: its command is ended, too.
+    with suppress(OSError):
+        connection.sendall(f"{child}\n".encode())
+    ready, _, _ = select.select([running, sys.stdin, connection], [], [])
+    orphaned = running not in ready
+    if orphaned:
+        os.kill(child, signal.SIGKILL)
+    os.close(running)
     _, status = os.waitpid(child, 0)
-    connection.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
+    with suppress(OSError):
+        connection.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
+    return sys.stdin not in ready
 
 
 def _run(command: dict, outputs: list[int], manifest: Manifest) -> None:

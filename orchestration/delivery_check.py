@@ -27,7 +27,8 @@ from pydantic import ValidationError
 
 from orchestration import environment
 from orchestration.engine import connect
-from orchestration.settings import PREFIX, Settings, read_settings
+from orchestration.files import OTHERS
+from orchestration.settings import PREFIX, PYDANTIC, Settings, name_of, read_settings
 from orchestration.sources.interface import DeliveryRefused
 
 if TYPE_CHECKING:
@@ -131,6 +132,7 @@ def check(given: Mapping[str, str], *, as_json: bool) -> int:
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     os.environ.update(environment.QUIET)
+    os.umask(OTHERS)
     with redirect_stdout(sys.stderr):
         found = judgement(given)
     if as_json:
@@ -159,7 +161,7 @@ def judgement(given: Mapping[str, str]) -> Judgement:
         return Judgement(
             "refused",
             [
-                f"{'_'.join(str(part) for part in problem['loc']).upper()}: {problem['msg']}"
+                f"{name_of(problem['loc'])} is invalid: {problem['msg'].removeprefix(PYDANTIC)}"
                 for problem in error.errors()
             ],
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,8 +30,10 @@ def connect(
     WarehouseBusy
         When another process holds the file.
     """
-    spill = settings.home / "tmp"
-    spill.mkdir(parents=True, exist_ok=True)
+    # A reader holds no lock: what it spills must outlast the next refresh's emptying of `scratch`.
+    spill = settings.temporary if read_only else settings.scratch
+    if not read_only:
+        spill.mkdir(parents=True, exist_ok=True)
     try:
         connection = duckdb.connect(
             str(database) if database else ":memory:",
@@ -38,7 +41,8 @@ def connect(
             config={
                 "memory_limit": settings.engine_memory,
                 "threads": settings.engine_threads,
-                "temp_directory": str(spill),
+                # One for each process: the engine's own file names are the same everywhere.
+                "temp_directory": str(spill / f"engine-{os.getpid()}"),
             },
         )
     except duckdb.IOException as error:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tempfile
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
+from orchestration.files import OTHERS, keep_to_owner, write_whole
 from orchestration.settings import Settings
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -53,22 +56,28 @@ event_log_storage:
       env: DAGSTER_HOME
 """
 
+
+class HomeRefused(Exception):
+    """The home, or something in it that cannot be made anew, is not fit for a refresh."""
+
+
 SOURCE_FOLDERS = ("orchestration", "ml", "expectations", "dbt_project")
 SOURCE_SUFFIXES = {".py", ".sql", ".yml", ".csv", ".html"}
 
 
-def prepare(settings: Settings) -> None:
-    """Make the home's folders and point every component at it."""
-    for folder in (
-        settings.warehouse.parent,
-        settings.landing,
-        settings.published / "releases",
-        settings.reports,
-        settings.dagster_home,
-        settings.mlflow_home / "artifacts",
-        settings.home / "tmp",
-    ):
-        folder.mkdir(parents=True, exist_ok=True)
+def prepare(settings: Settings, *, reading: bool = False) -> None:
+    """Make the home's folders, for their owner alone, and point every component at them.
+
+    A command that is only `reading` writes nothing: it works in a home on a read-only disk.
+
+    Raises
+    ------
+    HomeRefused
+        When the home cannot be written.
+    """
+    os.umask(OTHERS)
+    if not reading:
+        _make(settings)
     os.environ.update(QUIET)
     for name, value in {**SHARING, **BATCHES, **PATIENCE}.items():
         os.environ.setdefault(name, value)
@@ -77,10 +86,56 @@ def prepare(settings: Settings) -> None:
     os.environ["DBT_WAREHOUSE"] = str(settings.warehouse)
     os.environ["DBT_MEMORY_LIMIT"] = settings.engine_memory
     os.environ["DBT_ENGINE_THREADS"] = str(settings.engine_threads)
-    os.environ["DBT_TEMP_DIRECTORY"] = str(settings.home / "tmp")
-    configuration = settings.dagster_home / "dagster.yaml"
-    if not configuration.exists():
-        configuration.write_text(DAGSTER_YAML)
+    os.environ["DBT_TEMP_DIRECTORY"] = str(settings.scratch / "dbt")
+    # Whoever holds the lock has a folder of his own below it.
+    within = Path(tempfile.gettempdir()).is_relative_to(settings.temporary)
+    if settings.temporary.is_dir() and not within:
+        use_temporary(settings.temporary)
+
+
+def _make(settings: Settings) -> None:
+    try:
+        for folder in (
+            settings.warehouse.parent,
+            settings.landing,
+            settings.published / "releases",
+            settings.reports,
+            settings.dagster_home,
+            settings.mlflow_home / "artifacts",
+            settings.scratch,
+            settings.home / "logs",
+        ):
+            folder.mkdir(parents=True, exist_ok=True)
+        keep_private(settings)
+        configuration = settings.dagster_home / "dagster.yaml"
+        if not configuration.exists():
+            write_whole(configuration, DAGSTER_YAML)
+        # Folders that are there say nothing of whether they may be written.
+        write_whole(settings.temporary / ".writable", "")
+    except OSError as error:
+        raise HomeRefused(
+            f"HOME (JINGXI_HOME) is invalid: {settings.home} cannot be written: "
+            f"{error.strerror or error}. "
+            "Make it writable for this account, make room, or choose another folder."
+        ) from error
+
+
+def keep_private(settings: Settings) -> None:
+    """Tighten a home that was made readable for others, and what a component made so since.
+
+    Only what jingxi writes, and the home itself where it holds nothing else.
+    """
+    for place in settings.own_places:
+        keep_to_owner(place)
+    if set(settings.home.iterdir()) <= set(settings.own_places):
+        with suppress(PermissionError):
+            settings.home.chmod(0o700)
+
+
+def use_temporary(folder: Path) -> None:
+    """Have every component put its temporary files there: they may hold customers' records."""
+    os.environ["TMPDIR"] = str(folder)
+    tempfile.tempdir = str(folder)
 
 
 @cache

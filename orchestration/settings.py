@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import re
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -22,8 +23,23 @@ from orchestration.memory import (
 )
 
 PREFIX = "JINGXI_"
+# What pydantic puts before the words of a ValueError.
+PYDANTIC = "Value error, "
 CURRENCY = re.compile(r"^[A-Z]{3}$")
+# dbt-duckdb cuts a path at #, SQLite's addresses at ? and %, patterns of files begin with * and [.
+UNFIT = "#?%*[]\\"
+LONGEST_HOME = 380
 MONTH = re.compile(r"^\d{4}-(0[1-9]|1[0-2])$")
+
+
+def named(setting: str) -> str:
+    """A setting as users type it: after `make`, and in the environment."""
+    return f"{setting.upper()} ({PREFIX}{setting.upper()})"
+
+
+def name_of(place: tuple[int | str, ...]) -> str:
+    """The same for the place in which pydantic found an error."""
+    return named("_".join(str(part) for part in place))
 
 
 def login_name() -> str:
@@ -84,7 +100,22 @@ class Settings(BaseSettings):
     @field_validator("home")
     @classmethod
     def _absolute(cls, value: Path) -> Path:
-        return value.expanduser().resolve()
+        path = value.expanduser().resolve()
+        text = str(path)
+        unfit = sorted({sign for sign in text if sign in UNFIT or not sign.isprintable()})
+        if unfit:
+            raise ValueError(
+                f"{text!r} holds {' '.join(repr(sign) for sign in unfit)}: expected a path without "
+                f"{' '.join(UNFIT)} and control characters, which the databases read as patterns "
+                "or addresses. Choose a folder of another name."
+            )
+        length = len(os.fsencode(path))
+        if length > LONGEST_HOME:
+            raise ValueError(
+                f"{text[:60]}… has {length} bytes: expected {LONGEST_HOME} at most, as SQLite "
+                "opens no longer path. Choose a folder of a shorter name."
+            )
+        return path
 
     @field_validator("source_path", "reference_path")
     @classmethod
@@ -130,6 +161,33 @@ class Settings(BaseSettings):
     def warehouse(self) -> Path:
         """The build warehouse; one process writes it."""
         return self.home / "build" / "warehouse.duckdb"
+
+    @property
+    def temporary(self) -> Path:
+        """Every component's temporary folder."""
+        return self.home / "tmp"
+
+    @property
+    def scratch(self) -> Path:
+        """That of whoever holds the home's lock, who empties it first."""
+        return self.temporary / "refresh"
+
+    @property
+    def token_key(self) -> Path:
+        return self.home / "secrets" / "token.key"
+
+    @property
+    def own_places(self) -> tuple[Path, ...]:
+        """Everything that is written; the home may be a folder that holds other things, too."""
+        names = (
+            *("build", "customers", "dagster", "dbt", "delivery", "exports", "landing", "logs"),
+            *("mlflow", "published", "reference", "reports", "secrets", "tmp", "truth"),
+        )
+        return (*(self.home / name for name in names), self.lock)
+
+    @property
+    def lock(self) -> Path:
+        return self.home / "refresh.lock"
 
     @property
     def landing(self) -> Path:
@@ -191,7 +249,9 @@ def read_settings(**given: object) -> Settings:
     known = {PREFIX + name.upper() for name in Settings.model_fields}
     unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
     if unknown:
+        nearest = [near for name in unknown for near in get_close_matches(name, known, n=1)]
+        meant = f" (did you mean {', '.join(nearest)}?)" if nearest else ""
         raise ValueError(
-            f"unknown setting(s) {', '.join(unknown)}; known are {', '.join(sorted(known))}"
+            f"unknown setting(s) {', '.join(unknown)}{meant}; known are {', '.join(sorted(known))}"
         )
     return Settings(**given)  # type: ignore[arg-type]

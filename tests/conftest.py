@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,16 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith("JINGXI_") or name in {"DAGSTER_HOME", "MLFLOW_TRACKING_URI"}:
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _the_process_as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What `environment.prepare` changes of the process it runs in."""
+    monkeypatch.setattr(tempfile, "tempdir", tempfile.tempdir)
+    monkeypatch.setenv("TMPDIR", tempfile.gettempdir())
+    mask = os.umask(0o022)
+    yield
+    os.umask(mask)
 
 
 @pytest.fixture(scope="session")

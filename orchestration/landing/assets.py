@@ -5,10 +5,12 @@ from collections.abc import Iterator
 import dagster as dg
 
 from orchestration import builds, reference
+from orchestration.health import prepare_home
 from orchestration.landing.delivery import open_delivery, token_key
 from orchestration.model_store import check_model_store
 from orchestration.partitions import ONE_RUN, first_day, last_day
 from orchestration.resources import Home
+from orchestration.settings import named
 from orchestration.sources.contract import TABLES
 
 
@@ -43,13 +45,15 @@ def landing_assets(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinitio
         if context.job_name == REFRESH:
             # Its models come last: what they need is asked for before the hours of the rest.
             check_model_store(settings)
+            for note in prepare_home(settings):
+                context.log.warning(note)
         asked = context.partition_key_range
         with home.warehouse() as connection:
             delivery = open_delivery(settings, connection)
             if asked.end > delivery.as_of:
                 raise dg.Failure(
                     f"month {asked.end} lies after the as-of month {delivery.as_of}; "
-                    f"ask for months up to it, or set JINGXI_AS_OF"
+                    f"ask for months up to it, or set {named('as_of')}"
                 )
             whole = asked.start <= delivery.first_month and asked.end == delivery.as_of
             afresh = delivery.bind_warehouse(connection, whole=whole)

@@ -8,10 +8,16 @@ from dataclasses import dataclass
 
 import duckdb
 
+from orchestration.environment import HomeRefused
+from orchestration.files import write_whole
 from orchestration.landing.currency import currency_notes
-from orchestration.settings import Settings
+from orchestration.landing.months import STATE_FILE
+from orchestration.settings import Settings, named
 from orchestration.sources.choice import source_of
+from orchestration.sources.delimited import quoted
 from orchestration.sources.interface import DeliveryRefused, Problem, Source
+
+KEY_BYTES = 32
 
 
 @dataclass(frozen=True)
@@ -78,14 +84,14 @@ def forget(connection: duckdb.DuckDBPyConnection) -> None:
         "and not internal and schema_name not in ('main', 'meta')"
     ).fetchall()
     for (name,) in names:
-        connection.execute(f"drop schema {name} cascade")
+        connection.execute(f"drop schema {quoted(name)} cascade")
     tables = connection.execute(
         "select table_name from duckdb_tables() "
         "where database_name = current_database() and schema_name = 'meta' "
         "and table_name <> 'bank'"
     ).fetchall()
     for (name,) in tables:
-        connection.execute(f"drop table meta.{name}")
+        connection.execute(f"drop table meta.{quoted(name)}")
 
 
 def open_delivery(settings: Settings, connection: duckdb.DuckDBPyConnection) -> Delivery:
@@ -113,7 +119,7 @@ def open_delivery(settings: Settings, connection: duckdb.DuckDBPyConnection) -> 
                     "transaction",
                     "booked_on",
                     f"the as-of month {as_of} lies before the first booking ({first_month})",
-                    "Choose a later AS_OF",
+                    f"Choose a later {named('as_of')}",
                 )
             ]
         )
@@ -125,10 +131,28 @@ def token_key(settings: Settings) -> bytes:
     """The home's own key for tokens of personal values, made at first use, readable by its owner.
 
     It never leaves the home: without it a token cannot be tried against a list of names.
+
+    Raises
+    ------
+    HomeRefused
+        When the key is not whole, or gone from a home that made tokens with it: with another key
+        the same value would have another token.
     """
-    path = settings.home / "secrets" / "token.key"
+    path = settings.token_key
     if not path.exists():
+        if (settings.landing / STATE_FILE).exists():
+            raise HomeRefused(
+                f"{path} is missing, and {settings.landing} was landed with it: expected the key. "
+                f"Restore it from a backup, or remove {settings.landing} to begin with a new key "
+                "(the same value then has another token)."
+            )
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path.touch(mode=0o600)
-        path.write_bytes(secrets.token_bytes(32))
-    return path.read_bytes()
+        write_whole(path, secrets.token_bytes(KEY_BYTES))
+    key = path.read_bytes()
+    if len(key) < KEY_BYTES:
+        raise HomeRefused(
+            f"{path} is invalid: it has {len(key)} bytes, expected {KEY_BYTES}. Restore it from a "
+            "backup, or remove it together with "
+            f"{settings.landing} to begin with a new key (the same value then has another token)."
+        )
+    return key

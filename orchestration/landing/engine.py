@@ -21,6 +21,7 @@ from pathlib import Path
 
 import duckdb
 
+from orchestration.files import write_whole
 from orchestration.landing import changes
 from orchestration.landing.changes import Change, Standing
 from orchestration.landing.months import STATE_FILE, Months, claim, nothing
@@ -155,7 +156,7 @@ def land(
     finally:
         run.drop()
     state = {"identity": source.identity, "first_month": window.first_month.isoformat()}
-    (landing_folder / STATE_FILE).write_text(json.dumps(state), encoding="utf-8")
+    write_whole(landing_folder / STATE_FILE, json.dumps(state))
     return LandingSummary(rebuilt, tuple(run.summaries), tuple(found), tuple(widened))
 
 

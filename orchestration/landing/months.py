@@ -145,7 +145,11 @@ def claim(folder: Path, source: Source, window: Window) -> None:
     state = folder / STATE_FILE
     if not state.exists():
         return
-    standing = json.loads(state.read_text(encoding="utf-8"))
+    try:
+        standing = json.loads(state.read_text(encoding="utf-8"))
+    except ValueError:
+        # Damaged: whose months these are is not known.
+        standing = {"identity": "an unknown bank", "first_month": "an unknown month"}
     wanted = {"identity": source.identity, "first_month": window.first_month.isoformat()}
     if standing == wanted:
         return
@@ -157,7 +161,7 @@ def claim(folder: Path, source: Source, window: Window) -> None:
                     "",
                     f"holds the months of {standing['identity']} from {standing['first_month']}; "
                     f"this run lands a part of {source.identity}",
-                    "Refresh the whole history, or use another JINGXI_HOME.",
+                    "Refresh the whole history, or use another HOME (JINGXI_HOME).",
                 )
             ]
         )

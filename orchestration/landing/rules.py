@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
 
+from orchestration.settings import named
 from orchestration.sources.contract import MONEY, TEXT, WHOLE, Table
 from orchestration.sources.delimited import literal, quoted
 
@@ -174,7 +175,7 @@ CURES: dict[str, str] = {
     "month_start": "give the first day of the month",
     "reference": "deliver the row it refers to, or correct the identifier",
     "date_in_future": "correct the date: it lies after today",
-    "before_first_month": "set JINGXI_FIRST_MONTH to the first month, or correct the date",
+    "before_first_month": f"set {named('first_month')} to the first month, or correct the date",
     "duplicate_row": "deliver each row once",
     "duplicate_key": "give one row per key; the first by file and row was kept",
 }

@@ -18,6 +18,8 @@ from pathlib import Path
 import duckdb
 
 from orchestration import builds
+from orchestration.engine import connect
+from orchestration.files import flush
 from orchestration.settings import Settings
 from orchestration.sources.contract import TABLES
 
@@ -39,6 +41,10 @@ CURRENT = "current.duckdb"
 
 class ReleaseRefused(Exception):
     """The build must not be published; the release served before stays."""
+
+
+class ReleaseDamaged(ReleaseRefused):
+    """The release that is served cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -87,11 +93,11 @@ def publish(
             unfinished,
             (release_id, as_of, source, created_at, code_version, run_id, json.dumps(row_counts)),
         )
-        _flush(unfinished)
-        unfinished.chmod(0o444)
+        flush(unfinished)
+        unfinished.chmod(0o400)
         path = releases / f"{release_id}.duckdb"
         os.replace(unfinished, path)
-        _flush(releases)
+        flush(releases)
         point_at(settings, path)
     finally:
         unfinished.unlink(missing_ok=True)
@@ -159,14 +165,6 @@ def _quoted(path: Path) -> str:
     return str(path).replace("'", "''")
 
 
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _clear_unfinished(releases: Path) -> None:
     for leftover in releases.glob(".*.unfinished*"):
         leftover.unlink()
@@ -178,7 +176,7 @@ def point_at(settings: Settings, path: Path) -> None:
     fresh = settings.published / f".{CURRENT}.{uuid.uuid4().hex}"
     fresh.symlink_to(path.relative_to(settings.published))
     os.replace(fresh, link)
-    _flush(settings.published)
+    flush(settings.published)
 
 
 def releases_of(settings: Settings) -> list[Path]:
@@ -189,9 +187,41 @@ def releases_of(settings: Settings) -> list[Path]:
 
 
 def served(settings: Settings) -> Path | None:
-    """The release that readers see; None before the first."""
+    """The release that readers see; None before the first.
+
+    Raises
+    ------
+    ReleaseDamaged
+        When the link leads nowhere, or to a file that is no release.
+    """
     link = settings.published / CURRENT
-    return link.resolve() if link.exists() else None
+    if not link.is_symlink() and not link.exists():
+        return None
+    path = link.resolve()
+    fault = fault_of(settings, path)
+    if fault is not None:
+        raise ReleaseDamaged(
+            f"{link} is broken: {path} {fault}. Restore that file from a backup, or serve another "
+            f"release (make rollback [RELEASE=<id>]); at hand: {at_hand_in_words(settings)}. Where "
+            f"there is none, remove {link} and refresh."
+        )
+    return path
+
+
+def fault_of(settings: Settings, path: Path) -> str | None:
+    """What keeps a release from being opened."""
+    if not path.exists():
+        return "is missing"
+    try:
+        with connect(settings, path, read_only=True) as connection:
+            connection.execute("select release_id from meta.release").fetchall()
+    except duckdb.Error as error:
+        return f"cannot be read ({str(error).splitlines()[0]})"
+    return None
+
+
+def at_hand_in_words(settings: Settings) -> str:
+    return ", ".join(path.stem for path in releases_of(settings)) or "none"
 
 
 def _keep_latest(settings: Settings) -> None:
@@ -211,17 +241,23 @@ def roll_back(settings: Settings, release_id: str | None) -> Path:
     ReleaseRefused
         When there is no such release; the served one stays.
     """
-    at_hand = releases_of(settings)
-    names = ", ".join(path.stem for path in at_hand) or "none"
+    at_hand, names = releases_of(settings), at_hand_in_words(settings)
     if release_id is not None:
         chosen = [path for path in at_hand if path.stem == release_id]
         if not chosen:
             raise ReleaseRefused(f"no release {release_id}; at hand: {names}")
-        point_at(settings, chosen[0])
-        return chosen[0]
-    current = served(settings)
-    if current not in at_hand or at_hand.index(current) == 0:
-        raise ReleaseRefused(f"no release before the served one; at hand: {names}")
-    path = at_hand[at_hand.index(current) - 1]
-    point_at(settings, path)
-    return path
+    else:
+        # Where the link leads, also when nothing that can be read is there.
+        current = (settings.published / CURRENT).resolve()
+        before = at_hand[: at_hand.index(current)] if current in at_hand else at_hand
+        chosen = [path for path in before if path != current][::-1]
+        if not chosen:
+            raise ReleaseRefused(f"no release before the served one; at hand: {names}")
+    for path in chosen:
+        fault = fault_of(settings, path)
+        if fault is None:
+            point_at(settings, path)
+            return path
+    raise ReleaseRefused(
+        f"no release that could be served instead: {chosen[0].name} {fault}; at hand: {names}"
+    )

@@ -12,6 +12,7 @@ import duckdb
 
 from orchestration.engine import connect
 from orchestration.gates import REPORT
+from orchestration.health import cure_of
 from orchestration.release.publish import CURRENT, ReleaseRefused, served
 from orchestration.release.value_report import VALUE_REPORT
 from orchestration.release.value_report.content import (
@@ -246,7 +247,10 @@ def failure_summary(settings: Settings, events: Sequence[DagsterEvent], seconds:
                 "in the gate report"
             )
         else:
-            lines.append(f"  step {step}: {_reason(event)}")
+            reason = _reason(event)
+            lines.append(f"  step {step}: {reason}")
+            cure = cure_of(reason, settings)
+            lines += [f"    {cure}"] if cure else []
     current = served(settings)
     lines.append(
         f"  still served: {current.stem}" if current else "  nothing was served before either"

@@ -134,7 +134,7 @@ class Berka:
                     str(self.path),
                     "",
                     "is not a folder" if self.path.exists() else "does not exist",
-                    "Set JINGXI_SOURCE_PATH to the folder with the .asc files.",
+                    "Set SOURCE_PATH (JINGXI_SOURCE_PATH) to the folder with the .asc files.",
                 )
             ]
         found = [

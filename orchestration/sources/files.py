@@ -120,7 +120,7 @@ class DeliveredFiles:
                     str(self.path),
                     "",
                     "is not a folder" if self.path.exists() else "does not exist",
-                    "Set JINGXI_SOURCE_PATH to the folder with the delivered files.",
+                    "Set SOURCE_PATH (JINGXI_SOURCE_PATH) to the folder with the delivered files.",
                 )
             ]
         delivered = self._delivered

@@ -6,7 +6,11 @@ import pytest
 @pytest.mark.parametrize(
     ("arguments", "settings", "words"),
     [
-        (("refresh",), {"as_of": "2029-01"}, "AS_OF=2029-01 lies after the last month"),
+        (
+            ("refresh",),
+            {"as_of": "2029-01"},
+            "AS_OF (JINGXI_AS_OF) is invalid: 2029-01 lies after",
+        ),
         (("refresh",), {"as_of": "2022-12"}, "before the first booking (2023-01)"),
         (("refresh", "--months", "2024-13"), {}, "write YYYY-MM"),
         (("refresh",), {"costumers": "50"}, "unknown setting(s) JINGXI_COSTUMERS"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -139,45 +140,54 @@ def test_a_client_that_is_ended_ends_its_command(
     assert "Completed successfully" not in output
 
 
-def test_what_a_killed_server_left_is_taken_away(
-    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_manifest_that_was_cut_off_is_parsed_anew(settings: Settings, server: str) -> None:
+    """As a kill within dbt's own writing leaves it."""
+    manifest = dbt.manifest_of(settings)
+    whole = manifest.read_bytes()
+    digest = dbt.project_digest(settings)
+    for damaged in (b"", whole[:-2] + b"]}", whole[: len(whole) // 2]):
+        manifest.write_bytes(damaged)
+        assert not dbt._is_fresh(manifest.parent, digest)
+    found = json.loads(dbt.manifest_of(settings).read_text())
+    assert found["nodes"].keys() == json.loads(whole)["nodes"].keys()
+    assert dbt._is_fresh(manifest.parent, digest)
+
+
+def test_it_ends_with_its_command_and_its_socket_when_the_refresh_is_killed(
+    tmp_path: Path, warehouse: Path
 ) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    note = tmp_path / "note"
-    first = dbt._socket_path(note)
-    first.touch()
-    other = tmp_path / "other"
-    other.mkdir()
-    second = dbt._socket_path(note)
-    assert not first.parent.exists() and second.parent.exists() and other.exists()
-    # Nothing but its own folders.
-    note.write_text(str(other / "dbt"))
-    dbt._socket_path(note)
-    assert other.exists()
-
-
-def test_it_ends_with_the_refresh_and_takes_its_socket_along(tmp_path: Path) -> None:
-    """However the refresh ends: here it is killed."""
+    """The server, the client and the child that builds: none of them is left."""
     program = (
-        "import os, sys, time\n"
+        "import os, subprocess, sys\n"
         "from orchestration import dbt\n"
         "from orchestration.settings import Settings\n"
-        "dbt.start_server(Settings(home=sys.argv[1]))\n"
-        "print(os.environ['DBT_SERVER'], flush=True)\n"
-        "time.sleep(600)\n"
+        "settings = Settings(home=sys.argv[1])\n"
+        "dbt.start_server(settings)\n"
+        "launcher = dbt.dbt_resource(settings).dbt_executable\n"
+        "print(dbt._servers[0].pid, os.environ['DBT_SERVER'], flush=True)\n"
+        "places = ['--project-dir', str(dbt.DBT_PROJECT), '--profiles-dir', str(dbt.DBT_PROJECT),\n"
+        "    '--target-path', sys.argv[1], '--log-path', sys.argv[1]]\n"
+        "subprocess.run([launcher, 'build', '--exclude-resource-type', 'unit_test', *places])\n"
     )
     refresh = subprocess.Popen(
-        [sys.executable, "-c", program, str(tmp_path)],
-        env={**os.environ, "DBT_WAREHOUSE": str(tmp_path / "warehouse.duckdb")},
+        [sys.executable, "-c", program, str(tmp_path / "home")],
+        env={**os.environ, "DBT_WAREHOUSE": str(warehouse)},
         stdout=subprocess.PIPE,
         text=True,
     )
     assert refresh.stdout is not None
-    socket = Path(refresh.stdout.readline().strip())
-    assert socket.exists() and socket.parent.stat().st_mode & 0o777 == 0o700
+    server, socket = refresh.stdout.readline().split(maxsplit=1)
+    place = Path(socket.strip()).parent
+    assert place.is_relative_to(tmp_path) and place.stat().st_mode & 0o777 == 0o700
+    for line in refresh.stdout:
+        if "START" in line:
+            break
+    building = Path(f"/proc/{server}/task/{server}/children").read_text().split()
+    assert building
     refresh.kill()
     refresh.wait()
     deadline = time.monotonic() + 30
-    while socket.parent.exists() and time.monotonic() < deadline:
+    left = [*(Path(f"/proc/{number}") for number in (server, *building)), place]
+    while any(one.exists() for one in left) and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert not socket.parent.exists()
+    assert not [one for one in left if one.exists()]

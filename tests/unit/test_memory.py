@@ -132,7 +132,7 @@ def test_a_connection_and_dbt_get_the_memory_of_the_settings(tmp_path, monkeypat
             "select current_setting('memory_limit'), current_setting('temp_directory')"
         ).fetchall()
     assert limit == "1.3 GiB"
-    assert Path(spill) == tmp_path / "tmp"
+    assert Path(spill).is_relative_to(tmp_path / "tmp")
     environment.prepare(settings)
     assert os.environ["DBT_MEMORY_LIMIT"] == "1500MB"
     assert "env_var('DBT_MEMORY_LIMIT'" in (DBT_PROJECT / "profiles.yml").read_text()

@@ -165,7 +165,10 @@ class SyntheticBank:
         marker = folder / MARKER
         if not marker.exists():
             return False
-        return bool(json.loads(marker.read_text(encoding="utf-8"))["identity"] == self.identity)
+        try:
+            return bool(json.loads(marker.read_text(encoding="utf-8"))["identity"] == self.identity)
+        except ValueError:
+            return False
 
     def _rng(self, *purpose: int) -> np.random.Generator:
         return np.random.default_rng([self.seed, *purpose])

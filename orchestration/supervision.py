@@ -1,0 +1,161 @@
+"""One way to end a refresh: a signal, and all of its processes are gone.
+
+The process that the user started only watches. The work runs in a session of its own, in which the
+libraries may handle signals as they like: Dagster forgets one that arrives between two steps, and a
+signal that is raised within a callback is lost with it. Nothing is wound up. All that is kept is
+written beside and renamed, so that the work may be killed at any moment, and a kill cannot be
+swallowed.
+"""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+PR_SET_CHILD_SUBREAPER = 36
+PATIENCE_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How the work ended: `status` as a shell gives it, and the signal that ended it, if one did.
+
+    `asked` tells whether the signal came to the watcher; otherwise it hit the work itself.
+    """
+
+    status: int
+    signal: signal.Signals | None = None
+    asked: bool = False
+
+
+def supervise(work: Callable[[], int]) -> Ended:
+    """Run the work in a process group of its own; returns when all of its processes are gone.
+
+    To be called before threads and database connections exist: the process forks. A signal that was
+    ignored before (`nohup`) stays ignored. Where this process is killed without a chance to act, a
+    guard kills the group.
+    """
+    stopping = {one for one in STOPPING if signal.getsignal(one) is not signal.SIG_IGN}
+    sys.stdout.flush()
+    sys.stderr.flush()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {*stopping, signal.SIGCHLD})
+    # Some systems discard a blocked signal that nobody handles.
+    handler = signal.signal(signal.SIGCHLD, lambda *_: None)
+    try:
+        _adopt_orphans()
+        worker = os.fork()
+        if worker == 0:
+            _work(work, before)
+        guard, lifeline = _guard(worker)
+        try:
+            return _wait(worker, stopping)
+        finally:
+            os.kill(guard, signal.SIGKILL)
+            _end_all(worker)
+            os.close(lifeline)
+    finally:
+        signal.signal(signal.SIGCHLD, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _work(work: Callable[[], int], mask: set[signal.Signals]) -> None:
+    status = 1
+    try:
+        os.setsid()
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        status = work()
+        atexit._run_exitfuncs()
+    finally:
+        # As `__main__` does: what was forked here is not to run the rest of the caller.
+        with suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(status)
+
+
+def _guard(worker: int) -> tuple[int, int]:
+    """A process that kills the group when the returned pipe closes: with the watcher, however."""
+    read, lifeline = os.pipe()
+    guard = os.fork()
+    if guard == 0:
+        try:
+            os.setsid()
+            os.close(lifeline)
+            os.read(read, 1)
+            _kill(worker)
+        finally:
+            os._exit(0)
+    os.close(read)
+    return guard, lifeline
+
+
+def _wait(worker: int, stopping: set[signal.Signals]) -> Ended:
+    while True:
+        caught = signal.sigwait({*stopping, signal.SIGCHLD})
+        if caught in stopping:
+            return Ended(128 + caught, signal.Signals(caught), asked=True)
+        # One signal may stand for several children, adopted ones among them.
+        while (found := _ended_child()) is not None:
+            child, status = found
+            if child != worker:
+                continue
+            code = os.waitstatus_to_exitcode(status)
+            return Ended(code) if code >= 0 else Ended(128 - code, signal.Signals(-code))
+
+
+def _ended_child() -> tuple[int, int] | None:
+    try:
+        child, status = os.waitpid(-1, os.WNOHANG)
+    except ChildProcessError:
+        return None
+    return (child, status) if child else None
+
+
+def _end_all(worker: int) -> None:
+    """Kill the group and whatever left it, and wait until they are gone."""
+    _kill(worker)
+    with suppress(ChildProcessError):
+        while True:
+            for child in _children():
+                with suppress(ProcessLookupError):
+                    os.kill(child, signal.SIGKILL)
+            os.waitpid(-1, 0)
+    # Where orphans are not adopted they are another process's to wait for.
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    with suppress(ProcessLookupError, PermissionError):
+        while time.monotonic() < deadline:
+            os.killpg(worker, 0)
+            time.sleep(0.02)
+
+
+def _kill(worker: int) -> None:
+    try:
+        os.killpg(worker, signal.SIGKILL)
+    except ProcessLookupError:
+        # Killed before it had a group of its own, or gone.
+        with suppress(ProcessLookupError):
+            os.kill(worker, signal.SIGKILL)
+
+
+def _children() -> list[int]:
+    try:
+        text = Path(f"/proc/self/task/{os.getpid()}/children").read_text()
+    except OSError:
+        return []
+    return [int(number) for number in text.split()]
+
+
+def _adopt_orphans() -> None:
+    """On Linux, whatever the work leaves becomes a child of this process, to be ended here."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)

@@ -1,0 +1,141 @@
+"""A signal ends the work and all of its processes, whatever they do about signals themselves."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import PROJECT
+
+DEAF = """
+import signal, time
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, signal.SIG_IGN)
+time.sleep(600)
+"""
+PROGRAM = f"""
+import os, signal, subprocess, sys, time
+from orchestration.supervision import supervise
+
+def work():
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: None)
+    deaf = [sys.executable, "-c", {DEAF!r}]
+    children = [subprocess.Popen(deaf, start_new_session=own) for own in (False, True)]
+    print(os.getpid(), *(child.pid for child in children), flush=True)
+    {{body}}
+
+print("begun", flush=True)
+ended = supervise(work)
+print(ended.status, ended.signal and ended.signal.name, ended.asked, flush=True)
+os._exit(ended.status)
+"""
+WAITING = "time.sleep(600)"
+
+
+def begun(body: str = WAITING, **options) -> subprocess.Popen:
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM.format(body=body)],
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+    assert process.stdout.readline() == "begun\n"
+    return process
+
+
+def processes(process: subprocess.Popen) -> list[int]:
+    return [int(number) for number in process.stdout.readline().split()]
+
+
+def living(numbers: list[int]) -> list[int]:
+    """Those of the processes that run; one that ended and waits to be collected does not."""
+    found = []
+    for number in numbers:
+        try:
+            state = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0]
+        except FileNotFoundError:
+            continue
+        if state != "Z":
+            found.append(number)
+    return found
+
+
+def gone(numbers: list[int], seconds: float = 20) -> bool:
+    deadline = time.monotonic() + seconds
+    while living(numbers) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return not living(numbers)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_everything_and_is_told_by_the_exit_status(number):
+    process = begun()
+    numbers = processes(process)
+    process.send_signal(number)
+    told, _ = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert told.split() == [str(128 + number), number.name, "True"]
+    # At once: whoever waited for the command finds nothing that still builds.
+    assert len(numbers) == 3 and living(numbers) == []
+
+
+def test_a_signal_at_any_moment_is_heard():
+    """Before the work has begun, while it starts its processes, within it."""
+    rng = random.Random(11)
+    for _ in range(12):
+        process = begun()
+        # The moment is what is tried, not a state that could be waited for.
+        time.sleep(rng.uniform(0, 0.15))
+        process.send_signal(signal.SIGTERM)
+        told, _ = process.communicate(timeout=60)
+        assert process.returncode == 128 + signal.SIGTERM, told
+        *first, last = told.splitlines()
+        assert last == f"{128 + signal.SIGTERM} SIGTERM True"
+        assert living([int(number) for line in first for number in line.split()]) == []
+
+
+def test_the_work_ends_with_a_watcher_that_is_killed():
+    process = begun()
+    worker, child, _ = processes(process)
+    process.kill()
+    process.wait()
+    assert gone([worker, child])
+
+
+def test_the_works_own_status_is_passed_on_and_nothing_is_left():
+    process = begun(body="return 3")
+    numbers = processes(process)
+    told, _ = process.communicate(timeout=60)
+    assert (process.returncode, told.split()) == (3, ["3", "None", "False"])
+    assert living(numbers) == []
+
+
+def test_a_kill_of_the_work_itself_is_told():
+    process = begun()
+    numbers = processes(process)
+    os.kill(numbers[0], signal.SIGKILL)
+    told, _ = process.communicate(timeout=60)
+    assert told.split() == ["137", "SIGKILL", "False"]
+    assert living(numbers) == []
+
+
+def test_an_ignored_hangup_stays_ignored():
+    """As `nohup` has it."""
+    process = begun(
+        body="sys.stdin.read(); return 0",
+        stdin=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+    )
+    processes(process)
+    process.send_signal(signal.SIGHUP)
+    told, _ = process.communicate("", timeout=60)
+    assert (process.returncode, told.split()) == (0, ["0", "None", "False"])
