@@ -85,7 +85,8 @@ def render_report(connection: duckdb.DuckDBPyConnection, path: Path) -> Path:
         connection,
         "meta.gate_result",
         "select gate, suite, subject, expectation, severity, success, observed, unexpected,"
-        " meaning, cure, build_number, run_id from meta.gate_result",
+        " meaning, cure, build_number, run_id, bound, coalesce(about, []) as about,"
+        " coalesce(lines, []) as lines from meta.gate_result",
     )
     # Failed rules first, then warnings, then what held.
     results.sort(key=lambda r: (r["success"], r["severity"] != "fail", r["gate"], r["subject"]))
@@ -101,7 +102,8 @@ def render_report(connection: duckdb.DuckDBPyConnection, path: Path) -> Path:
             None,
         ),
         gates=[_gate(name, about, results) for name, about in GATES.items()],
-        broken=[r for r in results if not r["success"]],
+        broken=[r for r in results if not r["success"] and r["severity"] == "fail"],
+        warnings=[r for r in results if not r["success"] and r["severity"] == "warn"],
         held=[r for r in results if r["success"]],
         quarantine=_quarantine(connection),
         files=_files(connection),

@@ -116,14 +116,16 @@ class GateResult:
 
     def lines(self) -> tuple[str, ...]:
         """One line a table or model: gate, which, figure, limit, chance, where, what to do."""
+        return tuple(self.line(breach) for breach in self.breaches)
+
+    def line(self, breach: Breach) -> str:
         says = "warns" if self.severity == "warn" else "stops the refresh"
-        limit = f", limit {self.limit}" if self.limit else ""
-        return tuple(
-            f"{self.gate} {says}: {named(breach.about) or self.subject}: {breach.seen}{limit}"
+        return (
+            f"{self.gate} {says}: {named(breach.about) or self.subject}: {breach.seen}"
+            + (f", limit {self.limit}" if self.limit else "")
             + (f", beyond chance ({breach.chance})" if breach.chance else "")
             + (f"; {breach.where}" if breach.where else "")
             + f". {self.cure[:1].upper()}{self.cure[1:]}"
-            for breach in self.breaches
         )
 
 

@@ -144,7 +144,7 @@ def decide(
 
     ahead, words, against_rule = beats(rule, "the rule")
     if champion is None:
-        reasons = [words, "there is no champion to compare with"]
+        reasons = [words]
     else:
         over_champion, champion_words, _ = beats(champion, champion_name)
         ahead, reasons = ahead and over_champion, [words, champion_words]

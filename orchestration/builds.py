@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import dagster as dg
 import duckdb
 
 from orchestration.resources import Home
@@ -76,9 +77,29 @@ def number_of(connection: duckdb.DuckDBPyConnection, layer: str) -> int:
 def build(home: Home, layer: str, run_id: str) -> Iterator[duckdb.DuckDBPyConnection]:
     """A layer built by Python: open the build, yield the connection, close the build on success."""
     with home.warehouse() as connection:
+        require(connection, layer)
         begin(connection, layer, run_id)
         yield connection
         finish(connection, layer)
+
+
+def require(connection: duckdb.DuckDBPyConnection, layer: str) -> None:
+    """A layer is built only when every layer before it is whole and passed its gates.
+
+    Dagster's gates hold within a run only: a layer may be asked for in a run of its own.
+
+    Raises
+    ------
+    dagster.Failure
+        With every reason why it may not be built.
+    """
+    found = complaints(connection, up_to=LAYERS[LAYERS.index(layer) - 1])
+    if found:
+        raise dg.Failure(
+            f"{layer} is not built on what did not pass: {'; '.join(found)}. "
+            "Run the whole refresh (make refresh)",
+            allow_retries=False,
+        )
 
 
 def complaints(connection: duckdb.DuckDBPyConnection, up_to: str = LAYERS[-1]) -> list[str]:

@@ -88,8 +88,6 @@ def refresh(settings: Settings, months: str | None, *, verbose: bool) -> int:
     ahead.prepare_stores(settings)
     with connect(settings) as connection:
         delivery = open_delivery(settings, connection)
-        for note in delivery.notes(connection):
-            print(f"  note: {note}")
     last_month = months_of(settings).get_last_partition_key()
     if last_month is None or delivery.as_of > last_month:
         raise ValueError(
@@ -106,7 +104,7 @@ def refresh(settings: Settings, months: str | None, *, verbose: bool) -> int:
     result = _execute(settings, REFRESH, range_tags(start, end), verbose=verbose)
     seconds = time.monotonic() - started
     if not result.success:
-        print(failure_summary(settings, result.all_events, seconds), file=sys.stderr)
+        print(failure_summary(settings, result, seconds), file=sys.stderr)
         return FAILED
     print(release_summary(settings, seconds))
     return 0
@@ -125,7 +123,7 @@ def train(settings: Settings, *, verbose: bool) -> int:
         print(f"  note: {line}", flush=True)
     result = _execute(settings, TRAIN, {}, verbose=verbose)
     if not result.success:
-        words = failure_summary(settings, result.all_events, time.monotonic() - started)
+        words = failure_summary(settings, result, time.monotonic() - started)
         print(words, file=sys.stderr)
         return FAILED
     print("trained; scores are older now: make refresh TRAIN=never scores and publishes")

@@ -269,6 +269,7 @@ def dbt_layer(
     )
     def _layer(context: dg.AssetExecutionContext, dbt: DbtCliResource, home: Home) -> Iterator:
         with home.warehouse() as connection:
+            builds.require(connection, layer)
             builds.begin(connection, layer, context.run_id)
             if prepare is not None:
                 prepare(connection, home.settings)

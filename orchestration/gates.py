@@ -1,19 +1,24 @@
 """Gates as blocking asset checks: Great Expectations judges, Dagster stops what lies downstream."""
 
+import shutil
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from orchestration import builds
 from orchestration.resources import Home
+from orchestration.settings import Settings
 
 if TYPE_CHECKING:
     import duckdb
 
-    from expectations.rules import Suite
+    from expectations.rules import Breach, GateOutcome, GateResult, Suite
 
 REPORT = "gates.html"
+# Reports by run, under the reports; `publish` keeps them as long as releases.
+RUNS = "runs"
 
 
 def models_on(connection: "duckdb.DuckDBPyConnection") -> tuple[str, ...]:
@@ -27,60 +32,112 @@ def models_on(connection: "duckdb.DuckDBPyConnection") -> tuple[str, ...]:
     )
 
 
+def report_of(settings: Settings, run_id: str) -> Path:
+    """The gate report of a run: no other run writes it."""
+    return settings.reports / RUNS / run_id / REPORT
+
+
 def gate(
     name: str,
     assets: Sequence[dg.AssetKey],
     suite: Callable[["duckdb.DuckDBPyConnection"], "Suite"],
     description: str,
+    *,
+    earlier: Sequence[dg.AssetKey] = (),
 ) -> dg.AssetChecksDefinition:
     """A gate over a layer: one blocking check on each of the layer's assets.
 
-    All of them fail together, so that no way round the gate is left.
+    A broken rule sits on the asset that breaks it: red and an error where it fails, yellow where it
+    warns; the others stay green. When any rule fails the gate's step fails, so that everything
+    behind any asset of the layer is skipped in this run; in a later run `builds.require` stops it.
+
+    `earlier` are assets of earlier layers that the gate judges too. Checks on them do not block:
+    what this layer is made from would otherwise wait for this layer.
     """
     layer = builds.GATES[name]
+    specs = [
+        dg.AssetCheckSpec(name, asset=asset, blocking=asset in assets, description=description)
+        for asset in (*assets, *earlier)
+    ]
 
-    @dg.multi_asset_check(
-        name=f"gate_{name}",
-        specs=[
-            dg.AssetCheckSpec(name, asset=asset, blocking=True, description=description)
-            for asset in assets
-        ],
-    )
+    @dg.multi_asset_check(name=f"gate_{name}", specs=specs, can_subset=True)
     def _gate(context: dg.AssetCheckExecutionContext, home: Home) -> Iterator[dg.AssetCheckResult]:
         from expectations.gate import judge
         from expectations.report import render_report
 
+        report = report_of(home.settings, context.run.run_id)
         with home.warehouse() as connection:
             number = builds.number_of(connection, layer)
             outcome = judge(connection, suite(connection), number, context.run.run_id)
-            report = home.settings.reports / REPORT
             render_report(connection, report)
-        failed = [
-            result for result in outcome.results if not result.success and result.severity == "fail"
-        ]
-        warned = [
-            result for result in outcome.results if not result.success and result.severity == "warn"
-        ]
-        if warned:
-            context.log.warning(
-                f"{name} warns, this does not hold: "
-                + "; ".join(f"{rule.meaning} ({rule.subject})" for rule in warned)
-            )
-        if failed:
+        shutil.copyfile(report, home.settings.reports / REPORT)
+        for line in outcome.warnings():
+            context.log.warning(line)
+        if not outcome.success:
             context.log.error(outcome.message())
-        for asset in assets:
-            yield dg.AssetCheckResult(
-                check_name=name,
-                asset_key=asset,
-                passed=outcome.success,
-                severity=dg.AssetCheckSeverity.ERROR,
-                description=outcome.message() if failed else None,
-                metadata={
-                    "rules": len(outcome.results),
-                    "failed": len(failed),
-                    "warnings": len(warned),
-                    "report": dg.MetadataValue.path(str(report)),
-                },
-            )
+        asked = {key.asset_key for key in context.selected_asset_check_keys}
+        for asset, broken in broken_rules(outcome, assets, earlier).items():
+            if asset in asked:
+                yield _result(asset, outcome, broken, report)
+        if not outcome.success:
+            raise dg.Failure(outcome.message(), allow_retries=False)
 
     return _gate
+
+
+Broken = tuple["GateResult", "Breach"]
+
+
+def broken_rules(
+    outcome: "GateOutcome", assets: Sequence[dg.AssetKey], earlier: Sequence[dg.AssetKey] = ()
+) -> dict[dg.AssetKey, list[Broken]]:
+    """The broken rules of each asset; one that names none of them is every one's of the layer."""
+    found: dict[dg.AssetKey, list[Broken]] = {asset: [] for asset in (*assets, *earlier)}
+    for result in (*outcome.failed, *outcome.warned):
+        for breach in result.breaches:
+            key = dg.AssetKey(breach.about.split("."))
+            for asset in [key] if key in found else assets:
+                found[asset].append((result, breach))
+    return found
+
+
+def _result(
+    asset: dg.AssetKey, outcome: "GateOutcome", broken: Sequence[Broken], report: Path
+) -> dg.AssetCheckResult:
+    failed = any(result.severity == "fail" for result, _ in broken)
+    said = [result.line(breach) for result, breach in broken]
+    if not failed and not outcome.success:
+        tables = dict.fromkeys(about for result in outcome.failed for about in result.about)
+        whom = ", ".join(tables) or "the whole layer"
+        said.insert(0, f"{outcome.gate} failed on {whom}: nothing downstream of this layer runs")
+    metadata: dict[str, dg.MetadataValue] = {
+        "rules": dg.MetadataValue.int(len(outcome.results)),
+        "failed": dg.MetadataValue.int(sum(r.severity == "fail" for r, _ in broken)),
+        "warnings": dg.MetadataValue.int(sum(r.severity == "warn" for r, _ in broken)),
+        "report": dg.MetadataValue.path(str(report)),
+    }
+    if broken:
+        metadata["broken_rules"] = dg.MetadataValue.table(
+            [
+                dg.TableRecord(
+                    {
+                        "severity": result.severity,
+                        "rule": result.meaning,
+                        "seen": breach.seen,
+                        "limit": result.limit,
+                        "chance": breach.chance,
+                        "where": breach.where,
+                        "what to do": result.cure,
+                    }
+                )
+                for result, breach in broken
+            ]
+        )
+    return dg.AssetCheckResult(
+        check_name=outcome.gate,
+        asset_key=asset,
+        passed=not broken,
+        severity=dg.AssetCheckSeverity.ERROR if failed else dg.AssetCheckSeverity.WARN,
+        description="\n".join(said) or None,
+        metadata=metadata,
+    )

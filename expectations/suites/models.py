@@ -155,8 +155,10 @@ def _monitoring_sql(models: tuple[str, ...]) -> str:
             low,
             high,
             rows,
-            case when metric like '%bias%' then value end as bias,
-            case when metric like '%calibration_error%' then value end as calibration_error,
+            -- A twin's figures are those of its evaluation, which are judged as such.
+            case when metric like '%bias%' and judged = 'model' then value end as bias,
+            case when metric like '%calibration_error%' and judged = 'model' then value end
+                as calibration_error,
             'on ' || rows || ' rows of ' || strftime(cutoff, '%Y-%m') as detail
         from watched
         order by model_name, judged, metric

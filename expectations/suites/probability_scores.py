@@ -322,7 +322,8 @@ def probability_suite(models: tuple[str, ...]) -> Suite:
             row_count_at_least(1),
             "warn",
             "product lines were scored",
-            "look at the scores step's log",
+            "where the champion of attrition is a rule it says nothing of lines: promote a model"
+            " (make promote), or go without; else look at the scores step's log",
         ),
         Rule(
             "score_product_attrition",

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 
 from orchestration import builds
+from orchestration.progress import tell
 from orchestration.resources import Home
 
 # Each table and what it holds.
@@ -58,10 +59,13 @@ def decisions_assets(upstream: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
         with builds.build(home, "decisions", context.run_id) as connection:
             training = home.training(connection, context.run_id, context.run.tags)
             bring_earlier_plans(connection, home.settings)
+            tell("the contact plan")
             write_plan(connection, home.settings.seed)
+            tell("the lists")
             write_worklist(connection, training.as_of)
             write_grid(connection, training.as_of)
             write_scorecard(connection, training.as_of)
+            tell("the measurement of campaigns")
             measure_campaigns(
                 connection, training.as_of_month, held_out_uplift(connection, training)
             )

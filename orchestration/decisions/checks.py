@@ -26,4 +26,5 @@ def decisions_gate() -> dg.AssetChecksDefinition:
         DECISIONS,
         suite,
         "the plan contacts nobody who must not be, within every limit, and holds its controls out",
+        earlier=[dg.AssetKey(["contacts", name]) for name in ("candidate", "contactability")],
     )

@@ -9,6 +9,7 @@ from orchestration.health import prepare_home
 from orchestration.landing.delivery import open_delivery, token_key
 from orchestration.model_store import check_model_store
 from orchestration.partitions import ONE_RUN, first_day, last_day
+from orchestration.progress import tell
 from orchestration.resources import Home
 from orchestration.settings import named
 from orchestration.sources.contract import TABLES
@@ -49,12 +50,15 @@ def landing_assets(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinitio
                 context.log.warning(note)
         asked = context.partition_key_range
         with home.warehouse() as connection:
+            tell(f"reading the delivery of {settings.source}")
             delivery = open_delivery(settings, connection)
             if asked.end > delivery.as_of:
                 raise dg.Failure(
                     f"month {asked.end} lies after the as-of month {delivery.as_of}; "
                     f"ask for months up to it, or set {named('as_of')}"
                 )
+            for note in delivery.notes(connection):
+                tell(f"note: {note}")
             whole = asked.start <= delivery.first_month and asked.end == delivery.as_of
             afresh = delivery.bind_warehouse(connection, whole=whole)
             start, end = (

@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 
 
 def models_gate() -> dg.AssetChecksDefinition:
-    """G3 judges features too, but stands on the models only: on an asset of an earlier
-    layer it would have to wait for models that wait for that asset."""
+    """G3 judges the features too that the models are built on."""
 
     def suite(connection: duckdb.DuckDBPyConnection) -> Suite:
         from expectations.suites.models import models_suite
@@ -29,4 +28,5 @@ def models_gate() -> dg.AssetChecksDefinition:
         MODELS,
         suite,
         "features are whole, each champion is there and no worse than its rule",
+        earlier=[dg.AssetKey(["features", "customer_month"])],
     )

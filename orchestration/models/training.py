@@ -40,6 +40,7 @@ from orchestration.models.registration import (
     switch_off,
 )
 from orchestration.models.study import Learner, Material, Off, Sample, Study
+from orchestration.progress import tell
 
 # Fewer events than these, or customers without one, teach nothing and judge nothing.
 LEAST_LEARNED, LEAST_JUDGED = 20, 10
@@ -125,6 +126,9 @@ def train(
         done = next(iter(wait(running, return_when=FIRST_COMPLETED).done))
         contest = running.pop(done)
         contest.fitted.append(done.result())
+        name, learner = contest.study.name, contest.fitted[-1].learner
+        count = f"{len(contest.fitted)} of at most {len(contest.study.learners)} learners"
+        tell(f"{name}: {learner} fitted and examined ({count})")
         if any(other is contest for other in running.values()):
             return
         verdict = _judge_all(contest)
@@ -132,19 +136,32 @@ def train(
         if following and not verdict.tried[-1].decision.promote:
             running[pool.submit(_fit, contest, following[0])] = contest
         else:
-            reports[contest.study.name] = _settle(connection, context, registry, contest, verdict)
+            report = _settle(connection, context, registry, contest, verdict)
+            reports[name] = report
+            tell(f"{name}: champion is version {report.version} ({report.kind})")
 
+    on = [study.name for study in studies if isinstance(study, Study)]
+    new = [name for name in on if registry.champion(name) is None]
+    if new:
+        tell(f"no champion yet of {', '.join(new)}: learners are compared with the rules alone")
     # Two that share the cores evenly do more than one whose threads wait for each other.
     with ThreadPoolExecutor(min(MOST_AT_ONCE, os.cpu_count() or 1)) as pool:
         for study in studies:
             while len(running) >= MOST_AT_ONCE:
                 finish_one()
+            if isinstance(study, Study):
+                tell(f"{study.name}: reading what there is to learn")
             prepared = _prepare(connection, context, registry, study)
             if isinstance(prepared, TrainingReport):
                 reports[prepared.model_name] = prepared
                 continue
             # Who has no champion takes the first learner that passes; asked to train, it tries all.
             learners = prepared.study.learners
+            learned, judged = len(prepared.material.train), len(prepared.material.later)
+            tell(
+                f"{study.name}: {learners[0].name} learns from {learned:,} rows, "
+                f"to be judged on {judged:,} later ones"
+            )
             for learner in learners if context.mode == "always" else learners[:1]:
                 running[pool.submit(_fit, prepared, learner)] = prepared
         while running:
@@ -176,7 +193,9 @@ def _prepare(
             f"model {study.name} must be trained ({reason}), but training is switched off; "
             "run make refresh TRAIN=auto"
         )
-    standing, twin, reasons = None, None, [reason]
+    standing, twin = None, None
+    # Of every model of a new bank there is no champion yet: `train` tells that once.
+    reasons = [] if champion is None else [reason]
     if champion is not None and not _differing(champion, study.wanted):
         try:
             registry.load(champion)

@@ -9,6 +9,7 @@ import dagster as dg
 from orchestration.engine import connect
 from orchestration.environment import code_version
 from orchestration.gates import REPORT
+from orchestration.progress import tell
 from orchestration.release.publish import Release, publish
 from orchestration.release.value_report import VALUE_REPORT, render_value_report
 from orchestration.resources import Home
@@ -27,13 +28,16 @@ def release_asset(upstream: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
     )
     def published(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
         settings = home.settings
+        from expectations.report import render_report
+
         with home.warehouse() as connection:
+            tell("copying the audited tables into a new release")
             release = publish(
                 connection, settings, run_id=context.run_id, code_version=code_version()
             )
-        reports = settings.reports / release.release_id
-        reports.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(settings.reports / REPORT, reports / REPORT)
+            reports = settings.reports / release.release_id
+            render_report(connection, reports / REPORT)
+        tell(f"{release.release_id} is served; value report and lists are written")
         metadata: dict[str, dg.MetadataValue] = {
             "release_id": dg.MetadataValue.text(release.release_id),
             "path": dg.MetadataValue.path(str(release.path)),

@@ -20,6 +20,7 @@ import duckdb
 from orchestration import builds
 from orchestration.engine import connect
 from orchestration.files import flush
+from orchestration.gates import RUNS
 from orchestration.settings import Settings
 from orchestration.sources.contract import TABLES
 
@@ -228,7 +229,12 @@ def _keep_latest(settings: Settings) -> None:
     current = served(settings)
     for path in releases_of(settings)[:-KEPT_RELEASES]:
         if path != current:
+            published = path.stat().st_mtime
             path.unlink()
+            for run in (settings.reports / RUNS).glob("*"):
+                # Its own run's, and those of earlier runs that published nothing.
+                if run.stat().st_mtime <= published:
+                    shutil.rmtree(run, ignore_errors=True)
             for folder in (settings.reports, settings.customer_pages):
                 shutil.rmtree(folder / path.stem, ignore_errors=True)
 

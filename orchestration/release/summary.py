@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
 from pathlib import Path
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from orchestration.engine import connect
-from orchestration.gates import REPORT
+from orchestration.gates import REPORT, report_of
 from orchestration.health import cure_of
 from orchestration.release.publish import CURRENT, ReleaseRefused, served
 from orchestration.release.value_report import VALUE_REPORT
@@ -27,7 +26,7 @@ from orchestration.release.value_report.wording import money, percent
 from orchestration.settings import Settings
 
 if TYPE_CHECKING:
-    from dagster import DagsterEvent
+    from dagster import DagsterEvent, ExecuteInProcessResult
 
 RULE = "─" * 78
 # A model's note is cut here; whole in meta.model_version.
@@ -131,13 +130,24 @@ def _gates(connection: duckdb.DuckDBPyConnection) -> str:
     ):
         state = "passed" if not failed else f"{failed} FAILED"
         lines.append(f"  {gate}  {state:<10}{rules:>4} rules, {warned} warning(s)")
-    for gate, subject, meaning in _fetch(
+    return "\n".join([*lines, *(f"      {line}" for line in _warnings(connection))])
+
+
+def _warnings(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """The gates' warnings, a line a table or model; none of a release that does not hold them."""
+    held = _fetch(
         connection,
-        "select gate, subject, meaning from meta.gate_result "
-        "where not success and severity = 'warn' order by all limit 10",
-    ):
-        lines.append(f"      {gate} warns, this does not hold: {meaning} ({subject})")
-    return "\n".join(lines)
+        "select 1 from duckdb_columns() where schema_name = 'meta' "
+        "and table_name = 'gate_result' and column_name = 'lines'",
+    )
+    if not held:
+        return []
+    found = _fetch(
+        connection,
+        "select distinct build_number, unnest(lines) as line from meta.gate_result "
+        "where not success and severity = 'warn' order by all",
+    )
+    return [line for _, line in found]
 
 
 def _models(connection: duckdb.DuckDBPyConnection) -> str:
@@ -234,20 +244,19 @@ def _where(settings: Settings, current: Path) -> str:
     )
 
 
-def failure_summary(settings: Settings, events: Sequence[DagsterEvent], seconds: float) -> str:
+def failure_summary(settings: Settings, result: ExecuteInProcessResult, seconds: float) -> str:
     """Why the run published nothing: each failed step with its innermost reason."""
     lines = [RULE, f"The refresh FAILED after {seconds:.0f} s; nothing was published."]
-    for event in events:
+    for event in result.all_events:
         if event.event_type_value != "STEP_FAILURE":
             continue
-        step = str(event.step_key)
-        if step.startswith("gate_"):
+        step, reason = str(event.step_key), _reason(event)
+        if step.startswith("gate_") and reason.startswith("gate "):
             lines.append(
                 f"  gate {step.removeprefix('gate_')} stopped it: the broken rules stand above and "
                 "in the gate report"
             )
         else:
-            reason = _reason(event)
             lines.append(f"  step {step}: {reason}")
             cure = cure_of(reason, settings)
             lines += [f"    {cure}"] if cure else []
@@ -255,7 +264,9 @@ def failure_summary(settings: Settings, events: Sequence[DagsterEvent], seconds:
     lines.append(
         f"  still served: {current.stem}" if current else "  nothing was served before either"
     )
-    lines.append(f"  gate report: {settings.reports / REPORT}")
+    report = report_of(settings, result.run_id)
+    if report.exists():
+        lines.append(f"  gate report: {report}")
     lines.append("  quarantined rows: schema quarantine in " + str(settings.warehouse))
     lines.append(RULE)
     return "\n".join(lines)

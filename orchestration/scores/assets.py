@@ -6,6 +6,7 @@ import dagster as dg
 
 from orchestration import builds
 from orchestration.models.assets import MODELS
+from orchestration.progress import tell
 from orchestration.resources import Home
 
 # Each table, in the order in which they are written, and what it holds.
@@ -51,11 +52,15 @@ def scores_assets(features: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
         with builds.build(home, "scores", context.run_id) as connection:
             training = home.training(connection, context.run_id, context.run.tags)
             customers = score_customers(connection, training)
+            tell(f"{customers:,} customers scored")
             offers = score_offers(connection, training)
+            tell(f"{offers:,} offers to customers scored")
             alerts = use_default_scores(connection, training)
+            tell(f"{alerts:,} loans to look at")
             abnormal = write_transaction_alerts(
                 connection, training.as_of_month, seed=training.seed
             )
+            tell(f"{abnormal:,} abnormal transactions")
             ((accounts,),) = connection.execute(
                 "select count(*) from scores.account_default where scored_month = ?",
                 [training.as_of_month],

@@ -83,7 +83,41 @@ def test_every_gate_is_blocking_on_every_asset_it_stands_behind(definitions):
         if spec.name in builds.GATES
     ]
     assert {spec.name for spec in gates} == set(builds.GATES)
-    assert all(spec.blocking for spec in gates)
+    # What a gate judges of earlier layers stops the gate's own step, and nobody waits for it.
+    assert {
+        (spec.name, spec.asset_key.to_user_string()) for spec in gates if not spec.blocking
+    } == {
+        ("G3", "features/customer_month"),
+        ("G5", "contacts/candidate"),
+        ("G5", "contacts/contactability"),
+    }
+
+
+def test_what_a_rule_is_about_is_an_asset_of_its_gate(definitions):
+    from expectations.suites import (
+        base_suite,
+        decisions_suite,
+        landing_suite,
+        models_suite,
+        scores_suite,
+        value_suite,
+    )
+
+    stood_on = {
+        (spec.name, ".".join(spec.asset_key.path))
+        for checks in definitions.asset_checks
+        for spec in checks.check_specs
+    }
+    # Tables beside the assets of their step: their rules are the whole layer's.
+    beside = {("G4", "scores.reason"), ("G4", "scores.product_attrition")}
+    suites = (landing_suite, base_suite, value_suite, models_suite, scores_suite, decisions_suite)
+    named = {
+        (one.gate, rule.about or one.profiles[rule.subject].about)
+        for one in (suite() for suite in suites)
+        for rule in one.rules
+    }
+    assert all(about for _, about in named)
+    assert {one for one in named if "{" not in one[1]} - beside <= stood_on
 
 
 def test_no_step_carries_a_check_on_an_asset_of_another_step(definitions):
