@@ -306,7 +306,7 @@ def _breaches(
     found = []
     for named, places in by_about.items():
         farthest = max(places, key=lambda place: _distance(frame[column].iloc[place], rule))
-        row = frame.iloc[farthest].to_dict()
+        row = {str(name): value for name, value in frame.iloc[farthest].items()}
         where = _where(frame, key, places, row)
         chance = _chance(row, rule)
         seen = f"{label} {_shown(row[column])}" if column not in key else label

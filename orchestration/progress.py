@@ -27,7 +27,7 @@ class _Step:
     name: str
     started: float = field(default_factory=time.monotonic)
     is_named: bool = False
-    tables: list[str] = field(default_factory=list)
+    tables: dict[str, None] = field(default_factory=dict)
 
 
 def name_of(step_key: str) -> str:
@@ -65,7 +65,9 @@ class ProgressHandler(logging.Handler):
             self._steps[key] = _Step(name_of(key))
             self._wait()
         elif event.event_type_value == "ASSET_MATERIALIZATION" and key in self._steps:
-            self._steps[key].tables.append(".".join(event.asset_key.path))
+            # An event a table and month.
+            table = ".".join(event.asset_key.path)
+            self._steps[key].tables[table] = None
         elif event.event_type_value in {"STEP_SUCCESS", "STEP_FAILURE"}:
             step = self._steps.pop(key, None) or _Step(name_of(key))
             state = "FAILED" if event.event_type_value == "STEP_FAILURE" else "done"
@@ -100,7 +102,7 @@ class ProgressHandler(logging.Handler):
     def _still(self) -> None:
         with self.lock or threading.RLock():
             for key, step in list(self._steps.items()):
-                built = step.tables
+                built = list(step.tables)
                 tables = f": {len(built)} tables built, last {built[-1]}" if built else ""
                 self._under(key, f"still running{tables}")
 

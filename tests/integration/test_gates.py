@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 
 from expectations.rules import Profile, Rule, Suite, column_between, column_zero
-from orchestration import builds
+from orchestration import builds, progress
 from orchestration.gates import REPORT, gate
 from orchestration.progress import progress_logger, tell
 from orchestration.resources import Home
@@ -192,3 +192,13 @@ def test_the_terminal_shows_what_a_step_does_under_its_name(
     warned = next(i for i, line in enumerate(lines) if "G2 warns" in line)
     assert lines[warned - 1] == "  gate G2"
     assert lines[warned + 1].startswith("  gate G2                 done")
+
+
+def test_a_step_that_is_silent_for_long_is_said_to_be_running(
+    bank: Bank, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "MOST_SILENT_SECONDS", 0.05)
+    bank.run("all")
+    lines = capfd.readouterr().out.splitlines()
+    gate_line = lines.index("  gate G2")
+    assert lines[gate_line + 1].endswith(" s  still running")

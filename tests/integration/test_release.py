@@ -159,6 +159,19 @@ def test_the_last_twelve_releases_are_kept_and_the_served_one_always(warehouse, 
     assert releasing.served(settings).stem == names[-1]
 
 
+def test_a_runs_gate_report_is_kept_as_long_as_its_release(warehouse, settings):
+    runs = settings.reports / "runs"
+    made = []
+    for number in range(releasing.KEPT_RELEASES + 2):
+        run = runs / f"run{number}"
+        run.mkdir(parents=True)
+        made.append((run, publish(warehouse, settings).path))
+    failed = runs / "published nothing"
+    failed.mkdir()
+    assert all(run.exists() == release.exists() for run, release in made)
+    assert failed.exists() and len(list(runs.iterdir())) == releasing.KEPT_RELEASES + 1
+
+
 def test_rollback_serves_the_release_before_and_refuses_an_unknown_one(warehouse, settings):
     first, second = (publish(warehouse, settings).release_id for _ in range(2))
     assert releasing.roll_back(settings, None).stem == first
