@@ -374,7 +374,11 @@ def _close_run(settings: Settings, ended: Ended) -> None:
     with DagsterInstance.get() as instance:
         under_way = RunsFilter(
             tags={PROCESS_TAG: str(os.getpid())},
-            statuses=[DagsterRunStatus.STARTED, DagsterRunStatus.STARTING],
+            statuses=[
+                DagsterRunStatus.NOT_STARTED,
+                DagsterRunStatus.STARTING,
+                DagsterRunStatus.STARTED,
+            ],
         )
         for run in instance.get_runs(under_way):
             words = f"stopped by {ended.signal.name if ended.signal else 'a signal'}"

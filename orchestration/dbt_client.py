@@ -24,9 +24,9 @@ def main() -> int:
     with socket.socket(socket.AF_UNIX) as server:
         try:
             # Named from within its folder: the path of a socket may have some hundred bytes only.
-            place, name = os.path.split(os.environ["DBT_SERVER"])
+            place, own_name = os.path.split(os.environ["DBT_SERVER"])
             os.chdir(place)
-            server.connect(name)
+            server.connect(own_name)
         except (KeyError, OSError):
             os.chdir(folder)
             _end_with_parent()

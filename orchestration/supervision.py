@@ -15,7 +15,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,7 +67,7 @@ def supervise(work: Callable[[], int]) -> Ended:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _work(work: Callable[[], int], mask: set[signal.Signals]) -> None:
+def _work(work: Callable[[], int], mask: Collection[int]) -> None:
     status = 1
     try:
         os.setsid()
