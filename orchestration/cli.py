@@ -309,8 +309,7 @@ def _failure(command: str, error: Exception) -> str:
         write_whole(path, trace)
         lines.append(f"the trace is in {path}")
     except (ValueError, OSError):
-        # Without a home to write to; with a cure it is not needed.
-        lines += [trace] if len(lines) == 1 else []
+        lines.append("no trace could be written to the home")
     lines.append("the release served before is untouched")
     return "\n".join(lines)
 

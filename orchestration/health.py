@@ -22,6 +22,7 @@ from orchestration.settings import Settings
 
 # Room for the build of a small bank; a release takes as much again as the one before it.
 LEAST_FREE_BYTES = 200 << 20
+NONE_FREE_BYTES = 1 << 20
 HEADER_BYTES = 3 * 4096
 FULL = ("no space left on device", "disk is full", "disk quota exceeded", "errno 28")
 DAMAGED = (
@@ -61,8 +62,9 @@ def cure_of(reason: str, settings: Settings) -> str | None:
     A build warehouse that proved damaged while it was read is removed.
     """
     said = reason.lower()
-    if any(words in said for words in FULL):
-        free = shutil.disk_usage(settings.home).free
+    free = shutil.disk_usage(settings.home).free
+    # SQLite calls it an input/output error, too.
+    if free < NONE_FREE_BYTES or any(words in said for words in FULL):
         return (
             f"the disk of {settings.home} is full ({_megabytes(free)} are free now): make room "
             "and run the refresh again"

@@ -15,6 +15,8 @@ from orchestration.settings import Settings
 
 HOST = "127.0.0.1"
 PATIENCE_SECONDS = 15
+# The path of a socket may have some hundred bytes only, its own name among them.
+LONGEST_SOCKET_FOLDER = 60
 
 
 def commands(settings: Settings, port: int) -> dict[str, tuple[int, list[str]]]:
@@ -68,6 +70,10 @@ def serve(settings: Settings, port: int) -> int:
     logs = settings.home / "logs"
     logs.mkdir(exist_ok=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    own = dict(os.environ)
+    if len(os.fsencode(settings.temporary)) > LONGEST_SOCKET_FOLDER:
+        # Dagster's processes meet at a socket there, and it holds no data.
+        own["TMPDIR"] = "/tmp"
     running: list[subprocess.Popen] = []
     try:
         for name, (number, command) in servers.items():
@@ -78,7 +84,7 @@ def serve(settings: Settings, port: int) -> int:
                     cwd=PROJECT,
                     stdout=log,
                     stderr=subprocess.STDOUT,
-                    env=os.environ,
+                    env=own,
                     start_new_session=True,
                 )
             )
