@@ -7,7 +7,6 @@ import dagster as dg
 
 from orchestration import builds
 from orchestration.model_store import check_model_store
-from orchestration.progress import tell
 from orchestration.resources import Home
 
 if TYPE_CHECKING:
@@ -67,7 +66,6 @@ def models_assets(
             records = Records(connection, training)
             studies = studies_of(records, registry)
             reports = train(connection, training, registry, studies)
-            tell("drift and accuracy of the champions")
             monitor(connection, records, registry, studies)
             write_audit(connection, registry)
         for key, report in zip(MODELS, reports, strict=True):

@@ -16,6 +16,7 @@ from orchestration.models.examination import scored
 from orchestration.models.records import Records
 from orchestration.models.registration import LEARNED_UNTIL, PROFILE, SCORE_PROFILE, is_on
 from orchestration.models.study import Off, Study
+from orchestration.progress import tell
 
 CREATE = """
 create schema if not exists meta;
@@ -46,6 +47,7 @@ def monitor(
         champion = registry.champion(study.name)
         if isinstance(study, Off) or champion is None or not is_on(connection, study.name):
             continue
+        tell(f"{study.name}: drift and accuracy of version {champion.version}")
         try:
             _drift(connection, records, registry, champion)
             _accuracy(connection, records, registry, champion, study)

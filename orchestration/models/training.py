@@ -300,6 +300,7 @@ def _settle(
     compared_with = contest.standing.version if contest.standing else ""
     winner: tuple[Version, Tried] | None = None
     for number, tried in enumerate(verdict.tried):
+        tell(f"{study.name}: registering {tried.learner}")
         version = register_learner(
             registry,
             context,
@@ -321,6 +322,7 @@ def _settle(
         reasons.append(f"version {winner[0].version} waits for approval (job promote)")
     if contest.standing is None and (winner is None or context.promotion != "auto"):
         # Somebody has to score, and nobody else may: the rule scores, and says so.
+        tell(f"{study.name}: registering the rule, for no learner may score yet")
         rule = study.rule.fit(material.refit, contest.seed)
         _take_interval(rule, verdict.rule)
         shown = winner[1] if winner else verdict.tried[0]
