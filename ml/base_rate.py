@@ -6,10 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.validation import check_is_fitted
+
+from ml.estimator import ProbabilityClassifier, check_binary, check_frame
 
 
-class ColumnRate(ClassifierMixin, BaseEstimator):
+class ColumnRate(ProbabilityClassifier):
     """The rate of the event by class of one column: what a person would look at first.
 
     Classes lie between given edges, or hold about equally many each. Rates are shrunk towards that
@@ -41,11 +43,9 @@ class ColumnRate(ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            When lengths differ or there is no row.
+            When lengths differ, there is no row, an event is not 0 or 1, or the column is missing.
         """
-        event = np.asarray(event, dtype=float)
-        if event.shape != (len(frame),) or not len(frame):
-            raise ValueError(f"one event is needed for each of {len(frame)} rows")
+        event = check_binary(frame, event, [self.column])
         self.columns_ = [self.column]
         self.classes_ = np.array([0, 1])
         values = self._values(frame)
@@ -71,17 +71,14 @@ class ColumnRate(ClassifierMixin, BaseEstimator):
         number[np.isnan(values)] = len(self.edges_) + 1
         return number
 
-    def predict(self, frame: pd.DataFrame) -> np.ndarray:
+    def probability(self, frame: pd.DataFrame) -> np.ndarray:
         """Probability of the event, shape (n,)."""
+        check_is_fitted(self)
+        check_frame(frame, [self.column])
         return self.rates_[self._class(self._values(frame))]
-
-    def predict_proba(self, frame: pd.DataFrame) -> np.ndarray:
-        """Columns no, yes; shape (n, 2)."""
-        probability = self.predict(frame)
-        return np.column_stack([1 - probability, probability])
 
     def contributions(self, frame: pd.DataFrame) -> tuple[np.ndarray, list[str]]:
         """Log-odds of the class's rate less those of all; shape (n, 1), and the column."""
-        rate = np.clip(np.append(self.predict(frame), self.rate_), 1e-9, 1 - 1e-9)
+        rate = np.clip(np.append(self.probability(frame), self.rate_), 1e-9, 1 - 1e-9)
         odds = np.log(rate / (1 - rate))
         return (odds[:-1] - odds[-1])[:, None], self.columns_

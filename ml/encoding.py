@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from ml.estimator import check_frame
 
 MOST_LEVELS = 60
 MOST_BINS = 63
@@ -16,7 +19,7 @@ def _levels(column: pd.Series) -> list[str]:
     return sorted(sorted(counts.index, key=lambda level: (-counts[level], level))[:MOST_LEVELS])
 
 
-class FrameEncoder(BaseEstimator):
+class FrameEncoder(TransformerMixin, BaseEstimator):
     """Numbers as they are (missing stays missing), categories as the codes of the levels seen.
 
     Codes are numbers to the trees: scikit-learn's own handling of categories stores functions in
@@ -34,6 +37,7 @@ class FrameEncoder(BaseEstimator):
     """
 
     def fit(self, frame: pd.DataFrame) -> FrameEncoder:
+        check_frame(frame)
         self.columns_ = [
             str(name) for name in frame.columns if frame[name].nunique(dropna=False) > 1
         ]
@@ -60,9 +64,8 @@ class FrameEncoder(BaseEstimator):
         ValueError
             When a column that was there when fitting is missing; names all of them.
         """
-        missing = [name for name in self.columns_ if name not in frame.columns]
-        if missing:
-            raise ValueError(f"features missing that the model was trained on: {missing}")
+        check_is_fitted(self)
+        check_frame(frame, self.columns_)
         matrix = np.empty((len(frame), len(self.columns_)))
         for number, name in enumerate(self.columns_):
             if name in self.levels_:
@@ -75,7 +78,7 @@ class FrameEncoder(BaseEstimator):
         return matrix
 
 
-class Binner(BaseEstimator):
+class Binner(TransformerMixin, BaseEstimator):
     """Each column as the number of its bin: bins of about equal count, one for each value where
     there are few.
 
@@ -98,6 +101,7 @@ class Binner(BaseEstimator):
 
     def transform(self, matrix: np.ndarray) -> np.ndarray:
         """Numbers of the bins, from 0, shape (n, columns), float64; missing stays missing."""
+        check_is_fitted(self)
         bins = np.empty(matrix.shape)
         for number, borders in enumerate(self.borders_):
             column = matrix[:, number]

@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import minimize
 from scipy.special import expit
-from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
 from ml.encoding import MOST_BINS, Binner, FrameEncoder
+from ml.estimator import ProbabilityClassifier, check_binary, check_frame
 from ml.response.model import LEAST_SLOPE, MISSING, SLOPE_SPREAD
 from ml.screening import informative
 from ml.tree_paths import path_contributions
@@ -61,7 +62,7 @@ def hazard_line(raw: np.ndarray, y: np.ndarray, weight: np.ndarray) -> np.ndarra
     return np.array([level + centre * (1 - slope), slope])
 
 
-class DiscreteTimeHazard(ClassifierMixin, BaseEstimator):
+class DiscreteTimeHazard(ProbabilityClassifier):
     """Probability of an event in each of the coming periods, given that it has not happened yet.
 
     The discrete-time hazard (Singer and Willett, 1993; grouped survival times: Prentice and
@@ -183,6 +184,7 @@ class DiscreteTimeHazard(ClassifierMixin, BaseEstimator):
     def _checked(
         self, frame: pd.DataFrame, time: np.ndarray, event: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
+        check_frame(frame)
         time, event = np.asarray(time), np.asarray(event)
         if not time.shape == event.shape == (len(frame),):
             raise ValueError(
@@ -199,7 +201,7 @@ class DiscreteTimeHazard(ClassifierMixin, BaseEstimator):
                 f"times must be whole periods from 1 to {self.periods}; "
                 f"row {place} has {time[place]:g} ({int(outside.sum())} such rows)"
             )
-        happened = event.astype(bool)
+        happened = check_binary(frame, event).astype(bool)
         if happened.all() or not happened.any():
             raise ValueError(
                 f"rows with the event and without it are needed; "
@@ -276,6 +278,7 @@ class DiscreteTimeHazard(ClassifierMixin, BaseEstimator):
 
     def _matrix(self, frame: pd.DataFrame) -> np.ndarray:
         """Bins of the features and, with more than one period, a last column for the period."""
+        check_is_fitted(self)
         return self._with_period(self._binned(self.encoder_.transform(frame)), 1)
 
     def hazard(self, frame: pd.DataFrame) -> np.ndarray:
@@ -296,14 +299,9 @@ class DiscreteTimeHazard(ClassifierMixin, BaseEstimator):
         """Probability that the event has not happened by the end of each period; (n, periods)."""
         return np.cumprod(1 - self.hazard(frame), axis=1)
 
-    def predict(self, frame: pd.DataFrame) -> np.ndarray:
+    def probability(self, frame: pd.DataFrame) -> np.ndarray:
         """Probability of the event within all periods, shape (n,)."""
         return 1 - self.survival(frame)[:, -1]
-
-    def predict_proba(self, frame: pd.DataFrame) -> np.ndarray:
-        """Columns no, yes, within all periods; shape (n, 2)."""
-        probability = self.predict(frame)
-        return np.column_stack([1 - probability, probability])
 
     def expected_lead_time(self, frame: pd.DataFrame) -> np.ndarray:
         """Expected period of the event, given that it happens within the horizon; shape (n,).

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
 
 from ml.clv.model import ANCHORS
+from ml.estimator import check_frame
 from ml.hazard import DiscreteTimeHazard
 
 LINES = ("deposits", "lending", "cards", "wealth", "agency", "payments")
@@ -185,7 +187,7 @@ class LineHazard(BaseEstimator):
             When no line's columns are in the frame, no line was held, a place is not in the frame,
             or months held lie outside the horizon.
         """
-        self.lines_ = lines_of(frame)
+        self.lines_ = lines_of(check_frame(frame))
         held = held[held["line"].isin(self.lines_)].reset_index(drop=True)
         if held.empty:
             raise ValueError("nobody held a line at the cut-offs; there is nothing to learn")
@@ -222,9 +224,8 @@ class LineHazard(BaseEstimator):
         ValueError
             When columns that were there when fitting are missing.
         """
-        missing = [name for name in self.columns_ if name not in frame.columns]
-        if missing:
-            raise ValueError(f"features missing that the model was trained on: {missing}")
+        check_is_fitted(self)
+        check_frame(frame, self.columns_)
         hazard = np.full((len(frame), self.horizon_ // self.step_), self.steady_hazard_)
         if self.hazard_ is not None:
             hazard = self.hazard_.hazard(line_frame(frame[self.columns_], line))

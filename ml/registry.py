@@ -174,7 +174,10 @@ class Registry:
             # Whole numbers as doubles: a missing value must not break the signature later.
             numbers = candidate.example.select_dtypes("number").columns
             example = candidate.example.astype(dict.fromkeys(numbers, float))
-            signature = mlflow.models.infer_signature(example, candidate.model.predict(example))
+            # A served classifier answers the probabilities, not the classes.
+            answer = "predict_proba" if hasattr(candidate.model, "predict_proba") else "predict"
+            said = getattr(candidate.model, answer)(example)
+            signature = mlflow.models.infer_signature(example, said)
             mlflow.log_params(dict(candidate.parameters))
             mlflow.log_metrics(dict(candidate.metrics))
             mlflow.set_tags(dict(candidate.tags))
@@ -192,6 +195,7 @@ class Registry:
                 candidate.model,
                 name="model",
                 signature=signature,
+                pyfunc_predict_fn=answer,
                 serialization_format="skops",
                 skops_trusted_types=TRUSTED_TYPES,
                 pip_requirements=REQUIREMENTS,

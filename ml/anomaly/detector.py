@@ -6,9 +6,12 @@ from typing import Self
 
 import numpy as np
 import pandas as pd
+from sklearn.base import BaseEstimator
 from sklearn.ensemble import IsolationForest
+from sklearn.utils.validation import check_is_fitted
 
 from ml.anomaly.tail import TailSurprise
+from ml.estimator import check_frame, check_outcomes
 
 # Of a customer's day. Amounts, counts and days are taken by their logarithm: the forest cuts a
 # feature's range evenly, and one very large value would leave the others in one piece.
@@ -38,7 +41,7 @@ def matrix(days: pd.DataFrame) -> np.ndarray:
     return np.hstack([logarithms, days[list(LINEAR)].to_numpy(dtype=float)]).astype(np.float32)
 
 
-class AbnormalDays:
+class AbnormalDays(BaseEstimator):
     """Isolation forest (Liu, Ting and Zhou, 2008) beside a rule's score.
 
     Both are brought to −log10 of the share of ordinary days that score as high
@@ -56,6 +59,7 @@ class AbnormalDays:
 
     def fit(self, days: pd.DataFrame, rule: np.ndarray) -> Self:
         """Learn from a sample of days, columns `FEATURES`, and the rule's score of each."""
+        check_outcomes(days, rule, FEATURES)
         self.forest_ = IsolationForest(
             n_estimators=TREES,
             max_samples=min(ROWS_A_TREE, len(days)),
@@ -69,6 +73,8 @@ class AbnormalDays:
 
     def score(self, days: pd.DataFrame, rule: np.ndarray) -> pd.DataFrame:
         """Columns score, rule_score, forest_score, all −log10 of a share; index of `days`."""
+        check_is_fitted(self)
+        check_frame(days, FEATURES)
         by_rule = self.rule_tail_.surprise(np.asarray(rule, dtype=float))
         by_forest = self.forest_tail_.surprise(self._isolated(matrix(days)))
         weight = self.rule_weight

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.validation import check_is_fitted
 
 from ml.clv.model import PACE
+from ml.estimator import ProbabilityClassifier, check_frame
 from ml.hazard import DiscreteTimeHazard
 from ml.lines import LineHazard, held_rows, monthly_pace
 
@@ -15,7 +16,7 @@ FORMAT = "1"
 OF_A_LINE_LOST = ("row", "line", "p_attrition", "value_at_risk")
 
 
-class AttritionModel(ClassifierMixin, BaseEstimator):
+class AttritionModel(ProbabilityClassifier):
     """Monthly hazard that the customer leaves, and that each product line held is lost.
 
     A customer leaves with the last account, which is the discrete-time hazard of `ml.hazard`. Of a
@@ -89,22 +90,22 @@ class AttritionModel(ClassifierMixin, BaseEstimator):
 
     def survival(self, frame: pd.DataFrame) -> np.ndarray:
         """Probability that the customer is still there at the end of each month; (n, periods)."""
+        check_is_fitted(self)
         return self.customer_.survival(frame)
 
-    def predict(self, frame: pd.DataFrame) -> np.ndarray:
+    def probability(self, frame: pd.DataFrame) -> np.ndarray:
         """Probability that the customer leaves within the horizon, shape (n,)."""
-        return self.customer_.predict(frame)
-
-    def predict_proba(self, frame: pd.DataFrame) -> np.ndarray:
-        """Columns stays, leaves; shape (n, 2)."""
-        return self.customer_.predict_proba(frame)
+        check_is_fitted(self)
+        return self.customer_.probability(frame)
 
     def expected_lead_time(self, frame: pd.DataFrame) -> np.ndarray:
         """Expected month of leaving, given that it is within the horizon; shape (n,)."""
+        check_is_fitted(self)
         return self.customer_.expected_lead_time(frame)
 
     def contributions(self, frame: pd.DataFrame) -> tuple[np.ndarray, list[str]]:
         """What each feature adds to the customer's log-odds, shape (n, features), and the names."""
+        check_is_fitted(self)
         return self.customer_.contributions(frame)
 
     def value_at_risk(self, frame: pd.DataFrame) -> np.ndarray:
@@ -118,10 +119,12 @@ class AttritionModel(ClassifierMixin, BaseEstimator):
         ValueError
             When the pace or a feature that was there when fitting is missing.
         """
+        check_is_fitted(self)
+        check_frame(frame)
         if PACE not in frame.columns:
             raise ValueError(f"the value at risk needs the column {PACE}")
         pace = np.nan_to_num(frame[PACE].to_numpy(dtype=float))
-        return self.predict(frame) * np.maximum(pace, 0)
+        return self.probability(frame) * np.maximum(pace, 0)
 
     def line_attrition(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Of each line held: whether it will be lost within the horizon, and what with it.
@@ -143,6 +146,7 @@ class AttritionModel(ClassifierMixin, BaseEstimator):
         ValueError
             When a feature that was there when fitting is missing.
         """
+        check_is_fitted(self)
         parts = [] if self.line_ is None else self._of_lines(frame, self.line_)
         if not parts:
             nothing = pd.DataFrame({name: np.empty(0) for name in OF_A_LINE_LOST})
@@ -151,7 +155,7 @@ class AttritionModel(ClassifierMixin, BaseEstimator):
 
     def _of_lines(self, frame: pd.DataFrame, model: LineHazard) -> list[pd.DataFrame]:
         parts = []
-        leaves = self.predict(frame)
+        leaves = self.probability(frame)
         for line in model.lines_:
             rows = held_rows(frame, line)
             if not len(rows):

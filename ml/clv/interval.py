@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
 
 GROUPS = 10
 SMALLEST_GROUP = 40
@@ -31,8 +32,21 @@ class ConformalInterval(BaseEstimator):
         self.coverage = coverage
 
     def fit(self, predicted: np.ndarray, y: np.ndarray) -> ConformalInterval:
-        """Learn the distances from predictions and outcomes, both of shape (n,)."""
+        """Learn the distances from predictions and outcomes, both of shape (n,).
+
+        Raises
+        ------
+        ValueError
+            For vectors of different length, without a value, or with one that is not finite.
+        """
         predicted, y = np.asarray(predicted, dtype=float), np.asarray(y, dtype=float)
+        if predicted.ndim != 1 or predicted.shape != y.shape or not len(y):
+            raise ValueError(
+                "predictions and outcomes are invalid: expected non-empty vectors of one length, "
+                f"got {predicted.shape} and {y.shape}"
+            )
+        if not (np.isfinite(predicted).all() and np.isfinite(y).all()):
+            raise ValueError("predictions and outcomes are invalid: expected finite numbers")
         groups = int(max(1, min(GROUPS, len(y) // SMALLEST_GROUP)))
         borders = np.linspace(0, 1, groups + 1)[1:-1]
         # A border is a prediction that occurs and not the least one: no group is empty under ties.
@@ -54,6 +68,7 @@ class ConformalInterval(BaseEstimator):
 
     def around(self, predicted: np.ndarray) -> np.ndarray:
         """Columns point, low, high around predictions of shape (n,)."""
+        check_is_fitted(self)
         group = np.searchsorted(self.edges_, predicted, side="right")
         return np.column_stack(
             [predicted, predicted + self.below_[group], predicted + self.above_[group]]

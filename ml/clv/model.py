@@ -7,9 +7,11 @@ import pandas as pd
 from scipy.special import expit
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.utils.validation import check_is_fitted
 
 from ml.clv.interval import ConformalInterval
 from ml.encoding import MOST_BINS, Binner, FrameEncoder
+from ml.estimator import check_frame, check_outcomes
 from ml.tree_paths import path_contributions
 
 # Contribution of the last period: what the rule repeats and the learner starts from.
@@ -34,7 +36,15 @@ class LastPeriodAgain(RegressorMixin, BaseEstimator):
         self.horizon = horizon
 
     def fit(self, frame: pd.DataFrame, y: np.ndarray) -> LastPeriodAgain:
-        """Nothing is learned but what is usual; the intervals are set by `calibrate`."""
+        """Nothing is learned but what is usual; the intervals are set by `calibrate`.
+
+        Raises
+        ------
+        ValueError
+            When lengths differ, an outcome is not finite, or the column of the last period is
+            missing.
+        """
+        check_outcomes(frame, y, [LAST_PERIOD])
         self.columns_ = [LAST_PERIOD]
         self.median_ = float(np.median(frame[LAST_PERIOD].to_numpy(dtype=float)))
         return self
@@ -46,6 +56,8 @@ class LastPeriodAgain(RegressorMixin, BaseEstimator):
 
     def predict(self, frame: pd.DataFrame) -> np.ndarray:
         """Contribution of the coming period, shape (n,), in the currency of the outcome."""
+        check_is_fitted(self)
+        check_frame(frame, self.columns_)
         return frame[LAST_PERIOD].to_numpy(dtype=float)
 
     def predict_months(self, frame: pd.DataFrame, months: int) -> np.ndarray:
@@ -53,7 +65,8 @@ class LastPeriodAgain(RegressorMixin, BaseEstimator):
         return self.predict(frame) * months / self.horizon
 
     def predict_interval(self, frame: pd.DataFrame) -> np.ndarray:
-        """Columns point, low, high; shape (n, 3)."""
+        """Columns point, low, high; shape (n, 3); raises NotFittedError before `calibrate`."""
+        check_is_fitted(self, "interval_")
         return self.interval_.around(self.predict(frame))
 
     def contributions(self, frame: pd.DataFrame) -> tuple[np.ndarray, list[str]]:
@@ -123,9 +136,10 @@ class TwoPartRegressor(RegressorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            When nobody brought anything.
+            When nobody brought anything, lengths differ, an outcome is not finite, or an anchor is
+            missing.
         """
-        y = np.asarray(y, dtype=float)
+        y = check_outcomes(frame, y, ANCHORS)
         stays = y != 0
         if not stays.any():
             raise ValueError(
@@ -159,6 +173,8 @@ class TwoPartRegressor(RegressorMixin, BaseEstimator):
 
     def predict(self, frame: pd.DataFrame) -> np.ndarray:
         """Expected contribution over the horizon, shape (n,)."""
+        check_is_fitted(self)
+        check_frame(frame, [*self.columns_, PACE])
         matrix = self.binner_.transform(self.encoder_.transform(frame))
         anchor = frame[PACE].to_numpy(dtype=float)
         margin = anchor + (np.abs(anchor) + self.floor_) * self.change_.predict(matrix)
@@ -184,7 +200,8 @@ class TwoPartRegressor(RegressorMixin, BaseEstimator):
         return total
 
     def predict_interval(self, frame: pd.DataFrame) -> np.ndarray:
-        """Columns point, low, high; shape (n, 3)."""
+        """Columns point, low, high; shape (n, 3); raises NotFittedError before `calibrate`."""
+        check_is_fitted(self, "interval_")
         return self.interval_.around(self.predict(frame))
 
     def contributions(self, frame: pd.DataFrame) -> tuple[np.ndarray, list[str]]:
@@ -208,6 +225,8 @@ class TwoPartRegressor(RegressorMixin, BaseEstimator):
         contributions : array of shape (n, len(columns_)), in the currency of the outcome
         names : list of str, `columns_`
         """
+        check_is_fitted(self)
+        check_frame(frame, [*self.columns_, PACE])
         matrix = self.binner_.transform(self.encoder_.transform(frame))
         anchor = frame[PACE].to_numpy(dtype=float)
         size = np.abs(anchor) + self.floor_

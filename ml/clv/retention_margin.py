@@ -9,11 +9,13 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
 from ml.clv.interval import ConformalInterval
 from ml.clv.model import ANCHORS
 from ml.encoding import MOST_BINS, Binner, FrameEncoder
+from ml.estimator import check_frame
 from ml.lines import (
     OF_A_CUSTOMER,
     SPAN,
@@ -187,6 +189,7 @@ class RetentionMarginModel(RegressorMixin, BaseEstimator):
             When no line's columns are in the frame, the outcomes are of another frame, or no line
             was held.
         """
+        check_frame(frame, ANCHORS)
         if len(outcomes.other) != len(frame):
             raise ValueError(
                 f"outcomes of {len(outcomes.other)} customers do not go with {len(frame)} rows"
@@ -396,6 +399,7 @@ class RetentionMarginModel(RegressorMixin, BaseEstimator):
 
     def predict(self, frame: pd.DataFrame) -> np.ndarray:
         """Expected discounted contribution over the horizon of the training, shape (n,)."""
+        check_is_fitted(self)
         return self.predict_months(frame, self.horizon_)
 
     def predict_months(self, frame: pd.DataFrame, months: int = 36) -> np.ndarray:
@@ -408,10 +412,12 @@ class RetentionMarginModel(RegressorMixin, BaseEstimator):
         ValueError
             For less than one month, or when columns that were there when fitting are missing.
         """
+        check_is_fitted(self)
         return self._components(frame, months, self.annual_discount_rate)[0].sum(axis=1)
 
     def predict_interval(self, frame: pd.DataFrame) -> np.ndarray:
-        """Columns point, low, high; shape (n, 3)."""
+        """Columns point, low, high; shape (n, 3); raises NotFittedError before `calibrate`."""
+        check_is_fitted(self, "interval_")
         return self.interval_.around(self.predict(frame))
 
     def contributions(self, frame: pd.DataFrame) -> tuple[np.ndarray, list[str]]:
@@ -425,6 +431,7 @@ class RetentionMarginModel(RegressorMixin, BaseEstimator):
             (change_<line>), what falls away as loans are repaid (run_off_<line>) and as the line
             may be lost (attrition_<line>); and new_business
         """
+        check_is_fitted(self)
         return self._components(frame, self.horizon_, self.annual_discount_rate)
 
 

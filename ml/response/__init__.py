@@ -1,0 +1,29 @@
+"""Response to an offer, its uplift, and what a product brings."""
+
+from ml.response.model import OfferBaseRate, ResponseModel
+from ml.response.product_value import ProductMeanValue, ProductValueModel
+from ml.response.uplift import UpliftModel
+from ml.response.uplift_learners import (
+    ClassTransformation,
+    SLearner,
+    TLearner,
+    XLearner,
+    pseudo_outcome,
+)
+from ml.response.uplift_rules import BestColumnRule, ResponseScoreRule, StrongerRule
+
+__all__ = [
+    "BestColumnRule",
+    "ClassTransformation",
+    "OfferBaseRate",
+    "ProductMeanValue",
+    "ProductValueModel",
+    "ResponseModel",
+    "ResponseScoreRule",
+    "SLearner",
+    "StrongerRule",
+    "TLearner",
+    "UpliftModel",
+    "XLearner",
+    "pseudo_outcome",
+]

@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import minimize
 from scipy.special import expit
-from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
 from ml.encoding import MOST_BINS, Binner, FrameEncoder
+from ml.estimator import ProbabilityClassifier, check_binary, check_frame
 from ml.response.additive import additive_logistic, parts, score
 from ml.tree_paths import path_contributions
 
@@ -73,7 +74,7 @@ def _named(frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     return offers, lines.where(lines.notna(), "").astype(str).to_numpy()
 
 
-class OfferBaseRate(ClassifierMixin, BaseEstimator):
+class OfferBaseRate(ProbabilityClassifier):
     """The simple rule: everyone responds to an offer as often as those contacted before did.
 
     The rate of an offer is shrunk towards that of its product line (column `offer_line`, if there
@@ -86,7 +87,14 @@ class OfferBaseRate(ClassifierMixin, BaseEstimator):
         self.prior = prior
 
     def fit(self, frame: pd.DataFrame, y: np.ndarray) -> OfferBaseRate:
-        y = np.asarray(y, dtype=float)
+        """Learn from contacts and whether each responded, shape (n,), 0 or 1.
+
+        Raises
+        ------
+        ValueError
+            For outcomes other than 0 and 1, or without the column `offer`.
+        """
+        y = check_binary(frame, y, [OFFER])
         self.columns_ = [OFFER]
         self.classes_ = np.array([0, 1])
         self.rate_ = float(y.mean())
@@ -108,27 +116,25 @@ class OfferBaseRate(ClassifierMixin, BaseEstimator):
 
     def line_rate(self, frame: pd.DataFrame) -> np.ndarray:
         """The rate of each contact's product line, or of all where it has none, shape (n,)."""
+        check_is_fitted(self)
         _, lines = _named(frame)
         return pd.Series(lines).map(self.line_rates_).fillna(self.rate_).to_numpy(dtype=float)
 
-    def predict_proba(self, frame: pd.DataFrame) -> np.ndarray:
-        """Columns no, yes; shape (n, 2)."""
-        offers, _ = _named(frame)
-        own = pd.Series(offers).map(self.rates_).to_numpy(dtype=float)
-        rate = np.where(np.isnan(own), self.line_rate(frame), own)
-        return np.column_stack([1 - rate, rate])
-
-    def predict(self, frame: pd.DataFrame) -> np.ndarray:
+    def probability(self, frame: pd.DataFrame) -> np.ndarray:
         """Probability of response, shape (n,)."""
-        return self.predict_proba(frame)[:, 1]
+        check_is_fitted(self)
+        offers, _ = _named(check_frame(frame, [OFFER]))
+        own = pd.Series(offers).map(self.rates_).to_numpy(dtype=float)
+        return np.where(np.isnan(own), self.line_rate(frame), own)
 
     def contributions(self, frame: pd.DataFrame) -> tuple[np.ndarray, list[str]]:
         """Log-odds of the offer's rate less that of all offers, shape (n, 1), and `offer`."""
+        check_is_fitted(self)
         usual = _logit(np.array([self.rate_]))
-        return _logit(self.predict(frame))[:, None] - usual, [OFFER]
+        return _logit(self.probability(frame))[:, None] - usual, [OFFER]
 
 
-class ResponseModel(ClassifierMixin, BaseEstimator):
+class ResponseModel(ProbabilityClassifier):
     """For each offer boosted trees and a logistic regression, calibrated on the newest contacts.
 
     Who takes an offer depends on the offer (a card goes to the young, a fund to the saver), more
@@ -261,7 +267,7 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
         by_offer: dict[str, Learner],
         by_line: dict[str, Learner],
     ) -> np.ndarray:
-        raw = _logit(base.predict(frame))
+        raw = _logit(base.probability(frame))
         beside_line = raw - _logit(base.line_rate(frame))
         for learner, rows, borrowed in self._places(*_named(frame), by_offer, by_line):
             raw[rows] = self._score(learner, bins[rows])
@@ -280,9 +286,10 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            When the newer contacts, which calibrate, are all of one kind.
+            For outcomes other than 0 and 1, without the column `offer`, or when the newer contacts,
+            which calibrate, are all of one kind.
         """
-        y = np.asarray(y, dtype=int)
+        y = check_binary(frame, y, [OFFER])
         newest = np.arange(len(y)) >= int(len(y) * (1 - self.calibration_share))
         if len(np.unique(y[newest])) < 2:
             raise ValueError("responses and others are needed among the newest contacts")
@@ -331,16 +338,13 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
         bins = self.binner_.transform(self.encoder_.transform(frame))
         return np.nan_to_num(bins, nan=MISSING)
 
-    def predict_proba(self, frame: pd.DataFrame) -> np.ndarray:
-        """Columns no, yes; shape (n, 2)."""
+    def probability(self, frame: pd.DataFrame) -> np.ndarray:
+        """Probability of response, shape (n,)."""
+        check_is_fitted(self)
+        check_frame(frame, self.columns_)
         raw = self._raw(frame, self._bins(frame), self.base_, self.by_offer_, self.by_line_)
         level, slope = self.line_
-        probability = expit(level + slope * raw)
-        return np.column_stack([1 - probability, probability])
-
-    def predict(self, frame: pd.DataFrame) -> np.ndarray:
-        """Probability of response, shape (n,): what a served model answers."""
-        return self.predict_proba(frame)[:, 1]
+        return expit(level + slope * raw)
 
     def contributions(self, frame: pd.DataFrame) -> tuple[np.ndarray, list[str]]:
         """What each feature adds to the log-odds of a response, and the features' names.
@@ -356,9 +360,11 @@ class ResponseModel(ClassifierMixin, BaseEstimator):
         contributions : array of shape (n, len(columns_))
         names : list of str, `columns_`
         """
+        check_is_fitted(self)
+        check_frame(frame, self.columns_)
         bins = self._bins(frame)
         added = np.zeros((len(frame), len(self.columns_)))
-        own = _logit(self.base_.predict(frame))
+        own = _logit(self.base_.probability(frame))
         beside_line = own - _logit(self.base_.line_rate(frame))
         for learner, rows, borrowed in self._places(*_named(frame), self.by_offer_, self.by_line_):
             expected, paths = path_contributions(learner["trees"], bins[rows])

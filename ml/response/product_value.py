@@ -7,7 +7,9 @@ import pandas as pd
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import RidgeCV
+from sklearn.utils.validation import check_is_fitted
 
+from ml.estimator import check_frame, check_outcomes
 from ml.response.model import OFFER
 from ml.response.model import OFFER_LINE as LINE
 
@@ -44,11 +46,10 @@ class ProductMeanValue(RegressorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            When lengths differ or there is no row.
+            When lengths differ, there is no row, an amount is not finite, or the column `offer` is
+            missing.
         """
-        y = np.asarray(y, dtype=float)
-        if y.shape != (len(frame),) or not len(frame):
-            raise ValueError(f"one amount is needed for each of {len(frame)} rows")
+        y = check_outcomes(frame, y, [OFFER])
         self.columns_ = [OFFER]
         self.mean_ = float(y.mean())
         lines, products = _names(frame, LINE), _names(frame, OFFER)
@@ -69,6 +70,8 @@ class ProductMeanValue(RegressorMixin, BaseEstimator):
 
     def predict(self, frame: pd.DataFrame) -> np.ndarray:
         """Currency units of the first twelve months, shape (n,)."""
+        check_is_fitted(self)
+        check_frame(frame, [OFFER])
         lines = pd.Series(_names(frame, LINE)).map(self.lines_).fillna(self.mean_)
         products = pd.Series(_names(frame, OFFER)).map(self.products_)
         return products.fillna(lines).to_numpy(dtype=float, copy=True)
@@ -100,9 +103,10 @@ class ProductValueModel(RegressorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            When lengths differ or there is no row.
+            When lengths differ, there is no row, an amount is not finite, or `offer` or
+            `offer_line` is missing.
         """
-        y = np.asarray(y, dtype=float)
+        y = check_outcomes(frame, y, [OFFER, LINE])
         self.mean_value_ = ProductMeanValue().fit(frame, y)
         self.numeric_ = [
             name
@@ -162,9 +166,8 @@ class ProductValueModel(RegressorMixin, BaseEstimator):
         ValueError
             When a column is missing that was there when fitting.
         """
-        missing = [name for name in self.columns_ if name not in frame.columns]
-        if missing:
-            raise ValueError(f"features missing that the model was trained on: {missing}")
+        check_is_fitted(self)
+        check_frame(frame, self.columns_)
         amount = self.mean_value_.predict(frame)
         matrix, products = self._matrix(frame), _names(frame, OFFER)
         for product, (low, high, factor) in self.figures_.items():

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils.validation import check_is_fitted
 
+from ml.estimator import check_frame
 from ml.response.model import OFFER
 from ml.response.uplift_learners import (
     LEARNERS,
@@ -16,9 +18,9 @@ from ml.response.uplift_learners import (
     Design,
     Learner,
     arms_of,
-    checked,
     deal,
     pseudo_outcome,
+    randomised,
 )
 
 __all__ = ["FORMAT", "UpliftModel", "mean_effects", "pseudo_outcome", "shrunken"]
@@ -64,7 +66,7 @@ def shrunken(
 
 def offers_of(frame: pd.DataFrame) -> np.ndarray:
     """The offer of each row as text; one and the same where the frame has no column of offers."""
-    if OFFER not in frame.columns:
+    if OFFER not in check_frame(frame).columns:
         return np.full(len(frame), ANY, dtype=object)
     return frame[OFFER].astype(str).to_numpy(dtype=object)
 
@@ -187,12 +189,12 @@ class UpliftModel(RegressorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            For an unknown learner or base, one arm only, probabilities outside (0, 1).
+            For an unknown learner or base, one arm only, and as `randomised`.
         """
         if self.learner not in LEARNERS:
             known = ", ".join(LEARNERS)
             raise ValueError(f"learner {self.learner!r} is not known; there are {known}")
-        y, treatment, probability = checked(y, treatment, probability)
+        y, treatment, probability = randomised(frame, y, treatment, probability)
         if arms_of(treatment) > 1:
             raise ValueError("one treatment against control is needed; a learner takes several")
         offers = offers_of(frame)
@@ -280,8 +282,8 @@ class UpliftModel(RegressorMixin, BaseEstimator):
                 yield offer, rows
 
     def _offers(self, frame: pd.DataFrame) -> np.ndarray:
-        if OFFER in self.columns_ and OFFER not in frame.columns:
-            raise ValueError(f"features missing that the model was trained on: ['{OFFER}']")
+        check_is_fitted(self)
+        check_frame(frame, self.columns_)
         return offers_of(frame)
 
     def contributions(self, frame: pd.DataFrame) -> tuple[np.ndarray, list[str]]:

@@ -13,12 +13,14 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 from scipy.special import expit
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
 from ml.encoding import MOST_BINS, Binner, FrameEncoder
+from ml.estimator import check_frame
 from ml.tree_paths import path_contributions
 
 Base = Literal["boosting", "linear"]
@@ -29,6 +31,8 @@ LEAST_COLUMNS = 8
 # The penalty should not hold back the mean effect, as it does those of features.
 MARK_SCALE = 10.0
 MOST_ITERATIONS = 300
+# By chance in fewer than one of a million samples.
+MOST_ERRORS = 5.0
 
 
 def pseudo_outcome(
@@ -105,6 +109,37 @@ def checked(
     return y, arms.astype(int), probability
 
 
+def randomised(
+    frame: pd.DataFrame, y: np.ndarray, treatment: np.ndarray, probability: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """`checked`, and that the probabilities can be those of the arms assigned.
+
+    Of each arm Σ 1 / p over its contacts, divided by all contacts, has the mean 1: with the
+    probability of treatment in place of the own arm's it has not, and every effect is wrong.
+
+    Raises
+    ------
+    ValueError
+        As `checked`; for features that are no frame or of another number of rows; and where a sum
+        lies more than MOST_ERRORS standard errors from 1.
+    """
+    y, treatment, probability = checked(y, treatment, probability)
+    check_frame(frame)
+    if len(frame) != len(y):
+        raise ValueError(f"{len(frame)} rows of features, {len(y)} outcomes")
+    for arm in np.unique(treatment):
+        weight = np.where(treatment == arm, 1 / probability, 0.0)
+        error = np.sqrt(((weight - 1) ** 2).mean() / len(weight))
+        if abs(weight.mean() - 1) > MOST_ERRORS * error:
+            raise ValueError(
+                f"assignment probabilities are invalid: expected those of the arm assigned, whose "
+                f"inverses sum to the number of contacts in each arm; in arm {arm} they sum to "
+                f"{weight.mean():.2f} of it (standard error {error:.2f}). Give 1 - p for the "
+                f"control where p is the probability of treatment"
+            )
+    return y, treatment, probability
+
+
 def arms_of(treatment: np.ndarray) -> int:
     """Number of treatments; raises ValueError where an arm from 0 to the last has no contact."""
     last = int(treatment.max())
@@ -124,7 +159,7 @@ def deal(seed: int, folds: int, *strata: np.ndarray) -> np.ndarray:
     return fold
 
 
-class Design(BaseEstimator):
+class Design(TransformerMixin, BaseEstimator):
     """From a frame to the matrix a base learner takes.
 
     boosting: numbers of quantile bins, missing values a place of their own below all others.
@@ -364,12 +399,9 @@ class Learner(BaseEstimator):
         Raises
         ------
         ValueError
-            For an arm without contacts, probabilities outside (0, 1), an unknown base, vectors of
-            different length.
+            For an arm without contacts, an unknown base, and as `randomised`.
         """
-        y, treatment, probability = checked(y, treatment, probability)
-        if len(frame) != len(y):
-            raise ValueError(f"{len(frame)} rows of features, {len(y)} outcomes")
+        y, treatment, probability = randomised(frame, y, treatment, probability)
         arms_of(treatment)
         self.design_ = Design(self.base).fit(frame)
         self.columns_ = self.design_.columns_
@@ -386,6 +418,8 @@ class Learner(BaseEstimator):
 
     def effects(self, frame: pd.DataFrame) -> np.ndarray:
         """Effect of each treatment against the control, shape (n, K), in the outcome's unit."""
+        check_is_fitted(self)
+        check_frame(frame, self.columns_)
         return self.effects_of(self.design_.transform(frame))
 
     def predict(self, frame: pd.DataFrame) -> np.ndarray:

@@ -5,20 +5,22 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, RegressorMixin, clone
+from sklearn.utils.validation import check_is_fitted
 
+from ml.estimator import check_binary, check_frame, score_of
 from ml.evaluation.uplift import area_under_gain
 from ml.response.model import OFFER
 from ml.response.uplift import centred_outcome, mean_effects, offers_of, shrunken
-from ml.response.uplift_learners import arms_of, checked, deal
+from ml.response.uplift_learners import arms_of, deal, randomised
 
 LEAST_LEVEL = 1e-9
 BEST_COLUMN, RESPONSE_SCORE = "best_column", "response_score"
 
 
 def _one_treatment(
-    y: np.ndarray, treatment: np.ndarray, probability: np.ndarray
+    frame: pd.DataFrame, y: np.ndarray, treatment: np.ndarray, probability: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    y, treatment, probability = checked(y, treatment, probability)
+    y, treatment, probability = randomised(frame, y, treatment, probability)
     if arms_of(treatment) > 1:
         raise ValueError("one treatment against control is needed")
     return y, treatment, probability
@@ -60,7 +62,7 @@ class BestColumnRule(RegressorMixin, BaseEstimator):
         probability: np.ndarray,
     ) -> BestColumnRule:
         """Learn from randomised contacts; parameters and errors as in `UpliftModel.fit`."""
-        y, treatment, probability = _one_treatment(y, treatment, probability)
+        y, treatment, probability = _one_treatment(frame, y, treatment, probability)
         offers = offers_of(frame)
         transformed = centred_outcome(y, treatment, probability, offers)
         self.effects_, self.usual_ = mean_effects(y, treatment, probability, offers)
@@ -121,7 +123,8 @@ class BestColumnRule(RegressorMixin, BaseEstimator):
 
     def predict(self, frame: pd.DataFrame) -> np.ndarray:
         """Effect of contacting, shape (n,), in the outcome's unit."""
-        offers = offers_of(frame)
+        check_is_fitted(self)
+        offers = offers_of(check_frame(frame, self.columns_))
         effect = np.array([self.effects_.get(str(offer), self.usual_) for offer in offers])
         for offer, name in self.chosen_.items():
             rows = np.flatnonzero(offers == offer)
@@ -138,6 +141,7 @@ class BestColumnRule(RegressorMixin, BaseEstimator):
         contributions : array of shape (n, columns + 1)
         names : list of str, the chosen columns and `offer`
         """
+        check_is_fitted(self)
         names = [*(name for name in self.columns_ if name != OFFER), OFFER]
         offers = offers_of(frame)
         added = np.zeros((len(frame), len(names)))
@@ -164,8 +168,8 @@ class ResponseScoreRule(RegressorMixin, BaseEstimator):
     Parameters
     ----------
     response : estimator
-        Unfitted, of the outcome of treated contacts: fit(frame, y), predict(frame) → shape (n,).
-        A copy of it is fitted, on rows in the order given.
+        Unfitted classifier of the outcome 0 or 1 of treated contacts. A copy of it is fitted, on
+        rows in the order given.
     """
 
     def __init__(self, response: BaseEstimator) -> None:
@@ -179,13 +183,14 @@ class ResponseScoreRule(RegressorMixin, BaseEstimator):
         probability: np.ndarray,
     ) -> ResponseScoreRule:
         """Learn from randomised contacts; parameters and errors as in `UpliftModel.fit`."""
-        y, treatment, probability = _one_treatment(y, treatment, probability)
+        y, treatment, probability = _one_treatment(frame, y, treatment, probability)
+        check_binary(frame, y)
         treated = treatment == 1
         self.response_ = clone(self.response).fit(frame[treated], y[treated])
         self.columns_ = list(getattr(self.response_, "columns_", frame.columns))
         offers = offers_of(frame)
         self.effects_, self.usual_ = mean_effects(y, treatment, probability, offers)
-        score = self.response_.predict(frame)
+        score = score_of(self.response_, frame)
         self.scale_ = {
             offer: effect / max(float(score[offers == offer].mean()), LEAST_LEVEL)
             for offer, effect in self.effects_.items()
@@ -195,8 +200,9 @@ class ResponseScoreRule(RegressorMixin, BaseEstimator):
 
     def predict(self, frame: pd.DataFrame) -> np.ndarray:
         """Effect of contacting, shape (n,), in the outcome's unit."""
+        check_is_fitted(self)
         scale = [self.scale_.get(str(offer), self.usual_scale_) for offer in offers_of(frame)]
-        return np.array(scale) * self.response_.predict(frame)
+        return np.array(scale) * score_of(self.response_, frame)
 
 
 class StrongerRule(RegressorMixin, BaseEstimator):
@@ -238,7 +244,7 @@ class StrongerRule(RegressorMixin, BaseEstimator):
         probability: np.ndarray,
     ) -> StrongerRule:
         """Learn from randomised contacts; parameters and errors as in `UpliftModel.fit`."""
-        y, treatment, probability = _one_treatment(y, treatment, probability)
+        y, treatment, probability = _one_treatment(frame, y, treatment, probability)
         offers = offers_of(frame)
         transformed = centred_outcome(y, treatment, probability, offers)
         fold = deal(self.seed, self.folds, offers, treatment, y)
@@ -259,4 +265,5 @@ class StrongerRule(RegressorMixin, BaseEstimator):
 
     def predict(self, frame: pd.DataFrame) -> np.ndarray:
         """Effect of contacting by the rule chosen, shape (n,), in the outcome's unit."""
+        check_is_fitted(self)
         return np.asarray(self.rules_[self.chosen_].predict(frame))

@@ -8,7 +8,10 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from ml.estimator import check_frame
 
 VALUE, BEHAVIOUR, LIFE_STAGE = "value", "behaviour", "life stage"
 VIEWS = (VALUE, BEHAVIOUR, LIFE_STAGE)
@@ -209,7 +212,7 @@ def _sum(frame: pd.DataFrame, names: Iterable[str]) -> np.ndarray:
     return np.where(np.isnan(columns).all(axis=1), np.nan, total)
 
 
-class DimensionScaler(BaseEstimator):
+class DimensionScaler(TransformerMixin, BaseEstimator):
     """From features to dimensions on one scale, each view with the same weight.
 
     Every dimension is taken by its kind, winsorised at half a per cent of either end, centred at
@@ -238,6 +241,7 @@ class DimensionScaler(BaseEstimator):
         ValueError
             When nothing is left to compare customers by.
         """
+        check_frame(frame)
         present = {str(name) for name in frame.columns}
         self.parts_: dict[str, list[str]] = {}
         self.others_: dict[str, list[str]] = {}
@@ -325,9 +329,8 @@ class DimensionScaler(BaseEstimator):
         return values
 
     def _check(self, frame: pd.DataFrame) -> None:
-        missing = [name for name in self.columns_ if name not in frame.columns]
-        if missing:
-            raise ValueError(f"features missing that the segments were made from: {missing}")
+        check_is_fitted(self)
+        check_frame(frame, self.columns_)
 
     def natural(self, frame: pd.DataFrame) -> pd.DataFrame:
         """The dimensions in their own units (currency a year, bookings a year, years, months,

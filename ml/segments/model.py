@@ -12,8 +12,10 @@ from scipy.stats import t
 from sklearn.base import BaseEstimator
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
+from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
+from ml.estimator import check_frame
 from ml.segments.dimensions import DimensionScaler
 from ml.segments.naming import name_segments
 
@@ -429,12 +431,14 @@ class SegmentModel(BaseEstimator):
         ValueError
             When a column that was there when fitting is missing; names all of them.
         """
+        check_is_fitted(self)
         nearest = _nearest(self.scaler_.transform(frame), self.centres_)
         return np.array(self.segments_, dtype=object)[nearest]
 
     def distance(self, frame: pd.DataFrame) -> np.ndarray:
         """Distances to the own and the second nearest centre, shape (n, 2), in units of the scale:
         a customer near the border has two that are almost the same."""
+        check_is_fitted(self)
         squares = _squared_distances(self.scaler_.transform(frame), self.centres_)
         if squares.shape[1] == 1:
             squares = np.column_stack([squares, np.full(len(squares), np.inf)])
@@ -451,6 +455,7 @@ class SegmentModel(BaseEstimator):
         -------
         array of shape (n, dimensions), and the dimensions' names
         """
+        check_is_fitted(self)
         matrix = self.scaler_.transform(frame)
         own = self.centres_[_nearest(matrix, self.centres_)]
         return matrix**2 - (matrix - own) ** 2, list(self.dimensions_)
@@ -475,6 +480,7 @@ class RuleTiering(BaseEstimator):
         ValueError
             When there is no contribution at all.
         """
+        check_frame(frame)
         if VALUE_COLUMN not in frame.columns or not frame[VALUE_COLUMN].notna().any():
             raise ValueError(f"tiers of value need the column {VALUE_COLUMN}")
         self.columns_ = [name for name in (VALUE_COLUMN, AGE_COLUMN) if name in frame.columns]
@@ -483,6 +489,8 @@ class RuleTiering(BaseEstimator):
 
     def predict(self, frame: pd.DataFrame) -> np.ndarray:
         """Labels such as "high value · 30–44", shape (n,), str."""
+        check_is_fitted(self)
+        check_frame(frame, [VALUE_COLUMN])
         value = pd.to_numeric(frame[VALUE_COLUMN]).to_numpy(dtype=float, na_value=np.nan)
         age = np.full(len(frame), np.nan)
         if AGE_COLUMN in frame.columns:

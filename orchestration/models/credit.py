@@ -5,6 +5,7 @@ from __future__ import annotations
 import duckdb
 import pandas as pd
 
+from ml.estimator import score_of
 from orchestration.models.context import TrainingContext
 from orchestration.models.cutoffs import LONG_HORIZON, plan_cutoffs, plus_months
 from orchestration.models.datasets import BORROWERS, customers_to_score, features_of
@@ -204,7 +205,7 @@ def _course(
         said = pd.DataFrame(
             {
                 "customer_id": frame["customer_id"],
-                "p_default": champion.model.predict(features_of(frame)),
+                "p_default": score_of(champion.model, features_of(frame)),
             }
         )
         connection.register("credit_rows", said)

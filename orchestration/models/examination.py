@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ml.clv.interval import ConformalInterval
+from ml.estimator import score_of
 from ml.evaluation import metrics
 from ml.evaluation.drift import BINS, drift_from_profile, profile_of, psi_noise
 from ml.evaluation.fairness import fairness_table, unfair
@@ -161,7 +162,7 @@ def score_profile(model: Any, material: Material) -> pd.DataFrame:
 
 def scored(model: Any, features: pd.DataFrame) -> pd.DataFrame:
     """What a model says, as a frame of the one column `score`."""
-    return pd.DataFrame({SCORE: np.asarray(model.predict(features))})
+    return pd.DataFrame({SCORE: score_of(model, features)})
 
 
 def bounds_of(

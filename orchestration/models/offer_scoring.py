@@ -9,6 +9,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 
+from ml.estimator import score_of
 from ml.reasons import RAISES, top_reasons, usual_values
 from ml.response.model import OFFER
 from orchestration.models.contacts import offers_to_score
@@ -111,7 +112,7 @@ def _scored(
     both = pd.concat([frame, pd.DataFrame(dict(known), index=frame.index)], axis=1)
     scored = pd.DataFrame({"customer_id": frame["customer_id"], "product_id": known[OFFER]})
     response = champions["response"]
-    scored["p_response"] = np.round(response.model.predict(both), 6)
+    scored["p_response"] = np.round(score_of(response.model, both), 6)
     scored["response_model_version"] = response.number
     if "uplift" in champions:
         uplift = champions["uplift"]

@@ -12,6 +12,7 @@ import pandas as pd
 
 from ml.attrition.model import AttritionModel
 from ml.clv.model import PACE
+from ml.estimator import score_of
 from ml.reasons import top_reasons, usual_values
 from ml.registry import ChampionUnusable, Registry, Version
 from ml.segments.model import RuleTiering, SegmentModel
@@ -265,13 +266,13 @@ class _Batch:
             put("clv_horizon_months", places, self.horizon)
             put("clv_model_version", places, champion.number)
         for champion, places, features in self._of("attrition"):
-            probability = champion.model.predict(features)
+            probability = score_of(champion.model, features)
             at_risk = probability * np.maximum(features[PACE].to_numpy(dtype=float), 0)
             put("p_attrition", places, probability)
             put("value_at_risk", places, at_risk)
             put("attrition_model_version", places, champion.number)
         for champion, places, features in self._of("default"):
-            put("p_default", places, champion.model.predict(features))
+            put("p_default", places, score_of(champion.model, features))
             put("default_model_version", places, champion.number)
         if "default" in self.champions:
             # Who is in default is so with certainty (Basel III, CRE36: PD 100 %).
@@ -281,7 +282,7 @@ class _Batch:
                 put("p_default", places, 1.0)
                 put("default_model_version", places, self.champions["default"].number)
         for champion, places, features in self._of("high_value"):
-            put("p_high_value", places, champion.model.predict(features))
+            put("p_high_value", places, score_of(champion.model, features))
             put("high_value_model_version", places, champion.number)
         for champion, places, features in self._of("segment"):
             segments = champion.model.predict(features)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from ml.estimator import score_of
 from ml.promotion import Measure
 from orchestration.models.datasets import features_of
 
@@ -95,7 +96,7 @@ def nothing_further(model: Any, rule: Any, later: Sample, seed: int) -> Mapping[
 
 def outcome_and_prediction(model: Any, sample: Sample) -> Judged:
     """The outcome beside what is predicted, one draw a customer."""
-    return sample.y, np.asarray(model.predict(sample.features), dtype=float), sample.customers
+    return sample.y, score_of(model, sample.features).astype(float), sample.customers
 
 
 @dataclass(frozen=True)

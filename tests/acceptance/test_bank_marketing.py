@@ -78,7 +78,7 @@ def ours(train: Sample, held: pd.DataFrame) -> np.ndarray:
     """The learner of the study `response`, as it comes."""
     model = ensemble_by_offer(train, 0)
     assert "duration" not in model.columns_
-    return model.predict(held)
+    return model.probability(held)
 
 
 def logistic(train: Sample, held: pd.DataFrame) -> np.ndarray:

@@ -372,7 +372,7 @@ def test_what_cannot_be_used_is_named(connection, raw, tmp_path):
 
 
 def boosted(train: pd.DataFrame, y: np.ndarray, held: pd.DataFrame) -> np.ndarray:
-    return application_scorer().fit(train, np.ones(len(y)), y).predict(held)
+    return application_scorer().fit(train, np.ones(len(y)), y).probability(held)
 
 
 def logistic(

@@ -495,7 +495,7 @@ def test_every_customer_and_offer_has_the_chance_of_an_answer(connection, by_han
         *[("ann", "card"), ("ann", "fund"), ("dan", "card"), ("dan", "fund")],
     ]
     model = by_hand.loaded("response")
-    said = model.predict(pd.DataFrame({OFFER: ["card", "fund"]}))
+    said = model.probability(pd.DataFrame({OFFER: ["card", "fund"]}))
     assert said[0] > said[1]
     assert [row[2] for row in found] == pytest.approx([*said, *said], abs=1e-6)
 
@@ -931,7 +931,7 @@ def test_a_quarter_ago_is_scored_from_the_anchors_of_the_horizon_that_was_learne
     def yearly(probability: np.ndarray) -> np.ndarray:
         return 1 - (1 - probability) ** 2
 
-    np.testing.assert_allclose(alerts["p_default_before"], yearly(model.predict(before)))
+    np.testing.assert_allclose(alerts["p_default_before"], yearly(model.probability(before)))
     now = features(NOW)
-    np.testing.assert_allclose(alerts["p_default"], yearly(model.predict(now)))
+    np.testing.assert_allclose(alerts["p_default"], yearly(model.probability(now)))
     np.testing.assert_allclose(alerts["expected_lead_months"], model.expected_lead_time(now))

@@ -115,19 +115,19 @@ def test_the_customer_is_the_hazard_by_itself_whether_lines_are_known_or_not():
     alone = DiscreteTimeHazard(seed=1).fit(bank.frame, bank.time, bank.event, bank.groups)
     frame = later().frame
     for fitted in (model(), without_lines()):
-        np.testing.assert_array_equal(fitted.predict(frame), alone.predict(frame))
+        np.testing.assert_array_equal(fitted.probability(frame), alone.probability(frame))
         np.testing.assert_array_equal(fitted.survival(frame), alone.survival(frame))
         np.testing.assert_array_equal(
             fitted.expected_lead_time(frame), alone.expected_lead_time(frame)
         )
         np.testing.assert_array_equal(fitted.contributions(frame)[0], alone.contributions(frame)[0])
         assert fitted.contributions(frame)[1] == alone.columns_
-        np.testing.assert_array_equal(fitted.predict_proba(frame)[:, 1], alone.predict(frame))
+        np.testing.assert_array_equal(fitted.predict_proba(frame)[:, 1], alone.probability(frame))
         np.testing.assert_array_equal(fitted.classes_, [0, 1])
 
 
 def test_those_who_leave_are_found_at_their_true_probability():
-    predicted = model().predict(later().frame)
+    predicted = model().probability(later().frame)
     assert spearman(later().true, predicted) > 0.7
     for idle in (False, True):
         of = later().idle == idle
@@ -138,7 +138,7 @@ def test_those_who_leave_are_found_at_their_true_probability():
 
 def test_the_value_at_risk_is_the_probability_times_what_the_customer_brings():
     frame = later().frame.head(4).assign(**{PACE: [100.0, -50.0, 0.0, np.nan]})
-    probability = model().predict(frame)
+    probability = model().probability(frame)
     np.testing.assert_allclose(model().value_at_risk(frame), [100 * probability[0], 0, 0, 0])
     whole = model().value_at_risk(later().frame)
     expected = later().true @ later().frame[PACE].clip(lower=0)
@@ -171,14 +171,14 @@ def test_a_line_whose_loss_is_leaving_is_near_the_customers_own_probability():
     found = later().found(model())
     deposits = found[found["line"] == "deposits"]
     np.testing.assert_array_equal(deposits["row"], np.arange(len(later().frame)))
-    leaves = model().predict(later().frame)
+    leaves = model().probability(later().frame)
     # The larger of two estimates of one figure: high, by no more than this.
     assert 1 <= deposits["p_attrition"].sum() / leaves.sum() < 1.15
 
 
 def test_no_line_is_safer_than_the_customer_who_holds_it():
     found = model().line_attrition(later().frame)
-    leaves = model().predict(later().frame)[found["row"]]
+    leaves = model().probability(later().frame)[found["row"]]
     assert (found["p_attrition"] >= leaves).all()
     # Wealth that falls is given up by customers who stay.
     falling = later().falling[found["row"]] & (found["line"] == "wealth")
@@ -247,7 +247,7 @@ def test_a_stored_model_says_the_same(fitted, tmp_path):
     skops.io.dump(fitted(), tmp_path / "model.skops")
     loaded = skops.io.load(tmp_path / "model.skops", trusted=TRUSTED_TYPES)
     frame = later().frame
-    np.testing.assert_array_equal(loaded.predict(frame), fitted().predict(frame))
+    np.testing.assert_array_equal(loaded.probability(frame), fitted().probability(frame))
     np.testing.assert_array_equal(loaded.value_at_risk(frame), fitted().value_at_risk(frame))
     pd.testing.assert_frame_equal(loaded.line_attrition(frame), fitted().line_attrition(frame))
 
@@ -283,7 +283,7 @@ def test_a_line_depends_on_no_order_and_on_no_other_customer():
 def test_what_is_missing_is_named():
     frame = later().frame
     with pytest.raises(ValueError, match="trend_wealth"):
-        model().predict(frame.drop(columns="trend_wealth"))
+        model().probability(frame.drop(columns="trend_wealth"))
     with pytest.raises(ValueError, match="months_observed"):
         model().line_attrition(frame.drop(columns="months_observed"))
     bank = past()

@@ -16,20 +16,20 @@ def test_the_rate_of_a_class_is_shrunk_towards_that_of_all():
     rule = ColumnRate("days_past_due", edges=(1, 30), prior=4).fit(ARREARS, DEFAULT)
     # Of all 3/8; of the four without arrears 1, of the two in 1-29 days 1, of the one at 30 all.
     expected = [(1 + 1.5) / 8] * 4 + [(1 + 1.5) / 6] * 2 + [(1 + 1.5) / 5, (0 + 1.5) / 5]
-    assert rule.predict(ARREARS) == pytest.approx(expected)
+    assert rule.probability(ARREARS) == pytest.approx(expected)
     assert rule.predict_proba(ARREARS).sum(axis=1) == pytest.approx(np.ones(8))
 
 
 def test_a_class_nobody_was_in_has_the_rate_of_all():
     rule = ColumnRate("days_past_due", edges=(1, 30, 90)).fit(ARREARS, DEFAULT)
-    assert rule.predict(pd.DataFrame({"days_past_due": [400]})) == pytest.approx([3 / 8])
+    assert rule.probability(pd.DataFrame({"days_past_due": [400]})) == pytest.approx([3 / 8])
 
 
 def test_classes_of_equal_count_follow_the_column():
     generator = np.random.default_rng(3)
     frame = pd.DataFrame({"idle": generator.random(20_000)})
     event = generator.random(20_000) < frame["idle"].to_numpy()
-    rate = ColumnRate("idle", classes=5).fit(frame, event).predict(frame)
+    rate = ColumnRate("idle", classes=5).fit(frame, event).probability(frame)
     assert len(np.unique(rate)) == 5
     middle = (np.floor(frame["idle"].to_numpy() * 5) + 0.5) / 5
     assert np.abs(rate - middle).max() < 0.25

@@ -118,7 +118,7 @@ def model(
 @pytest.mark.parametrize("law", LAWS)
 def test_customers_are_ordered_as_their_true_probabilities_are(law):
     new = later(law)
-    assert spearman(1 - new.survival[:, -1], model(law).predict(new.frame)) > 0.9
+    assert spearman(1 - new.survival[:, -1], model(law).probability(new.frame)) > 0.9
 
 
 @pytest.mark.parametrize("law", LAWS)
@@ -162,7 +162,7 @@ def test_a_logistic_regression_on_the_whole_table_says_the_same_of_a_logistic_wo
         ]
     )
     other = 1 - np.prod(1 - hazard, axis=1)
-    found = model().predict(new)
+    found = model().probability(new)
     assert spearman(other, found) > 0.95
     assert ((other - found) ** 2).mean() < other.var() / 20
     assert found.mean() == pytest.approx(other.mean(), rel=0.05)
@@ -179,7 +179,7 @@ def test_those_lost_sight_of_are_neither_dropped_nor_counted_as_lost_or_kept():
         "events": (world.event | (world.time < PERIODS)).mean(),
         "kept": world.event.mean(),
     }
-    assert abs(world.fit(trees=10).predict(world.frame).mean() - true) < 3 * error
+    assert abs(world.fit(trees=10).probability(world.frame).mean() - true) < 3 * error
     assert all(abs(shortcut - true) > 3 * error for shortcut in shortcuts.values())
 
 
@@ -194,7 +194,7 @@ def test_the_newest_rows_set_the_level():
     )
     true = 1 - new.survival[:, -1]
     error = np.sqrt((true * (1 - true)).sum()) / true.sum()
-    mean = found.predict(new.frame).mean()
+    mean = found.probability(new.frame).mean()
     assert abs(mean / true.mean() - 1) < 3 * error
     assert mean / (1 - old.survival[:, -1]).mean() - 1 < -3 * error
 
@@ -204,7 +204,7 @@ def test_few_events_order_customers_no_worse_than_chance_and_get_the_total():
     world = World(2000, 6, lambda x, period: expit(-7.0 + 1.2 * x[:, :1] + 0 * period))
     assert 30 <= world.event.sum() <= 100
     found = world.fit()
-    probability = found.predict(world.frame)
+    probability = found.probability(world.frame)
     assert found.line_[1] > 0
     assert spearman(world.hazard[:, 0], probability) > 0.3
     events = world.event.sum()
@@ -213,7 +213,7 @@ def test_few_events_order_customers_no_worse_than_chance_and_get_the_total():
 
 def test_where_nothing_can_be_known_customers_hardly_differ():
     world = World(2000, 7, lambda x, period: np.full((len(x), 1), 0.004))
-    probability = world.fit().predict(world.frame)
+    probability = world.fit().probability(world.frame)
     assert np.quantile(probability, 0.9) < 3 * np.quantile(probability, 0.1)
 
 
@@ -221,7 +221,7 @@ def test_a_newer_half_without_an_event_still_gives_low_finite_hazards():
     world = World(1000, 8, lambda x, period: np.full((len(x), 1), 0.02))
     event, time = world.event.copy(), world.time.copy()
     time[500:][event[500:]], event[500:] = PERIODS, False
-    found = DiscreteTimeHazard(trees=5).fit(world.frame, time, event).predict(world.frame)
+    found = DiscreteTimeHazard(trees=5).fit(world.frame, time, event).probability(world.frame)
     assert np.isfinite(found).all()
     assert 0 < found.mean() < event[:500].mean() / 2
 
@@ -232,7 +232,7 @@ def test_a_newer_half_without_an_event_still_gives_low_finite_hazards():
 def test_survival_probability_and_lead_time_are_those_of_the_hazards():
     new = later().frame[:50]
     hazard, survival = model().hazard(new), model().survival(new)
-    probability, lead_time = model().predict(new), model().expected_lead_time(new)
+    probability, lead_time = model().probability(new), model().expected_lead_time(new)
     assert hazard.shape == survival.shape == (50, PERIODS)
     assert ((hazard > 0) & (hazard < 1)).all()
     for row in range(50):
@@ -272,18 +272,18 @@ def test_one_period_is_plain_classification_with_a_line_in_its_log_odds():
     with threadpool_limits(1):
         raw = plain.fit(bins, world.event).decision_function(bins)
     np.testing.assert_allclose(
-        logit(found.predict(world.frame)), found.line_[0] + found.line_[1] * raw, atol=1e-6
+        logit(found.probability(world.frame)), found.line_[0] + found.line_[1] * raw, atol=1e-6
     )
     assert found.hazard(world.frame).shape == (3000, 1)
     assert (found.expected_lead_time(world.frame) == 1).all()
-    assert auc(world.event, found.predict(world.frame)) > 0.7
+    assert auc(world.event, found.probability(world.frame)) > 0.7
 
 
 def test_contributions_of_one_period_add_up_to_the_differences_in_log_odds():
     world = World(3000, 9, lambda x, period: expit(-1.5 + x[:, :1] + 0 * period), periods=1)
     found = world.fit(trees=15)
     moved, names = found.contributions(world.frame)
-    rest = logit(found.predict(world.frame)) - moved.sum(axis=1)
+    rest = logit(found.probability(world.frame)) - moved.sum(axis=1)
     assert np.ptp(rest) < 1e-6
     assert names == ["balance", "age", "noise"]
 
@@ -351,8 +351,8 @@ def test_the_expansion_is_never_made():
 
 def test_a_draw_changes_the_estimates_within_its_noise_and_not_the_total():
     """A tenth is drawn. The mean of four draws has the total of all within three errors."""
-    whole = model().predict(later().frame)
-    draws = [past().fit(seed=seed, most_rows=6000).predict(later().frame) for seed in range(4)]
+    whole = model().probability(later().frame)
+    draws = [past().fit(seed=seed, most_rows=6000).probability(later().frame) for seed in range(4)]
     assert all(spearman(whole, drawn) > 0.9 for drawn in draws)
     # The level of one draw: the newer half of the drawn and of the events, in log-odds.
     error = np.sqrt(1 / 3000 + 1 / (past().event.sum() / 2))
@@ -393,7 +393,7 @@ def test_columns_are_found_by_name_and_others_are_not_read():
     turned = frame[["noise", "age", "balance"]].assign(other="x")
     np.testing.assert_array_equal(model().hazard(turned), model().hazard(frame))
     with pytest.raises(ValueError, match="age"):
-        model().predict(frame.drop(columns="age"))
+        model().probability(frame.drop(columns="age"))
 
 
 def test_missing_values_and_columns_empty_in_a_fold_are_learned_from():
@@ -423,7 +423,7 @@ def test_a_batch_is_scored_as_its_rows_are():
     one_by_one = np.concatenate([model().hazard(frame[:1]), model().hazard(frame[1:])])
     np.testing.assert_array_equal(model().hazard(frame), one_by_one)
     assert model().hazard(frame[:0]).shape == (0, PERIODS)
-    assert model().predict(frame[:0]).shape == (0,)
+    assert model().probability(frame[:0]).shape == (0,)
     assert model().contributions(frame[:0])[0].shape == (0, 3)
 
 

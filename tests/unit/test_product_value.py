@@ -84,7 +84,7 @@ def test_rows_are_told_one_by_one_and_without_chance():
 
 def test_what_is_wrong_is_said():
     frame, y, _ = bank(100, 6)
-    with pytest.raises(ValueError, match="one amount is needed for each of 100 rows"):
+    with pytest.raises(ValueError, match="expected one for each of 100 rows"):
         ProductValueModel().fit(frame, y[:-1])
     model = ProductValueModel().fit(frame, y)
     with pytest.raises(ValueError, match=r"features missing .*monthly_income"):

@@ -421,7 +421,7 @@ def test_the_contributions_to_a_response_add_up_to_its_log_odds_for_every_offer(
     level, slope = response.line_
     np.testing.assert_allclose(
         level + slope * logit(response.base_.rate_) + contributions.sum(axis=1),
-        logit(response.predict(asked)),
+        logit(response.probability(asked)),
         atol=1e-9,
     )
     without_learners = asked[OFFER].isin(["loan", "mortgage"]).to_numpy()

@@ -79,7 +79,7 @@ def two_campaigns() -> tuple[pd.DataFrame, np.ndarray]:
 def test_rates_are_shrunk_towards_that_of_all_offers_by_the_prior(prior, card, fund):
     rule = OfferBaseRate(prior=prior).fit(*two_campaigns())
     asked = pd.DataFrame({OFFER: ["fund", "card", "loan"]})
-    assert rule.predict(asked) == pytest.approx([fund, card, 0.2])
+    assert rule.probability(asked) == pytest.approx([fund, card, 0.2])
 
 
 def test_the_rule_reads_the_offer_only_and_gives_no_and_yes():
@@ -89,20 +89,20 @@ def test_the_rule_reads_the_offer_only_and_gives_no_and_yes():
     both = rule.predict_proba(frame[[OFFER]])
     assert both.shape == (40, 2)
     np.testing.assert_allclose(both.sum(axis=1), 1)
-    np.testing.assert_array_equal(both[:, 1], rule.predict(frame))
+    np.testing.assert_array_equal(both[:, 1], rule.probability(frame))
 
 
 def test_a_small_campaign_says_neither_no_nor_always():
     frame = pd.DataFrame({OFFER: ["card"] * 98 + ["fund", "loan"]})
     rule = OfferBaseRate().fit(frame, np.array([1, 0] * 49 + [1, 0]))
-    sure, never = rule.predict(pd.DataFrame({OFFER: ["fund", "loan"]}))
+    sure, never = rule.probability(pd.DataFrame({OFFER: ["fund", "loan"]}))
     assert sure == pytest.approx(11 / 21)
     assert never == pytest.approx(10 / 21)
 
 
 def test_the_mean_of_the_rates_is_the_overall_one_where_campaigns_are_alike_in_size():
     frame, y = two_campaigns()
-    assert OfferBaseRate().fit(frame, y).predict(frame).mean() == pytest.approx(y.mean())
+    assert OfferBaseRate().fit(frame, y).probability(frame).mean() == pytest.approx(y.mean())
 
 
 # The learner.
@@ -113,8 +113,8 @@ def test_the_learner_beats_the_rule_on_later_contacts_beyond_chance(model, past,
     found = compare(
         {"log score": log_score, "auc": auc},
         later.y,
-        model.predict(later.frame),
-        rule.predict(later.frame),
+        model.probability(later.frame),
+        rule.probability(later.frame),
         seed=1,
     )
     assert found["log score"].difference.high < 0
@@ -127,13 +127,13 @@ def test_the_learner_follows_the_drift_that_the_rule_misses(model, past, later):
     newest = past.probability[len(past.y) // 2 :]
     error = np.sqrt((newest * (1 - newest)).sum()) / newest.sum()
     rule = OfferBaseRate().fit(past.frame, past.y)
-    assert abs(model.predict(later.frame).sum() / to_come - 1) < 3 * error
-    assert rule.predict(later.frame).sum() / to_come - 1 > 3 * error
+    assert abs(model.probability(later.frame).sum() / to_come - 1) < 3 * error
+    assert rule.probability(later.frame).sum() / to_come - 1 > 3 * error
 
 
 def test_the_learner_is_calibrated_from_the_least_to_the_most_likely(model, past, later):
     """By fifth of the prediction, within three standard errors of a fifth of the newest half."""
-    predicted = model.predict(later.frame)
+    predicted = model.probability(later.frame)
     calibrating = len(past.y) // 2 // 5
     for fifth in np.array_split(np.argsort(predicted), 5):
         true = later.probability[fifth].mean()
@@ -144,11 +144,11 @@ def test_the_learner_is_calibrated_from_the_least_to_the_most_likely(model, past
 def test_each_offer_has_an_order_of_its_own(model, later):
     ages = np.arange(22, 80, 2.0)
     asked = pd.DataFrame({"age": ages, "balance": 1000.0})
-    assert spearman(-ages, model.predict(asked.assign(offer="card"))) > 0.9
-    assert spearman(ages, model.predict(asked.assign(offer="fund"))) > 0.9
+    assert spearman(-ages, model.probability(asked.assign(offer="card"))) > 0.9
+    assert spearman(ages, model.probability(asked.assign(offer="fund"))) > 0.9
     for offer in ("card", "fund"):
         rows = (later.frame[OFFER] == offer).to_numpy()
-        assert spearman(later.probability[rows], model.predict(later.frame[rows])) > 0.9
+        assert spearman(later.probability[rows], model.probability(later.frame[rows])) > 0.9
 
 
 def test_an_offer_with_few_responses_has_one_rate_for_all_near_its_own(later):
@@ -159,7 +159,7 @@ def test_an_offer_with_few_responses_has_one_rate_for_all_near_its_own(later):
     assert 5 < responses < ResponseModel().least_responses
     model = ResponseModel().fit(contacts.frame, contacts.y)
     assert set(model.by_offer_) == {"card", "fund"}
-    (said,) = np.unique(model.predict(later.frame[later.is_loan]))
+    (said,) = np.unique(model.probability(later.frame[later.is_loan]))
     rate = responses / rows.sum()
     error = np.sqrt(rate * (1 - rate) / rows.sum())
     assert rate - 3 * error < said < rate + 3 * error
@@ -173,7 +173,7 @@ def test_the_same_offer_with_more_responses_than_least_has_learners(past):
 
 def test_an_offer_not_seen_has_one_rate_for_all_near_that_of_the_newest_contacts(model, past):
     asked = past.frame[:500].assign(offer="mortgage")
-    (said,) = np.unique(model.predict(asked))
+    (said,) = np.unique(model.probability(asked))
     newest = past.y[len(past.y) // 2 :].mean()
     assert said == pytest.approx(newest, rel=0.25)
     assert said < past.y.mean()
@@ -182,7 +182,7 @@ def test_an_offer_not_seen_has_one_rate_for_all_near_that_of_the_newest_contacts
 def test_both_columns_add_up_and_the_prediction_is_the_second(model, later):
     both = model.predict_proba(later.frame)
     np.testing.assert_allclose(both.sum(axis=1), 1)
-    np.testing.assert_array_equal(both[:, 1], model.predict(later.frame))
+    np.testing.assert_array_equal(both[:, 1], model.probability(later.frame))
     assert ((both > 0) & (both < 1)).all()
 
 
@@ -197,7 +197,7 @@ def test_newest_contacts_of_one_kind_cannot_calibrate(past, kind):
 def test_contacts_of_one_kind_among_the_oldest_only_do_not_matter(past):
     y = past.y.copy()
     y[: len(y) // 2] = 0
-    predicted = ResponseModel(trees=2).fit(past.frame, y).predict(past.frame)
+    predicted = ResponseModel(trees=2).fit(past.frame, y).probability(past.frame)
     assert ((predicted > 0) & (predicted < 1)).all()
 
 
@@ -216,7 +216,10 @@ def test_a_smaller_share_follows_a_late_drift_more_closely(past, later):
     frame = pd.concat([past.frame, later.frame[:600]], ignore_index=True)
     y = np.concatenate([past.y, np.random.default_rng(8).random(600) < rate])
     everything, half, tenth = (
-        ResponseModel(trees=10, calibration_share=share).fit(frame, y).predict(frame[-600:]).mean()
+        ResponseModel(trees=10, calibration_share=share)
+        .fit(frame, y)
+        .probability(frame[-600:])
+        .mean()
         for share in (1.0, 0.5, 0.1)
     )
     # The older half had more responses than the newer: it misleads the other way.
@@ -226,7 +229,7 @@ def test_a_smaller_share_follows_a_late_drift_more_closely(past, later):
 
 def test_the_same_seed_gives_the_same_model_and_another_deals_other_folds(past, later):
     one, same, other = (
-        ResponseModel(seed=seed, trees=3).fit(past.frame, past.y).predict(later.frame)
+        ResponseModel(seed=seed, trees=3).fit(past.frame, past.y).probability(later.frame)
         for seed in (7, 7, 8)
     )
     np.testing.assert_array_equal(one, same)
@@ -234,11 +237,11 @@ def test_the_same_seed_gives_the_same_model_and_another_deals_other_folds(past, 
 
 
 def test_a_probability_depends_on_no_order_and_on_no_other_contact(model, later):
-    whole = model.predict(later.frame)
+    whole = model.probability(later.frame)
     order = np.random.default_rng(4).permutation(len(whole))
     shuffled = later.frame.iloc[order][[OFFER, "balance", "age"]]
-    np.testing.assert_array_equal(model.predict(shuffled), whole[order])
-    np.testing.assert_array_equal(model.predict(later.frame[10:11]), whole[10:11])
+    np.testing.assert_array_equal(model.probability(shuffled), whole[order])
+    np.testing.assert_array_equal(model.probability(later.frame[10:11]), whole[10:11])
 
 
 def test_a_feature_that_one_offers_contacts_lack_altogether_is_a_place_of_its_own(past):
@@ -248,9 +251,9 @@ def test_a_feature_that_one_offers_contacts_lack_altogether_is_a_place_of_its_ow
     ).drop(columns="age")
     model = ResponseModel(trees=10).fit(frame, past.y)
     asked = pd.DataFrame({"holdings": [25.0, 75.0], "balance": 1000.0})
-    low, high = model.predict(asked.assign(offer="fund"))
+    low, high = model.probability(asked.assign(offer="fund"))
     assert low < high
-    assert len(np.unique(model.predict(asked.assign(offer="card")))) == 1
+    assert len(np.unique(model.probability(asked.assign(offer="card")))) == 1
 
 
 def test_a_missing_value_is_not_taken_for_zero():
@@ -263,14 +266,14 @@ def test_a_missing_value_is_not_taken_for_zero():
     missing, *others = (
         ResponseModel(trees=10)
         .fit(frame, y)
-        .predict(pd.DataFrame({"debt": [np.nan, 0.0, 1.0, 2.0], OFFER: "card"}))
+        .probability(pd.DataFrame({"debt": [np.nan, 0.0, 1.0, 2.0], OFFER: "card"}))
     )
     assert missing > 2 * max(others)
 
 
 def test_the_learner_names_every_feature_that_is_missing(model, later):
     with pytest.raises(ValueError, match=r"\['age', 'balance'\]"):
-        model.predict(later.frame[[OFFER]])
+        model.probability(later.frame[[OFFER]])
 
 
 def test_a_weak_signal_is_never_turned_round():
@@ -280,7 +283,7 @@ def test_a_weak_signal_is_never_turned_round():
         age = generator.uniform(20, 80, 800)
         y = (generator.random(800) < 1 / (1 + np.exp(2.5 - 0.02 * (age - 50)))).astype(int)
         model = ResponseModel().fit(pd.DataFrame({"age": age, OFFER: "card"}), y)
-        assert metrics.spearman(asked["age"].to_numpy(), model.predict(asked)) > 0, seed
+        assert metrics.spearman(asked["age"].to_numpy(), model.probability(asked)) > 0, seed
 
 
 # Offers of a line.
@@ -328,7 +331,7 @@ def test_rates_are_shrunk_from_the_offer_to_its_line_to_all_as_worked_by_hand():
             OFFER_LINE: ["deposits", "deposits", "cards", "deposits", "wealth", None],
         }
     )
-    assert rule.predict(asked) == pytest.approx(
+    assert rule.probability(asked) == pytest.approx(
         [(8 + 20 * deposits) / 50, (2 + 20 * deposits) / 30, (6 + 20 * cards) / 60, deposits]
         + [0.2, 0.2]
     )
@@ -338,13 +341,13 @@ def test_an_offer_never_made_is_scored_as_its_line_is(of_two_lines):
     _, _, model = of_two_lines
     ages = np.arange(22.0, 80, 2)
     asked = pd.DataFrame({"age": ages, OFFER: "third loan", OFFER_LINE: "lending"})
-    cold = model.predict(asked)
+    cold = model.probability(asked)
     assert spearman(ages, cold) > 0.9
-    assert spearman(-ages, model.predict(asked.assign(offer_line="cards"))) > 0.9
+    assert spearman(-ages, model.probability(asked.assign(offer_line="cards"))) > 0.9
     # Within the line's own: not the card's level, and in all that of the two loans.
-    loans = model.predict(asked.assign(offer="loan"))
+    loans = model.probability(asked.assign(offer="loan"))
     assert np.abs(logit(cold) - logit(loans)).max() < 0.5
-    unknown = model.predict(asked.assign(offer_line="wealth"))
+    unknown = model.probability(asked.assign(offer_line="wealth"))
     assert len(np.unique(unknown)) == 1
 
 
@@ -356,7 +359,7 @@ def test_an_offer_with_few_responses_borrows_the_order_of_its_line_and_keeps_its
     assert set(model.by_line_) == {"cards", "lending"}
     ages = np.arange(22.0, 80, 2)
     asked = pd.DataFrame({"age": ages, OFFER: "new loan", OFFER_LINE: "lending"})
-    own, line = model.predict(asked), model.predict(asked.assign(offer="third loan"))
+    own, line = model.probability(asked), model.probability(asked.assign(offer="third loan"))
     assert spearman(ages, own) > 0.9
     moved = (logit(own) - logit(line)) / model.line_[1]
     np.testing.assert_allclose(moved, moved[0])
@@ -385,7 +388,7 @@ def test_contributions_add_up_for_offers_that_borrow_and_offers_never_made(of_tw
     level, slope = model.line_
     np.testing.assert_allclose(
         level + slope * logit(model.base_.rate_) + added.sum(axis=1),
-        logit(model.predict(asked)),
+        logit(model.probability(asked)),
         atol=1e-9,
     )
 

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import skops.io
-from sklearn.base import BaseEstimator, ClassifierMixin
 from threadpoolctl import threadpool_limits
 
+from ml.estimator import ProbabilityClassifier
 from ml.evaluation.metrics import spearman
 from ml.response.model import OFFER, OfferBaseRate
 from ml.response.uplift import UpliftModel, mean_effects, pseudo_outcome, shrunken
@@ -100,14 +100,15 @@ class Trial:
         )
 
 
-class Treated(ClassifierMixin, BaseEstimator):
+class Treated(ProbabilityClassifier):
     """A response estimator: the rate by town."""
 
     def fit(self, frame: pd.DataFrame, y: np.ndarray) -> Treated:
+        self.classes_ = np.array([0, 1])
         self.rates_ = pd.Series(y).groupby(frame["town"].to_numpy()).mean().to_dict()
         return self
 
-    def predict(self, frame: pd.DataFrame) -> np.ndarray:
+    def probability(self, frame: pd.DataFrame) -> np.ndarray:
         return frame["town"].map(self.rates_).to_numpy(dtype=float)
 
 
@@ -379,7 +380,7 @@ def test_the_response_rule_is_the_response_at_the_level_of_the_effect(trial: Tri
     predicted = rule.predict(trial.frame)
     effects, usual = mean_effects(*trial.data[1:], trial.offer)
     treated = trial.treatment == 1
-    rates = Treated().fit(trial.frame[treated], trial.y[treated]).predict(trial.frame)
+    rates = Treated().fit(trial.frame[treated], trial.y[treated]).probability(trial.frame)
     for one in ("card", "fund"):
         rows = trial.offer == one
         assert predicted[rows].mean() == pytest.approx(effects[one])
