@@ -53,7 +53,7 @@ def check_frame(frame: Any, columns: Collection[str] = ()) -> pd.DataFrame:
             f"features are invalid: expected a pandas DataFrame with named columns, got "
             f"{type(frame).__name__}"
         )
-    missing = [name for name in columns if name not in frame.columns]
+    missing = [name for name in dict.fromkeys(columns) if name not in frame.columns]
     if missing:
         raise ValueError(f"features missing that the model was trained on: {missing}")
     return frame

@@ -57,7 +57,7 @@ class LastPeriodAgain(RegressorMixin, BaseEstimator):
     def predict(self, frame: pd.DataFrame) -> np.ndarray:
         """Contribution of the coming period, shape (n,), in the currency of the outcome."""
         check_is_fitted(self)
-        check_frame(frame, self.columns_)
+        check_frame(frame, [LAST_PERIOD])
         return frame[LAST_PERIOD].to_numpy(dtype=float)
 
     def predict_months(self, frame: pd.DataFrame, months: int) -> np.ndarray:

@@ -189,7 +189,7 @@ class RetentionMarginModel(RegressorMixin, BaseEstimator):
             When no line's columns are in the frame, the outcomes are of another frame, or no line
             was held.
         """
-        check_frame(frame, ANCHORS)
+        check_frame(frame)
         if len(outcomes.other) != len(frame):
             raise ValueError(
                 f"outcomes of {len(outcomes.other)} customers do not go with {len(frame)} rows"

@@ -120,14 +120,14 @@ def randomised(
     Raises
     ------
     ValueError
-        As `checked`; for features that are no frame or of another number of rows; and where a sum
+        As `checked` and `arms_of`; for features that are no frame or of another number of rows; and where a sum
         lies more than MOST_ERRORS standard errors from 1.
     """
     y, treatment, probability = checked(y, treatment, probability)
     check_frame(frame)
     if len(frame) != len(y):
         raise ValueError(f"{len(frame)} rows of features, {len(y)} outcomes")
-    for arm in np.unique(treatment):
+    for arm in range(arms_of(treatment) + 1):
         weight = np.where(treatment == arm, 1 / probability, 0.0)
         error = np.sqrt(((weight - 1) ** 2).mean() / len(weight))
         if abs(weight.mean() - 1) > MOST_ERRORS * error:
@@ -402,7 +402,6 @@ class Learner(BaseEstimator):
             For an arm without contacts, an unknown base, and as `randomised`.
         """
         y, treatment, probability = randomised(frame, y, treatment, probability)
-        arms_of(treatment)
         self.design_ = Design(self.base).fit(frame)
         self.columns_ = self.design_.columns_
         return self.fit_matrix(self.design_.transform(frame), y, treatment, probability)
