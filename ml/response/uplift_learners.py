@@ -120,8 +120,8 @@ def randomised(
     Raises
     ------
     ValueError
-        As `checked` and `arms_of`; for features that are no frame or of another number of rows; and where a sum
-        lies more than MOST_ERRORS standard errors from 1.
+        As `checked` and `arms_of`; for features that are no frame or of another number of rows;
+        and where a sum lies more than MOST_ERRORS standard errors from 1.
     """
     y, treatment, probability = checked(y, treatment, probability)
     check_frame(frame)
