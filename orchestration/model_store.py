@@ -160,7 +160,7 @@ def _identity(uri: str) -> dict[str, Any]:
     kept.read(Path("~/.mlflow/credentials").expanduser())
     user, password = (
         told.get(f"MLFLOW_TRACKING_{name}")
-        or kept.get("mlflow", f"mlflow_tracking_{name.lower()}", fallback="")
+        or str(kept.get("mlflow", f"mlflow_tracking_{name.lower()}", fallback=""))
         for name in ("USERNAME", "PASSWORD")
     )
     if user and password:

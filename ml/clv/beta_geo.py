@@ -321,9 +321,10 @@ class BetaGeoLikelihood:
 
     def without_dropout(self, parameters: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
         """The limit as a goes to 0, of r and alpha: the NBD model's."""
-        value, gradient, hessian = self._of_frequency(*parameters, 0.0, 1.0)
+        r, alpha = parameters
+        value, gradient, hessian = self._of_frequency(r, alpha, 0.0, 1.0)
         for begin in range(0, len(self.T), BLOCK):
-            part = self._of_times(begin, begin + BLOCK, *parameters, 0.0, 1.0)
+            part = self._of_times(begin, begin + BLOCK, r, alpha, 0.0, 1.0)
             value += part[0]
             gradient += part[1]
             hessian += part[2]

@@ -229,11 +229,15 @@ class _Run:
                 ],
             )
         faults = faulty(table.name)
-        total = [sum(counts[n] for counts in counted.values()) for n in range(5)]
+        rows, landed, quarantined, later, earlier = (
+            sum(counts[n] for counts in counted.values()) for n in range(5)
+        )
         broken = self.connection.execute(
             f"select rule, count(distinct (_file, row_number)) from {faults} group by 1 order by 1"
         ).fetchall()
-        self.summaries.append(TableLanded(table.name, *total, dict(broken)))
+        self.summaries.append(
+            TableLanded(table.name, rows, landed, quarantined, later, earlier, dict(broken))
+        )
         # The share is taken of the rows seen: those outside the history must not dilute it.
         for rule_class in (KEY_OR_REFERENCE, OTHER):
             strict = table.required and rule_class == KEY_OR_REFERENCE
