@@ -248,7 +248,7 @@ class _Run:
                 [
                     table.name,
                     rule_class,
-                    total[1] + total[2],
+                    landed + quarantined,
                     min(TOLERATED_KEY_SHARE, table.tolerated_share)
                     if strict
                     else table.tolerated_share,
