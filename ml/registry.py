@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import os
+import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -28,9 +29,19 @@ from ml.audit import (
     Event,
     champions_before,
 )
+from ml.serving import (
+    MODEL,
+    NUMBER,
+    TEXT,
+    TEXTS,
+    TRUSTED_TYPES,
+    answer_of,
+    columns_read,
+    requirements,
+)
 
 CHAMPION, CHALLENGER = "champion", "challenger"
-MODEL, TWIN = "model.skops", "evaluation_twin.skops"
+TWIN = "evaluation_twin.skops"
 EVALUATION = "evaluation"
 LEARNER, RULE = "model", "rule"
 
@@ -43,44 +54,22 @@ PROMOTED_BY, PROMOTED_AT, PROMOTION_REASON, PREVIOUS_CHAMPION, PROMOTION_EVENT =
     "previous_champion",
     "promotion_event",
 )
+# How a version's files are laid out; those registered before there was a word for it have none.
+# They score here as before, but cannot be loaded without this project.
+PACKAGE, PYFUNC = "package", "pyfunc"
+PACKED_MODEL = f"data/{MODEL}"
+# The tag with the digest of the rows learned from, and what else tells which they were.
+DATA_DIGEST = "data_digest"
+TRAINING_SET = (
+    *("source", "trained_as_of", "refit_cutoffs", "evaluated_from", "refit_rows"),
+    *("code_version", "dagster_run_id", DATA_DIGEST),
+)
+# MLflow keeps no more of a dataset's digest.
+DIGEST_LENGTH = 36
 REMEDY = (
     "restore its artifacts from a backup, return to the champion before (make rollback-model), "
     "or train anew (TRAIN=always)"
 )
-
-# What skops may load. Anything else in a model file is refused: skops runs no code on load, a
-# pickle would. All of it is scikit-learn's trees and this project's own estimators.
-TRUSTED_TYPES = [
-    "ml.attrition.model.AttritionModel",
-    "ml.base_rate.ColumnRate",
-    "ml.clv.interval.ConformalInterval",
-    "ml.clv.model.LastPeriodAgain",
-    "ml.clv.model.TwoPartRegressor",
-    "ml.clv.retention_margin.RetentionMarginModel",
-    "ml.encoding.Binner",
-    "ml.encoding.FrameEncoder",
-    "ml.hazard.DiscreteTimeHazard",
-    "ml.lines.LineHazard",
-    "ml.response.model.OfferBaseRate",
-    "ml.response.model.ResponseModel",
-    "ml.response.product_value.ProductMeanValue",
-    "ml.response.product_value.ProductValueModel",
-    "ml.response.uplift.UpliftModel",
-    "ml.response.uplift_learners.ClassTransformation",
-    "ml.response.uplift_learners.Design",
-    "ml.response.uplift_learners.Outcome",
-    "ml.response.uplift_learners.SLearner",
-    "ml.response.uplift_learners.TLearner",
-    "ml.response.uplift_learners.XLearner",
-    "ml.response.uplift_rules.BestColumnRule",
-    "ml.response.uplift_rules.ResponseScoreRule",
-    "ml.response.uplift_rules.StrongerRule",
-    "ml.segments.dimensions.DimensionScaler",
-    "ml.segments.model.RuleTiering",
-    "ml.segments.model.SegmentModel",
-    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-]
-REQUIREMENTS = ["scikit-learn", "pandas", "numpy", "skops"]
 
 
 class ChampionUnusable(Exception):
@@ -92,9 +81,11 @@ class Candidate:
     """A fitted model with all that is logged of it.
 
     `model` scores; `twin` is the same learner fitted before the evaluation period: what a later
-    challenger is compared with, since the scoring model has seen that period. `texts` are files by
-    name (`model_card.md`). Of several learners of one training only the best takes the alias
-    `challenger`; the others say `alias=False`.
+    challenger is compared with, since the scoring model has seen that period. `example` holds rows
+    of what is scored, from which types and typical values are taken; none of them is logged.
+    `purpose` describes the registered model, `title` and `description` its run and this version.
+    `texts` are files by name (`model_card.md`). Of several learners of one training only the best
+    takes the alias `challenger`; the others say `alias=False`.
     """
 
     name: str
@@ -109,6 +100,9 @@ class Candidate:
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)
     alias: bool = True
+    purpose: str = ""
+    title: str = ""
+    description: str = ""
 
 
 @dataclass(frozen=True)
@@ -139,7 +133,7 @@ class Registry:
     def __init__(self, tracking_uri: str, artifact_root: str) -> None:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         import mlflow
-        import mlflow.sklearn
+        import mlflow.pyfunc
 
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         for name in ("mlflow", "mlflow.store.db.utils", "alembic"):
@@ -163,21 +157,33 @@ class Registry:
         """Log a candidate in a run of its own and register it, with the digests of its files.
 
         A learner becomes the challenger, unless it says it is not.
+
+        Raises
+        ------
+        TypeError
+            For a model or twin of types that no model file may hold.
         """
         mlflow = self._mlflow
         with (
             warnings.catch_warnings(),
             tempfile.TemporaryDirectory() as folder,
-            mlflow.start_run(experiment_id=self._experiment(candidate.name)) as run,
+            mlflow.start_run(
+                experiment_id=self._experiment(candidate.name),
+                run_name=candidate.title or None,
+                description=candidate.description or None,
+            ) as run,
         ):
             warnings.simplefilter("ignore")
-            # Whole numbers as doubles: a missing value must not break the signature later.
-            numbers = candidate.example.select_dtypes("number").columns
-            example = candidate.example.astype(dict.fromkeys(numbers, float))
-            # A served classifier answers the probabilities, not the classes.
-            answer = "predict_proba" if hasattr(candidate.model, "predict_proba") else "predict"
-            said = getattr(candidate.model, answer)(example)
-            signature = mlflow.models.infer_signature(example, said)
+            model, twin = Path(folder) / MODEL, Path(folder) / TWIN
+            skops.io.dump(candidate.model, model)
+            skops.io.dump(candidate.twin, twin)
+            for path in (model, twin):
+                # Here rather than at the first load, when it is champion.
+                if strange := set(skops.io.get_untrusted_types(file=path)) - set(TRUSTED_TYPES):
+                    raise TypeError(
+                        f"model {candidate.name} holds types that are not trusted: "
+                        f"{', '.join(sorted(strange))}; add them to ml.serving.TRUSTED_TYPES"
+                    )
             mlflow.log_params(dict(candidate.parameters))
             mlflow.log_metrics(dict(candidate.metrics))
             mlflow.set_tags(dict(candidate.tags))
@@ -191,22 +197,14 @@ class Registry:
                 table.to_csv(path, index=False)
                 mlflow.log_artifact(str(path))
                 tables[name] = _digest(path)
-            info = mlflow.sklearn.log_model(
-                candidate.model,
-                name="model",
-                signature=signature,
-                pyfunc_predict_fn=answer,
-                serialization_format="skops",
-                skops_trusted_types=TRUSTED_TYPES,
-                pip_requirements=REQUIREMENTS,
-            )
-            twin = Path(folder) / TWIN
-            skops.io.dump(candidate.twin, twin)
+            signature = _signature(candidate)
+            _log_training_set(candidate, signature.inputs)
+            info = self._packed(candidate, model, signature)
             mlflow.log_artifact(str(twin))
-            model = self._fetched(info.model_uri, folder) / MODEL
             tags = {
                 **{name: str(value) for name, value in candidate.tags.items()},
                 "kind": candidate.kind,
+                PACKAGE: PYFUNC,
                 MODEL_DIGEST: _digest(model),
                 TWIN_DIGEST: _digest(twin),
                 TABLE_DIGESTS: json.dumps(tables),
@@ -216,9 +214,38 @@ class Registry:
             registered = mlflow.register_model(
                 info.model_uri, candidate.name, await_registration_for=0, tags=tags
             )
+        if candidate.purpose:
+            self._client.update_registered_model(candidate.name, candidate.purpose)
+        if candidate.description:
+            self._client.update_model_version(
+                candidate.name, registered.version, candidate.description
+            )
         if candidate.kind == LEARNER and candidate.alias:
             self._client.set_registered_model_alias(candidate.name, CHALLENGER, registered.version)
         return Version(candidate.name, str(registered.version), run.info.run_id, tags)
+
+    def _packed(self, candidate: Candidate, model: Path, signature: Any) -> Any:
+        """Log the model's file with the code that reads it, its requirements and an example."""
+        search_path = sys.path
+        try:
+            # MLflow tries the example on what it logged, and leaves its code on the search path.
+            return self._mlflow.pyfunc.log_model(
+                name="model",
+                loader_module="ml.serving",
+                data_path=str(model),
+                code_paths=[str(Path(__file__).parent)],
+                model_config={"model_name": candidate.name},
+                signature=signature,
+                input_example=_typical(candidate.example, signature.inputs),
+                pip_requirements=requirements(),
+            )
+        finally:
+            sys.path = search_path
+
+    def run_address(self, run_id: str, base: str) -> str:
+        """Where MLflow's pages, served at `base`, show a run."""
+        experiment = self._client.get_run(run_id).info.experiment_id
+        return f"{base}/#/experiments/{experiment}/runs/{run_id}"
 
     def tag(self, version: Version, tags: Mapping[str, str]) -> Version:
         """Add tags to a version, such as the policy's verdict on it; returns it as it is then."""
@@ -426,24 +453,20 @@ class Registry:
             When its file is missing, is not the one that was registered, or holds a type not
             trusted. It is compared with its digest before anything is read from it.
         """
-        uri = f"models:/{version.name}/{version.version}"
-        return self._loaded(version, MODEL, uri, MODEL, version.tags.get(MODEL_DIGEST))
+        file = PACKED_MODEL if version.tags.get(PACKAGE) == PYFUNC else MODEL
+        uri = f"models:/{version.name}/{version.version}/{file}"
+        return self._loaded(version, MODEL, uri, version.tags.get(MODEL_DIGEST))
 
     def load_twin(self, version: Version) -> Any:
         """The evaluation twin of a version; raises ChampionUnusable like `load`."""
         uri = f"runs:/{version.run_id}/{TWIN}"
-        return self._loaded(version, TWIN, uri, "", version.tags.get(TWIN_DIGEST))
+        return self._loaded(version, TWIN, uri, version.tags.get(TWIN_DIGEST))
 
-    # Not MLflow's own loader: it takes the format and the trusted types from a file beside the
-    # model, so that whoever can write there could have a pickle run.
-    def _loaded(self, version: Version, what: str, uri: str, file: str, digest: str | None) -> Any:
+    # Not MLflow's own loader: it takes the code that reads a model from a folder beside the model,
+    # so that whoever can write there could have anything run.
+    def _loaded(self, version: Version, what: str, uri: str, digest: str | None) -> Any:
         return self._usable(
-            lambda path: skops.io.load(path, trusted=TRUSTED_TYPES),
-            version,
-            what,
-            uri,
-            file,
-            digest,
+            lambda path: skops.io.load(path, trusted=TRUSTED_TYPES), version, what, uri, digest
         )
 
     def table(self, version: Version, name: str) -> pd.DataFrame:
@@ -456,7 +479,7 @@ class Registry:
         """
         digests = json.loads(version.tags.get(TABLE_DIGESTS, "{}"))
         what, uri = f"{name}.csv", f"runs:/{version.run_id}/{name}.csv"
-        return self._usable(pd.read_csv, version, what, uri, "", digests.get(name))
+        return self._usable(pd.read_csv, version, what, uri, digests.get(name))
 
     def _usable(
         self,
@@ -464,7 +487,6 @@ class Registry:
         version: Version,
         what: str,
         uri: str,
-        file: str,
         digest: str | None,
     ) -> Any:
         named = f"model {version.name}: {what} of version {version.version}"
@@ -476,13 +498,14 @@ class Registry:
         try:
             with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
                 warnings.simplefilter("ignore")
-                path = self._fetched(uri, folder) / file
+                path = self._fetched(uri, folder)
                 found = _digest(path)
                 if found == digest:
                     return read(path)
         except Exception as error:
             raise ChampionUnusable(
-                f"{named} cannot be loaded ({type(error).__name__}: {error}); {REMEDY}"
+                f"{named} cannot be loaded ({type(error).__name__}: "
+                f"{' '.join(str(error).split())}); {REMEDY}"
             ) from error
         raise ChampionUnusable(
             f"{named} was tampered with or is damaged: SHA-256 {digest} was registered, "
@@ -491,6 +514,67 @@ class Registry:
 
     def _fetched(self, uri: str, folder: str) -> Path:
         return Path(self._mlflow.artifacts.download_artifacts(uri, dst_path=folder))
+
+
+def _signature(candidate: Candidate) -> Any:
+    """The columns that are read and those that are answered; whole numbers as doubles, so that a
+    missing value does not break it."""
+    from mlflow.models import ModelSignature
+    from mlflow.types.schema import ColSpec, Schema
+
+    example, answer = candidate.example, answer_of(candidate.name)
+    own = columns_read(candidate.name, candidate.model)
+    first = [str(name) for name in example.columns if name in own]
+    return ModelSignature(
+        inputs=Schema(
+            [
+                ColSpec(_kind(example, name), name, required=name not in answer.optional)
+                for name in (*first, *(name for name in own if name not in first))
+            ]
+        ),
+        outputs=Schema([ColSpec(kind, name) for name, kind in answer.columns.items()]),
+    )
+
+
+def _kind(example: pd.DataFrame, name: str) -> str:
+    if name not in example:
+        return TEXT if name in TEXTS else NUMBER
+    if pd.api.types.is_bool_dtype(example[name]):
+        return "boolean"
+    return NUMBER if pd.api.types.is_numeric_dtype(example[name]) else TEXT
+
+
+def _typical(example: pd.DataFrame, inputs: Any) -> pd.DataFrame:
+    """One row of each column's median or most frequent value: nobody's own."""
+    row: dict[str, Any] = {}
+    for column in inputs.inputs:
+        known = example[column.name].dropna() if column.name in example else pd.Series(dtype=float)
+        if column.type.name == NUMBER:
+            row[column.name] = float(known.median()) if len(known) else float("nan")
+        elif len(known) or column.required:
+            row[column.name] = known.mode().iloc[0] if len(known) else None
+    return pd.DataFrame([row])
+
+
+def _log_training_set(candidate: Candidate, schema: Any) -> None:
+    """Tell what the version learned from: where it comes from, and its digest; not the rows."""
+    import mlflow
+    from mlflow.data.code_dataset_source import CodeDatasetSource
+    from mlflow.data.meta_dataset import MetaDataset
+
+    told = {**candidate.parameters, **candidate.tags}
+    if not told.get(DATA_DIGEST):
+        return
+    origin = {name: str(told[name]) for name in TRAINING_SET if name in told}
+    mlflow.log_input(
+        MetaDataset(
+            CodeDatasetSource({"table": "features.customer_month", **origin}),
+            name=f"{candidate.name} training set",
+            digest=str(told[DATA_DIGEST])[:DIGEST_LENGTH],
+            schema=schema,
+        ),
+        context="training",
+    )
 
 
 def _version(found: Any) -> Version:

@@ -43,7 +43,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     months = months_of(settings)
     published = [
         key
-        for layer in ("base", "value", "decisions", "contacts")
+        for layer in ("base", "value", "features", "decisions", "contacts")
         for key in models_of(manifest, layer)
     ] + [*SCORES, *DECISIONS]
     contacts = models_of(manifest, "contacts")

@@ -24,6 +24,8 @@ MOST_BYTES = 4_000_000
 DATABASES = ("postgresql", "mysql", "mssql")
 # Asked by MLflow itself when they are used.
 HOSTED = ("databricks", "databricks-uc", "uc", "uc-oss")
+# `make ui` without PORT.
+OWN_PAGES = "http://127.0.0.1:3001"
 SQLITE_HEADER = b"SQLite format 3\x00"
 LONGEST_WORDS = 300
 
@@ -84,6 +86,16 @@ def masked(uri: str) -> str:
     if not parts.netloc:
         return uri.partition("?")[0] + ("?***" if query else "")
     return urlunsplit((parts.scheme, hidden + place, parts.path, query, ""))
+
+
+def pages(settings: Settings) -> str:
+    """The address of MLflow's pages on this store: a server's own, else that of `make ui`."""
+    uri = settings.mlflow_tracking_uri
+    if urlsplit(uri).scheme not in ("http", "https"):
+        return OWN_PAGES
+    parts = urlsplit(uri)
+    place = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, place, parts.path.rstrip("/"), "", ""))
 
 
 def _refused(uri: str, words: str, cure: str) -> ModelStoreUnavailable:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from orchestration import builds
-from orchestration.model_store import check_model_store
+from orchestration.model_store import check_model_store, pages
 from orchestration.resources import Home
 
 if TYPE_CHECKING:
@@ -68,14 +68,22 @@ def models_assets(
             reports = train(connection, training, registry, studies)
             monitor(connection, records, registry, studies)
             write_audit(connection, registry)
-        for key, report in zip(MODELS, reports, strict=True):
-            yield _said(context, key, report)
+            base = pages(home.settings)
+            runs = [
+                registry.run_address(report.run_id, base) if report.run_id else None
+                for report in reports
+            ]
+        for key, report, run in zip(MODELS, reports, runs, strict=True):
+            yield _said(context, key, report, run)
 
     return models
 
 
 def _said(
-    context: dg.AssetExecutionContext, key: dg.AssetKey, report: "TrainingReport"
+    context: dg.AssetExecutionContext,
+    key: dg.AssetKey,
+    report: "TrainingReport",
+    run: str | None,
 ) -> dg.MaterializeResult:
     state = f"version {report.version} ({report.kind})" if report.version else "off"
     message = f"{report.model_name}: {state}; {'; '.join(report.reasons)}"
@@ -98,6 +106,7 @@ def _said(
             "trained": report.trained,
             "promoted": report.promoted,
             "reasons": "; ".join(report.reasons),
+            **({"mlflow_run": dg.MetadataValue.url(run)} if run else {}),
             **figures,
         },
     )

@@ -15,18 +15,17 @@ import numpy as np
 import pandas as pd
 
 from ml.clv.model import LAST_PERIOD, PACE
+from ml.serving import TIER, TOP_TIER, below_top, borrowers, everybody, holders
 
 KEYS = ("customer_id", "month")
 # Customers a cut-off beyond which a training set is a fixed sample: what a model learns more from
 # the next ones does not pay for the memory.
 MOST_CUSTOMERS = 40_000
-TIER = "tier_number"
 OUTCOME = "outcome_"
 NOT_FEATURES = (
     *("customer_id", "cutoff", TIER, "contact_id", "contacted_on", "matured_on", "responded"),
     *("arm", "assignment_probability"),
 )
-TOP_TIER = 1
 # Amounts are summed in it: a sum of doubles depends on the order of the rows, which a warehouse
 # built anew need not keep, and a training set then could not be traced by its digest.
 EXACT = "decimal(38, 12)"
@@ -40,16 +39,10 @@ class Population:
     kept: Callable[[pd.DataFrame], pd.Series]
 
 
-EVERYBODY = Population("true", lambda frame: pd.Series(True, frame.index))
-HOLDERS = Population("feature.accounts > 0", lambda frame: frame["accounts"] > 0)
-BORROWERS = Population(
-    "feature.loans > 0 and coalesce(feature.is_defaulted, 0) = 0",
-    lambda frame: (frame["loans"] > 0) & (frame["is_defaulted"].fillna(0) == 0),
-)
-BELOW_TOP = Population(
-    f"feature.accounts > 0 and tier.tier_number > {TOP_TIER}",
-    lambda frame: (frame["accounts"] > 0) & (frame[TIER] > TOP_TIER),
-)
+EVERYBODY = Population("true", everybody)
+HOLDERS = Population("feature.accounts > 0", holders)
+BORROWERS = Population("feature.loans > 0 and coalesce(feature.is_defaulted, 0) = 0", borrowers)
+BELOW_TOP = Population(f"feature.accounts > 0 and tier.tier_number > {TOP_TIER}", below_top)
 # Whom each model that scores customers speaks of.
 POPULATIONS: Mapping[str, Population] = {
     "clv": EVERYBODY,
@@ -101,7 +94,7 @@ def discount_rate(connection: duckdb.DuckDBPyConnection, month: date) -> float:
     return float(rate or 0.0)
 
 
-def _customer_sql(connection: duckdb.DuckDBPyConnection, horizon: int) -> str:
+def customer_sql(connection: duckdb.DuckDBPyConnection, horizon: int) -> str:
     """Features of one month with the two anchors; parameter: month."""
     return f"""
         select
@@ -135,7 +128,7 @@ def _outcome_sql(
     return f"""
         with
         customer as (
-            {_customer_sql(connection, horizon)} and {population.sql}
+            {customer_sql(connection, horizon)} and {population.sql}
             order by hash(feature.customer_id), feature.customer_id
             limit {MOST_CUSTOMERS}
         ),
@@ -237,7 +230,7 @@ def customers_to_score(
     last = ""
     while True:
         frame = connection.execute(
-            f"{_customer_sql(connection, horizon)} and {population.sql} "
+            f"{customer_sql(connection, horizon)} and {population.sql} "
             "and feature.customer_id > $last "
             f"order by feature.customer_id limit {batch}",
             {"month": month, "last": last},
@@ -251,6 +244,12 @@ def customers_to_score(
 def features_of(frame: pd.DataFrame) -> pd.DataFrame:
     """The frame without the keys, dates and outcomes of its rows: what a model is given."""
     return frame.drop(columns=[name for name in NOT_FEATURES if name in frame.columns])
+
+
+def published_of(frame: pd.DataFrame) -> pd.DataFrame:
+    """What a release publishes of these rows for models to be scored from: features and tier."""
+    hidden = [name for name in NOT_FEATURES if name in frame.columns and name != TIER]
+    return frame.drop(columns=hidden)
 
 
 def digest(frame: pd.DataFrame, y: np.ndarray) -> str:

@@ -9,9 +9,9 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from ml.estimator import score_of
 from ml.reasons import RAISES, top_reasons, usual_values
 from ml.response.model import OFFER
+from ml.serving import scores
 from orchestration.models.contacts import offers_to_score
 from orchestration.models.context import TrainingContext
 from orchestration.models.cutoffs import LONG_HORIZON
@@ -89,8 +89,7 @@ def score_offers(connection: duckdb.DuckDBPyConnection, context: TrainingContext
     }
     asked = pd.DataFrame()
     if "response" in champions:
-        cold = [product for (product,) in connection.execute(COLD).fetchall()]
-        asked = offers_to_score(connection, context.as_of, cold)
+        asked = offers_to_score(connection, context.as_of, offers_without_campaign(connection))
     connection.execute(CREATE_OFFER)
     for frame in customers_to_score(connection, context.as_of_month, LONG_HORIZON, BATCH):
         for known in asked.to_dict("records"):
@@ -105,26 +104,25 @@ def score_offers(connection: duckdb.DuckDBPyConnection, context: TrainingContext
     return int(rows)
 
 
+def offers_without_campaign(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Products with a rule of their own that no campaign has offered yet."""
+    return [product for (product,) in connection.execute(COLD).fetchall()]
+
+
 def _scored(
     champions: Mapping[str, Champion], frame: pd.DataFrame, known: Mapping[Any, Any]
 ) -> pd.DataFrame:
     """Rows of `scores.offer` of these customers and one offer, of which `known` tells."""
     both = pd.concat([frame, pd.DataFrame(dict(known), index=frame.index)], axis=1)
     scored = pd.DataFrame({"customer_id": frame["customer_id"], "product_id": known[OFFER]})
-    response = champions["response"]
-    scored["p_response"] = np.round(score_of(response.model, both), 6)
-    scored["response_model_version"] = response.number
+    # The response first: it bounds the uplift.
+    for name in MODELS:
+        if name in champions:
+            told = scores(name, champions[name].model, both)
+            both[told.columns] = scored[told.columns] = told
+            scored[f"{name}_model_version"] = champions[name].number
     if "uplift" in champions:
-        uplift = champions["uplift"]
-        # A contact cannot add more than those contacted do.
-        effect = np.minimum(uplift.model.predict(both), scored["p_response"])
-        scored["uplift"] = np.round(effect, 6)
-        scored["uplift_model_version"] = uplift.number
-        scored["reason"] = _reasons(uplift, both)
-    if "product_value" in champions:
-        value = champions["product_value"]
-        scored["product_value"] = np.round(value.model.predict(both), 2)
-        scored["product_value_model_version"] = value.number
+        scored["reason"] = _reasons(champions["uplift"], both)
     return scored
 
 

@@ -35,7 +35,7 @@ from ml.registry import (
     Version,
 )
 from orchestration.models.context import TrainingContext
-from orchestration.models.datasets import digest
+from orchestration.models.datasets import digest, published_of
 from orchestration.models.examination import Examination, Reach, figures_of, score_profile
 from orchestration.models.governance import (
     COMPARED_WITH,
@@ -47,7 +47,6 @@ from orchestration.models.governance import (
 )
 from orchestration.models.study import Material, Study
 
-EXAMPLE_ROWS = 50
 # Tables kept with a version, by name.
 PROFILE, SCORE_PROFILE = "profile", "score_profile"
 DECILES, COVERAGE, FAIRNESS = "deciles", "coverage", "fairness"
@@ -87,6 +86,7 @@ class TrainingReport:
     reasons: tuple[str, ...]
     metrics: Mapping[str, Estimate] = field(default_factory=dict)
     rule_metrics: Mapping[str, float] = field(default_factory=dict)
+    run_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,8 @@ def register_learner(
                 REASONS: "; ".join(tried.decision.reasons)[:LONGEST_TAG],
                 COMPARED_WITH: compared_with,
             },
-            example=material.later.features.head(EXAMPLE_ROWS),
+            example=published_of(material.later.frame),
+            **_described(context, study, tried.learner, LEARNER, table),
             figures=figures_of(
                 study,
                 tried.examination,
@@ -203,7 +204,8 @@ def register_rule(
             parameters={**material.parameters, "learner": study.rule.name},
             metrics=_flat(table),
             tags=_tags(context, study, material, study.rule.name),
-            example=material.later.features.head(EXAMPLE_ROWS),
+            example=published_of(material.later.frame),
+            **_described(context, study, study.rule.name, RULE, table),
             tables={
                 EVALUATION: table,
                 PROFILE: profile_of(material.refit.features[list(rule.columns_)]),
@@ -242,7 +244,15 @@ def keep(
     """What the release says of the champion, written from the registry."""
     said = tuple(filter(None, reasons))
     _write(connection, registry, champion, horizon, "; ".join(said))
-    return TrainingReport(champion.name, champion.version, champion.kind, False, False, said)
+    return TrainingReport(
+        champion.name,
+        champion.version,
+        champion.kind,
+        False,
+        False,
+        said,
+        run_id=champion.run_id,
+    )
 
 
 def switch_off(connection: duckdb.DuckDBPyConnection, name: str, reason: str) -> TrainingReport:
@@ -268,6 +278,26 @@ def _tags(
         "main_metric": study.deciding,
         # Of what scores: a later cohort is one it has not learned from.
         LEARNED_UNTIL: str(material.refit.cutoffs[-1]),
+    }
+
+
+def _described(
+    context: TrainingContext, study: Study, learner: str, kind: str, table: pd.DataFrame
+) -> dict[str, str]:
+    """Name and description of a run and its version, in words."""
+    (row,) = table[table["metric"] == study.deciding].to_dict("records")
+    beside = ""
+    if kind == LEARNER and pd.notna(row["rule_value"]):
+        beside = f"; the rule ({study.rule.name}): {row['rule_value']:.4g}"
+    return {
+        "purpose": study.purpose,
+        "title": f"{study.name} {learner} as of {context.as_of:%Y-%m}",
+        "description": (
+            f"{learner} ({'the rule itself' if kind == RULE else 'a learner'}) for {study.name}, "
+            f"trained as of {context.as_of}. {study.deciding} on the evaluation period: "
+            f"{row['value']:.4g} ({row['low']:.4g} to {row['high']:.4g}){beside}. "
+            "The model card says the rest."
+        ),
     }
 
 

@@ -11,11 +11,10 @@ import numpy as np
 import pandas as pd
 
 from ml.attrition.model import AttritionModel
-from ml.clv.model import PACE
-from ml.estimator import score_of
 from ml.reasons import top_reasons, usual_values
 from ml.registry import ChampionUnusable, Registry, Version
 from ml.segments.model import RuleTiering, SegmentModel
+from ml.serving import scores
 from orchestration.models.context import TrainingContext
 from orchestration.models.cutoffs import LONG_HORIZON
 from orchestration.models.datasets import (
@@ -29,7 +28,6 @@ from orchestration.models.records import Records
 from orchestration.models.registration import is_on
 
 BATCH = 50_000
-LONG_VALUE = 36
 
 
 CREATE = """
@@ -257,39 +255,17 @@ class _Batch:
                 table[column] = np.full(size, None if text else np.nan, object if text else float)
             table[column][places] = values
 
-        for champion, places, features in self._of("clv"):
-            point, low, high = champion.model.predict_interval(features).T
-            put("clv_12m", places, point)
-            put("clv_36m", places, champion.model.predict_months(features, LONG_VALUE))
-            put("clv_low", places, low)
-            put("clv_high", places, high)
-            put("clv_horizon_months", places, self.horizon)
-            put("clv_model_version", places, champion.number)
-        for champion, places, features in self._of("attrition"):
-            probability = score_of(champion.model, features)
-            at_risk = probability * np.maximum(features[PACE].to_numpy(dtype=float), 0)
-            put("p_attrition", places, probability)
-            put("value_at_risk", places, at_risk)
-            put("attrition_model_version", places, champion.number)
-        for champion, places, features in self._of("default"):
-            put("p_default", places, score_of(champion.model, features))
-            put("default_model_version", places, champion.number)
-        if "default" in self.champions:
-            # Who is in default is so with certainty (Basel III, CRE36: PD 100 %).
-            defaulted = (self.frame["loans"] > 0) & (self.frame["is_defaulted"].fillna(0) > 0)
-            places = np.flatnonzero(defaulted.to_numpy(dtype=bool))
-            if len(places):
-                put("p_default", places, 1.0)
-                put("default_model_version", places, self.champions["default"].number)
-        for champion, places, features in self._of("high_value"):
-            put("p_high_value", places, score_of(champion.model, features))
-            put("high_value_model_version", places, champion.number)
-        for champion, places, features in self._of("segment"):
-            segments = champion.model.predict(features)
-            names = getattr(champion.model, "names_", {})
-            put("segment", places, segments)
-            put("segment_name", places, np.array([names.get(one, one) for one in segments], object))
-            put("segment_model_version", places, champion.number)
+        for name, champion in self.champions.items():
+            told = scores(name, champion.model, self.frame)
+            places = np.flatnonzero(told.notna().any(axis=1).to_numpy())
+            if not len(places):
+                continue
+            for column, values in told.items():
+                put(str(column), places, values.to_numpy()[places])
+            put(f"{name}_model_version", places, champion.number)
+            if name == "clv":
+                put("clv_horizon_months", places, self.horizon)
+        for _, places, features in self._of("segment"):
             if self.tiers is not None:
                 put("segment_rule", places, self.tiers.predict(features))
         return pd.DataFrame(table)

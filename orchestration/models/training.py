@@ -343,6 +343,7 @@ def _settle(
         reasons=report.reasons,
         metrics={name: one.score for name, one in compared.items()},
         rule_metrics={name: one.other.value for name, one in compared.items()},
+        run_id=standing.run_id,
     )
 
 

@@ -21,6 +21,7 @@ from orchestration import builds
 from orchestration.engine import connect
 from orchestration.files import flush
 from orchestration.gates import RUNS
+from orchestration.release.features import publish_features
 from orchestration.settings import Settings
 from orchestration.sources.contract import TABLES
 
@@ -138,6 +139,7 @@ def _copy(connection: duckdb.DuckDBPyConnection, target: Path) -> dict[str, int]
             row_counts[f"{schema}.{table}"] = connection.execute(
                 f'select count(*) from release."{schema}"."{table}"'
             ).fetchall()[0][0]
+        row_counts |= publish_features(connection, "release")
     finally:
         connection.execute("detach release")
     return row_counts

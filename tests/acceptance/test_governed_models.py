@@ -18,7 +18,7 @@ import duckdb
 import mlflow
 import pytest
 
-from ml.registry import LEARNER, MODEL, MODEL_DIGEST, RULE, Registry, Version
+from ml.registry import LEARNER, MODEL_DIGEST, PACKED_MODEL, RULE, Registry, Version
 from orchestration.models.governance import PASSED, REASONS, REFUSED, VERDICT
 from orchestration.sources.export import export_delivery
 from orchestration.sources.synthetic import SyntheticBank
@@ -146,7 +146,7 @@ class Bank:
     def model_file(self, version: Version) -> Path:
         source = str(mlflow.MlflowClient().get_model_version("clv", version.version).source)
         models = self.home / "mlflow" / "artifacts" / "clv" / "models"
-        return models / source.rpartition("/")[2] / "artifacts" / MODEL
+        return models / source.rpartition("/")[2] / "artifacts" / PACKED_MODEL
 
 
 @pytest.fixture(scope="module")

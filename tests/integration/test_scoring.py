@@ -21,7 +21,7 @@ from ml.attrition.model import AttritionModel
 from ml.base_rate import ColumnRate
 from ml.clv.model import LAST_PERIOD, PACE, LastPeriodAgain, TwoPartRegressor
 from ml.hazard import DiscreteTimeHazard
-from ml.registry import LEARNER, MODEL, RULE, Candidate, ChampionUnusable, Registry, Version
+from ml.registry import LEARNER, PACKED_MODEL, RULE, Candidate, ChampionUnusable, Registry, Version
 from ml.response.model import OFFER, OfferBaseRate
 from ml.segments.model import RuleTiering, SegmentModel
 from orchestration.models import credit, scoring
@@ -171,7 +171,7 @@ class Store:
     def model_file(self, name: str) -> Path:
         version = self.version(name)
         source = str(self.client.get_model_version(name, version.version).source)
-        return self.artifacts / name / "models" / Path(source).name / "artifacts" / MODEL
+        return self.artifacts / name / "models" / Path(source).name / "artifacts" / PACKED_MODEL
 
     def version(self, name: str) -> Version:
         champion = self.registry.champion(name)

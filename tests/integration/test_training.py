@@ -26,7 +26,7 @@ from ml.promotion import Measure
 from ml.registry import (
     EVALUATION,
     LEARNER,
-    MODEL,
+    PACKED_MODEL,
     RULE,
     TWIN,
     Candidate,
@@ -35,6 +35,7 @@ from ml.registry import (
     Version,
     listed,
 )
+from ml.serving import MODEL
 from orchestration.models.context import TrainingContext
 from orchestration.models.cutoffs import plus_months
 from orchestration.models.datasets import HOLDERS, digest
@@ -242,7 +243,14 @@ class Home:
 
     def model_file(self, version: Version) -> Path:
         source = str(self.client.get_model_version(version.name, version.version).source)
-        return self.artifacts / version.name / "models" / Path(source).name / "artifacts" / MODEL
+        return (
+            self.artifacts
+            / version.name
+            / "models"
+            / Path(source).name
+            / "artifacts"
+            / PACKED_MODEL
+        )
 
     def logged(self, version: Version) -> Path:
         return Path(self.client.get_run(version.run_id).info.artifact_uri)

@@ -13,7 +13,7 @@ from ml.attrition.model import AttritionModel
 from ml.clv.model import PACE
 from ml.evaluation.metrics import spearman
 from ml.hazard import DiscreteTimeHazard
-from ml.registry import TRUSTED_TYPES
+from ml.serving import TRUSTED_TYPES
 
 PERIODS = 12
 # Hazards a month: of leaving, by idleness; of giving up wealth while staying, by its trend.

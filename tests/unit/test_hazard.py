@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 from ml.encoding import MOST_BINS
 from ml.evaluation.metrics import auc, spearman
 from ml.hazard import DiscreteTimeHazard, hazard_line
-from ml.registry import TRUSTED_TYPES
+from ml.serving import TRUSTED_TYPES
 
 PERIODS = 12
 

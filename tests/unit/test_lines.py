@@ -21,7 +21,7 @@ from ml.lines import (
     lines_of,
     monthly_pace,
 )
-from ml.registry import TRUSTED_TYPES
+from ml.serving import TRUSTED_TYPES
 
 HORIZON = 12
 # Hazards a month of lines held by customers who are active, and who are idle.

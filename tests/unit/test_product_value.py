@@ -8,8 +8,8 @@ import pytest
 import skops.io
 from scipy.stats import spearmanr
 
-from ml.registry import TRUSTED_TYPES
 from ml.response.product_value import ProductMeanValue, ProductValueModel
+from ml.serving import TRUSTED_TYPES
 
 
 def bank(rows: int, seed: int) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:

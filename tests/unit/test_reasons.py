@@ -14,8 +14,8 @@ from threadpoolctl import threadpool_limits
 
 from ml.clv.model import LAST_PERIOD, PACE, LastPeriodAgain, TwoPartRegressor
 from ml.reasons import COLUMNS, stem, top_reasons, usual_values
-from ml.registry import TRUSTED_TYPES
 from ml.response.model import OFFER, OfferBaseRate, ResponseModel
+from ml.serving import TRUSTED_TYPES
 from ml.tree_paths import path_contributions
 from tests.unit.test_clv_model import World
 from tests.unit.test_response_model import Contacts

@@ -19,7 +19,7 @@ from ml.clv.retention_margin import (
 )
 from ml.evaluation.metrics import spearman
 from ml.lines import contract_months, monthly_pace
-from ml.registry import TRUSTED_TYPES
+from ml.serving import TRUSTED_TYPES
 
 HORIZON, LONG = 12, 36
 GROWTH = {"retail": -0.2, "affluent": 0.3}
