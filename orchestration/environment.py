@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from orchestration.files import OTHERS, keep_to_owner, write_whole
+from orchestration.model_store import settle_in
 from orchestration.settings import Settings
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -78,6 +79,7 @@ def prepare(settings: Settings, *, reading: bool = False) -> None:
     os.umask(OTHERS)
     if not reading:
         _make(settings)
+        settle_in(settings)
     os.environ.update(QUIET)
     for name, value in {**SHARING, **BATCHES, **PATIENCE}.items():
         os.environ.setdefault(name, value)

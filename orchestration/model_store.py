@@ -1,12 +1,14 @@
-"""Whether the model store answers, asked before anything is built."""
+"""The model store: whether it answers, asked before anything is built, and where its files lie."""
 
 from __future__ import annotations
 
 import configparser
 import json
 import os
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,14 @@ MOST_BYTES = 4_000_000
 DATABASES = ("postgresql", "mysql", "mssql")
 # Asked by MLflow itself when they are used.
 HOSTED = ("databricks", "databricks-uc", "uc", "uc-oss")
+# Where MLflow's database keeps the places of files.
+LOCATIONS = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "storage_location"),
+    ("model_versions", "source"),
+)
 # `make ui` without PORT.
 OWN_PAGES = "http://127.0.0.1:3001"
 SQLITE_HEADER = b"SQLite format 3\x00"
@@ -74,6 +84,41 @@ def check_model_store(settings: Settings) -> None:
     elif scheme not in (*HOSTED, *entry_points(group="mlflow.tracking_store").names):
         kinds = ", ".join(("http", "https", "sqlite", *DATABASES))
         raise _refused(uri, f"its kind is not among those known ({kinds})", WHERE)
+
+
+def settle_in(settings: Settings) -> None:
+    """Have the home's own store look for its artifacts where the home lies now.
+
+    MLflow keeps absolute places. A home that was copied would read the other one's models, a home
+    that was moved none. What another place holds (an experiment made elsewhere by hand) is left.
+    A store that cannot be read or written is left to those who need it, and named by them.
+    """
+    store, root = settings.mlflow_home / "mlflow.db", settings.mlflow_home / "artifacts"
+    if not store.exists():
+        return
+    with suppress(sqlite3.DatabaseError), closing(sqlite3.connect(store)) as connection:
+        experiments = connection.execute(
+            "select name, artifact_location from experiments"
+        ).fetchall()
+        elsewhere: dict[Path, bool] = {}
+        for name, location in experiments:
+            place = Path(str(location))
+            former = place.parent
+            is_a_homes = place.is_absolute() and former.parts[-2:] == root.parts[-2:]
+            if is_a_homes and place.name == name and former != root:
+                brought = (root / name).is_dir() or not former.is_dir()
+                elsewhere[former] = elsewhere.get(former, False) or brought
+        with connection:
+            for former in (one for one, brought in elsewhere.items() if brought):
+                for table, column in LOCATIONS:
+                    connection.execute(
+                        f"update {table} set {column} = ? || substr({column}, ?) "
+                        f"where substr({column}, 1, ?) = ?",
+                        [
+                            *(str(root), len(str(former)) + 1),
+                            *(len(str(former)) + 1, f"{former}/"),
+                        ],
+                    )
 
 
 def masked(uri: str) -> str:

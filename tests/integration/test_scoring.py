@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date
@@ -24,6 +25,7 @@ from ml.hazard import DiscreteTimeHazard
 from ml.registry import LEARNER, PACKED_MODEL, RULE, Candidate, ChampionUnusable, Registry, Version
 from ml.response.model import OFFER, OfferBaseRate
 from ml.segments.model import RuleTiering, SegmentModel
+from orchestration.model_store import settle_in
 from orchestration.models import credit, scoring
 from orchestration.models.context import TrainingContext
 from orchestration.models.cutoffs import plus_months
@@ -31,6 +33,8 @@ from orchestration.models.datasets import POPULATIONS, customers_to_score, featu
 from orchestration.models.offer_scoring import score_offers
 from orchestration.models.registration import create_tables
 from orchestration.models.scoring import score_customers
+from orchestration.release.features import publish_features
+from orchestration.settings import Settings
 from orchestration.value.default_probability import CREATE as CREATE_ACCOUNT_DEFAULT
 
 NOW = date(2024, 12, 1)
@@ -135,9 +139,10 @@ def rates(column: str, edges: tuple[float, ...], by_class: tuple[float, ...]) ->
 
 
 class Store:
-    """A registry whose champions are made by hand."""
+    """A registry whose champions are made by hand, laid out as in a home."""
 
     def __init__(self, folder: Path, template: Path | None = None) -> None:
+        folder = folder / "mlflow"
         folder.mkdir(exist_ok=True)
         self.database = folder / "mlflow.db"
         if template is not None:
@@ -260,11 +265,14 @@ def learned_from(people: int, seed: int) -> pd.DataFrame:
     return frame
 
 
+LEARNED = learned_from(300, seed=4)
+
+
 @pytest.fixture(scope="module")
 def by_hand(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """Champions whose word can be worked by hand, and one of value that is learned."""
     store = Store(tmp_path_factory.mktemp("by_hand"))
-    frame = learned_from(300, seed=4)
+    frame = LEARNED
     example = frame.head()
     y = np.where(np.arange(300) % 7 == 0, 0.0, frame[PACE])
     with threadpool_limits(1):
@@ -935,3 +943,126 @@ def test_a_quarter_ago_is_scored_from_the_anchors_of_the_horizon_that_was_learne
     now = features(NOW)
     np.testing.assert_allclose(alerts["p_default"], yearly(model.probability(now)))
     np.testing.assert_allclose(alerts["expected_lead_months"], model.expected_lead_time(now))
+
+
+# From outside: by MLflow alone, from what a release publishes.
+
+
+def released(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    """The features as a release carries them, under the name `release`."""
+    connection.execute(
+        "create schema landing; "
+        "create table landing.refresh_window as select ?::date first_month, ?::date as_of",
+        [FIRST_MONTH, date(2024, 12, 31)],
+    )
+    connection.execute("attach ':memory:' as release")
+    publish_features(connection, "release")
+    return connection
+
+
+def opened(store: Store, name: str) -> Any:
+    mlflow.set_tracking_uri(store.uri)
+    mlflow.set_registry_uri(store.uri)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return mlflow.pyfunc.load_model(f"models:/{name}@champion")
+
+
+@pytest.mark.parametrize("champions", ["by_hand", "learned"])
+def test_published_features_give_the_published_scores_through_mlflow_alone(
+    connection, request, champions
+):
+    store: Store = request.getfixturevalue(champions)
+    tell(connection, NOW, *PEOPLE)
+    names = [name for name in POPULATIONS if store.registry.champion(name)]
+    switched_on(connection, *names)
+    score_customers(connection, store.context)
+    published = (
+        released(connection)
+        .execute("select * from release.features.customer_month order by customer_id")
+        .df()
+    )
+    assert set(published["month"].astype(str)) == {str(NOW)}
+    scores = scored(connection)
+    for name in names:
+        model = opened(store, name)
+        read = model.metadata.get_input_schema().input_names()
+        assert set(read) <= set(published.columns), name
+        told = model.predict(published)
+        assert list(told.columns) == model.metadata.get_output_schema().input_names(), name
+        for column in told:
+            expected = scores[column].reset_index(drop=True)
+            if told[column].dtype.kind == "f":
+                expected = expected.astype(float)
+                # Money is rounded to the cent where it is published.
+                np.testing.assert_allclose(told[column], expected, atol=0.006, err_msg=column)
+            else:
+                assert told[column].fillna("").tolist() == expected.fillna("").tolist(), column
+
+
+def test_published_offers_beside_published_customers_give_the_published_response(
+    connection, by_hand
+):
+    tell(connection, NOW, ANN, DAN)
+    connection.execute(
+        "insert into base.campaign_contact (product_id) values ('card'), ('fund'), ('card')"
+    )
+    switched_on(connection, "response")
+    score_customers(connection, by_hand.context)
+    score_offers(connection, by_hand.context)
+    rows = released(connection).execute(
+        "select customer.*, offer.* exclude (product_id) from release.features.customer_month "
+        "as customer cross join release.features.offer as offer order by customer_id, product_id"
+    )
+    told = opened(by_hand, "response").predict(rows.df())["p_response"]
+    expected = connection.execute("select p_response from scores.offer order by all").fetchall()
+    by_customer = connection.execute(
+        "select p_response from scores.offer order by customer_id, product_id"
+    ).fetchall()
+    assert len(expected) == 4
+    assert told.tolist() == [value for (value,) in by_customer]
+
+
+def test_a_copied_home_reads_its_own_models_and_not_the_other_homes(by_hand, tmp_path):
+    home = Settings(home=tmp_path / "moved #1")
+    shutil.copytree(by_hand.database.parent, home.mlflow_home)
+    original = by_hand.model_file("clv")
+    before = by_hand.version("clv")
+    settle_in(home)
+    again = Registry(home.own_model_store, str(home.mlflow_home / "artifacts"))
+    client = mlflow.MlflowClient(home.own_model_store, home.own_model_store)
+    kept = original.read_bytes()
+    try:
+        # The other home's file is damaged: who reads it is refused.
+        flip(original)
+        champion = again.champion("clv")
+        assert champion == before
+        told = again.load(champion).predict(LEARNED)
+        assert again.load_twin(champion) is not None
+        mlflow.set_tracking_uri(home.own_model_store)
+        mlflow.set_registry_uri(home.own_model_store)
+        served = mlflow.pyfunc.load_model("models:/clv@champion").predict(LEARNED.astype(float))
+    finally:
+        original.write_bytes(kept)
+    np.testing.assert_allclose(served["clv_12m"], told)
+    for experiment in client.search_experiments():
+        if experiment.name != "Default":
+            assert str(home.mlflow_home) in experiment.artifact_location
+    assert str(home.mlflow_home) in client.get_run(before.run_id).info.artifact_uri
+    # The first home goes on as before, and a second look changes nothing.
+    settle_in(home)
+    assert by_hand.loaded("clv").predict(LEARNED).tolist() == told.tolist()
+
+
+def test_places_that_are_no_homes_are_left_as_they_are(by_hand, tmp_path):
+    home = Settings(home=tmp_path / "home")
+    (home.mlflow_home / "artifacts").mkdir(parents=True)
+    shutil.copy(by_hand.database, home.mlflow_home / "mlflow.db")
+    client = mlflow.MlflowClient(home.own_model_store, home.own_model_store)
+    bucket = "s3://bank/mlflow/artifacts/elsewhere"
+    client.create_experiment("elsewhere", artifact_location=bucket)
+    before = {one.name: one.artifact_location for one in client.search_experiments()}
+    # The artifacts were not brought along, and the other home still has them.
+    settle_in(home)
+    after = {one.name: one.artifact_location for one in client.search_experiments()}
+    assert after == before and after["elsewhere"] == bucket

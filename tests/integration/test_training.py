@@ -748,7 +748,8 @@ def test_no_customer_is_in_anything_that_is_kept(home, documented):
     assert any("model.skops/" in name for name, _ in read)
     for name, content in read:
         assert MARK.encode() not in content, name
-        if "mlflow.db" not in name:
+        # The library's own source, which lies with each model, names the column.
+        if "mlflow.db" not in name and "/artifacts/code/ml/" not in name:
             assert b"customer_id" not in content, name
 
 
