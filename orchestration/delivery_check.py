@@ -29,6 +29,7 @@ from orchestration import environment
 from orchestration.engine import connect
 from orchestration.files import OTHERS
 from orchestration.settings import PREFIX, PYDANTIC, Settings, name_of, read_settings
+from orchestration.sources.contract import SIGNS
 from orchestration.sources.interface import DeliveryRefused
 
 if TYPE_CHECKING:
@@ -234,7 +235,7 @@ def judge_delivery(settings: Settings) -> Judgement:
         from expectations.gate import judge
         from expectations.suites.landing import landing_suite
 
-        outcome = judge(connection, landing_suite(), build_number=1, run_id="check")
+        outcome = judge(connection, landing_suite(SIGNS), build_number=1, run_id="check")
         return Judgement(
             "ok" if outcome.success else "gate_failed",
             [_told(rule) for rule in outcome.failed],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import duckdb
 
 from expectations.rules import (
@@ -34,6 +36,10 @@ LEAST_CHAINED_ACCOUNTS = 20
 MOST_CHAINED_ACCOUNTS = 50_000
 MOST_SHRINKAGE = 0.2
 MOST_NULL_JUMP = 0.25
+# Single bookings of the other sign are reversals: a fee given back, a payment recalled.
+MOST_TURNED_OF_KIND = 0.5
+MOST_TURNED_OF_MONTH = 0.2
+LEAST_OF_KIND = 20
 MOST_WITHOUT_HOLDER = 0.01
 MOST_WITHOUT_OWNER = 0.001
 # A whole history cut in the middle of a file ordered by account leaves half without bookings.
@@ -45,6 +51,7 @@ CURRENT = """(
     where extract_month = (select max(extract_month) from landing.{table})
 )"""
 CURRENT_ACCOUNT = CURRENT.format(table="account")
+CURRENT_PRODUCT = CURRENT.format(table="product")
 CURRENT_HOLDER = CURRENT.format(table="account_holder")
 CURRENT_CUSTOMER = CURRENT.format(table="customer")
 
@@ -317,6 +324,66 @@ BALANCE_CHAIN = f"""
     order by month
 """
 
+# Bookings whose amount has the other sign than their kind says: by kind and product line over the
+# history, and by month for what those kinds do not explain (one file without signs).
+BOOKING_SIGN = f"""
+    with
+    account as (
+        select held.account_id, product.product_line
+        from {CURRENT_ACCOUNT} as held
+        join {CURRENT_PRODUCT} as product using (product_id)
+    ),
+    counted as (
+        select
+            booked.month,
+            booked.kind,
+            account.product_line,
+            count(*) as bookings,
+            count(*) filter (booked.amount * meant.sign < 0) as turned
+        from landing.transaction as booked
+        join account using (account_id)
+        join (values {{signs}}) as meant (kind, product_line, sign)
+            on meant.kind = booked.kind and meant.product_line = account.product_line
+        group by all
+    ),
+    by_kind as (
+        select
+            kind,
+            product_line,
+            sum(bookings)::bigint as bookings,
+            sum(turned)::bigint as turned,
+            sum(bookings) >= {LEAST_OF_KIND} and sum(turned) > {MOST_TURNED_OF_KIND} * sum(bookings)
+                as is_turned
+        from counted
+        group by kind, product_line
+    ),
+    by_month as (
+        select month, sum(bookings)::bigint as bookings, sum(turned)::bigint as turned
+        from counted
+        anti join (select * from by_kind where is_turned) using (kind, product_line)
+        group by month
+        having sum(bookings) >= {LEAST_BOOKINGS}
+    )
+    select
+        kind || ' on accounts of ' || product_line as part,
+        bookings,
+        turned,
+        turned / bookings as share,
+        is_turned::integer as is_turned,
+        turned || ' of ' || bookings || ' bookings' as detail
+    from by_kind
+    union all
+    select
+        strftime(month, '%Y-%m'),
+        bookings,
+        turned,
+        turned / bookings,
+        (turned > {MOST_TURNED_OF_MONTH} * bookings)::integer,
+        turned || ' of ' || bookings || ' bookings'
+    from by_month
+    order by part
+"""
+
 BALANCE_CHAIN_TOTAL = """
     select
         sum(links) as links,
@@ -400,13 +467,19 @@ NULL_SHARE = f"""
 """
 
 
-def landing_suite(required: tuple[str, ...] = REQUIRED_TABLES) -> Suite:
+def landing_suite(
+    signs: Sequence[tuple[str, str, int]], required: tuple[str, ...] = REQUIRED_TABLES
+) -> Suite:
     """G1. Reads `landing.*`, `quarantine.*`, `meta.quarantine_share`, `meta.input_file`.
+
+    `signs` holds the kinds of bookings whose amount has one sign, by product line: kind, line, 1 or
+    -1.
 
     `meta.previous_release_count` (table_name, rows: masters by their latest extract, as in
     `profile.landing_table` of the release before) is compared where it exists.
     """
     bookings = ("landing.transaction", "landing.refresh_window")
+    meant = ", ".join(f"('{kind}', '{line}', {sign})" for kind, line, sign in signs)
     profiles: dict[str, Profile | str] = {
         "landing_table": Profile(
             _table_sql(required), key=("table_name",), about="landing.{table_name}"
@@ -439,6 +512,12 @@ def landing_suite(required: tuple[str, ...] = REQUIRED_TABLES) -> Suite:
             about="landing.transaction",
             off_without=("profile.landing_balance_chain",),
             off_means="no account-month has delivered balances to follow",
+        ),
+        "landing_booking_sign": Profile(
+            BOOKING_SIGN.format(signs=meant),
+            key=("part",),
+            about="landing.transaction",
+            needs=("landing.transaction", "landing.account", "landing.product"),
         ),
         "landing_account": Profile(
             ACCOUNT,
@@ -563,6 +642,17 @@ def landing_suite(required: tuple[str, ...] = REQUIRED_TABLES) -> Suite:
             "over the whole history the delivered balances follow from the amounts booked",
             "check whether amount and balance_after are swapped, in different units, or booked"
             " with the opposite sign (+ credits the account)",
+        ),
+        Rule(
+            "landing_booking_sign",
+            column_zero("is_turned"),
+            "fail",
+            "amounts have the sign that their kind says: + credits the account",
+            "give the amounts of the bookings named their sign (a withdrawal, a payment, a fee"
+            " debits: -), or map them to the kind that they are; docs/contract.md lists the sign of"
+            " each kind",
+            figure="share with the other sign above"
+            f" {MOST_TURNED_OF_KIND:.0%} of a kind or {MOST_TURNED_OF_MONTH:.0%} of a month",
         ),
         Rule(
             "landing_account",

@@ -8,7 +8,7 @@ import dagster as dg
 
 from orchestration.gates import gate
 from orchestration.landing.assets import key_of
-from orchestration.sources.contract import TABLES
+from orchestration.sources.contract import SIGNS, TABLES
 
 if TYPE_CHECKING:
     import duckdb
@@ -20,7 +20,7 @@ def landing_gate() -> dg.AssetChecksDefinition:
     def suite(connection: duckdb.DuckDBPyConnection) -> Suite:
         from expectations.suites.landing import landing_suite
 
-        return landing_suite()
+        return landing_suite(SIGNS)
 
     return gate(
         "G1",

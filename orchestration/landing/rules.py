@@ -18,7 +18,6 @@ OTHER = "other"
 TOLERATED_KEY_SHARE = 0.0005
 
 AS_OF = re.compile(r"\bas_of\b")
-FIRST_DAY = "first day of the month"
 
 
 @dataclass(frozen=True)
@@ -128,7 +127,7 @@ def row_rules(table: Table, calendar: Calendar, delivered: Collection[str]) -> l
         ]
         if limits:
             rules.append(Rule("range", column.name, " or ".join(limits)))
-        if column.meaning == FIRST_DAY:
+        if column.first_of_month:
             rules.append(Rule("month_start", column.name, f"{name} <> date_trunc('month', {name})"))
         if column.references in delivered:
             rules.append(

@@ -7,7 +7,8 @@ into a page. Shape lives here; distributions are the gates' business.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 Type = Literal["VARCHAR", "DATE", "DECIMAL(18,2)", "DECIMAL(9,6)", "INTEGER", "DOUBLE", "BOOLEAN"]
@@ -25,6 +26,8 @@ FLAG: Type = "BOOLEAN"
 class Column:
     """One column of a delivered table.
 
+    `meaning`, `unit`, `sign` and `example` are the words of `docs/contract.md`; `example` is a
+    value that lands. A unit that the type implies (a day, text) is not said.
     `low` and `high` are SQL literals or expressions, inclusive; `as_of` may be used in them.
     `personal` columns name or reach a person: no stage reads them, and they are not landed.
     `null_after_as_of` marks a date that describes an event of the future when it lies after the
@@ -34,6 +37,10 @@ class Column:
 
     name: str
     type: Type
+    meaning: str
+    example: str
+    unit: str = ""
+    sign: str = ""
     required: bool = False
     values: tuple[str, ...] = ()
     low: str | None = None
@@ -42,7 +49,17 @@ class Column:
     personal: bool = False
     null_after_as_of: bool = False
     form: str | None = None
-    meaning: str = ""
+    first_of_month: bool = False
+
+    @property
+    def is_number(self) -> bool:
+        return self.type in (MONEY, RATE, WHOLE, REAL)
+
+    @property
+    def said_sign(self) -> str:
+        """What the sign of a number says; empty for what is no number."""
+        never = self.low is not None and self.low in ("0", "1")
+        return self.sign or ("never negative" if self.is_number and never else "")
 
 
 @dataclass(frozen=True)
@@ -82,24 +99,59 @@ class Table:
 
 PRODUCT_LINES = ("deposits", "lending", "cards", "wealth", "agency", "payments")
 ROLES = ("owner", "joint", "authorised")
-KINDS = (
-    "deposit",
-    "withdrawal",
-    "transfer_in",
-    "transfer_out",
-    "card_payment",
-    "salary",
-    "pension",
-    "interest_paid",
-    "interest_charged",
-    "fee",
-    "penalty",
-    "loan_payout",
-    "loan_repayment",
-    "purchase",
-    "sale",
-    "insurance_premium",
-    "other",
+CREDIT, DEBIT = 1, -1
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a booking is. `sign` is that of its amount, None where either is ordinary; `on` names
+    the product lines whose accounts book it with another sign."""
+
+    name: str
+    sign: int | None
+    meaning: str
+    on: Mapping[str, int | None] = field(default_factory=dict)
+
+    def sign_on(self, product_line: str) -> int | None:
+        return self.on.get(product_line, self.sign)
+
+
+BOOKING_KINDS = (
+    Kind("deposit", CREDIT, "cash paid in"),
+    Kind("withdrawal", DEBIT, "cash drawn"),
+    Kind("transfer_in", CREDIT, "received from another account, of this bank or another"),
+    Kind("transfer_out", DEBIT, "sent to another account, of this bank or another"),
+    Kind("card_payment", DEBIT, "paid by card, or taken by a merchant", {"payments": None}),
+    Kind("salary", CREDIT, "wages received"),
+    Kind("pension", CREDIT, "pension received"),
+    Kind("interest_paid", CREDIT, "interest that the bank pays to the customer"),
+    Kind("interest_charged", DEBIT, "interest that the bank charges to the customer"),
+    Kind("fee", DEBIT, "fee or commission that the bank charges"),
+    Kind("penalty", DEBIT, "charge for an overdraft or a late payment"),
+    Kind(
+        "loan_payout",
+        CREDIT,
+        "principal paid out: credits the account that receives it, debits the loan's own",
+        {"lending": DEBIT, "cards": None},
+    ),
+    Kind(
+        "loan_repayment",
+        DEBIT,
+        "instalment or early repayment: debits the account that pays, credits the loan's own",
+        {"lending": CREDIT, "cards": None},
+    ),
+    Kind("purchase", DEBIT, "securities or fund units bought: the money leaves the account"),
+    Kind("sale", CREDIT, "securities or fund units sold, or a merchant's takings: money comes in"),
+    Kind("insurance_premium", DEBIT, "premium paid; on an insurer's account", {"agency": None}),
+    Kind("other", None, "anything else"),
+)
+KINDS = tuple(kind.name for kind in BOOKING_KINDS)
+# Kind, product line and sign of the amount, where it has one.
+SIGNS: tuple[tuple[str, str, int], ...] = tuple(
+    (kind.name, line, sign)
+    for kind in BOOKING_KINDS
+    for line in PRODUCT_LINES
+    if (sign := kind.sign_on(line)) is not None
 )
 CHANNELS = ("branch", "atm", "card", "online", "mobile", "telephone", "standing_order", "system")
 ARMS = ("treatment", "control")
@@ -114,14 +166,47 @@ TABLES: tuple[Table, ...] = (
         "district",
         ("district_id",),
         (
-            Column("district_id", TEXT, required=True),
-            Column("district_name", TEXT),
-            Column("region", TEXT),
-            Column("population", WHOLE, low="0"),
-            Column("average_salary", MONEY, low="0"),
-            Column("unemployment_rate", RATE, low="0", high="1"),
-            Column("latitude", REAL, low="-90", high="90"),
-            Column("longitude", REAL, low="-180", high="180"),
+            Column("district_id", TEXT, "identifies the district", example="D003", required=True),
+            Column("district_name", TEXT, "its name", example="Castel"),
+            Column("region", TEXT, "the region that it lies in", example="South"),
+            Column("population", WHOLE, "inhabitants", example="34492", unit="persons", low="0"),
+            Column(
+                "average_salary",
+                MONEY,
+                "mean gross salary in the district",
+                example="2761.00",
+                unit="the bank's currency a month",
+                low="0",
+            ),
+            Column(
+                "unemployment_rate",
+                RATE,
+                "unemployed among the labour force",
+                example="0.048800",
+                unit="share, 0.05 is 5 %",
+                low="0",
+                high="1",
+            ),
+            Column(
+                "latitude",
+                REAL,
+                "where its centre lies",
+                example="48.9645",
+                unit="degrees",
+                sign="+ north, - south",
+                low="-90",
+                high="90",
+            ),
+            Column(
+                "longitude",
+                REAL,
+                "where its centre lies",
+                example="15.2427",
+                unit="degrees",
+                sign="+ east, - west",
+                low="-180",
+                high="180",
+            ),
         ),
         without_it="grid map by district",
     ),
@@ -129,9 +214,15 @@ TABLES: tuple[Table, ...] = (
         "branch",
         ("branch_id",),
         (
-            Column("branch_id", TEXT, required=True),
-            Column("branch_name", TEXT),
-            Column("district_id", TEXT, references="district"),
+            Column("branch_id", TEXT, "identifies the branch", example="B001", required=True),
+            Column("branch_name", TEXT, "its name", example="Castel, market square"),
+            Column(
+                "district_id",
+                TEXT,
+                "the district that it lies in",
+                example="D003",
+                references="district",
+            ),
         ),
         without_it="profit by branch",
     ),
@@ -139,10 +230,27 @@ TABLES: tuple[Table, ...] = (
         "employee",
         ("employee_id",),
         (
-            Column("employee_id", TEXT, required=True),
-            Column("branch_id", TEXT, references="branch"),
-            Column("role", TEXT),
-            Column("hired_on", DAY, low=EARLIEST),
+            Column(
+                "employee_id",
+                TEXT,
+                "identifies the employee; no name or other personal data",
+                example="E00005",
+                required=True,
+            ),
+            Column(
+                "branch_id",
+                TEXT,
+                "the branch that the employee works at",
+                example="B001",
+                references="branch",
+            ),
+            Column(
+                "role",
+                TEXT,
+                "relationship_manager, branch_manager, seller or another word of the bank's",
+                example="relationship_manager",
+            ),
+            Column("hired_on", DAY, "first day of work", example="2005-11-17", low=EARLIEST),
         ),
         dated_by="hired_on",
         without_it="relationship managers' books and lists",
@@ -151,22 +259,72 @@ TABLES: tuple[Table, ...] = (
         "customer",
         ("customer_id",),
         (
-            Column("customer_id", TEXT, required=True),
-            Column("birth_date", DAY, low=EARLIEST, high="as_of"),
-            Column("sex", TEXT, values=("female", "male")),
-            Column("district_id", TEXT, references="district"),
-            Column("customer_since", DAY, low=EARLIEST),
-            Column("occupation", TEXT),
-            Column("education", TEXT),
-            Column("marital_status", TEXT),
-            Column("monthly_income", MONEY, low="0", high=LARGEST),
-            Column("household_id", TEXT),
-            Column("employee_id", TEXT, references="employee", meaning="relationship manager"),
-            Column("marketing_consent", FLAG),
-            Column("full_name", TEXT, personal=True),
-            Column("phone", TEXT, personal=True),
-            Column("email", TEXT, personal=True),
-            Column("national_id", TEXT, personal=True),
+            Column(
+                "customer_id",
+                TEXT,
+                "identifies the customer; no national number, since it is published",
+                example="C00000001",
+                required=True,
+            ),
+            Column(
+                "birth_date", DAY, "day of birth", example="1969-04-18", low=EARLIEST, high="as_of"
+            ),
+            Column("sex", TEXT, "as registered", example="female", values=("female", "male")),
+            Column(
+                "district_id",
+                TEXT,
+                "the district that the customer lives in",
+                example="D003",
+                references="district",
+            ),
+            Column(
+                "customer_since",
+                DAY,
+                "first day as a customer of the bank",
+                example="2015-02-13",
+                low=EARLIEST,
+            ),
+            Column("occupation", TEXT, "the bank's own word", example="specialist"),
+            Column("education", TEXT, "the bank's own word", example="university"),
+            Column("marital_status", TEXT, "the bank's own word", example="divorced"),
+            Column(
+                "monthly_income",
+                MONEY,
+                "income known to the bank, before tax",
+                example="2450.00",
+                unit="the bank's currency a month",
+                low="0",
+                high=LARGEST,
+            ),
+            Column(
+                "household_id",
+                TEXT,
+                "the same for all who live in one household",
+                example="H00000001",
+            ),
+            Column(
+                "employee_id",
+                TEXT,
+                "the relationship manager; empty where there is none",
+                example="E00005",
+                references="employee",
+            ),
+            Column(
+                "marketing_consent",
+                FLAG,
+                "may the customer be contacted with offers? Unknown is read as no",
+                example="true",
+            ),
+            Column("full_name", TEXT, "name of the person", example="Eva Feld", personal=True),
+            Column("phone", TEXT, "telephone number", example="+420 700000005", personal=True),
+            Column("email", TEXT, "e-mail address", example="eva.feld@example.org", personal=True),
+            Column(
+                "national_id",
+                TEXT,
+                "number of the identity document or register",
+                example="19690418/012345",
+                personal=True,
+            ),
         ),
         required=True,
         dated_by="customer_since",
@@ -175,9 +333,18 @@ TABLES: tuple[Table, ...] = (
         "product",
         ("product_id",),
         (
-            Column("product_id", TEXT, required=True),
-            Column("product_name", TEXT),
-            Column("product_line", TEXT, required=True, values=PRODUCT_LINES),
+            Column("product_id", TEXT, "identifies the product", example="SAVINGS", required=True),
+            Column(
+                "product_name", TEXT, "its name, as customers read it", example="Savings account"
+            ),
+            Column(
+                "product_line",
+                TEXT,
+                "the line of business that its profit belongs to",
+                example="deposits",
+                required=True,
+                values=PRODUCT_LINES,
+            ),
         ),
         required=True,
     ),
@@ -185,15 +352,79 @@ TABLES: tuple[Table, ...] = (
         "account",
         ("account_id",),
         (
-            Column("account_id", TEXT, required=True),
-            Column("product_id", TEXT, required=True, references="product"),
-            Column("branch_id", TEXT, references="branch"),
-            Column("opened_on", DAY, required=True, low=EARLIEST),
-            Column("closed_on", DAY, low="opened_on", null_after_as_of=True),
-            Column("currency", TEXT, form="[A-Z]{3}"),
-            Column("interest_rate", RATE, low="-0.05", high="1"),
-            Column("credit_limit", MONEY, low="0", high=LARGEST),
-            Column("term_months", WHOLE, low="1", high="600"),
+            Column(
+                "account_id",
+                TEXT,
+                (
+                    "identifies the account; a loan, a card's credit line and a fund deposit "
+                    "are accounts too"
+                ),
+                example="A00000001",
+                required=True,
+            ),
+            Column(
+                "product_id",
+                TEXT,
+                "the product that the account is of",
+                example="SAVINGS",
+                required=True,
+                references="product",
+            ),
+            Column(
+                "branch_id", TEXT, "the branch that keeps it", example="B003", references="branch"
+            ),
+            Column(
+                "opened_on",
+                DAY,
+                "first day of the account",
+                example="2015-02-13",
+                required=True,
+                low=EARLIEST,
+            ),
+            Column(
+                "closed_on",
+                DAY,
+                "last day of the account; empty while it is open",
+                example="2024-11-30",
+                low="opened_on",
+                null_after_as_of=True,
+            ),
+            Column(
+                "currency",
+                TEXT,
+                "the currency that it is kept in; empty is the bank's own",
+                example="EUR",
+                unit="code of ISO 4217",
+                form="[A-Z]{3}",
+            ),
+            Column(
+                "interest_rate",
+                RATE,
+                "what the customer is paid (deposits) or charged (loans, cards)",
+                example="0.025000",
+                unit="a year, 0.025 is 2.5 %",
+                sign="+ as agreed; - only where depositors pay",
+                low="-0.05",
+                high="1",
+            ),
+            Column(
+                "credit_limit",
+                MONEY,
+                "how far the account may be drawn",
+                example="5000.00",
+                unit="the account's currency",
+                low="0",
+                high=LARGEST,
+            ),
+            Column(
+                "term_months",
+                WHOLE,
+                "agreed term, from opened_on",
+                example="24",
+                unit="months",
+                low="1",
+                high="600",
+            ),
         ),
         required=True,
         dated_by="opened_on",
@@ -202,9 +433,34 @@ TABLES: tuple[Table, ...] = (
         "account_holder",
         ("account_id", "customer_id"),
         (
-            Column("account_id", TEXT, required=True, references="account"),
-            Column("customer_id", TEXT, required=True, references="customer"),
-            Column("role", TEXT, required=True, values=ROLES),
+            Column(
+                "account_id",
+                TEXT,
+                "the account",
+                example="A00000001",
+                required=True,
+                references="account",
+            ),
+            Column(
+                "customer_id",
+                TEXT,
+                "a person who holds it or may use it",
+                example="C00000001",
+                required=True,
+                references="customer",
+            ),
+            Column(
+                "role",
+                TEXT,
+                (
+                    "owner: the account is the customer's; joint: owned with others, value is "
+                    "shared; authorised: may use it and owns nothing of it, value is not "
+                    "counted"
+                ),
+                example="owner",
+                required=True,
+                values=ROLES,
+            ),
         ),
         required=True,
     ),
@@ -212,13 +468,59 @@ TABLES: tuple[Table, ...] = (
         "loan",
         ("loan_id",),
         (
-            Column("loan_id", TEXT, required=True),
-            Column("account_id", TEXT, required=True, references="account"),
-            Column("granted_on", DAY, required=True, low=EARLIEST),
-            Column("principal", MONEY, low="0", high=LARGEST),
-            Column("term_months", WHOLE, low="1", high="600"),
-            Column("instalment", MONEY, low="0", high=LARGEST),
-            Column("interest_rate", RATE, low="0", high="1"),
+            Column("loan_id", TEXT, "identifies the loan", example="L00000138", required=True),
+            Column(
+                "account_id",
+                TEXT,
+                "the account that the loan is kept on or paid from",
+                example="A00000138",
+                required=True,
+                references="account",
+            ),
+            Column(
+                "granted_on",
+                DAY,
+                "day of the contract",
+                example="2021-03-14",
+                required=True,
+                low=EARLIEST,
+            ),
+            Column(
+                "principal",
+                MONEY,
+                "amount lent",
+                example="149700.00",
+                unit="the account's currency",
+                low="0",
+                high=LARGEST,
+            ),
+            Column(
+                "term_months",
+                WHOLE,
+                "agreed term, from granted_on",
+                example="276",
+                unit="months",
+                low="1",
+                high="600",
+            ),
+            Column(
+                "instalment",
+                MONEY,
+                "amount due each month, interest included",
+                example="885.81",
+                unit="the account's currency a month",
+                low="0",
+                high=LARGEST,
+            ),
+            Column(
+                "interest_rate",
+                RATE,
+                "what the borrower is charged",
+                example="0.046700",
+                unit="a year, 0.045 is 4.5 %",
+                low="0",
+                high="1",
+            ),
         ),
         dated_by="granted_on",
         without_it="expected loss, early warning",
@@ -227,11 +529,34 @@ TABLES: tuple[Table, ...] = (
         "card",
         ("card_id",),
         (
-            Column("card_id", TEXT, required=True),
-            Column("account_id", TEXT, required=True, references="account"),
-            Column("customer_id", TEXT, references="customer"),
-            Column("card_type", TEXT),
-            Column("issued_on", DAY, required=True, low=EARLIEST),
+            Column(
+                "card_id",
+                TEXT,
+                "identifies the card; no card number",
+                example="P00000001",
+                required=True,
+            ),
+            Column(
+                "account_id",
+                TEXT,
+                "the account that its payments are booked on",
+                example="A00000001",
+                required=True,
+                references="account",
+            ),
+            Column(
+                "customer_id",
+                TEXT,
+                "who carries the card",
+                example="C00000001",
+                references="customer",
+            ),
+            Column(
+                "card_type", TEXT, "debit, credit or another word of the bank's", example="debit"
+            ),
+            Column(
+                "issued_on", DAY, "day of issue", example="2015-02-13", required=True, low=EARLIEST
+            ),
         ),
         dated_by="issued_on",
         without_it="card features",
@@ -240,12 +565,47 @@ TABLES: tuple[Table, ...] = (
         "standing_order",
         ("order_id",),
         (
-            Column("order_id", TEXT, required=True),
-            Column("account_id", TEXT, required=True, references="account"),
-            Column("counterparty_bank", TEXT),
-            Column("counterparty_account", TEXT),
-            Column("amount", MONEY, low="0", high=LARGEST),
-            Column("purpose", TEXT),
+            Column(
+                "order_id",
+                TEXT,
+                "identifies the standing order",
+                example="S00000001",
+                required=True,
+            ),
+            Column(
+                "account_id",
+                TEXT,
+                "the account that pays",
+                example="A00000001",
+                required=True,
+                references="account",
+            ),
+            Column(
+                "counterparty_bank",
+                TEXT,
+                "the receiver's bank, the bank's own code",
+                example="NORDBK",
+            ),
+            Column("counterparty_account", TEXT, "the receiver's account", example="0000900000"),
+            Column(
+                "amount",
+                MONEY,
+                "amount of each payment",
+                example="596.00",
+                unit="the account's currency",
+                sign="never negative, though it debits the account",
+                low="0",
+                high=LARGEST,
+            ),
+            Column(
+                "purpose",
+                TEXT,
+                (
+                    "what it pays: rent, household, insurance, loan_repayment or another word "
+                    "of the bank's"
+                ),
+                example="rent",
+            ),
         ),
         without_it="standing-order features",
     ),
@@ -253,14 +613,48 @@ TABLES: tuple[Table, ...] = (
         "campaign",
         ("campaign_id",),
         (
-            Column("campaign_id", TEXT, required=True),
-            Column("campaign_name", TEXT),
-            Column("product_id", TEXT, required=True, references="product"),
-            Column("channel", TEXT, values=CHANNELS),
-            Column("starts_on", DAY, required=True, low=EARLIEST),
-            Column("ends_on", DAY, low="starts_on"),
-            Column("cost_per_contact", MONEY, low="0", high=LARGEST),
-            Column("incentive_cost", MONEY, low="0", high=LARGEST),
+            Column("campaign_id", TEXT, "identifies the campaign", example="K0004", required=True),
+            Column("campaign_name", TEXT, "its name", example="Term deposit, new year"),
+            Column(
+                "product_id",
+                TEXT,
+                "the product that was offered",
+                example="TERM06",
+                required=True,
+                references="product",
+            ),
+            Column(
+                "channel", TEXT, "how customers were contacted", example="online", values=CHANNELS
+            ),
+            Column(
+                "starts_on",
+                DAY,
+                "first day of the campaign",
+                example="2023-12-01",
+                required=True,
+                low=EARLIEST,
+            ),
+            Column(
+                "ends_on", DAY, "last day of the campaign", example="2023-12-28", low="starts_on"
+            ),
+            Column(
+                "cost_per_contact",
+                MONEY,
+                "what one contact costs the bank",
+                example="0.10",
+                unit="the bank's currency",
+                low="0",
+                high=LARGEST,
+            ),
+            Column(
+                "incentive_cost",
+                MONEY,
+                "what the bank grants for one acceptance",
+                example="15.00",
+                unit="the bank's currency",
+                low="0",
+                high=LARGEST,
+            ),
         ),
         dated_by="starts_on",
         without_it="response, uplift and measurement",
@@ -269,15 +663,66 @@ TABLES: tuple[Table, ...] = (
         "transaction",
         ("transaction_id",),
         (
-            Column("transaction_id", TEXT, required=True),
-            Column("account_id", TEXT, required=True, references="account"),
-            Column("booked_on", DAY, required=True, low=EARLIEST),
-            Column("amount", MONEY, required=True, low=f"-{LARGEST}", high=LARGEST),
-            Column("kind", TEXT, required=True, values=KINDS),
-            Column("channel", TEXT, values=CHANNELS),
-            Column("counterparty_bank", TEXT),
-            Column("counterparty_account", TEXT),
-            Column("balance_after", MONEY, low=f"-{LARGEST}", high=LARGEST),
+            Column(
+                "transaction_id",
+                TEXT,
+                "identifies the booking over all files",
+                example="T00000015891",
+                required=True,
+            ),
+            Column(
+                "account_id",
+                TEXT,
+                "the account that it is booked on",
+                example="A00000001",
+                required=True,
+                references="account",
+            ),
+            Column(
+                "booked_on",
+                DAY,
+                "day of the booking",
+                example="2025-05-01",
+                required=True,
+                low=EARLIEST,
+            ),
+            Column(
+                "amount",
+                MONEY,
+                "what the booking adds to the account's balance",
+                example="-30.50",
+                unit="the account's currency",
+                sign="+ credits the account, - debits it; see the kinds below",
+                required=True,
+                low=f"-{LARGEST}",
+                high=LARGEST,
+            ),
+            Column(
+                "kind",
+                TEXT,
+                "what the booking is",
+                example="card_payment",
+                required=True,
+                values=KINDS,
+            ),
+            Column("channel", TEXT, "how it was made", example="card", values=CHANNELS),
+            Column(
+                "counterparty_bank",
+                TEXT,
+                "the other side's bank, the bank's own code",
+                example="POSTBK",
+            ),
+            Column("counterparty_account", TEXT, "the other side's account", example="0000500003"),
+            Column(
+                "balance_after",
+                MONEY,
+                "balance of the account right after this booking: the balance before plus amount",
+                example="3229.68",
+                unit="the account's currency",
+                sign="+ the bank owes the customer, - the customer owes the bank",
+                low=f"-{LARGEST}",
+                high=LARGEST,
+            ),
         ),
         required=True,
         event=True,
@@ -287,11 +732,43 @@ TABLES: tuple[Table, ...] = (
         "loan_status",
         ("loan_id", "month"),
         (
-            Column("loan_id", TEXT, required=True, references="loan"),
-            Column("month", DAY, required=True, low=EARLIEST, meaning="first day of the month"),
-            Column("outstanding", MONEY, low="0", high=LARGEST),
-            Column("days_past_due", WHOLE, low="0", high="36500"),
-            Column("defaulted", FLAG),
+            Column(
+                "loan_id", TEXT, "the loan", example="L00000138", required=True, references="loan"
+            ),
+            Column(
+                "month",
+                DAY,
+                "the month whose end is described",
+                example="2025-05-01",
+                required=True,
+                low=EARLIEST,
+                first_of_month=True,
+            ),
+            Column(
+                "outstanding",
+                MONEY,
+                "principal still owed at the end of the month",
+                example="132581.49",
+                unit="the account's currency",
+                sign="never negative, though the borrower owes it",
+                low="0",
+                high=LARGEST,
+            ),
+            Column(
+                "days_past_due",
+                WHOLE,
+                "days since the oldest unpaid instalment was due; 0 when all is paid",
+                example="0",
+                unit="days",
+                low="0",
+                high="36500",
+            ),
+            Column(
+                "defaulted",
+                FLAG,
+                "is the loan in default by the bank's own rule at the end of the month?",
+                example="false",
+            ),
         ),
         event=True,
         dated_by="month",
@@ -301,13 +778,57 @@ TABLES: tuple[Table, ...] = (
         "contact",
         ("contact_id",),
         (
-            Column("contact_id", TEXT, required=True),
-            Column("campaign_id", TEXT, required=True, references="campaign"),
-            Column("customer_id", TEXT, required=True, references="customer"),
-            Column("contacted_on", DAY, required=True, low=EARLIEST),
-            Column("arm", TEXT, required=True, values=ARMS),
-            Column("assignment_probability", REAL, low="0", high="1"),
-            Column("employee_id", TEXT, references="employee"),
+            Column(
+                "contact_id", TEXT, "identifies the contact", example="N000000001", required=True
+            ),
+            Column(
+                "campaign_id",
+                TEXT,
+                "the campaign that it belongs to",
+                example="K0004",
+                required=True,
+                references="campaign",
+            ),
+            Column(
+                "customer_id",
+                TEXT,
+                "who was contacted, or held out",
+                example="C00000012",
+                required=True,
+                references="customer",
+            ),
+            Column(
+                "contacted_on",
+                DAY,
+                "day of the contact; of the assignment for the control group",
+                example="2023-12-11",
+                required=True,
+                low=EARLIEST,
+            ),
+            Column(
+                "arm",
+                TEXT,
+                "treatment: was contacted; control: was chosen likewise and held out on purpose",
+                example="treatment",
+                required=True,
+                values=ARMS,
+            ),
+            Column(
+                "assignment_probability",
+                REAL,
+                (
+                    "probability, known before the draw, of the arm that the customer is in: "
+                    "0.7 on a treated row and 0.3 on a control row where 70 of 100 are "
+                    "contacted"
+                ),
+                example="0.7",
+                unit="probability",
+                low="0",
+                high="1",
+            ),
+            Column(
+                "employee_id", TEXT, "who made the contact", example="E00005", references="employee"
+            ),
         ),
         event=True,
         dated_by="contacted_on",
@@ -317,10 +838,37 @@ TABLES: tuple[Table, ...] = (
         "response",
         ("campaign_id", "customer_id"),
         (
-            Column("campaign_id", TEXT, required=True, references="campaign"),
-            Column("customer_id", TEXT, required=True, references="customer"),
-            Column("responded_on", DAY, required=True, low=EARLIEST),
-            Column("account_id", TEXT, references="account"),
+            Column(
+                "campaign_id",
+                TEXT,
+                "the campaign that was answered",
+                example="K0004",
+                required=True,
+                references="campaign",
+            ),
+            Column(
+                "customer_id",
+                TEXT,
+                "who answered; at most once a campaign, treated or not",
+                example="C00000108",
+                required=True,
+                references="customer",
+            ),
+            Column(
+                "responded_on",
+                DAY,
+                "day of the answer: the product was taken",
+                example="2024-01-30",
+                required=True,
+                low=EARLIEST,
+            ),
+            Column(
+                "account_id",
+                TEXT,
+                "the account that was opened by it",
+                example="A00000260",
+                references="account",
+            ),
         ),
         event=True,
         dated_by="responded_on",
@@ -330,12 +878,41 @@ TABLES: tuple[Table, ...] = (
         "interaction",
         ("interaction_id",),
         (
-            Column("interaction_id", TEXT, required=True),
-            Column("customer_id", TEXT, required=True, references="customer"),
-            Column("occurred_on", DAY, required=True, low=EARLIEST),
-            Column("channel", TEXT, values=CHANNELS),
-            Column("topic", TEXT, values=TOPICS),
-            Column("sentiment", REAL, low="-1", high="1"),
+            Column(
+                "interaction_id",
+                TEXT,
+                "identifies the interaction",
+                example="I000000190",
+                required=True,
+            ),
+            Column(
+                "customer_id",
+                TEXT,
+                "who turned to the bank, or was met",
+                example="C00000040",
+                required=True,
+                references="customer",
+            ),
+            Column(
+                "occurred_on",
+                DAY,
+                "day of the interaction",
+                example="2025-05-10",
+                required=True,
+                low=EARLIEST,
+            ),
+            Column("channel", TEXT, "how it came about", example="telephone", values=CHANNELS),
+            Column("topic", TEXT, "what it was about", example="complaint", values=TOPICS),
+            Column(
+                "sentiment",
+                REAL,
+                "how the customer felt, as judged by the bank or its software",
+                example="-0.18",
+                unit="from -1 to 1",
+                sign="+ satisfied, - dissatisfied",
+                low="-1",
+                high="1",
+            ),
         ),
         event=True,
         dated_by="occurred_on",
@@ -345,11 +922,50 @@ TABLES: tuple[Table, ...] = (
         "ledger",
         ("month", "branch_id", "product_line", "ledger_account"),
         (
-            Column("month", DAY, required=True, low=EARLIEST, meaning="first day of the month"),
-            Column("branch_id", TEXT, required=True, references="branch"),
-            Column("product_line", TEXT, required=True, values=PRODUCT_LINES),
-            Column("ledger_account", TEXT, required=True, values=LEDGER_ACCOUNTS),
-            Column("amount", MONEY, required=True),
+            Column(
+                "month",
+                DAY,
+                "the month of the totals",
+                example="2025-05-01",
+                required=True,
+                low=EARLIEST,
+                first_of_month=True,
+            ),
+            Column(
+                "branch_id", TEXT, "the branch", example="B001", required=True, references="branch"
+            ),
+            Column(
+                "product_line",
+                TEXT,
+                "the line of business",
+                example="deposits",
+                required=True,
+                values=PRODUCT_LINES,
+            ),
+            Column(
+                "ledger_account",
+                TEXT,
+                (
+                    "interest_income: charged to customers; interest_expense: paid to them; "
+                    "fee_income: fees and penalties; customer_balance: balances at the end of "
+                    "the month"
+                ),
+                example="interest_expense",
+                required=True,
+                values=LEDGER_ACCOUNTS,
+            ),
+            Column(
+                "amount",
+                MONEY,
+                "total of the month in the general ledger",
+                example="299.07",
+                unit="the bank's currency",
+                sign=(
+                    "income and expense both +; balances + where the bank owes customers, - "
+                    "where they owe it"
+                ),
+                required=True,
+            ),
         ),
         event=True,
         dated_by="month",

@@ -5,9 +5,34 @@ from __future__ import annotations
 from pathlib import Path
 
 from orchestration.landing.rules import CURES, TOLERATED_KEY_SHARE
-from orchestration.sources.contract import TABLES, Column, Table
+from orchestration.sources.contract import (
+    BOOKING_KINDS,
+    CREDIT,
+    DAY,
+    DEBIT,
+    FLAG,
+    MONEY,
+    RATE,
+    REAL,
+    TABLES,
+    TEXT,
+    WHOLE,
+    Column,
+    Table,
+)
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "contract.md"
+
+# What a type implies where the column says nothing else.
+UNITS = {
+    TEXT: "text",
+    DAY: "day",
+    MONEY: "the account's currency",
+    RATE: "a year, as a decimal",
+    WHOLE: "count",
+    REAL: "number",
+    FLAG: "true or false",
+}
 
 BEGINNING = """\
 # The source contract: what a bank delivers
@@ -98,7 +123,7 @@ A refused delivery has no tables, control totals and rules.
 
 def contract_page() -> str:
     """The whole page."""
-    parts = [BEGINNING, *(_section(table) for table in TABLES), _rules(), ENDING]
+    parts = [BEGINNING, *(_section(table) for table in TABLES), _kinds(), _rules(), ENDING]
     return "\n".join(parts)
 
 
@@ -110,17 +135,44 @@ def _section(table: Table) -> str:
         "",
         f"{kind.capitalize()}, key {', '.join(f'`{name}`' for name in table.key)}.{without}",
         "",
-        "| column | type | rule |",
-        "|---|---|---|",
+        "| column | type | meaning | unit | sign | example | rule |",
+        "|---|---|---|---|---|---|---|",
     ]
     for column in table.columns:
         star = "*" if column.required else ""
-        lines.append(f"| `{column.name}`{star} | {column.type} | {_rule(table, column)} |")
+        told = (column.meaning, unit_of(column), column.said_sign, f"`{column.example}`")
+        cells = (f"`{column.name}`{star}", column.type, *told, _rule(table, column))
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def unit_of(column: Column) -> str:
+    """The unit that the column says, or the one that its type implies."""
+    return column.unit or (
+        "month, by its first day" if column.first_of_month else UNITS[column.type]
+    )
+
+
+def _kinds() -> str:
+    words = {CREDIT: "+", DEBIT: "-", None: "either"}
+    lines = [
+        "### Kinds of bookings",
+        "",
+        "`+` credits the account, `-` debits it. A few bookings of the other sign are ordinary",
+        "(a fee given back); where most of a kind have it, or many of a month, gate G1 stops the",
+        "refresh: amounts without a sign, or of the bank's own sign, would turn into balances.",
+        "",
+        "| kind | sign of `amount` | meaning |",
+        "|---|---|---|",
+    ]
+    for kind in BOOKING_KINDS:
+        on = "".join(f"; {words[sign]} on accounts of {line}" for line, sign in kind.on.items())
+        lines.append(f"| `{kind.name}` | {words[kind.sign]}{on} | {kind.meaning} |")
     return "\n".join(lines) + "\n"
 
 
 def _rule(table: Table, column: Column) -> str:
-    said = [column.meaning] if column.meaning else []
+    said = ["first day of the month"] if column.first_of_month else []
     if column.name == table.dated_by:
         said.append("dates the row")
     if column.references:

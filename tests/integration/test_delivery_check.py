@@ -161,6 +161,23 @@ def test_an_account_opened_later_does_not_change_what_is_seen_of_the_currencies(
     assert delivery.check(as_of="2024-03").status == "ok"
 
 
+def test_amounts_without_a_sign_stop_at_the_gate_with_the_kinds_named(delivery):
+    rows = [
+        f"B{month}{number},A1,2024-0{month}-{number + 10},{amount},{kind}"
+        for month in (1, 2, 3)
+        for number in range(1, 20)
+        for amount, kind in (("20.00", "deposit"), ("5.00", "card_payment"))
+    ]
+    bookings = [f"{number}{row}" for number, row in enumerate(rows)]
+    delivery.put("transaction.csv", "\n".join([BANK["transaction"].splitlines()[0], *bookings]))
+    found = delivery.check(as_of="2024-03")
+    assert found.status == "gate_failed"
+    (problem,) = (told for told in found.problems if "sign" in told)
+    assert "card_payment on accounts of deposits" in problem
+    assert "57 of 57 bookings" in problem
+    assert "docs/contract.md" in problem
+
+
 def corrupt(delivery: Delivery, how: str) -> None:
     if how == "no folder":
         shutil.rmtree(delivery.folder)
