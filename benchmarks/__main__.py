@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 
-from benchmarks import arbitration, purchase_models, value_build
+from benchmarks import arbitration, purchase_models, refresh_size, value_build
 from orchestration.environment import QUIET
 from orchestration.settings import read_settings
 
@@ -16,8 +16,14 @@ PLANNED, RELAXED = 100_000, 20_000
 
 def main(arguments: list[str] | None = None) -> int:
     asked = argparse.ArgumentParser(prog="make bench", description=__doc__.split("\n")[0])
-    asked.add_argument("--only", choices=("value", "purchases", "plan"), help="default: all")
-    asked.add_argument("--customers", type=int, default=100_000, help="of the bank whose value")
+    asked.add_argument(
+        "--only",
+        choices=("value", "purchases", "plan", "size"),
+        help="default: all but size, which refreshes whole banks",
+    )
+    asked.add_argument(
+        "--customers", type=int, default=100_000, help="of the bank that is built or refreshed"
+    )
     asked.add_argument("--months", type=int, default=24, choices=sorted(value_build.AS_OF))
     asked.add_argument("--rounds", type=int, default=3, help="pairs; the median is shown")
     given = asked.parse_args(arguments)
@@ -31,6 +37,8 @@ def main(arguments: list[str] | None = None) -> int:
             print(row, flush=True)
     if given.only in (None, "value"):
         print(value_build.measure(settings, given.customers, given.months, given.rounds))
+    if given.only == "size":
+        print(refresh_size.measure(settings, given.customers))
     return 0
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import statistics
 import subprocess
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ from pathlib import Path
 from orchestration.environment import PROJECT
 
 MEGABYTE = 1024**2
+SAMPLED_EVERY = 0.5
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,78 @@ def in_process(command: Sequence[str], log: Path, **environment: str) -> Run:
     if status:
         raise RuntimeError(f"{command[0]} failed; see {log}")
     return Run(seconds, used.ru_maxrss * 1024)
+
+
+@dataclass(frozen=True)
+class TreeRun:
+    """A command and all processes that it started: when it began (seconds since 1970), how long it
+    took, and its memory from time to time (time, bytes)."""
+
+    began: float
+    seconds: float
+    samples: tuple[tuple[float, int], ...]
+
+    def peak_bytes(self, since: float = 0.0, until: float = float("inf")) -> int:
+        """The most memory seen between two times."""
+        return max((held for at, held in self.samples if since <= at <= until), default=0)
+
+
+def process_tree(root: int) -> list[int]:
+    """A process and all that descend from it and still run."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                # The name in brackets may hold anything; what follows its end is numbers.
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            except OSError:
+                continue
+            children.setdefault(parent, []).append(int(entry.name))
+    found, waiting = [], [root]
+    while waiting:
+        found.append(waiting.pop())
+        waiting += children.get(found[-1], [])
+    return found
+
+
+def held_bytes(process: int) -> int:
+    """Proportional set size: pages that several processes share are counted once."""
+    try:
+        rollup = Path(f"/proc/{process}/smaps_rollup").read_text()
+    except OSError:
+        return 0
+    held = re.search(r"^Pss:\s+(\d+) kB$", rollup, re.MULTILINE)
+    return int(held[1]) * 1024 if held else 0
+
+
+def in_tree(command: Sequence[str], log: Path, **environment: str) -> TreeRun:
+    """Run a command to its end, its words into `log`, and watch the memory of its process tree.
+
+    Raises
+    ------
+    RuntimeError
+        When it fails.
+    """
+    named: Mapping[str, str] = {**os.environ, **environment}
+    samples: list[tuple[float, int]] = []
+    ended = threading.Event()
+    began, clock = time.time(), time.monotonic()
+    with log.open("a") as words:
+        process = subprocess.Popen(command, cwd=PROJECT, env=named, stdout=words, stderr=words)
+
+        def watch() -> None:
+            while not ended.wait(SAMPLED_EVERY):
+                held = sum(held_bytes(one) for one in process_tree(process.pid))
+                samples.append((time.time(), held))
+
+        watcher = threading.Thread(target=watch, daemon=True)
+        watcher.start()
+        status = process.wait()
+        ended.set()
+        watcher.join()
+    if status:
+        raise RuntimeError(f"{command[0]} failed; see {log}")
+    return TreeRun(began, time.monotonic() - clock, tuple(samples))
 
 
 def median(runs: Sequence[Run]) -> Run:

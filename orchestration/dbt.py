@@ -44,6 +44,8 @@ SHOWN_ROWS = 5
 MANIFEST, PARTIAL_PARSE, STAMP = "manifest.json", "partial_parse.msgpack", "project.digest"
 DBT_ERRORS = "Errors parsed from dbt logs:"
 SHOWN_LINES = 12
+# What the widest queries by months hold of an account and month, about; some run side by side.
+BYTES_AN_ACCOUNT_MONTH = 1000
 DBT_PROGRAM = str(Path(sys.executable).parent / "dbt")
 
 
@@ -246,6 +248,15 @@ def unbuilt(message: str, log: Path) -> str:
     return f"dbt ended before it built a table: {words or message} (its log: {log})"
 
 
+def months_at_once(connection: duckdb.DuckDBPyConnection, settings: Settings) -> int:
+    """How many months dbt builds at a time of a table that is built by months: as many as the
+    engine's memory allows for the bank's accounts."""
+    ((accounts,),) = connection.execute(
+        "select count(distinct account_id) from landing.account"
+    ).fetchall()
+    return max(1, settings.memory_bytes // (BYTES_AN_ACCOUNT_MONTH * max(1, accounts)))
+
+
 def dbt_layer(
     layer: str,
     select: str,
@@ -273,6 +284,7 @@ def dbt_layer(
             builds.begin(connection, layer, context.run_id)
             if prepare is not None:
                 prepare(connection, home.settings)
+            os.environ["DBT_MONTHS_AT_ONCE"] = str(months_at_once(connection, home.settings))
         folder = target_path(home.settings)
         results = folder / "run" / "run_results.json"
         results.unlink(missing_ok=True)

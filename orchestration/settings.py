@@ -137,15 +137,16 @@ class Settings(BaseSettings):
     @property
     def engine_memory(self) -> str:
         """DuckDB's `memory_limit`."""
-        return shown(self._budget)
+        return shown(self.memory_bytes)
 
     @property
     def engine_threads(self) -> int:
         """DuckDB's `threads`."""
-        return engine_threads(self._budget, processors())
+        return engine_threads(self.memory_bytes, processors())
 
     @property
-    def _budget(self) -> int:
+    def memory_bytes(self) -> int:
+        """What the engine may use, in the process that is at work."""
         return self.memory or _default_memory()
 
     @field_validator("currency")

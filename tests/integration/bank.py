@@ -37,6 +37,7 @@ from orchestration.value import default_probability
 FIRST = date(2023, 1, 1)
 LAST = date(2024, 6, 30)
 EARLIER = date(2024, 3, 31)
+EARLIER_AT_ONCE = 4
 CENT = Decimal("0.01")
 UNSTAMPED = date(1900, 1, 1)
 
@@ -557,10 +558,14 @@ def lay_reference(folder: Path, **changed: str) -> Path:
 
 
 def run_dbt(
-    path: Path, *arguments: str, reference: Path | None = None
+    path: Path, *arguments: str, reference: Path | None = None, months_at_once: int = 0
 ) -> subprocess.CompletedProcess[str]:
     """Run dbt on the warehouse at `path`, with the reference data of a folder or the defaults."""
-    settings = {"DBT_WAREHOUSE": str(path), "DO_NOT_TRACK": "1"}
+    settings = {
+        "DBT_WAREHOUSE": str(path),
+        "DBT_MONTHS_AT_ONCE": str(months_at_once),
+        "DO_NOT_TRACK": "1",
+    }
     if reference:
         settings["DBT_REFERENCE"] = str(reference)
         settings["DBT_REFERENCE_SEEDS"] = ",".join(file.stem for file in reference.glob("*.csv"))
@@ -576,14 +581,26 @@ def run_dbt(
     )
 
 
-def dbt(path: Path, *arguments: str, reference: Path | None = None) -> str:
-    process = run_dbt(path, *arguments, reference=reference)
+def dbt(path: Path, *arguments: str, reference: Path | None = None, months_at_once: int = 0) -> str:
+    process = run_dbt(path, *arguments, reference=reference, months_at_once=months_at_once)
     assert process.returncode == 0, process.stdout + process.stderr
     return process.stdout
 
 
-def build(path: Path, reference: Path | None) -> None:
-    dbt(path, "build", "--exclude-resource-type", "unit_test", reference=reference)
+def build(path: Path, reference: Path | None, months_at_once: int = 0) -> None:
+    """Build all layers; `months_at_once`: of tables that are built by months, 0 for all."""
+    dbt(
+        path,
+        *("build", "--exclude-resource-type", "unit_test"),
+        reference=reference,
+        months_at_once=months_at_once,
+    )
+
+
+def parts_built(path: Path, name: str) -> int:
+    """In how many parts dbt last built a model beside the warehouse at `path`."""
+    (file,) = (path.parent / "target" / "run").rglob(f"{name}.sql")
+    return file.read_text().count("as month_from, date '")
 
 
 def compiled(path: Path, name: str) -> str:

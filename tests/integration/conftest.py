@@ -9,6 +9,7 @@ import pytest
 from orchestration.sources.contract import TABLES
 from tests.integration.bank import (
     EARLIER,
+    EARLIER_AT_ONCE,
     LAST,
     Bank,
     awkward_bank,
@@ -59,10 +60,10 @@ def whole(bank: Bank, reference: Path, tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture(scope="session")
 def earlier(bank: Bank, reference: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The warehouse as it was some months earlier."""
+    """The warehouse as it was some months earlier, built some months at a time."""
     path = tmp_path_factory.mktemp("earlier") / "warehouse.duckdb"
     land(path, bank, EARLIER)
-    build(path, reference)
+    build(path, reference, months_at_once=EARLIER_AT_ONCE)
     return path
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections import defaultdict
 from datetime import date
@@ -13,6 +14,7 @@ import duckdb
 from tests.integration.bank import (
     CENT,
     EARLIER,
+    EARLIER_AT_ONCE,
     FIRST,
     LAST,
     LEDGER_MONTHS,
@@ -27,6 +29,7 @@ from tests.integration.bank import (
     month_end,
     month_of,
     months_between,
+    parts_built,
 )
 
 BY_MONTH = (
@@ -169,6 +172,13 @@ def test_an_earlier_date_gives_the_earlier_months_of_a_later_build(whole, earlie
         assert now, table
 
 
+def test_a_large_bank_is_built_some_months_at_a_time(earlier):
+    # What such a build gives is compared with one of all months at once by the other tests.
+    months = len(months_between(FIRST, EARLIER))
+    for model in ("base_account_month", "value_account_month", "features_customer_month"):
+        assert parts_built(earlier, model) == math.ceil(months / EARLIER_AT_ONCE), model
+
+
 def test_prices_known_at_an_earlier_date_are_those_of_a_later_build(whole, earlier):
     # A later build also knows longer tenors, months before the first and products opened since.
     for table in ("value.transfer_curve", "value.product_parameter"):
@@ -181,7 +191,7 @@ def test_adding_a_month_gives_what_building_all_gives(bank, reference, whole, ea
     path = tmp_path / "warehouse.duckdb"
     shutil.copy(earlier, path)
     land(path, bank, LAST, window=(date(2024, 4, 1), month_of(LAST)))
-    build(path, reference)
+    build(path, reference, months_at_once=2)
     for table in (*BY_MONTH, *AS_OF):
         assert content(path, table) == content(whole, table), table
 
