@@ -11,6 +11,7 @@ from orchestration.environment import code_version
 from orchestration.gates import REPORT
 from orchestration.progress import tell
 from orchestration.release.publish import Release, publish
+from orchestration.release.restatement import record_restatement
 from orchestration.release.value_report import VALUE_REPORT, render_value_report
 from orchestration.resources import Home
 from orchestration.settings import Settings
@@ -31,6 +32,7 @@ def release_asset(upstream: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
         from expectations.report import render_report
 
         with home.warehouse() as connection:
+            record_restatement(connection, settings)
             tell("copying the audited tables into a new release")
             release = publish(
                 connection, settings, run_id=context.run_id, code_version=code_version()

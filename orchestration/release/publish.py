@@ -36,7 +36,7 @@ WITHHELD = {("quarantine", table.name) for table in TABLES if table.personal}
 PUBLISHED_VIEWS = (("value", "reconciliation"),)
 PUBLISHED_META = (
     *("bank", "gate_result", "input_file", "model_version", "model_evaluation"),
-    *("model_audit", "model_drift", "model_monitoring"),
+    *("model_audit", "model_drift", "model_monitoring", "restatement"),
 )
 CURRENT = "current.duckdb"
 

@@ -13,6 +13,7 @@ from orchestration.engine import connect
 from orchestration.gates import REPORT, report_of
 from orchestration.health import cure_of
 from orchestration.release.publish import CURRENT, ReleaseRefused, served
+from orchestration.release.restatement import restated
 from orchestration.release.value_report import VALUE_REPORT
 from orchestration.release.value_report.content import (
     read_head,
@@ -67,6 +68,7 @@ def release_summary(settings: Settings, seconds: float | None) -> str:
             _gates(connection),
             _models(connection),
             *_value(connection),
+            *_restatement(connection),
             *_plan(connection),
         ]
     sections.append(_where(settings, current))
@@ -193,6 +195,19 @@ def _value(connection: duckdb.DuckDBPyConnection) -> list[str]:
         *(f"  {name:<28}{figure:>16}" for name, figure in figures.items()),
         said,
     ]
+
+
+def _restatement(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Which months published before hold other figures now; nothing where none does."""
+    found = restated(connection)
+    if found is None:
+        return []
+    first, last = found.months[0], found.months[-1]
+    months = f"{len(found.months)} closed month(s), {first} to {last}"
+    margin = ""
+    if found.before is not None:
+        margin = f": contribution margin {money(found.before)} before, {money(found.after)} now"
+    return [f"Restated: {months}{margin} (meta.restatement)"]
 
 
 def _plan(connection: duckdb.DuckDBPyConnection) -> list[str]:

@@ -1,0 +1,164 @@
+"""What a refresh changed in months that were published before: `meta.restatement`.
+
+The served release is compared with the build that takes its place, month by month, in the tables
+below. A month is closed once a release holds it: of two releases as of one month, that month too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import duckdb
+
+from orchestration.release.attached import RELEASE, attached_release, holds
+from orchestration.settings import Settings
+
+PROFIT = ("contribution_margin", "economic_profit", "closing_balance")
+
+# Table → its key besides the month, and the money that is summed.
+COMPARED: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "base.account_activity": (("account_id", "channel", "kind"), ("amount",)),
+    "base.account_month": (("account_id",), ("closing_balance",)),
+    "base.customer_month": (("customer_id",), ("inflow", "outflow")),
+    "value.account_month": (("account_id",), PROFIT),
+    "value.profit_by_branch": (("branch_id",), PROFIT),
+    "value.profit_by_customer": (("customer_id",), PROFIT),
+    "value.profit_by_decile": (("decile",), PROFIT),
+    "value.profit_by_district": (("district_id",), PROFIT),
+    "value.profit_by_employee": (("role", "employee_id"), PROFIT),
+    "value.profit_by_household": (("household_id",), PROFIT),
+    "value.profit_by_line": (("product_line",), PROFIT),
+    "value.profit_by_product": (("product_id",), PROFIT),
+    "value.profit_by_tier": (("tier",), PROFIT),
+}
+
+CREATE = """
+create or replace table meta.restatement (
+    month date not null,
+    table_name varchar not null,
+    measure varchar not null,
+    rows_before bigint not null,
+    rows_after bigint not null,
+    rows_changed bigint not null,
+    money_before decimal(18, 2) not null,
+    money_after decimal(18, 2) not null,
+    primary key (month, table_name, measure)
+)
+"""
+
+
+@dataclass(frozen=True)
+class Restated:
+    """The closed months that a release changed, as `YYYY-MM`, and the contribution margin of all
+    accounts in them before and after."""
+
+    months: tuple[str, ...]
+    before: object
+    after: object
+
+
+def record_restatement(connection: duckdb.DuckDBPyConnection, settings: Settings) -> int:
+    """Write `meta.restatement` from the served release and the build; returns its rows.
+
+    It is empty before the first release, and where a release of another bank is served.
+    """
+    connection.execute("create schema if not exists meta")
+    connection.execute(CREATE)
+    with attached_release(connection, settings) as is_of_this_bank:
+        if is_of_this_bank:
+            for name in COMPARED:
+                schema, table = name.split(".")
+                if holds(connection, schema, table, RELEASE) and holds(connection, schema, table):
+                    _compare(connection, name)
+    return int(connection.execute("select count(*) from meta.restatement").fetchall()[0][0])
+
+
+def restated(connection: duckdb.DuckDBPyConnection) -> Restated | None:
+    """What a database's `meta.restatement` says of all accounts; None where nothing was restated or
+    the database is of a time before restatements."""
+    if not holds(connection, "meta", "restatement"):
+        return None
+    months, before, after = connection.execute(
+        """select list(distinct strftime(month, '%Y-%m') order by strftime(month, '%Y-%m')),
+            sum(money_before) filter (counts), sum(money_after) filter (counts)
+        from (
+            select *, table_name = 'value.account_month' and measure = 'contribution_margin'
+                as counts
+            from meta.restatement
+        )"""
+    ).fetchall()[0]
+    return Restated(tuple(months), before, after) if months else None
+
+
+def _compare(connection: duckdb.DuckDBPyConnection, name: str) -> None:
+    """Months whose rows differ first, by one scan of both sides; then the rows of those."""
+    keys, measures = COMPARED[name]
+    columns = _common_columns(connection, name)
+    closed = (
+        f"month <= (select max(month) from {RELEASE}.{name}) "
+        "and month <= (select as_of from landing.refresh_window)"
+    )
+    digest = (
+        f"select month, count(*) as rows, sum(hash({', '.join(columns)})::hugeint) as digest "
+        f"from {{database}}{name} where {closed} group by month"
+    )
+    rows = (
+        f"select month, {', '.join(columns)} from {{database}}{name} "
+        "semi join differing using (month)"
+    )
+    same_key = " and ".join(
+        f"before.{key} is not distinct from after.{key}" for key in ("month", *keys)
+    )
+    same_row = " and ".join(
+        f"before.{column} is not distinct from after.{column}" for column in columns
+    )
+    listed = ", ".join(
+        f"""{{
+            'measure': '{measure}',
+            'money_before': coalesce(sum(before.{measure}), 0)::decimal(18, 2),
+            'money_after': coalesce(sum(after.{measure}), 0)::decimal(18, 2)
+        }}"""
+        for measure in measures
+    )
+    connection.execute(f"""
+        insert into meta.restatement
+        with differing as (
+            select month
+            from ({digest.format(database=f"{RELEASE}.")}) as before
+            full join ({digest.format(database="")}) as after using (month)
+            where before.digest is distinct from after.digest
+        ),
+        summed as (
+            select
+                coalesce(before.month, after.month) as month,
+                count(before.month) as rows_before,
+                count(after.month) as rows_after,
+                count(*) filter (not ({same_row})) as rows_changed,
+                [{listed}] as measures
+            from ({rows.format(database=f"{RELEASE}.")}) as before
+            full join ({rows.format(database="")}) as after on {same_key}
+            group by 1
+        )
+        select
+            month, '{name}', measure.measure, rows_before, rows_after, rows_changed,
+            measure.money_before, measure.money_after
+        from (select * exclude (measures), unnest(measures) as measure from summed)
+        order by all""")
+
+
+def _common_columns(connection: duckdb.DuckDBPyConnection, name: str) -> list[str]:
+    """The columns besides the month that both sides have in one type."""
+    schema, table = name.split(".")
+    return [
+        column
+        for (column,) in connection.execute(
+            "select own.column_name from duckdb_columns() as own "
+            "inner join duckdb_columns() as released "
+            "on own.column_name = released.column_name and own.data_type = released.data_type "
+            "where own.database_name = current_database() and released.database_name = ? "
+            "and own.schema_name = ? and released.schema_name = own.schema_name "
+            "and own.table_name = ? and released.table_name = own.table_name "
+            "and own.column_name <> 'month' order by own.column_index",
+            [RELEASE, schema, table],
+        ).fetchall()
+    ]
