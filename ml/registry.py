@@ -10,7 +10,7 @@ import os
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import redirect_stderr
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -167,10 +167,12 @@ class Registry:
         with (
             warnings.catch_warnings(),
             tempfile.TemporaryDirectory() as folder,
+            # With its tags from the start: a run that is killed can be told by them.
             mlflow.start_run(
                 experiment_id=self._experiment(candidate.name),
                 run_name=candidate.title or None,
                 description=candidate.description or None,
+                tags=dict(candidate.tags),
             ) as run,
         ):
             warnings.simplefilter("ignore")
@@ -186,7 +188,6 @@ class Registry:
                     )
             mlflow.log_params(dict(candidate.parameters))
             mlflow.log_metrics(dict(candidate.metrics))
-            mlflow.set_tags(dict(candidate.tags))
             for name, figure in candidate.figures.items():
                 mlflow.log_figure(figure, f"{name}.png")
             for name, text in candidate.texts.items():
@@ -246,6 +247,37 @@ class Registry:
         """Where MLflow's pages, served at `base`, show a run."""
         experiment = self._client.get_run(run_id).info.experiment_id
         return f"{base}/#/experiments/{experiment}/runs/{run_id}"
+
+    def close_unfinished(self, dagster_run_ids: Collection[str]) -> int:
+        """End the runs that these Dagster runs began and left RUNNING; returns how many.
+
+        The records of promotions are left to `settle`, which looks at what became of them.
+        """
+        from mlflow.entities import RunStatus
+
+        experiments = [
+            experiment.experiment_id
+            for experiment in self._client.search_experiments()
+            if experiment.name != PROMOTIONS
+        ]
+        left = [
+            run
+            for run in self._client.search_runs(
+                experiments, filter_string="attributes.status = 'RUNNING'"
+            )
+            if run.data.tags.get("dagster_run_id") in dagster_run_ids
+        ]
+        for run in left:
+            self._client.set_terminated(run.info.run_id, RunStatus.to_string(RunStatus.KILLED))
+        return len(left)
+
+    def learned_from(self, version: Version) -> tuple[int, dict[str, str]]:
+        """How many rows the scoring model has learned from, and the columns that it reads, each
+        with its type in MLflow's signature."""
+        info = self._mlflow.models.get_model_info(f"models:/{version.name}/{version.version}")
+        rows = self._client.get_run(version.run_id).data.params.get("refit_rows", "0")
+        columns = info.signature.inputs.to_dict() if info.signature else []
+        return int(rows), {column["name"]: column["type"] for column in columns}
 
     def tag(self, version: Version, tags: Mapping[str, str]) -> Version:
         """Add tags to a version, such as the policy's verdict on it; returns it as it is then."""

@@ -24,7 +24,7 @@ from orchestration.settings import MONTH, PYDANTIC, Settings, name_of, named, re
 from orchestration.supervision import Ended, supervise
 
 if TYPE_CHECKING:
-    from dagster import ExecuteInProcessResult
+    from dagster import JobExecutionResult
 
 REFUSED = 2
 FAILED = 1
@@ -132,9 +132,10 @@ def train(settings: Settings, *, verbose: bool) -> int:
 
 def _execute(
     settings: Settings, job: str, tags: Mapping[str, str], *, verbose: bool
-) -> ExecuteInProcessResult:
+) -> JobExecutionResult:
     from dagster import DagsterInstance
 
+    from orchestration import runs
     from orchestration.definitions import build_definitions
 
     loggers: dict[str, dict] = {"progress": {}}
@@ -147,16 +148,11 @@ def _execute(
         log.open("w") as words,
         redirect_stdout(sys.stdout if verbose else words),
     ):
-        return (
-            build_definitions(settings)
-            .resolve_job_def(job)
-            .execute_in_process(
-                instance=instance,
-                run_config={"loggers": loggers},
-                tags={**tags, PROCESS_TAG: str(os.getppid())},
-                raise_on_error=False,
-            )
-        )
+        for line in runs.close_stale_runs(settings, instance):
+            print(f"  {line}", file=sys.__stdout__, flush=True)
+        definition = build_definitions(settings).resolve_job_def(job)
+        own = {**tags, PROCESS_TAG: str(os.getppid())}
+        return runs.execute(definition, instance, {"loggers": loggers}, own)
 
 
 def promote(settings: Settings, asked: argparse.Namespace) -> int:
@@ -338,7 +334,7 @@ def _begin(asked: argparse.Namespace) -> int:
     environment.prepare(settings, reading=asked.command in READING)
     if asked.command not in LONG:
         return _run(asked, settings)
-    with one_refresh_at_a_time(settings):
+    with one_refresh_at_a_time(settings, f"make {asked.command}"):
         before = _link(settings)
         ended = supervise(lambda: _told(asked.command, lambda: _run(asked, settings)))
         environment.keep_private(settings)
@@ -393,10 +389,10 @@ def _run(asked: argparse.Namespace, settings: Settings) -> int:
     if asked.command == "train":
         return train(settings, verbose=asked.verbose)
     if asked.command in ("promote", "rollback-model"):
-        with one_refresh_at_a_time(settings):
+        with one_refresh_at_a_time(settings, f"make {asked.command}"):
             return promote(settings, asked)
     if asked.command == "export":
-        with one_refresh_at_a_time(settings):
+        with one_refresh_at_a_time(settings, "make export"):
             return export(settings, asked.folder.expanduser().resolve(), asked.format)
     if asked.command == "customer":
         from orchestration.customer_page import customer_page

@@ -27,6 +27,7 @@ from dagster_dbt.errors import DagsterDbtCliRuntimeError
 
 from orchestration import builds, reference
 from orchestration.dbt_server import READY
+from orchestration.described import ROW_COUNT, count_rows, team
 from orchestration.environment import DBT_PROJECT, PROJECT
 from orchestration.files import write_whole
 from orchestration.partitions import ONE_RUN
@@ -70,6 +71,9 @@ class LayerTranslator(DagsterDbtTranslator):
         }
         deps = [dep for dep in spec.deps if dep.asset_key not in left]
         return spec.replace_attributes(deps=deps)
+
+    def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> Sequence[str]:
+        return team(dbt_resource_props["config"]["meta"]["owner"])
 
     def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
         return str(dbt_resource_props["schema"])
@@ -293,9 +297,16 @@ def dbt_layer(
             parsed = str(folder / PARTIAL_PARSE)
             arguments += ["--partial-parse-file-path", parsed]
         invocation = dbt.cli(arguments, context=context, target_path=results.parent)
+        built: list[dg.Output] = []
         try:
-            yield from invocation.stream()
+            for event in invocation.stream():
+                if isinstance(event, dg.Output):
+                    # Counted when dbt has let go of the warehouse.
+                    built.append(event)
+                else:
+                    yield event
         except DagsterDbtCliRuntimeError as error:
+            yield from built
             if not results.exists():
                 raise dg.Failure(unbuilt(str(error), results.with_name("dbt.log"))) from error
             with home.warehouse() as connection:
@@ -305,5 +316,11 @@ def dbt_layer(
             raise dg.Failure(f"dbt tests found: {'; '.join(told)}") from error
         with home.warehouse() as connection:
             builds.finish(connection, layer)
+            counts = [
+                count_rows(connection, context.asset_key_for_output(output.output_name))
+                for output in built
+            ]
+        for output, count in zip(built, counts, strict=True):
+            yield output.with_metadata({**output.metadata, ROW_COUNT: count})
 
     return _layer

@@ -48,6 +48,9 @@ nux:
 concurrency:
   runs:
     max_concurrent_runs: 1
+# A run that never starts, or does not end when it is canceled, is closed.
+run_monitoring:
+  enabled: true
 # A batch of events in one transaction (docs/decisions/0004).
 event_log_storage:
   module: orchestration.event_log
@@ -61,6 +64,9 @@ event_log_storage:
 class HomeRefused(Exception):
     """The home, or something in it that cannot be made anew, is not fit for a refresh."""
 
+
+# Digests of what earlier versions wrote: a file that nobody has edited follows.
+WRITTEN_BEFORE = {"abb34d23b609405ed50150600ef1e456deab7ebcf24d87e311971527425f33fd"}
 
 SOURCE_FOLDERS = ("orchestration", "ml", "expectations", "dbt_project")
 SOURCE_SUFFIXES = {".py", ".sql", ".yml", ".csv", ".html"}
@@ -110,7 +116,10 @@ def _make(settings: Settings) -> None:
             folder.mkdir(parents=True, exist_ok=True)
         keep_private(settings)
         configuration = settings.dagster_home / "dagster.yaml"
-        if not configuration.exists():
+        if (
+            not configuration.exists()
+            or hashlib.sha256(configuration.read_bytes()).hexdigest() in WRITTEN_BEFORE
+        ):
             write_whole(configuration, DAGSTER_YAML)
         # Folders that are there say nothing of whether they may be written.
         write_whole(settings.temporary / ".writable", "")

@@ -1,45 +1,61 @@
-"""One process at a time changes a home: a refresh, a training, a promotion."""
+"""One process at a time changes a home: a refresh, a training, a promotion, from make or the UI."""
 
 from __future__ import annotations
 
 import fcntl
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from orchestration.environment import use_temporary
 from orchestration.settings import Settings
 
+# What this process holds: a command holds the lock over the run that it executes.
+_held: set[Path] = set()
+
 
 class RefreshRunning(Exception):
-    """Another refresh of this home is under way."""
+    """Another process changes this home."""
 
 
 @contextmanager
-def one_refresh_at_a_time(settings: Settings) -> Iterator[None]:
+def one_refresh_at_a_time(settings: Settings, holder: str = "another refresh") -> Iterator[None]:
     """Hold the home's lock; the system frees it when this process ends, however it ends.
 
-    Temporary files go to `scratch` meanwhile: what an earlier holder left there is removed first,
-    what this one leaves at the end.
+    Within a process that holds it already this changes nothing. The file names the `holder`, for
+    whoever is refused. Temporary files go to `scratch` meanwhile: what an earlier holder left there
+    is removed first, what this one leaves at the end.
 
     Raises
     ------
     RefreshRunning
         When another process holds it.
     """
-    with settings.lock.open("w") as lock:
+    path = settings.lock
+    if path in _held:
+        yield
+        return
+    with path.open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
+            lock.seek(0)
             raise RefreshRunning(
-                f"another refresh of {settings.home} is running; wait for it, "
-                "or give this one a home of its own (JINGXI_HOME=<folder>)"
+                f"{lock.read().strip() or 'another refresh'} is changing {settings.home}; wait "
+                "for it to end, or use a home of its own (JINGXI_HOME=<folder>)"
             ) from error
+        lock.truncate(0)
+        lock.write(f"{holder} (process {os.getpid()})")
+        lock.flush()
         shutil.rmtree(settings.scratch, ignore_errors=True)
         settings.scratch.mkdir(parents=True)
         use_temporary(settings.scratch)
+        _held.add(path)
         try:
             yield
         finally:
+            _held.discard(path)
             use_temporary(settings.temporary)
             shutil.rmtree(settings.scratch, ignore_errors=True)

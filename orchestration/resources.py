@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import dagster as dg
 import duckdb
+from pydantic import PrivateAttr
 
 from orchestration.engine import connect
 from orchestration.environment import code_version
+from orchestration.lock import RefreshRunning, one_refresh_at_a_time
 from orchestration.settings import Settings, read_settings
 
 if TYPE_CHECKING:
@@ -22,7 +24,22 @@ TRAIN_MODES = ("auto", "always", "never")
 
 
 class Home(dg.ConfigurableResource):
-    """The settings of this home and its build warehouse."""
+    """The settings of this home and its build warehouse.
+
+    A run takes the home's lock with the first step that opens the warehouse and keeps it to its
+    end, so that a run of the UI and a command never build in one home at once.
+    """
+
+    # What a run holds until its end; None outside of a run.
+    _of_run: tuple[str, ExitStack] | None = PrivateAttr(None)
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Home]:
+        with ExitStack() as held:
+            run = context.run
+            name = f"job {run.job_name}, run {run.run_id[:8]}" if run else "a run"
+            self._of_run = (name, held)
+            yield self
 
     @property
     def settings(self) -> Settings:
@@ -30,6 +47,19 @@ class Home(dg.ConfigurableResource):
 
     @contextmanager
     def warehouse(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection to the build warehouse, closed at the end.
+
+        Raises
+        ------
+        dagster.Failure
+            In a run, when another process changes this home.
+        """
+        if self._of_run is not None:
+            name, held = self._of_run
+            try:
+                held.enter_context(one_refresh_at_a_time(self.settings, name))
+            except RefreshRunning as error:
+                raise dg.Failure(f"refused: {error}", allow_retries=False) from error
         with connect(self.settings, self.settings.warehouse) as connection:
             yield connection
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 
 from orchestration.environment import PROJECT
@@ -17,6 +22,26 @@ HOST = "127.0.0.1"
 PATIENCE_SECONDS = 15
 # The path of a socket may have some hundred bytes only, its own name among them.
 LONGEST_SOCKET_FOLDER = 60
+# A first load parses the dbt project, which takes some ten seconds on an idle machine.
+LOAD_SECONDS = 300
+POLL_SECONDS = 0.5
+STALE_SECONDS = 30
+# A run of the UI takes the lock a moment after it is STARTED.
+SETTLED = timedelta(minutes=1)
+
+LOCATIONS = """
+{ workspaceOrError {
+    ... on PythonError { message causes { message } }
+    ... on Workspace { locationEntries { loadStatus locationOrLoadError {
+      ... on PythonError { message causes { message } }
+      ... on RepositoryLocation { repositories {
+        assetNodes { id } jobs { name } schedules { name } } } } } }
+} }
+"""
+
+
+class UnloadedLocation(Exception):
+    """The Dagster UI is there, and has nothing to show."""
 
 
 def commands(settings: Settings, port: int) -> dict[str, tuple[int, list[str]]]:
@@ -55,8 +80,48 @@ def taken(port: int) -> bool:
         return probe.connect_ex((HOST, port)) == 0
 
 
+def loaded(port: int) -> str | None:
+    """What the webserver has loaded, in words; None while it is still loading.
+
+    Raises
+    ------
+    UnloadedLocation
+        With the innermost reason, where the code location does not load.
+    """
+    request = urllib.request.Request(
+        f"http://{HOST}:{port}/graphql",
+        json.dumps({"query": LOCATIONS}).encode(),
+        {"Content-Type": "application/json"},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=LOAD_SECONDS) as answer:
+            workspace = json.load(answer)["data"]["workspaceOrError"]
+    except (urllib.error.URLError, ConnectionError, TimeoutError):
+        return None
+    if "message" in workspace:
+        raise UnloadedLocation(_innermost(workspace))
+    entries = workspace["locationEntries"]
+    if not entries or any(entry["loadStatus"] == "LOADING" for entry in entries):
+        return None
+    assets = jobs = schedules = 0
+    for entry in entries:
+        location = entry["locationOrLoadError"]
+        if location is None or "message" in location:
+            raise UnloadedLocation(_innermost(location or {"message": "no reason was given"}))
+        for repository in location["repositories"]:
+            assets += len(repository["assetNodes"])
+            # Beside those that are named, one for what is launched from the lineage.
+            jobs += sum(not job["name"].startswith("__") for job in repository["jobs"])
+            schedules += len(repository["schedules"])
+    return f"{assets} assets, {jobs} jobs, {schedules} schedules"
+
+
+def _innermost(error: dict) -> str:
+    return (error.get("causes") or [error])[-1]["message"].strip()
+
+
 def serve(settings: Settings, port: int) -> int:
-    """Start the servers and stay until interrupted; ends all of them together.
+    """Start the servers, wait for the code location, stay until interrupted; ends all together.
 
     Raises
     ------
@@ -67,6 +132,7 @@ def serve(settings: Settings, port: int) -> int:
     busy = [str(number) for number, _ in servers.values() if taken(number)]
     if busy:
         raise ValueError(f"port(s) {', '.join(busy)} are taken; choose others: make ui PORT=4000")
+    _close_stale_runs(settings, timedelta())
     logs = settings.home / "logs"
     logs.mkdir(exist_ok=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -76,7 +142,7 @@ def serve(settings: Settings, port: int) -> int:
         own["TMPDIR"] = "/tmp"
     running: list[subprocess.Popen] = []
     try:
-        for name, (number, command) in servers.items():
+        for name, (_, command) in servers.items():
             log = (logs / f"{name.split()[0].lower()}.log").open("w")
             running.append(
                 subprocess.Popen(
@@ -88,16 +154,49 @@ def serve(settings: Settings, port: int) -> int:
                     start_new_session=True,
                 )
             )
+        print("  Dagster loads the code location ...", flush=True)
+        print(f"  loaded: {_wait_for_location(port, running)}", flush=True)
+        for name, (number, _) in servers.items():
             print(f"  {name:<32}http://{HOST}:{number}", flush=True)
         print(f"  logs in {logs}; stop with Ctrl-C", flush=True)
+        looked = time.monotonic()
         while all(process.poll() is None for process in running):
-            time.sleep(0.5)
+            time.sleep(POLL_SECONDS)
+            if time.monotonic() - looked > STALE_SECONDS:
+                looked = time.monotonic()
+                _close_stale_runs(settings, SETTLED)
         print(f"a server has ended; see {logs}", file=sys.stderr)
+        return 1
+    except UnloadedLocation as error:
+        print(f"the code location does not load: {error}", file=sys.stderr)
+        print(f"  the whole stack trace is in {logs / 'dagster.log'}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 0
     finally:
         _end(running)
+
+
+def _wait_for_location(port: int, running: Sequence[subprocess.Popen]) -> str:
+    deadline = time.monotonic() + LOAD_SECONDS
+    while time.monotonic() < deadline:
+        if any(process.poll() is not None for process in running):
+            raise UnloadedLocation("a server has ended")
+        found = loaded(port)
+        if found is not None:
+            return found
+        time.sleep(POLL_SECONDS)
+    raise UnloadedLocation(f"Dagster has not answered for {LOAD_SECONDS} s")
+
+
+def _close_stale_runs(settings: Settings, unchanged_for: timedelta) -> None:
+    from dagster import DagsterInstance
+
+    from orchestration.runs import close_stale_runs
+
+    with DagsterInstance.get() as instance:
+        for line in close_stale_runs(settings, instance, unchanged_for):
+            print(f"  {line}", flush=True)
 
 
 def _end(running: list[subprocess.Popen]) -> None:

@@ -36,6 +36,8 @@ def customer_page_op(context: dg.OpExecutionContext, config: CustomerAsked, home
 
 @dg.job(
     name=CUSTOMER_PAGE,
+    # It takes no lock, so nothing else tells that its process has gone. A page takes seconds.
+    tags={"dagster/max_runtime": "300"},
     description="a customer's value, credit and offers on one page; changes nothing",
 )
 def customer_page_job() -> None:

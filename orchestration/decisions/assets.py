@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 
 from orchestration import builds
+from orchestration.described import rows_and_columns, team
 from orchestration.progress import tell
 from orchestration.resources import Home
 
@@ -39,6 +40,7 @@ def decisions_assets(upstream: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
                 deps=list(upstream),
                 group_name="decisions",
                 kinds={"duckdb"},
+                owners=team("marketing"),
                 description=description,
             )
             for key, description in zip(DECISIONS, HOLDS.values(), strict=True)
@@ -69,11 +71,8 @@ def decisions_assets(upstream: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
             measure_campaigns(
                 connection, training.as_of_month, held_out_uplift(connection, training)
             )
-            counts = {
-                key: connection.execute(f"select count(*) from {'.'.join(key)}").fetchall()[0][0]
-                for key in HOLDS
-            }
-        for key, count in zip(DECISIONS, counts.values(), strict=True):
-            yield dg.MaterializeResult(asset_key=key, metadata={"dagster/row_count": count})
+            described = {key: rows_and_columns(connection, key) for key in DECISIONS}
+        for key, metadata in described.items():
+            yield dg.MaterializeResult(asset_key=key, metadata=metadata)
 
     return decisions

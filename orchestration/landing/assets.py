@@ -5,6 +5,13 @@ from collections.abc import Iterator
 import dagster as dg
 
 from orchestration import builds, reference
+from orchestration.described import (
+    COLUMN_SCHEMA,
+    ROW_COUNT,
+    columns_of,
+    rows_and_columns,
+    team,
+)
 from orchestration.health import prepare_home
 from orchestration.landing.delivery import open_delivery, token_key
 from orchestration.model_store import check_model_store
@@ -13,6 +20,9 @@ from orchestration.progress import tell
 from orchestration.resources import Home
 from orchestration.settings import named
 from orchestration.sources.contract import TABLES
+
+# Which months a refresh covers: every layer reads it.
+WINDOW = dg.AssetKey(["landing", "refresh_window"])
 
 
 def key_of(table: str) -> dg.AssetKey:
@@ -30,10 +40,21 @@ def landing_assets(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinitio
                 group_name="landing",
                 partitions_def=months,
                 kinds={"parquet"},
+                owners=team("data engineering"),
                 description=f"key {', '.join(table.key)}"
                 + (f"; without it: {table.without_it}" if table.without_it else "; required"),
             )
             for table in TABLES
+        ]
+        + [
+            dg.AssetSpec(
+                WINDOW,
+                group_name="landing",
+                partitions_def=months,
+                kinds={"duckdb"},
+                owners=team("data engineering"),
+                description="first month, as-of month and the months that this refresh covers",
+            )
         ],
         partitions_def=months,
         backfill_policy=ONE_RUN,
@@ -80,6 +101,15 @@ def landing_assets(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinitio
                 finished=finished,
             )
             reference.record(connection, settings)
+            columns = {
+                table.name: columns_of(
+                    connection,
+                    key_of(table.name),
+                    {column.name: column.meaning for column in table.columns},
+                )
+                for table in TABLES
+            }
+            window = rows_and_columns(connection, WINDOW)
             builds.finish(connection, "landing")
         if afresh and not whole:
             context.log.warning(f"{afresh}: rebuilding {start} to {end}")
@@ -91,12 +121,14 @@ def landing_assets(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinitio
             yield dg.MaterializeResult(
                 asset_key=key_of(table.name),
                 metadata={
-                    "dagster/row_count": landed.landed if landed else 0,
+                    ROW_COUNT: landed.landed if landed else 0,
+                    COLUMN_SCHEMA: columns[table.name],
                     "delivered": landed.rows if landed else 0,
                     "quarantined": landed.quarantined if landed else 0,
                     "after_as_of": landed.after_as_of if landed else 0,
                     "before_first_month": landed.before_first_month if landed else 0,
                 },
             )
+        yield dg.MaterializeResult(asset_key=WINDOW, metadata=window)
 
     return landing

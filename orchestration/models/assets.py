@@ -1,15 +1,17 @@
 """Models: trained where no champion fits, compared on a later period, promoted or not."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from orchestration import builds
+from orchestration.described import COLUMN_SCHEMA, ROW_COUNT, team
 from orchestration.model_store import check_model_store, pages
 from orchestration.resources import Home
 
 if TYPE_CHECKING:
+    from ml.registry import Registry
     from orchestration.models.registration import TrainingReport
 
 # Each registered model, in the order of training, and what it says.
@@ -43,6 +45,7 @@ def models_assets(
                 deps=[*features, contacts, MARKET] if name in OF_CONTACTS else [*features, *value],
                 group_name="models",
                 kinds={"mlflow", "scikitlearn"},
+                owners=team("modelling"),
                 description=says,
             )
             for key, (name, says) in zip(MODELS, SAYS.items(), strict=True)
@@ -74,9 +77,20 @@ def models_assets(
                 for report in reports
             ]
         for key, report, run in zip(MODELS, reports, runs, strict=True):
-            yield _said(context, key, report, run)
+            yield _said(context, key, report, run, _learned_from(registry, report))
 
     return models
+
+
+def _learned_from(
+    registry: "Registry", report: "TrainingReport"
+) -> dict[str, int | dg.TableSchema]:
+    """What the champion has learned from; nothing where the model is off."""
+    rows, columns = 0, dict[str, str]()
+    if report.version is not None:
+        rows, columns = registry.learned_from(registry.version(report.model_name, report.version))
+    schema = dg.TableSchema([dg.TableColumn(name, kind) for name, kind in columns.items()])
+    return {ROW_COUNT: rows, COLUMN_SCHEMA: schema}
 
 
 def _said(
@@ -84,6 +98,7 @@ def _said(
     key: dg.AssetKey,
     report: "TrainingReport",
     run: str | None,
+    learned_from: Mapping[str, int | dg.TableSchema],
 ) -> dg.MaterializeResult:
     state = f"version {report.version} ({report.kind})" if report.version else "off"
     message = f"{report.model_name}: {state}; {'; '.join(report.reasons)}"
@@ -107,6 +122,7 @@ def _said(
             "promoted": report.promoted,
             "reasons": "; ".join(report.reasons),
             **({"mlflow_run": dg.MetadataValue.url(run)} if run else {}),
+            **learned_from,
             **figures,
         },
     )

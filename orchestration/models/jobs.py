@@ -49,7 +49,7 @@ def _carry_out(
 
     settings = home.settings
     try:
-        with one_refresh_at_a_time(settings):
+        with one_refresh_at_a_time(settings, f"job {context.job_name}, run {context.run_id[:8]}"):
             appointment = act(open_registry(settings))
     except (PromotionRefused, RefreshRunning, ModelStoreUnavailable) as error:
         raise dg.Failure(f"refused: {error}", allow_retries=False) from error

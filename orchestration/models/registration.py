@@ -201,7 +201,11 @@ def register_rule(
             model=rule,
             twin=twin,
             kind=RULE,
-            parameters={**material.parameters, "learner": study.rule.name},
+            parameters={
+                **material.parameters,
+                "learner": study.rule.name,
+                "refit_rows": len(material.refit),
+            },
             metrics=_flat(table),
             tags=_tags(context, study, material, study.rule.name),
             example=published_of(material.later.frame),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from orchestration.described import COLUMN_SCHEMA, ROW_COUNT, columns_of, team
 from orchestration.engine import connect
 from orchestration.environment import code_version
 from orchestration.gates import REPORT
@@ -25,6 +26,7 @@ def release_asset(upstream: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
         deps=list(upstream),
         group_name="release",
         kinds={"duckdb"},
+        owners=team("data engineering"),
         description="published/current.duckdb: the one database that readers open",
     )
     def published(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
@@ -39,12 +41,22 @@ def release_asset(upstream: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
             )
             reports = settings.reports / release.release_id
             render_report(connection, reports / REPORT)
+        with connect(settings, release.path, read_only=True) as served:
+            columns = columns_of(served, dg.AssetKey(["meta", "release"]))
         tell(f"{release.release_id} is served; value report and lists are written")
         metadata: dict[str, dg.MetadataValue] = {
+            # Of the one row that describes the release; its tables are counted below.
+            COLUMN_SCHEMA: dg.MetadataValue.column_schema(columns),
+            "tables": dg.MetadataValue.table(
+                [
+                    dg.TableRecord({"table": name, "rows": rows})
+                    for name, rows in release.row_counts.items()
+                ]
+            ),
             "release_id": dg.MetadataValue.text(release.release_id),
             "path": dg.MetadataValue.path(str(release.path)),
             "gate_report": dg.MetadataValue.path(str(reports / REPORT)),
-            "dagster/row_count": dg.MetadataValue.int(sum(release.row_counts.values())),
+            ROW_COUNT: dg.MetadataValue.int(sum(release.row_counts.values())),
         }
         if report_value(context, release, settings, reports / VALUE_REPORT):
             metadata["value_report"] = dg.MetadataValue.path(str(reports / VALUE_REPORT))

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 
 from orchestration import builds
+from orchestration.described import rows_and_columns, team
 from orchestration.models.assets import MODELS
 from orchestration.progress import tell
 from orchestration.resources import Home
@@ -36,6 +37,7 @@ def scores_assets(features: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
                 deps=[*features, *READ, *MODELS],
                 group_name="scores",
                 kinds={"duckdb"},
+                owners=team("credit risk" if key.path[0] == "alerts" else "modelling"),
                 description=description,
             )
             for key, description in zip(SCORES, HOLDS.values(), strict=True)
@@ -61,12 +63,8 @@ def scores_assets(features: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
                 connection, training.as_of_month, seed=training.seed
             )
             tell(f"{abnormal:,} abnormal transactions")
-            ((accounts,),) = connection.execute(
-                "select count(*) from scores.account_default where scored_month = ?",
-                [training.as_of_month],
-            ).fetchall()
-        counts = (customers, offers, accounts, alerts, abnormal)
-        for key, count in zip(SCORES, counts, strict=True):
-            yield dg.MaterializeResult(asset_key=key, metadata={"dagster/row_count": count})
+            described = {key: rows_and_columns(connection, key) for key in SCORES}
+        for key, metadata in described.items():
+            yield dg.MaterializeResult(asset_key=key, metadata=metadata)
 
     return scores

@@ -120,6 +120,23 @@ def test_what_a_rule_is_about_is_an_asset_of_its_gate(definitions):
     assert {one for one in named if "{" not in one[1]} - beside <= stood_on
 
 
+def test_every_asset_says_whose_it_is_what_it_is_and_what_it_is_made_of(definitions):
+    specs = definitions.resolve_all_asset_specs()
+    assert not [spec.key for spec in specs if not spec.owners or not spec.description]
+    assert not [spec.key for spec in specs if not spec.kinds]
+    assert {spec.group_name for spec in specs} == {
+        *builds.LAYERS,
+        "staging",
+        "reference",
+        "release",
+    }
+
+
+def test_no_asset_is_a_stub_that_nothing_makes(definitions):
+    graph = definitions.resolve_asset_graph()
+    assert not [key for key in graph.get_all_asset_keys() if not graph.get(key).is_executable]
+
+
 def test_no_step_carries_a_check_on_an_asset_of_another_step(definitions):
     """Such a step would be exempt from that asset's blocking checks."""
     for assets in definitions.assets:

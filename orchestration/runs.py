@@ -1,0 +1,116 @@
+"""Runs of a command as the UI knows them, and the end of those whose process has gone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+
+from orchestration.customer_page.job import CUSTOMER_PAGE
+from orchestration.lock import RefreshRunning, one_refresh_at_a_time
+from orchestration.settings import Settings
+
+# As in workspace.yaml, and what Dagster calls the repository of a Definitions object.
+LOCATION, REPOSITORY = "jingxi", "__repository__"
+
+UNFINISHED = (
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+)
+# A run that the UI has launched takes the lock a few seconds after it is STARTING.
+LAUNCH = timedelta(minutes=3)
+GONE = "The process of this run has gone: nothing held the lock of the home any more."
+
+
+def execute(
+    job: dg.JobDefinition,
+    instance: dg.DagsterInstance,
+    run_config: Mapping[str, Any],
+    tags: Mapping[str, str],
+) -> dg.JobExecutionResult:
+    """Execute a job in this process as a run of the code location.
+
+    The UI's timeline shows the runs of code locations only, and `execute_in_process` makes runs
+    that belong to none.
+    """
+    from dagster._core.definitions.job_base import InMemoryJob
+    from dagster._core.execution.api import execute_run
+    from dagster._core.remote_origin import (
+        RegisteredCodeLocationOrigin,
+        RemoteJobOrigin,
+        RemoteRepositoryOrigin,
+    )
+
+    repository = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin(LOCATION), REPOSITORY)
+    run = instance.create_run_for_job(
+        job,
+        run_config=run_config,
+        tags={**job.run_tags, **tags},
+        remote_job_origin=RemoteJobOrigin(repository, job.name),
+    )
+    return execute_run(InMemoryJob(job), run, instance)
+
+
+def close_stale_runs(
+    settings: Settings, instance: dg.DagsterInstance, unchanged_for: timedelta = timedelta()
+) -> list[str]:
+    """Close the runs that are under way by their status and whose process has gone.
+
+    Whoever holds the home's lock knows that no other run changes the home. A killed run would stand
+    as STARTED for ever, and the UI's queue of one would wait behind it. A QUEUED run is left to the
+    daemon, a page that a customer is asked for, which takes no lock, to its longest time. Where
+    several homes share a `DAGSTER_HOME` a run may be another home's: none is closed.
+
+    Parameters
+    ----------
+    unchanged_for : runs whose status changed later than this ago are left alone
+
+    Returns
+    -------
+    A line for each run closed.
+    """
+    if not settings.dagster_home.is_relative_to(settings.home):
+        return []
+    if not _unfinished(instance, unchanged_for):
+        return []
+    try:
+        with one_refresh_at_a_time(settings, "the closing of stale runs"):
+            stale = _unfinished(instance, unchanged_for)
+            _close_model_runs(settings, {run.run_id for run in stale})
+            for run in stale:
+                if run.status == dg.DagsterRunStatus.CANCELING:
+                    instance.report_run_canceled(run, GONE)
+                else:
+                    instance.report_run_failed(run, GONE)
+    except RefreshRunning:
+        return []
+    return [f"closed run {run.run_id[:8]} of {run.job_name}: its process has gone" for run in stale]
+
+
+def _unfinished(instance: dg.DagsterInstance, unchanged_for: timedelta) -> list[dg.DagsterRun]:
+    now = datetime.now(UTC)
+    found = []
+    for record in instance.get_run_records(dg.RunsFilter(statuses=list(UNFINISHED))):
+        run = record.dagster_run
+        starting = run.status == dg.DagsterRunStatus.STARTING
+        # The storage keeps times without a zone, in UTC.
+        age = now - record.update_timestamp.replace(tzinfo=UTC)
+        if run.job_name != CUSTOMER_PAGE and age >= (LAUNCH if starting else unchanged_for):
+            found.append(run)
+    return found
+
+
+def _close_model_runs(settings: Settings, run_ids: set[str]) -> None:
+    from mlflow.exceptions import MlflowException
+
+    from ml.registry import Registry
+
+    try:
+        registry = Registry(settings.mlflow_tracking_uri, str(settings.mlflow_home / "artifacts"))
+        registry.close_unfinished(run_ids)
+    except MlflowException:
+        # A store that does not answer is reported by whatever needs it.
+        return
