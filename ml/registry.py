@@ -599,7 +599,7 @@ def _log_training_set(candidate: Candidate, schema: Any) -> None:
         return
     origin = {name: str(told[name]) for name in TRAINING_SET if name in told}
     mlflow.log_input(
-        MetaDataset(
+        MetaDataset(  # type: ignore[abstract]
             CodeDatasetSource({"table": "features.customer_month", **origin}),
             name=f"{candidate.name} training set",
             digest=str(told[DATA_DIGEST])[:DIGEST_LENGTH],

@@ -209,7 +209,7 @@ def register_rule(
             metrics=_flat(table),
             tags=_tags(context, study, material, study.rule.name),
             example=published_of(material.later.frame),
-            **_described(context, study, study.rule.name, RULE, table),
+            **_described(context, study, study.rule.name, RULE, table),  # type: ignore[arg-type]
             tables={
                 EVALUATION: table,
                 PROFILE: profile_of(material.refit.features[list(rule.columns_)]),

@@ -46,7 +46,7 @@ def release_asset(upstream: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
         tell(f"{release.release_id} is served; value report and lists are written")
         metadata: dict[str, dg.MetadataValue] = {
             # Of the one row that describes the release; its tables are counted below.
-            COLUMN_SCHEMA: dg.MetadataValue.column_schema(columns),
+            COLUMN_SCHEMA: dg.MetadataValue.table_schema(columns),
             "tables": dg.MetadataValue.table(
                 [
                     dg.TableRecord({"table": name, "rows": rows})

@@ -27,7 +27,7 @@ from orchestration.release.value_report.wording import money, percent
 from orchestration.settings import Settings
 
 if TYPE_CHECKING:
-    from dagster import DagsterEvent, ExecuteInProcessResult
+    from dagster import DagsterEvent, JobExecutionResult
 
 RULE = "─" * 78
 # A model's note is cut here; whole in meta.model_version.
@@ -259,7 +259,7 @@ def _where(settings: Settings, current: Path) -> str:
     )
 
 
-def failure_summary(settings: Settings, result: ExecuteInProcessResult, seconds: float) -> str:
+def failure_summary(settings: Settings, result: JobExecutionResult, seconds: float) -> str:
     """Why the run published nothing: each failed step with its innermost reason."""
     lines = [RULE, f"The refresh FAILED after {seconds:.0f} s; nothing was published."]
     for event in result.all_events:
