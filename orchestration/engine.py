@@ -11,6 +11,8 @@ import duckdb
 
 from orchestration.settings import Settings
 
+IN_UTC = "set TimeZone = 'UTC'"
+
 
 class WarehouseBusy(Exception):
     """Another process writes the build warehouse."""
@@ -23,7 +25,8 @@ def connect(
     """A connection to a file, or to a database in memory, closed at the end.
 
     What does not fit the settings' memory is spilled to the home. Closing matters: dbt runs in a
-    process of its own, and an open handle here locks it out.
+    process of its own, and an open handle here locks it out. The session's time zone is UTC,
+    whatever the machine's: else the day of a zoned timestamp depends on where the refresh runs.
 
     Raises
     ------
@@ -54,6 +57,7 @@ def connect(
             "(readers should open published/current.duckdb, which is never locked)"
         ) from error
     try:
+        connection.execute(IN_UTC)
         yield connection
     finally:
         connection.close()

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -38,7 +38,7 @@ from orchestration.landing.window import Window
 from orchestration.sources.bookings import first_booking_month, last_booking, resolve_as_of
 from orchestration.sources.contract import TABLES, Table
 from orchestration.sources.delimited import inspect_bytes, literal, quoted
-from orchestration.sources.interface import Source, SourceFile
+from orchestration.sources.interface import DeliveryRefused, Problem, Source, SourceFile
 
 __all__ = [
     "LandingSummary",
@@ -134,16 +134,19 @@ def land(
     Raises
     ------
     DeliveryRefused
-        When a delivered file cannot be read, or the folder holds another bank's months that the
+        When a delivered file cannot be read, changes while it is read or yields another number of
+        rows than it holds, or when the folder holds another bank's months that the
         window would leave standing.
     """
     files = source.files(connection)
+    labels = _labels(files)
+    digests = {file.path: file.sha256 or _digest(file.path) for file in files}
     calendar = Calendar(window.as_of, window.first_month, today or date.today())
     landing_folder = landing_folder.resolve()
     claim(landing_folder, source, window)
     _create_schemas(connection)
     connection.execute("set variable landing_token_key = ?", [token_key])
-    run = _Run(connection, source.name, window, calendar, landing_folder, _labels(files))
+    run = _Run(connection, source.name, window, calendar, landing_folder, labels, digests)
     try:
         for table in TABLES:
             own = sorted(
@@ -152,6 +155,7 @@ def land(
             )
             if own:
                 run.land(table, own)
+        _refuse_changed(digests, labels)
         rebuilt, found, widened = run.publish(finished)
     finally:
         run.drop()
@@ -183,6 +187,7 @@ class _Run:
         calendar: Calendar,
         folder: Path,
         labels: dict[Path, str],
+        digests: dict[Path, str],
     ) -> None:
         self.connection = connection
         self.source_name = source_name
@@ -192,7 +197,7 @@ class _Run:
         self.labels = labels
         self.summaries: list[TableLanded] = []
         self.delivered: list[str] = []
-        self._digests: dict[Path, str] = {}
+        self.digests = digests
         for name, columns in (
             ("input_file", INPUT_FILE),
             ("quarantine_share", QUARANTINE_SHARE),
@@ -216,8 +221,9 @@ class _Run:
                 from landing_staged group by _file order by _file""").fetchall()
         }
         for number, file in enumerate(files):
-            if file.path not in self._digests:
-                self._digests[file.path] = inspect_bytes(file.path, text=False).sha256
+            read = counted.get(number, (0,))[0]
+            if file.records not in (None, read):
+                raise DeliveryRefused([_lost(self.labels[file.path], file.records, read)])
             self.connection.execute(
                 "insert into landing_input_file values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [
@@ -225,7 +231,7 @@ class _Run:
                     self.labels[file.path],
                     file.extract_month,
                     *counted.get(number, (0,) * 5),
-                    self._digests[file.path],
+                    self.digests[file.path],
                 ],
             )
         faults = faulty(table.name)
@@ -313,6 +319,29 @@ def _labels(files: Collection[SourceFile]) -> dict[Path, str]:
         return {}
     root = os.path.commonpath([path.parent for path in paths])
     return {path: path.relative_to(root).as_posix() for path in paths}
+
+
+def _digest(path: Path) -> str:
+    return inspect_bytes(path, text=False).sha256
+
+
+def _refuse_changed(digests: Mapping[Path, str], labels: Mapping[Path, str]) -> None:
+    """What was landed must be what was hashed: of a file still being written it is neither."""
+    changed = sorted(labels[path] for path, before in digests.items() if _digest(path) != before)
+    if changed:
+        cure = "Start the refresh again once the delivery is complete."
+        raise DeliveryRefused(
+            [Problem(label, "", "changed while it was being read", cure) for label in changed]
+        )
+
+
+def _lost(label: str, delivered: int | None, read: int) -> Problem:
+    return Problem(
+        label,
+        "",
+        f"holds {delivered:,} row(s), of which the engine read {read:,}",
+        "Deliver the file again; if it is whole, deliver the table in smaller files.",
+    )
 
 
 def _create_schemas(connection: duckdb.DuckDBPyConnection) -> None:

@@ -9,7 +9,8 @@ from datetime import date
 
 from orchestration.settings import named
 from orchestration.sources.contract import MONEY, TEXT, WHOLE, Table
-from orchestration.sources.delimited import literal, quoted
+from orchestration.sources.delimited import LONGEST_RECORD, literal, quoted
+from orchestration.sources.grammar import rounds, text_of, typed
 
 KEY_OR_REFERENCE = "key_or_reference"
 OTHER = "other"
@@ -55,7 +56,8 @@ def cast_columns(table: Table, types: Mapping[str, str]) -> tuple[list[str], lis
     says by `bad_<column>` that a value is there which is not of the type, and by `rough_<column>`
     that the type would round it without a word (12.345 as money, 1.5 as a count).
 
-    Other types are cast by way of text: a DOUBLE 12.1 becomes '12.1' and then exactly 12.10.
+    Other types are cast by way of text (see `grammar`): a DOUBLE 0.1 becomes '0.1' and then exactly
+    0.100000.
 
     A personal value is a token from here on (`token`): the engine neither keeps nor spills it.
     """
@@ -67,23 +69,18 @@ def cast_columns(table: Table, types: Mapping[str, str]) -> tuple[list[str], lis
         if given is None:
             first += [f"null::{column.type} as {name}", f"null::varchar as {raw}"]
         else:
-            text = f"nullif({name}::varchar, '')"
+            text = text_of(name, column.type)
             if column.personal:
                 text = token(text)
-            typed = text if column.type == TEXT else f"try_cast({text} as {column.type})"
-            if column.form is not None:
-                typed = code(text)
-            first += [f"{name if given == column.type != TEXT else typed} as {name}"]
+            value = typed(text, column.type) if column.form is None else code(text)
+            first += [f"{name if given == column.type != TEXT else value} as {name}"]
             first += [f"{text} as {raw}"]
         if column.type == TEXT:
             continue
         bad = rough = "false"
         if given not in (None, column.type):
             bad = f"{raw} is not null and {name} is null"
-            if column.type == MONEY:
-                rough = f"try_cast({raw} as decimal(38, 6)) <> {name}"
-            elif column.type == WHOLE:
-                rough = f"try_cast({raw} as double) <> {name}"
+            rough = f"{name} is not null and {rounds(raw, column.type)}"
         second.append(f"{bad} as {quoted('bad_' + column.name)}")
         second.append(f"{rough} as {quoted('rough_' + column.name)}")
     return first, second
@@ -110,7 +107,9 @@ def row_rules(table: Table, calendar: Calendar, delivered: Collection[str]) -> l
                     KEY_OR_REFERENCE if identifies else OTHER,
                 )
             )
-        if column.type != TEXT:
+        if column.type == TEXT:
+            rules.append(Rule("length", column.name, f"strlen({name}) > {LONGEST_RECORD}"))
+        else:
             rules.append(Rule("type", column.name, bad))
         if column.type in (MONEY, WHOLE):
             rules.append(Rule("precision", column.name, quoted(f"rough_{column.name}")))
@@ -164,9 +163,12 @@ def shown_value(table: Table, column: str) -> str:
 
 # What a reader of the quarantine can do about each rule.
 CURES: dict[str, str] = {
-    "malformed_row": "quote values that hold the delimiter or a quote, and deliver the row whole",
+    "malformed_row": "quote values that hold the delimiter or a quote, and deliver the row whole, "
+    "in at most a million bytes",
     "required": "fill the column; a row without it cannot be placed",
-    "type": "write dates as YYYY-MM-DD, numbers with a decimal point and no thousands separator",
+    "type": "write dates as YYYY-MM-DD, numbers with digits and a decimal point only, and true or "
+    "false",
+    "length": "deliver what the column means, not a document",
     "precision": "deliver money with two decimals and counts as whole numbers",
     "allowed_values": "map the bank's own code to one of the contract's values",
     "form": "write the code of three letters that ISO 4217 gives the currency, such as EUR",

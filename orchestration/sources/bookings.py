@@ -7,6 +7,8 @@ from typing import Protocol
 
 import duckdb
 
+from orchestration.sources.contract import DAY
+from orchestration.sources.grammar import text_of, typed
 from orchestration.sources.interface import DeliveryRefused, Problem, SourceFile
 
 # A history that pauses longer than this (months) has a stray date before the pause.
@@ -30,7 +32,7 @@ def booking_days(
         found = connection.execute(
             f"""select date_trunc('month', booked_on)::date as month, max(booked_on)
                 from (
-                    select try_cast(booked_on::varchar as date) as booked_on
+                    select {typed(text_of("booked_on", DAY), DAY)} as booked_on
                     from ({file.relation})
                 )
                 where booked_on between date '1900-01-01' and ? group by month""",

@@ -1,30 +1,40 @@
 """Delimited text as relations: every data row once and numbered, malformed ones marked.
 
 DuckDB's reader is fast on text that follows RFC 4180 and strict about the rest: it aborts, or with
-`ignore_errors` drops rows and lets one stray quote swallow its neighbours. So each file is first
-counted strictly (0.1 s for 1.8 million rows); only one that fails this is copied row by row, with
-its row numbers and with the broken rows marked, and the copy is read instead.
+`ignore_errors` drops rows and lets one stray quote swallow its neighbours; a record that does not
+fit its buffer at the end of a file it leaves out. So each file is first counted twice, by DuckDB
+strictly and by its bytes. Where the two differ, or DuckDB refuses, or a record is longer than
+`LONGEST_RECORD`, the file is copied row by row, with its row numbers and with the broken rows
+marked, and the copy is read instead.
 """
 
 from __future__ import annotations
 
 import codecs
 import csv
+import gzip
 import hashlib
 import re
 import tempfile
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import IO, TextIO
 
 import duckdb
+import numpy as np
 
 CHUNK = 1 << 20
 # Columns that `DelimitedReader` adds to those of the header.
 RESERVED = ("_row", "_malformed")
 # A quoted value may run over lines (an address, a remark). Further than this it is a stray quote.
-LONGEST_RECORD = 20
+MOST_LINES = 20
+# Bytes. DuckDB's reader holds many times the longest record for each thread, and refuses two
+# megabytes; a value of such length is a file that went into the wrong column.
+LONGEST_RECORD = 1_000_000
+TOO_LONG = f"longer than {LONGEST_RECORD:,} bytes"
+QUOTE, LINE_END, RETURN = b'"\n\r'
 
 
 def literal(text: str | Path) -> str:
@@ -39,46 +49,128 @@ def quoted(name: str) -> str:
 
 @dataclass(frozen=True)
 class Inspection:
-    """The bytes of one file: digest, size, and where they stop being UTF-8 (None: nowhere)."""
+    """The bytes of one file.
+
+    `sha256` and `size` are of the file as delivered; what follows is of its text, unpacked: where
+    it stops being UTF-8 (None: nowhere), its records (the header is one, a blank line is none) and
+    the bytes of the longest one.
+    """
 
     sha256: str
     size: int
-    encoding_fault: str | None
+    encoding_fault: str | None = None
+    records: int = 0
+    longest: int = 0
+
+
+def is_packed(path: Path) -> bool:
+    return path.suffix.lower() == ".gz"
 
 
 def inspect_bytes(path: Path, text: bool = True) -> Inspection:
-    """One pass over the file; memory holds one megabyte of it. `text` asks for UTF-8."""
-    digest = hashlib.sha256()
-    decoder = codecs.getincrementaldecoder("utf-8")() if text else None
-    size, line, fault = 0, 1, None
-    pending = b""
+    """One pass over the file (two over a packed one); memory holds one megabyte of it.
+
+    Raises
+    ------
+    OSError, EOFError
+        When a packed file cannot be unpacked.
+    """
     with path.open("rb") as stream:
+        if text and not is_packed(path):
+            return _inspect(stream)
+        digest, size = hashlib.sha256(), 0
         while chunk := stream.read(CHUNK):
             digest.update(chunk)
-            if decoder is not None and size == 0 and chunk[:2] in (b"\xff\xfe", b"\xfe\xff"):
-                fault, decoder = "is UTF-16, not UTF-8", None
-            if decoder is not None:
-                try:
-                    decoder.decode(chunk)
-                    pending = decoder.getstate()[0]
-                    line += chunk.count(b"\n")
-                except UnicodeDecodeError as error:
-                    line += (pending + chunk)[: error.start].count(b"\n")
-                    place = size - len(pending) + error.start
-                    fault = f"is not UTF-8: line {line}, byte {place}"
-                    decoder = None
             size += len(chunk)
-    if decoder is not None and decoder.getstate()[0]:
+    if not text:
+        return Inspection(digest.hexdigest(), size)
+    with gzip.open(path) as unpacked:
+        found = _inspect(unpacked)
+    return replace(found, sha256=digest.hexdigest(), size=found.size and size)
+
+
+def _inspect(stream: IO[bytes]) -> Inspection:
+    digest, records = hashlib.sha256(), _RecordCount()
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    size, line, fault = 0, 1, None
+    pending = b""
+    while chunk := stream.read(CHUNK):
+        digest.update(chunk)
+        records.add(chunk)
+        if size == 0 and chunk[:2] in (b"\xff\xfe", b"\xfe\xff"):
+            fault = "is UTF-16, not UTF-8"
+        if fault is None:
+            try:
+                decoder.decode(chunk)
+                pending = decoder.getstate()[0]
+                line += chunk.count(b"\n")
+            except UnicodeDecodeError as error:
+                line += (pending + chunk)[: error.start].count(b"\n")
+                place = size - len(pending) + error.start
+                fault = f"is not UTF-8: line {line}, byte {place}"
+        size += len(chunk)
+    if fault is None and decoder.getstate()[0]:
         fault = f"is not UTF-8: it ends within a character, line {line}, byte {size}"
-    return Inspection(digest.hexdigest(), size, fault)
+    records.end()
+    return Inspection(digest.hexdigest(), size, fault, records.count, records.longest)
+
+
+class _RecordCount:
+    """Counts the line ends that stand outside quotes, and the bytes between them."""
+
+    def __init__(self) -> None:
+        self.count = self.longest = 0
+        self._read = self._begin = 0
+        self._quoted = False
+        self._last = 0
+
+    def add(self, chunk: bytes) -> None:
+        codes = np.frombuffer(chunk, dtype=np.uint8)
+        ends = codes == LINE_END
+        quotes = codes == QUOTE
+        if self._quoted or quotes.any():
+            inside = (np.cumsum(quotes, dtype=np.int64) + self._quoted) % 2 == 1
+            self._quoted = bool(inside[-1])
+            ends &= ~inside
+        places = np.flatnonzero(ends)
+        if len(places):
+            begins = np.concatenate(([self._begin - self._read], places[:-1] + 1))
+            lengths = places - begins
+            before = np.where(places > 0, codes[places - 1], self._last)
+            blank = (lengths == 0) | ((lengths == 1) & (before == RETURN))
+            self.count += int((~blank).sum())
+            self.longest = max(self.longest, int(lengths.max()))
+            self._begin = self._read + int(places[-1]) + 1
+        self._read += len(chunk)
+        self._last = chunk[-1]
+
+    def end(self) -> None:
+        length = self._read - self._begin
+        self.count += int(length > 1 or (length == 1 and self._last != RETURN))
+        self.longest = max(self.longest, length)
+
+
+def open_text(path: Path, *, newline: str | None) -> TextIO:
+    """The text of a file, packed or not, without its byte order mark."""
+    if is_packed(path):
+        return gzip.open(path, "rt", encoding="utf-8-sig", errors="replace", newline=newline)
+    return path.open(encoding="utf-8-sig", errors="replace", newline=newline)
 
 
 def read_header(path: Path, delimiter: str) -> tuple[str, ...]:
     """The names in the first line, stripped, nameless ones numbered; none for a blank line."""
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as stream:
-        first = next(csv.reader(stream, delimiter=delimiter), [])
+    with open_text(path, newline="") as stream:
+        first = next(csv.reader(iter([stream.readline(LONGEST_RECORD)]), delimiter=delimiter), [])
     names = tuple(name.strip() or f"unnamed_{place}" for place, name in enumerate(first, 1))
     return names if any(name.strip() for name in first) else ()
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A file as a relation (see `DelimitedReader.relation`), and the data rows it must yield."""
+
+    relation: str
+    records: int
 
 
 class DelimitedReader:
@@ -87,59 +179,104 @@ class DelimitedReader:
     def __init__(self, delimiter: str) -> None:
         self.delimiter = delimiter
         self._copies = tempfile.TemporaryDirectory(prefix="jingxi-rows-")
-        self._relations: dict[tuple[str, int, int], str] = {}
+        self._inspections: dict[tuple[Path, int, int], Inspection] = {}
+        self._readings: dict[tuple[Path, int, int], Reading] = {}
+
+    def inspection(self, path: Path) -> Inspection:
+        """See `inspect_bytes`; made once for a file that does not change."""
+        known = _state(path)
+        if known not in self._inspections:
+            self._inspections[known] = inspect_bytes(path)
+        return self._inspections[known]
 
     def relation(self, connection: duckdb.DuckDBPyConnection, path: Path) -> str:
         """A query yielding every column of the header as text (NULL where empty), `_row` (1-based
-        number of the data row, blank lines not counted) and `_malformed` (why the row cannot be
-        split into the header's columns, else NULL).
+        number of the data row, blank lines and rows of nothing but delimiters not counted) and
+        `_malformed` (why the row cannot be split into the header's columns, else NULL).
         """
-        seen = path.stat()
-        known = (str(path), seen.st_size, seen.st_mtime_ns)
-        if known not in self._relations:
-            self._relations[known] = self._find(connection, path)
-        return self._relations[known]
+        return self.read(connection, path).relation
 
-    def _find(self, connection: duckdb.DuckDBPyConnection, path: Path) -> str:
-        header = read_header(path, self.delimiter)
-        strict = self._scan(path, self.delimiter, header)
-        try:
-            connection.execute(f"select count(*) from {strict}")
-        except duckdb.InvalidInputException:
-            copy = Path(self._copies.name) / f"{len(self._relations)}.csv"
-            self._copy(path, copy, len(header))
-            scan = self._scan(copy, ",", ("_row", "_malformed", *header))
-            return f"select * replace (_row::bigint as _row) from {scan}"
-        return f"select *, row_number() over () as _row, null::varchar as _malformed from {strict}"
+    def read(self, connection: duckdb.DuckDBPyConnection, path: Path) -> Reading:
+        known = _state(path)
+        if known not in self._readings:
+            self._readings[known] = self._find(connection, path)
+        return self._readings[known]
+
+    def _find(self, connection: duckdb.DuckDBPyConnection, path: Path) -> Reading:
+        inspection, header = self.inspection(path), read_header(path, self.delimiter)
+        if inspection.longest <= LONGEST_RECORD:
+            strict = self._scan(path, self.delimiter, header)
+            given = f"coalesce({', '.join(quoted(name) for name in header)})"
+            try:
+                ((read, rows),) = connection.execute(
+                    f"select count(*), count({given}) from {strict}"
+                ).fetchall()
+            except duckdb.InvalidInputException:
+                read, rows = -1, -1
+            if read == inspection.records - 1:
+                relation = (
+                    "select *, row_number() over () as _row, null::varchar as _malformed "
+                    f"from {strict}"
+                )
+                return Reading(f"{relation} where {given} is not null", rows)
+        copy = Path(self._copies.name) / f"{len(self._readings)}.csv"
+        rows = self._copy(path, copy, len(header))
+        # A quote is written twice: a record may have become twice as long.
+        scan = self._scan(copy, ",", ("_row", "_malformed", *header), 3 * LONGEST_RECORD)
+        return Reading(f"select * replace (_row::bigint as _row) from {scan}", rows)
 
     @staticmethod
-    def _scan(path: Path, delimiter: str, header: tuple[str, ...]) -> str:
+    def _scan(
+        path: Path, delimiter: str, header: tuple[str, ...], longest: int = 2 * LONGEST_RECORD
+    ) -> str:
         columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in header)
         return (
             f"read_csv({literal(path)}, auto_detect = false, header = true, "
             f"delim = {literal(delimiter)}, quote = '\"', escape = '\"', "
-            f"columns = {{{columns}}})"
+            f"max_line_size = {longest}, columns = {{{columns}}})"
         )
 
-    def _copy(self, path: Path, copy: Path, width: int) -> None:
+    def _copy(self, path: Path, copy: Path, width: int) -> int:
+        """Returns the number of data rows."""
         empty = [""] * width
+        number = 0
         with (
-            path.open(encoding="utf-8-sig", newline=None) as stream,
+            open_text(path, newline=None) as stream,
             copy.open("w", encoding="utf-8", newline="") as target,
         ):
             writer = csv.writer(target, lineterminator="\n")
             writer.writerow(["_row", "_malformed", *(f"c{n}" for n in range(width))])
-            records = split_records(stream, self.delimiter, width)
+            records = split_records(_lines(stream), self.delimiter, width)
             next(records, None)
             for number, fields in enumerate(records, 1):
                 if isinstance(fields, str):
                     writer.writerow([number, fields, *empty])
                 else:
                     writer.writerow([number, "", *fields])
+        return number
 
 
-def split_records(lines: Iterator[str], delimiter: str, width: int) -> Iterator[list[str] | str]:
-    """The fields of each record, or what is wrong with it. Blank lines are passed over.
+def _state(path: Path) -> tuple[Path, int, int]:
+    seen = path.stat()
+    return path, seen.st_size, seen.st_mtime_ns
+
+
+def _lines(stream: TextIO) -> Iterator[str | None]:
+    """The lines of a text, None for one that is too long to be held."""
+    while line := stream.readline(LONGEST_RECORD):
+        if len(line) < LONGEST_RECORD or line.endswith("\n"):
+            yield line
+            continue
+        while (rest := stream.readline(LONGEST_RECORD)) and not rest.endswith("\n"):
+            pass
+        yield None
+
+
+def split_records(
+    lines: Iterator[str | None], delimiter: str, width: int
+) -> Iterator[list[str] | str]:
+    """The fields of each record, or what is wrong with it; None stands for a line too long to be
+    held. Blank lines, and those that hold nothing but delimiters, are passed over.
 
     After a broken record reading resumes at the very next line, so that a stray quote costs its own
     row and not those behind it.
@@ -165,22 +302,35 @@ def split_records(lines: Iterator[str], delimiter: str, width: int) -> Iterator[
                 return None
             place += 1
 
-    ahead: deque[str] = deque()
+    ahead: deque[str | None] = deque()
 
     def pull() -> str | None:
-        line = ahead.popleft() if ahead else next(lines, None)
-        return None if line is None else line.removesuffix("\n")
+        return ahead.popleft() if ahead else next(lines)
 
-    while (text := pull()) is not None:
-        if not text.strip():
+    while True:
+        try:
+            text = pull()
+        except StopIteration:
+            return
+        if text is None:
+            yield TOO_LONG
+            continue
+        text = text.removesuffix("\n")
+        if not text.replace(delimiter, "").strip():
             continue
         fields = split(text)
         if fields is None and text.count('"') % 2:
-            taken: list[str] = []
+            taken: list[str | None] = []
             whole = text
-            while fields is None and len(taken) < LONGEST_RECORD and (line := pull()) is not None:
+            while fields is None and len(taken) < MOST_LINES and len(whole) <= LONGEST_RECORD:
+                try:
+                    line = pull()
+                except StopIteration:
+                    break
                 taken.append(line)
-                whole = f"{whole}\n{line}"
+                if line is None:
+                    break
+                whole += "\n" + line.removesuffix("\n")
                 candidate = split(whole) if '"' in line else None
                 fields = candidate if candidate is not None and len(candidate) == width else None
             if fields is None:
@@ -189,5 +339,7 @@ def split_records(lines: Iterator[str], delimiter: str, width: int) -> Iterator[
             yield "a quote that does not belong or is not closed"
         elif len(fields) != width:
             yield f"{len(fields)} field(s) instead of {width}"
-        else:
+        elif sum(len(field.encode()) for field in fields) > LONGEST_RECORD:
+            yield TOO_LONG
+        elif any(fields):
             yield fields

@@ -1,20 +1,24 @@
-"""A bank's own files in the contract's layout: CSV (UTF-8, header) or Parquet.
+"""A bank's own files in the contract's layout: CSV (UTF-8, header; gzip does no harm) or Parquet.
 
-`<table>.csv`, `<table>.parquet`, or a folder `<table>/` of either, at any depth. A `YYYY-MM` in the
-path below the table's folder stamps a master's extract (`customer/2024-03.parquet`,
-`customer/month=2024-03/part-0.csv`); for events it is only a name, their dates say the month.
+`<table>.csv`, `<table>.parquet`, or a folder of either named like the table or such a file, at any
+depth, as Spark, pandas, DuckDB or a spreadsheet leave them. A `YYYY-MM` in the path below the
+table's folder stamps a master's extract (`customer/2024-03.parquet`,
+`customer/month=2024-03/part-0.csv`); for events it is only a name, their dates say the month. A
+folder `column=value` gives its column to the files in it.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
+import zlib
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from pathlib import Path
+from urllib.parse import unquote
 
 import duckdb
 
@@ -41,21 +45,35 @@ from orchestration.sources.delimited import (
     quoted,
     read_header,
 )
+from orchestration.sources.grammar import text_of, typed
 from orchestration.sources.interface import Problem, SourceFile
 
-FORMATS = (".csv", ".parquet")
-STAMP = re.compile(r"(?<!\d)(\d{4})-(0[1-9]|1[0-2])(?!\d)")
+FORMATS = (".csv", ".csv.gz", ".parquet")
+# Known by the table's name and yet not read: said as such, not as a file of no table.
+UNREAD = (".csv.zip", ".csv.bz2", ".csv.xz", ".csv.zst", ".parquet.gz", ".zip", ".xlsx", ".xls")
+UNREAD += (".ods", ".json", ".orc", ".avro", ".txt", ".tsv")
+# What editors, spreadsheets, file managers and Spark leave behind.
+LEFTOVER = re.compile(r"[._~#].*|.*[~#]|.*\.(bak|tmp|swp|crc)|thumbs\.db|desktop\.ini", re.I)
+STAMP = re.compile(r"(?<!\d)((?:19|20)\d{2})-(0[1-9]|1[0-2])(?!\d)")
+# Spark names part files by random numbers, in which a month may seem to stand.
+UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.I)
+PARTITION = re.compile(r"([A-Za-z_]+)=(.*)")
+NO_PARTITION_VALUE = "__HIVE_DEFAULT_PARTITION__"
 OTHER_DELIMITERS = {";": "semicolons (;)", "\t": "tabs", "|": "bars (|)"}
 SAMPLE = 10_000
+MOST_LISTED = 3
 MOST = 0.5
 
 _NUMBERS = r"U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|DECIMAL.*"
 _FLOATS = r"FLOAT|DOUBLE"
-# Parquet types that can become the contract's type; text is judged by its values.
+ZONED = re.compile(r"TIMESTAMP WITH TIME ZONE|TIMESTAMPTZ.*")
+# Parquet types that can become the contract's type; text is judged by its values. Money is no
+# float: of FLOAT's seven digits cents are lost before the file is read, and of a sum in DOUBLE it
+# cannot be said whether they were.
 ACCEPTED = {
     TEXT: re.compile(rf"VARCHAR|{_NUMBERS}|DATE|BOOLEAN|UUID|ENUM.*"),
     DAY: re.compile(r"VARCHAR|DATE|TIMESTAMP.*"),
-    MONEY: re.compile(rf"VARCHAR|{_NUMBERS}|{_FLOATS}"),
+    MONEY: re.compile(rf"VARCHAR|{_NUMBERS}"),
     RATE: re.compile(rf"VARCHAR|{_NUMBERS}|{_FLOATS}"),
     WHOLE: re.compile(rf"VARCHAR|{_NUMBERS}|{_FLOATS}"),
     REAL: re.compile(rf"VARCHAR|{_NUMBERS}|{_FLOATS}"),
@@ -64,26 +82,40 @@ ACCEPTED = {
 HOW_TO_WRITE = {
     TEXT: "Write it as text.",
     DAY: "Write dates as YYYY-MM-DD.",
-    MONEY: "Write amounts with a decimal point, two places, no thousands separator.",
+    MONEY: "Write amounts with a decimal point, two places, no thousands separator; in Parquet as "
+    "DECIMAL(18,2).",
     RATE: "Write rates as decimals a year: 0.025 for 2.5 %.",
     WHOLE: "Write whole numbers.",
     REAL: "Write numbers with a decimal point.",
     FLAG: "Write true or false.",
 }
+AGAIN = "Deliver the file again, whole."
+UNPACK = "Deliver the table as .csv, .csv.gz or .parquet."
 
 
 @dataclass(frozen=True)
 class DeliveredFile:
-    """One file of a table; `stamp` is the extract's month."""
+    """One file of a table; `stamp` is the extract's month, `partition` the columns and values that
+    its folders give."""
 
     table: Table
     path: Path
     label: str
     stamp: date | None
+    partition: tuple[tuple[str, str], ...] = ()
 
     @property
     def is_csv(self) -> bool:
-        return self.path.suffix.lower() == ".csv"
+        return _format(self.path) != ".parquet"
+
+
+@dataclass(frozen=True)
+class Given:
+    """A column as a file gives it: under which name, of which type (a folder's has no name)."""
+
+    name: str | None
+    type: str
+    sql: str
 
 
 class DeliveredFiles:
@@ -100,6 +132,8 @@ class DeliveredFiles:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._reader = DelimitedReader(",")
+        self._layouts: dict[Path, dict[str, Given]] = {}
+        self._digests: dict[tuple[Path, int, int], Inspection] = {}
 
     @property
     def identity(self) -> str:
@@ -128,8 +162,12 @@ class DeliveredFiles:
         for table in TABLES:
             if table.name in delivered:
                 found += self._table_problems(connection, table, delivered[table.name])
-            elif table.required:
+            elif table.required and table.name not in self._packed:
                 found.append(self._missing_table(table))
+        found += [
+            Problem(label, "", f"is a {kind} file, which is not read", UNPACK)
+            for label, kind in self._packed.values()
+        ]
         return found
 
     def notes(self, connection: duckdb.DuckDBPyConnection) -> list[str]:
@@ -140,12 +178,20 @@ class DeliveredFiles:
                 if not table.required:
                     lines.append(f"no `{table.name}`: without {table.without_it}")
                 continue
-            given = [self._columns(connection, file) for file in delivered[table.name]]
+            full, empty = self._full_and_empty(connection, delivered[table.name])
+            if empty:
+                labels = _listed([file.label for file in empty[:MOST_LISTED]])
+                more = f" and {len(empty) - MOST_LISTED} more" if empty[MOST_LISTED:] else ""
+                lines.append(f"{labels}{more}: passed over, no rows")
+            if not full:
+                lines.append(f"no rows of `{table.name}`: without {table.without_it}")
+                continue
+            given = [self._layout(connection, file) for file in full]
             lacking = [name for name in table.column_names if not any(name in g for g in given)]
             if lacking:
                 lines.append(f"`{table.name}` comes without {_listed(lacking)}: read as unknown")
-            for file, names in zip(delivered[table.name], given, strict=True):
-                unknown = [given for name, given in names.items() if name not in table.column_names]
+            for file, columns in zip(full, given, strict=True):
+                unknown = _unknown(table, columns)
                 if unknown:
                     lines.append(f"{file.label}: column(s) {_listed(unknown)} are not read")
         lines += [f"{label}: not read, it is no table of the contract" for label in self._unknown]
@@ -155,7 +201,7 @@ class DeliveredFiles:
         return [
             self._source_file(connection, file)
             for files in self._delivered.values()
-            for file in files
+            for file in self._full_and_empty(connection, files)[0]
         ]
 
     @cached_property
@@ -167,23 +213,73 @@ class DeliveredFiles:
         return self._walk[1]
 
     @cached_property
+    def _packed(self) -> dict[str, tuple[str, str]]:
+        """Tables that come in a format which is not read only: the file and its format."""
+        found: dict[str, tuple[str, str]] = {}
+        for label in self._unknown:
+            table, kind = _table_of(Path(label)), _format(Path(label), UNREAD)
+            if kind is not None and table in BY_NAME and table not in self._delivered:
+                found.setdefault(table, (label, kind))
+        return found
+
+    @cached_property
     def _walk(self) -> tuple[dict[str, list[DeliveredFile]], list[str]]:
         tables: dict[str, list[DeliveredFile]] = defaultdict(list)
         unknown: list[str] = []
         for path in sorted(path for path in self.path.rglob("*") if path.is_file()):
             below = path.relative_to(self.path)
-            if any(part.startswith((".", "_")) for part in below.parts):
+            if any(LEFTOVER.fullmatch(part) for part in below.parts):
                 continue
-            name = below.parts[0] if len(below.parts) > 1 else below.stem
-            if name in BY_NAME and below.suffix.lower() in FORMATS:
-                found = STAMP.search(Path(*below.parts[1:]).as_posix()) if below.parts[1:] else None
+            name = _table_of(below)
+            if name in BY_NAME and _format(below) is not None:
+                table = BY_NAME[name]
+                inner = Path(*below.parts[1:])
+                found = None if table.event else STAMP.search(UUID.sub("", inner.as_posix()))
                 stamp = date(int(found[1]), int(found[2]), 1) if found else None
-                if BY_NAME[name].event:
-                    stamp = None
-                tables[name].append(DeliveredFile(BY_NAME[name], path, below.as_posix(), stamp))
+                partition = tuple(
+                    (match[1].lower(), unquote(match[2]))
+                    for match in map(PARTITION.fullmatch, inner.parts[:-1])
+                    if match
+                )
+                tables[name].append(DeliveredFile(table, path, below.as_posix(), stamp, partition))
             else:
                 unknown.append(below.as_posix())
         return dict(tables), unknown
+
+    def _full_and_empty(
+        self, connection: duckdb.DuckDBPyConnection, files: list[DeliveredFile]
+    ) -> tuple[list[DeliveredFile], list[DeliveredFile]]:
+        """The files of a table with rows (or that cannot be read), and those without."""
+        empty = [file for file in files if self._records(connection, file) == 0]
+        return [file for file in files if file not in empty], empty
+
+    def _records(self, connection: duckdb.DuckDBPyConnection, file: DeliveredFile) -> int | None:
+        """The file's rows: of Parquet as its footer says, of CSV as they were counted beforehand;
+        None where the file cannot be read."""
+        try:
+            if file.path.stat().st_size == 0:
+                return 0
+            if file.is_csv:
+                if self._reader.inspection(file.path).size == 0:
+                    return 0
+                if self._reader.inspection(file.path).encoding_fault is not None:
+                    return None
+                if not self._header(file):
+                    return None
+                return self._reader.read(connection, file.path).records
+            ((rows,),) = connection.execute(
+                f"select num_rows from parquet_file_metadata({literal(file.path)})"
+            ).fetchall()
+        except (OSError, EOFError, zlib.error, duckdb.Error):
+            return None
+        return int(rows)
+
+    def _header(self, file: DeliveredFile) -> tuple[str, ...]:
+        """The header of a CSV file where it can be read with; else nothing."""
+        header = read_header(file.path, ",")
+        lowered = [name.lower() for name in header]
+        sound = len(set(lowered)) == len(lowered) and not set(lowered) & set(RESERVED)
+        return header if sound else ()
 
     def _missing_table(self, table: Table) -> Problem:
         tops = sorted({label.split("/")[0] for label in self._unknown})
@@ -201,10 +297,16 @@ class DeliveredFiles:
     def _table_problems(
         self, connection: duckdb.DuckDBPyConnection, table: Table, files: list[DeliveredFile]
     ) -> list[Problem]:
-        found: list[Problem] = []
+        full, empty = self._full_and_empty(connection, files)
+        found = list(self._emptiness(table, files, full, empty))
+        files = full
         inspected: list[tuple[DeliveredFile, Inspection]] = []
         for file in files:
-            inspection = inspect_bytes(file.path, text=file.is_csv)
+            try:
+                inspection = self._inspection(file)
+            except (OSError, EOFError, zlib.error) as error:
+                found.append(Problem(file.label, "", f"cannot be unpacked: {error}", AGAIN))
+                continue
             inspected.append((file, inspection))
             found += self._file_problems(connection, file, inspection)
         if len({file.is_csv for file in files}) > 1:
@@ -230,6 +332,34 @@ class DeliveredFiles:
         found += _delivered_twice(table, inspected)
         return found
 
+    def _inspection(self, file: DeliveredFile) -> Inspection:
+        if file.is_csv:
+            return self._reader.inspection(file.path)
+        seen = file.path.stat()
+        known = (file.path, seen.st_size, seen.st_mtime_ns)
+        if known not in self._digests:
+            self._digests[known] = inspect_bytes(file.path, text=False)
+        return self._digests[known]
+
+    @staticmethod
+    def _emptiness(
+        table: Table,
+        files: list[DeliveredFile],
+        full: list[DeliveredFile],
+        empty: list[DeliveredFile],
+    ) -> Iterator[Problem]:
+        """An empty part beside full ones says nothing; a required table without any row, or an
+        extract of a month that holds nobody, is no delivery."""
+        if not table.required:
+            return
+        stamps = {file.stamp for file in full}
+        for stamp in {file.stamp: None for file in files if file.stamp not in stamps}:
+            first = next(file for file in empty if file.stamp == stamp)
+            if first.path.stat().st_size == 0:
+                yield Problem(first.label, "", "is empty (0 bytes)", "Deliver the file again.")
+            else:
+                yield Problem(first.label, "", "has no rows", "Deliver the table with its rows.")
+
     def _file_problems(
         self, connection: duckdb.DuckDBPyConnection, file: DeliveredFile, inspection: Inspection
     ) -> Iterator[Problem]:
@@ -238,9 +368,6 @@ class DeliveredFiles:
 
         if any(mark in str(file.path) for mark in "*?["):
             yield problem("has *, ? or [ in its path", "Rename it.")
-            return
-        if inspection.size == 0:
-            yield problem("is empty (0 bytes)", "Deliver the file again.")
             return
         if inspection.encoding_fault is not None:
             yield problem(inspection.encoding_fault, "Save it as UTF-8 and deliver it again.")
@@ -258,23 +385,26 @@ class DeliveredFiles:
                             "Export it with commas as delimiter.",
                         )
                         return
-            twice = [n for n, count in Counter(n.lower() for n in header).items() if count > 1]
-            for name in twice:
-                yield problem("stands twice in the header", "Name each column once.", name)
-            reserved = [name for name in header if name.lower() in RESERVED]
-            for name in reserved:
-                yield problem("has a name that is kept for row numbers", "Rename it.", name)
-            if twice or reserved:
-                return
         else:
             try:
-                connection.execute(f"select * from read_parquet({literal(file.path)}) limit 0")
+                header = self._parquet_names(connection, file)
             except duckdb.Error as error:
                 reason = str(error).splitlines()[0]
-                yield problem(f"cannot be read: {reason}", "Deliver the file again, whole.")
+                yield problem(f"cannot be read: {reason}", AGAIN)
                 return
-        names = self._columns(connection, file)
-        unknown = [given for name, given in names.items() if name not in file.table.column_names]
+        folders = [name for name, _ in file.partition if name in file.table.column_names]
+        counted = Counter(name.strip().lower() for name in (*header, *folders))
+        twice = [name for name, count in counted.items() if count > 1]
+        for name in twice:
+            yield problem("is delivered twice", "Name each column once.", name)
+        kept = RESERVED if file.is_csv else (*RESERVED, "file_row_number")
+        reserved = [name for name in header if name.strip().lower() in kept]
+        for name in reserved:
+            yield problem("has a name that is kept for row numbers", "Rename it.", name)
+        if twice or reserved:
+            return
+        names = self._layout(connection, file)
+        unknown = _unknown(file.table, names)
         for name in file.table.required_columns:
             if name not in names:
                 near = difflib.get_close_matches(name, [u.lower() for u in unknown], n=1)
@@ -286,39 +416,35 @@ class DeliveredFiles:
             yield from self._value_problems(connection, file)
         except duckdb.Error as error:
             reason = str(error).splitlines()[0]
-            yield problem(f"cannot be read: {reason}", "Deliver the file again, whole.")
+            yield problem(f"cannot be read: {reason}", AGAIN)
 
     def _value_problems(
         self, connection: duckdb.DuckDBPyConnection, file: DeliveredFile
     ) -> Iterator[Problem]:
         """Judged on the first rows: no rows, most rows broken, most values of another kind."""
         source = self._source_file(connection, file)
-        kinds = {
-            name: kind
-            for name, kind, *_ in connection.execute(f"describe {source.relation}").fetchall()
-        }
+        given = self._layout(connection, file)
         judged: list[tuple[Column, str, str]] = []
         for name in source.columns:
-            column = file.table.column(name)
-            if not ACCEPTED[column.type].fullmatch(kinds[name]):
+            column, kind = file.table.column(name), given[name].type
+            if not ACCEPTED[column.type].fullmatch(kind):
                 yield Problem(
                     file.label,
                     name,
-                    f"is of type {kinds[name]}, which is no {column.type}",
+                    f"is of type {kind}, which is no {column.type}",
                     HOW_TO_WRITE[column.type],
                 )
-                continue
-            text = f"nullif({quoted(name)}::varchar, '')"
-            if column.type != TEXT and kinds[name] == "VARCHAR":
-                judged.append((column, text, f"try_cast({text} as {column.type}) is not null"))
+            elif ZONED.fullmatch(kind):
+                yield from self._zone_problems(connection, file, source, name)
+            elif column.type != TEXT and kind == "VARCHAR":
+                text = text_of(quoted(name), column.type)
+                judged.append((column, text, f"{typed(text, column.type)} is not null"))
         counts = ["count(*)", "count(_malformed)" if file.is_csv else "0"]
         for _, text, good in judged:
             counts += [f"count({text})", f"count(*) filter (where {text} is not null and {good})"]
         rows, malformed, *pairs = connection.execute(
             f"select {', '.join(counts)} from (select * from ({source.relation}) limit {SAMPLE})"
         ).fetchall()[0]
-        if rows == 0 and file.table.required:
-            yield Problem(file.label, "", "has no rows", "Deliver the table with its rows.")
         if malformed > MOST * rows:
             yield Problem(
                 file.label,
@@ -326,46 +452,150 @@ class DeliveredFiles:
                 f"{malformed:,} of {rows:,} rows cannot be split into the header's columns",
                 "Quote values that hold a comma, a quote or a line break.",
             )
-        for (column, _, _), given, good in zip(judged, pairs[::2], pairs[1::2], strict=True):
-            if given - good > MOST * given:
+        for (column, _, _), values, good in zip(judged, pairs[::2], pairs[1::2], strict=True):
+            if values - good > MOST * values:
                 yield Problem(
                     file.label,
                     column.name,
-                    f"{given - good:,} of {given:,} values are no {column.type}; "
+                    f"{values - good:,} of {values:,} values are no {column.type}; "
                     "are columns swapped?",
                     HOW_TO_WRITE[column.type],
                 )
 
-    def _columns(
-        self, connection: duckdb.DuckDBPyConnection, file: DeliveredFile
-    ) -> dict[str, str]:
-        """Contract spelling → the file's own spelling, of every column in the file."""
-        if file.is_csv:
-            names = read_header(file.path, ",")
-        else:
-            described = connection.execute(
-                f"describe select * from read_parquet({literal(file.path)}, "
-                "hive_partitioning = false)"
+    @staticmethod
+    def _zone_problems(
+        connection: duckdb.DuckDBPyConnection, file: DeliveredFile, source: SourceFile, name: str
+    ) -> Iterator[Problem]:
+        """An instant is a day only in a zone, and the file does not say which is the bank's."""
+        times = f"epoch_us({quoted(name)}::timestamptz)"
+        given, within = connection.execute(
+            f"select count({times}), count(*) filter (where {times} % 86400000000 <> 0) "
+            f"from ({source.relation})"
+        ).fetchall()[0]
+        if within:
+            yield Problem(
+                file.label,
+                name,
+                f"holds instants (a timestamp with time zone): {within:,} of {given:,} are not "
+                "midnight in UTC, so their day depends on a time zone",
+                "Write the bank's own day as DATE.",
+            )
+
+    @staticmethod
+    def _parquet_names(
+        connection: duckdb.DuckDBPyConnection, file: DeliveredFile
+    ) -> tuple[str, ...]:
+        """The columns as they are written: DuckDB renames the second of two like ones."""
+        rows = iter(
+            connection.execute(
+                f"select name, coalesce(num_children, 0) from parquet_schema({literal(file.path)})"
             ).fetchall()
-            names = tuple(name for name, *_ in described)
-        return {name.strip().lower(): name for name in names}
+        )
+
+        def names(count: int, keep: bool) -> Iterator[str]:
+            for _ in range(count):
+                name, children = next(rows)
+                if keep:
+                    yield name
+                yield from names(children, False)
+
+        _, columns = next(rows)
+        return tuple(names(columns, True))
+
+    def _layout(
+        self, connection: duckdb.DuckDBPyConnection, file: DeliveredFile
+    ) -> dict[str, Given]:
+        """Every column of the file by its name in the contract's spelling."""
+        if file.path not in self._layouts:
+            self._layouts[file.path] = self._find_layout(connection, file)
+        return self._layouts[file.path]
+
+    def _find_layout(
+        self, connection: duckdb.DuckDBPyConnection, file: DeliveredFile
+    ) -> dict[str, Given]:
+        found = {
+            name: Given(
+                None, "VARCHAR", "null::varchar" if value == NO_PARTITION_VALUE else literal(value)
+            )
+            for name, value in file.partition
+            if name in file.table.column_names
+        }
+        if file.is_csv:
+            for name in read_header(file.path, ","):
+                found[name.strip().lower()] = Given(name, "VARCHAR", quoted(name))
+            return found
+        described = connection.execute(f"describe {_parquet(file.path)}").fetchall()
+        kinds = {name: kind for name, kind, *_ in described if name != "file_row_number"}
+        known = {name.strip().lower(): name for name in kinds}
+        # A writer that sees no value in a column does not know its type: whatever it wrote, the
+        # values are unknown.
+        doubtful = [
+            own
+            for name, own in known.items()
+            if name in file.table.column_names
+            and not ACCEPTED[file.table.column(name).type].fullmatch(kinds[own])
+        ]
+        counts: tuple[int, ...] = ()
+        if doubtful:
+            ((*counts,),) = connection.execute(
+                f"select {', '.join(f'count({quoted(own)})' for own in doubtful)} "
+                f"from ({_parquet(file.path)})"
+            ).fetchall()
+        void = {own for own, count in zip(doubtful, counts, strict=True) if count == 0}
+        for name, own in known.items():
+            if own in void:
+                found[name] = Given(own, "VARCHAR", "null::varchar")
+            else:
+                found[name] = Given(own, kinds[own], quoted(own))
+        return found
 
     def _source_file(
         self, connection: duckdb.DuckDBPyConnection, file: DeliveredFile
     ) -> SourceFile:
-        given = self._columns(connection, file)
+        inspection = self._inspection(file)
+        given = self._layout(connection, file)
         names = tuple(name for name in file.table.column_names if name in given)
-        chosen = "".join(f", {quoted(given[name])} as {quoted(name)}" for name in names)
+        chosen = "".join(f", {given[name].sql} as {quoted(name)}" for name in names)
         if file.is_csv:
-            rows = self._reader.relation(connection, file.path)
-            relation = f"select _row, _malformed{chosen} from ({rows})"
+            reading = self._reader.read(connection, file.path)
+            relation = f"select _row, _malformed{chosen} from ({reading.relation})"
         else:
-            relation = (
-                f"select file_row_number + 1 as _row{chosen} from "
-                f"read_parquet({literal(file.path)}, file_row_number = true, "
-                "hive_partitioning = false)"
-            )
-        return SourceFile(file.table.name, file.path, relation, names, file.stamp)
+            relation = f"select file_row_number + 1 as _row{chosen} from ({_parquet(file.path)})"
+        return SourceFile(
+            file.table.name,
+            file.path,
+            relation,
+            names,
+            file.stamp,
+            self._records(connection, file),
+            inspection.sha256,
+        )
+
+
+def _parquet(path: Path) -> str:
+    # Old writers do not say that their bytes are text.
+    return (
+        f"select * from read_parquet({literal(path)}, file_row_number = true, "
+        "hive_partitioning = false, binary_as_string = true)"
+    )
+
+
+def _table_of(below: Path) -> str:
+    """The table that a file belongs to by its path below the delivery's folder."""
+    top = below.parts[0].lower()
+    return next((top.removesuffix(end) for end in (*FORMATS, *UNREAD) if top.endswith(end)), top)
+
+
+def _format(path: Path, formats: tuple[str, ...] = FORMATS) -> str | None:
+    return next((end for end in formats if path.name.lower().endswith(end)), None)
+
+
+def _unknown(table: Table, given: Mapping[str, Given]) -> list[str]:
+    return [
+        column.name
+        for name, column in given.items()
+        if name not in table.column_names and column.name is not None
+    ]
 
 
 def _delivered_twice(

@@ -42,6 +42,9 @@ class SourceFile:
     file; a reader of delimited text may add `_malformed`, why a line could not be split (or NULL).
     Landing casts, checks and dates; a source only maps names and codes.
     `extract_month` stamps a master's extract (first day of its month); None where there is but one.
+    `records` is the number of data rows, counted otherwise than by running `relation`, and `sha256`
+    the digest of the bytes, taken before they are read; None where the source has not looked.
+    Landing refuses a file of which other rows or other bytes were landed.
     """
 
     table: str
@@ -49,6 +52,8 @@ class SourceFile:
     relation: str
     columns: tuple[str, ...]
     extract_month: date | None = None
+    records: int | None = None
+    sha256: str | None = None
 
 
 class Source(Protocol):

@@ -153,7 +153,7 @@ GOOD = "T9,A1,2024-02-01,1.00,fee,"
         ("T9,A1,2024-02-01,1.00,barter,", "allowed_values", "kind", "barter"),
         ("T9,A9,2024-02-01,1.00,fee,", "reference", "account_id", "A9"),
         ("T9,A1,2024-06-16,1.00,fee,", "date_in_future", "booked_on", "2024-06-16"),
-        ("T9,A1,infinity,1.00,fee,", "date_in_future", "booked_on", "infinity"),
+        ("T9,A1,infinity,1.00,fee,", "type", "booked_on", "infinity"),
         ("T9,A1,2023-12-31,1.00,fee,", "before_first_month", "booked_on", "2023-12-31"),
         ("T1,A1,2024-01-10,100.00,deposit,100.00", "duplicate_row", "transaction_id", "T1"),
         ("T1,A1,2024-02-01,1.00,fee,", "duplicate_key", "transaction_id", "T1"),
