@@ -7,8 +7,9 @@ from datetime import date
 import duckdb
 
 from orchestration.landing.rules import code, day
-from orchestration.sources.contract import BY_NAME, TEXT
+from orchestration.sources.contract import BY_NAME, DAY, TEXT
 from orchestration.sources.delimited import literal
+from orchestration.sources.grammar import text_of, typed
 from orchestration.sources.interface import DeliveryRefused, Problem, Source
 
 FORM = BY_NAME["account"].column("currency").form
@@ -61,7 +62,8 @@ def _accounts(
     left to the row rules."""
     rows = [
         f"select account_id::varchar as account_id, {code('currency::' + TEXT)} as currency "
-        f"from ({file.relation}) where try_cast(opened_on::varchar as date) <= {day(as_of)}"
+        f"from ({file.relation}) "
+        f"where {typed(text_of('opened_on', DAY), DAY)} <= {day(as_of)}"
         for file in source.files(connection)
         if file.table == "account"
         and {"account_id", "opened_on", "currency"} <= set(file.columns)

@@ -135,8 +135,8 @@ def land(
     ------
     DeliveryRefused
         When a delivered file cannot be read, changes while it is read or yields another number of
-        rows than it holds, or when the folder holds another bank's months that the
-        window would leave standing.
+        rows than it holds, or when the folder holds another bank's months that the window would
+        leave standing.
     """
     files = source.files(connection)
     labels = _labels(files)
@@ -327,7 +327,11 @@ def _digest(path: Path) -> str:
 
 def _refuse_changed(digests: Mapping[Path, str], labels: Mapping[Path, str]) -> None:
     """What was landed must be what was hashed: of a file still being written it is neither."""
-    changed = sorted(labels[path] for path, before in digests.items() if _digest(path) != before)
+    changed = sorted(
+        labels[path]
+        for path, before in digests.items()
+        if not path.exists() or _digest(path) != before
+    )
     if changed:
         cure = "Start the refresh again once the delivery is complete."
         raise DeliveryRefused(

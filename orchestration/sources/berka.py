@@ -206,7 +206,11 @@ class Berka:
             columns = tuple(
                 column for column, *_ in described if column in BY_NAME[table].column_names
             )
-            found.append(SourceFile(table, self._files[name], relation, columns))
+            path = self._files[name]
+            # The one product is no row of any file.
+            counted = None if table == "product" else self._reader.read(connection, path).records
+            digest = self._reader.inspection(path).sha256
+            found.append(SourceFile(table, path, relation, columns, records=counted, sha256=digest))
         return found
 
     def _rows(self, connection: duckdb.DuckDBPyConnection, name: str) -> str:

@@ -42,22 +42,60 @@ Written from `orchestration/sources/contract.py`; change that, then run
 
 ## Files
 
-- One file `<table>.csv` or `<table>.parquet`, or a folder `<table>/` of either, at any depth; one
-  format for a table. Files and folders beginning with `.` or `_` are passed over.
+- One file `<table>.csv`, `<table>.csv.gz` or `<table>.parquet`, or a folder `<table>/` of either,
+  at any depth; one format for a table. A folder may be named like a file, `transaction.parquet/`,
+  as Spark does, and a folder `column=value` gives the column to the files below it.
+- Files and folders beginning with `.`, `_`, `~` or `#`, ending with `~`, `#`, `.bak`, `.tmp`,
+  `.swp` or `.crc`, `Thumbs.db` and `desktop.ini` are passed over.
+- A file without rows (no bytes, a header only, an empty Parquet file) is passed over with a note
+  where others of its table hold rows. A required table, and each month's extract of one, has rows;
+  an optional table without rows counts as not delivered.
 - CSV is UTF-8 with a header, commas and double quotes. A byte order mark, Windows line ends,
   quotes around every value, capitals in the header and a trailing comma do no harm. An empty value
-  is unknown.
-- Dates are `YYYY-MM-DD`; money has a decimal point and two places; rates are decimals a year; truth
-  is `true` or `false`.
+  is unknown. A row that holds nothing but commas is a blank line. A row longer than 1,000,000 bytes
+  goes to quarantine.
+- Parquet may be written by any library, with any compression and row groups. A column without any
+  value is unknown whatever its type: a writer that sees no value does not know the type.
 - Events may come whole or by month; their dates say which month a row belongs to. Masters come as
   full extracts. Where there are several, each carries its month (`YYYY-MM`) in its path, as in
   `customer/2024-03.parquet`; history is derived from them.
 - A missing optional table or column switches off what the table below says, with one line in the
   log. A column or file that the contract does not know is named in the log and not read.
 
+## How values are written
+
+The same grammar holds for text in CSV and in Parquet. What it does not know goes to quarantine by
+the rule `type`; spaces around a number, a date or a truth value do no harm.
+
+| type | written | not read |
+|---|---|---|
+| DATE | `2024-03-31`, also with a time behind it (`2024-03-31 17:45:00`, with `T` likewise) | \
+`2024-3-31`, `31.03.2024`, `epoch`, `infinity` |
+| DECIMAL(18,2), INTEGER | digits with a sign and a decimal point: `-1050.50`, `12.0`, `.5` | \
+`1,050.50`, `1_050.50`, `1e3`, `0x1F`, `nan` |
+| DECIMAL(9,6), DOUBLE | the same, also with an exponent: `5e-05` | `2.5 %`, `inf`, `nan` |
+| BOOLEAN | `true`, `false` in capitals or not, `1`, `0` | `yes`, `t`, `on` |
+
+In Parquet, besides:
+
+- Money is DECIMAL or a whole number. FLOAT and DOUBLE are refused by name: FLOAT holds seven
+  digits, and 645,662,237.11 is delivered as 645,662,235.90. Rates and other numbers may be floats.
+- A timestamp without time zone gives its own day. A timestamp with time zone is an instant, and its
+  day depends on the zone, which the file does not say: it is read where every value is midnight in
+  UTC (a date that a program has made a timestamp), and refused by name otherwise. Text with a zone
+  (`2024-03-31T00:00:00Z`) is read likewise only at midnight in UTC.
+- A value of more than 1,000,000 bytes goes to quarantine.
+
+Every session of the engine has the time zone UTC: the same delivery gives the same tables whatever
+the zone of the machine.
+
 A delivery is refused before anything is built, with every problem at once, when a required table or
-column is missing, a file is empty, not UTF-8, delimited otherwise, cut short or delivered twice, a
-header names a column twice, or most of a column's values are of another kind.
+column is missing, a file is not UTF-8, delimited otherwise, packed otherwise than by gzip, cut
+short or delivered twice, a column is delivered twice, or most of a column's values are of another
+kind. It is refused while it is landed when a file changes, or when the rows that the engine reads
+are not those that the file holds, counted by the bytes of a CSV file and by the footer of a Parquet
+file. So landed, quarantined, later and earlier rows are all rows, and the `sha256` of
+`meta.input_file` is that of the bytes landed.
 
 ## What is seen as of a date
 

@@ -47,6 +47,7 @@ from orchestration.sources.delimited import (
 )
 from orchestration.sources.grammar import text_of, typed
 from orchestration.sources.interface import Problem, SourceFile
+from orchestration.sources.parquet import parquet_names, parquet_relation, parquet_rows
 
 FORMATS = (".csv", ".csv.gz", ".parquet")
 # Known by the table's name and yet not read: said as such, not as a file of no table.
@@ -267,12 +268,9 @@ class DeliveredFiles:
                 if not self._header(file):
                     return None
                 return self._reader.read(connection, file.path).records
-            ((rows,),) = connection.execute(
-                f"select num_rows from parquet_file_metadata({literal(file.path)})"
-            ).fetchall()
+            return parquet_rows(connection, file.path)
         except (OSError, EOFError, zlib.error, duckdb.Error):
             return None
-        return int(rows)
 
     def _header(self, file: DeliveredFile) -> tuple[str, ...]:
         """The header of a CSV file where it can be read with; else nothing."""
@@ -387,7 +385,7 @@ class DeliveredFiles:
                         return
         else:
             try:
-                header = self._parquet_names(connection, file)
+                header = parquet_names(connection, file.path)
             except duckdb.Error as error:
                 reason = str(error).splitlines()[0]
                 yield problem(f"cannot be read: {reason}", AGAIN)
@@ -481,27 +479,6 @@ class DeliveredFiles:
                 "Write the bank's own day as DATE.",
             )
 
-    @staticmethod
-    def _parquet_names(
-        connection: duckdb.DuckDBPyConnection, file: DeliveredFile
-    ) -> tuple[str, ...]:
-        """The columns as they are written: DuckDB renames the second of two like ones."""
-        rows = iter(
-            connection.execute(
-                f"select name, coalesce(num_children, 0) from parquet_schema({literal(file.path)})"
-            ).fetchall()
-        )
-
-        def names(count: int, keep: bool) -> Iterator[str]:
-            for _ in range(count):
-                name, children = next(rows)
-                if keep:
-                    yield name
-                yield from names(children, False)
-
-        _, columns = next(rows)
-        return tuple(names(columns, True))
-
     def _layout(
         self, connection: duckdb.DuckDBPyConnection, file: DeliveredFile
     ) -> dict[str, Given]:
@@ -524,7 +501,7 @@ class DeliveredFiles:
             for name in read_header(file.path, ","):
                 found[name.strip().lower()] = Given(name, "VARCHAR", quoted(name))
             return found
-        described = connection.execute(f"describe {_parquet(file.path)}").fetchall()
+        described = connection.execute(f"describe {parquet_relation(file.path)}").fetchall()
         kinds = {name: kind for name, kind, *_ in described if name != "file_row_number"}
         known = {name.strip().lower(): name for name in kinds}
         # A writer that sees no value in a column does not know its type: whatever it wrote, the
@@ -539,7 +516,7 @@ class DeliveredFiles:
         if doubtful:
             ((*counts,),) = connection.execute(
                 f"select {', '.join(f'count({quoted(own)})' for own in doubtful)} "
-                f"from ({_parquet(file.path)})"
+                f"from ({parquet_relation(file.path)})"
             ).fetchall()
         void = {own for own, count in zip(doubtful, counts, strict=True) if count == 0}
         for name, own in known.items():
@@ -560,7 +537,9 @@ class DeliveredFiles:
             reading = self._reader.read(connection, file.path)
             relation = f"select _row, _malformed{chosen} from ({reading.relation})"
         else:
-            relation = f"select file_row_number + 1 as _row{chosen} from ({_parquet(file.path)})"
+            relation = (
+                f"select file_row_number + 1 as _row{chosen} from ({parquet_relation(file.path)})"
+            )
         return SourceFile(
             file.table.name,
             file.path,
@@ -570,14 +549,6 @@ class DeliveredFiles:
             self._records(connection, file),
             inspection.sha256,
         )
-
-
-def _parquet(path: Path) -> str:
-    # Old writers do not say that their bytes are text.
-    return (
-        f"select * from read_parquet({literal(path)}, file_row_number = true, "
-        "hive_partitioning = false, binary_as_string = true)"
-    )
 
 
 def _table_of(below: Path) -> str:

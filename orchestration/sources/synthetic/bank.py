@@ -15,6 +15,7 @@ from orchestration.sources.contract import ARMS as ARM_NAMES
 from orchestration.sources.contract import CHANNELS, KINDS, PRODUCT_LINES, TABLES, TOPICS
 from orchestration.sources.contract import LEDGER_ACCOUNTS as LEDGER_NAMES
 from orchestration.sources.interface import Problem, SourceFile
+from orchestration.sources.parquet import parquet_rows
 from orchestration.sources.synthetic import masters
 from orchestration.sources.synthetic.anomalies import ANOMALIES, Anomalies
 from orchestration.sources.synthetic.bookings import BANKS, Bookings, MonthBookings
@@ -157,6 +158,7 @@ class SyntheticBank:
                         relation=_relation(path, table.column_names),
                         columns=table.column_names,
                         extract_month=date.fromisoformat(f"{path.stem}-01") if stamped else None,
+                        records=parquet_rows(connection, path),
                     )
                 )
         return found
