@@ -223,6 +223,7 @@ class _Run:
         for number, file in enumerate(files):
             read = counted.get(number, (0,))[0]
             if file.records not in (None, read):
+                _refuse_changed({file.path: self.digests[file.path]}, self.labels)
                 raise DeliveryRefused([_lost(self.labels[file.path], file.records, read)])
             self.connection.execute(
                 "insert into landing_input_file values (?, ?, ?, ?, ?, ?, ?, ?, ?)",

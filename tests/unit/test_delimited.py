@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
+import tempfile
 from pathlib import Path
 
 import duckdb
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from orchestration.sources.delimited import DelimitedReader, inspect_bytes, read_header
+from orchestration.sources import delimited
+from orchestration.sources.delimited import (
+    LONGEST_RECORD,
+    DelimitedReader,
+    inspect_bytes,
+    read_header,
+)
 
 
 def rows(path: Path, delimiter: str = ",") -> list[tuple]:
@@ -125,3 +136,50 @@ def test_the_header_is_read_without_mark_and_spaces(tmp_path):
     assert read_header(path, ",") == ("a", "b")
     assert read_header(written(tmp_path, b""), ",") == ()
     assert read_header(written(tmp_path, b"\n1,2\n"), ",") == ()
+
+
+def test_rows_of_nothing_but_delimiters_are_blank_lines_on_both_ways(tmp_path):
+    body = b'a,b,c\n1,2,3\n,,\n4,,6\n"","",""\n,,\n'
+    assert rows(written(tmp_path, body)) == CLEAN
+    careful = rows(written(tmp_path, body + b",\nonly one\n"))
+    assert careful == [*CLEAN, (3, None, None, None, True)]
+
+
+@pytest.mark.parametrize(
+    ("length", "quote"),
+    [(900_000, ""), (900_000, '"'), (3_000_000, ""), (3_000_000, '"'), (40_000_000, "")],
+)
+def test_a_value_of_any_length_costs_its_own_row_only(tmp_path, length, quote):
+    lines = [f"{number},x,y" for number in range(10)]
+    lines.append(f"10,{quote}{'v' * length}{quote},z")
+    path = written(tmp_path, ("a,b,c\n" + "\n".join(lines)).encode())
+    reader, connection = DelimitedReader(","), duckdb.connect()
+    reading = reader.read(connection, path)
+    found = connection.execute(
+        f"select count(*), count(b), max(_malformed), max(length(b)) from ({reading.relation})"
+    ).fetchone()
+    if length < LONGEST_RECORD:
+        assert found == (11, 11, None, length)
+    else:
+        assert found == (11, 10, "longer than 1,000,000 bytes", 1)
+    assert reading.records == 11
+
+
+@given(
+    st.lists(
+        st.lists(st.text(st.sampled_from('ab",\n\r '), max_size=5), min_size=3, max_size=3),
+        max_size=30,
+    ),
+    st.sampled_from(["\n", "\r\n"]),
+    st.booleans(),
+)
+@settings(max_examples=200, deadline=None)
+def test_records_are_counted_by_their_bytes_as_the_csv_module_reads_them(records, end, closed):
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator=end, quoting=csv.QUOTE_ALL).writerows([["h"] * 3, *records])
+    content = text.getvalue() if closed else text.getvalue().removesuffix(end)
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(delimited, "CHUNK", 7)
+        path = Path(folder) / "records.csv"
+        path.write_bytes(content.encode())
+        assert inspect_bytes(path).records == 1 + len(records)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -22,9 +24,12 @@ from orchestration.landing.engine import (
     resolve_as_of,
 )
 from orchestration.landing.rules import CURES
-from orchestration.sources.contract import TABLES
+from orchestration.sources.contract import DAY, FLAG, MONEY, RATE, REAL, TABLES
+from orchestration.sources.contract import WHOLE as COUNT
+from orchestration.sources.delimited import literal
 from orchestration.sources.files import DeliveredFiles
-from orchestration.sources.interface import DeliveryRefused
+from orchestration.sources.grammar import text_of, typed
+from orchestration.sources.interface import DeliveryRefused, SourceFile
 
 TODAY = date(2024, 6, 15)
 KEY = b"a key"
@@ -612,3 +617,100 @@ def test_without_bookings_there_is_no_month(bank):
 def test_a_window_that_makes_no_sense_is_refused(days):
     with pytest.raises(ValueError):
         Window(*map(date.fromisoformat, days))
+
+
+@pytest.mark.parametrize(
+    ("line", "column"),
+    [
+        ("T9,A1,epoch,1.00,fee,", "booked_on"),
+        ("T9,A1,2024-2-1,1.00,fee,", "booked_on"),
+        ("T9,A1,2024/02/01,1.00,fee,", "booked_on"),
+        ("T9,A1,2024-02-01T16:00:00Z,1.00,fee,", "booked_on"),
+        ("T9,A1,2024-02-01,0x1F,fee,", "amount"),
+        ("T9,A1,2024-02-01,0b11,fee,", "amount"),
+        ("T9,A1,2024-02-01,1_000.50,fee,", "amount"),
+        ("T9,A1,2024-02-01,1e3,fee,", "amount"),
+        ("T9,A1,2024-02-01,nan,fee,", "amount"),
+        ("T9,A1,2024-02-01,infinity,fee,", "amount"),
+    ],
+)
+def test_what_only_a_program_reads_as_a_date_or_an_amount_is_set_aside(bank, line, column):
+    bank.add("transaction", line)
+    bank.land()
+    assert [fault[1:3] for fault in bank.faults("transaction")] == [("type", column)]
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "value"),
+    [
+        ("2024-02-29", DAY, date(2024, 2, 29)),
+        ("2024-02-29 23:59:59.9", DAY, date(2024, 2, 29)),
+        ("2024-02-29T00:00:00.000Z", DAY, date(2024, 2, 29)),
+        ("2024-02-29 01:00:00+00", DAY, None),
+        ("2024-02-30", DAY, None),
+        (" -.50 ", MONEY, Decimal("-0.50")),
+        ("+12", MONEY, Decimal("12.00")),
+        ("12.0", COUNT, 12),
+        ("0x1F", COUNT, None),
+        ("5e-05", RATE, Decimal("0.000050")),
+        ("5e-05", REAL, 5e-05),
+        ("inf", REAL, None),
+        ("TRUE", FLAG, True),
+        ("0", FLAG, False),
+        ("yes", FLAG, None),
+        ("t", FLAG, None),
+        ("2", FLAG, None),
+    ],
+)
+def test_the_contract_has_a_grammar_of_its_own(text, kind, value):
+    given = text_of(literal(text), kind)
+    assert duckdb.sql(f"select {typed(given, kind)}").fetchall() == [(value,)]
+
+
+def test_the_last_value_of_forty_megabytes_is_set_aside_with_its_reason(bank):
+    bank.add("transaction", f"T9,A1,2024-02-01,1.00,fee,{'9' * 40_000_000}")
+    bank.land()
+    assert bank.faults("transaction") == [(4, "malformed_row", None, "longer than 1,000,000 bytes")]
+    assert bank.ids("transaction", "transaction_id") == ["T1", "T2", "T3"]
+
+
+def test_a_value_of_a_parquet_file_that_is_too_long_is_set_aside(bank):
+    (bank.delivery / "product.csv").unlink()
+    bank.warehouse.execute(
+        "copy (select 'P' || n as product_id, 'deposits' as product_line, "
+        "repeat('x', case n when 2 then 1000001 else 1 end) as product_name "
+        f"from range(1, 3) t(n)) to '{bank.delivery / 'product.parquet'}' (format parquet)"
+    )
+    bank.land()
+    assert [fault[:3] for fault in bank.faults("product")] == [(2, "length", "product_name")]
+    assert bank.ids("product", "product_id") == ["P1"]
+
+
+class Tampered(DeliveredFiles):
+    """A delivery to which something happens between its inspection and its landing."""
+
+    def __init__(self, path: Path, happens: Callable[[SourceFile], SourceFile]) -> None:
+        super().__init__(path)
+        self.happens = happens
+
+    def files(self, connection: duckdb.DuckDBPyConnection) -> list[SourceFile]:
+        return [self.happens(file) for file in super().files(connection)]
+
+
+def test_a_file_that_changes_while_it_is_read_is_refused(bank):
+    def written_on(file: SourceFile) -> SourceFile:
+        if file.table == "transaction":
+            bank.add("transaction", GOOD)
+        return file
+
+    with pytest.raises(DeliveryRefused, match="transaction.csv: changed while it was being read"):
+        land(bank.warehouse, Tampered(bank.delivery, written_on), WHOLE, bank.landing, KEY, TODAY)
+    assert bank.digests() == {}
+
+
+def test_a_file_of_which_other_rows_are_read_than_it_holds_is_refused(bank):
+    def cut(file: SourceFile) -> SourceFile:
+        return replace(file, relation=f"select * from ({file.relation}) limit 1")
+
+    with pytest.raises(DeliveryRefused, match="customer.csv: holds 2 row.*the engine read 1"):
+        land(bank.warehouse, Tampered(bank.delivery, cut), WHOLE, bank.landing, KEY, TODAY)
