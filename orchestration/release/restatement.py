@@ -7,6 +7,7 @@ below. A month is closed once a release holds it: of two releases as of one mont
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 
 import duckdb
 
@@ -53,8 +54,8 @@ class Restated:
     accounts in them before and after."""
 
     months: tuple[str, ...]
-    before: object
-    after: object
+    before: Decimal | None
+    after: Decimal | None
 
 
 def record_restatement(connection: duckdb.DuckDBPyConnection, settings: Settings) -> int:
