@@ -89,7 +89,7 @@ def inspect_bytes(path: Path, text: bool = True) -> Inspection:
     return replace(found, sha256=digest.hexdigest(), size=found.size and size)
 
 
-def _inspect(stream: IO[bytes]) -> Inspection:
+def _inspect(stream: IO[bytes] | gzip.GzipFile) -> Inspection:
     digest, records = hashlib.sha256(), _RecordCount()
     decoder = codecs.getincrementaldecoder("utf-8")()
     size, line, fault = 0, 1, None

@@ -51,8 +51,10 @@ from orchestration.sources.parquet import parquet_names, parquet_relation, parqu
 
 FORMATS = (".csv", ".csv.gz", ".parquet")
 # Known by the table's name and yet not read: said as such, not as a file of no table.
-UNREAD = (".csv.zip", ".csv.bz2", ".csv.xz", ".csv.zst", ".parquet.gz", ".zip", ".xlsx", ".xls")
-UNREAD += (".ods", ".json", ".orc", ".avro", ".txt", ".tsv")
+UNREAD = (
+    *(".csv.zip", ".csv.bz2", ".csv.xz", ".csv.zst", ".parquet.gz", ".zip", ".xlsx", ".xls"),
+    *(".ods", ".json", ".orc", ".avro", ".txt", ".tsv"),
+)
 # What editors, spreadsheets, file managers and Spark leave behind.
 LEFTOVER = re.compile(r"[._~#].*|.*[~#]|.*\.(bak|tmp|swp|crc)|thumbs\.db|desktop\.ini", re.I)
 STAMP = re.compile(r"(?<!\d)((?:19|20)\d{2})-(0[1-9]|1[0-2])(?!\d)")
@@ -512,12 +514,13 @@ class DeliveredFiles:
             if name in file.table.column_names
             and not ACCEPTED[file.table.column(name).type].fullmatch(kinds[own])
         ]
-        counts: tuple[int, ...] = ()
+        counts: list[int] = []
         if doubtful:
-            ((*counts,),) = connection.execute(
+            (row,) = connection.execute(
                 f"select {', '.join(f'count({quoted(own)})' for own in doubtful)} "
                 f"from ({parquet_relation(file.path)})"
             ).fetchall()
+            counts = list(row)
         void = {own for own, count in zip(doubtful, counts, strict=True) if count == 0}
         for name, own in known.items():
             if own in void:

@@ -40,20 +40,20 @@ Write = Callable[[str, pa.Table, Path], None]
 def bank() -> Rows:
     """Unknown values of every type, a leading zero, a comma, a quote, a line break, cents beyond
     FLOAT's digits, a table whose optional columns hold nothing."""
-    accounts = [
+    accounts: list[dict[str, object]] = [
         dict(account_id=f"A{n}", product_id="P1", branch_id=None, currency="EUR")
         | dict(opened_on=date(2023, 1, 1 + n), closed_on=date(2024, 2, 9) if n == 3 else None)
         | dict(interest_rate=Decimal("0.000050") if n % 2 else None, term_months=n or None)
         | dict(credit_limit=Decimal("645662237.11") if n == 1 else None)
         for n in range(6)
     ]
-    customers = [
+    customers: list[dict[str, object]] = [
         dict(customer_id=f"C{n}", birth_date=date(1980, 1, 1 + n) if n else None)
         | dict(occupation=['a "b", c', "two\nlines", None][n % 3], marketing_consent=n % 2 == 0)
         | dict(monthly_income=Decimal(n) / 4 if n else None)
         for n in range(6)
     ]
-    bookings = [
+    bookings: list[dict[str, object]] = [
         dict(transaction_id=f"T{n}", account_id=f"A{n % 6}", booked_on=date(2024, 1 + n % 3, 5))
         | dict(amount=Decimal(n * 1017) / 100 + 1, kind="deposit", channel=None)
         | dict(counterparty_account="0000500003" if n % 5 else None)
@@ -149,8 +149,8 @@ def pandas_nullable(table: str, rows: pa.Table, folder: Path) -> None:
     frame = pd.DataFrame(rows.to_pylist(), dtype=object)
     for column in BY_NAME[table].columns:
         if column.name in frame and column.type in (TEXT, WHOLE, FLAG):
-            kind = {TEXT: "string", WHOLE: "Int64", FLAG: "boolean"}[column.type]
-            frame[column.name] = frame[column.name].astype(kind)
+            kind = {TEXT: pd.StringDtype(), WHOLE: pd.Int64Dtype(), FLAG: pd.BooleanDtype()}
+            frame = frame.astype({column.name: kind[column.type]})
         elif column.name in frame and column.type == DAY:
             frame[column.name] = pd.to_datetime(frame[column.name]).astype("datetime64[ns]")
     frame.to_parquet(below(folder, f"{table}.parquet"))

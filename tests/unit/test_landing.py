@@ -664,7 +664,8 @@ def test_what_only_a_program_reads_as_a_date_or_an_amount_is_set_aside(bank, lin
 )
 def test_the_contract_has_a_grammar_of_its_own(text, kind, value):
     given = text_of(literal(text), kind)
-    assert duckdb.sql(f"select {typed(given, kind)}").fetchall() == [(value,)]
+    with duckdb.connect() as connection:
+        assert connection.execute(f"select {typed(given, kind)}").fetchall() == [(value,)]
 
 
 def test_the_last_value_of_forty_megabytes_is_set_aside_with_its_reason(bank):
