@@ -93,7 +93,7 @@ def prepare(settings: Settings, *, reading: bool = False) -> None:
     os.environ["MLFLOW_TRACKING_URI"] = settings.mlflow_tracking_uri
     os.environ["DBT_WAREHOUSE"] = str(settings.warehouse)
     os.environ["DBT_MEMORY_LIMIT"] = settings.engine_memory
-    os.environ["DBT_ENGINE_THREADS"] = str(settings.engine_threads)
+    os.environ["DBT_DUCKDB_THREADS"] = str(settings.engine_threads)
     os.environ["DBT_TEMP_DIRECTORY"] = str(settings.scratch / "dbt")
     # Whoever holds the lock has a folder of his own below it.
     within = Path(tempfile.gettempdir()).is_relative_to(settings.temporary)

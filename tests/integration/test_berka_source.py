@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 from collections import Counter
 from datetime import date, timedelta
 from decimal import Decimal
@@ -129,7 +130,10 @@ def test_codes_the_mapping_does_not_know_are_set_aside_by_name(small):
         (4, "allowed_values", "role", "CLERK"),
         (4, "reference", "customer_id", "4"),
     ]
-    assert small.faults("customer") == [(4, "type", "birth_date", "unknown")]
+    # What stands in a table with personal columns is shown as a token, whatever the column.
+    assert small.faults("customer") == [
+        (4, "type", "birth_date", hashlib.sha256(b"keyunknown").hexdigest()[:16])
+    ]
     assert small.faults("card") == [(2, "reference", "account_id", "disp 9")]
 
 

@@ -21,9 +21,10 @@ from dagster._utils.schedules import schedule_execution_time_iterator
 from sklearn.base import BaseEstimator
 
 from ml.base_rate import ColumnRate
+from ml.estimator import score_of
 from ml.evaluation import metrics
 from ml.promotion import Bound, Decision, Measure, decide
-from ml.registry import LEARNER, RULE, Candidate, ChampionUnusable, Registry, Version
+from ml.registry import LEARNER, PACKED_MODEL, RULE, Candidate, ChampionUnusable, Registry, Version
 from orchestration import builds, cli
 from orchestration.definitions import build_definitions
 from orchestration.jobs import TRAIN, range_tags
@@ -92,9 +93,9 @@ class Bank:
             (LOG_SCORE, BRIER),
             LOG_SCORE.name,
             self.later_left,
-            model.predict(self.later),
+            score_of(model, self.later),
             np.full(len(self.later), self.left.mean()),
-            self.registry.load_twin(champion).predict(self.later) if champion else None,
+            score_of(self.registry.load_twin(champion), self.later) if champion else None,
             seed=1,
             bounds=bounds,
         )
@@ -116,7 +117,7 @@ class Bank:
     def model_file(self, version: Version) -> Path:
         source = str(self.client.get_model_version(version.name, version.version).source)
         folder = self.settings.mlflow_home / "artifacts" / version.name / "models"
-        return folder / Path(source).name / "artifacts" / "model.skops"
+        return folder / Path(source).name / "artifacts" / PACKED_MODEL
 
     def champion(self, name: str) -> str:
         champion = self.registry.champion(name)
@@ -340,7 +341,8 @@ def test_rollback_restores_the_former_champion_and_leaves_a_record(bank):
     appointment = roll_back(bank.registry, "returned", "Ola Nilsen", "calls went up by half")
     assert (appointment.version, appointment.previous_version) == ("2", "3")
     np.testing.assert_array_equal(
-        bank.registry.load_champion("returned").predict(bank.later), former.predict(bank.later)
+        score_of(bank.registry.load_champion("returned"), bank.later),
+        score_of(former, bank.later),
     )
     last = bank.registry.audit("returned")[-1]
     assert (last.event, last.previous_version, last.version) == ("rollback", "3", "2")
@@ -559,7 +561,10 @@ def publish(settings: Settings, as_of: str) -> None:
     release = settings.published / "releases" / f"{as_of}.duckdb"
     with duckdb.connect(str(release)) as connection:
         connection.execute("create schema meta")
-        connection.execute("create table meta.release as select ? as as_of", [as_of])
+        connection.execute(
+            "create table meta.release as select $as_of as release_id, $as_of as as_of",
+            {"as_of": as_of},
+        )
     link = settings.published / "current.duckdb"
     link.unlink(missing_ok=True)
     link.symlink_to(release)

@@ -131,11 +131,12 @@ def tell(connection: duckdb.DuckDBPyConnection, month: date, *people: Person) ->
 
 
 def rates(column: str, edges: tuple[float, ...], by_class: tuple[float, ...]) -> ColumnRate:
-    """A rule with known rates: those of each class are what so many of its rows had."""
+    """A rule with known rates: fitted for its classes, the rates then set to those given."""
     values = np.array([edges[0] - 1, *edges])
-    return ColumnRate(column, edges, prior=1e-9).fit(
-        pd.DataFrame({column: values}), np.array(by_class)
-    )
+    rule = ColumnRate(column, edges).fit(pd.DataFrame({column: values}), np.arange(len(values)) % 2)
+    rule.rate_ = float(np.mean(by_class))
+    rule.rates_ = np.array([*by_class, rule.rate_])
+    return rule
 
 
 class Store:

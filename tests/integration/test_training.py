@@ -20,6 +20,7 @@ from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
 from ml.base_rate import ColumnRate
 from ml.clv.model import LAST_PERIOD, PACE, LastPeriodAgain, TwoPartRegressor
+from ml.estimator import score_of
 from ml.evaluation import metrics
 from ml.hazard import DiscreteTimeHazard
 from ml.promotion import Measure
@@ -199,7 +200,7 @@ class Home:
         twin = learner.fit(EARLIER.sample(), 0)
         evaluation = {
             "metric": ["log_score"],
-            "value": [log_loss(LATER.y, twin.predict(LATER.frame))],
+            "value": [log_loss(LATER.y, score_of(twin, LATER.frame))],
         }
         nothing = dict.fromkeys(("low", "high", "rule_value", "difference_low", "difference_high"))
         table = pd.DataFrame({**evaluation, **nothing, "better": "lower"})
@@ -350,15 +351,15 @@ def test_where_nobody_beats_the_rule_the_rule_is_the_first_champion(home, ruled)
         (home.registry.load(rule), samples.refit),
         (home.registry.load_twin(rule), samples.train),
     ):
-        expected = RULE_OF_THUMB.fit(learned, 0).predict(NOW.frame)
-        np.testing.assert_allclose(loaded.predict(NOW.frame), expected)
+        expected = score_of(RULE_OF_THUMB.fit(learned, 0), NOW.frame)
+        np.testing.assert_allclose(score_of(loaded, NOW.frame), expected)
 
 
 def test_what_is_told_of_the_rule_is_its_own(home, ruled):
     rule = home.champion("ruled")
     told = home.told("ruled")
     assert (told["kind"], told["learner"]) == (RULE, "rule_of_thumb")
-    said = home.registry.load_twin(rule).predict(LATER.frame)
+    said = score_of(home.registry.load_twin(rule), LATER.frame)
     assert told["value"] == pytest.approx(log_loss(few(LATER.sample(), 10).y, said))
     card = (home.logged(rule) / "model_card.md").read_text()
     assert "Learner: rule_of_thumb" in card and "Kind: rule" in card
@@ -668,8 +669,8 @@ def test_the_evaluation_is_that_of_the_twin_on_rows_that_it_has_not_seen(home, d
     twin = home.registry.load_twin(champion)
     # Fitted on the earlier rows alone, as anybody can do again.
     again = _boosted(EARLIER.sample(), home.context().seed)
-    said = twin.predict(LATER.frame)
-    np.testing.assert_allclose(said, again.predict(LATER.frame))
+    said = score_of(twin, LATER.frame)
+    np.testing.assert_allclose(said, score_of(again, LATER.frame))
     table = home.registry.table(champion, EVALUATION).set_index("metric")
     expected = {
         "log_score": log_loss(LATER.y, said),
@@ -680,7 +681,7 @@ def test_the_evaluation_is_that_of_the_twin_on_rows_that_it_has_not_seen(home, d
     for name, value in expected.items():
         assert table.loc[name, "value"] == pytest.approx(value), name
         assert table.loc[name, "low"] <= value <= table.loc[name, "high"], name
-    rule = RULE_OF_THUMB.fit(EARLIER.sample(), 0).predict(LATER.frame)
+    rule = score_of(RULE_OF_THUMB.fit(EARLIER.sample(), 0), LATER.frame)
     assert table.loc["log_score", "rule_value"] == pytest.approx(log_loss(LATER.y, rule))
     assert list(table.index) == [measure.name for measure in one.measures]
 
@@ -688,9 +689,9 @@ def test_the_evaluation_is_that_of_the_twin_on_rows_that_it_has_not_seen(home, d
 def test_what_scores_has_learned_from_all_that_is_complete(home, documented):
     again = _boosted(material().refit, home.context().seed)
     champion = home.registry.load(documented[0])
-    np.testing.assert_allclose(champion.predict(NOW.frame), again.predict(NOW.frame))
+    np.testing.assert_allclose(score_of(champion, NOW.frame), score_of(again, NOW.frame))
     twin = home.registry.load_twin(documented[0])
-    assert not np.allclose(champion.predict(NOW.frame), twin.predict(NOW.frame))
+    assert not np.allclose(score_of(champion, NOW.frame), score_of(twin, NOW.frame))
 
 
 def test_the_tables_and_the_card_are_kept_with_the_version(home, documented):
@@ -933,7 +934,7 @@ def test_a_champion_is_watched_by_its_twin_on_the_newest_matured_cohort(home, wa
     assert {str(day)[:10] for day in accuracy["cutoff"]} == {"2024-06-01"}
     figures = accuracy.set_index("metric")["value"]
     assert set(figures.index) == {"log_score", "calibration_error", "total_bias"}
-    said = home.registry.load_twin(champion).predict(newest.features)
+    said = score_of(home.registry.load_twin(champion), newest.features)
     assert figures["log_score"] == pytest.approx(log_loss(newest.y, said))
     assert figures["total_bias"] == pytest.approx(said.sum() / newest.y.sum() - 1)
     assert drift[["model_name", "subject", "feature"]].values.tolist() == [
@@ -952,7 +953,7 @@ def test_a_cohort_later_than_all_that_was_learned_is_judged_by_the_champion_itse
     try:
         _, accuracy = watch(home, records, one)
         newest = records.newest(_leaves, HOLDERS)
-        said = home.registry.load(champion).predict(newest.features)
+        said = score_of(home.registry.load(champion), newest.features)
         assert set(accuracy["judged"]) == {"model"}
         figures = accuracy.set_index("metric")["value"]
         assert figures["log_score"] == pytest.approx(log_loss(newest.y, said))

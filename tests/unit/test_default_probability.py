@@ -44,6 +44,7 @@ def release(
     path.parent.mkdir(parents=True, exist_ok=True)
     with duckdb.connect(str(path)) as connection:
         connection.execute("create schema meta")
+        connection.execute("create table meta.release as select ? as release_id", [name])
         connection.execute("create schema scores")
         if bank is not None:
             connection.execute("create table meta.bank (identity varchar)")

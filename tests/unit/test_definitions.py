@@ -12,6 +12,7 @@ from orchestration import builds
 from orchestration.definitions import build_definitions
 from orchestration.jobs import REFRESH
 from orchestration.settings import read_settings
+from orchestration.sources.contract import SIGNS
 
 SNAPSHOT = Path(__file__).parent / "snapshots" / "definitions.json"
 
@@ -110,10 +111,11 @@ def test_what_a_rule_is_about_is_an_asset_of_its_gate(definitions):
     }
     # Tables beside the assets of their step: their rules are the whole layer's.
     beside = {("G4", "scores.reason"), ("G4", "scores.product_attrition")}
-    suites = (landing_suite, base_suite, value_suite, models_suite, scores_suite, decisions_suite)
+    made = (base_suite, value_suite, models_suite, scores_suite, decisions_suite)
+    suites = (landing_suite(SIGNS), *(suite() for suite in made))
     named = {
         (one.gate, rule.about or one.profiles[rule.subject].about)
-        for one in (suite() for suite in suites)
+        for one in suites
         for rule in one.rules
     }
     assert all(about for _, about in named)

@@ -122,7 +122,7 @@ def test_a_group_beyond_its_limit_leaves_nothing(tmp_path):
 
 
 def test_a_connection_and_dbt_get_the_memory_of_the_settings(tmp_path, monkeypatch):
-    for name in ("DBT_MEMORY_LIMIT", "DBT_ENGINE_THREADS", "DBT_TEMP_DIRECTORY"):
+    for name in ("DBT_MEMORY_LIMIT", "DBT_DUCKDB_THREADS", "DBT_TEMP_DIRECTORY"):
         monkeypatch.setenv(name, "")
     monkeypatch.setenv("JINGXI_HOME", str(tmp_path))
     monkeypatch.setenv("JINGXI_MEMORY", "1.5GB")

@@ -32,12 +32,22 @@ def work():
     print(os.getpid(), *(child.pid for child in children), flush=True)
     {{body}}
 
+# A shell that starts a command in the background has it ignore SIGINT.
+signal.signal(signal.SIGINT, signal.SIG_DFL)
 print("begun", flush=True)
 ended = supervise(work)
 print(ended.status, ended.signal and ended.signal.name, ended.asked, flush=True)
 os._exit(ended.status)
 """
 WAITING = "time.sleep(600)"
+
+
+def line_of(process: subprocess.Popen) -> str:
+    """The next line and nothing more: `communicate` does not see what a buffer has taken."""
+    line = b""
+    while not line.endswith(b"\n") and (one := os.read(process.stdout.fileno(), 1)):
+        line += one
+    return line.decode()
 
 
 def begun(body: str = WAITING, **options) -> subprocess.Popen:
@@ -48,12 +58,12 @@ def begun(body: str = WAITING, **options) -> subprocess.Popen:
         text=True,
         **options,
     )
-    assert process.stdout.readline() == "begun\n"
+    assert line_of(process) == "begun\n"
     return process
 
 
 def processes(process: subprocess.Popen) -> list[int]:
-    return [int(number) for number in process.stdout.readline().split()]
+    return [int(number) for number in line_of(process).split()]
 
 
 def living(numbers: list[int]) -> list[int]:
