@@ -144,7 +144,7 @@ class Store:
 
     def __init__(self, folder: Path, template: Path | None = None) -> None:
         folder = folder / "mlflow"
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         self.database = folder / "mlflow.db"
         if template is not None:
             shutil.copy(template, self.database)
@@ -1025,7 +1025,7 @@ def test_published_offers_beside_published_customers_give_the_published_response
 
 
 def test_a_copied_home_reads_its_own_models_and_not_the_other_homes(by_hand, tmp_path):
-    home = Settings(home=tmp_path / "moved #1")
+    home = Settings(home=tmp_path / "moved home")
     shutil.copytree(by_hand.database.parent, home.mlflow_home)
     original = by_hand.model_file("clv")
     before = by_hand.version("clv")
