@@ -32,8 +32,6 @@ def work():
     print(os.getpid(), *(child.pid for child in children), flush=True)
     {{body}}
 
-# A shell that starts a command in the background has it ignore SIGINT.
-signal.signal(signal.SIGINT, signal.SIG_DFL)
 print("begun", flush=True)
 ended = supervise(work)
 print(ended.status, ended.signal and ended.signal.name, ended.asked, flush=True)
@@ -50,13 +48,19 @@ def line_of(process: subprocess.Popen) -> str:
     return line.decode()
 
 
+def heard() -> None:
+    """Whoever runs the tests may ignore a signal: `nohup`, or a shell's command in background."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def begun(body: str = WAITING, **options) -> subprocess.Popen:
     process = subprocess.Popen(
         [sys.executable, "-c", PROGRAM.format(body=body)],
         cwd=PROJECT,
         stdout=subprocess.PIPE,
         text=True,
-        **options,
+        **{"preexec_fn": heard, **options},
     )
     assert line_of(process) == "begun\n"
     return process
