@@ -54,7 +54,7 @@ ifdef REFERENCE_PATH
 export JINGXI_REFERENCE_PATH := $(REFERENCE_PATH)
 endif
 
-.PHONY: help refresh check train promote rollback-model test test-all acceptance acceptance-long ui lint format lock bench truth customer releases rollback export summary clean install
+.PHONY: help refresh check train promote rollback-model test test-all acceptance ui lint format lock bench truth customer releases rollback export summary clean install
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -91,14 +91,11 @@ rollback-model: $(INSTALLED) ## return to the champion before: MODEL=clv APPROVE
 	@$(RUN) -m orchestration rollback-model --model "$$MODEL" --approver "$$APPROVER" \
 		--reason "$$REASON"
 
-test: $(INSTALLED) ## the whole suite but the slow acceptance runs
+test: $(INSTALLED) ## the everyday suite
 	@$(TESTS) -m "not slow"
 
-acceptance: $(INSTALLED) ## the slow acceptance runs: real data, real faults
-	@$(TESTS) -m "slow and not long"
-
-acceptance-long: $(INSTALLED) ## those of many refreshes each: governed models, point in time
-	@$(TESTS) -m long
+acceptance: $(INSTALLED) ## the slow runs: real data, real faults, browsers, simulations
+	@$(TESTS) -m slow
 
 test-all: $(INSTALLED) ## everything
 	@$(TESTS)

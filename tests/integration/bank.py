@@ -605,7 +605,9 @@ def parts_built(path: Path, name: str) -> int:
 
 def compiled(path: Path, name: str) -> str:
     """The query that dbt last compiled for a model or test beside the warehouse at `path`."""
-    (file,) = (path.parent / "target" / "compiled").rglob(f"{name}.sql")
+    found = (path.parent / "target" / "compiled").rglob(f"{name}.sql")
+    # A model has a folder of its unit tests by the same name.
+    (file,) = (one for one in found if one.is_file() and one.parent.suffix != ".yml")
     return file.read_text()
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from orchestration.sources.contract import TABLES
 from tests.integration.bank import (
@@ -18,8 +22,6 @@ from tests.integration.bank import (
     land,
     lay_reference,
 )
-
-STEPS = (["tag:staging", "tag:base"], ["tag:value"], ["tag:features"], ["tag:contacts"])
 
 
 @pytest.fixture(scope="session")
@@ -41,36 +43,63 @@ def bare_bank(bank: Bank) -> Bank:
     return bare
 
 
+def once(
+    tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]
+) -> Path:
+    """What `make` writes into a folder, made by one of the test processes for all of them."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / f"shared_{name}"
+    with FileLock(f"{folder}.lock"):
+        if not (folder / ".made").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            make(folder)
+            (folder / ".made").touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the awkward bank's reference data."""
-    return lay_reference(tmp_path_factory.mktemp("awkward") / "reference")
+    made = once(tmp_path_factory, "laid", lambda folder: lay_reference(folder / "reference"))
+    return made / "reference"
+
+
+def warehouse(
+    tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]
+) -> Path:
+    file = "warehouse.duckdb"
+    return once(tmp_path_factory, name, lambda folder: make(folder / file)) / file
 
 
 @pytest.fixture(scope="session")
 def whole(bank: Bank, reference: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The warehouse of all months, built step by step as the refresh does."""
-    path = tmp_path_factory.mktemp("whole") / "warehouse.duckdb"
-    land(path, bank, LAST)
-    for step in STEPS:
-        excluded = ("--exclude-resource-type", "unit_test")
-        dbt(path, "build", *excluded, "--select", *step, reference=reference)
-    return path
+    """The warehouse of all months, to be read only; dbt's unit tests ran with it."""
+
+    def make(path: Path) -> None:
+        land(path, bank, LAST)
+        dbt(path, "build", reference=reference)
+
+    return warehouse(tmp_path_factory, "whole", make)
 
 
 @pytest.fixture(scope="session")
 def earlier(bank: Bank, reference: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The warehouse as it was some months earlier, built some months at a time."""
-    path = tmp_path_factory.mktemp("earlier") / "warehouse.duckdb"
-    land(path, bank, EARLIER)
-    build(path, reference, months_at_once=EARLIER_AT_ONCE)
-    return path
+
+    def make(path: Path) -> None:
+        land(path, bank, EARLIER)
+        build(path, reference, months_at_once=EARLIER_AT_ONCE)
+
+    return warehouse(tmp_path_factory, "earlier", make)
 
 
 @pytest.fixture(scope="session")
 def bare(bare_bank: Bank, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The warehouse of the bare bank, with the default reference data."""
-    path = tmp_path_factory.mktemp("bare") / "warehouse.duckdb"
-    land(path, bare_bank, LAST)
-    build(path, None)
-    return path
+
+    def make(path: Path) -> None:
+        land(path, bare_bank, LAST)
+        build(path, None)
+
+    return warehouse(tmp_path_factory, "bare", make)

@@ -161,6 +161,7 @@ def measure(connection: duckdb.DuckDBPyConnection, months: list[date]) -> dict[s
     return sums
 
 
+@pytest.mark.slow
 def test_planted_anomalies_are_found_far_better_than_by_amount(
     records: duckdb.DuckDBPyConnection,
 ) -> None:

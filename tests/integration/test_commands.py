@@ -1,6 +1,14 @@
 """The command line: what it refuses, before anything is built, and with which words."""
 
+from pathlib import Path
+
 import pytest
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One for all: what they refuse leaves nothing that the next would meet."""
+    return tmp_path_factory.mktemp("commands")
 
 
 @pytest.mark.parametrize(
@@ -19,11 +27,9 @@ import pytest
         (("rollback",), {}, "no release before the served one"),
     ],
 )
-def test_it_says_what_is_wrong_and_ends_with_status_2(
-    tmp_path, command, arguments, settings, words
-):
-    result = command(tmp_path, *arguments, customers=100, **settings)
+def test_it_says_what_is_wrong_and_ends_with_status_2(home, command, arguments, settings, words):
+    result = command(home, *arguments, customers=100, **settings)
     assert result.returncode == 2
     assert words in result.stderr
     assert "Traceback" not in result.stderr + result.stdout
-    assert not list(tmp_path.glob("published/releases/*"))
+    assert not list(home.glob("published/releases/*"))

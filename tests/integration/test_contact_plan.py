@@ -7,9 +7,6 @@ holds for what a refresh builds.
 from __future__ import annotations
 
 import math
-import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -31,11 +28,12 @@ from orchestration.decisions.options import read_options
 from orchestration.decisions.plan import write_plan
 from orchestration.decisions.scorecard import write_scorecard
 from orchestration.decisions.worklist import write_worklist
-from orchestration.environment import DBT_PROJECT
+from tests.integration.bank import compiled
 
 AS_OF = date(2025, 12, 31)
 ORDER = ("policy", "channel", "contactability", "candidate", "talking_point")
-NAME = "bank"
+# What dbt compiled names its warehouse so.
+NAME = "warehouse"
 
 BANK = """
 create schema base; create schema value; create schema scores; create schema alerts;
@@ -124,26 +122,9 @@ create table reference.contact_channel as
 
 
 @pytest.fixture(scope="module")
-def queries(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def queries(whole: Path) -> dict[str, str]:
     """The queries of the contacts layer, as dbt compiles them."""
-    folder = tmp_path_factory.mktemp("compiled")
-    made = subprocess.run(
-        [
-            *(Path(sys.executable).parent / "dbt", "--no-use-colors", "compile"),
-            *("--select", "tag:contacts,resource_type:model"),
-            *("--project-dir", DBT_PROJECT, "--profiles-dir", DBT_PROJECT),
-            *("--target-path", folder, "--log-path", folder),
-        ],
-        env={**os.environ, "DBT_WAREHOUSE": str(folder / f"{NAME}.duckdb"), "DO_NOT_TRACK": "1"},
-        capture_output=True,
-        text=True,
-    )
-    assert made.returncode == 0, made.stdout + made.stderr
-    found = {}
-    for name in ORDER:
-        (file,) = (folder / "compiled").rglob(f"contacts_{name}.sql")
-        found[name] = file.read_text()
-    return found
+    return {name: compiled(whole, f"contacts_{name}") for name in ORDER}
 
 
 class Bank:
@@ -303,9 +284,9 @@ def must_not_be_contacted(kind: dict) -> bool:
     )
 
 
-@given(kinds=st.lists(KIND, min_size=12, max_size=40))
+@given(kinds=st.lists(KIND, min_size=40, max_size=80))
 @settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_who_must_not_be_contacted_is_in_no_plan_no_list_and_no_file(queries, kinds):
     bank = laid_out(queries, kinds)
@@ -346,9 +327,9 @@ def test_who_must_not_be_contacted_is_in_no_plan_no_list_and_no_file(queries, ki
     assert outcome.success, outcome.message()
 
 
-@given(kinds=st.lists(KIND, min_size=20, max_size=60))
+@given(kinds=st.lists(KIND, min_size=40, max_size=80))
 @settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_every_limit_of_the_policy_holds(queries, kinds):
     bank = laid_out(queries, kinds)

@@ -19,6 +19,8 @@ from orchestration import dbt
 from orchestration.landing.engine import empty_landing
 from orchestration.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:

@@ -2254,9 +2254,12 @@ def test_results_replace_those_of_the_build_before(bank: duckdb.DuckDBPyConnecti
     ]
 
 
-def test_profiles_stay_small_and_are_functions_of_the_tables(
-    bank: duckdb.DuckDBPyConnection,
+def test_judging_twice_gives_the_same_small_profiles_without_a_connection_or_a_file(
+    bank: duckdb.DuckDBPyConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise AssertionError("a gate reached for the network")
+
     def profiles() -> dict[str, list[tuple]]:
         for gate in SUITES:
             judged(bank, gate)
@@ -2265,23 +2268,13 @@ def test_profiles_stay_small_and_are_functions_of_the_tables(
         ).fetchall()
         return {name: bank.execute(f"select * from profile.{name}").fetchall() for (name,) in names}
 
+    monkeypatch.setattr(socket.socket, "connect", refused)
+    monkeypatch.setattr(socket, "getaddrinfo", refused)
+    monkeypatch.chdir(tmp_path)
     first = profiles()
     assert first == profiles()
     # Eight months: the largest has a row a month and statement.
     assert max(len(rows) for rows in first.values()) < 150
-
-
-def test_judging_opens_no_connection_and_leaves_no_file(
-    bank: duckdb.DuckDBPyConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refused(*_: object, **__: object) -> None:
-        raise AssertionError("a gate reached for the network")
-
-    monkeypatch.setattr(socket.socket, "connect", refused)
-    monkeypatch.setattr(socket, "getaddrinfo", refused)
-    monkeypatch.chdir(tmp_path)
-    for gate in SUITES:
-        judged(bank, gate)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -241,6 +241,7 @@ def test_a_mismatch_that_evens_out_between_strata_is_one():
     assert sample_ratio(both(split(1_650, 3_000), split(1_350, 3_000))).is_mismatch
 
 
+@pytest.mark.slow
 def test_false_alarms_of_the_sample_ratio_are_as_rare_as_they_should_be():
     draw = np.random.default_rng(17)
     counts = draw.binomial([12_000, 8_000], [0.5, 0.7], (20_000, 2))

@@ -113,6 +113,7 @@ def test_true_probabilities_are_fair_at_any_seed_though_groups_differ_in_rate_an
         assert table["selection_ratio"].iloc[0] < 0.5 < 1.3 < table["selection_ratio"].iloc[1]
 
 
+@pytest.mark.slow
 def test_intervals_of_the_gap_cover_none_at_their_level():
     hits = []
     for seed in range(60):

@@ -423,7 +423,7 @@ def test_shares_are_of_the_rows_seen_by_class_with_what_is_tolerated(bank):
 
 
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     later=st.lists(

@@ -341,6 +341,7 @@ def covers_at_about(level: float, hits: list[bool]) -> bool:
     return bool(low <= sum(hits) <= high)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", [0.5, 0.9])
 def test_intervals_cover_a_known_mean_error_at_their_level(level):
     hits = []
@@ -354,6 +355,7 @@ def test_intervals_cover_a_known_mean_error_at_their_level(level):
     assert covers_at_about(level, hits)
 
 
+@pytest.mark.slow
 def test_intervals_cover_a_known_gini_at_their_level():
     """Two normals one apart have an AUC of Phi(1 / sqrt 2)."""
     truth = 2 * stats.norm.cdf(1 / math.sqrt(2)) - 1
@@ -366,6 +368,7 @@ def test_intervals_cover_a_known_gini_at_their_level():
     assert covers_at_about(0.9, hits)
 
 
+@pytest.mark.slow
 def test_the_paired_difference_covers_the_true_one_at_its_level_and_pairing_narrows_it():
     """Errors of spread 1 and 1.2 that are nine tenths the same differ by 0.2 sqrt(2 / pi)."""
     truth = -0.2 * math.sqrt(2 / math.pi)
@@ -501,6 +504,7 @@ def test_coverage_by_decile_by_hand():
     )
 
 
+@pytest.mark.slow
 def test_the_coverages_own_interval_covers_the_level_that_was_asked_for():
     hits = []
     half = stats.norm.ppf(0.9)
@@ -629,6 +633,7 @@ def test_copies_of_customers_add_nothing_and_hiding_them_narrows_by_their_root(c
     assert width(clustered) / width(found(repeated)) == pytest.approx(math.sqrt(copies), rel=0.12)
 
 
+@pytest.mark.slow
 def test_intervals_of_clustered_customers_cover_where_plain_ones_do_not():
     """Errors of a customer share four fifths of their variance over four cut-offs."""
     clustered, plain = [], []

@@ -176,6 +176,7 @@ def test_measures_that_say_nothing_of_the_outcomes_are_left_out():
     assert defined((capture, ERROR), np.array([-3.0, 1, 1])) == (ERROR,)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("measure", [CLOSENESS, ERROR], ids=["higher", "lower"])
 def test_noise_promotes_no_oftener_than_chance_allows(measure):
     """Challenger and rule are equally far off: one in twenty lies above the 90 % interval."""
@@ -189,6 +190,7 @@ def test_noise_promotes_no_oftener_than_chance_allows(measure):
     assert promoted <= stats.binom.ppf(0.999, series, 0.05)
 
 
+@pytest.mark.slow
 def test_noise_against_rule_and_champion_promotes_no_oftener_still():
     series = 80
     promoted = 0

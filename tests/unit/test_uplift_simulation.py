@@ -7,6 +7,8 @@ import pytest
 
 from ml.evaluation.uplift import average_effect, policy_value, uplift_at, uplift_estimate
 
+pytestmark = pytest.mark.slow
+
 SEEDS, CONTACTS, ROUNDS = 200, 500, 120
 LEVEL = 0.95
 SHARE = 0.3
