@@ -178,6 +178,42 @@ def test_amounts_without_a_sign_stop_at_the_gate_with_the_kinds_named(delivery):
     assert "docs/contract.md" in problem
 
 
+def test_one_unknown_code_is_one_problem_whatever_follows_it_into_quarantine(delivery):
+    """A product of a line that the contract does not know takes its accounts along, they their
+    holders and bookings: G1 stops once, at the product."""
+    delivery.put("product.csv", BANK["product"] + "P2,Mortgages\nP3,cards\n")
+    delivery.put("account.csv", BANK["account"] + "A3,P2,2024-01-05\n")
+    delivery.put("account_holder.csv", BANK["account_holder"] + "A3,C2,owner\n")
+    delivery.put("transaction.csv", BANK["transaction"] + "T9,A3,2024-02-01,-5.00,withdrawal\n")
+    found = delivery.check(as_of="2024-03")
+    assert found.status == "gate_failed"
+    (problem,) = found.problems
+    assert "allowed_values: 1 row(s) in product.csv (first: row 2)" in problem
+    assert "product_line `Mortgages` (1 row); allowed: `deposits`, `lending`, " in problem
+    assert (
+        "row(s) that refer to them follow: 1 of 3 of account, 1 of 3 of account_holder, "
+        "1 of 5 of transaction"
+    ) in problem
+    (rule,) = (rule for rule in found.gate if not rule["success"])
+    assert "product, other" in rule["seen"]
+    (note,) = (note for note in found.notes if "break" in note)
+    assert note.startswith("product: 1 row(s) of 3 break allowed_values (product_line: `Mortgages`")
+    quarantined = {row["table"]: row["quarantined"] for row in found.tables}
+    assert quarantined == {"customer": 0, **dict.fromkeys(set(BANK) - {"customer"}, 1)}
+
+
+def test_rows_that_follow_stop_the_gate_though_their_cause_is_within_its_tolerance(delivery):
+    """One product in two thousand may be set aside; half the bank's accounts may not."""
+    many = "".join(f"Q{number},cards\n" for number in range(2000))
+    delivery.put("product.csv", BANK["product"] + many + "P2,depsits\n")
+    delivery.put("account.csv", BANK["account"].replace("A2,P1", "A2,P2"))
+    found = delivery.check(as_of="2024-02")
+    (problem,) = (one for one in found.problems if "quarantined rows" in one)
+    assert "`depsits` (1 row): did you mean `deposits`?" in problem
+    assert "1 of 2 of account, 1 of 2 of account_holder" in problem
+    assert not any("holder" in one.split(":")[1] for one in found.problems)
+
+
 def corrupt(delivery: Delivery, how: str) -> None:
     if how == "no folder":
         shutil.rmtree(delivery.folder)
