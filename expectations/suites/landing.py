@@ -139,7 +139,10 @@ def _quarantine_sql(connection: duckdb.DuckDBPyConnection) -> str:
         code as (
             select
                 table_name,
-                string_agg(', ' || column_name || ' ' || detail, '' order by column_name) as detail
+                string_agg(
+                    ', ' || column_name || ' ' || detail || '; allowed: ' || allowed, ''
+                    order by column_name
+                ) as detail
             from meta.bad_code
             group by table_name
         ),

@@ -310,10 +310,11 @@ class _Run:
                     f"select count({name}) from landing_staged"
                 ).fetchall()
                 told = codes.told(counts, column.values, values=values, personal=table.personal)
-                found[column.name] = f"{told}; allowed: {codes.listed(column.values)}"
+                allowed = codes.listed(column.values)
+                found[column.name] = f"{told}; allowed: {allowed}"
                 self.connection.execute(
-                    "insert into landing_bad_code values (?, ?, ?, ?)",
-                    [table.name, column.name, sum(counts.values()), found[column.name]],
+                    "insert into landing_bad_code values (?, ?, ?, ?, ?)",
+                    [table.name, column.name, sum(counts.values()), told, allowed],
                 )
         return found
 
@@ -453,7 +454,8 @@ INPUT_FILE = """(table_name varchar, path varchar, extract_month date, rows bigi
 QUARANTINE = {
     "quarantine_share": """(table_name varchar, rule_class varchar, rows bigint,
         quarantined_rows bigint, tolerated_share double)""",
-    "bad_code": "(table_name varchar, column_name varchar, rows bigint, detail varchar)",
+    "bad_code": """(table_name varchar, column_name varchar, rows bigint, detail varchar,
+        allowed varchar)""",
     "quarantine_following": """(table_name varchar, rows bigint, quarantined_rows bigint,
         tolerated_share double, cause_table varchar, cause_class varchar, cause_rule varchar,
         cause_column varchar, following_rows bigint)""",

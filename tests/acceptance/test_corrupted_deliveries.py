@@ -363,6 +363,7 @@ def test_a_few_bad_rows_are_set_aside_with_their_reasons(bank, delivery, command
 
     result = command(home, "refresh", source="files", source_path=delivery)
     assert result.returncode == 0, result.stdout + result.stderr
+    assert "kind: `barter` (1 row)" in result.stdout
     with duckdb.connect(str(home / "published" / "current.duckdb"), read_only=True) as release:
         found = set(
             release.execute(

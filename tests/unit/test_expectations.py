@@ -108,7 +108,7 @@ create table meta.quarantine_share as
 select 'transaction' as table_name, 'key_or_reference' as rule_class, 10000 as rows,
        1 as quarantined_rows, 0.0005 as tolerated_share;
 create table meta.bad_code (
-    table_name varchar, column_name varchar, rows bigint, detail varchar
+    table_name varchar, column_name varchar, rows bigint, detail varchar, allowed varchar
 );
 create table meta.quarantine_following (
     table_name varchar, rows bigint, quarantined_rows bigint, tolerated_share double,
