@@ -101,7 +101,8 @@ def _table_sql(required: tuple[str, ...]):
                 counted.rows / nullif(previous.rows, 0) - 1 as change,
                 (counted.required and counted.rows = 0)::integer as absent,
                 case when counted.required then change end as required_change,
-                case when not counted.required then change end as optional_change
+                case when not counted.required then change end as optional_change,
+                counted.rows || ' row(s), ' || previous.rows || ' in the release before' as detail
             from counted
             left join {previous} as previous on previous.table_name = counted.table_name
             order by counted.table_name
@@ -546,8 +547,8 @@ def landing_suite(
     `signs` holds the kinds of bookings whose amount has one sign, by product line: kind, line, 1 or
     -1.
 
-    `meta.previous_release_count` (table_name, rows: masters by their latest extract, as in
-    `profile.landing_table` of the release before) is compared where it exists.
+    `meta.previous_release_count` (table_name, rows: `profile.landing_table` of the release before)
+    is compared where it exists.
     """
     bookings = ("landing.transaction", "landing.refresh_window")
     meant = ", ".join(f"('{kind}', '{line}', {sign})" for kind, line, sign in signs)
@@ -623,7 +624,9 @@ def landing_suite(
             "fail",
             f"no required table shrank by more than {MOST_SHRINKAGE:.0%} since the release before",
             "compare the delivery with the one before: part of a file, or another bank's, is"
-            " likely; use another JINGXI_HOME for another bank",
+            " likely. Where a shorter history is meant, set FIRST_MONTH (JINGXI_FIRST_MONTH);"
+            " where the bank did shrink, or is another one, begin with another HOME"
+            " (JINGXI_HOME), which has nothing to compare with",
             nulls="pass",
         ),
         Rule(

@@ -154,6 +154,14 @@ def unknown_product_line(folder):
 # Stopped at a gate.
 
 
+def half_the_customers(folder):
+    def of_every_second(path: Path) -> None:
+        edit(path, lambda _, row: row if int(row["customer_id"][1:]) % 2 else None)
+
+    for path in (folder / "customer").glob("*.csv"):
+        of_every_second(path)
+
+
 def half_the_accounts(folder):
     edit(folder / "account.csv", lambda number, row: row if number % 2 else None)
 
@@ -254,6 +262,7 @@ CASES = [
     Case(half_a_parquet_file, REFUSED, (f"{MONTH}.parquet",)),
     Case(heading_named_twice, REFUSED, ("account.csv", "product_id")),
     Case(unknown_product_line, REFUSED, ("product.csv", "product_line", "`misc`", "`deposits`")),
+    Case(half_the_customers, STOPPED, ("G1", "landing.customer: required", "the release before")),
     Case(half_the_accounts, STOPPED, ("G1", "reference")),
     Case(many_accounts_twice, STOPPED, ("G1", "account")),
     Case(month_missing, STOPPED, ("G1", MONTH)),
