@@ -34,7 +34,16 @@ from orchestration.landing.rules import (
     Calendar,
     day,
 )
-from orchestration.landing.staging import BROKEN, EARLIER, LANDED, LATER, REPEATED, Stage, faulty
+from orchestration.landing.staging import (
+    BROKEN,
+    CAUSE,
+    EARLIER,
+    LANDED,
+    LATER,
+    REPEATED,
+    Stage,
+    faulty,
+)
 from orchestration.landing.window import Window
 from orchestration.sources import codes
 from orchestration.sources.bookings import first_booking_month, last_booking, resolve_as_of
@@ -225,7 +234,7 @@ class _Run:
         self.summaries: list[TableLanded] = []
         self.delivered: list[str] = []
         self.digests = digests
-        for name, columns in {"input_file": INPUT_FILE, **QUARANTINE}.items():
+        for name, columns in {"input_file": INPUT_FILE, "cause": CAUSE, **QUARANTINE}.items():
             connection.execute(f"create or replace temp table landing_{name} {columns}")
 
     def land(self, table: Table, files: Sequence[SourceFile]) -> None:
@@ -330,9 +339,10 @@ class _Run:
                 select ?, ?, (
                         select count(distinct (_file, row_number)) from {faults}
                         where rule_class in (?, ?)
-                    ), ?, cause.table_name, cause.rule_class, cause.rule, cause.column_name,
+                    ), ?, first.table_name, first.rule_class, first.rule, first.column_name,
                     count(distinct (_file, row_number))
-                from {faults} where rule_class = ? group by cause order by cause""",
+                from {faults} as own join landing_cause as first on first.number = own.cause
+                where own.rule_class = ? group by all""",
             [
                 table.name,
                 seen,
@@ -367,10 +377,12 @@ class _Run:
             for name in self.delivered:
                 self.connection.execute(f"""
                     create table quarantine.{quoted(name)} as
-                    select file, row_number, rule, column_name, value, month,
-                        concat_ws('.', cause.table_name, cause.column_name) || ': ' || cause.rule
+                    select file, row_number, own.rule, own.column_name, value, month,
+                        concat_ws('.', first.table_name, first.column_name) || ': ' || first.rule
                             as cause
-                    from {faulty(name)}""")
+                    from {faulty(name)} as own
+                    left join landing_cause as first on first.number = own.cause
+                    order by _file, row_number, own.rule, own.column_name""")
             for name in ("input_file", *QUARANTINE):
                 self.connection.execute(
                     f"create or replace table meta.{name} as from landing_{name}"
@@ -393,6 +405,7 @@ class _Run:
             "fault",
             "unread",
             "input_file",
+            "cause",
             *QUARANTINE,
             *changes.TEMPORARY,
         ]

@@ -32,8 +32,10 @@ from orchestration.sources.interface import DeliveryRefused, Problem, SourceFile
 UNSTAMPED = date(1900, 1, 1)
 LANDED, BROKEN, LATER, REPEATED, EARLIER = 0, 1, 2, 3, 4
 REPEATED_RULES = ("duplicate_row", "duplicate_key")
-# The rule that a row breaks, which its children follow into quarantine.
-CAUSE = "struct(table_name varchar, rule_class varchar, rule varchar, column_name varchar)"
+# What is wrong with rows that others refer to: those follow them into quarantine. By number, which
+# is narrow: every booking is matched with its account's.
+CAUSE = """(number integer, table_name varchar, rule_class varchar, rule varchar,
+    column_name varchar)"""
 
 
 @dataclass(frozen=True)
@@ -222,7 +224,7 @@ class Stage:
             f"'column_name': {literal(rule.column)}, "
             f"'value': {shown_value(self.table, rule.column)}, "
             f"'rule_class': {literal(rule.rule_class)}, 'cause': "
-            + (quoted(f"cause_{rule.column}") if rule.rule_class == FOLLOWING else f"null::{CAUSE}")
+            + (quoted(f"cause_{rule.column}") if rule.rule_class == FOLLOWING else "null::integer")
             + "} end"
             for rule in self.rules
         ]
@@ -231,7 +233,7 @@ class Stage:
         self.connection.execute(f"""
             create or replace temp table landing_fault as
             select _file, _row, _month, rule, {key_columns} as column_name, {key_value} as value,
-                {literal(KEY_OR_REFERENCE)} as rule_class, null::{CAUSE} as cause
+                {literal(KEY_OR_REFERENCE)} as rule_class, null::integer as cause
             from landing_repeated""")
         broken = self.connection.execute(
             f"select distinct _file from landing_staged where _state = {BROKEN} order by all"
@@ -245,7 +247,7 @@ class Stage:
                     select _file, _row, _month, unnest(
                         case when _malformed is not null then [{{'rule': 'malformed_row',
                             'column_name': null::varchar, 'value': _malformed,
-                            'rule_class': {literal(OTHER)}, 'cause': null::{CAUSE}}}]
+                            'rule_class': {literal(OTHER)}, 'cause': null::integer}}]
                         else [{", ".join(faults)}] end) as fault
                     from ({self._delivery([self.parts[number]], broken_only=True)})
                 ) where fault is not null""")
@@ -261,11 +263,21 @@ class Stage:
             order by _file, _row, rule, column_name""")
 
     def _remember_keys(self) -> None:
-        """The table's keys for its children: seen, dated later, in quarantine with the first cause
-        in the alphabet, or (absent) unknown."""
+        """The table's keys for its children: seen, dated later, in quarantine with its first cause,
+        or (absent) unknown."""
         if not any(c.references == self.table.name for child in TABLES for c in child.columns):
             return
         (key,) = self.table.key
+        self.connection.execute(f"""
+            insert into landing_cause
+            select
+                (select count(*) from landing_cause)
+                + row_number() over (order by rule, column_name),
+                {literal(self.table.name)}, rule_class, rule, column_name
+            from (
+                select distinct rule_class, rule, column_name
+                from {faulty(self.table.name)} where cause is null
+            )""")
         self.connection.execute(f"""
             create or replace temp table {known(self.table.name)} as
             select {quoted(key)} as id,
@@ -273,10 +285,12 @@ class Stage:
                     when not bool_or(_state = {BROKEN}) then false end as seen,
                 case when seen is null then min(fault.cause) end as cause
             from landing_staged left join (
-                select _file, row_number as _row, min(coalesce(cause, {{
-                    'table_name': {literal(self.table.name)}, 'rule_class': rule_class,
-                    'rule': rule, 'column_name': column_name}})) as cause
-                from {faulty(self.table.name)} group by all
+                select _file, row_number as _row, min(coalesce(cause, number)) as cause
+                from {faulty(self.table.name)} as own left join landing_cause
+                    on landing_cause.table_name = {literal(self.table.name)}
+                    and landing_cause.rule = own.rule
+                    and landing_cause.column_name is not distinct from own.column_name
+                group by all
             ) as fault using (_file, _row)
             where {quoted(key)} is not null group by id""")
 
