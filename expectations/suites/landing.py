@@ -109,6 +109,7 @@ def _table_sql(required: tuple[str, ...]):
                 counted.table_name,
                 counted.required,
                 counted.rows,
+                counted.set_aside,
                 previous.rows as rows_before,
                 -- What is in quarantine was delivered: that is a matter of another rule.
                 (counted.rows + counted.set_aside) / nullif(previous.rows, 0) - 1 as change,
