@@ -621,7 +621,9 @@ def _told(misfits: list[Misfit]) -> Iterator[Problem]:
         values, bad = sum(one.values for one in found), sum(one.bad for one in found)
         more = f" in {len(found):,} files" if len(found) > 1 else ""
         if column.values:
-            seen = sum((Counter(one.codes) for one in found), Counter())
+            seen: Counter[str] = Counter()
+            for one in found:
+                seen.update(one.codes or {})
             table = found[0].file.table
             said = codes.told(seen, column.values, values=values, personal=table.personal)
             what = f"{bad:,} of {values:,} values{more} are not among those allowed: {said}"
