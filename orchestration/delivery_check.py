@@ -155,7 +155,7 @@ def judgement(given: Mapping[str, str]) -> Judgement:
     try:
         settings = read_settings(**named)
         with own_place(settings.home) as place:
-            return judge_delivery(settings.model_copy(update={"home": place}))
+            return judge_delivery(settings.model_copy(update={"home": place}), settings)
     except DeliveryRefused as error:
         return Judgement("refused", [str(problem) for problem in error.problems])
     except ValidationError as error:
@@ -205,8 +205,9 @@ def own_place(home: Path) -> Iterator[Path]:
         own.close()
 
 
-def judge_delivery(settings: Settings) -> Judgement:
-    """Read, land and judge the settings' delivery in the settings' home, which is this check's own.
+def judge_delivery(settings: Settings, serving: Settings) -> Judgement:
+    """Read, land and judge the settings' delivery in the settings' home, which is this check's own,
+    and compare it with the release that another home is `serving`.
 
     Raises
     ------
@@ -215,6 +216,7 @@ def judge_delivery(settings: Settings) -> Judgement:
     """
     from orchestration.landing.delivery import open_delivery, token_key
     from orchestration.landing.engine import Window, land
+    from orchestration.landing.previous import record_previous
     from orchestration.partitions import first_day, last_day
 
     with connect(settings) as connection:
@@ -231,6 +233,7 @@ def judge_delivery(settings: Settings) -> Judgement:
             settings.landing,
             token_key(settings),
         )
+        record_previous(connection, serving, delivery)
         judging.join()
         from expectations.gate import judge
         from expectations.suites.landing import landing_suite

@@ -62,6 +62,7 @@ def landing_assets(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinitio
     def landing(context: dg.AssetExecutionContext, home: Home) -> Iterator[dg.MaterializeResult]:
         from orchestration.jobs import REFRESH
         from orchestration.landing.engine import Window, land
+        from orchestration.landing.previous import record_previous
 
         settings = home.settings
         if context.job_name == REFRESH:
@@ -100,6 +101,7 @@ def landing_assets(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinitio
                 token_key(settings),
                 finished=finished,
             )
+            record_previous(connection, settings, delivery)
             reference.record(connection, settings)
             columns = {
                 table.name: columns_of(

@@ -27,14 +27,25 @@ from orchestration.landing.changes import Change, Standing
 from orchestration.landing.months import STATE_FILE, Months, claim, nothing
 from orchestration.landing.rules import (
     CURES,
+    FOLLOWING,
     KEY_OR_REFERENCE,
     OTHER,
     TOLERATED_KEY_SHARE,
     Calendar,
     day,
 )
-from orchestration.landing.staging import BROKEN, EARLIER, LANDED, LATER, REPEATED, Stage, faulty
+from orchestration.landing.staging import (
+    BROKEN,
+    CAUSE,
+    EARLIER,
+    LANDED,
+    LATER,
+    REPEATED,
+    Stage,
+    faulty,
+)
 from orchestration.landing.window import Window
+from orchestration.sources import codes
 from orchestration.sources.bookings import first_booking_month, last_booking, resolve_as_of
 from orchestration.sources.contract import TABLES, Table
 from orchestration.sources.delimited import inspect_bytes, literal, quoted
@@ -55,7 +66,11 @@ __all__ = [
 @dataclass(frozen=True)
 class TableLanded:
     """One table: rows delivered = landed + quarantined + dated after the as-of date + dated before
-    the first month of bookings (events of optional tables)."""
+    the first month of bookings (events of optional tables).
+
+    `rules` has the rows that break each, `codes` what stands in columns with a list of values that
+    does not allow it, `following` the rows whose parents are in quarantine by table and rule there.
+    """
 
     table_name: str
     rows: int
@@ -64,6 +79,8 @@ class TableLanded:
     after_as_of: int
     before_first_month: int
     rules: dict[str, int] = field(default_factory=dict)
+    codes: dict[str, str] = field(default_factory=dict)
+    following: dict[tuple[str, str], int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -88,7 +105,8 @@ class LandingSummary:
 
     def lines(self) -> list[str]:
         """Why other months are rebuilt than were asked for; one line for all rows that lie before
-        the history, one for each table with anything in quarantine, naming rule, count and cure."""
+        the history; one for each table and rule that sent rows to quarantine, with count and cure,
+        the codes that no list allows, and the rows of other tables that followed theirs."""
         earlier = ", ".join(
             f"{table.before_first_month:,} of {table.rows:,} row(s) of {table.table_name}"
             for table in self.tables
@@ -98,10 +116,27 @@ class LandingSummary:
         before = f"{earlier} lie before the first month of bookings, {first}, and are not seen"
         said = [*self.widened, *([before] if earlier else [])]
         return said + [
-            f"{table.table_name}: {count:,} row(s) of {table.rows:,} break {rule}; {CURES[rule]}"
+            self._line(table, rule, count)
             for table in self.tables
             for rule, count in table.rules.items()
         ]
+
+    def _line(self, table: TableLanded, rule: str, count: int) -> str:
+        seen = (
+            "".join(f" ({column}: {told})" for column, told in table.codes.items())
+            if rule == "allowed_values"
+            else ""
+        )
+        following = ", ".join(
+            f"{child.following[table.table_name, rule]:,} of {child.table_name}"
+            for child in self.tables
+            if (table.table_name, rule) in child.following
+        )
+        with_it = f"; row(s) that refer to them follow: {following}" if following else ""
+        return (
+            f"{table.table_name}: {count:,} row(s) of {table.rows:,} break {rule}{seen}; "
+            f"{CURES[rule]}{with_it}"
+        )
 
 
 def land(
@@ -172,7 +207,8 @@ def empty_landing(connection: duckdb.DuckDBPyConnection) -> None:
         view = f"landing.{quoted(table.name)}"
         connection.execute(f"create or replace view {view} as {nothing(table)}")
     connection.execute(f"create or replace table meta.input_file {INPUT_FILE}")
-    connection.execute(f"create or replace table meta.quarantine_share {QUARANTINE_SHARE}")
+    for name, columns in QUARANTINE.items():
+        connection.execute(f"create or replace table meta.{name} {columns}")
     _write_window(connection, Window(*(date(2000, 1, 1),) * 3, date(2000, 1, 31)), "none")
 
 
@@ -198,10 +234,7 @@ class _Run:
         self.summaries: list[TableLanded] = []
         self.delivered: list[str] = []
         self.digests = digests
-        for name, columns in (
-            ("input_file", INPUT_FILE),
-            ("quarantine_share", QUARANTINE_SHARE),
-        ):
+        for name, columns in {"input_file": INPUT_FILE, "cause": CAUSE, **QUARANTINE}.items():
             connection.execute(f"create or replace temp table landing_{name} {columns}")
 
     def land(self, table: Table, files: Sequence[SourceFile]) -> None:
@@ -240,14 +273,19 @@ class _Run:
             sum(counts[n] for counts in counted.values()) for n in range(5)
         )
         broken = self.connection.execute(
-            f"select rule, count(distinct (_file, row_number)) from {faults} group by 1 order by 1"
+            f"select rule, count(distinct (_file, row_number)) from {faults} "
+            "where rule_class <> ? group by 1 order by 1",
+            [FOLLOWING],
         ).fetchall()
         self.summaries.append(
-            TableLanded(table.name, rows, landed, quarantined, later, earlier, dict(broken))
+            TableLanded(
+                *(table.name, rows, landed, quarantined, later, earlier, dict(broken)),
+                self._bad_codes(table),
+                self._following(table, landed + quarantined),
+            )
         )
         # The share is taken of the rows seen: those outside the history must not dilute it.
         for rule_class in (KEY_OR_REFERENCE, OTHER):
-            strict = table.required and rule_class == KEY_OR_REFERENCE
             self.connection.execute(
                 f"""insert into landing_quarantine_share
                     select ?, ?, ?, count(distinct (_file, row_number)), ?
@@ -256,12 +294,70 @@ class _Run:
                     table.name,
                     rule_class,
                     landed + quarantined,
-                    min(TOLERATED_KEY_SHARE, table.tolerated_share)
-                    if strict
-                    else table.tolerated_share,
+                    _tolerated(table, rule_class),
                     rule_class,
                 ],
             )
+
+    def _bad_codes(self, table: Table) -> dict[str, str]:
+        """What stands in the columns with a list of values and is not on it, by column."""
+        found = {}
+        for column in table.columns:
+            if not column.values:
+                continue
+            name = quoted(column.name)
+            ((counts,),) = self.connection.execute(
+                f"""select histogram(left({name}, {codes.LONGEST_TOLD + 1}))
+                    from landing_staged semi join (
+                        select _file, row_number as _row from {faulty(table.name)}
+                        where rule = 'allowed_values' and column_name = ?
+                    ) as fault using (_file, _row)""",
+                [column.name],
+            ).fetchall()
+            if counts:
+                ((values,),) = self.connection.execute(
+                    f"select count({name}) from landing_staged"
+                ).fetchall()
+                told = codes.told(counts, column.values, values=values, personal=table.personal)
+                allowed = codes.listed(column.values)
+                found[column.name] = f"{told}; allowed: {allowed}"
+                self.connection.execute(
+                    "insert into landing_bad_code values (?, ?, ?, ?, ?)",
+                    [table.name, column.name, sum(counts.values()), told, allowed],
+                )
+        return found
+
+    def _following(self, table: Table, seen: int) -> dict[tuple[str, str], int]:
+        """The rows set aside because their parents are, by table and rule of the first cause.
+
+        With the rows whose own keys or references are broken they must stay within the tolerance
+        for these.
+        """
+        faults = faulty(table.name)
+        self.connection.execute(
+            f"""insert into landing_quarantine_following
+                select ?, ?, (
+                        select count(distinct (_file, row_number)) from {faults}
+                        where rule_class in (?, ?)
+                    ), ?, first.table_name, first.rule_class, first.rule, first.column_name,
+                    count(distinct (_file, row_number))
+                from {faults} as own join landing_cause as first on first.number = own.cause
+                where own.rule_class = ? group by all""",
+            [
+                table.name,
+                seen,
+                KEY_OR_REFERENCE,
+                FOLLOWING,
+                _tolerated(table, KEY_OR_REFERENCE),
+                FOLLOWING,
+            ],
+        )
+        found = self.connection.execute(
+            """select cause_table, cause_rule, sum(following_rows)::bigint
+               from landing_quarantine_following where table_name = ? group by all order by all""",
+            [table.name],
+        ).fetchall()
+        return {(parent, rule): rows for parent, rule, rows in found}
 
     def publish(self, finished: bool) -> tuple[Window, list[Change], list[str]]:
         """Put the months in place, then everything in the warehouse in one transaction; returns the
@@ -281,9 +377,13 @@ class _Run:
             for name in self.delivered:
                 self.connection.execute(f"""
                     create table quarantine.{quoted(name)} as
-                    select file, row_number, rule, column_name, value, month
-                    from {faulty(name)}""")
-            for name in ("input_file", "quarantine_share"):
+                    select file, row_number, own.rule, own.column_name, value, month,
+                        concat_ws('.', first.table_name, first.column_name) || ': ' || first.rule
+                            as cause
+                    from {faulty(name)} as own
+                    left join landing_cause as first on first.number = own.cause
+                    order by _file, row_number, own.rule, own.column_name""")
+            for name in ("input_file", *QUARANTINE):
                 self.connection.execute(
                     f"create or replace table meta.{name} as from landing_{name}"
                 )
@@ -305,12 +405,18 @@ class _Run:
             "fault",
             "unread",
             "input_file",
-            "quarantine_share",
+            "cause",
+            *QUARANTINE,
             *changes.TEMPORARY,
         ]
         names += [f"{kind}_{table.name}" for table in TABLES for kind in ("known", "faulty")]
         for name in names:
             self.connection.execute(f"drop table if exists temp.{quoted('landing_' + name)}")
+
+
+def _tolerated(table: Table, rule_class: str) -> float:
+    strict = table.required and rule_class == KEY_OR_REFERENCE
+    return min(TOLERATED_KEY_SHARE, table.tolerated_share) if strict else table.tolerated_share
 
 
 def _labels(files: Collection[SourceFile]) -> dict[Path, str]:
@@ -356,8 +462,17 @@ def _create_schemas(connection: duckdb.DuckDBPyConnection) -> None:
 
 INPUT_FILE = """(table_name varchar, path varchar, extract_month date, rows bigint, landed bigint,
     quarantined bigint, after_as_of bigint, before_first_month bigint, sha256 varchar)"""
-QUARANTINE_SHARE = """(table_name varchar, rule_class varchar, rows bigint, quarantined_rows bigint,
-    tolerated_share double)"""
+# What G1 is told of the quarantine: shares by class of rules, codes that no list allows, and rows
+# that followed others (`quarantined_rows` with those whose own keys and references are broken).
+QUARANTINE = {
+    "quarantine_share": """(table_name varchar, rule_class varchar, rows bigint,
+        quarantined_rows bigint, tolerated_share double)""",
+    "bad_code": """(table_name varchar, column_name varchar, rows bigint, detail varchar,
+        allowed varchar)""",
+    "quarantine_following": """(table_name varchar, rows bigint, quarantined_rows bigint,
+        tolerated_share double, cause_table varchar, cause_class varchar, cause_rule varchar,
+        cause_column varchar, following_rows bigint)""",
+}
 
 
 def _standing_window(connection: duckdb.DuckDBPyConnection) -> Window | None:

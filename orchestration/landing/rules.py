@@ -14,6 +14,8 @@ from orchestration.sources.grammar import rounds, text_of, typed
 
 KEY_OR_REFERENCE = "key_or_reference"
 OTHER = "other"
+# A row whose parent is in quarantine: judged with the rule that its parent breaks.
+FOLLOWING = "following"
 # A required table with a broken key or reference loses whole rows of a customer's picture: stricter
 # than the contract's share for values.
 TOLERATED_KEY_SHARE = 0.0005
@@ -91,7 +93,8 @@ def row_rules(table: Table, calendar: Calendar, delivered: Collection[str]) -> l
 
     `delivered` are the tables that references are checked against; for each such column the cast
     delivery carries `seen_<column>`: true where the parent is landed, false where it is dated after
-    the as-of date, NULL where it is unknown.
+    the as-of date, NULL where it is unknown or in quarantine; `cause_<column>` says for a parent in
+    quarantine what is wrong with it.
     """
     rules: list[Rule] = []
     for column in table.columns:
@@ -129,14 +132,11 @@ def row_rules(table: Table, calendar: Calendar, delivered: Collection[str]) -> l
         if column.first_of_month:
             rules.append(Rule("month_start", column.name, f"{name} <> date_trunc('month', {name})"))
         if column.references in delivered:
-            rules.append(
-                Rule(
-                    "reference",
-                    column.name,
-                    f"{name} is not null and {quoted('seen_' + column.name)} is null",
-                    KEY_OR_REFERENCE,
-                )
-            )
+            seen, cause = (quoted(f"{part}_{column.name}") for part in ("seen", "cause"))
+            unknown = f"{name} is not null and {seen} is null and {cause} is null"
+            rules.append(Rule("reference", column.name, unknown, KEY_OR_REFERENCE))
+            follows = f"{cause} is not null"
+            rules.append(Rule("parent_quarantined", column.name, follows, FOLLOWING))
     if table.dated_by is not None:
         dated = quoted(table.dated_by)
         rules.append(Rule("date_in_future", table.dated_by, f"{dated} > {day(calendar.today)}"))
@@ -175,6 +175,7 @@ CURES: dict[str, str] = {
     "range": "correct the value, or the row it was taken from",
     "month_start": "give the first day of the month",
     "reference": "deliver the row it refers to, or correct the identifier",
+    "parent_quarantined": "correct the row it refers to; quarantine says what is wrong with it",
     "date_in_future": "correct the date: it lies after today",
     "before_first_month": f"set {named('first_month')} to the first month, or correct the date",
     "duplicate_row": "deliver each row once",

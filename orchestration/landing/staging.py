@@ -15,6 +15,7 @@ from pathlib import Path
 import duckdb
 
 from orchestration.landing.rules import (
+    FOLLOWING,
     KEY_OR_REFERENCE,
     OTHER,
     Calendar,
@@ -31,6 +32,10 @@ from orchestration.sources.interface import DeliveryRefused, Problem, SourceFile
 UNSTAMPED = date(1900, 1, 1)
 LANDED, BROKEN, LATER, REPEATED, EARLIER = 0, 1, 2, 3, 4
 REPEATED_RULES = ("duplicate_row", "duplicate_key")
+# What is wrong with rows that others refer to: those follow them into quarantine. By number, which
+# is narrow: every booking is matched with its account's.
+CAUSE = """(number integer, table_name varchar, rule_class varchar, rule varchar,
+    column_name varchar)"""
 
 
 @dataclass(frozen=True)
@@ -86,7 +91,7 @@ class Stage:
 
     def _delivery(self, parts: Sequence[Part], broken_only: bool = False) -> str:
         """Files of the table as one query: cast (`cast_columns`), numbered (`_file`, `_row`),
-        matched with their parents (`seen_<column>`)."""
+        matched with their parents (`seen_<column>`, `cause_<column>`)."""
         queries = []
         for part in parts:
             names = set(part.file.columns) & set(self.table.column_names)
@@ -116,7 +121,11 @@ class Stage:
                     )"""
             )
         referring = [column for column in self.table.columns if column.references in self.delivered]
-        seen = [f"{quoted('of_' + c.name)}.seen as {quoted('seen_' + c.name)}" for c in referring]
+        seen = [
+            f"{quoted('of_' + c.name)}.{part} as {quoted(f'{part}_{c.name}')}"
+            for c in referring
+            for part in ("seen", "cause")
+        ]
         joins = [
             f"left join {known(str(c.references))} as {quoted('of_' + c.name)} "
             f"on {quoted('of_' + c.name)}.id = delivery.{quoted(c.name)}"
@@ -214,7 +223,9 @@ class Stage:
             f"case when {rule.condition} then {{'rule': {literal(rule.name)}, "
             f"'column_name': {literal(rule.column)}, "
             f"'value': {shown_value(self.table, rule.column)}, "
-            f"'rule_class': {literal(rule.rule_class)}}} end"
+            f"'rule_class': {literal(rule.rule_class)}, 'cause': "
+            + (quoted(f"cause_{rule.column}") if rule.rule_class == FOLLOWING else "null::integer")
+            + "} end"
             for rule in self.rules
         ]
         key_columns = literal(",".join(self.table.key))
@@ -222,7 +233,7 @@ class Stage:
         self.connection.execute(f"""
             create or replace temp table landing_fault as
             select _file, _row, _month, rule, {key_columns} as column_name, {key_value} as value,
-                {literal(KEY_OR_REFERENCE)} as rule_class
+                {literal(KEY_OR_REFERENCE)} as rule_class, null::integer as cause
             from landing_repeated""")
         broken = self.connection.execute(
             f"select distinct _file from landing_staged where _state = {BROKEN} order by all"
@@ -231,12 +242,12 @@ class Stage:
             self.connection.execute(f"""
                 insert into landing_fault
                 select _file, _row, _month, fault.rule, fault.column_name, fault.value,
-                    fault.rule_class
+                    fault.rule_class, fault.cause
                 from (
                     select _file, _row, _month, unnest(
                         case when _malformed is not null then [{{'rule': 'malformed_row',
                             'column_name': null::varchar, 'value': _malformed,
-                            'rule_class': {literal(OTHER)}}}]
+                            'rule_class': {literal(OTHER)}, 'cause': null::integer}}]
                         else [{", ".join(faults)}] end) as fault
                     from ({self._delivery([self.parts[number]], broken_only=True)})
                 ) where fault is not null""")
@@ -246,21 +257,42 @@ class Stage:
         self.connection.execute(f"""
             create or replace temp table {faulty(self.table.name)} as
             select file.label as file, _row as row_number, rule, column_name, value,
-                nullif(_month, {day(UNSTAMPED)}) as month, rule_class, _file
+                nullif(_month, {day(UNSTAMPED)}) as month, rule_class, cause, _file
             from landing_fault
             join (values {names}) as file(number, label) on file.number = _file
             order by _file, _row, rule, column_name""")
 
     def _remember_keys(self) -> None:
-        """The table's keys for its children: seen, dated later, or (absent) unknown."""
+        """The table's keys for its children: seen, dated later, in quarantine with its first cause,
+        or (absent) unknown."""
         if not any(c.references == self.table.name for child in TABLES for c in child.columns):
             return
         (key,) = self.table.key
         self.connection.execute(f"""
+            insert into landing_cause
+            select
+                (select count(*) from landing_cause)
+                + row_number() over (order by rule, column_name),
+                {literal(self.table.name)}, rule_class, rule, column_name
+            from (
+                select distinct rule_class, rule, column_name
+                from {faulty(self.table.name)} where cause is null
+            )""")
+        self.connection.execute(f"""
             create or replace temp table {known(self.table.name)} as
-            select {quoted(key)} as id, bool_or(_state = {LANDED}) as seen
-            from landing_staged where {quoted(key)} is not null group by all
-            having seen or not bool_or(_state = {BROKEN})""")
+            select {quoted(key)} as id,
+                case when bool_or(_state = {LANDED}) then true
+                    when not bool_or(_state = {BROKEN}) then false end as seen,
+                case when seen is null then min(fault.cause) end as cause
+            from landing_staged left join (
+                select _file, row_number as _row, min(coalesce(cause, number)) as cause
+                from {faulty(self.table.name)} as own left join landing_cause
+                    on landing_cause.table_name = {literal(self.table.name)}
+                    and landing_cause.rule = own.rule
+                    and landing_cause.column_name is not distinct from own.column_name
+                group by all
+            ) as fault using (_file, _row)
+            where {quoted(key)} is not null group by id""")
 
 
 def known(table: str) -> str:

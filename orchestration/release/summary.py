@@ -119,7 +119,23 @@ def _quarantine(connection: duckdb.DuckDBPyConnection) -> str:
             f"  {table:<28}{rows:>12,} rows{quarantined:>8,} in quarantine{later:>9,} later"
             + (f"{earlier:>9,} earlier" if earlier else "")
         )
+        lines += [f"      {line}" for line in _bad_codes(connection, table)]
     return "\n".join(lines)
+
+
+def _bad_codes(connection: duckdb.DuckDBPyConnection, table: str) -> list[str]:
+    """What no list of the contract allows, by column; none of a release that does not hold it."""
+    if not _fetch(
+        connection,
+        "select 1 from duckdb_tables() where schema_name = 'meta' and table_name = 'bad_code'",
+    ):
+        return []
+    found = _fetch(
+        connection,
+        "select column_name, detail from meta.bad_code where table_name = ? order by all",
+        table,
+    )
+    return [f"{column}: {detail}" for column, detail in found]
 
 
 def _gates(connection: duckdb.DuckDBPyConnection) -> str:

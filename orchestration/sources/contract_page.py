@@ -92,10 +92,10 @@ the zone of the machine.
 A delivery is refused before anything is built, with every problem at once, when a required table or
 column is missing, a file is not UTF-8, delimited otherwise, packed otherwise than by gzip, cut
 short or delivered twice, a column is delivered twice, or most of a column's values are of another
-kind. It is refused while it is landed when a file changes, or when the rows that the engine reads
-are not those that the file holds, counted by the bytes of a CSV file and by the footer of a Parquet
-file. So landed, quarantined, later and earlier rows are all rows, and the `sha256` of
-`meta.input_file` is that of the bytes landed.
+kind or none of those allowed. It is refused while it is landed when a file changes, or when the
+rows that the engine reads are not those that the file holds, counted by the bytes of a CSV file and
+by the footer of a Parquet file. So landed, quarantined, later and earlier rows are all rows, and
+the `sha256` of `meta.input_file` is that of the bytes landed.
 
 ## What is seen as of a date
 
@@ -246,6 +246,13 @@ def _rules() -> str:
         "refuses the delivery when the share of such rows, of those seen, is above",
         f"{TABLES[0].tolerated_share:.2%}; for keys and references of required tables above",
         f"{TOLERATED_KEY_SHARE:.2%}.",
+        "",
+        "A row that refers to one in quarantine follows it (`parent_quarantined`), and its column",
+        "`cause` names the rule that was broken first: a product of an unknown line takes its",
+        "accounts along, they their holders and bookings. Messages tell of the cause, with the",
+        "rows that follow; beyond what is tolerated for references these stop the refresh, too.",
+        "Values that no list allows are told with their rows and what was probably meant; in a",
+        "table with personal columns only those that many rows share.",
         "",
         "| rule | cure |",
         "|---|---|",

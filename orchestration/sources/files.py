@@ -22,6 +22,7 @@ from urllib.parse import unquote
 
 import duckdb
 
+from orchestration.sources import codes
 from orchestration.sources.bookings import first_booking_month
 from orchestration.sources.contract import (
     BY_NAME,
@@ -119,6 +120,18 @@ class Given:
     name: str | None
     type: str
     sql: str
+
+
+@dataclass(frozen=True)
+class Misfit:
+    """A column of a file whose values are mostly of another kind, or none of those allowed (then
+    with the rows of each `code`)."""
+
+    file: DeliveredFile
+    column: Column
+    values: int
+    bad: int
+    codes: Mapping[str, int] | None = None
 
 
 class DeliveredFiles:
@@ -301,6 +314,7 @@ class DeliveredFiles:
         found = list(self._emptiness(table, files, full, empty))
         files = full
         inspected: list[tuple[DeliveredFile, Inspection]] = []
+        misfits: list[Misfit] = []
         for file in files:
             try:
                 inspection = self._inspection(file)
@@ -308,7 +322,12 @@ class DeliveredFiles:
                 found.append(Problem(file.label, "", f"cannot be unpacked: {error}", AGAIN))
                 continue
             inspected.append((file, inspection))
-            found += self._file_problems(connection, file, inspection)
+            for one in self._file_problems(connection, file, inspection):
+                if isinstance(one, Misfit):
+                    misfits.append(one)
+                else:
+                    found.append(one)
+        found += _told(misfits)
         if len({file.is_csv for file in files}) > 1:
             csv, parquet = (next(f for f in files if f.is_csv is kind) for kind in (True, False))
             found.append(
@@ -362,7 +381,7 @@ class DeliveredFiles:
 
     def _file_problems(
         self, connection: duckdb.DuckDBPyConnection, file: DeliveredFile, inspection: Inspection
-    ) -> Iterator[Problem]:
+    ) -> Iterator[Problem | Misfit]:
         def problem(what: str, cure: str, column: str = "") -> Problem:
             return Problem(file.label, column, what, cure)
 
@@ -420,13 +439,15 @@ class DeliveredFiles:
 
     def _value_problems(
         self, connection: duckdb.DuckDBPyConnection, file: DeliveredFile
-    ) -> Iterator[Problem]:
-        """Judged on the first rows: no rows, most rows broken, most values of another kind."""
+    ) -> Iterator[Problem | Misfit]:
+        """Judged on the first rows: no rows, most rows broken, most values of another kind or none
+        of those allowed."""
         source = self._source_file(connection, file)
         given = self._layout(connection, file)
         judged: list[tuple[Column, str, str]] = []
         for name in source.columns:
             column, kind = file.table.column(name), given[name].type
+            text = text_of(quoted(name), column.type)
             if not ACCEPTED[column.type].fullmatch(kind):
                 yield Problem(
                     file.label,
@@ -436,14 +457,18 @@ class DeliveredFiles:
                 )
             elif ZONED.fullmatch(kind):
                 yield from self._zone_problems(connection, file, source, name)
+            elif column.values:
+                allowed = ", ".join(literal(value) for value in column.values)
+                judged.append((column, text, f"{text} in ({allowed})"))
             elif column.type != TEXT and kind == "VARCHAR":
-                text = text_of(quoted(name), column.type)
                 judged.append((column, text, f"{typed(text, column.type)} is not null"))
-        counts = ["count(*)", "count(_malformed)" if file.is_csv else "0"]
-        for _, text, good in judged:
-            counts += [f"count({text})", f"count(*) filter (where {text} is not null and {good})"]
-        rows, malformed, *pairs = connection.execute(
-            f"select {', '.join(counts)} from (select * from ({source.relation}) limit {SAMPLE})"
+        figures = ["count(*)", "count(_malformed)" if file.is_csv else "0"]
+        for column, text, good in judged:
+            bad = f"filter (where {text} is not null and not {good})"
+            seen = f"histogram(left({text}, {codes.LONGEST_TOLD + 1})) {bad}"
+            figures += [f"count({text})", f"count(*) {bad}", seen if column.values else "null"]
+        rows, malformed, *found = connection.execute(
+            f"select {', '.join(figures)} from (select * from ({source.relation}) limit {SAMPLE})"
         ).fetchall()[0]
         if malformed > MOST * rows:
             yield Problem(
@@ -452,15 +477,11 @@ class DeliveredFiles:
                 f"{malformed:,} of {rows:,} rows cannot be split into the header's columns",
                 "Quote values that hold a comma, a quote or a line break.",
             )
-        for (column, _, _), values, good in zip(judged, pairs[::2], pairs[1::2], strict=True):
-            if values - good > MOST * values:
-                yield Problem(
-                    file.label,
-                    column.name,
-                    f"{values - good:,} of {values:,} values are no {column.type}; "
-                    "are columns swapped?",
-                    HOW_TO_WRITE[column.type],
-                )
+        for (column, _, _), values, bad_values, seen in zip(
+            judged, found[::3], found[1::3], found[2::3], strict=True
+        ):
+            if bad_values > MOST * values:
+                yield Misfit(file, column, values, bad_values, seen)
 
     @staticmethod
     def _zone_problems(
@@ -589,6 +610,28 @@ def _delivered_twice(
                 "Remove one of the two.",
             )
         first.setdefault(same, file)
+
+
+def _told(misfits: list[Misfit]) -> Iterator[Problem]:
+    """One problem a column, however many files have it."""
+    by_column: dict[Column, list[Misfit]] = defaultdict(list)
+    for misfit in misfits:
+        by_column[misfit.column].append(misfit)
+    for column, found in by_column.items():
+        values, bad = sum(one.values for one in found), sum(one.bad for one in found)
+        more = f" in {len(found):,} files" if len(found) > 1 else ""
+        if column.values:
+            seen: Counter[str] = Counter()
+            for one in found:
+                seen.update(one.codes or {})
+            table = found[0].file.table
+            said = codes.told(seen, column.values, values=values, personal=table.personal)
+            what = f"{bad:,} of {values:,} values{more} are not among those allowed: {said}"
+            cure = f"Map each to one of {codes.listed(column.values)}."
+        else:
+            what = f"{bad:,} of {values:,} values{more} are no {column.type}; are columns swapped?"
+            cure = HOW_TO_WRITE[column.type]
+        yield Problem(found[0].file.label, column.name, what, cure)
 
 
 def _listed(names: list[str] | tuple[str, ...]) -> str:

@@ -128,7 +128,7 @@ def test_codes_the_mapping_does_not_know_are_set_aside_by_name(small):
     ]
     assert small.faults("account_holder") == [
         (4, "allowed_values", "role", "CLERK"),
-        (4, "reference", "customer_id", "4"),
+        (4, "parent_quarantined", "customer_id", "4"),
     ]
     # What stands in a table with personal columns is shown as a token, whatever the column.
     assert small.faults("customer") == [

@@ -7,10 +7,16 @@ import json
 import shutil
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from orchestration import delivery_check
 from orchestration.delivery_check import Judgement, judgement, own_place
+from orchestration.engine import connect
+from orchestration.lock import one_refresh_at_a_time
+from orchestration.release.publish import point_at
+from orchestration.settings import read_settings
+from orchestration.sources.files import DeliveredFiles
 
 BANK = {
     "product": "product_id,product_line\nP1,deposits\n",
@@ -178,6 +184,96 @@ def test_amounts_without_a_sign_stop_at_the_gate_with_the_kinds_named(delivery):
     assert "docs/contract.md" in problem
 
 
+def test_one_unknown_code_is_one_problem_whatever_follows_it_into_quarantine(delivery):
+    """A product of a line that the contract does not know takes its accounts along, they their
+    holders and bookings: G1 stops once, at the product."""
+    delivery.put("product.csv", BANK["product"] + "P2,Mortgages\nP3,cards\n")
+    delivery.put("account.csv", BANK["account"] + "A3,P2,2024-01-05\n")
+    delivery.put("account_holder.csv", BANK["account_holder"] + "A3,C2,owner\n")
+    delivery.put("transaction.csv", BANK["transaction"] + "T9,A3,2024-02-01,-5.00,withdrawal\n")
+    found = delivery.check(as_of="2024-03")
+    assert found.status == "gate_failed"
+    (problem,) = found.problems
+    assert "allowed_values: 1 row(s) in product.csv (first: row 2)" in problem
+    assert "product_line `Mortgages` (1 row); allowed: `deposits`, `lending`, " in problem
+    assert (
+        "row(s) that refer to them follow: 1 of 3 of account, 1 of 3 of account_holder, "
+        "1 of 5 of transaction"
+    ) in problem
+    (rule,) = (rule for rule in found.gate if not rule["success"])
+    assert "product, other" in rule["seen"]
+    (note,) = (note for note in found.notes if "break" in note)
+    assert note.startswith("product: 1 row(s) of 3 break allowed_values (product_line: `Mortgages`")
+    quarantined = {row["table"]: row["quarantined"] for row in found.tables}
+    assert quarantined == {"customer": 0, **dict.fromkeys(set(BANK) - {"customer"}, 1)}
+
+
+def test_rows_that_follow_stop_the_gate_though_their_cause_is_within_its_tolerance(delivery):
+    """One product in two thousand may be set aside; half the bank's accounts may not."""
+    many = "".join(f"Q{number},cards\n" for number in range(2000))
+    delivery.put("product.csv", BANK["product"] + many + "P2,depsits\n")
+    delivery.put("account.csv", BANK["account"].replace("A2,P1", "A2,P2"))
+    found = delivery.check(as_of="2024-02")
+    (problem,) = (one for one in found.problems if "quarantined rows" in one)
+    assert "`depsits` (1 row): did you mean `deposits`?" in problem
+    assert "1 of 2 of account, 1 of 2 of account_holder" in problem
+    assert not any("holder" in one.split(":")[1] for one in found.problems)
+
+
+def serve(delivery: Delivery, as_of: str = "2024-03", identity: str = "", **rows: int) -> None:
+    """Have the home serve a release that counted these rows; `identity` is another bank's."""
+    settings = read_settings(home=delivery.home)
+    release = settings.published / "releases" / f"{as_of}.duckdb"
+    release.parent.mkdir(parents=True)
+    with duckdb.connect(str(release)) as connection:
+        connection.execute("create schema meta; create schema profile")
+        connection.execute(f"create table meta.release as select 'r' release_id, '{as_of}' as_of")
+        bank = identity or DeliveredFiles(delivery.folder).identity
+        connection.execute(
+            f"create table meta.bank as select '{bank}' identity, '2024-01' first_month"
+        )
+        connection.execute("create table profile.landing_table (table_name varchar, rows bigint)")
+        for row in rows.items():
+            connection.execute("insert into profile.landing_table values (?, ?)", list(row))
+    point_at(settings, release)
+
+
+def shrunk(found: Judgement) -> list[str]:
+    return [problem for problem in found.problems if "shrank" in problem]
+
+
+def test_half_the_customers_of_the_release_before_stop_the_gate_with_both_figures(delivery):
+    serve(delivery, customer=4, account=2, transaction=4)
+    before = delivery.contents()
+    found = delivery.check()
+    assert found.status == "gate_failed"
+    (problem,) = found.problems
+    assert "no required table shrank by more than 20%" in problem
+    assert "customer (required_change -0.5): 2 row(s), 4 in the release before" in problem
+    assert "JINGXI_HOME" in problem
+    after = delivery.contents()
+    assert {name: after[name] for name in after if "check.lock" not in name} == before
+
+
+def test_a_first_release_another_bank_and_an_earlier_month_have_nothing_to_compare_with(delivery):
+    assert delivery.check().status == "ok"
+    serve(delivery, customer=4)
+    assert shrunk(delivery.check(as_of="2024-03"))
+    assert delivery.check(as_of="2024-02").status == "ok"
+    shutil.rmtree(delivery.home)
+    serve(delivery, identity="files:/another/bank", customer=4)
+    assert delivery.check().status == "ok"
+
+
+def test_a_shorter_history_that_is_asked_for_has_no_events_to_compare(delivery):
+    serve(delivery, customer=2, transaction=9)
+    assert shrunk(delivery.check())
+    assert shrunk(delivery.check(first_month="2024-01"))
+    head, _, *later = BANK["transaction"].splitlines(keepends=True)
+    delivery.put("transaction.csv", "".join([head, *later]))
+    assert not shrunk(delivery.check(first_month="2024-02"))
+
+
 def corrupt(delivery: Delivery, how: str) -> None:
     if how == "no folder":
         shutil.rmtree(delivery.folder)
@@ -256,6 +352,22 @@ def test_what_a_killed_check_left_is_removed_by_the_next_and_a_living_ones_place
         with (one / "lock").open() as lock, pytest.raises(BlockingIOError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     assert not one.exists()
+
+
+def test_a_refresh_that_begins_and_ends_leaves_a_running_check_its_place(delivery):
+    """It empties the folder of whoever holds the home's lock, and no other."""
+    settings = read_settings(home=delivery.home)
+    with own_place(delivery.home) as place:
+        own = settings.model_copy(update={"home": place})
+        with connect(own) as connection:
+            connection.execute("create table landed as select range as n from range(1000)")
+            connection.execute(f"copy landed to '{place}/landed.parquet' (format parquet)")
+            with one_refresh_at_a_time(settings):
+                (settings.scratch / "left").touch()
+            assert not settings.scratch.exists()
+            rows = f"select count(*) from '{place}/landed.parquet' join landed using (n)"
+            assert connection.execute(rows).fetchall() == [(1000,)]
+            assert own.scratch.is_dir()
 
 
 def test_an_engine_that_fails_is_a_refusal_not_a_stack_trace(delivery):

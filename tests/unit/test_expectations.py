@@ -107,6 +107,14 @@ insert into quarantine.transaction values
 create table meta.quarantine_share as
 select 'transaction' as table_name, 'key_or_reference' as rule_class, 10000 as rows,
        1 as quarantined_rows, 0.0005 as tolerated_share;
+create table meta.bad_code (
+    table_name varchar, column_name varchar, rows bigint, detail varchar, allowed varchar
+);
+create table meta.quarantine_following (
+    table_name varchar, rows bigint, quarantined_rows bigint, tolerated_share double,
+    cause_table varchar, cause_class varchar, cause_rule varchar, cause_column varchar,
+    following_rows bigint
+);
 create table meta.input_file as
 select 'transaction' as table_name, '/in/transaction.csv' as path, null::date as extract_month,
        10000 as rows, 9999 as landed, 1 as quarantined, 0 as after_as_of, 

@@ -143,6 +143,42 @@ def test_swapped_columns_are_refused_and_values_are_not_repeated(delivery):
     assert "Ann" not in problem
 
 
+def test_a_column_of_codes_of_which_nothing_fits_is_refused_with_what_was_probably_meant(delivery):
+    delivery.drop("transaction.csv")
+    for month in ("01", "02"):
+        delivery.put(
+            f"transaction/2024-{month}.csv",
+            GOOD["transaction"]
+            .replace("T", f"T{month}")
+            .replace("deposit", "depsit")
+            .replace("withdrawal", "ATM"),
+        )
+    problem = delivery.the_problem()
+    assert problem.startswith(
+        "transaction/2024-01.csv, column kind: 4 of 4 values in 2 files are not among those "
+        "allowed: `ATM` (2 rows); `depsit` (2 rows): did you mean `deposit`?. Map each to one of "
+        "`deposit`, `withdrawal`, "
+    )
+
+
+def test_codes_are_refused_in_parquet_likewise_and_a_column_without_any_is_not(delivery):
+    delivery.drop("product.csv")
+    delivery.put_parquet("product.parquet", "select 1 as product_id, 7 as product_line")
+    assert "product.parquet, column product_line: 1 of 1 values" in delivery.the_problem()
+    delivery.put_parquet("product.parquet", "select 1 as product_id, 'cards' as product_line")
+    delivery.put("customer.csv", "customer_id,sex\nC1,\n")
+    assert delivery.problems() == []
+
+
+def test_what_stands_in_a_column_of_codes_of_customers_is_told_only_where_many_share_it(delivery):
+    rows = [f"C{n},{'M' if n % 2 else 'F'},x" for n in range(40)] + ["C90,Ann Smith,x"]
+    delivery.put("customer.csv", "customer_id,sex,full_name\n" + "\n".join(rows))
+    problem = delivery.the_problem()
+    assert "`F` (20 rows): did you mean `female`?; `M` (20 rows): did you mean `male`?" in problem
+    assert "1 other value (1 row)" in problem
+    assert "Ann" not in problem
+
+
 def test_half_bad_values_are_for_the_row_rules_not_for_refusal(delivery):
     delivery.put("transaction.csv", GOOD["transaction"].replace("100.00", "x"))
     assert delivery.problems() == []

@@ -148,11 +148,13 @@ holding as (
     group by customer_id, month
 ),
 
--- Closed accounts keep their last days: recency asks for every account ever held.
+-- Closed accounts keep their last days: recency asks for every account ever held. What was booked
+-- before the months refreshed, or before the customer's first account was opened, counts from their
+-- first month on: a month must not depend on which months are refreshed with it.
 seen as (
     select
         holder.customer_id,
-        greatest(txn.month, run.month_from) as month,
+        greatest(txn.month, run.month_from, first_holding.first_month) as month,
         max(txn.booked_on) as last_booked_on,
         max(
             case
@@ -164,9 +166,12 @@ seen as (
         ) as last_income_on
     from {{ ref('stg_transaction') }} as txn
     inner join holder on txn.account_id = holder.account_id
+    inner join first_holding on holder.customer_id = first_holding.customer_id
     cross join run
     where holder.is_beneficial and txn.month <= run.month_to
-    group by holder.customer_id, greatest(txn.month, run.month_from)
+    group by
+        holder.customer_id,
+        greatest(txn.month, run.month_from, first_holding.first_month)
 ),
 
 last_seen as (
