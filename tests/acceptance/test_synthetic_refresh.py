@@ -16,12 +16,12 @@ from benchmarks.truth_recovery import measure
 from expectations.gate import judge
 from expectations.suites import value_suite
 from orchestration.settings import Settings
+from tests.acceptance.conftest import SMALL_BANK as BANK
 from tests.acceptance.contents import digest_of_tables
 from tests.conftest import PROJECT
 
 pytestmark = pytest.mark.slow
 
-BANK = {"customers": 800, "seed": 7}
 MODELS = [
     *("attrition", "clv", "default", "high_value", "product_value", "response", "segment"),
     "uplift",
@@ -46,13 +46,9 @@ SAID_IN = [
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory, command):
+def home(small_bank):
     """A home with one published release."""
-    home = tmp_path_factory.mktemp("synthetic")
-    result = command(home, "refresh", **BANK)
-    assert result.returncode == 0, result.stdout + result.stderr
-    (home / "first-summary.txt").write_text(result.stdout)
-    return home
+    return small_bank / "home"
 
 
 def served(home):
