@@ -1,6 +1,5 @@
 """What several acceptance tests share: one refreshed bank, made once for all workers."""
 
-import fcntl
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -8,13 +7,14 @@ from subprocess import CompletedProcess
 
 import pytest
 
+from tests.conftest import once
+
 SMALL_BANK = {"customers": 800, "seed": 7}
 
 
 @pytest.fixture(scope="session")
 def small_bank(
     tmp_path_factory: pytest.TempPathFactory,
-    worker_id: str,
     command: Callable[..., CompletedProcess[str]],
 ) -> Path:
     """A folder with the home of one release of `SMALL_BANK` (`home`, its summary in
@@ -23,17 +23,12 @@ def small_bank(
     `home` is changed by `test_synthetic_refresh`, `copy` by `test_models_outside`; nobody else
     writes in either.
     """
-    base = tmp_path_factory.getbasetemp()
-    place = (base if worker_id == "master" else base.parent) / "small_bank"
-    place.mkdir(exist_ok=True)
-    done = place / "done"
-    with (place / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not done.exists():
-            home = place / "home"
-            result = command(home, "refresh", **SMALL_BANK)
-            assert result.returncode == 0, result.stdout + result.stderr
-            (home / "first-summary.txt").write_text(result.stdout)
-            shutil.copytree(home, place / "copy", symlinks=True)
-            done.touch()
-    return place
+
+    def make(place: Path) -> None:
+        home = place / "home"
+        result = command(home, "refresh", **SMALL_BANK)
+        assert result.returncode == 0, result.stdout + result.stderr
+        (home / "first-summary.txt").write_text(result.stdout)
+        shutil.copytree(home, place / "copy", symlinks=True)
+
+    return once(tmp_path_factory, "small_bank", make)

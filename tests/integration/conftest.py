@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 
 from orchestration.sources.contract import TABLES
+from tests.conftest import once
 from tests.integration.bank import (
     EARLIER,
     EARLIER_AT_ONCE,
@@ -41,21 +39,6 @@ def bare_bank(bank: Bank) -> Bank:
                 for row in bank.rows[table.name]
             ]
     return bare
-
-
-def once(
-    tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]
-) -> Path:
-    """What `make` writes into a folder, made by one of the test processes for all of them."""
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / f"shared_{name}"
-    with FileLock(f"{folder}.lock"):
-        if not (folder / ".made").exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir()
-            make(folder)
-            (folder / ".made").touch()
-    return folder
 
 
 @pytest.fixture(scope="session")
