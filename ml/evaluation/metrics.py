@@ -48,18 +48,24 @@ def gini(y: np.ndarray, score: np.ndarray) -> float:
         For vectors of different length, or values that are not finite.
     """
     y, score = _two(y, score)
+    return _gini(y, rankdata(y), rankdata(score))
 
-    def area(order_by: np.ndarray) -> float:
-        return float(np.dot(rankdata(order_by) - (len(y) + 1) / 2, y))
 
-    best = area(y)
-    return area(score) / best if best else 0.0
+def _gini(y: np.ndarray, y_rank: np.ndarray, score_rank: np.ndarray) -> float:
+    def area(rank: np.ndarray) -> float:
+        return float(np.dot(rank - (len(y) + 1) / 2, y))
+
+    best = area(y_rank)
+    return area(score_rank) / best if best else 0.0
 
 
 def spearman(y: np.ndarray, score: np.ndarray) -> float:
     """Rank correlation, average ranks for ties (Spearman, 1904); 0 where one side is constant."""
     y, score = _two(y, score)
-    first, second = rankdata(y), rankdata(score)
+    return _spearman(y, rankdata(y), rankdata(score))
+
+
+def _spearman(y: np.ndarray, first: np.ndarray, second: np.ndarray) -> float:
     if first.std() == 0 or second.std() == 0:
         return 0.0
     return float(np.corrcoef(first, second)[0, 1])
@@ -151,11 +157,15 @@ def auc(y: np.ndarray, score: np.ndarray) -> float:
     """Probability that a responder scores above another, ties half (Hanley and McNeil, 1982);
     NaN where all outcomes are the same."""
     y, score = _two(y, score)
+    return _auc(y, y, rankdata(score))
+
+
+def _auc(y: np.ndarray, y_rank: np.ndarray, score_rank: np.ndarray) -> float:
     hits = y.sum()
     if not 0 < hits < len(y):
         return float("nan")
     # The rank sum of Wilcoxon's test, less what the hits would have among themselves.
-    beaten = rankdata(score)[y > 0].sum() - hits * (hits + 1) / 2
+    beaten = score_rank[y > 0].sum() - hits * (hits + 1) / 2
     return float(beaten / (hits * (len(y) - hits)))
 
 
@@ -340,6 +350,50 @@ def bootstrap(
         return np.array(list(threads.map(resampled, range(rounds))), dtype=float)
 
 
+# What these say of a draw follows from its outcomes and both sides' ranks.
+_BY_RANK = {gini: _gini, spearman: _spearman, auc: _auc}
+
+
+class _Ranked:
+    """A vector whose draws are ranked by counting, where `rankdata` sorts each draw anew.
+
+    The values are put in order once; a draw's average ranks, equal to those of `rankdata` to the
+    last digit, follow from how often each value was drawn.
+    """
+
+    def __init__(self, values: np.ndarray) -> None:
+        different, self._place = np.unique(values, return_inverse=True)
+        self._size = len(different)
+
+    def ranks(self, rows: np.ndarray) -> np.ndarray:
+        place = self._place[rows]
+        times = np.bincount(place, minlength=self._size)
+        return (np.cumsum(times) - (times - 1) / 2)[place]
+
+
+def _drawn(
+    metrics: Mapping[str, Metric], y: np.ndarray, *scores: np.ndarray
+) -> Callable[[np.ndarray], list[list[float]]]:
+    """Row numbers → each metric of each score: what `bootstrap` takes."""
+    ranked = (
+        [_Ranked(values) for values in (y, *scores)]
+        if set(metrics.values()) & set(_BY_RANK)
+        else []
+    )
+
+    def figures(rows: np.ndarray) -> list[list[float]]:
+        outcomes, drawn = y[rows], [score[rows] for score in scores]
+        y_rank, *ranks = [one.ranks(rows) for one in ranked] or [rows]
+        return [
+            [_BY_RANK[metric](outcomes, y_rank, rank) for rank in ranks]
+            if metric in _BY_RANK
+            else [metric(outcomes, score) for score in drawn]
+            for metric in metrics.values()
+        ]
+
+    return figures
+
+
 def _estimate(value: float, samples: np.ndarray, level: float) -> Estimate:
     """A value with the percentile interval of its samples, less those without a figure."""
     known = samples[~np.isnan(samples)]
@@ -375,15 +429,9 @@ def estimate(
         For vectors of different length, values that are not finite, groups that are unknown.
     """
     y, score = _two(y, score)
-    by_round = bootstrap(
-        lambda rows: [metric(y[rows], score[rows]) for metric in metrics.values()],
-        len(y),
-        seed=seed,
-        groups=groups,
-        rounds=rounds,
-    )
+    by_round = bootstrap(_drawn(metrics, y, score), len(y), seed=seed, groups=groups, rounds=rounds)
     return {
-        name: _estimate(metric(y, score), by_round[:, place], level)
+        name: _estimate(metric(y, score), by_round[:, place, 0], level)
         for place, (name, metric) in enumerate(metrics.items())
     }
 
@@ -436,12 +484,9 @@ def compare(
     """
     y, score = _two(y, score)
     _, other = _two(y, other)
-
-    def figures(rows: np.ndarray) -> list[tuple[float, float]]:
-        outcomes, scored, others = y[rows], score[rows], other[rows]
-        return [(metric(outcomes, scored), metric(outcomes, others)) for metric in metrics.values()]
-
-    by_round = bootstrap(figures, len(y), seed=seed, groups=groups, rounds=rounds)
+    by_round = bootstrap(
+        _drawn(metrics, y, score, other), len(y), seed=seed, groups=groups, rounds=rounds
+    )
     found = {}
     for place, (name, metric) in enumerate(metrics.items()):
         own, others = by_round[:, place].T

@@ -695,3 +695,24 @@ def test_the_importance_picture_shows_the_greatest_first_from_the_top():
     assert [bars[place] for place in sorted(bars)] == [0.1, 0.3, 0.5]
     with pytest.raises(ValueError, match="2 features"):
         importance_figure(["a", "b"], np.ones(3))
+
+
+@pytest.mark.parametrize("metric", [metrics.gini, metrics.spearman, metrics.auc])
+@pytest.mark.parametrize("grouped", [False, True])
+def test_draws_ranked_by_counting_give_what_sorting_each_draw_gives(
+    metric: Metric, grouped: bool
+) -> None:
+    random = np.random.default_rng(5)
+    score, other = random.normal(size=400), random.integers(0, 6, 400).astype(float)
+    y = (score + random.normal(size=400) > 1).astype(float)
+    if metric is not metrics.auc:
+        y = y * np.round(random.normal(size=400), 1)
+    groups = random.integers(0, 150, 400) if grouped else None
+    # Wrapped, a metric is not known as one of ranks: it sorts.
+    both = {"counted": metric, "sorted": lambda outcomes, scores: metric(outcomes, scores)}
+
+    compared = compare(both, y, score, other, seed=7, groups=groups, rounds=25)
+    estimated = estimate(both, y, other, seed=7, groups=groups, rounds=25)
+
+    assert compared["counted"] == compared["sorted"]
+    assert estimated["counted"] == estimated["sorted"] == compared["counted"].other
