@@ -1,0 +1,256 @@
+"""The Dagster UI as its users meet it: `make ui` in a process of its own, GraphQL, a real browser.
+
+One small bank, one home, one server for all tests of this file, which run in their order.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestration import builds
+from orchestration.definitions import build_definitions
+from orchestration.jobs import REFRESH, range_tags
+from orchestration.settings import read_settings
+from tests.conftest import PROJECT
+
+pytestmark = pytest.mark.slow
+
+BANK = {"JINGXI_CUSTOMERS": "150", "JINGXI_AS_OF": "2024-03"}
+FIRST_MONTH, AS_OF = "2023-01", "2024-03"
+LOAD_SECONDS, RUN_SECONDS = 120, 300
+LOCATION = {"repositoryLocationName": "jingxi", "repositoryName": "__repository__"}
+
+WORKSPACE = """
+{ workspaceOrError { ... on Workspace { locationEntries { name loadStatus locationOrLoadError {
+  __typename
+  ... on RepositoryLocation { repositories { name jobs { name } schedules { name } } } } } } } }
+"""
+ASSETS = """
+{ assetNodes { assetKey { path } groupName description kinds isExecutable
+  owners { ... on TeamAssetOwner { team } ... on UserAssetOwner { email } }
+  assetChecksOrError { ... on AssetChecks { checks { name blocking } } } } }
+"""
+LAUNCH = """
+mutation ($parameters: ExecutionParams!) { launchRun(executionParams: $parameters) {
+  __typename
+  ... on LaunchRunSuccess { run { runId } }
+  ... on RunConfigValidationInvalid { errors { message } }
+  ... on PythonError { message } } }
+"""
+RUNS = """
+{ runsOrError { ... on Runs { results { runId jobName status
+  repositoryOrigin { repositoryLocationName } } } } }
+"""
+MATERIALIZED = """
+{ assetNodes { assetKey { path } assetMaterializations(limit: 1) { metadataEntries {
+    label
+    ... on IntMetadataEntry { intValue }
+    ... on TableSchemaMetadataEntry { schema { columns { name type } } } } }
+  assetChecksOrError { ... on AssetChecks { checks { name executionForLatestMaterialization {
+    status evaluation { success severity } } } } } } }
+"""
+
+
+@dataclass(frozen=True)
+class Dagster:
+    """The server that `make ui` has started."""
+
+    home: Path
+    port: int
+    mark: str
+    process: subprocess.Popen[str]
+
+    def ask(self, query: str, **variables: Any) -> Any:
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}/graphql",
+            json.dumps({"query": query, "variables": variables}).encode(),
+            {"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            found = json.load(answer)
+        assert "errors" not in found, found["errors"]
+        return found["data"]
+
+    def launch(self, job: str, tags: dict[str, str] | None = None, config: Any = None) -> str:
+        """Launch a job as the UI does; returns the run's id."""
+        parameters = {
+            "selector": {**LOCATION, "jobName": job},
+            "runConfigData": config or {},
+            "executionMetadata": {
+                "tags": [{"key": key, "value": value} for key, value in (tags or {}).items()]
+            },
+        }
+        answer = self.ask(LAUNCH, parameters=parameters)["launchRun"]
+        assert answer["__typename"] == "LaunchRunSuccess", answer
+        return answer["run"]["runId"]
+
+    def runs(self) -> dict[str, dict[str, Any]]:
+        found = self.ask(RUNS)["runsOrError"]["results"]
+        return {run["runId"]: run for run in found}
+
+    def wait_for_run(self, run_id: str, statuses: set[str], seconds: float = RUN_SECONDS) -> str:
+        def status() -> str | None:
+            found = self.runs()[run_id]["status"]
+            return found if found in statuses else None
+
+        return waited_for(status, seconds, lambda: f"{statuses}; runs: {self.runs()}")
+
+
+def waited_for(look: Callable[[], Any], seconds: float, sought: Callable[[], str]) -> Any:
+    deadline = time.monotonic() + seconds
+    while (found := look()) is None:
+        assert time.monotonic() < deadline, f"not seen within {seconds} s: {sought()}"
+        time.sleep(0.5)
+    return found
+
+
+def environment(home: Path, mark: str, **more: str) -> dict[str, str]:
+    return {**os.environ, **BANK, **more, "JINGXI_HOME": str(home), "MARK": mark}
+
+
+def free_port() -> int:
+    """The first of three ports that nobody listens at."""
+    while True:
+        with socket.socket() as first:
+            first.bind(("127.0.0.1", 0))
+            port = first.getsockname()[1]
+        with socket.socket() as second, socket.socket() as third:
+            if port < 65000 and all(
+                one.connect_ex(("127.0.0.1", port + after)) != 0
+                for after, one in ((1, second), (2, third))
+            ):
+                return port
+
+
+def begun(home: Path, *arguments: str, mark: str = "", **more: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "orchestration", *arguments],
+        cwd=PROJECT,
+        env=environment(home, mark, **more),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def living(mark: str) -> list[str]:
+    """Command lines of the processes with this mark in their environment: children inherit it."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"MARK={mark}".encode() in (place / "environ").read_bytes():
+                found.append((place / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+        except OSError:
+            continue
+    return found
+
+
+@pytest.fixture(scope="module")
+def ui(tmp_path_factory) -> Iterator[Dagster]:
+    home = tmp_path_factory.mktemp("ui") / "home"
+    mark, port = uuid.uuid4().hex, free_port()
+    process = begun(home, "ui", "--port", str(port), mark=mark)
+    try:
+        said = []
+        for line in process.stdout:
+            said.append(line)
+            if "stop with Ctrl-C" in line:
+                break
+        assert any(line.strip().startswith("loaded: ") for line in said), "".join(said)
+        yield Dagster(home, port, mark, process)
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            process.wait(timeout=60)
+
+
+@pytest.fixture(scope="module")
+def definitions(tmp_path_factory):
+    """The code location as it is read in this process."""
+    home = tmp_path_factory.mktemp("expected")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {**BANK, "JINGXI_HOME": str(home)}.items():
+            patch.setenv(name, value)
+        for name in ("DAGSTER_HOME", "MLFLOW_TRACKING_URI"):
+            patch.delenv(name, raising=False)
+        yield build_definitions(read_settings())
+
+
+@pytest.fixture(scope="module")
+def refreshed(ui) -> str:
+    """The run of a whole refresh launched in the UI; a command is refused meanwhile."""
+    run_id = ui.launch(REFRESH, range_tags(FIRST_MONTH, AS_OF))
+    lock = ui.home / "refresh.lock"
+    waited_for(
+        lambda: lock.exists() and f"run {run_id[:8]}" in lock.read_text() or None,
+        LOAD_SECONDS,
+        lambda: f"the run's hold on {lock}; runs: {ui.runs()}",
+    )
+    refused = begun(ui.home, "refresh")
+    said, _ = refused.communicate(timeout=60)
+    assert refused.returncode == 2, said
+    assert f"job {REFRESH}, run {run_id[:8]}" in said
+    assert "is changing" in said
+    assert ui.wait_for_run(run_id, {"SUCCESS", "FAILURE", "CANCELED"}) == "SUCCESS"
+    return run_id
+
+
+def test_the_code_location_is_loaded_with_all_that_is_defined(ui, definitions):
+    (entry,) = ui.ask(WORKSPACE)["workspaceOrError"]["locationEntries"]
+    assert (entry["name"], entry["loadStatus"]) == ("jingxi", "LOADED")
+    assert entry["locationOrLoadError"]["__typename"] == "RepositoryLocation"
+    (repository,) = entry["locationOrLoadError"]["repositories"]
+    jobs = {job["name"] for job in repository["jobs"]} - {"__ASSET_JOB"}
+    assert jobs == {job.name for job in definitions.jobs}
+    assert {"refresh", "train", "promote", "rollback_model", "customer_page"} <= jobs
+    schedules = {schedule["name"] for schedule in repository["schedules"]}
+    assert schedules == {schedule.name for schedule in definitions.schedules}
+    assert schedules == {"monthly_refresh", "quarterly_training"}
+
+
+def test_every_asset_says_what_it_is_and_whose(ui, definitions):
+    nodes = {".".join(node["assetKey"]["path"]): node for node in ui.ask(ASSETS)["assetNodes"]}
+    expected = {".".join(spec.key.path) for spec in definitions.resolve_all_asset_specs()}
+    assert set(nodes) == expected
+    assert {"landing.transaction", "value.account_month", "models.clv", "release.published"} <= set(
+        nodes
+    )
+    incomplete = {
+        name: [
+            *(word for word in ("description", "owners", "kinds") if not node[word]),
+            *([] if node["isExecutable"] else ["a stub"]),
+            *(["default"] if node["groupName"] == "default" else []),
+        ]
+        for name, node in nodes.items()
+    }
+    assert {name: lacks for name, lacks in incomplete.items() if lacks} == {}
+    blocking = {
+        check["name"]
+        for node in nodes.values()
+        for check in node["assetChecksOrError"].get("checks", [])
+        if check["blocking"]
+    }
+    assert set(builds.GATES) <= blocking
+
+
+def test_a_refresh_launched_in_the_ui_publishes_a_release(ui, refreshed):
+    link = ui.home / "published" / "current.duckdb"
+    assert link.resolve().name.startswith(AS_OF)
+    run = ui.runs()[refreshed]
+    assert run["jobName"] == REFRESH
+    assert run["repositoryOrigin"]["repositoryLocationName"] == "jingxi"
