@@ -9,22 +9,26 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from orchestration import builds
 from orchestration.definitions import build_definitions
 from orchestration.jobs import REFRESH, range_tags
 from orchestration.settings import read_settings
+from tests.browser import browser, browser_missing
 from tests.conftest import PROJECT
 
 pytestmark = pytest.mark.slow
@@ -55,14 +59,18 @@ RUNS = """
 { runsOrError { ... on Runs { results { runId jobName status
   repositoryOrigin { repositoryLocationName } } } } }
 """
-MATERIALIZED = """
-{ assetNodes { assetKey { path } assetMaterializations(limit: 1) { metadataEntries {
-    label
-    ... on IntMetadataEntry { intValue }
-    ... on TableSchemaMetadataEntry { schema { columns { name type } } } } }
+BUILT = """
+fragment told on MetadataEntry {
+  label
+  ... on IntMetadataEntry { intValue }
+  ... on TableSchemaMetadataEntry { schema { columns { name type } } }
+}
+{ assetNodes { assetKey { path } metadataEntries { ...told }
+  assetMaterializations(limit: 1) { metadataEntries { ...told } }
   assetChecksOrError { ... on AssetChecks { checks { name executionForLatestMaterialization {
     status evaluation { success severity } } } } } } }
 """
+ROW_COUNT, COLUMN_SCHEMA = "dagster/row_count", "dagster/column_schema"
 
 
 @dataclass(frozen=True)
@@ -180,11 +188,10 @@ def ui(tmp_path_factory) -> Iterator[Dagster]:
 
 
 @pytest.fixture(scope="module")
-def definitions(tmp_path_factory):
-    """The code location as it is read in this process."""
-    home = tmp_path_factory.mktemp("expected")
+def definitions(ui):
+    """The code location as it is read in this process, from what the UI's has prepared."""
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in {**BANK, "JINGXI_HOME": str(home)}.items():
+        for name, value in {**BANK, "JINGXI_HOME": str(ui.home)}.items():
             patch.setenv(name, value)
         for name in ("DAGSTER_HOME", "MLFLOW_TRACKING_URI"):
             patch.delenv(name, raising=False)
@@ -254,3 +261,114 @@ def test_a_refresh_launched_in_the_ui_publishes_a_release(ui, refreshed):
     run = ui.runs()[refreshed]
     assert run["jobName"] == REFRESH
     assert run["repositoryOrigin"]["repositoryLocationName"] == "jingxi"
+
+
+def test_assets_show_rows_columns_and_what_their_gates_found(ui, refreshed):
+    nodes = {".".join(node["assetKey"]["path"]): node for node in ui.ask(BUILT)["assetNodes"]}
+    rows, columns = {}, {}
+    for name, node in nodes.items():
+        (event,) = node["assetMaterializations"] or [{"metadataEntries": []}]
+        # What dbt knows of a table's columns is known before it is built.
+        for entry in (*node["metadataEntries"], *event["metadataEntries"]):
+            if entry["label"] == ROW_COUNT:
+                rows[name] = entry["intValue"]
+            elif entry["label"] == COLUMN_SCHEMA:
+                columns[name] = [column["name"] for column in entry["schema"]["columns"]]
+    assert [name for name in nodes if rows.get(name) is None or not columns.get(name)] == []
+    with duckdb.connect(str(ui.home / "published" / "current.duckdb"), read_only=True) as release:
+        table = release.table("value.account_month")
+        assert rows["value.account_month"] == table.count("*").fetchall()[0][0]
+        assert columns["value.account_month"] == table.columns
+    found = {
+        (name, check["name"]): check["executionForLatestMaterialization"]
+        for name, node in nodes.items()
+        for check in node["assetChecksOrError"].get("checks", [])
+    }
+    judged = {key: one for key, one in found.items() if key[1] in builds.GATES}
+    assert {gate for _, gate in judged} == set(builds.GATES)
+    assert {key for key, one in judged.items() if one is None or one["evaluation"] is None} == set()
+    # A gate that lets a refresh pass may warn.
+    assert {
+        key
+        for key, one in judged.items()
+        if not one["evaluation"]["success"] and one["evaluation"]["severity"] != "WARN"
+    } == set()
+
+
+def test_a_killed_refresh_holds_nothing_up(ui, refreshed):
+    """The case `killed_run_blocks_the_queue`."""
+    before = set(ui.runs())
+    refresh = begun(ui.home, "refresh")
+
+    def started() -> str | None:
+        new = {key for key, run in ui.runs().items() if run["status"] == "STARTED"} - before
+        return new.pop() if new else None
+
+    killed = waited_for(started, LOAD_SECONDS, lambda: "the command's run")
+    os.killpg(refresh.pid, signal.SIGKILL)
+    refresh.communicate(timeout=60)
+    with duckdb.connect(str(ui.home / "published" / "current.duckdb"), read_only=True) as release:
+        (customer,) = release.execute("select customer_id from scores.customer limit 1").fetchone()
+    page = ui.launch(
+        "customer_page",
+        config={"ops": {"write_customer_page": {"config": {"customer_id": customer}}}},
+    )
+    assert ui.wait_for_run(page, {"SUCCESS", "FAILURE", "CANCELED"}) == "SUCCESS"
+    assert list((ui.home / "customers").rglob(f"*{customer}*"))
+    assert ui.runs()[killed]["status"] == "FAILURE"
+    assert ui.runs()[killed]["repositoryOrigin"]["repositoryLocationName"] == "jingxi"
+
+
+@pytest.mark.skipif(bool(browser_missing()), reason=browser_missing())
+def test_a_reader_sees_lineage_and_runs_in_a_browser(ui, refreshed, tmp_path):
+    base = f"http://127.0.0.1:{ui.port}"
+    with browser(tmp_path) as page:
+        page.open(f"{base}/asset-groups")
+        groups = ("landing", "staging", "base", "value", "features", "models", "scores")
+        page.wait_for(["Global asset lineage", *groups, "contacts", "decisions", "release"])
+        assert "default" not in page.text().split()
+        page.open(f"{base}/locations/jingxi/asset-groups/value/lineage")
+        page.wait_for(["account_month", "profit_by_customer", "reconciliation"])
+        page.open(f"{base}/assets/value/account_month")
+        page.wait_for(["The atom of profit", "management accounting", "economic_profit", "DuckDB"])
+        page.open(f"{base}/timeline")
+        page.wait_for(["Timeline", "jingxi", REFRESH])
+        page.open(f"{base}/runs/{refreshed}")
+        page.wait_for([refreshed[:8], "Success", "landing_layer", "release__published"])
+
+
+def test_with_the_ui_all_its_processes_and_runs_end(ui, refreshed):
+    """A run that was launched in it, too; what was served is served."""
+    link = ui.home / "published" / "current.duckdb"
+    served = link.resolve()
+    run_id = ui.launch(REFRESH, range_tags(FIRST_MONTH, AS_OF))
+    ui.wait_for_run(run_id, {"STARTED"}, LOAD_SECONDS)
+    ui.process.send_signal(signal.SIGTERM)
+    said, _ = ui.process.communicate(timeout=60)
+    assert ui.process.returncode == 0, said
+    assert living(ui.mark) == []
+    assert f"closed run {run_id[:8]} of {REFRESH}: its process has gone" in said
+    with closing(sqlite3.connect(ui.home / "dagster" / "history" / "runs.db")) as connection:
+        query = "select status from runs where run_id = ?"
+        assert connection.execute(query, [run_id]).fetchall() == [("FAILURE",)]
+    assert link.resolve() == served
+
+
+def test_a_code_location_that_does_not_load_ends_the_ui_with_its_error(tmp_path):
+    """An empty page would look like a bank without assets."""
+    reference = tmp_path / "reference"
+    reference.mkdir()
+    (reference / "hurdle_rate.csv").write_text("effective_from,annual_rate\n1900-01-01,ten\n")
+    mark = uuid.uuid4().hex
+    process = begun(
+        tmp_path / "home",
+        *("ui", "--port", str(free_port())),
+        mark=mark,
+        JINGXI_REFERENCE_PATH=str(reference),
+    )
+    said, _ = process.communicate(timeout=LOAD_SECONDS)
+    assert process.returncode == 1, said
+    assert "the code location does not load: " in said
+    assert "hurdle_rate" in said
+    assert "loaded: " not in said
+    assert living(mark) == []
