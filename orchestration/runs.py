@@ -107,6 +107,10 @@ def _unfinished(instance: dg.DagsterInstance, unchanged_for: timedelta) -> list[
 
 
 def _close_model_runs(settings: Settings, run_ids: set[str]) -> None:
+    own = settings.mlflow_tracking_uri == settings.own_model_store
+    if own and not (settings.mlflow_home / "mlflow.db").exists():
+        # Nothing was trained yet, and to open a store is to make it.
+        return
     from mlflow.exceptions import MlflowException
 
     from ml.registry import Registry

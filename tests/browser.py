@@ -51,8 +51,10 @@ class Browser:
         """What a reader sees of the page."""
         return str(self.run("return document.body ? document.body.innerText : ''"))
 
-    def wait_for(self, words: Sequence[str], seconds: float = 60) -> str:
-        """The page's text as soon as all the words stand in it.
+    def wait_for(
+        self, words: Sequence[str], *, least: int | None = None, seconds: float = 60
+    ) -> str:
+        """The page's text as soon as all the words, or the `least` number of them, stand in it.
 
         Raises
         ------
@@ -63,7 +65,7 @@ class Browser:
         while True:
             shown = self.text()
             missing = [word for word in words if word not in shown]
-            if not missing:
+            if len(words) - len(missing) >= (len(words) if least is None else least):
                 return shown
             if time.monotonic() > deadline:
                 raise AssertionError(f"not on the page after {seconds} s: {missing}\n{shown}")

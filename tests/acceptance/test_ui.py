@@ -38,6 +38,8 @@ FIRST_MONTH, AS_OF = "2023-01", "2024-03"
 LOAD_SECONDS, RUN_SECONDS = 120, 300
 LOCATION = {"repositoryLocationName": "jingxi", "repositoryName": "__repository__"}
 
+LEARNED = ("attrition", "clv", "default", "high_value", "response", "segment", "uplift")
+
 WORKSPACE = """
 { workspaceOrError { ... on Workspace { locationEntries { name loadStatus locationOrLoadError {
   __typename
@@ -63,6 +65,7 @@ BUILT = """
 fragment told on MetadataEntry {
   label
   ... on IntMetadataEntry { intValue }
+  ... on TextMetadataEntry { text }
   ... on TableSchemaMetadataEntry { schema { columns { name type } } }
 }
 { assetNodes { assetKey { path } metadataEntries { ...told }
@@ -265,7 +268,7 @@ def test_a_refresh_launched_in_the_ui_publishes_a_release(ui, refreshed):
 
 def test_assets_show_rows_columns_and_what_their_gates_found(ui, refreshed):
     nodes = {".".join(node["assetKey"]["path"]): node for node in ui.ask(BUILT)["assetNodes"]}
-    rows, columns = {}, {}
+    rows, columns, off = {}, {}, set()
     for name, node in nodes.items():
         (event,) = node["assetMaterializations"] or [{"metadataEntries": []}]
         # What dbt knows of a table's columns is known before it is built.
@@ -274,7 +277,12 @@ def test_assets_show_rows_columns_and_what_their_gates_found(ui, refreshed):
                 rows[name] = entry["intValue"]
             elif entry["label"] == COLUMN_SCHEMA:
                 columns[name] = [column["name"] for column in entry["schema"]["columns"]]
-    assert [name for name in nodes if rows.get(name) is None or not columns.get(name)] == []
+            elif entry["label"] == "champion" and entry["text"] == "off":
+                off.add(name)
+    assert [name for name in nodes if rows.get(name) is None] == []
+    # What a model reads is what its champion reads; a bank as small as this has few.
+    assert {name for name in nodes if not columns.get(name)} == off < set(nodes)
+    assert columns["models.clv"]
     with duckdb.connect(str(ui.home / "published" / "current.duckdb"), read_only=True) as release:
         table = release.table("value.account_month")
         assert rows["value.account_month"] == table.count("*").fetchall()[0][0]
@@ -327,14 +335,18 @@ def test_a_reader_sees_lineage_and_runs_in_a_browser(ui, refreshed, tmp_path):
         groups = ("landing", "staging", "base", "value", "features", "models", "scores")
         page.wait_for(["Global asset lineage", *groups, "contacts", "decisions", "release"])
         assert "default" not in page.text().split()
-        page.open(f"{base}/locations/jingxi/asset-groups/value/lineage")
-        page.wait_for(["account_month", "profit_by_customer", "reconciliation"])
+        # The graph draws what the window shows.
+        page.open(f"{base}/locations/jingxi/asset-groups/models/lineage")
+        page.wait_for(["Scikit Learn", "Asset checks"])
+        page.wait_for([f"\n{name}\n" for name in LEARNED], least=2)
+        page.open(f"{base}/locations/jingxi/asset-groups/models/list")
+        page.wait_for(LEARNED)
         page.open(f"{base}/assets/value/account_month")
         page.wait_for(["The atom of profit", "management accounting", "economic_profit", "DuckDB"])
         page.open(f"{base}/timeline")
         page.wait_for(["Timeline", "jingxi", REFRESH])
         page.open(f"{base}/runs/{refreshed}")
-        page.wait_for([refreshed[:8], "Success", "landing_layer", "release__published"])
+        page.wait_for([refreshed[:8], "Success", "landing_layer", "Succeeded (15)"])
 
 
 def test_with_the_ui_all_its_processes_and_runs_end(ui, refreshed):
