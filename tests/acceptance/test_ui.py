@@ -13,10 +13,11 @@ import sqlite3
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ import pytest
 from orchestration import builds
 from orchestration.definitions import build_definitions
 from orchestration.jobs import REFRESH, range_tags
+from orchestration.models.assets import MODELS
 from orchestration.settings import read_settings
 from tests.browser import browser, browser_missing
 from tests.conftest import PROJECT
@@ -38,7 +40,7 @@ FIRST_MONTH, AS_OF = "2023-01", "2024-03"
 LOAD_SECONDS, RUN_SECONDS = 120, 300
 LOCATION = {"repositoryLocationName": "jingxi", "repositoryName": "__repository__"}
 
-LEARNED = ("attrition", "clv", "default", "high_value", "response", "segment", "uplift")
+LEARNED = tuple(key.path[-1] for key in MODELS)
 
 WORKSPACE = """
 { workspaceOrError { ... on Workspace { locationEntries { name loadStatus locationOrLoadError {
@@ -330,7 +332,7 @@ def test_a_killed_refresh_holds_nothing_up(ui, refreshed):
 @pytest.mark.skipif(bool(browser_missing()), reason=browser_missing())
 def test_a_reader_sees_lineage_and_runs_in_a_browser(ui, refreshed, tmp_path):
     base = f"http://127.0.0.1:{ui.port}"
-    with browser(tmp_path) as page:
+    with browser(tmp_path, 2000, 1300) as page:
         page.open(f"{base}/asset-groups")
         groups = ("landing", "staging", "base", "value", "features", "models", "scores")
         page.wait_for(["Global asset lineage", *groups, "contacts", "decisions", "release"])
@@ -359,11 +361,42 @@ def test_with_the_ui_all_its_processes_and_runs_end(ui, refreshed):
     said, _ = ui.process.communicate(timeout=60)
     assert ui.process.returncode == 0, said
     assert living(ui.mark) == []
-    assert f"closed run {run_id[:8]} of {REFRESH}: its process has gone" in said
     with closing(sqlite3.connect(ui.home / "dagster" / "history" / "runs.db")) as connection:
         query = "select status from runs where run_id = ?"
-        assert connection.execute(query, [run_id]).fetchall() == [("FAILURE",)]
+        # Dagster's own word, where its process still had a moment, or ours.
+        ((status,),) = connection.execute(query, [run_id]).fetchall()
+    assert status in {"FAILURE", "CANCELED"}
     assert link.resolve() == served
+
+
+def test_dagster_dev_in_the_project_folder_needs_no_arguments(ui, refreshed):
+    """Behind the UI: one server at a time is enough for a small machine."""
+    mark, port = uuid.uuid4().hex, free_port()
+    process = subprocess.Popen(
+        [str(Path(sys.executable).parent / "dagster"), "dev", "--port", str(port)],
+        cwd=PROJECT,
+        env={**environment(ui.home, mark), "DAGSTER_HOME": str(ui.home / "dagster")},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    own = Dagster(ui.home, port, mark, process)
+
+    def entry() -> dict[str, Any] | None:
+        assert process.poll() is None, f"dagster dev ended with {process.returncode}"
+        with suppress(urllib.error.URLError, ConnectionError):
+            for found in own.ask(WORKSPACE)["workspaceOrError"].get("locationEntries", []):
+                return found if found["loadStatus"] == "LOADED" else None
+        return None
+
+    try:
+        location = waited_for(entry, LOAD_SECONDS, lambda: "a loaded code location")
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=60)
+    assert location["name"] == "jingxi"
+    assert location["locationOrLoadError"]["__typename"] == "RepositoryLocation"
+    assert living(mark) == []
 
 
 def test_a_code_location_that_does_not_load_ends_the_ui_with_its_error(tmp_path):
