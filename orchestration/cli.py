@@ -32,8 +32,6 @@ FAILED = 1
 SIGNALLED = 128
 READING = {"summary", "releases"}
 LONG = {"refresh", "train"}
-# Whose run this is: the process that watches it, and closes it should it be killed.
-PROCESS_TAG = "jingxi/process"
 
 CHECK_DESCRIPTION = """\
 Judge a delivery in seconds, building nothing: what is wrong with it, how many rows of each table
@@ -151,7 +149,7 @@ def _execute(
         for line in runs.close_stale_runs(settings, instance):
             print(f"  {line}", file=sys.__stdout__, flush=True)
         definition = build_definitions(settings).resolve_job_def(job)
-        own = {**tags, PROCESS_TAG: str(os.getppid())}
+        own = {**tags, runs.PROCESS_TAG: str(os.getppid())}
         return runs.execute(definition, instance, {"loggers": loggers}, own)
 
 
@@ -332,6 +330,8 @@ def _refusals() -> tuple[type[Exception], ...]:
 def _begin(asked: argparse.Namespace) -> int:
     settings = read_settings()
     environment.prepare(settings, reading=asked.command in READING)
+    if asked.command == "ui":
+        return _serve(settings, asked.port)
     if asked.command not in LONG:
         return _run(asked, settings)
     with one_refresh_at_a_time(settings, f"make {asked.command}"):
@@ -342,6 +342,16 @@ def _begin(asked: argparse.Namespace) -> int:
             print(_stopped(settings, asked.command, ended, before), file=sys.stderr, flush=True)
             _close_run(settings, ended)
         return ended.status
+
+
+def _serve(settings: Settings, port: int) -> int:
+    """The UI until a signal ends it, its servers and the runs that were launched from it."""
+    from orchestration import ui
+
+    ended = supervise(lambda: _told("ui", lambda: ui.serve(settings, port)), ui.PATIENCE_SECONDS)
+    environment.keep_private(settings)
+    ui.close_stale_runs(settings)
+    return 0 if ended.asked else ended.status
 
 
 def _link(settings: Settings) -> str | None:
@@ -365,6 +375,8 @@ def _stopped(settings: Settings, command: str, ended: Ended, before: str | None)
 def _close_run(settings: Settings, ended: Ended) -> None:
     """Have Dagster say of the run that it is over."""
     from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
+
+    from orchestration.runs import PROCESS_TAG
 
     with DagsterInstance.get() as instance:
         under_way = RunsFilter(
@@ -399,10 +411,6 @@ def _run(asked: argparse.Namespace, settings: Settings) -> int:
 
         print(customer_page(settings, asked.id, asked.role, asked.to))
         return 0
-    if asked.command == "ui":
-        from orchestration.ui import serve
-
-        return serve(settings, asked.port)
     from orchestration.release import publish
     from orchestration.release.summary import release_summary
 

@@ -15,6 +15,8 @@ from orchestration.settings import Settings
 # As in workspace.yaml, and what Dagster calls the repository of a Definitions object.
 LOCATION, REPOSITORY = "jingxi", "__repository__"
 
+# Of a command's run: the process that watches it, and closes it should it be killed.
+PROCESS_TAG = "jingxi/process"
 UNFINISHED = (
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
@@ -66,7 +68,8 @@ def close_stale_runs(
 
     Parameters
     ----------
-    unchanged_for : runs whose status changed later than this ago are left alone
+    unchanged_for : runs of the UI whose status changed later than this ago are left alone; a
+        command holds the lock before its run begins
 
     Returns
     -------
@@ -95,15 +98,19 @@ def _unfinished(instance: dg.DagsterInstance, unchanged_for: timedelta) -> list[
     found = []
     for record in instance.get_run_records(dg.RunsFilter(statuses=list(UNFINISHED))):
         run = record.dagster_run
-        starting = run.status == dg.DagsterRunStatus.STARTING
+        settled = LAUNCH if run.status == dg.DagsterRunStatus.STARTING else unchanged_for
         # The storage keeps times without a zone, in UTC.
         age = now - record.update_timestamp.replace(tzinfo=UTC)
-        if run.job_name != CUSTOMER_PAGE and age >= (LAUNCH if starting else unchanged_for):
+        if run.job_name != CUSTOMER_PAGE and (PROCESS_TAG in run.tags or age >= settled):
             found.append(run)
     return found
 
 
 def _close_model_runs(settings: Settings, run_ids: set[str]) -> None:
+    own = settings.mlflow_tracking_uri == settings.own_model_store
+    if own and not (settings.mlflow_home / "mlflow.db").exists():
+        # Nothing was trained yet, and to open a store is to make it.
+        return
     from mlflow.exceptions import MlflowException
 
     from ml.registry import Registry

@@ -37,12 +37,16 @@ class Ended:
     asked: bool = False
 
 
-def supervise(work: Callable[[], int]) -> Ended:
+def supervise(work: Callable[[], int], patience: float = 0) -> Ended:
     """Run the work in a process group of its own; returns when all of its processes are gone.
 
     To be called before threads and database connections exist: the process forks. A signal that was
     ignored before (`nohup`) stays ignored. Where this process is killed without a chance to act, a
     guard kills the group.
+
+    Parameters
+    ----------
+    patience : seconds that servers have to end by themselves, on SIGTERM, before they are killed
     """
     stopping = {one for one in STOPPING if signal.getsignal(one) is not signal.SIG_IGN}
     sys.stdout.flush()
@@ -60,6 +64,8 @@ def supervise(work: Callable[[], int]) -> Ended:
             return _wait(worker, stopping)
         finally:
             os.kill(guard, signal.SIGKILL)
+            if patience:
+                _ask_all(worker, patience)
             _end_all(worker)
             os.close(lifeline)
     finally:
@@ -119,6 +125,18 @@ def _ended_child() -> tuple[int, int] | None:
     except ChildProcessError:
         return None
     return (child, status) if child else None
+
+
+def _ask_all(worker: int, patience: float) -> None:
+    """Ask the group to end and wait for it, as long as patience lasts."""
+    with suppress(ProcessLookupError):
+        os.killpg(worker, signal.SIGTERM)
+    deadline = time.monotonic() + patience
+    with suppress(ChildProcessError, ProcessLookupError, PermissionError):
+        while time.monotonic() < deadline:
+            os.waitpid(-1, os.WNOHANG)
+            os.killpg(worker, 0)
+            time.sleep(0.02)
 
 
 def _end_all(worker: int) -> None:

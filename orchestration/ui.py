@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -19,13 +18,14 @@ from orchestration.environment import PROJECT
 from orchestration.settings import Settings
 
 HOST = "127.0.0.1"
-PATIENCE_SECONDS = 15
 # The path of a socket may have some hundred bytes only, its own name among them.
 LONGEST_SOCKET_FOLDER = 60
 # A first load parses the dbt project, which takes some ten seconds on an idle machine.
 LOAD_SECONDS = 300
 POLL_SECONDS = 0.5
-STALE_SECONDS = 30
+STALE_SECONDS = 10
+# What the servers have to end by themselves.
+PATIENCE_SECONDS = 15
 # A run of the UI takes the lock a moment after it is STARTED.
 SETTLED = timedelta(minutes=1)
 
@@ -121,7 +121,9 @@ def _innermost(error: dict) -> str:
 
 
 def serve(settings: Settings, port: int) -> int:
-    """Start the servers, wait for the code location, stay until interrupted; ends all together.
+    """Start the servers, wait for the code location, stay while all of them run.
+
+    To be called under `supervise`, which ends the servers and whatever they have started.
 
     Raises
     ------
@@ -132,10 +134,9 @@ def serve(settings: Settings, port: int) -> int:
     busy = [str(number) for number, _ in servers.values() if taken(number)]
     if busy:
         raise ValueError(f"port(s) {', '.join(busy)} are taken; choose others: make ui PORT=4000")
-    _close_stale_runs(settings, timedelta())
+    close_stale_runs(settings)
     logs = settings.home / "logs"
     logs.mkdir(exist_ok=True)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     own = dict(os.environ)
     if len(os.fsencode(settings.temporary)) > LONGEST_SOCKET_FOLDER:
         # Dagster's processes meet at a socket there, and it holds no data.
@@ -151,7 +152,6 @@ def serve(settings: Settings, port: int) -> int:
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     env=own,
-                    start_new_session=True,
                 )
             )
         print("  Dagster loads the code location ...", flush=True)
@@ -164,17 +164,13 @@ def serve(settings: Settings, port: int) -> int:
             time.sleep(POLL_SECONDS)
             if time.monotonic() - looked > STALE_SECONDS:
                 looked = time.monotonic()
-                _close_stale_runs(settings, SETTLED)
+                close_stale_runs(settings, SETTLED)
         print(f"a server has ended; see {logs}", file=sys.stderr)
         return 1
     except UnloadedLocation as error:
         print(f"the code location does not load: {error}", file=sys.stderr)
         print(f"  the whole stack trace is in {logs / 'dagster.log'}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        return 0
-    finally:
-        _end(running)
 
 
 def _wait_for_location(port: int, running: Sequence[subprocess.Popen]) -> str:
@@ -189,23 +185,12 @@ def _wait_for_location(port: int, running: Sequence[subprocess.Popen]) -> str:
     raise UnloadedLocation(f"Dagster has not answered for {LOAD_SECONDS} s")
 
 
-def _close_stale_runs(settings: Settings, unchanged_for: timedelta) -> None:
+def close_stale_runs(settings: Settings, unchanged_for: timedelta = timedelta()) -> None:
+    """Close the runs whose process has gone, and say which."""
     from dagster import DagsterInstance
 
-    from orchestration.runs import close_stale_runs
+    from orchestration import runs
 
     with DagsterInstance.get() as instance:
-        for line in close_stale_runs(settings, instance, unchanged_for):
+        for line in runs.close_stale_runs(settings, instance, unchanged_for):
             print(f"  {line}", flush=True)
-
-
-def _end(running: list[subprocess.Popen]) -> None:
-    for process in running:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGINT)
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    for process in running:
-        try:
-            process.wait(max(0.1, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)

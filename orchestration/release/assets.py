@@ -1,7 +1,8 @@
 """Release: the audited build, copied and published."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
@@ -39,28 +40,32 @@ def release_asset(upstream: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
             release = publish(
                 connection, settings, run_id=context.run_id, code_version=code_version()
             )
+            # From here on the release is served: what fails is said, and fails nothing.
             reports = settings.reports / release.release_id
-            render_report(connection, reports / REPORT)
-        with connect(settings, release.path, read_only=True) as served:
-            columns = columns_of(served, dg.AssetKey(["meta", "release"]))
+            metadata: dict[str, dg.MetadataValue] = {
+                "tables": dg.MetadataValue.table(
+                    [
+                        dg.TableRecord({"table": name, "rows": rows})
+                        for name, rows in release.row_counts.items()
+                    ]
+                ),
+                "release_id": dg.MetadataValue.text(release.release_id),
+                "path": dg.MetadataValue.path(str(release.path)),
+                ROW_COUNT: dg.MetadataValue.int(sum(release.row_counts.values())),
+            }
+            with beside(context, release, "a gate report"):
+                render_report(connection, reports / REPORT)
+                metadata["gate_report"] = dg.MetadataValue.path(str(reports / REPORT))
         tell(f"{release.release_id} is served; value report and lists are written")
-        metadata: dict[str, dg.MetadataValue] = {
-            # Of the one row that describes the release; its tables are counted below.
-            COLUMN_SCHEMA: dg.MetadataValue.table_schema(columns),
-            "tables": dg.MetadataValue.table(
-                [
-                    dg.TableRecord({"table": name, "rows": rows})
-                    for name, rows in release.row_counts.items()
-                ]
-            ),
-            "release_id": dg.MetadataValue.text(release.release_id),
-            "path": dg.MetadataValue.path(str(release.path)),
-            "gate_report": dg.MetadataValue.path(str(reports / REPORT)),
-            ROW_COUNT: dg.MetadataValue.int(sum(release.row_counts.values())),
-        }
+        with (
+            beside(context, release, "its columns in the UI"),
+            connect(settings, release.path, read_only=True) as served,
+        ):
+            # Of the one row that describes the release; its tables are counted above.
+            columns = columns_of(served, dg.AssetKey(["meta", "release"]))
+            metadata[COLUMN_SCHEMA] = dg.MetadataValue.table_schema(columns)
         if report_value(context, release, settings, reports / VALUE_REPORT):
             metadata["value_report"] = dg.MetadataValue.path(str(reports / VALUE_REPORT))
-            shutil.copyfile(reports / VALUE_REPORT, settings.reports / VALUE_REPORT)
         if export_lists(context, release, settings):
             metadata["exports"] = dg.MetadataValue.path(str(settings.exports / release.release_id))
         return dg.MaterializeResult(metadata=metadata)
@@ -68,35 +73,38 @@ def release_asset(upstream: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
     return published
 
 
+@contextmanager
+def beside(context: dg.AssetExecutionContext, release: Release, what: str) -> Iterator[None]:
+    """What comes beside a release that is served already: where that fails, warn."""
+    try:
+        yield
+    except Exception as error:
+        context.log.warning(
+            f"release {release.release_id} is served without {what}: "
+            f"{type(error).__name__}: {error}"
+        )
+
+
 def report_value(
     context: dg.AssetExecutionContext, release: Release, settings: Settings, path: Path
 ) -> bool:
-    """Render the value report of a release; where that fails, warn: the release is served."""
-    try:
+    """Render the value report of a release, the latest one; whether that went well."""
+    with beside(context, release, "a value report"):
         with connect(settings, release.path, read_only=True) as connection:
             render_value_report(connection, path)
-    except Exception as error:
-        context.log.warning(
-            f"release {release.release_id} is served without a value report: "
-            f"{type(error).__name__}: {error}"
-        )
-        return False
-    return True
+        shutil.copyfile(path, settings.reports / VALUE_REPORT)
+        return True
+    return False
 
 
 def export_lists(context: dg.AssetExecutionContext, release: Release, settings: Settings) -> bool:
-    """Export the lists of a release; where that fails, warn: the release is served."""
+    """Export the lists of a release; whether that went well."""
     from orchestration.decisions.export import export_release
 
-    try:
-        with connect(settings, release.path, read_only=True) as connection:
-            export_release(
-                connection, settings.exports, release.release_id, bom=settings.export_bom
-            )
-    except Exception as error:
-        context.log.warning(
-            f"release {release.release_id} is served without exports: "
-            f"{type(error).__name__}: {error}"
-        )
-        return False
-    return True
+    with (
+        beside(context, release, "exports"),
+        connect(settings, release.path, read_only=True) as connection,
+    ):
+        export_release(connection, settings.exports, release.release_id, bom=settings.export_bom)
+        return True
+    return False

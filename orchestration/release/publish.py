@@ -21,6 +21,7 @@ from orchestration import builds
 from orchestration.engine import connect
 from orchestration.files import flush
 from orchestration.gates import RUNS
+from orchestration.progress import tell
 from orchestration.release.features import publish_features
 from orchestration.settings import Settings
 from orchestration.sources.contract import TABLES
@@ -103,7 +104,10 @@ def publish(
         point_at(settings, path)
     finally:
         unfinished.unlink(missing_ok=True)
-    _keep_latest(settings)
+    try:
+        _keep_latest(settings)
+    except OSError as error:
+        tell(f"releases beyond the last {KEPT_RELEASES} could not be removed: {error}")
     return Release(release_id, path, row_counts)
 
 

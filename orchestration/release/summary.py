@@ -276,8 +276,11 @@ def _where(settings: Settings, current: Path) -> str:
 
 
 def failure_summary(settings: Settings, result: JobExecutionResult, seconds: float) -> str:
-    """Why the run published nothing: each failed step with its innermost reason."""
-    lines = [RULE, f"The refresh FAILED after {seconds:.0f} s; nothing was published."]
+    """Why the run failed: each failed step with its innermost reason, and what is served."""
+    current = served(settings)
+    own = current is not None and _run_of(settings, current) == result.run_id
+    state = "its release was published before that" if own else "nothing was published"
+    lines = [RULE, f"The refresh FAILED after {seconds:.0f} s; {state}."]
     for event in result.all_events:
         if event.event_type_value != "STEP_FAILURE":
             continue
@@ -291,16 +294,21 @@ def failure_summary(settings: Settings, result: JobExecutionResult, seconds: flo
             lines.append(f"  step {step}: {reason}")
             cure = cure_of(reason, settings)
             lines += [f"    {cure}"] if cure else []
-    current = served(settings)
-    lines.append(
-        f"  still served: {current.stem}" if current else "  nothing was served before either"
-    )
+    if current is None:
+        lines.append("  nothing was served before either")
+    else:
+        lines.append(f"  {'' if own else 'still '}served: {current.stem}")
     report = report_of(settings, result.run_id)
     if report.exists():
         lines.append(f"  gate report: {report}")
     lines.append("  quarantined rows: schema quarantine in " + str(settings.warehouse))
     lines.append(RULE)
     return "\n".join(lines)
+
+
+def _run_of(settings: Settings, release: Path) -> str:
+    with connect(settings, release, read_only=True) as connection:
+        return connection.execute("select dagster_run_id from meta.release").fetchall()[0][0]
 
 
 def _reason(event: DagsterEvent) -> str:

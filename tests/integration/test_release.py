@@ -3,12 +3,16 @@
 import hashlib
 import os
 
+import dagster as dg
 import duckdb
 import pytest
 
 from orchestration import builds
 from orchestration.engine import WarehouseBusy, connect
 from orchestration.release import publish as releasing
+from orchestration.release.assets import release_asset
+from orchestration.release.summary import failure_summary
+from orchestration.resources import Home
 from orchestration.settings import read_settings
 
 
@@ -209,3 +213,45 @@ def test_a_busy_warehouse_is_named_with_what_to_do(settings, command):
         ):
             pass
         other.stdin.close()
+
+
+def test_what_fails_behind_the_publication_is_a_warning(warehouse, settings, monkeypatch, capsys):
+    """The release is served by then: a run that failed would say that nothing was published."""
+
+    def broken(*_, **__):
+        raise OSError("no space left on device")
+
+    warehouse.close()
+    monkeypatch.setattr("orchestration.release.assets.record_restatement", lambda *_: None)
+    monkeypatch.setattr("orchestration.release.assets.columns_of", broken)
+    monkeypatch.setattr("expectations.report.render_report", broken)
+    monkeypatch.setattr(releasing, "_keep_latest", broken)
+    result = dg.materialize([release_asset([])], resources={"home": Home()})
+    assert result.success
+    current = releasing.served(settings)
+    (event,) = result.get_asset_materialization_events()
+    metadata = event.materialization.metadata
+    assert metadata["release_id"].value == current.stem
+    assert "gate_report" not in metadata and "dagster/column_schema" not in metadata
+    said = capsys.readouterr().err
+    for what in ("a gate report", "its columns in the UI"):
+        assert f"{current.stem} is served without {what}: OSError: no space left" in said
+    assert "could not be removed: no space left" in said
+
+
+def test_a_failure_behind_the_publication_does_not_say_that_nothing_was_published(
+    warehouse, settings
+):
+    class Failed:
+        run_id = "run"
+        all_events = ()
+
+    assert "nothing was published" in failure_summary(settings, Failed, 1.0)
+    release = publish(warehouse, settings)
+    said = failure_summary(settings, Failed, 1.0)
+    assert "its release was published before that" in said
+    assert f"  served: {release.release_id}" in said
+    Failed.run_id = "a later run"
+    said = failure_summary(settings, Failed, 1.0)
+    assert "nothing was published" in said
+    assert f"still served: {release.release_id}" in said

@@ -153,3 +153,46 @@ def test_an_ignored_hangup_stays_ignored():
     process.send_signal(signal.SIGHUP)
     told, _ = process.communicate("", timeout=60)
     assert (process.returncode, told.split()) == (0, ["0", "None", "False"])
+
+
+POLITE = """
+import signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(print("wound up", flush=True)))
+print("ready", flush=True)
+time.sleep(600)
+"""
+PATIENT = f"""
+import os, signal, subprocess, sys, time
+from orchestration.supervision import supervise
+
+def work():
+    server = subprocess.Popen([sys.executable, "-c", {POLITE!r}])
+    deaf = [subprocess.Popen([sys.executable, "-c", {DEAF!r}]) for _ in range({{deaf}})]
+    print(os.getpid(), server.pid, *(one.pid for one in deaf), flush=True)
+    {{body}}
+
+ended = supervise(work, patience={{patience}})
+print(ended.status, flush=True)
+os._exit(ended.status)
+"""
+
+
+@pytest.mark.parametrize(
+    ("deaf", "patience", "body"),
+    [(0, 60, WAITING), (1, 1, WAITING), (0, 60, "time.sleep(1); return 3")],
+)
+def test_servers_may_end_by_themselves_while_patience_lasts(deaf, patience, body):
+    """Whether a signal ends the work or it ends itself; who is deaf is killed behind that."""
+    program = PATIENT.format(deaf=deaf, patience=patience, body=body)
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], cwd=PROJECT, stdout=subprocess.PIPE, text=True
+    )
+    lines = [line_of(process), line_of(process)]
+    (numbers,) = ([int(word) for word in line.split()] for line in lines if line != "ready\n")
+    assert "ready\n" in lines
+    if body == WAITING:
+        process.send_signal(signal.SIGTERM)
+    # Long before a patience of a minute is over.
+    told, _ = process.communicate(timeout=30)
+    assert "wound up" in told
+    assert living(numbers) == []

@@ -1,0 +1,421 @@
+"""The Dagster UI as its users meet it: `make ui` in a process of its own, GraphQL, a real browser.
+
+One small bank, one home, one server for all tests of this file, which run in their order.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from orchestration import builds
+from orchestration.definitions import build_definitions
+from orchestration.jobs import REFRESH, range_tags
+from orchestration.models.assets import MODELS
+from orchestration.settings import read_settings
+from tests.browser import browser, browser_missing
+from tests.conftest import PROJECT
+
+pytestmark = pytest.mark.slow
+
+BANK = {"JINGXI_CUSTOMERS": "150", "JINGXI_AS_OF": "2024-03"}
+FIRST_MONTH, AS_OF = "2023-01", "2024-03"
+LOAD_SECONDS, RUN_SECONDS = 120, 300
+LOCATION = {"repositoryLocationName": "jingxi", "repositoryName": "__repository__"}
+
+LEARNED = tuple(key.path[-1] for key in MODELS)
+
+WORKSPACE = """
+{ workspaceOrError { ... on Workspace { locationEntries { name loadStatus locationOrLoadError {
+  __typename
+  ... on RepositoryLocation { repositories { name jobs { name } schedules { name } } } } } } } }
+"""
+ASSETS = """
+{ assetNodes { assetKey { path } groupName description kinds isExecutable
+  owners { ... on TeamAssetOwner { team } ... on UserAssetOwner { email } }
+  assetChecksOrError { ... on AssetChecks { checks { name blocking } } } } }
+"""
+LAUNCH = """
+mutation ($parameters: ExecutionParams!) { launchRun(executionParams: $parameters) {
+  __typename
+  ... on LaunchRunSuccess { run { runId } }
+  ... on RunConfigValidationInvalid { errors { message } }
+  ... on PythonError { message } } }
+"""
+RUNS = """
+{ runsOrError { ... on Runs { results { runId jobName status
+  repositoryOrigin { repositoryLocationName } } } } }
+"""
+BUILT = """
+fragment told on MetadataEntry {
+  label
+  ... on IntMetadataEntry { intValue }
+  ... on TextMetadataEntry { text }
+  ... on TableSchemaMetadataEntry { schema { columns { name type } } }
+}
+{ assetNodes { assetKey { path } metadataEntries { ...told }
+  assetMaterializations(limit: 1) { metadataEntries { ...told } }
+  assetChecksOrError { ... on AssetChecks { checks { name executionForLatestMaterialization {
+    status evaluation { success severity } } } } } } }
+"""
+ROW_COUNT, COLUMN_SCHEMA = "dagster/row_count", "dagster/column_schema"
+
+
+@dataclass(frozen=True)
+class Dagster:
+    """The server that `make ui` has started."""
+
+    home: Path
+    port: int
+    mark: str
+    process: subprocess.Popen[str]
+
+    def ask(self, query: str, **variables: Any) -> Any:
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}/graphql",
+            json.dumps({"query": query, "variables": variables}).encode(),
+            {"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            found = json.load(answer)
+        assert "errors" not in found, found["errors"]
+        return found["data"]
+
+    def launch(self, job: str, tags: dict[str, str] | None = None, config: Any = None) -> str:
+        """Launch a job as the UI does; returns the run's id."""
+        parameters = {
+            "selector": {**LOCATION, "jobName": job},
+            "runConfigData": config or {},
+            "executionMetadata": {
+                "tags": [{"key": key, "value": value} for key, value in (tags or {}).items()]
+            },
+        }
+        answer = self.ask(LAUNCH, parameters=parameters)["launchRun"]
+        assert answer["__typename"] == "LaunchRunSuccess", answer
+        return answer["run"]["runId"]
+
+    def runs(self) -> dict[str, dict[str, Any]]:
+        found = self.ask(RUNS)["runsOrError"]["results"]
+        return {run["runId"]: run for run in found}
+
+    def wait_for_run(self, run_id: str, statuses: set[str], seconds: float = RUN_SECONDS) -> str:
+        def status() -> str | None:
+            found = self.runs()[run_id]["status"]
+            return found if found in statuses else None
+
+        return waited_for(status, seconds, lambda: f"{statuses}; runs: {self.runs()}")
+
+
+def waited_for(look: Callable[[], Any], seconds: float, sought: Callable[[], str]) -> Any:
+    deadline = time.monotonic() + seconds
+    while (found := look()) is None:
+        assert time.monotonic() < deadline, f"not seen within {seconds} s: {sought()}"
+        time.sleep(0.5)
+    return found
+
+
+def environment(home: Path, mark: str, **more: str) -> dict[str, str]:
+    return {**os.environ, **BANK, **more, "JINGXI_HOME": str(home), "MARK": mark}
+
+
+def free_port() -> int:
+    """The first of three ports that nobody listens at."""
+    while True:
+        with socket.socket() as first:
+            first.bind(("127.0.0.1", 0))
+            port = first.getsockname()[1]
+        with socket.socket() as second, socket.socket() as third:
+            if port < 65000 and all(
+                one.connect_ex(("127.0.0.1", port + after)) != 0
+                for after, one in ((1, second), (2, third))
+            ):
+                return port
+
+
+def begun(home: Path, *arguments: str, mark: str = "", **more: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "orchestration", *arguments],
+        cwd=PROJECT,
+        env=environment(home, mark, **more),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def living(mark: str) -> list[str]:
+    """Command lines of the processes with this mark in their environment: children inherit it."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"MARK={mark}".encode() in (place / "environ").read_bytes():
+                found.append((place / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+        except OSError:
+            continue
+    return found
+
+
+@pytest.fixture(scope="module")
+def ui(tmp_path_factory) -> Iterator[Dagster]:
+    home = tmp_path_factory.mktemp("ui") / "home"
+    mark, port = uuid.uuid4().hex, free_port()
+    process = begun(home, "ui", "--port", str(port), mark=mark)
+    try:
+        said = []
+        for line in process.stdout:
+            said.append(line)
+            if "stop with Ctrl-C" in line:
+                break
+        assert any(line.strip().startswith("loaded: ") for line in said), "".join(said)
+        yield Dagster(home, port, mark, process)
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            process.wait(timeout=60)
+
+
+@pytest.fixture(scope="module")
+def definitions(ui):
+    """The code location as it is read in this process, from what the UI's has prepared."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {**BANK, "JINGXI_HOME": str(ui.home)}.items():
+            patch.setenv(name, value)
+        for name in ("DAGSTER_HOME", "MLFLOW_TRACKING_URI"):
+            patch.delenv(name, raising=False)
+        yield build_definitions(read_settings())
+
+
+@pytest.fixture(scope="module")
+def refreshed(ui) -> str:
+    """The run of a whole refresh launched in the UI; a command is refused meanwhile."""
+    run_id = ui.launch(REFRESH, range_tags(FIRST_MONTH, AS_OF))
+    lock = ui.home / "refresh.lock"
+    waited_for(
+        lambda: lock.exists() and f"run {run_id[:8]}" in lock.read_text() or None,
+        LOAD_SECONDS,
+        lambda: f"the run's hold on {lock}; runs: {ui.runs()}",
+    )
+    refused = begun(ui.home, "refresh")
+    said, _ = refused.communicate(timeout=60)
+    assert refused.returncode == 2, said
+    assert f"job {REFRESH}, run {run_id[:8]}" in said
+    assert "is changing" in said
+    assert ui.wait_for_run(run_id, {"SUCCESS", "FAILURE", "CANCELED"}) == "SUCCESS"
+    return run_id
+
+
+def test_the_code_location_is_loaded_with_all_that_is_defined(ui, definitions):
+    (entry,) = ui.ask(WORKSPACE)["workspaceOrError"]["locationEntries"]
+    assert (entry["name"], entry["loadStatus"]) == ("jingxi", "LOADED")
+    assert entry["locationOrLoadError"]["__typename"] == "RepositoryLocation"
+    (repository,) = entry["locationOrLoadError"]["repositories"]
+    jobs = {job["name"] for job in repository["jobs"]} - {"__ASSET_JOB"}
+    assert jobs == {job.name for job in definitions.jobs}
+    assert {"refresh", "train", "promote", "rollback_model", "customer_page"} <= jobs
+    schedules = {schedule["name"] for schedule in repository["schedules"]}
+    assert schedules == {schedule.name for schedule in definitions.schedules}
+    assert schedules == {"monthly_refresh", "quarterly_training"}
+
+
+def test_every_asset_says_what_it_is_and_whose(ui, definitions):
+    nodes = {".".join(node["assetKey"]["path"]): node for node in ui.ask(ASSETS)["assetNodes"]}
+    expected = {".".join(spec.key.path) for spec in definitions.resolve_all_asset_specs()}
+    assert set(nodes) == expected
+    assert {"landing.transaction", "value.account_month", "models.clv", "release.published"} <= set(
+        nodes
+    )
+    incomplete = {
+        name: [
+            *(word for word in ("description", "owners", "kinds") if not node[word]),
+            *([] if node["isExecutable"] else ["a stub"]),
+            *(["default"] if node["groupName"] == "default" else []),
+        ]
+        for name, node in nodes.items()
+    }
+    assert {name: lacks for name, lacks in incomplete.items() if lacks} == {}
+    blocking = {
+        check["name"]
+        for node in nodes.values()
+        for check in node["assetChecksOrError"].get("checks", [])
+        if check["blocking"]
+    }
+    assert set(builds.GATES) <= blocking
+
+
+def test_a_refresh_launched_in_the_ui_publishes_a_release(ui, refreshed):
+    link = ui.home / "published" / "current.duckdb"
+    assert link.resolve().name.startswith(AS_OF)
+    run = ui.runs()[refreshed]
+    assert run["jobName"] == REFRESH
+    assert run["repositoryOrigin"]["repositoryLocationName"] == "jingxi"
+
+
+def test_assets_show_rows_columns_and_what_their_gates_found(ui, refreshed):
+    nodes = {".".join(node["assetKey"]["path"]): node for node in ui.ask(BUILT)["assetNodes"]}
+    rows, columns, off = {}, {}, set()
+    for name, node in nodes.items():
+        (event,) = node["assetMaterializations"] or [{"metadataEntries": []}]
+        # What dbt knows of a table's columns is known before it is built.
+        for entry in (*node["metadataEntries"], *event["metadataEntries"]):
+            if entry["label"] == ROW_COUNT:
+                rows[name] = entry["intValue"]
+            elif entry["label"] == COLUMN_SCHEMA:
+                columns[name] = [column["name"] for column in entry["schema"]["columns"]]
+            elif entry["label"] == "champion" and entry["text"] == "off":
+                off.add(name)
+    assert [name for name in nodes if rows.get(name) is None] == []
+    # What a model reads is what its champion reads; a bank as small as this has few.
+    assert {name for name in nodes if not columns.get(name)} == off < set(nodes)
+    assert columns["models.clv"]
+    with duckdb.connect(str(ui.home / "published" / "current.duckdb"), read_only=True) as release:
+        table = release.table("value.account_month")
+        assert rows["value.account_month"] == table.count("*").fetchall()[0][0]
+        assert columns["value.account_month"] == table.columns
+    found = {
+        (name, check["name"]): check["executionForLatestMaterialization"]
+        for name, node in nodes.items()
+        for check in node["assetChecksOrError"].get("checks", [])
+    }
+    judged = {key: one for key, one in found.items() if key[1] in builds.GATES}
+    assert {gate for _, gate in judged} == set(builds.GATES)
+    assert {key for key, one in judged.items() if one is None or one["evaluation"] is None} == set()
+    # A gate that lets a refresh pass may warn.
+    assert {
+        key
+        for key, one in judged.items()
+        if not one["evaluation"]["success"] and one["evaluation"]["severity"] != "WARN"
+    } == set()
+
+
+def test_a_killed_refresh_holds_nothing_up(ui, refreshed):
+    """The case `killed_run_blocks_the_queue`."""
+    before = set(ui.runs())
+    refresh = begun(ui.home, "refresh")
+
+    def started() -> str | None:
+        new = {key for key, run in ui.runs().items() if run["status"] == "STARTED"} - before
+        return new.pop() if new else None
+
+    killed = waited_for(started, LOAD_SECONDS, lambda: "the command's run")
+    os.killpg(refresh.pid, signal.SIGKILL)
+    refresh.communicate(timeout=60)
+    with duckdb.connect(str(ui.home / "published" / "current.duckdb"), read_only=True) as release:
+        (customer,) = release.execute("select customer_id from scores.customer limit 1").fetchone()
+    page = ui.launch(
+        "customer_page",
+        config={"ops": {"write_customer_page": {"config": {"customer_id": customer}}}},
+    )
+    assert ui.wait_for_run(page, {"SUCCESS", "FAILURE", "CANCELED"}) == "SUCCESS"
+    assert list((ui.home / "customers").rglob(f"*{customer}*"))
+    assert ui.runs()[killed]["status"] == "FAILURE"
+    assert ui.runs()[killed]["repositoryOrigin"]["repositoryLocationName"] == "jingxi"
+
+
+@pytest.mark.skipif(bool(browser_missing()), reason=browser_missing())
+def test_a_reader_sees_lineage_and_runs_in_a_browser(ui, refreshed, tmp_path):
+    base = f"http://127.0.0.1:{ui.port}"
+    with browser(tmp_path, 2000, 1300) as page:
+        page.open(f"{base}/asset-groups")
+        groups = ("landing", "staging", "base", "value", "features", "models", "scores")
+        page.wait_for(["Global asset lineage", *groups, "contacts", "decisions", "release"])
+        assert "default" not in page.text().split()
+        # The graph draws what the window shows.
+        page.open(f"{base}/locations/jingxi/asset-groups/models/lineage")
+        page.wait_for(["Scikit Learn", "Asset checks"])
+        page.wait_for([f"\n{name}\n" for name in LEARNED], least=2)
+        page.open(f"{base}/locations/jingxi/asset-groups/models/list")
+        page.wait_for(LEARNED)
+        page.open(f"{base}/assets/value/account_month")
+        page.wait_for(["The atom of profit", "management accounting", "economic_profit", "DuckDB"])
+        page.open(f"{base}/timeline")
+        page.wait_for(["Timeline", "jingxi", REFRESH])
+        page.open(f"{base}/runs/{refreshed}")
+        page.wait_for([refreshed[:8], "Success", "landing_layer", "Succeeded (15)"])
+
+
+def test_with_the_ui_all_its_processes_and_runs_end(ui, refreshed):
+    """A run that was launched in it, too; what was served is served."""
+    link = ui.home / "published" / "current.duckdb"
+    served = link.resolve()
+    run_id = ui.launch(REFRESH, range_tags(FIRST_MONTH, AS_OF))
+    ui.wait_for_run(run_id, {"STARTED"}, LOAD_SECONDS)
+    ui.process.send_signal(signal.SIGTERM)
+    said, _ = ui.process.communicate(timeout=60)
+    assert ui.process.returncode == 0, said
+    assert living(ui.mark) == []
+    with closing(sqlite3.connect(ui.home / "dagster" / "history" / "runs.db")) as connection:
+        query = "select status from runs where run_id = ?"
+        # Dagster's own word, where its process still had a moment, or ours.
+        ((status,),) = connection.execute(query, [run_id]).fetchall()
+    assert status in {"FAILURE", "CANCELED"}
+    assert link.resolve() == served
+
+
+def test_dagster_dev_in_the_project_folder_needs_no_arguments(ui, refreshed):
+    """Behind the UI: one server at a time is enough for a small machine."""
+    mark, port = uuid.uuid4().hex, free_port()
+    process = subprocess.Popen(
+        [str(Path(sys.executable).parent / "dagster"), "dev", "--port", str(port)],
+        cwd=PROJECT,
+        env={**environment(ui.home, mark), "DAGSTER_HOME": str(ui.home / "dagster")},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    own = Dagster(ui.home, port, mark, process)
+
+    def entry() -> dict[str, Any] | None:
+        assert process.poll() is None, f"dagster dev ended with {process.returncode}"
+        with suppress(urllib.error.URLError, ConnectionError):
+            for found in own.ask(WORKSPACE)["workspaceOrError"].get("locationEntries", []):
+                return found if found["loadStatus"] == "LOADED" else None
+        return None
+
+    try:
+        location = waited_for(entry, LOAD_SECONDS, lambda: "a loaded code location")
+    finally:
+        # As a terminal's Ctrl-C; its code server would otherwise wait for a missing heartbeat.
+        os.killpg(process.pid, signal.SIGINT)
+        process.wait(timeout=60)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    assert location["name"] == "jingxi"
+    assert location["locationOrLoadError"]["__typename"] == "RepositoryLocation"
+
+
+def test_a_code_location_that_does_not_load_ends_the_ui_with_its_error(tmp_path):
+    """An empty page would look like a bank without assets."""
+    reference = tmp_path / "reference"
+    reference.mkdir()
+    (reference / "hurdle_rate.csv").write_text("effective_from,annual_rate\n1900-01-01,ten\n")
+    mark = uuid.uuid4().hex
+    process = begun(
+        tmp_path / "home",
+        *("ui", "--port", str(free_port())),
+        mark=mark,
+        JINGXI_REFERENCE_PATH=str(reference),
+    )
+    said, _ = process.communicate(timeout=LOAD_SECONDS)
+    assert process.returncode == 1, said
+    assert "the code location does not load: " in said
+    assert "hurdle_rate" in said
+    assert "loaded: " not in said
+    assert living(mark) == []

@@ -1,0 +1,129 @@
+"""A real headless Chromium, driven over WebDriver's HTTP with the standard library alone."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import shutil
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+POLL_SECONDS = 0.5
+START_SECONDS = 30
+COMMANDS = {
+    "chromium": ("chromium", "chromium-browser", "google-chrome"),
+    "driver": ("chromedriver",),
+}
+
+
+def browser_missing() -> str:
+    """Why no browser can be opened here; empty where one can."""
+    missing = [name for name, known in COMMANDS.items() if not any(map(shutil.which, known))]
+    if not missing:
+        return ""
+    return f"no {' and '.join(missing)} here; on Debian: apt install chromium chromium-driver"
+
+
+class Browser:
+    """One window."""
+
+    def __init__(self, session: str) -> None:
+        self._session = session
+
+    def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        return _call(method, f"{self._session}/{path}", body)
+
+    def open(self, address: str) -> None:
+        self._call("POST", "url", {"url": address})
+
+    def run(self, script: str, *arguments: Any) -> Any:
+        """What the page's own JavaScript returns."""
+        return self._call("POST", "execute/sync", {"script": script, "args": list(arguments)})
+
+    def text(self) -> str:
+        """What a reader sees of the page."""
+        return str(self.run("return document.body ? document.body.innerText : ''"))
+
+    def wait_for(
+        self, words: Sequence[str], *, least: int | None = None, seconds: float = 60
+    ) -> str:
+        """The page's text as soon as all the words, or the `least` number of them, stand in it.
+
+        Raises
+        ------
+        AssertionError
+            With what stands there instead.
+        """
+        deadline = time.monotonic() + seconds
+        while True:
+            shown = self.text()
+            missing = [word for word in words if word not in shown]
+            if len(words) - len(missing) >= (len(words) if least is None else least):
+                return shown
+            if time.monotonic() > deadline:
+                raise AssertionError(f"not on the page after {seconds} s: {missing}\n{shown}")
+            time.sleep(POLL_SECONDS)
+
+    def screenshot(self, path: Path) -> None:
+        path.write_bytes(base64.b64decode(self._call("GET", "screenshot")))
+
+
+def _call(method: str, address: str, body: dict[str, Any] | None = None) -> Any:
+    data = None if method in {"GET", "DELETE"} else json.dumps(body or {}).encode()
+    request = urllib.request.Request(
+        address, data, {"Content-Type": "application/json"}, method=method
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=120) as answer:
+            return json.load(answer)["value"]
+    except urllib.error.HTTPError as error:
+        raise RuntimeError(json.load(error)["value"]["message"]) from error
+
+
+@contextmanager
+def browser(folder: Path, width: int = 1600, height: int = 1000) -> Iterator[Browser]:
+    """A browser with a profile and a log in the folder; closed at the end."""
+    program = next(path for path in map(shutil.which, COMMANDS["chromium"]) if path)
+    options = {
+        "binary": program,
+        "args": [
+            *("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"),
+            *(f"--window-size={width},{height}", f"--user-data-dir={folder / 'profile'}"),
+        ],
+    }
+    log = folder / "chromedriver.log"
+    with log.open("w") as words:
+        driver = subprocess.Popen(
+            ["chromedriver", "--port=0"], stdout=words, stderr=subprocess.STDOUT
+        )
+        try:
+            address = f"http://127.0.0.1:{_port(log)}"
+            session = _call(
+                "POST",
+                f"{address}/session",
+                {"capabilities": {"alwaysMatch": {"goog:chromeOptions": options}}},
+            )["sessionId"]
+            try:
+                yield Browser(f"{address}/session/{session}")
+            finally:
+                _call("DELETE", f"{address}/session/{session}")
+        finally:
+            driver.terminate()
+            driver.wait(timeout=30)
+
+
+def _port(log: Path) -> int:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        found = re.search(r"started successfully on port (\d+)", log.read_text())
+        if found:
+            return int(found[1])
+        time.sleep(POLL_SECONDS)
+    raise AssertionError(f"chromedriver did not start: {log.read_text()}")
