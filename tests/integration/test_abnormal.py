@@ -18,6 +18,8 @@ from orchestration.scores import abnormal
 from orchestration.scores.abnormal import write_transaction_alerts
 from orchestration.sources.synthetic import SyntheticBank
 
+pytestmark = pytest.mark.slow
+
 CUSTOMERS, SEED, MONTHS = 2_500, 7, 24
 LAST = date(2024, 12, 1)
 JUDGED = [plus_months(LAST, -ago) for ago in range(8)]
@@ -161,7 +163,6 @@ def measure(connection: duckdb.DuckDBPyConnection, months: list[date]) -> dict[s
     return sums
 
 
-@pytest.mark.slow
 def test_planted_anomalies_are_found_far_better_than_by_amount(
     records: duckdb.DuckDBPyConnection,
 ) -> None:

@@ -14,12 +14,18 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("arguments", "settings", "words"),
     [
-        (
+        pytest.param(
             ("refresh",),
             {"as_of": "2029-01"},
             "AS_OF (JINGXI_AS_OF) is invalid: 2029-01 lies after",
+            marks=pytest.mark.slow,
         ),
-        (("refresh",), {"as_of": "2022-12"}, "before the first booking (2023-01)"),
+        pytest.param(
+            ("refresh",),
+            {"as_of": "2022-12"},
+            "before the first booking (2023-01)",
+            marks=pytest.mark.slow,
+        ),
         (("refresh", "--months", "2024-13"), {}, "write YYYY-MM"),
         (("refresh",), {"costumers": "50"}, "unknown setting(s) JINGXI_COSTUMERS"),
         (("refresh",), {"source": "files"}, "needs the folder of its files"),

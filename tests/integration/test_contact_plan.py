@@ -286,7 +286,7 @@ def must_not_be_contacted(kind: dict) -> bool:
 
 @given(kinds=st.lists(KIND, min_size=40, max_size=80))
 @settings(
-    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_who_must_not_be_contacted_is_in_no_plan_no_list_and_no_file(queries, kinds):
     bank = laid_out(queries, kinds)
@@ -329,7 +329,7 @@ def test_who_must_not_be_contacted_is_in_no_plan_no_list_and_no_file(queries, ki
 
 @given(kinds=st.lists(KIND, min_size=40, max_size=80))
 @settings(
-    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_every_limit_of_the_policy_holds(queries, kinds):
     bank = laid_out(queries, kinds)
@@ -496,6 +496,7 @@ def test_a_bank_without_scored_offers_has_an_empty_plan(queries):
     assert outcome.success, outcome.message()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spoilt", "broken"),
     [

@@ -31,6 +31,8 @@ from orchestration.resources import Home
 from orchestration.settings import Settings
 from tests.plan_bank import AS_OF, PlanBank
 
+pytestmark = pytest.mark.slow
+
 RELEASE = "2025-12-20260105T010101-abcd"
 # In every protected column a value that stands nowhere else.
 PROTECTED = {

@@ -9,7 +9,7 @@ from collections import defaultdict
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 
-import duckdb
+import pytest
 
 from tests.integration.bank import (
     CENT,
@@ -142,20 +142,6 @@ def test_accounts_as_of_the_date_equal_the_bookings(bank, whole):
         assert reported == (closing if amounts else None)
 
 
-def test_a_month_refreshed_alone_changes_nothing(bank, reference, whole, tmp_path):
-    path = tmp_path / "warehouse.duckdb"
-    shutil.copy(whole, path)
-    month = date(2023, 8, 1)
-    with duckdb.connect(str(path)) as connection:
-        # Rows that are wrong must be replaced, or the test would pass by doing nothing.
-        for table in BY_MONTH:
-            connection.execute(f"delete from {table} where month = ?", [month])
-    land(path, bank, LAST, window=(month, month))
-    build(path, reference)
-    for table in (*BY_MONTH, *AS_OF):
-        assert content(path, table) == content(whole, table), table
-
-
 def test_every_table_of_the_project_is_compared(whole):
     manifest = json.loads((whole.parent / "target" / "manifest.json").read_text())
     tables = defaultdict(set)
@@ -167,6 +153,7 @@ def test_every_table_of_the_project_is_compared(whole):
     assert tables["table"] <= set(AS_OF)
 
 
+@pytest.mark.slow
 def test_an_earlier_date_gives_the_earlier_months_of_a_later_build(whole, earlier):
     until = f"month <= date '{EARLIER}'"
     for table in (*BY_MONTH, *BY_MONTH_ANEW):
@@ -175,6 +162,7 @@ def test_an_earlier_date_gives_the_earlier_months_of_a_later_build(whole, earlie
         assert now, table
 
 
+@pytest.mark.slow
 def test_a_large_bank_is_built_some_months_at_a_time(earlier):
     # What such a build gives is compared with one of all months at once by the other tests.
     months = len(months_between(FIRST, EARLIER))
@@ -182,6 +170,7 @@ def test_a_large_bank_is_built_some_months_at_a_time(earlier):
         assert parts_built(earlier, model) == math.ceil(months / EARLIER_AT_ONCE), model
 
 
+@pytest.mark.slow
 def test_prices_known_at_an_earlier_date_are_those_of_a_later_build(whole, earlier):
     # A later build also knows longer tenors, months before the first and products opened since.
     for table in ("value.transfer_curve", "value.product_parameter"):
@@ -190,6 +179,7 @@ def test_prices_known_at_an_earlier_date_are_those_of_a_later_build(whole, earli
         assert set(then) <= set(now), table
 
 
+@pytest.mark.slow
 def test_adding_a_month_gives_what_building_all_gives(bank, reference, whole, earlier, tmp_path):
     path = tmp_path / "warehouse.duckdb"
     shutil.copy(earlier, path)
@@ -199,17 +189,7 @@ def test_adding_a_month_gives_what_building_all_gives(bank, reference, whole, ea
         assert content(path, table) == content(whole, table), table
 
 
-def test_going_back_to_an_earlier_date_forgets_the_later_months(
-    bank, reference, whole, earlier, tmp_path
-):
-    path = tmp_path / "warehouse.duckdb"
-    shutil.copy(whole, path)
-    land(path, bank, EARLIER)
-    build(path, reference)
-    for table in (*BY_MONTH, *AS_OF):
-        assert content(path, table) == content(earlier, table), table
-
-
+@pytest.mark.slow
 def test_customers_are_those_who_hold_an_account_by_then_in_any_role(bank, earlier):
     opened = {r["account_id"]: r["opened_on"] for r in bank.rows["account"]}
     first: dict[str, date] = {}
@@ -258,6 +238,7 @@ def test_trailing_features_equal_sums_over_the_months_of_the_value(whole):
     assert wrong == []
 
 
+@pytest.mark.slow
 def test_the_ledger_is_reconciled_line_by_line_where_one_was_delivered(bank, whole, bare):
     lines = {
         (row["month"], row["branch_id"], row["product_line"], row["ledger_account"]): row["amount"]
@@ -275,6 +256,7 @@ def test_the_ledger_is_reconciled_line_by_line_where_one_was_delivered(bank, who
     assert figures(bare, "select count(*) from base.ledger_reconciliation") == [(0,)]
 
 
+@pytest.mark.slow
 def test_a_bank_that_delivers_only_what_is_required_is_built(bare_bank, bare):
     (counted,) = figures(
         bare, "select count(*), sum(accounts), count(days_past_due), sum(cards) from base.customer"

@@ -255,6 +255,7 @@ def test_half_the_customers_of_the_release_before_stop_the_gate_with_both_figure
     assert {name: after[name] for name in after if "check.lock" not in name} == before
 
 
+@pytest.mark.slow
 def test_a_first_release_another_bank_and_an_earlier_month_have_nothing_to_compare_with(delivery):
     assert delivery.check().status == "ok"
     serve(delivery, customer=4)
@@ -265,6 +266,7 @@ def test_a_first_release_another_bank_and_an_earlier_month_have_nothing_to_compa
     assert delivery.check().status == "ok"
 
 
+@pytest.mark.slow
 def test_a_shorter_history_that_is_asked_for_has_no_events_to_compare(delivery):
     serve(delivery, customer=2, transaction=9)
     assert shrunk(delivery.check())
@@ -378,6 +380,7 @@ def test_an_engine_that_fails_is_a_refusal_not_a_stack_trace(delivery):
     assert "tmp" in found.problems[0]
 
 
+@pytest.mark.slow
 def test_the_command_answers_in_json_on_standard_output_alone_and_by_its_status(delivery, command):
     result = command(delivery.home, "check", str(delivery.folder), "--json")
     assert result.returncode == 0, result.stderr

@@ -47,6 +47,8 @@ from orchestration.resources import TRAIN_TAG, Home
 from orchestration.schedules import MONTHLY, QUARTERLY
 from orchestration.settings import Settings, read_settings
 
+pytestmark = pytest.mark.slow
+
 TRAINED_BY, REASON = "Tove Berg", "fewer complaints in the pilot"
 LOG_SCORE = Measure("log_score", metrics.log_score, "lower")
 BRIER = Measure("brier", metrics.brier, "lower")

@@ -681,7 +681,7 @@ def test_a_plan_is_open_while_its_window_runs_and_unseen_before_its_month_begins
     assert warehouse.table("plan_outcome").empty
 
 
-@pytest.mark.parametrize("built", ["whole", "bare"])
+@pytest.mark.parametrize("built", ["whole", pytest.param("bare", marks=pytest.mark.slow)])
 def test_a_built_warehouse_is_measured(built, request, tmp_path):
     source: Path = request.getfixturevalue(built)
     copy = tmp_path / "warehouse.duckdb"

@@ -37,6 +37,8 @@ from orchestration.release.features import publish_features
 from orchestration.settings import Settings
 from orchestration.value.default_probability import CREATE as CREATE_ACCOUNT_DEFAULT
 
+pytestmark = pytest.mark.slow
+
 NOW = date(2024, 12, 1)
 QUARTER_AGO, HALF_A_YEAR_AGO = date(2024, 9, 1), date(2024, 6, 1)
 # Twenty months: a horizon of six.

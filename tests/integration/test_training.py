@@ -56,6 +56,8 @@ from orchestration.models.studies.probability import PROBABILITY_MEASURES
 from orchestration.models.study import Learner, Material, Off, Sample, Split, Study
 from orchestration.models.training import needs_training, train
 
+pytestmark = pytest.mark.slow
+
 TRAINER, APPROVER, REASON = "Tove Berg", "Ana Lima", "fewer complaints in the pilot"
 AS_OF = date(2024, 12, 31)
 PARAMETERS = {

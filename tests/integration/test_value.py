@@ -147,7 +147,7 @@ def test_the_awkward_bank_is_awkward_enough(bank, valuation):
     assert sold["A011"] == (date(2024, 3, 1), "E2")
 
 
-@pytest.mark.parametrize("given", ["awkward", "bare"])
+@pytest.mark.parametrize("given", ["awkward", pytest.param("bare", marks=pytest.mark.slow)])
 def test_every_account_month_equals_its_recomputation(given, request):
     if given == "awkward":
         path, expected = request.getfixturevalue("whole"), request.getfixturevalue("valuation")
@@ -541,6 +541,7 @@ def test_an_account_that_changed_its_branch_and_product_since_still_reconciles(p
     assert found(planted) == []
 
 
+@pytest.mark.slow
 def test_the_tables_that_dbt_builds_anew_hold_what_was_planted(whole, reference, tmp_path):
     path = tmp_path / "warehouse.duckdb"
     shutil.copy(whole, path)
@@ -647,6 +648,7 @@ FAULTS = (
 )
 
 
+@pytest.mark.slow
 def test_wrong_reference_data_are_refused_by_the_name_of_the_seed(whole, tmp_path):
     path = tmp_path / "warehouse.duckdb"
     shutil.copy(whole, path)

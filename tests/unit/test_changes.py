@@ -14,6 +14,8 @@ from orchestration.landing.engine import LandingSummary, Window, land
 from orchestration.sources.files import DeliveredFiles
 from tests.deliveries import Delivery
 
+pytestmark = pytest.mark.slow
+
 TODAY = date(2024, 8, 15)
 FIRST, LAST = date(2024, 1, 1), date(2024, 6, 1)
 WHOLE = Window(FIRST, FIRST, LAST, date(2024, 6, 30))

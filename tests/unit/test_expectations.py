@@ -2005,6 +2005,7 @@ def test_a_balance_brought_in_and_a_booking_after_closing_are_no_breaks(
     assert ("base_account_month", "month_gaps") not in found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("gate", "suite", "off", "subjects", "reason"),
     [
@@ -2262,6 +2263,7 @@ def test_results_replace_those_of_the_build_before(bank: duckdb.DuckDBPyConnecti
     ]
 
 
+@pytest.mark.slow
 def test_judging_twice_gives_the_same_small_profiles_without_a_connection_or_a_file(
     bank: duckdb.DuckDBPyConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -2321,6 +2323,7 @@ def test_the_report_opens_without_a_network_and_shows_what_broke(
     assert ".draft" not in {p.suffix for p in path.parent.iterdir()}
 
 
+@pytest.mark.slow
 def test_the_report_shows_no_quarantined_value(
     bank: duckdb.DuckDBPyConnection, tmp_path: Path
 ) -> None:

@@ -474,6 +474,7 @@ def test_shares_are_of_the_rows_seen_by_class_with_what_is_tolerated(bank):
     ) == [("key_or_reference", 5, 1, 0.0005), ("other", 5, 2, 0.001)]
 
 
+@pytest.mark.slow
 @settings(
     max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

@@ -154,6 +154,7 @@ def test_the_model_beats_the_rule_of_one_column_where_two_move_the_effect(
     assert spearman(effect, model.predict(frame)) > spearman(effect, rule.predict(frame)) + 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("learner", LEARNERS)
 def test_where_contact_moves_all_alike_no_differences_are_found(learner: str) -> None:
     """Differences are shrunk to a fraction of what a learner by itself takes for them."""
@@ -171,6 +172,7 @@ def test_where_contact_moves_all_alike_no_differences_are_found(learner: str) ->
     assert np.mean(kept) < 0.5 * np.mean(raw) + 0.002
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("learner", ["t", "class_transformation"])
 def test_inverse_probabilities_undo_an_assignment_that_goes_with_habit(learner: str) -> None:
     """Habit is no feature: without the probabilities its effect is taken for that of contact."""
