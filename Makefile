@@ -95,7 +95,7 @@ test: $(INSTALLED) ## the everyday suite
 	@$(TESTS) -m "not slow"
 
 acceptance: $(INSTALLED) ## the slow runs: real data, real faults, browsers, simulations
-	@$(TESTS) -m slow
+	@$(TESTS) -m slow --no-loadscope-reorder
 
 test-all: $(INSTALLED) ## everything
 	@$(TESTS)
