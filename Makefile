@@ -54,7 +54,7 @@ ifdef REFERENCE_PATH
 export JINGXI_REFERENCE_PATH := $(REFERENCE_PATH)
 endif
 
-.PHONY: help refresh check train promote rollback-model test test-all acceptance ui lint format lock bench truth customer releases rollback export summary clean install
+.PHONY: help refresh check train promote rollback-model test test-all acceptance acceptance-long ui lint format lock bench truth customer releases rollback export summary clean install
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -95,7 +95,10 @@ test: $(INSTALLED) ## the everyday suite
 	@$(TESTS) -m "not slow"
 
 acceptance: $(INSTALLED) ## the slow runs: real data, real faults, browsers, simulations
-	@$(TESTS) -m slow --no-loadscope-reorder
+	@$(TESTS) -m "slow and not long" --no-loadscope-reorder
+
+acceptance-long: $(INSTALLED) ## those of many refreshes each: late records, governed models, point in time
+	@$(TESTS) -m long --no-loadscope-reorder
 
 test-all: $(INSTALLED) ## everything
 	@$(TESTS)

@@ -15,7 +15,7 @@ import pytest
 
 from tests.acceptance.contents import digest_of_tables
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 BANK = {"customers": 120, "seed": 7}
 OF_RECORDS = ("base", "value", "features")
