@@ -407,6 +407,7 @@ def test_row_counts_of_the_release_are_its_tables(home):
         assert query(home, f"select count(*) from {name}") == [(count,)]
 
 
+@pytest.mark.long
 def test_a_banks_own_reference_data_take_the_place_of_the_defaults(home, tmp_path, command):
     own = tmp_path / "own"
     own.mkdir()
@@ -417,7 +418,7 @@ def test_a_banks_own_reference_data_take_the_place_of_the_defaults(home, tmp_pat
     )
     charge = "select sum(capital_charge) from value.profit_by_line where month = date '2025-12-01'"
     ((before,),) = query(home, charge)
-    result = command(home, "refresh", reference_path=own, train="never", **BANK)
+    result = command(home, "refresh", reference_path=own, **BANK)
     assert result.returncode == 0, result.stdout + result.stderr
     ((now,),) = query(home, charge)
     # Each account's charge is rounded by itself.

@@ -19,7 +19,7 @@ from orchestration import dbt
 from orchestration.landing.engine import empty_landing
 from orchestration.settings import Settings
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 
 @pytest.fixture(scope="module")
