@@ -351,7 +351,11 @@ def bootstrap(
 
 
 # What these say of a draw follows from its outcomes and both sides' ranks.
-_BY_RANK = {gini: _gini, spearman: _spearman, auc: _auc}
+_BY_RANK: Mapping[Metric, Callable[[np.ndarray, np.ndarray, np.ndarray], float]] = {
+    gini: _gini,
+    spearman: _spearman,
+    auc: _auc,
+}
 
 
 class _Ranked:
