@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection
 from typing import Any
 
@@ -12,14 +13,14 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 SHOWN = 5
 
 
-class ProbabilityClassifier(ClassifierMixin, BaseEstimator):
+class ProbabilityClassifier(ClassifierMixin, BaseEstimator, ABC):
     """A classifier of 0 and 1 that is asked for the probability of 1, `probability(frame)`."""
 
     classes_: np.ndarray
 
+    @abstractmethod
     def probability(self, frame: pd.DataFrame) -> np.ndarray:
         """Probability of 1, shape (n,)."""
-        raise NotImplementedError
 
     def predict_proba(self, frame: pd.DataFrame) -> np.ndarray:
         """Probabilities of 0 and of 1; shape (n, 2)."""

@@ -8,6 +8,7 @@ against one control.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Literal
 
 import numpy as np
@@ -345,7 +346,7 @@ class Outcome(BaseEstimator):
         return float(expit(usual)), added * by_log_odds[:, None]
 
 
-class Learner(BaseEstimator):
+class Learner(BaseEstimator, ABC):
     """What the learners share: encoding, checks, and the parameters of their base (see `Outcome`).
 
     Parameters
@@ -441,15 +442,17 @@ class Learner(BaseEstimator):
             self.ridge,
         )
 
+    @abstractmethod
     def _learn(
         self, matrix: np.ndarray, y: np.ndarray, treatment: np.ndarray, weight: np.ndarray
     ) -> None:
-        raise NotImplementedError
+        """Learn the effects from the matrix, outcomes, arms and weights."""
 
+    @abstractmethod
     def effects_of(self, matrix: np.ndarray) -> np.ndarray:
         """`effects` from what the design made of a frame."""
-        raise NotImplementedError
 
+    @abstractmethod
     def contributions_of(self, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """What each column of the matrix adds to the effect of the first treatment: differences of
         what it adds to the outcomes whose difference the effect is (see `Outcome.contributions`).
@@ -459,7 +462,6 @@ class Learner(BaseEstimator):
         rest : array of shape (n,), what no column adds
         added : array of shape (n, width); rest + added.sum(axis=1) is the effect
         """
-        raise NotImplementedError
 
 
 class SLearner(Learner):
