@@ -18,6 +18,8 @@ from orchestration.models.datasets import feature_columns
 RESPONSE_DAYS = 60
 # Contacts by whose weight a rate is drawn towards that of the line, and the line's to that of all.
 PRIOR_CONTACTS = 20
+# Contacts beyond which a model learns from a fixed sample, as from customers (MOST_CUSTOMERS).
+MOST_CONTACTS = 160_000
 SHORT_TENOR, LONG_TENOR = 3, 120
 CONTEXT = (
     "lagged_rate_offer",
@@ -101,7 +103,8 @@ def _context_sql(asked: str) -> str:
 def contact_frame(
     connection: duckdb.DuckDBPyConnection, arms: Sequence[str] = ("treatment",)
 ) -> pd.DataFrame:
-    """Contacts of these arms whose response window is over, oldest first.
+    """Contacts of these arms whose response window is over, oldest first; of more than
+    `MOST_CONTACTS` a fixed sample.
 
     Columns: contact_id, customer_id, arm, assignment_probability, contacted_on, matured_on,
     responded; `offer` and `offer_line`; the features of the end of the month before; and `CONTEXT`:
@@ -125,7 +128,14 @@ def contact_frame(
     """
     return connection.execute(
         f"""
-        with context as ({_context_sql(asked)})
+        with
+        context as ({_context_sql(asked)}),
+        contact as (
+            from base.campaign_contact
+            where list_contains($arms, arm) and is_response_complete
+            order by hash(contact_id), contact_id
+            limit {MOST_CONTACTS}
+        )
         select
             contact.contact_id,
             contact.customer_id,
@@ -138,7 +148,7 @@ def contact_frame(
             contact.product_line as {OFFER_LINE},
             {context},
             {features}
-        from base.campaign_contact as contact
+        from contact
         inner join features.customer_month as feature
             on feature.customer_id = contact.customer_id
             and feature.month = contact.month - to_months(1)
@@ -147,7 +157,6 @@ def contact_frame(
             and context.product_line is not distinct from contact.product_line
             and context.asked_on = contact.contacted_on
             and context.market_month = contact.month - to_months(1)
-        where list_contains($arms, contact.arm) and contact.is_response_complete
         order by contact.contacted_on, contact.contact_id
         """,
         {"arms": list(arms)},

@@ -47,6 +47,8 @@ LEAST_LEARNED, LEAST_JUDGED = 20, 10
 # Studies that are fitted side by side. Each holds its samples: more than two would need more memory
 # than a small machine has.
 MOST_AT_ONCE = 2
+# The models of offers: several learners, each of many fits.
+BEGUN_FIRST = ("uplift", "response")
 
 
 def needs_training(
@@ -76,12 +78,14 @@ class Fitted:
     reach: Reach
 
 
-@dataclass(frozen=True)
+@dataclass
 class Contest:
     """What the learners of a study are judged on, read before any is fitted.
 
     `standing` is the champion they are compared with, and its twin; neither where there is none
-    for this bank, horizon and features, or it is not whole. `fitted` grows as learners are.
+    for this bank, horizon and features, or it is not whole. What is fitted comes to it bit by bit:
+    the rule as it was before the evaluation period, the learners, and the rule that is to score
+    where nobody else may.
     """
 
     study: Study
@@ -91,15 +95,19 @@ class Contest:
     standing_twin: Any
     reasons: tuple[str, ...]
     seed: int
+    rule: Any = None
     fitted: list[Fitted] = field(default_factory=list)
+    tried: tuple[Tried, ...] = ()
+    scoring_rule: Any = None
 
+    @property
+    def winner(self) -> Tried | None:
+        """Who passed last: each had to beat the one before."""
+        return next((one for one in reversed(self.tried) if one.decision.promote), None)
 
-@dataclass(frozen=True)
-class Verdict:
-    """The rule before the evaluation, and the policy's word on each learner, in their order."""
-
-    rule: Any
-    tried: tuple[Tried, ...]
+    def takes(self, promotion: str) -> bool:
+        """Whether the rule scores: somebody has to, and nobody else may."""
+        return self.standing is None and (self.winner is None or promotion != "auto")
 
 
 def train(
@@ -110,8 +118,8 @@ def train(
 ) -> list[TrainingReport]:
     """Train each study's model where that is asked for or needed; write down which version scores.
 
-    Samples are read and versions registered one study after the other; two learners are fitted at
-    a time.
+    Samples are read and versions registered one study after the other; two learners or rules are
+    fitted at a time.
 
     Raises
     ------
@@ -120,25 +128,10 @@ def train(
     """
     create_tables(connection)
     reports: dict[str, TrainingReport] = {}
-    running: dict[Future[Fitted], Contest] = {}
-
-    def finish_one() -> None:
-        done = next(iter(wait(running, return_when=FIRST_COMPLETED).done))
-        contest = running.pop(done)
-        contest.fitted.append(done.result())
-        name, learner = contest.study.name, contest.fitted[-1].learner
-        count = f"{len(contest.fitted)} of at most {len(contest.study.learners)} learners"
-        tell(f"{name}: {learner} fitted and examined ({count})")
-        if any(other is contest for other in running.values()):
-            return
-        verdict = _judge_all(contest)
-        following = contest.study.learners[len(contest.fitted) :]
-        if following and not verdict.tried[-1].decision.promote:
-            running[pool.submit(_fit, contest, following[0])] = contest
-        else:
-            report = _settle(connection, context, registry, contest, verdict)
-            reports[name] = report
-            tell(f"{name}: champion is version {report.version} ({report.kind})")
+    # What is being fitted, and what is told when it is.
+    running: dict[Future[str], Contest] = {}
+    # What takes longest begins first: at the end the others fill the time beside it.
+    waiting = sorted(studies, key=lambda study: study.name not in BEGUN_FIRST)
 
     on = [study.name for study in studies if isinstance(study, Study)]
     new = [name for name in on if registry.champion(name) is None]
@@ -146,15 +139,14 @@ def train(
         tell(f"no champion yet of {', '.join(new)}: learners are compared with the rules alone")
     # Two that share the cores evenly do more than one whose threads wait for each other.
     with ThreadPoolExecutor(min(MOST_AT_ONCE, os.cpu_count() or 1)) as pool:
-        for study in studies:
-            while len(running) >= MOST_AT_ONCE:
-                finish_one()
+
+        def begin(study: Study | Off) -> None:
             if isinstance(study, Study):
                 tell(f"{study.name}: reading what there is to learn")
             prepared = _prepare(connection, context, registry, study)
             if isinstance(prepared, TrainingReport):
                 reports[prepared.model_name] = prepared
-                continue
+                return
             # Who has no champion takes the first learner that passes; asked to train, it tries all.
             learners = prepared.study.learners
             learned, judged = len(prepared.material.train), len(prepared.material.later)
@@ -164,8 +156,32 @@ def train(
             )
             for learner in learners if context.mode == "always" else learners[:1]:
                 running[pool.submit(_fit, prepared, learner)] = prepared
-        while running:
-            finish_one()
+            running[pool.submit(_fit_rule, prepared)] = prepared
+
+        def go_on(contest: Contest) -> None:
+            if len(contest.tried) < len(contest.fitted):
+                contest.tried = _judge_all(contest)
+            following = contest.study.learners[len(contest.fitted) :]
+            if following and not contest.tried[-1].decision.promote:
+                running[pool.submit(_fit, contest, following[0])] = contest
+            elif contest.takes(context.promotion) and contest.scoring_rule is None:
+                running[pool.submit(_fit_scoring_rule, contest)] = contest
+            else:
+                report = _settle(connection, context, registry, contest)
+                reports[report.model_name] = report
+                tell(f"{report.model_name}: champion is version {report.version} ({report.kind})")
+
+        while waiting or running:
+            at_work = sum(not one.done() for one in running)
+            if waiting and at_work < MOST_AT_ONCE:
+                begin(waiting.pop(0))
+                continue
+            done = next(iter(wait(running, return_when=FIRST_COMPLETED).done))
+            contest = running.pop(done)
+            if done.result():
+                tell(f"{contest.study.name}: {done.result()}")
+            if not any(other is contest for other in running.values()):
+                go_on(contest)
     return [reports[study.name] for study in studies]
 
 
@@ -216,7 +232,7 @@ def _prepare(
     )
 
 
-def _fit(contest: Contest, learner: Learner) -> Fitted:
+def _fit(contest: Contest, learner: Learner) -> str:
     """Fit a learner at each origin and for scoring, and examine it. Reads and writes nothing."""
     study, material, seed = contest.study, contest.material, contest.seed
     with threadpool_limits(1):
@@ -225,13 +241,34 @@ def _fit(contest: Contest, learner: Learner) -> Fitted:
         ]
         model = learner.fit(material.refit, seed)
         _take_interval(model, twins[-1])
-        return Fitted(
-            learner.name,
-            model,
-            twins[-1],
-            examine(study, twins, material, contest.groups, seed),
-            reach_of(study, model, material),
+        contest.fitted.append(
+            Fitted(
+                learner.name,
+                model,
+                twins[-1],
+                examine(study, twins, material, contest.groups, seed),
+                reach_of(study, model, material),
+            )
         )
+    count = f"{len(contest.fitted)} of at most {len(study.learners)} learners"
+    return f"{learner.name} fitted and examined ({count})"
+
+
+def _fit_rule(contest: Contest) -> str:
+    """Fit the rule on what was known before the evaluation period. Nothing is told of it."""
+    material = contest.material
+    with threadpool_limits(1):
+        fitted = contest.study.rule.fit(material.train, contest.seed)
+        contest.rule = _calibrated(fitted, material.later)
+    return ""
+
+
+def _fit_scoring_rule(contest: Contest) -> str:
+    """Fit the rule on all there is to learn from."""
+    with threadpool_limits(1):
+        contest.scoring_rule = contest.study.rule.fit(contest.material.refit, contest.seed)
+        _take_interval(contest.scoring_rule, contest.rule)
+    return "the rule fitted for scoring, for no learner may score yet"
 
 
 def _judge(
@@ -269,11 +306,11 @@ def _judge(
     )
 
 
-def _judge_all(contest: Contest) -> Verdict:
-    """Each learner fitted so far, in the study's order: who passes is whom the next must beat."""
+def _judge_all(contest: Contest) -> tuple[Tried, ...]:
+    """The policy's word on each learner fitted so far, in the study's order: who passes is whom the
+    next must beat."""
     study, later = contest.study, contest.material.later
-    rule = _calibrated(study.rule.fit(contest.material.train, contest.seed), later)
-    rule_score = study.judged(rule, later)[1]
+    rule_score = study.judged(contest.rule, later)[1]
     ahead, whom = None, "the champion"
     if contest.standing_twin is not None:
         ahead = study.judged(contest.standing_twin, later)[1]
@@ -283,7 +320,7 @@ def _judge_all(contest: Contest) -> Verdict:
         tried.append(_judge(contest, one, rule_score, ahead, whom))
         if tried[-1].decision.promote:
             ahead, whom = one.examination.judged[1], one.learner
-    return Verdict(rule, tuple(tried))
+    return tuple(tried)
 
 
 def _settle(
@@ -291,15 +328,15 @@ def _settle(
     context: TrainingContext,
     registry: Registry,
     contest: Contest,
-    verdict: Verdict,
 ) -> TrainingReport:
     """Register who was tried; the winner becomes champion, or waits for approval; where nobody may
     score yet, the rule does."""
     study, material = contest.study, contest.material
     reasons = list(contest.reasons)
     compared_with = contest.standing.version if contest.standing else ""
-    winner: tuple[Version, Tried] | None = None
-    for number, tried in enumerate(verdict.tried):
+    shown = contest.winner or contest.tried[0]
+    promoted: Version | None = None
+    for number, tried in enumerate(contest.tried):
         tell(f"{study.name}: registering {tried.learner}")
         version = register_learner(
             registry,
@@ -307,7 +344,7 @@ def _settle(
             study,
             material,
             tried,
-            verdict.rule,
+            contest.rule,
             alias=not number or tried.decision.promote,
             compared_with=compared_with,
         )
@@ -315,31 +352,29 @@ def _settle(
         if tried.decision.promote:
             # The next one must beat this one, and through it the champion: of the version that
             # would follow the champion nobody is to be told that it was not compared with it.
-            winner = (version, tried)
-    if winner is not None and context.promotion == "auto":
-        install(registry, context, winner[0], "; ".join(winner[1].decision.reasons), "automatic")
-    elif winner is not None:
-        reasons.append(f"version {winner[0].version} waits for approval (job promote)")
-    if contest.standing is None and (winner is None or context.promotion != "auto"):
-        # Somebody has to score, and nobody else may: the rule scores, and says so.
-        tell(f"{study.name}: registering the rule, for no learner may score yet")
-        rule = study.rule.fit(material.refit, contest.seed)
-        _take_interval(rule, verdict.rule)
-        shown = winner[1] if winner else verdict.tried[0]
-        version = register_rule(registry, context, study, material, rule, verdict.rule, shown)
+            promoted = version
+    if promoted is not None and context.promotion == "auto":
+        install(registry, context, promoted, "; ".join(shown.decision.reasons), "automatic")
+    elif promoted is not None:
+        reasons.append(f"version {promoted.version} waits for approval (job promote)")
+    if contest.takes(context.promotion):
+        tell(f"{study.name}: registering the rule")
+        version = register_rule(
+            registry, context, study, material, contest.scoring_rule, contest.rule, shown
+        )
         install(registry, context, version, "no learner may score yet", "first")
         reasons.append("so the rule is champion")
     standing = registry.champion(study.name)
     if standing is None:
         raise RuntimeError(f"model {study.name} has no champion after training")
     report = keep(connection, registry, standing, study.horizon, (study.note, *reasons))
-    compared = (winner[1] if winner else verdict.tried[0]).decision.against_rule
+    compared = shown.decision.against_rule
     return TrainingReport(
         study.name,
         standing.version,
         standing.kind,
         trained=True,
-        promoted=winner is not None and standing.version == winner[0].version,
+        promoted=promoted is not None and standing.version == promoted.version,
         reasons=report.reasons,
         metrics={name: one.score for name, one in compared.items()},
         rule_metrics={name: one.other.value for name, one in compared.items()},

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml.response.model import OFFER, OFFER_LINE
+from orchestration.models import contacts
 from orchestration.models.contacts import (
     CONTEXT,
     PRIOR_CONTACTS,
@@ -206,3 +207,18 @@ def test_offers_to_score_are_those_made_so_far_and_new_ones_asked_for(connection
     assert savings["lagged_rate_line"] == 1.0
     with pytest.raises(ValueError, match="no products of the bank: bond, gold"):
         offers_to_score(connection, AS_OF, also=["gold", "savings", "bond"])
+
+
+def test_of_more_contacts_than_are_learned_from_it_is_the_same_sample(connection, monkeypatch):
+    """With what was known before each of them of all contacts, in the sample or not."""
+    told = [("card", day, "treatment", day % 3 == 0) for day in range(200)]
+    tell(connection, told)
+    everything = contact_frame(connection)
+    monkeypatch.setattr(contacts, "MOST_CONTACTS", 40)
+    some = contact_frame(connection)
+    assert len(some) == 40
+    pd.testing.assert_frame_equal(
+        some.set_index("contact_id"),
+        everything.set_index("contact_id").loc[some["contact_id"]],
+    )
+    pd.testing.assert_frame_equal(some, contact_frame(connection))
