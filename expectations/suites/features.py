@@ -54,15 +54,16 @@ def _feature_column_sql(connection: duckdb.DuckDBPyConnection) -> str:
         """
     ).fetchall()
     # One row of aggregates, then a list of its figures: a union of as many branches as there are
-    # features took 14 s to plan for 198.
-    selected, listed = [], []
+    # features took 14 s to plan for 198. The newest month is a scan of its own: an aggregate with a
+    # filter takes twenty times as long as one without.
+    every, newest, listed = [], [], []
     for place, (name, kind) in enumerate(columns):
         quoted = f'"{name}"'
-        finite = f"isfinite({quoted})" if kind in ("DOUBLE", "FLOAT") else "true"
-        selected.append(
+        infinite = f"count_if(not isfinite({quoted}))" if kind in ("DOUBLE", "FLOAT") else "0"
+        newest.append(f"count({quoted}) as latest_filled_{place}")
+        every.append(
             f"count({quoted}) as filled_{place},"
-            f"count({quoted}) filter (is_latest) as latest_filled_{place},"
-            f"count(*) filter ({quoted} is not null and not {finite}) as infinite_{place},"
+            f"{infinite} as infinite_{place},"
             # Two values already tell a constant from a column that says something.
             f"(min({quoted}) <> max({quoted}))::integer as varies_{place}"
         )
@@ -75,17 +76,15 @@ def _feature_column_sql(connection: duckdb.DuckDBPyConnection) -> str:
         )
     return f"""
         with
-        row_of_figures as (
-            select
-                nullif(count(*), 0) as rows,
-                nullif(count(*) filter (is_latest), 0) as latest_rows,
-                {", ".join(selected)}
-            from (
-                select *, month = (select max(month) from features.customer_month) as is_latest
-                from features.customer_month
-            )
+        every as (
+            select nullif(count(*), 0) as rows, {", ".join(every)} from features.customer_month
         ),
-        listed as (select unnest([{", ".join(listed)}]) as figures from row_of_figures)
+        newest as (
+            select nullif(count(*), 0) as latest_rows, {", ".join(newest)}
+            from features.customer_month
+            where month = (select max(month) from features.customer_month)
+        ),
+        listed as (select unnest([{", ".join(listed)}]) as figures from every cross join newest)
         select figures.* from listed
     """
 

@@ -16,7 +16,7 @@ from orchestration.models.contacts import offers_to_score
 from orchestration.models.context import TrainingContext
 from orchestration.models.cutoffs import LONG_HORIZON
 from orchestration.models.datasets import customers_to_score
-from orchestration.models.scoring import BATCH, Champion, champion_of
+from orchestration.models.scoring import BATCH, Champion, champion_of, insert, side_by_side
 
 MODELS = ("response", "uplift", "product_value")
 REASONS = 2
@@ -91,13 +91,15 @@ def score_offers(connection: duckdb.DuckDBPyConnection, context: TrainingContext
     if "response" in champions:
         asked = offers_to_score(connection, context.as_of, offers_without_campaign(connection))
     connection.execute(CREATE_OFFER)
-    for frame in customers_to_score(connection, context.as_of_month, LONG_HORIZON, BATCH):
-        for known in asked.to_dict("records"):
-            scored = _scored(champions, frame, known)
-            connection.register("scored_rows", scored)
-            connection.execute("insert into scores.offer by name select * from scored_rows")
-            connection.unregister("scored_rows")
+
+    def said_of(frame: pd.DataFrame) -> list[pd.DataFrame]:
+        return [_scored(champions, frame, known) for known in asked.to_dict("records")]
+
     if len(asked):
+        frames = customers_to_score(connection, context.as_of_month, LONG_HORIZON, BATCH)
+        for said in side_by_side(said_of, frames):
+            for scored in said:
+                insert(connection, "scores.offer", scored)
         connection.execute(LOSS)
         connection.execute(PROFIT)
     ((rows,),) = connection.execute("select count(*) from scores.offer").fetchall()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from ml.attrition.model import AttritionModel
 from ml.reasons import top_reasons, usual_values
@@ -27,7 +31,9 @@ from orchestration.models.datasets import (
 from orchestration.models.records import Records
 from orchestration.models.registration import is_on
 
-BATCH = 50_000
+# Customers of a batch, and batches scored side by side: what is held of a bank of any size.
+BATCH, MOST_AT_ONCE = 25_000, 2
+Found = TypeVar("Found")
 
 
 CREATE = """
@@ -203,16 +209,42 @@ def score_customers(connection: duckdb.DuckDBPyConnection, context: TrainingCont
     }
     tiers = _tiers(records)
     horizon = records.plan.horizon if records.plan else LONG_HORIZON
-    for frame in customers_to_score(connection, context.as_of_month, horizon, BATCH):
+
+    def said_of(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
         batch = _Batch(frame, champions, explainers, tiers, horizon)
-        _insert(connection, "scores.customer", batch.customers())
-        _insert(connection, "scores.product_attrition", batch.lines())
-        for reasons in batch.reasons():
-            _insert(connection, "scores.reason", reasons)
+        told = [("customer", batch.customers()), ("product_attrition", batch.lines())]
+        return [*told, *(("reason", reasons) for reasons in batch.reasons())]
+
+    frames = customers_to_score(connection, context.as_of_month, horizon, BATCH)
+    for said in side_by_side(said_of, frames):
+        for table, rows in said:
+            insert(connection, f"scores.{table}", rows)
     if "segment" in champions:
-        _insert(connection, "scores.segment_profile", segment_profile(champions["segment"].model))
+        insert(connection, "scores.segment_profile", segment_profile(champions["segment"].model))
         _migrate(connection, context, champions["segment"].model, horizon)
     return _count(connection, "customer")
+
+
+def side_by_side(
+    work: Callable[[pd.DataFrame], Found], frames: Iterable[pd.DataFrame]
+) -> Iterator[Found]:
+    """What `work` makes of each frame, in their order; as many at a time as there are cores, but no
+    more than MOST_AT_ONCE, which are all that is held."""
+
+    def alone(frame: pd.DataFrame) -> Found:
+        # Small trees of few rows: threads that wait for each other cost more than they bring.
+        with threadpool_limits(1, user_api="openmp"):
+            return work(frame)
+
+    at_once = min(MOST_AT_ONCE, os.cpu_count() or 1)
+    with ThreadPoolExecutor(at_once) as threads:
+        begun: deque[Future[Found]] = deque()
+        for frame in frames:
+            begun.append(threads.submit(alone, frame))
+            if len(begun) == at_once:
+                yield begun.popleft().result()
+        while begun:
+            yield begun.popleft().result()
 
 
 def _sample(records: Records, population: Population) -> pd.DataFrame | None:
@@ -342,7 +374,7 @@ def _migrate(
                 "segment": model.predict(features_of(frame)),
             }
         )
-        _insert(connection, "temp.segment_before", segments)
+        insert(connection, "temp.segment_before", segments)
     connection.execute(
         """
         insert into scores.segment_migration
@@ -367,7 +399,7 @@ def _migrate(
     connection.execute("drop table temp.segment_before")
 
 
-def _insert(connection: duckdb.DuckDBPyConnection, table: str, rows: pd.DataFrame) -> None:
+def insert(connection: duckdb.DuckDBPyConnection, table: str, rows: pd.DataFrame) -> None:
     """Append rows by the names of their columns; the table's others are NULL."""
     if rows.empty:
         return

@@ -137,8 +137,12 @@ def train(
     new = [name for name in on if registry.champion(name) is None]
     if new:
         tell(f"no champion yet of {', '.join(new)}: learners are compared with the rules alone")
-    # Two that share the cores evenly do more than one whose threads wait for each other.
-    with ThreadPoolExecutor(min(MOST_AT_ONCE, os.cpu_count() or 1)) as pool:
+    # Two that share the cores evenly do more than one whose threads wait for each other. The limit
+    # of BLAS is the process's: threads that set it each for themselves would leave it anywhere.
+    with (
+        threadpool_limits(1, user_api="blas"),
+        ThreadPoolExecutor(min(MOST_AT_ONCE, os.cpu_count() or 1)) as pool,
+    ):
 
         def begin(study: Study | Off) -> None:
             if isinstance(study, Study):
@@ -235,7 +239,7 @@ def _prepare(
 def _fit(contest: Contest, learner: Learner) -> str:
     """Fit a learner at each origin and for scoring, and examine it. Reads and writes nothing."""
     study, material, seed = contest.study, contest.material, contest.seed
-    with threadpool_limits(1):
+    with threadpool_limits(1, user_api="openmp"):
         twins = [
             _calibrated(learner.fit(split.train, seed), split.later) for split in material.splits
         ]
@@ -257,7 +261,7 @@ def _fit(contest: Contest, learner: Learner) -> str:
 def _fit_rule(contest: Contest) -> str:
     """Fit the rule on what was known before the evaluation period. Nothing is told of it."""
     material = contest.material
-    with threadpool_limits(1):
+    with threadpool_limits(1, user_api="openmp"):
         fitted = contest.study.rule.fit(material.train, contest.seed)
         contest.rule = _calibrated(fitted, material.later)
     return ""
@@ -265,7 +269,7 @@ def _fit_rule(contest: Contest) -> str:
 
 def _fit_scoring_rule(contest: Contest) -> str:
     """Fit the rule on all there is to learn from."""
-    with threadpool_limits(1):
+    with threadpool_limits(1, user_api="openmp"):
         contest.scoring_rule = contest.study.rule.fit(contest.material.refit, contest.seed)
         _take_interval(contest.scoring_rule, contest.rule)
     return "the rule fitted for scoring, for no learner may score yet"
