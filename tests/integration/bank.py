@@ -13,6 +13,7 @@ from __future__ import annotations
 import calendar
 import os
 import random
+import re
 import subprocess
 import sys
 from collections import defaultdict
@@ -598,9 +599,19 @@ def build(path: Path, reference: Path | None, months_at_once: int = 0) -> None:
 
 
 def parts_built(path: Path, name: str) -> int:
-    """In how many parts dbt last built a model beside the warehouse at `path`."""
+    """In how many parts of months dbt last built a model beside the warehouse at `path`."""
+    return _last_run(path, name).count("as month_from, date '")
+
+
+def customer_parts_built(path: Path) -> list[str]:
+    """The parts of the customers whose features dbt last built, one after the other."""
+    text = _last_run(path, "features_customer_month")
+    return re.findall(r"hash\(customer_month\.customer_id\) (% \d+ = \d+)", text)
+
+
+def _last_run(path: Path, name: str) -> str:
     (file,) = (path.parent / "target" / "run").rglob(f"{name}.sql")
-    return file.read_text().count("as month_from, date '")
+    return file.read_text()
 
 
 def compiled(path: Path, name: str) -> str:

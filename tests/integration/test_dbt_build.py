@@ -21,6 +21,7 @@ from tests.integration.bank import (
     account_months,
     build,
     content,
+    customer_parts_built,
     daily_balances,
     days_of,
     figures,
@@ -168,8 +169,11 @@ def test_an_earlier_date_gives_the_earlier_months_of_a_later_build(whole, earlie
 def test_a_large_bank_is_built_some_months_at_a_time(earlier):
     # What such a build gives is compared with one of all months at once by the other tests.
     months = len(months_between(FIRST, EARLIER))
-    for model in ("base_account_month", "value_account_month", "features_customer_month"):
+    for model in ("base_account_month", "value_account_month"):
         assert parts_built(earlier, model) == math.ceil(months / EARLIER_AT_ONCE), model
+    # Features look back twelve months: each part is some of the customers over all months.
+    parts = math.ceil((months + 12) / EARLIER_AT_ONCE)
+    assert customer_parts_built(earlier) == [f"% {parts} = {part}" for part in range(parts)]
 
 
 @pytest.mark.slow

@@ -58,6 +58,7 @@ contribution_by_line as (
     cross join run
     where
         holder.is_beneficial
+        and {{ in_part('holder.customer_id') }}
         and account_month.month between {{ months_later('run.month_from', -12) }} and run.month_to
     group by holder.customer_id, account_month.month
 ),
@@ -85,6 +86,7 @@ customer_month as (
             and customer_month.month = by_line.month
     where
         customer_month.month between {{ months_later('run.month_from', -12) }} and run.month_to
+        and {{ in_part('customer_month.customer_id') }}
 ),
 
 -- Decimal and integer sums only: exact, so that a month refreshed alone gives the same figures.
@@ -172,15 +174,23 @@ profile as (
             and (history.valid_to is null or refreshed.month_end < history.valid_to)
 ),
 
--- Counted apart: a window over the wide rows would sort every feature along.
+-- Counted apart, of all customers: a window over the wide rows would sort every feature along.
 household as (
     select
-        month,
-        household_id,
+        customer_month.month,
+        history.household_id,
         count(*) as household_size
-    from profile
-    where household_id is not null
-    group by month, household_id
+    from {{ ref('base_customer_month') }} as customer_month
+    cross join run
+    inner join {{ ref('base_customer_history') }} as history
+        on
+            customer_month.customer_id = history.customer_id
+            and last_day(customer_month.month) >= history.valid_from
+            and (history.valid_to is null or last_day(customer_month.month) < history.valid_to)
+    where
+        history.household_id is not null
+        and customer_month.month between run.month_from and run.month_to
+    group by customer_month.month, history.household_id
 ),
 
 profiled as (
