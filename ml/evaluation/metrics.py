@@ -351,7 +351,7 @@ def bootstrap(
 
 
 # What these say of a draw follows from its outcomes and both sides' ranks.
-_BY_RANK: Mapping[Metric, Callable[[np.ndarray, np.ndarray, np.ndarray], float]] = {
+BY_RANK: dict[Metric, Callable[[np.ndarray, np.ndarray, np.ndarray], float]] = {
     gini: _gini,
     spearman: _spearman,
     auc: _auc,
@@ -381,7 +381,7 @@ def _drawn(
     """Row numbers → each metric of each score: what `bootstrap` takes."""
     ranked = (
         [_Ranked(values) for values in (y, *scores)]
-        if set(metrics.values()) & set(_BY_RANK)
+        if set(metrics.values()) & set(BY_RANK)
         else []
     )
 
@@ -389,8 +389,8 @@ def _drawn(
         outcomes, drawn = y[rows], [score[rows] for score in scores]
         y_rank, *ranks = [one.ranks(rows) for one in ranked] or [rows]
         return [
-            [_BY_RANK[metric](outcomes, y_rank, rank) for rank in ranks]
-            if metric in _BY_RANK
+            [BY_RANK[metric](outcomes, y_rank, rank) for rank in ranks]
+            if metric in BY_RANK
             else [metric(outcomes, score) for score in drawn]
             for metric in metrics.values()
         ]

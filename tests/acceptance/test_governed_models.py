@@ -95,7 +95,7 @@ class Bank:
             made = SyntheticBank(place / "made", place / "truth", **BANK)
             made.prepare(connection)
             export_delivery(connection, made.delivery, place / "delivery", "parquet")
-        # What is of loans and campaigns is off: every training is of few models beside these tests'.
+        # Loans and campaigns are left out: few models are trained beside these tests' own.
         for table in WITHOUT:
             (place / "delivery" / f"{table}.parquet").unlink(missing_ok=True)
             shutil.rmtree(place / "delivery" / table, ignore_errors=True)

@@ -407,26 +407,29 @@ def test_row_counts_of_the_release_are_its_tables(home):
         assert query(home, f"select count(*) from {name}") == [(count,)]
 
 
-@pytest.mark.long
-def test_a_banks_own_reference_data_take_the_place_of_the_defaults(home, tmp_path, command):
-    own = tmp_path / "own"
+def test_a_banks_own_reference_data_take_the_place_of_the_defaults(tmp_path, command):
+    """Of a bank too young for any model."""
+    home, own = tmp_path / "home", tmp_path / "own"
     own.mkdir()
     (own / "hurdle_rate.csv").write_text("annual_rate,effective_from\n0.2,1900-01-01\n")
     (own / "target.csv").write_text(
         "dimension,dimension_key,month,measure,amount\n"
-        "line,lending,2025-12-01,economic_profit,1000.00\n"
+        "line,lending,2023-09-01,economic_profit,1000.00\n"
     )
-    charge = "select sum(capital_charge) from value.profit_by_line where month = date '2025-12-01'"
-    ((before,),) = query(home, charge)
-    result = command(home, "refresh", reference_path=own, **BANK)
+    young = {"customers": 150, "seed": 7, "as_of": "2023-09", "reference_path": own}
+    result = command(home, "refresh", **young)
     assert result.returncode == 0, result.stdout + result.stderr
-    ((now,),) = query(home, charge)
+    ((charge, of_capital),) = query(
+        home,
+        "select sum(capital_charge), sum(economic_capital) * 0.2 / 12 from value.profit_by_line "
+        "where month = date '2023-09-01'",
+    )
     # Each account's charge is rounded by itself.
-    assert before > 100 and abs(now - 2 * before) < before / 100
+    assert charge > 100 and abs(charge - of_capital) < charge / 100
     assert query(
         home,
         "select target, actual = (select economic_profit from value.profit_by_line "
-        "where month = date '2025-12-01' and product_line = 'lending') "
+        "where month = date '2023-09-01' and product_line = 'lending') "
         "from value.plan_actual",
     ) == [(1000, True)]
     assert query(
@@ -438,7 +441,7 @@ def test_a_banks_own_reference_data_take_the_place_of_the_defaults(home, tmp_pat
         "portfolio,effective_from,tenor_months,weight\n"
         "deposit,1900-01-01,1,0.9\nrevolving,1900-01-01,1,1\n"
     )
-    result = command(home, "refresh", reference_path=own, **BANK)
+    result = command(home, "refresh", **young)
     assert result.returncode == 1
     assert "reference_data_cover_every_case_once" in result.stdout + result.stderr
     assert query(home, "select count(*) from value.plan_actual") == [(1,)]
