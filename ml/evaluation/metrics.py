@@ -380,9 +380,7 @@ def _drawn(
 ) -> Callable[[np.ndarray], list[list[float]]]:
     """Row numbers → each metric of each score: what `bootstrap` takes."""
     ranked = (
-        [_Ranked(values) for values in (y, *scores)]
-        if set(metrics.values()) & set(BY_RANK)
-        else []
+        [_Ranked(values) for values in (y, *scores)] if set(metrics.values()) & set(BY_RANK) else []
     )
 
     def figures(rows: np.ndarray) -> list[list[float]]:

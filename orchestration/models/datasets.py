@@ -121,6 +121,20 @@ def customer_sql(connection: duckdb.DuckDBPyConnection, horizon: int) -> str:
     """
 
 
+def _members_sql(population: Population) -> str:
+    """Who belongs to a population in one month; parameter: month.
+
+    Apart from their features: to sort the wide rows for some of them costs more than to read them.
+    """
+    return f"""
+        select feature.customer_id
+        from features.customer_month as feature
+        left join value.customer_tier as tier
+            on tier.customer_id = feature.customer_id and tier.month = feature.month
+        where feature.month = $month and {population.sql}
+    """
+
+
 def _outcome_sql(
     connection: duckdb.DuckDBPyConnection, horizon: int, population: Population
 ) -> str:
@@ -128,9 +142,11 @@ def _outcome_sql(
     return f"""
         with
         customer as (
-            {customer_sql(connection, horizon)} and {population.sql}
-            order by hash(feature.customer_id), feature.customer_id
-            limit {MOST_CUSTOMERS}
+            {customer_sql(connection, horizon)} and feature.customer_id in (
+                {_members_sql(population)}
+                order by hash(feature.customer_id), feature.customer_id
+                limit {MOST_CUSTOMERS}
+            )
         ),
         profit as (
             select
@@ -228,17 +244,13 @@ def customers_to_score(
 ) -> Iterator[pd.DataFrame]:
     """A population's features at a month's end, in batches of at most `batch` rows, ordered by
     customer."""
-    # The last customer of each batch but the last: to sort the wide rows for their first ones costs
-    # more than the rows themselves.
+    # The last customer of each batch but the last.
     borders = connection.execute(
         f"""
         select customer_id
         from (
-            select feature.customer_id, row_number() over (order by feature.customer_id) as place
-            from features.customer_month as feature
-            left join value.customer_tier as tier
-                on tier.customer_id = feature.customer_id and tier.month = feature.month
-            where feature.month = $month and {population.sql}
+            select customer_id, row_number() over (order by customer_id) as place
+            from ({_members_sql(population)})
         )
         where place % {batch} = 0
         order by customer_id
