@@ -62,7 +62,8 @@
 {%- endmacro %}
 
 {# The query of each part of the customers, or itself where that is one part: as many parts as there
-   would be of the window and the months before it that the model reads. #}
+   would be of the window and the months before it that the model reads, times what a row of it takes
+   beside one of accounts. #}
 {% macro customer_parts(compiled_code) %}
     {%- set at_once = env_var('DBT_MONTHS_AT_ONCE', '0') | int -%}
     {%- if not at_once -%}
@@ -70,7 +71,8 @@
     {%- endif -%}
     {%- set found = run_query(
         "select cast(ceil((date_diff('month', month_from, month_to) + 1 + "
-        ~ config.get('meta')['looks_back_months'] ~ ') / ' ~ at_once ~ ') as integer) from '
+        ~ config.get('meta')['looks_back_months'] ~ ') * '
+        ~ config.get('meta')['memory_of_account_months'] ~ ' / ' ~ at_once ~ ') as integer) from '
         ~ ref('base_refresh_window')
     ) -%}
     {%- set count = found.rows[0][0] -%}

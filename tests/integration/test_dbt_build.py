@@ -171,8 +171,9 @@ def test_a_large_bank_is_built_some_months_at_a_time(earlier):
     months = len(months_between(FIRST, EARLIER))
     for model in ("base_account_month", "value_account_month"):
         assert parts_built(earlier, model) == math.ceil(months / EARLIER_AT_ONCE), model
-    # Features look back twelve months: each part is some of the customers over all months.
-    parts = math.ceil((months + 12) / EARLIER_AT_ONCE)
+    # Features look back twelve months: each part is some of the customers over all months, and as
+    # each of its rows takes the memory of four of accounts, there are four times as many.
+    parts = math.ceil(4 * (months + 12) / EARLIER_AT_ONCE)
     assert customer_parts_built(earlier) == [f"% {parts} = {part}" for part in range(parts)]
 
 
