@@ -185,7 +185,11 @@ def test_servers_may_end_by_themselves_while_patience_lasts(deaf, patience, body
     """Whether a signal ends the work or it ends itself; who is deaf is killed behind that."""
     program = PATIENT.format(deaf=deaf, patience=patience, body=body)
     process = subprocess.Popen(
-        [sys.executable, "-c", program], cwd=PROJECT, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", program],
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=heard,
     )
     lines = [line_of(process), line_of(process)]
     (numbers,) = ([int(word) for word in line.split()] for line in lines if line != "ready\n")
