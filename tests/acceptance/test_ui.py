@@ -75,6 +75,18 @@ fragment told on MetadataEntry {
   assetChecksOrError { ... on AssetChecks { checks { name executionForLatestMaterialization {
     status evaluation { success severity } } } } } } }
 """
+FAILED = """
+query ($id: ID!) { logsForRun(runId: $id) { ... on EventConnection { events {
+  ... on ExecutionStepFailureEvent { failureMetadata { description } } } } } }
+"""
+HOLDING = """
+import sys
+from orchestration.lock import one_refresh_at_a_time
+from orchestration.settings import read_settings
+with one_refresh_at_a_time(read_settings(), "make refresh"):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
 ROW_COUNT, COLUMN_SCHEMA = "dagster/row_count", "dagster/column_schema"
 
 
@@ -327,6 +339,29 @@ def test_a_killed_refresh_holds_nothing_up(ui, refreshed):
     assert list((ui.home / "customers").rglob(f"*{customer}*"))
     assert ui.runs()[killed]["status"] == "FAILURE"
     assert ui.runs()[killed]["repositoryOrigin"]["repositoryLocationName"] == "jingxi"
+
+
+def test_a_job_is_refused_while_a_command_changes_the_home(ui, refreshed):
+    served = (ui.home / "published" / "current.duckdb").resolve()
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDING],
+        cwd=PROJECT,
+        env=environment(ui.home, ""),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as holder:
+        assert holder.stdout.readline() == "held\n"
+        run_id = ui.launch(REFRESH, range_tags(FIRST_MONTH, AS_OF))
+        assert ui.wait_for_run(run_id, {"SUCCESS", "FAILURE", "CANCELED"}) == "FAILURE"
+        holder.communicate("")
+    told = [
+        event["failureMetadata"]["description"]
+        for event in ui.ask(FAILED, id=run_id)["logsForRun"]["events"]
+        if event
+    ]
+    assert len(told) == 1 and told[0].startswith("refused: ") and "make refresh" in told[0]
+    assert (ui.home / "published" / "current.duckdb").resolve() == served
 
 
 @pytest.mark.skipif(bool(browser_missing()), reason=browser_missing())
