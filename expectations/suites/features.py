@@ -59,7 +59,9 @@ def _feature_column_sql(connection: duckdb.DuckDBPyConnection) -> str:
     every, newest, listed = [], [], []
     for place, (name, kind) in enumerate(columns):
         quoted = f'"{name}"'
-        infinite = f"count_if(not isfinite({quoted}))" if kind in ("DOUBLE", "FLOAT") else "0"
+        infinite = (
+            f"coalesce(count_if(not isfinite({quoted})), 0)" if kind in ("DOUBLE", "FLOAT") else "0"
+        )
         newest.append(f"count({quoted}) as latest_filled_{place}")
         every.append(
             f"count({quoted}) as filled_{place},"

@@ -201,7 +201,7 @@ from (select distinct month from base.account_month),
      (select unnest([{", ".join(repr(name) for name in ("ledger", *COMPARED))}]) as dimension);
 create table features.customer_month as
 select customer_id, month, (hash(customer_id, month) % 100)::double as balance,
-       (hash(month, customer_id) % 7)::integer as bookings
+       (hash(month, customer_id) % 7)::integer as bookings, null::double as never_filled
 from base.customer_month;
 
 create table meta.model_evaluation as
