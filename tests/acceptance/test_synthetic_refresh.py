@@ -421,8 +421,8 @@ def test_a_banks_own_reference_data_take_the_place_of_the_defaults(tmp_path, com
     assert result.returncode == 0, result.stdout + result.stderr
     ((charge, of_capital),) = query(
         home,
-        "select sum(capital_charge), sum(economic_capital) * 0.2 / 12 from value.profit_by_line "
-        "where month = date '2023-09-01'",
+        "select sum(capital_charge), (sum(economic_capital) * 0.2 / 12)::decimal(18, 2) "
+        "from value.profit_by_line where month = date '2023-09-01'",
     )
     # Each account's charge is rounded by itself.
     assert charge > 100 and abs(charge - of_capital) < charge / 100
