@@ -151,7 +151,8 @@ def _unfit(settings: Settings) -> str | None:
     try:
         with connect(settings, path) as connection:
             size, blocks = connection.execute(
-                "select block_size, total_blocks from pragma_database_size()"
+                # Free blocks at the end are counted among all, though the file ends before them.
+                "select block_size, used_blocks from pragma_database_size()"
             ).fetchall()[0]
             # Of earlier versions, which kept names and telephone numbers here.
             kept = connection.execute(

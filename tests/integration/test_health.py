@@ -79,6 +79,21 @@ def test_a_damaged_warehouse_is_made_anew(settings, damage):
     assert not settings.warehouse.exists()
 
 
+def test_a_warehouse_whose_last_blocks_are_free_is_whole(settings):
+    """DuckDB counts them, and the file ends before them."""
+    with duckdb.connect(str(settings.warehouse)) as connection:
+        connection.execute("create table dropped as select 1 as id")
+    with duckdb.connect(str(settings.warehouse)) as connection:
+        connection.execute("drop table dropped")
+    with duckdb.connect(str(settings.warehouse)) as connection:
+        size, blocks = connection.execute(
+            "select block_size, total_blocks from pragma_database_size()"
+        ).fetchone()
+    assert settings.warehouse.stat().st_size < size * blocks
+    assert prepare_home(settings) == []
+    assert settings.warehouse.exists()
+
+
 def test_a_warehouse_that_held_identities_is_made_anew(settings):
     with duckdb.connect(str(settings.warehouse)) as connection:
         connection.execute("create schema protected")
