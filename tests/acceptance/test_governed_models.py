@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -30,7 +29,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.long]
 # Eighteen months: enough for a horizon of six.
 BANK = {"customers": 2_500, "seed": 7, "months": 18, "bookings_per_month": 4.0}
 AS_OF = "2024-06"
-WITHOUT = ("loan", "loan_status", "campaign", "contact", "response", "interaction")
 TRAINER, APPROVER = "Tove Berg", "Ana Lima"
 WHY, WHY_AGAINST, WHY_BACK = (
     "better in the pilot",
@@ -95,10 +93,6 @@ class Bank:
             made = SyntheticBank(place / "made", place / "truth", **BANK)
             made.prepare(connection)
             export_delivery(connection, made.delivery, place / "delivery", "parquet")
-        # Loans and campaigns are left out: few models are trained beside these tests' own.
-        for table in WITHOUT:
-            (place / "delivery" / f"{table}.parquet").unlink(missing_ok=True)
-            shutil.rmtree(place / "delivery" / table, ignore_errors=True)
 
     def run(self, *arguments: str, **settings: object) -> Outcome:
         result = self._command(self.home, *arguments, **{**self._settings, **settings})
