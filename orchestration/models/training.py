@@ -177,7 +177,9 @@ def train(
 
         while waiting or running:
             at_work = sum(not one.done() for one in running)
-            if waiting and at_work < MOST_AT_ONCE:
+            held = len({contest.study.name for contest in running.values()})
+            # One more than are fitted, which is judged and registered beside them.
+            if waiting and at_work < MOST_AT_ONCE and held <= MOST_AT_ONCE:
                 begin(waiting.pop(0))
                 continue
             done = next(iter(wait(running, return_when=FIRST_COMPLETED).done))

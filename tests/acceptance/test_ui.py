@@ -76,8 +76,9 @@ fragment told on MetadataEntry {
     status evaluation { success severity } } } } } } }
 """
 FAILED = """
-query ($id: ID!) { logsForRun(runId: $id) { ... on EventConnection { events {
-  ... on ExecutionStepFailureEvent { failureMetadata { description } } } } } }
+query ($id: ID!, $after: String) {
+  logsForRun(runId: $id, afterCursor: $after) { ... on EventConnection { cursor hasMore events {
+    ... on ExecutionStepFailureEvent { failureMetadata { description } } } } } }
 """
 HOLDING = """
 import sys
@@ -355,11 +356,12 @@ def test_a_job_is_refused_while_a_command_changes_the_home(ui, refreshed):
         run_id = ui.launch(REFRESH, range_tags(FIRST_MONTH, AS_OF))
         assert ui.wait_for_run(run_id, {"SUCCESS", "FAILURE", "CANCELED"}) == "FAILURE"
         holder.communicate("")
-    told = [
-        event["failureMetadata"]["description"]
-        for event in ui.ask(FAILED, id=run_id)["logsForRun"]["events"]
-        if event
-    ]
+    told: list[str] = []
+    after, more = None, True
+    while more:
+        found = ui.ask(FAILED, id=run_id, after=after)["logsForRun"]
+        told += [event["failureMetadata"]["description"] for event in found["events"] if event]
+        after, more = found["cursor"], found["hasMore"]
     assert len(told) == 1 and told[0].startswith("refused: ") and "make refresh" in told[0]
     assert (ui.home / "published" / "current.duckdb").resolve() == served
 
