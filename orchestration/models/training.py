@@ -105,7 +105,7 @@ class Contest:
         """Who passed last: each had to beat the one before."""
         return next((one for one in reversed(self.tried) if one.decision.promote), None)
 
-    def takes(self, promotion: str) -> bool:
+    def rule_scores(self, promotion: str) -> bool:
         """Whether the rule scores: somebody has to, and nobody else may."""
         return self.standing is None and (self.winner is None or promotion != "auto")
 
@@ -168,7 +168,7 @@ def train(
             following = contest.study.learners[len(contest.fitted) :]
             if following and not contest.tried[-1].decision.promote:
                 running[pool.submit(_fit, contest, following[0])] = contest
-            elif contest.takes(context.promotion) and contest.scoring_rule is None:
+            elif contest.rule_scores(context.promotion) and contest.scoring_rule is None:
                 running[pool.submit(_fit_scoring_rule, contest)] = contest
             else:
                 report = _settle(connection, context, registry, contest)
@@ -239,7 +239,7 @@ def _prepare(
 
 
 def _fit(contest: Contest, learner: Learner) -> str:
-    """Fit a learner at each origin and for scoring, and examine it. Reads and writes nothing."""
+    """Fit a learner at each origin and for scoring, examine it, and tell the contest."""
     study, material, seed = contest.study, contest.material, contest.seed
     with threadpool_limits(1, user_api="openmp"):
         twins = [
@@ -363,7 +363,7 @@ def _settle(
         install(registry, context, promoted, "; ".join(shown.decision.reasons), "automatic")
     elif promoted is not None:
         reasons.append(f"version {promoted.version} waits for approval (job promote)")
-    if contest.takes(context.promotion):
+    if contest.rule_scores(context.promotion):
         tell(f"{study.name}: registering the rule")
         version = register_rule(
             registry, context, study, material, contest.scoring_rule, contest.rule, shown
