@@ -9,8 +9,9 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 PEERS := $(VENV)/peers
-# Test files side by side; a refresh needs up to 2 GB, so never more than four.
-TESTS := $(RUN) -m pytest -q -n auto --maxprocesses 4 --dist loadfile
+# Test files side by side, in the order of their names: the long ones first, and many short ones at
+# the end. A refresh needs up to 2 GB, so never more than four.
+TESTS := $(RUN) -m pytest -q -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # What `make NAME=…` passes on; an empty one stays unset.
 ifdef SOURCE
@@ -79,8 +80,8 @@ refresh: $(INSTALLED) ## run the whole gated refresh and publish a release
 check: $(INSTALLED) ## judge a delivery in seconds, building nothing: SOURCE_PATH=… JSON=1
 	@$(RUN) -m orchestration check $(if $(filter-out 0 false,$(JSON)),--json)
 
-train: $(INSTALLED) ## train and judge the models from the features as they stand, nothing else
-	@$(RUN) -m orchestration train
+train: $(INSTALLED) ## train and judge the models from the features as they stand: make train MODEL=clv
+	@$(RUN) -m orchestration train $(if $(MODEL),--model "$$MODEL")
 
 # What is said on make's command line is in the recipe's environment: quotes in it do no harm there.
 promote: $(INSTALLED) ## make a version champion: make promote MODEL=clv VERSION=3 APPROVER=… REASON=…
@@ -95,10 +96,10 @@ test: $(INSTALLED) ## the everyday suite
 	@$(TESTS) -m "not slow"
 
 acceptance: $(INSTALLED) ## the slow runs: real data, real faults, browsers, simulations
-	@$(TESTS) -m "slow and not long" --no-loadscope-reorder
+	@$(TESTS) -m "slow and not long"
 
 acceptance-long: $(INSTALLED) ## those of many refreshes each: late records, governed models, point in time
-	@$(TESTS) -m long --no-loadscope-reorder
+	@$(TESTS) -m long
 
 test-all: $(INSTALLED) ## everything
 	@$(TESTS)

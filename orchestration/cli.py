@@ -108,18 +108,29 @@ def refresh(settings: Settings, months: str | None, *, verbose: bool) -> int:
     return 0
 
 
-def train(settings: Settings, *, verbose: bool) -> int:
-    """Train and judge the models from the features as they stand; scores and publishes nothing."""
+def train(settings: Settings, model: str | None, *, verbose: bool) -> int:
+    """Train and judge one model or all from the features as they stand; scores and publishes
+    nothing.
+
+    Raises
+    ------
+    ValueError
+        For a model that there is not.
+    """
     from orchestration.health import prepare_home
     from orchestration.jobs import TRAIN
+    from orchestration.models.assets import SAYS
     from orchestration.release.summary import failure_summary
+    from orchestration.resources import MODEL_TAG
 
+    if model is not None and model not in SAYS:
+        raise ValueError(f"MODEL={model} is invalid: expected one of {', '.join(SAYS)}")
     started = time.monotonic()
     print(f"jingxi training in {settings.home}", flush=True)
     check_model_store(settings)
     for line in prepare_home(settings):
         print(f"  note: {line}", flush=True)
-    result = _execute(settings, TRAIN, {}, verbose=verbose)
+    result = _execute(settings, TRAIN, {MODEL_TAG: model} if model else {}, verbose=verbose)
     if not result.success:
         words = failure_summary(settings, result, time.monotonic() - started)
         print(words, file=sys.stderr)
@@ -216,6 +227,7 @@ def parser() -> argparse.ArgumentParser:
     judging.add_argument("--as-of", metavar="YYYY-MM", help="default: the last complete month")
     judging.add_argument("--json", action="store_true", help="print one JSON object, nothing else")
     training = commands.add_parser("train", help="train and judge the models, nothing else")
+    training.add_argument("--model", help="this one alone, such as clv; default: all")
     training.add_argument("--verbose", action="store_true", help="show every log line of Dagster")
     for name, help_text in (
         ("promote", "make a version champion, on the word of somebody who did not train it"),
@@ -399,7 +411,7 @@ def _run(asked: argparse.Namespace, settings: Settings) -> int:
     if asked.command == "refresh":
         return refresh(settings, asked.months, verbose=asked.verbose)
     if asked.command == "train":
-        return train(settings, verbose=asked.verbose)
+        return train(settings, asked.model, verbose=asked.verbose)
     if asked.command in ("promote", "rollback-model"):
         with one_refresh_at_a_time(settings, f"make {asked.command}"):
             return promote(settings, asked)

@@ -7,7 +7,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import (
     UnresolvedAssetJobDefinition,
 )
 
-from orchestration.resources import TRAIN_TAG
+from orchestration.resources import MODEL_TAG, TRAIN_TAG
 
 REFRESH, TRAIN = "refresh", "train"
 
@@ -34,7 +34,10 @@ def train_job() -> UnresolvedAssetJobDefinition:
         TRAIN,
         selection=dg.AssetSelection.groups("models"),
         tags={TRAIN_TAG: "always"},
-        description="models, G3: challengers from the features as they stand; scores nothing",
+        description=(
+            "models, G3: challengers from the features as they stand; scores nothing; with the "
+            f"tag {MODEL_TAG}, of that model alone"
+        ),
     )
 
 

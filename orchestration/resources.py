@@ -18,8 +18,8 @@ from orchestration.settings import Settings, read_settings
 if TYPE_CHECKING:
     from orchestration.models.context import TrainingContext
 
-# A run's own word on training; without it the setting holds.
-TRAIN_TAG = "jingxi/train"
+# A run's own word on training, and the one model that it holds for; without it the setting holds.
+TRAIN_TAG, MODEL_TAG = "jingxi/train", "jingxi/model"
 TRAIN_MODES = ("auto", "always", "never")
 
 
@@ -74,14 +74,17 @@ class Home(dg.ConfigurableResource):
         Raises
         ------
         ValueError
-            When the run's tag says of training what no setting may.
+            When the run's tags say of training what no setting may, or name no model.
         """
+        from orchestration.models.assets import SAYS
         from orchestration.models.context import TrainingContext
 
-        settings = self.settings
-        mode = (tags or {}).get(TRAIN_TAG, settings.train)
+        settings, tags = self.settings, tags or {}
+        mode, only = tags.get(TRAIN_TAG, settings.train), tags.get(MODEL_TAG)
         if mode not in TRAIN_MODES:
             raise ValueError(f"tag {TRAIN_TAG}={mode}: say {', '.join(TRAIN_MODES)}")
+        if only is not None and only not in SAYS:
+            raise ValueError(f"tag {MODEL_TAG}={only}: say one of {', '.join(SAYS)}")
         (first_month, as_of), (identity,) = (
             connection.execute(query).fetchall()[0]
             for query in (
@@ -101,4 +104,5 @@ class Home(dg.ConfigurableResource):
             code_version=code_version(),
             promotion=settings.promotion,
             trainer=settings.user,
+            only=only,
         )

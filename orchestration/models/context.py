@@ -10,7 +10,10 @@ from ml.registry import Registry
 
 @dataclass(frozen=True)
 class TrainingContext:
-    """One refresh, as the models see it. `as_of` is the last day seen."""
+    """One refresh, as the models see it. `as_of` is the last day seen.
+
+    `mode` is that of the model named in `only`, of every model where none is named.
+    """
 
     first_month: date
     as_of: date
@@ -23,10 +26,15 @@ class TrainingContext:
     code_version: str
     promotion: str
     trainer: str
+    only: str | None = None
 
     @property
     def as_of_month(self) -> date:
         return self.as_of.replace(day=1)
+
+    def mode_of(self, model: str) -> str:
+        """Whether a model is to be trained: `auto`, `always` or `never`."""
+        return self.mode if self.only in (None, model) else "auto"
 
     def registry(self) -> Registry:
         return Registry(self.tracking_uri, self.artifact_root)

@@ -152,13 +152,14 @@ def train(
                 reports[prepared.model_name] = prepared
                 return
             # Who has no champion takes the first learner that passes; asked to train, it tries all.
+            always = context.mode_of(study.name) == "always"
             learners = prepared.study.learners
             learned, judged = len(prepared.material.train), len(prepared.material.later)
             tell(
                 f"{study.name}: {learners[0].name} learns from {learned:,} rows, "
                 f"to be judged on {judged:,} later ones"
             )
-            for learner in learners if context.mode == "always" else learners[:1]:
+            for learner in learners if always else learners[:1]:
                 running[pool.submit(_fit, prepared, learner)] = prepared
             running[pool.submit(_fit_rule, prepared)] = prepared
 
@@ -202,7 +203,8 @@ def _prepare(
         return switch_off(connection, study.name, study.reason)
     registry.settle(study.name)
     champion = registry.champion(study.name)
-    needed, reason = needs_training(context.mode, champion, study.wanted)
+    mode = context.mode_of(study.name)
+    needed, reason = needs_training(mode, champion, study.wanted)
     if not needed and champion is not None:
         return keep(connection, registry, champion, study.horizon, (study.note, reason))
     material = study.read()
@@ -210,7 +212,7 @@ def _prepare(
     if few:
         # Also where training is switched off: a model that is off needs no champion.
         return switch_off(connection, study.name, few)
-    if context.mode == "never":
+    if mode == "never":
         raise RuntimeError(
             f"model {study.name} must be trained ({reason}), but training is switched off; "
             "run make refresh TRAIN=auto"

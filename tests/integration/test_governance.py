@@ -43,7 +43,7 @@ from orchestration.models.governance import (
     write_audit,
 )
 from orchestration.models.jobs import PROMOTE, PROMOTE_OP, ROLL_BACK, ROLL_BACK_OP
-from orchestration.resources import TRAIN_TAG, Home
+from orchestration.resources import MODEL_TAG, TRAIN_TAG, Home
 from orchestration.schedules import MONTHLY, QUARTERLY
 from orchestration.settings import Settings, read_settings
 
@@ -532,6 +532,11 @@ def test_a_runs_own_word_on_training_comes_before_the_setting(home, monkeypatch)
         )
         asked = Home().training(connection, "r", {TRAIN_TAG: "always"})
         assert (asked.mode, asked.trainer, asked.promotion) == ("always", "Ana Lima", "approval")
+        assert (asked.mode_of("clv"), asked.mode_of("uplift")) == ("always", "always")
+        of_one = Home().training(connection, "r", {TRAIN_TAG: "always", MODEL_TAG: "clv"})
+        assert (of_one.mode_of("clv"), of_one.mode_of("uplift")) == ("always", "auto")
+        with pytest.raises(ValueError, match="jingxi/model=clvv: say one of clv, attrition"):
+            Home().training(connection, "r", {MODEL_TAG: "clvv"})
         assert Home().training(connection, "r", {}).mode == "never"
         assert Home().training(connection, "r").mode == "never"
         with pytest.raises(ValueError, match="jingxi/train=sometimes: say auto, always, never"):

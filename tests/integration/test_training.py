@@ -182,7 +182,9 @@ class Home:
         self.connection.register("people", people)
         self.connection.execute("create table base.customer as select * from people")
 
-    def context(self, mode: str = "auto", promotion: str = "auto") -> TrainingContext:
+    def context(
+        self, mode: str = "auto", promotion: str = "auto", only: str | None = None
+    ) -> TrainingContext:
         return TrainingContext(
             first_month=date(2023, 1, 1),
             as_of=AS_OF,
@@ -195,6 +197,7 @@ class Home:
             code_version="0123abc",
             promotion=promotion,
             trainer=TRAINER,
+            only=only,
         )
 
     def with_champion(self, name: str, learner: Learner, kind: str = LEARNER) -> Version:
@@ -229,9 +232,14 @@ class Home:
         return report
 
     def train_all(
-        self, studies: Sequence[Study | Off], mode: str = "auto", promotion: str = "auto"
+        self,
+        studies: Sequence[Study | Off],
+        mode: str = "auto",
+        promotion: str = "auto",
+        only: str | None = None,
     ) -> list[TrainingReport]:
-        return train(self.connection, self.context(mode, promotion), self.registry, studies)
+        context = self.context(mode, promotion, only)
+        return train(self.connection, context, self.registry, studies)
 
     def champion(self, name: str) -> Version:
         champion = self.registry.champion(name)
@@ -433,6 +441,27 @@ def test_asked_to_train_it_tries_all_and_the_second_must_beat_the_first_that_pas
     challenger = home.registry.challenger("boosted_first")
     assert challenger is not None and challenger.version == "1"
     assert home.events("boosted_first") == [("automatic", "", "1")]
+
+
+def test_one_model_is_trained_alone_the_others_only_where_they_have_no_champion(home):
+    home.with_champion("asked", SILENCE)
+    home.with_champion("settled", SILENCE)
+    reports = home.train_all(
+        [
+            study("asked", BOOSTED),
+            study("settled", SILENCE, read=not_read),
+            study("unborn", SILENCE, BOOSTED),
+        ],
+        mode="always",
+        only="asked",
+    )
+    assert [(one.model_name, one.version, one.trained) for one in reports] == [
+        ("asked", "2", True),
+        ("settled", "1", False),
+        ("unborn", "1", True),
+    ]
+    # Nobody asked for this one: the first learner that passes is enough.
+    assert len(home.registry.versions("unborn")) == 1
 
 
 # Approval.
