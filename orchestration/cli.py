@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING
 
 from orchestration import environment
 from orchestration.files import write_whole
-from orchestration.lock import RefreshRunning, one_refresh_at_a_time
-from orchestration.model_store import ModelStoreUnavailable, check_model_store
+from orchestration.lock import one_refresh_at_a_time
+from orchestration.model_store import check_model_store
+from orchestration.refusal import Refused
 from orchestration.settings import MONTH, PYDANTIC, Settings, name_of, named, read_settings
 from orchestration.supervision import Ended, supervise
 
@@ -49,8 +50,23 @@ examples:
     (make itself ends with status 2 whenever the check does not end with 0)"""
 
 
+def months_written(text: str) -> tuple[str, str]:
+    """`YYYY-MM` or `YYYY-MM:YYYY-MM` → first and last month.
+
+    Raises
+    ------
+    ValueError
+        For a text of another form.
+    """
+    parts = text.split(":")
+    start, end = parts[0], parts[-1]
+    if len(parts) > 2 or not MONTH.match(start) or not MONTH.match(end):
+        raise ValueError(f"MONTHS={text}: write YYYY-MM or YYYY-MM:YYYY-MM")
+    return start, end
+
+
 def months_asked(text: str | None, first_month: str, as_of: str) -> tuple[str, str]:
-    """`YYYY-MM` or `YYYY-MM:YYYY-MM` → first and last month; nothing → the whole history.
+    """First and last month that are asked for; nothing → the whole history.
 
     Raises
     ------
@@ -59,10 +75,7 @@ def months_asked(text: str | None, first_month: str, as_of: str) -> tuple[str, s
     """
     if not text:
         return first_month, as_of
-    parts = text.split(":")
-    start, end = parts[0], parts[-1]
-    if len(parts) > 2 or not MONTH.match(start) or not MONTH.match(end):
-        raise ValueError(f"MONTHS={text}: write YYYY-MM or YYYY-MM:YYYY-MM")
+    start, end = months_written(text)
     if not first_month <= start <= end <= as_of:
         raise ValueError(f"MONTHS={text} must lie in {first_month}:{as_of}, in order")
     return start, end
@@ -70,6 +83,9 @@ def months_asked(text: str | None, first_month: str, as_of: str) -> tuple[str, s
 
 def refresh(settings: Settings, months: str | None, *, verbose: bool) -> int:
     """Run the whole refresh in this process; the exit status tells whether it published."""
+    if months:
+        # Before the delivery is read, which may take minutes.
+        months_written(months)
     from orchestration import ahead
     from orchestration.engine import connect
     from orchestration.health import prepare_home
@@ -285,12 +301,8 @@ def _told(command: str, work: Callable[[], int]) -> int:
             said = problem["msg"].removeprefix(PYDANTIC)
             print(f"refused: {name_of(problem['loc'])} is invalid: {said}", file=sys.stderr)
         return REFUSED
-    except ModelStoreUnavailable as error:
-        # Not among the others, whose import would take longer than the check.
-        print(f"refused: {error}", file=sys.stderr)
-        return REFUSED
     except Exception as error:
-        if isinstance(error, _refusals()) and not isinstance(error, json.JSONDecodeError):
+        if isinstance(error, (Refused, ValueError)) and not isinstance(error, json.JSONDecodeError):
             print(f"refused: {error}", file=sys.stderr)
             return REFUSED
         print(_failure(command, error), file=sys.stderr)
@@ -318,25 +330,6 @@ def _failure(command: str, error: Exception) -> str:
         lines.append("no trace could be written to the home")
     lines.append("the release served before is untouched")
     return "\n".join(lines)
-
-
-def _refusals() -> tuple[type[Exception], ...]:
-    from orchestration.engine import WarehouseBusy
-    from orchestration.models.governance import PromotionRefused
-    from orchestration.reference import ReferenceRefused
-    from orchestration.release.publish import ReleaseRefused
-    from orchestration.sources.interface import DeliveryRefused
-
-    return (
-        ValueError,
-        environment.HomeRefused,
-        RefreshRunning,
-        DeliveryRefused,
-        ReferenceRefused,
-        ReleaseRefused,
-        PromotionRefused,
-        WarehouseBusy,
-    )
 
 
 def _begin(asked: argparse.Namespace) -> int:

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import duckdb
 
+from orchestration.refusal import Refused
 from orchestration.settings import Settings
 
 IN_UTC = "set TimeZone = 'UTC'"
 
 
-class WarehouseBusy(Exception):
+class WarehouseBusy(Refused):
     """Another process writes the build warehouse."""
 
 

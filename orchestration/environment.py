@@ -11,6 +11,7 @@ from pathlib import Path
 
 from orchestration.files import OTHERS, keep_to_owner, write_whole
 from orchestration.model_store import settle_in
+from orchestration.refusal import Refused
 from orchestration.settings import Settings
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -61,7 +62,7 @@ event_log_storage:
 """
 
 
-class HomeRefused(Exception):
+class HomeRefused(Refused):
     """The home, or something in it that cannot be made anew, is not fit for a refresh."""
 
 

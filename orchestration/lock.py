@@ -10,13 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from orchestration.environment import use_temporary
+from orchestration.refusal import Refused
 from orchestration.settings import Settings
 
 # What this process holds: a command holds the lock over the run that it executes.
 _held: set[Path] = set()
 
 
-class RefreshRunning(Exception):
+class RefreshRunning(Refused):
     """Another process changes this home."""
 
 

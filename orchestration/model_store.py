@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+from orchestration.refusal import Refused
 from orchestration.settings import Settings
 
 # One read, and the whole check: name resolution has no limit of its own, and a server that sends a
@@ -48,7 +49,7 @@ IDENTIFY = (
 CERTIFICATE = "name its authority in MLFLOW_TRACKING_SERVER_CERT_PATH"
 
 
-class ModelStoreUnavailable(Exception):
+class ModelStoreUnavailable(Refused):
     """The model store does not answer, or not as a model store does."""
 
 

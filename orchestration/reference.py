@@ -18,6 +18,7 @@ import yaml  # type: ignore[import-untyped]
 
 from orchestration.engine import connect
 from orchestration.environment import DBT_PROJECT
+from orchestration.refusal import Refused
 from orchestration.settings import Settings
 
 DEFAULTS = DBT_PROJECT / "seeds"
@@ -25,7 +26,7 @@ DECLARED = "*/seeds.yml"
 SHOWN = 3
 
 
-class ReferenceRefused(Exception):
+class ReferenceRefused(Refused):
     """A file of the bank's reference data does not have the form of its seed."""
 
 

@@ -13,6 +13,9 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from orchestration.ahead import make_model_store
+from orchestration.settings import Settings
+
 PROJECT = Path(__file__).resolve().parent.parent
 
 
@@ -57,8 +60,41 @@ def _the_process_as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def command() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs `python -m orchestration …` in a process of its own with the given settings."""
+def model_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The database of an empty MLflow store, to be copied: MLflow takes ten seconds to make one."""
+
+    def make(home: Path) -> None:
+        (home / "mlflow" / "artifacts").mkdir(parents=True)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+            make_model_store(Settings(home=home))
+
+    return once(tmp_path_factory, "model_store", make) / "mlflow" / "mlflow.db"
+
+
+@pytest.fixture(scope="session")
+def parsed_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home's folder of the parsed dbt project, to be copied: dbt parses it for ten seconds."""
+    program = (
+        "from orchestration.definitions import build_definitions\n"
+        "from orchestration.settings import read_settings\n"
+        "build_definitions(read_settings())\n"
+    )
+
+    def make(home: Path) -> None:
+        named = {**os.environ, "JINGXI_HOME": str(home)}
+        subprocess.run([sys.executable, "-c", program], cwd=PROJECT, env=named, check=True)
+
+    return once(tmp_path_factory, "parsed_project", make) / "dbt"
+
+
+@pytest.fixture(scope="session")
+def command(model_store: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs `python -m orchestration …` in a process of its own with the given settings.
+
+    A home without a model store is given an empty one. That a refresh makes its own is shown where
+    one is launched in the UI, and by `make refresh` in a fresh home.
+    """
 
     def run(
         home: Path, *arguments: str, tracking_uri: str | None = None, **settings: object
@@ -72,6 +108,9 @@ def command() -> Callable[..., subprocess.CompletedProcess[str]]:
         named = {f"JINGXI_{name.upper()}": str(value) for name, value in settings.items()}
         if tracking_uri is not None:
             named["MLFLOW_TRACKING_URI"] = tracking_uri
+        elif arguments[0] == "refresh" and home.is_dir() and not (home / "mlflow").exists():
+            (home / "mlflow").mkdir()
+            shutil.copy(model_store, home / "mlflow" / "mlflow.db")
         return subprocess.run(
             [sys.executable, "-m", "orchestration", *arguments],
             cwd=PROJECT,

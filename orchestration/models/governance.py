@@ -12,6 +12,7 @@ import duckdb
 
 from ml.registry import RULE, ChampionUnusable, Registry, Version
 from orchestration.model_store import check_model_store
+from orchestration.refusal import Refused
 from orchestration.settings import Settings
 
 LEAST_REASON = 10
@@ -40,7 +41,7 @@ create or replace table meta.model_audit (
 """
 
 
-class PromotionRefused(Exception):
+class PromotionRefused(Refused):
     """The champion stays; the message names every reason."""
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from pydantic import Field
 
+from orchestration.refusal import Refused
 from orchestration.resources import Home
 
 if TYPE_CHECKING:
@@ -43,15 +44,14 @@ class Rollback(dg.Config):
 def _carry_out(
     context: dg.OpExecutionContext, home: Home, act: "Callable[[Registry], Appointment]"
 ) -> None:
-    from orchestration.lock import RefreshRunning, one_refresh_at_a_time
-    from orchestration.model_store import ModelStoreUnavailable
-    from orchestration.models.governance import PromotionRefused, open_registry
+    from orchestration.lock import one_refresh_at_a_time
+    from orchestration.models.governance import open_registry
 
     settings = home.settings
     try:
         with one_refresh_at_a_time(settings, f"job {context.job_name}, run {context.run_id[:8]}"):
             appointment = act(open_registry(settings))
-    except (PromotionRefused, RefreshRunning, ModelStoreUnavailable) as error:
+    except Refused as error:
         raise dg.Failure(f"refused: {error}", allow_retries=False) from error
     for line in appointment.lines():
         context.log.info(line)

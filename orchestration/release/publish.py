@@ -22,6 +22,7 @@ from orchestration.engine import connect
 from orchestration.files import flush
 from orchestration.gates import RUNS
 from orchestration.progress import tell
+from orchestration.refusal import Refused
 from orchestration.release.features import publish_features
 from orchestration.settings import Settings
 from orchestration.sources.contract import TABLES
@@ -42,7 +43,7 @@ PUBLISHED_META = (
 CURRENT = "current.duckdb"
 
 
-class ReleaseRefused(Exception):
+class ReleaseRefused(Refused):
     """The build must not be published; the release served before stays."""
 
 

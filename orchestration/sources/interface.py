@@ -9,6 +9,8 @@ from typing import Protocol
 
 import duckdb
 
+from orchestration.refusal import Refused
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -24,7 +26,7 @@ class Problem:
         return f"{where}: {self.what}. {self.cure}"
 
 
-class DeliveryRefused(Exception):
+class DeliveryRefused(Refused):
     """A delivery with problems: nothing is built from it. Lists all of them."""
 
     def __init__(self, problems: list[Problem]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -130,11 +131,17 @@ class Bank:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+def home(
+    tmp_path_factory: pytest.TempPathFactory, model_store: Path, parsed_project: Path
+) -> Iterator[Settings]:
+    place = tmp_path_factory.mktemp("home")
+    shutil.copytree(parsed_project, place / "dbt")
+    (place / "mlflow").mkdir()
+    shutil.copy(model_store, place / "mlflow")
     with pytest.MonkeyPatch.context() as patch:
         for name in NAMES:
             patch.delenv(name, raising=False)
-        patch.setenv("JINGXI_HOME", str(tmp_path_factory.mktemp("home")))
+        patch.setenv("JINGXI_HOME", str(place))
         patch.setenv("JINGXI_PROMOTION", "approval")
         yield read_settings()
         # What preparing the environment set.

@@ -74,7 +74,8 @@ class Stranger(BaseEstimator):
 class Store:
     """A registry of its own on disk, with the client to look into it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, model_store: Path) -> None:
+        shutil.copy(model_store, folder / "mlflow.db")
         self.artifacts = folder / "artifacts"
         self.uri = f"sqlite:///{folder / 'mlflow.db'}"
         self.registry = Registry(self.uri, str(self.artifacts))
@@ -149,8 +150,8 @@ def _one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return Store(tmp_path_factory.mktemp("mlflow"))
+def store(tmp_path_factory: pytest.TempPathFactory, model_store: Path) -> Store:
+    return Store(tmp_path_factory.mktemp("mlflow"), model_store)
 
 
 @pytest.fixture(scope="module")

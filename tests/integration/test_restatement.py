@@ -100,12 +100,9 @@ def test_months_after_an_earlier_as_of_month_are_not_restated(settings):
         assert record_restatement(connection, settings) == 0
 
 
-def test_the_keys_and_measures_compared_are_those_of_the_models(tmp_path):
+def test_the_keys_and_measures_compared_are_those_of_the_models(parsed_project):
     """Every roll-up of profit is among them."""
-    from tests.integration.bank import dbt
-
-    dbt(tmp_path / "warehouse.duckdb", "parse")
-    manifest = json.loads((tmp_path / "target" / "manifest.json").read_text())
+    manifest = json.loads((parsed_project / "manifest.json").read_text())
     models = {
         f"{node['schema']}.{node['alias']}": node
         for node in manifest["nodes"].values()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,7 +16,6 @@ from mlflow import MlflowClient
 from ml.audit import PROMOTIONS
 from ml.registry import Registry
 from orchestration import environment
-from orchestration.ahead import make_model_store
 from orchestration.customer_page.job import CUSTOMER_PAGE
 from orchestration.runs import GONE, LOCATION, PROCESS_TAG, close_stale_runs, execute
 from orchestration.settings import Settings
@@ -147,10 +147,10 @@ def test_a_run_of_a_command_belongs_to_the_code_location(settings, instance):
     assert run.tags[PROCESS_TAG] == "1"
 
 
-def test_what_a_gone_run_left_running_in_mlflow_is_killed(settings, instance):
+def test_what_a_gone_run_left_running_in_mlflow_is_killed(settings, instance, model_store):
     """But no run of somebody else's, and no record of a promotion, which `settle` looks at."""
     gone, done = begun(instance), begun(instance, dg.DagsterRunStatus.SUCCESS)
-    make_model_store(settings)
+    shutil.copy(model_store, settings.mlflow_home)
     client = MlflowClient(settings.mlflow_tracking_uri)
 
     def running(experiment: str, dagster_run_id: str | None) -> str:

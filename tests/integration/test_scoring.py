@@ -144,12 +144,11 @@ def rates(column: str, edges: tuple[float, ...], by_class: tuple[float, ...]) ->
 class Store:
     """A registry whose champions are made by hand, laid out as in a home."""
 
-    def __init__(self, folder: Path, template: Path | None = None) -> None:
+    def __init__(self, folder: Path, template: Path) -> None:
         folder = folder / "mlflow"
         folder.mkdir(parents=True, exist_ok=True)
         self.database = folder / "mlflow.db"
-        if template is not None:
-            shutil.copy(template, self.database)
+        shutil.copy(template, self.database)
         self.artifacts = folder / "artifacts"
         self.uri = f"sqlite:///{self.database}"
         self.registry = Registry(self.uri, str(self.artifacts))
@@ -272,9 +271,9 @@ LEARNED = learned_from(300, seed=4)
 
 
 @pytest.fixture(scope="module")
-def by_hand(tmp_path_factory: pytest.TempPathFactory) -> Store:
+def by_hand(tmp_path_factory: pytest.TempPathFactory, model_store: Path) -> Store:
     """Champions whose word can be worked by hand, and one of value that is learned."""
-    store = Store(tmp_path_factory.mktemp("by_hand"))
+    store = Store(tmp_path_factory.mktemp("by_hand"), model_store)
     frame = LEARNED
     example = frame.head()
     y = np.where(np.arange(300) % 7 == 0, 0.0, frame[PACE])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -170,7 +171,8 @@ def not_read() -> NoReturn:
 class Home:
     """A registry and a build warehouse."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, model_store: Path) -> None:
+        shutil.copy(model_store, folder / "mlflow.db")
         self.artifacts = folder / "artifacts"
         self.uri = f"sqlite:///{folder / 'mlflow.db'}"
         self.database = folder / "mlflow.db"
@@ -283,8 +285,8 @@ def flip(path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
-    made = Home(tmp_path_factory.mktemp("home"))
+def home(tmp_path_factory: pytest.TempPathFactory, model_store: Path) -> Iterator[Home]:
+    made = Home(tmp_path_factory.mktemp("home"), model_store)
     yield made
     made.connection.close()
 

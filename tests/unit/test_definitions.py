@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import dagster as dg
@@ -37,8 +38,9 @@ JUDGED = {
 
 
 @pytest.fixture(scope="module")
-def definitions(tmp_path_factory):
+def definitions(tmp_path_factory, parsed_project):
     home = tmp_path_factory.mktemp("home")
+    shutil.copytree(parsed_project, home / "dbt")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JINGXI_HOME", str(home))
         patch.delenv("DAGSTER_HOME", raising=False)
