@@ -98,7 +98,7 @@ test: $(INSTALLED) ## the everyday suite
 acceptance: $(INSTALLED) ## the slow runs: real data, real faults, browsers, simulations
 	@$(TESTS) -m "slow and not long"
 
-acceptance-long: $(INSTALLED) ## those of many refreshes each: late records, governed models, point in time
+acceptance-long: $(INSTALLED) ## the longest: governed models, point in time, rolling forecasts
 	@$(TESTS) -m long
 
 test-all: $(INSTALLED) ## everything

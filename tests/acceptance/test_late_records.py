@@ -17,7 +17,7 @@ from orchestration.sources.export import export_delivery
 from orchestration.sources.synthetic import SyntheticBank
 from tests.acceptance.contents import digest_of_tables
 
-pytestmark = [pytest.mark.slow, pytest.mark.long]
+pytestmark = pytest.mark.slow
 
 # Too short a history for any model to learn from.
 BANK = {"customers": 120, "seed": 7, "months": 12}

@@ -155,7 +155,6 @@ def test_every_table_of_the_project_is_compared(whole):
 
 
 @pytest.mark.slow
-@pytest.mark.long
 def test_an_earlier_date_gives_the_earlier_months_of_a_later_build(whole, earlier):
     until = f"month <= date '{EARLIER}'"
     for table in (*BY_MONTH, *BY_MONTH_ANEW):
@@ -165,7 +164,6 @@ def test_an_earlier_date_gives_the_earlier_months_of_a_later_build(whole, earlie
 
 
 @pytest.mark.slow
-@pytest.mark.long
 def test_a_large_bank_is_built_some_months_at_a_time(earlier):
     # What such a build gives is compared with one of all months at once by the other tests.
     months = len(months_between(FIRST, EARLIER))
@@ -178,7 +176,6 @@ def test_a_large_bank_is_built_some_months_at_a_time(earlier):
 
 
 @pytest.mark.slow
-@pytest.mark.long
 def test_prices_known_at_an_earlier_date_are_those_of_a_later_build(whole, earlier):
     # A later build also knows longer tenors, months before the first and products opened since.
     for table in ("value.transfer_curve", "value.product_parameter"):
@@ -188,7 +185,6 @@ def test_prices_known_at_an_earlier_date_are_those_of_a_later_build(whole, earli
 
 
 @pytest.mark.slow
-@pytest.mark.long
 def test_adding_a_month_gives_what_building_all_gives(bank, reference, whole, earlier, tmp_path):
     path = tmp_path / "warehouse.duckdb"
     shutil.copy(earlier, path)
@@ -199,7 +195,6 @@ def test_adding_a_month_gives_what_building_all_gives(bank, reference, whole, ea
 
 
 @pytest.mark.slow
-@pytest.mark.long
 def test_customers_are_those_who_hold_an_account_by_then_in_any_role(bank, earlier):
     opened = {r["account_id"]: r["opened_on"] for r in bank.rows["account"]}
     first: dict[str, date] = {}
@@ -249,7 +244,6 @@ def test_trailing_features_equal_sums_over_the_months_of_the_value(whole):
 
 
 @pytest.mark.slow
-@pytest.mark.long
 def test_the_ledger_is_reconciled_line_by_line_where_one_was_delivered(bank, whole, bare):
     lines = {
         (row["month"], row["branch_id"], row["product_line"], row["ledger_account"]): row["amount"]
@@ -268,7 +262,6 @@ def test_the_ledger_is_reconciled_line_by_line_where_one_was_delivered(bank, who
 
 
 @pytest.mark.slow
-@pytest.mark.long
 def test_a_bank_that_delivers_only_what_is_required_is_built(bare_bank, bare):
     (counted,) = figures(
         bare, "select count(*), sum(accounts), count(days_past_due), sum(cards) from base.customer"

@@ -19,7 +19,7 @@ from orchestration import dbt
 from orchestration.landing.engine import empty_landing
 from orchestration.settings import Settings
 
-pytestmark = [pytest.mark.slow, pytest.mark.long]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -122,9 +122,10 @@ def test_a_client_that_is_ended_ends_its_command(
 ) -> None:
     launcher = dbt.dbt_resource(settings).dbt_executable
     named = {"DBT_WAREHOUSE": str(warehouse), "DBT_SERVER": server}
+    endless = "select sum(a + b) as total from range(10 ** 12) as x(a), range(10 ** 6) as y(b)"
     process = subprocess.Popen(
         [
-            *(launcher, "build", "--exclude-resource-type", "unit_test"),
+            *(launcher, "show", "--inline", endless),
             *("--project-dir", str(dbt.DBT_PROJECT), "--profiles-dir", str(dbt.DBT_PROJECT)),
             *("--target-path", str(warehouse.parent), "--log-path", str(warehouse.parent)),
         ],
@@ -134,12 +135,12 @@ def test_a_client_that_is_ended_ends_its_command(
     )
     assert process.stdout is not None
     for line in process.stdout:
-        if "START" in line:
+        if "Concurrency" in line:
             break
     process.terminate()
     output, _ = process.communicate(timeout=60)
     assert process.returncode == signal.SIGTERM
-    assert "Completed successfully" not in output
+    assert "total" not in output
 
 
 def test_a_manifest_that_was_cut_off_is_parsed_anew(settings: Settings, server: str) -> None:

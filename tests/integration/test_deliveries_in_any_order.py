@@ -31,7 +31,7 @@ from tests.deliveries import Delivery, Row
 from tests.integration.bank import FIRST, LAST, Bank, awkward_bank, compiled, month_of
 
 # Minutes an example: builds of the whole bank, one after another.
-pytestmark = [pytest.mark.slow, pytest.mark.long]
+pytestmark = pytest.mark.slow
 
 TODAY = date(2024, 12, 1)
 EARLIER = date(2024, 4, 30)

@@ -446,24 +446,24 @@ def test_asked_to_train_it_tries_all_and_the_second_must_beat_the_first_that_pas
 
 
 def test_one_model_is_trained_alone_the_others_only_where_they_have_no_champion(home):
-    home.with_champion("asked", SILENCE)
-    home.with_champion("settled", SILENCE)
+    home.with_champion("trained_alone", SILENCE)
+    home.with_champion("left_alone", SILENCE)
     reports = home.train_all(
         [
-            study("asked", BOOSTED),
-            study("settled", SILENCE, read=not_read),
-            study("unborn", SILENCE, BOOSTED),
+            study("trained_alone", BOOSTED),
+            study("left_alone", SILENCE, read=not_read),
+            study("unborn_beside", SILENCE, BOOSTED),
         ],
         mode="always",
-        only="asked",
+        only="trained_alone",
     )
     assert [(one.model_name, one.version, one.trained) for one in reports] == [
-        ("asked", "2", True),
-        ("settled", "1", False),
-        ("unborn", "1", True),
+        ("trained_alone", "2", True),
+        ("left_alone", "1", False),
+        ("unborn_beside", "1", True),
     ]
     # Nobody asked for this one: the first learner that passes is enough.
-    assert len(home.registry.versions("unborn")) == 1
+    assert len(home.registry.versions("unborn_beside")) == 1
 
 
 # Approval.
