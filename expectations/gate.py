@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
+from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ from expectations.rules import Breach, GateOutcome, GateResult, Profile, Rule, S
 
 if TYPE_CHECKING:
     import pandas as pd
-    from great_expectations.datasource.fluent import PandasDatasource
+    from great_expectations.core.batch_definition import BatchDefinition
 
 # A profile larger than this is not a profile: it would grow with the bank.
 MOST_PROFILE_ROWS = 100_000
@@ -60,7 +61,6 @@ def judge(
     computed, or an expectation that errs, fails its rules: it never passes them.
     """
     connection.execute("create schema if not exists profile")
-    source = _pandas_source()
     results: dict[int, GateResult] = {}
     numbered = list(enumerate(suite.rules))
     for subject, given in suite.profiles.items():
@@ -80,9 +80,7 @@ def judge(
             continue
         if not rules:
             continue
-        for number, success, observed, unexpected, breaches in _judge_frame(
-            source, frame, profile, rules
-        ):
+        for number, success, observed, unexpected, breaches in _judge_frame(frame, profile, rules):
             result = _result(suite, suite.rules[number], success, observed, unexpected)
             results[number] = replace(result, breaches=breaches)
     outcome = GateOutcome(
@@ -194,8 +192,12 @@ def _first_line(error: Exception) -> str:
     return str(error).splitlines()[0]
 
 
-def _pandas_source() -> PandasDatasource:
-    """Great Expectations' view of frames in memory, silent and without a store."""
+@cache
+def _whole_frames() -> BatchDefinition:
+    """Great Expectations' view of frames in memory, silent and without a store.
+
+    One for all: each that is added has the whole configuration written anew.
+    """
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     os.environ.setdefault("DO_NOT_TRACK", "1")
     import great_expectations as gx
@@ -204,11 +206,11 @@ def _pandas_source() -> PandasDatasource:
     logging.getLogger("great_expectations").setLevel(logging.ERROR)
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
-    return context.data_sources.add_pandas("engine")
+    asset = context.data_sources.add_pandas("engine").add_dataframe_asset("profile")
+    return asset.add_batch_definition_whole_dataframe("whole")
 
 
 def _judge_frame(
-    source: PandasDatasource,
     frame: pd.DataFrame,
     profile: Profile,
     rules: Sequence[tuple[int, Rule]],
@@ -233,10 +235,7 @@ def _judge_frame(
             expectations.append(
                 not_null(**{"column": column}, meta={"rule": number, "part": "null"})
             )
-    asset = source.add_dataframe_asset(f"profile_{rules[0][1].subject}")
-    batch = asset.add_batch_definition_whole_dataframe("whole").get_batch(
-        batch_parameters={"dataframe": frame.assign(**beyond_chance)}
-    )
+    batch = _whole_frames().get_batch(batch_parameters={"dataframe": frame.assign(**beyond_chance)})
     suite = gx.ExpectationSuite(name="profile", expectations=expectations)
     validated = batch.validate(suite, result_format="COMPLETE").to_json_dict()
 

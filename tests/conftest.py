@@ -106,11 +106,12 @@ def command(model_store: Path) -> Callable[..., subprocess.CompletedProcess[str]
             and name not in {"DAGSTER_HOME", "MLFLOW_TRACKING_URI"}
         }
         named = {f"JINGXI_{name.upper()}": str(value) for name, value in settings.items()}
+        mlflow = home / "mlflow"
         if tracking_uri is not None:
             named["MLFLOW_TRACKING_URI"] = tracking_uri
-        elif arguments[0] == "refresh" and home.is_dir() and not (home / "mlflow").exists():
-            (home / "mlflow").mkdir()
-            shutil.copy(model_store, home / "mlflow" / "mlflow.db")
+        elif arguments[0] == "refresh" and os.access(home, os.W_OK) and not mlflow.exists():
+            mlflow.mkdir()
+            shutil.copy(model_store, mlflow / "mlflow.db")
         return subprocess.run(
             [sys.executable, "-m", "orchestration", *arguments],
             cwd=PROJECT,
