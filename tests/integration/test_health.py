@@ -246,6 +246,7 @@ def mounted(tmp_path):
         subprocess.run(["umount", str(place)], check=True)
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_told_before_the_work_begins(mounted, command):
     home = mounted("size=60m") / "home"
     result = command(home, "refresh", customers=100)
@@ -254,6 +255,7 @@ def test_a_full_disk_is_told_before_the_work_begins(mounted, command):
     assert "Traceback" not in result.stderr + result.stdout
 
 
+@pytest.mark.slow
 def test_a_home_that_cannot_be_written_is_told_and_can_be_read(mounted, command):
     disk = mounted("size=60m")
     home = disk / "home"

@@ -14,6 +14,7 @@ def settings(tmp_path):
     return made
 
 
+@pytest.mark.slow
 def test_what_a_killed_making_left_behind_is_made_anew(settings):
     partial = settings.mlflow_home / "mlflow.db.partial"
     partial.write_bytes(b"half a store")

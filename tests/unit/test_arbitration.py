@@ -210,6 +210,7 @@ def test_prices_are_what_a_little_more_brings_and_a_little_less_costs():
     assert smooth >= 6
 
 
+@pytest.mark.slow
 def test_the_dual_function_meets_the_linear_relaxation():
     for seed in range(3):
         problem = bank(150, seed)
@@ -320,6 +321,7 @@ def test_rows_in_another_order_give_the_same_plan(limit):
         assert (chosen[rows] == choose_at_prices(other, plan.prices)).all()
 
 
+@pytest.mark.slow
 def test_branching_that_does_not_end_leaves_the_better_plan_and_the_lower_bound(monkeypatch):
     monkeypatch.setattr(exact, "MOST_NODES", 1)
     ended = []
@@ -436,6 +438,7 @@ def test_a_closed_channel_costs_what_keeps_everybody_away():
         assert (choose_at_prices(problem, plan.prices) == plan.chosen).all()
 
 
+@pytest.mark.slow
 def test_options_that_no_best_plan_needs_are_left_out():
     problem = bank(200)
     # Where an offer costs nothing of its own, one a channel is left to each customer.

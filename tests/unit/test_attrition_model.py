@@ -110,6 +110,7 @@ def without_lines() -> AttritionModel:
 # The customer.
 
 
+@pytest.mark.slow
 def test_the_customer_is_the_hazard_by_itself_whether_lines_are_known_or_not():
     bank = past()
     alone = DiscreteTimeHazard(seed=1).fit(bank.frame, bank.time, bank.event, bank.groups)

@@ -1730,8 +1730,15 @@ ALONGSIDE = {
 
 @pytest.mark.parametrize(
     ("gate", "fault", "subject", "column", "severity", "named"),
-    FAULTS,
-    ids=[f"{f[0]}-{f[2]}-{f[3]}-{place}" for place, f in enumerate(FAULTS)],
+    [
+        pytest.param(
+            *fault,
+            id=f"{fault[0]}-{fault[2]}-{fault[3]}-{place}",
+            # Every day one of each gate.
+            marks=[pytest.mark.slow] if fault[0] in {f[0] for f in FAULTS[:place]} else [],
+        )
+        for place, fault in enumerate(FAULTS)
+    ],
 )
 def test_a_planted_fault_is_named(
     bank: duckdb.DuckDBPyConnection,

@@ -74,6 +74,7 @@ def test_losses_missing_values_and_constant_columns_do_no_harm():
     assert told.sum() == pytest.approx((y - 200).sum(), rel=0.2, abs=10_000)
 
 
+@pytest.mark.slow
 def test_rows_are_told_one_by_one_and_without_chance():
     frame, y, _ = bank(400, 5)
     model = ProductValueModel().fit(frame, y)

@@ -81,6 +81,7 @@ def one(connection: duckdb.DuckDBPyConnection, query: str) -> int:
     return int(value)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(
     bank: SyntheticBank, tmp_path: Path
 ) -> None:
@@ -369,6 +370,7 @@ def test_the_truth_ranks_the_customers_of_the_next_year(
     assert top > 0.35, "value is heavy-tailed"
 
 
+@pytest.mark.slow
 def test_borrowers_without_arrears_default_as_often_as_the_truth_expects(tmp_path: Path) -> None:
     """Few bookings: who buys seldom overdraws the account most, and half of the defaults come from
     there. The years follow each other, so that nobody's default counts twice."""

@@ -294,6 +294,7 @@ def test_a_home_of_something_else_is_left_alone(tmp_path):
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
 
 
+@pytest.mark.slow
 def test_a_refresh_that_is_refused_is_told_in_its_own_words(tmp_path):
     settings = settings_of(tmp_path / "home", reference_path=tmp_path / "nowhere")
     with pytest.raises(CommandFailed, match="refused: .*nowhere"):
