@@ -145,8 +145,6 @@ def train(
     ):
 
         def begin(study: Study | Off) -> None:
-            if isinstance(study, Study):
-                tell(f"{study.name}: reading what there is to learn")
             prepared = _prepare(connection, context, registry, study)
             if isinstance(prepared, TrainingReport):
                 reports[prepared.model_name] = prepared
@@ -207,6 +205,7 @@ def _prepare(
     needed, reason = needs_training(mode, champion, study.wanted)
     if not needed and champion is not None:
         return keep(connection, registry, champion, study.horizon, (study.note, reason))
+    tell(f"{study.name}: reading what there is to learn")
     material = study.read()
     few = _too_few(study, material)
     if few:
