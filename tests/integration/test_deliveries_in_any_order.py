@@ -30,7 +30,7 @@ from orchestration.value.default_probability import CREATE
 from tests.deliveries import Delivery, Row
 from tests.integration.bank import FIRST, LAST, Bank, awkward_bank, compiled, month_of
 
-# Minutes an example: builds of the whole bank, one after another.
+# Each example builds the whole bank several times.
 pytestmark = pytest.mark.slow
 
 TODAY = date(2024, 12, 1)
