@@ -21,7 +21,7 @@ from orchestration.files import write_whole
 from orchestration.lock import one_refresh_at_a_time
 from orchestration.model_store import check_model_store
 from orchestration.refusal import Refused
-from orchestration.settings import MONTH, PYDANTIC, Settings, name_of, named, read_settings
+from orchestration.settings import PYDANTIC, Settings, name_of, named, read_settings
 from orchestration.supervision import Ended, supervise
 
 if TYPE_CHECKING:
@@ -50,39 +50,10 @@ examples:
     (make itself ends with status 2 whenever the check does not end with 0)"""
 
 
-def months_written(text: str) -> tuple[str, str]:
-    """`YYYY-MM` or `YYYY-MM:YYYY-MM` → first and last month.
-
-    Raises
-    ------
-    ValueError
-        For a text of another form.
-    """
-    parts = text.split(":")
-    start, end = parts[0], parts[-1]
-    if len(parts) > 2 or not MONTH.match(start) or not MONTH.match(end):
-        raise ValueError(f"MONTHS={text}: write YYYY-MM or YYYY-MM:YYYY-MM")
-    return start, end
-
-
-def months_asked(text: str | None, first_month: str, as_of: str) -> tuple[str, str]:
-    """First and last month that are asked for; nothing → the whole history.
-
-    Raises
-    ------
-    ValueError
-        For a text of another form, or months outside the history.
-    """
-    if not text:
-        return first_month, as_of
-    start, end = months_written(text)
-    if not first_month <= start <= end <= as_of:
-        raise ValueError(f"MONTHS={text} must lie in {first_month}:{as_of}, in order")
-    return start, end
-
-
 def refresh(settings: Settings, months: str | None, *, verbose: bool) -> int:
     """Run the whole refresh in this process; the exit status tells whether it published."""
+    from orchestration.partitions import months_asked, months_of, months_written
+
     if months:
         # Before the delivery is read, which may take minutes.
         months_written(months)
@@ -90,7 +61,6 @@ def refresh(settings: Settings, months: str | None, *, verbose: bool) -> int:
     from orchestration.engine import connect
     from orchestration.health import prepare_home
     from orchestration.landing.delivery import open_delivery
-    from orchestration.partitions import months_of
     from orchestration.reference import prepare_reference
 
     started = time.monotonic()
@@ -111,11 +81,13 @@ def refresh(settings: Settings, months: str | None, *, verbose: bool) -> int:
     start, end = months_asked(months, delivery.first_month, delivery.as_of)
     print(f"  as of {delivery.as_of}, months {start} to {end}", flush=True)
 
-    from orchestration.jobs import REFRESH, range_tags
+    from orchestration.jobs import REFRESH, refresh_tags
     from orchestration.release.summary import failure_summary, release_summary
 
     ahead.import_heavy_modules()
-    result = _execute(settings, REFRESH, range_tags(start, end), verbose=verbose)
+    result = _execute(
+        settings, REFRESH, refresh_tags(delivery.as_of, (start, end)), verbose=verbose
+    )
     seconds = time.monotonic() - started
     if not result.success:
         print(failure_summary(settings, result, seconds), file=sys.stderr)

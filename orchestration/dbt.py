@@ -30,7 +30,7 @@ from orchestration.dbt_server import READY
 from orchestration.described import ROW_COUNT, count_rows, team
 from orchestration.environment import DBT_PROJECT, PROJECT
 from orchestration.files import write_whole
-from orchestration.partitions import ONE_RUN
+from orchestration.partitions import ONE_MONTH_A_RUN
 from orchestration.resources import Home
 from orchestration.settings import Settings
 
@@ -279,7 +279,7 @@ def dbt_layer(
         select=select,
         name=f"{layer}_layer",
         partitions_def=months,
-        backfill_policy=ONE_RUN,
+        backfill_policy=ONE_MONTH_A_RUN,
         dagster_dbt_translator=LayerTranslator(settings=TRANSLATION),
     )
     def _layer(context: dg.AssetExecutionContext, dbt: DbtCliResource, home: Home) -> Iterator:

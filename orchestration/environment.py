@@ -31,7 +31,6 @@ QUIET = {
 # Threads that wait give the processor back. Spinning, OpenMP's default, made training ten times
 # slower wherever another process wanted one of two cores.
 SHARING = {"OMP_WAIT_POLICY": "PASSIVE"}
-BATCHES = {"DAGSTER_EVENT_BATCH_SIZE": "1000"}
 # A model store that dies during a run fails its step within two minutes a request; MLflow's own
 # values let a dead address take five minutes, a silent one sixteen, and a server ask for any wait.
 PATIENCE = {
@@ -52,13 +51,6 @@ concurrency:
 # A run that never starts, or does not end when it is canceled, is closed.
 run_monitoring:
   enabled: true
-# A batch of events in one transaction (docs/decisions/0004).
-event_log_storage:
-  module: orchestration.event_log
-  class: BatchedEventLog
-  config:
-    dagster_home:
-      env: DAGSTER_HOME
 """
 
 
@@ -66,8 +58,12 @@ class HomeRefused(Refused):
     """The home, or something in it that cannot be made anew, is not fit for a refresh."""
 
 
+FORMER_EVENT_LOG = "orchestration.event_log"
 # Digests of what earlier versions wrote: a file that nobody has edited follows.
-WRITTEN_BEFORE = {"abb34d23b609405ed50150600ef1e456deab7ebcf24d87e311971527425f33fd"}
+WRITTEN_BEFORE = {
+    "abb34d23b609405ed50150600ef1e456deab7ebcf24d87e311971527425f33fd",
+    "857407216a9ce1814cf18c319334edabb4ce91806d25ca56ccb64ac1973e86c6",
+}
 
 SOURCE_FOLDERS = ("orchestration", "ml", "expectations", "dbt_project")
 SOURCE_SUFFIXES = {".py", ".sql", ".yml", ".csv", ".html"}
@@ -88,7 +84,7 @@ def prepare(settings: Settings, *, reading: bool = False) -> None:
         _make(settings)
         settle_in(settings)
     os.environ.update(QUIET)
-    for name, value in {**SHARING, **BATCHES, **PATIENCE}.items():
+    for name, value in {**SHARING, **PATIENCE}.items():
         os.environ.setdefault(name, value)
     os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
     os.environ["MLFLOW_TRACKING_URI"] = settings.mlflow_tracking_uri
@@ -122,6 +118,12 @@ def _make(settings: Settings) -> None:
             or hashlib.sha256(configuration.read_bytes()).hexdigest() in WRITTEN_BEFORE
         ):
             write_whole(configuration, DAGSTER_YAML)
+        elif FORMER_EVENT_LOG in configuration.read_text():
+            raise HomeRefused(
+                f"{configuration} is invalid: event_log_storage names {FORMER_EVENT_LOG}, which is "
+                "no longer there. Remove event_log_storage from it: Dagster's own reads the same "
+                "files."
+            )
         # Folders that are there say nothing of whether they may be written.
         write_whole(settings.temporary / ".writable", "")
     except OSError as error:

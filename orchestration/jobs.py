@@ -7,20 +7,21 @@ from dagster._core.definitions.unresolved_asset_job_definition import (
     UnresolvedAssetJobDefinition,
 )
 
-from orchestration.resources import MODEL_TAG, TRAIN_TAG
+from orchestration.resources import MODEL_TAG, MONTHS_TAG, TRAIN_TAG
 
 REFRESH, TRAIN = "refresh", "train"
 
 
 def refresh_job(months: dg.PartitionsDefinition) -> UnresolvedAssetJobDefinition:
-    """Everything from landing to release, with all gates, over a range of months in one run."""
+    """Everything from landing to release, with all gates, as of one month a run."""
     return dg.define_asset_job(
         REFRESH,
         selection=dg.AssetSelection.all() | dg.AssetSelection.all_asset_checks(),
         partitions_def=months,
         description=(
             "landing, G1, base, G2, value, GV, features, models, G3, scores, G4, contacts, "
-            "decisions, G5, release"
+            "decisions, G5, release; the partition is the as-of month. The months whose records "
+            f"changed are rebuilt, or with the tag {MONTHS_TAG} at least those of YYYY-MM:YYYY-MM"
         ),
     )
 
@@ -41,9 +42,8 @@ def train_job() -> UnresolvedAssetJobDefinition:
     )
 
 
-def range_tags(start: str, end: str) -> dict[str, str]:
-    """What makes one run of a range of months, `YYYY-MM` both."""
-    return {
-        "dagster/asset_partition_range_start": start,
-        "dagster/asset_partition_range_end": end,
-    }
+def refresh_tags(as_of: str, months: tuple[str, str] | None = None) -> dict[str, str]:
+    """What makes a run the refresh as of a month, `YYYY-MM`, that rebuilds at least the months from
+    the first to the last of `months`; without them those whose records changed."""
+    asked = {MONTHS_TAG: ":".join(months)} if months else {}
+    return {"dagster/partition": as_of, **asked}

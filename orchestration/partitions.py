@@ -1,4 +1,4 @@
-"""The months of a bank's history: one partition each, shared by landing, base, value, features."""
+"""The months of a bank's history: a refresh is as of one of them, its partition in Dagster."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import date, timedelta
 
 import dagster as dg
 
-from orchestration.settings import Settings
+from orchestration.settings import MONTH, Settings
 
 # Where the partitions of a source begin and end. A bank's own files may reach back as far as they
 # like (the refresh finds their first booking and rebuilds from there), and they go on.
@@ -16,8 +16,9 @@ PERIOD: dict[str, tuple[str, str | None]] = {
     "files": ("1990-01", None),
 }
 
-# The first refresh covers all months in one run, a later one the months it is asked for.
-ONE_RUN = dg.BackfillPolicy.single_run()
+
+# A backfill of several as-of months is a refresh of each, one after the other.
+ONE_MONTH_A_RUN = dg.BackfillPolicy.multi_run(max_partitions_per_run=1)
 
 
 def months_of(settings: Settings) -> dg.MonthlyPartitionsDefinition:
@@ -40,3 +41,34 @@ def first_day(month: str) -> date:
 def last_day(month: str) -> date:
     """`YYYY-MM` → its last day."""
     return (first_day(month) + timedelta(days=32)).replace(day=1) - timedelta(days=1)
+
+
+def months_written(text: str) -> tuple[str, str]:
+    """`YYYY-MM` or `YYYY-MM:YYYY-MM` → first and last month.
+
+    Raises
+    ------
+    ValueError
+        For a text of another form.
+    """
+    parts = text.split(":")
+    start, end = parts[0], parts[-1]
+    if len(parts) > 2 or not MONTH.match(start) or not MONTH.match(end):
+        raise ValueError(f"MONTHS={text}: write YYYY-MM or YYYY-MM:YYYY-MM")
+    return start, end
+
+
+def months_asked(text: str | None, first_month: str, as_of: str) -> tuple[str, str]:
+    """First and last month that are asked for; nothing → the whole history.
+
+    Raises
+    ------
+    ValueError
+        For a text of another form, or months outside the history.
+    """
+    if not text:
+        return first_month, as_of
+    start, end = months_written(text)
+    if not first_month <= start <= end <= as_of:
+        raise ValueError(f"MONTHS={text} must lie in {first_month}:{as_of}, in order")
+    return start, end

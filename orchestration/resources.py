@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 # A run's own word on training, and the one model that it holds for; without it the setting holds.
 TRAIN_TAG, MODEL_TAG = "jingxi/train", "jingxi/model"
+# The months that a run is to rebuild whatever changed: YYYY-MM or YYYY-MM:YYYY-MM.
+MONTHS_TAG = "jingxi/months"
 TRAIN_MODES = ("auto", "always", "never")
 
 

@@ -7,16 +7,15 @@ Training follows on the next day of each quarter, from the features of that refr
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date, datetime, timedelta
+from datetime import datetime
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import (
     UnresolvedAssetJobDefinition,
 )
 
-from orchestration.engine import connect
-from orchestration.jobs import range_tags
-from orchestration.partitions import last_day, months_of
+from orchestration.jobs import refresh_tags
+from orchestration.partitions import months_of
 from orchestration.release.publish import served
 from orchestration.settings import Settings
 
@@ -24,22 +23,17 @@ MONTHLY, QUARTERLY = "monthly_refresh", "quarterly_training"
 MONTHLY_CRON, QUARTERLY_CRON = "0 3 3 * *", "0 3 4 1,4,7,10 *"
 
 
-def months_due(settings: Settings, now: datetime) -> tuple[str, str] | None:
-    """First and last month (`YYYY-MM`) that a refresh at `now` is to cover; None before the first
-    release, which must cover the whole history.
+def month_due(settings: Settings, now: datetime) -> str | None:
+    """The as-of month (`YYYY-MM`) of a refresh at `now`: the newest complete month, or that of the
+    settings; None before the first release.
 
-    The last is the newest complete month, or the as-of month of the settings. The first is the same
-    one, or an earlier one that the served release lacks: a month in which nothing ran.
+    Months in which nothing ran are rebuilt with it.
     """
-    current = served(settings)
     with dg.partition_loading_context(effective_dt=now):
         newest = months_of(settings).get_last_partition_key()
-    if current is None or newest is None:
+    if served(settings) is None or newest is None:
         return None
-    end = min(newest, settings.as_of) if settings.as_of else newest
-    with connect(settings, current, read_only=True) as connection:
-        ((held,),) = connection.execute("select as_of from meta.release").fetchall()
-    return min(_after(held), end), end
+    return min(newest, settings.as_of) if settings.as_of else newest
 
 
 def schedules(
@@ -55,7 +49,7 @@ def schedules(
             cron_schedule=MONTHLY_CRON,
             execution_fn=_refresh_due(settings),
             default_status=dg.DefaultScheduleStatus.STOPPED,
-            description="the newest complete month, and those missed before it, in one run",
+            description="as of the newest complete month; months missed before it are rebuilt, too",
         ),
         dg.ScheduleDefinition(
             name=QUARTERLY,
@@ -71,18 +65,13 @@ def _refresh_due(
     settings: Settings,
 ) -> Callable[[dg.ScheduleEvaluationContext], dg.RunRequest | dg.SkipReason]:
     def request(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        due = months_due(settings, context.scheduled_execution_time)
+        due = month_due(settings, context.scheduled_execution_time)
         if due is None:
             return dg.SkipReason(
                 f"nothing is published in {settings.home} yet; the first refresh covers the whole "
                 "history: make refresh"
             )
         # The key keeps a source that has ended from being refreshed every month anew.
-        return dg.RunRequest(run_key=":".join(due), tags=range_tags(*due))
+        return dg.RunRequest(run_key=due, tags=refresh_tags(due))
 
     return request
-
-
-def _after(month: str) -> str:
-    following: date = last_day(month) + timedelta(days=1)
-    return f"{following:%Y-%m}"

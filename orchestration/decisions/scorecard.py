@@ -146,12 +146,13 @@ FILL = f"""
             unit,
             sum(treated) as treated,
             sum(control) as control,
-            sum(weight * difference) as effect,
+            -- In order, so that the sum of rounded terms is the same however many threads add.
+            sum(weight * difference order by stratum) as effect,
             sqrt(sum(
                 weight * weight * (
                     treated_rate * (1 - treated_rate) / greatest(treated - 1, 1)
                     + control_rate * (1 - control_rate) / greatest(control - 1, 1)
-                )
+                ) order by stratum
             )) as standard_error
         from compared
         group by unit

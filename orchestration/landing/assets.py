@@ -15,10 +15,9 @@ from orchestration.described import (
 from orchestration.health import prepare_home
 from orchestration.landing.delivery import open_delivery, token_key
 from orchestration.model_store import check_model_store
-from orchestration.partitions import ONE_RUN, first_day, last_day
+from orchestration.partitions import ONE_MONTH_A_RUN, first_day, last_day, months_asked
 from orchestration.progress import tell
-from orchestration.resources import Home
-from orchestration.settings import named
+from orchestration.resources import MONTHS_TAG, Home
 from orchestration.sources.contract import TABLES
 
 # Which months a refresh covers: every layer reads it.
@@ -57,7 +56,7 @@ def landing_assets(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinitio
             )
         ],
         partitions_def=months,
-        backfill_policy=ONE_RUN,
+        backfill_policy=ONE_MONTH_A_RUN,
     )
     def landing(context: dg.AssetExecutionContext, home: Home) -> Iterator[dg.MaterializeResult]:
         from orchestration.jobs import REFRESH
@@ -70,22 +69,16 @@ def landing_assets(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinitio
             check_model_store(settings)
             for note in prepare_home(settings):
                 context.log.warning(note)
-        asked = context.partition_key_range
         with home.warehouse() as connection:
             tell(f"reading the delivery of {settings.source}")
-            delivery = open_delivery(settings, connection)
-            if asked.end > delivery.as_of:
-                raise dg.Failure(
-                    f"month {asked.end} lies after the as-of month {delivery.as_of}; "
-                    f"ask for months up to it, or set {named('as_of')}"
-                )
+            delivery = open_delivery(settings, connection, context.partition_key)
             for note in delivery.notes(connection):
                 tell(f"note: {note}")
-            whole = asked.start <= delivery.first_month and asked.end == delivery.as_of
-            afresh = delivery.bind_warehouse(connection, whole=whole)
-            start, end = (
-                (delivery.first_month, delivery.as_of) if afresh else (asked.start, asked.end)
-            )
+            history = delivery.first_month, delivery.as_of
+            # Landing adds the months whose records changed.
+            asked = months_asked(context.run.tags.get(MONTHS_TAG, delivery.as_of), *history)
+            afresh = delivery.bind_warehouse(connection, whole=asked == history)
+            start, end = history if afresh else asked
             finished = not builds.complaints(connection, up_to="features")
             builds.begin(connection, "landing", context.run_id)
             summary = land(
@@ -93,7 +86,7 @@ def landing_assets(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinitio
                 delivery.source,
                 Window(
                     first_month=first_day(delivery.first_month),
-                    month_from=first_day(max(start, delivery.first_month)),
+                    month_from=first_day(start),
                     month_to=first_day(end),
                     as_of=last_day(delivery.as_of),
                 ),
@@ -113,7 +106,7 @@ def landing_assets(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinitio
             }
             window = rows_and_columns(connection, WINDOW)
             builds.finish(connection, "landing")
-        if afresh and not whole:
+        if afresh and asked != history:
             context.log.warning(f"{afresh}: rebuilding {start} to {end}")
         for line in summary.lines():
             context.log.warning(line)

@@ -64,7 +64,8 @@ class Delivery:
             if identity != self.source.identity and not whole:
                 raise ValueError(
                     f"the build warehouse holds {identity}; the first refresh of "
-                    f"{self.source.identity} must cover all months: make refresh without MONTHS"
+                    f"{self.source.identity} must cover all months: make refresh without MONTHS, "
+                    f"or in the UI with the tag jingxi/months={self.first_month}:{self.as_of}"
                 )
             why = "the code or the reference data changed"
             if first_month != self.first_month:
@@ -94,8 +95,11 @@ def forget(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute(f"drop table meta.{quoted(name)}")
 
 
-def open_delivery(settings: Settings, connection: duckdb.DuckDBPyConnection) -> Delivery:
-    """Prepare and inspect the settings' source.
+def open_delivery(
+    settings: Settings, connection: duckdb.DuckDBPyConnection, as_of: str | None = None
+) -> Delivery:
+    """Prepare and inspect the settings' source, as of a month (`YYYY-MM`) that is not later than
+    that of the settings, or than the last complete month; without one as of that.
 
     Raises
     ------
@@ -111,7 +115,19 @@ def open_delivery(settings: Settings, connection: duckdb.DuckDBPyConnection) -> 
     if problems:
         raise DeliveryRefused(problems)
     first_month = settings.first_month or source.first_month(connection)
-    as_of = settings.as_of or resolve_as_of(connection, source)
+    latest = settings.as_of or resolve_as_of(connection, source)
+    as_of = as_of or latest
+    if as_of > latest:
+        raise DeliveryRefused(
+            [
+                Problem(
+                    "transaction",
+                    "booked_on",
+                    f"the month {as_of} lies after the as-of month {latest}",
+                    f"Choose a month up to it, or set {named('as_of')}",
+                )
+            ]
+        )
     if as_of < first_month:
         raise DeliveryRefused(
             [

@@ -27,7 +27,7 @@ import pytest
 
 from orchestration import builds
 from orchestration.definitions import build_definitions
-from orchestration.jobs import REFRESH, range_tags
+from orchestration.jobs import REFRESH, refresh_tags
 from orchestration.models.assets import MODELS
 from orchestration.settings import read_settings
 from tests.browser import browser, browser_missing
@@ -36,7 +36,7 @@ from tests.conftest import PROJECT
 pytestmark = pytest.mark.slow
 
 BANK = {"JINGXI_CUSTOMERS": "150", "JINGXI_AS_OF": "2024-03"}
-FIRST_MONTH, AS_OF = "2023-01", "2024-03"
+AS_OF = "2024-03"
 LOAD_SECONDS, RUN_SECONDS = 120, 300
 LOCATION = {"repositoryLocationName": "jingxi", "repositoryName": "__repository__"}
 
@@ -219,7 +219,7 @@ def definitions(ui):
 @pytest.fixture(scope="module")
 def refreshed(ui) -> str:
     """The run of a whole refresh launched in the UI; a command is refused meanwhile."""
-    run_id = ui.launch(REFRESH, range_tags(FIRST_MONTH, AS_OF))
+    run_id = ui.launch(REFRESH, refresh_tags(AS_OF))
     lock = ui.home / "refresh.lock"
     waited_for(
         lambda: lock.exists() and f"run {run_id[:8]}" in lock.read_text() or None,
@@ -353,7 +353,7 @@ def test_a_job_is_refused_while_a_command_changes_the_home(ui, refreshed):
         text=True,
     ) as holder:
         assert holder.stdout.readline() == "held\n"
-        run_id = ui.launch(REFRESH, range_tags(FIRST_MONTH, AS_OF))
+        run_id = ui.launch(REFRESH, refresh_tags(AS_OF))
         assert ui.wait_for_run(run_id, {"SUCCESS", "FAILURE", "CANCELED"}) == "FAILURE"
         holder.communicate("")
     told: list[str] = []
@@ -392,7 +392,7 @@ def test_with_the_ui_all_its_processes_and_runs_end(ui, refreshed):
     """A run that was launched in it, too; what was served is served."""
     link = ui.home / "published" / "current.duckdb"
     served = link.resolve()
-    run_id = ui.launch(REFRESH, range_tags(FIRST_MONTH, AS_OF))
+    run_id = ui.launch(REFRESH, refresh_tags(AS_OF))
     ui.wait_for_run(run_id, {"STARTED"}, LOAD_SECONDS)
     ui.process.send_signal(signal.SIGTERM)
     said, _ = ui.process.communicate(timeout=60)

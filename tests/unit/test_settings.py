@@ -1,8 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from orchestration.cli import months_asked
-from orchestration.partitions import first_day, last_day
+from orchestration.partitions import first_day, last_day, months_asked
 from orchestration.settings import read_settings
 
 
