@@ -135,7 +135,9 @@ def _is_fresh(folder: Path, digest: str) -> bool:
 
 
 def _stamp(digest: str, manifest: Path) -> str:
-    return f"{digest} {hashlib.sha256(manifest.read_bytes()).hexdigest()}"
+    # Another dbt keeps what it parsed in another form.
+    parser = version("dbt-core")
+    return f"{digest} {hashlib.sha256(manifest.read_bytes()).hexdigest()} {parser}"
 
 
 def _draft(folder: Path) -> Path:
@@ -168,14 +170,13 @@ def start_server(settings: Settings) -> None:
     with _parsing:
         fresh = _is_fresh(folder, digest)
         draft = _draft(settings.scratch)
-        if fresh and (folder / PARTIAL_PARSE).exists():
-            shutil.copyfile(folder / PARTIAL_PARSE, draft / PARTIAL_PARSE)
+        parsed = str(folder / PARTIAL_PARSE) if fresh else ""
         options = [*_places(draft), *(["--no-write-json"] if fresh else [])]
         folder.mkdir(parents=True, exist_ok=True)
         socket = Path(tempfile.mkdtemp(prefix="dbt-", dir=settings.scratch)) / "socket"
         with (folder / "server.log").open("w") as log:
             server = subprocess.Popen(
-                [sys.executable, "-m", "orchestration.dbt_server", str(socket), *options],
+                [sys.executable, "-m", "orchestration.dbt_server", str(socket), parsed, *options],
                 cwd=PROJECT,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

@@ -5,7 +5,11 @@ refresh needs it for every layer. `dbt_client` stands in for the dbt program and
 on; a child of this process runs it with the client's environment, folder and outputs, as dbt itself
 would. Only the owner can reach the socket: it lies in a folder of mode 0700.
 
-    python -m orchestration.dbt_server SOCKET [dbt parse options]
+    python -m orchestration.dbt_server SOCKET PARSED [dbt parse options]
+
+PARSED is the parsed project that dbt left (`partial_parse.msgpack`) where it is known to be that of
+the files, or nothing: then dbt parses them. dbt itself would parse them all again whenever the
+place of the warehouse or the memory is another, on which no model depends.
 
 It ends when its standard input is closed, that is, with the refresh that started it, and kills the
 command that it is running then.
@@ -41,17 +45,14 @@ def main(arguments: list[str]) -> int:
         # From here on a client waits instead of starting a dbt of its own.
         listener.listen()
         try:
-            return _serve(listener, arguments[1:])
+            return _serve(listener, arguments[1], arguments[2:])
         finally:
             shutil.rmtree(path.parent, ignore_errors=True)
 
 
-def _serve(listener: socket.socket, options: list[str]) -> int:
-    from dbt.cli.main import dbtRunner
-
-    parsed = dbtRunner().invoke(["--quiet", "parse", *options])
-    if not parsed.success:
-        print(parsed.exception or "dbt parse failed", file=sys.stderr)
+def _serve(listener: socket.socket, parsed: str, options: list[str]) -> int:
+    manifest = _read(parsed) or _parse(options)
+    if manifest is None:
         return 1
     # What is there now is shared with every child; collecting it would copy it.
     gc.collect()
@@ -63,8 +64,32 @@ def _serve(listener: socket.socket, options: list[str]) -> int:
             return 0
         connection, _ = listener.accept()
         with connection:
-            if not _run_for(connection, cast("Manifest", parsed.result)):
+            if not _run_for(connection, manifest):
                 return 0
+
+
+def _read(parsed: str) -> Manifest | None:
+    import dbt.cli.main  # noqa: F401 (for the children)
+    from dbt.contracts.graph.manifest import Manifest
+    from dbt.parser.manifest import extended_mashumuro_decoder
+
+    # Where it does not read, whatever the reason, dbt parses.
+    with suppress(Exception):
+        content = Path(parsed).read_bytes()
+        manifest = Manifest.from_msgpack(content, decoder=extended_mashumuro_decoder)
+        manifest.build_flat_graph()
+        return manifest
+    return None
+
+
+def _parse(options: list[str]) -> Manifest | None:
+    from dbt.cli.main import dbtRunner
+
+    parsed = dbtRunner().invoke(["--quiet", "parse", *options])
+    if not parsed.success:
+        print(parsed.exception or "dbt parse failed", file=sys.stderr)
+        return None
+    return cast("Manifest", parsed.result)
 
 
 def _run_for(connection: socket.socket, manifest: Manifest) -> bool:

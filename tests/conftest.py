@@ -89,11 +89,13 @@ def parsed_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def command(model_store: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+def command(
+    model_store: Path, parsed_project: Path
+) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs `python -m orchestration …` in a process of its own with the given settings.
 
-    A home without a model store is given an empty one. That a refresh makes its own is shown where
-    one is launched in the UI, and by `make refresh` in a fresh home.
+    A home without a model store is given an empty one and the parsed dbt project. That a refresh
+    makes its own is shown where one is launched in the UI, and by `make refresh` in a fresh home.
     """
 
     def run(
@@ -112,6 +114,7 @@ def command(model_store: Path) -> Callable[..., subprocess.CompletedProcess[str]
         elif arguments[0] == "refresh" and os.access(home, os.W_OK) and not mlflow.exists():
             mlflow.mkdir()
             shutil.copy(model_store, mlflow / "mlflow.db")
+            shutil.copytree(parsed_project, home / "dbt", dirs_exist_ok=True)
         return subprocess.run(
             [sys.executable, "-m", "orchestration", *arguments],
             cwd=PROJECT,
