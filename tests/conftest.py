@@ -15,6 +15,7 @@ from filelock import FileLock
 
 from orchestration.ahead import make_model_store
 from orchestration.settings import Settings
+from tests import started
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -92,7 +93,8 @@ def parsed_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def command(
     model_store: Path, parsed_project: Path
 ) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs `python -m orchestration …` in a process of its own with the given settings.
+    """Runs `python -m orchestration …` in a process of its own (`tests/started.py`) with the given
+    settings.
 
     A home without a model store is given an empty one and the parsed dbt project. That a refresh
     makes its own is shown where one is launched in the UI, and by `make refresh` in a fresh home.
@@ -115,13 +117,7 @@ def command(
             mlflow.mkdir()
             shutil.copy(model_store, mlflow / "mlflow.db")
             shutil.copytree(parsed_project, home / "dbt", dirs_exist_ok=True)
-        return subprocess.run(
-            [sys.executable, "-m", "orchestration", *arguments],
-            cwd=PROJECT,
-            env={**kept, **named, "JINGXI_HOME": str(home)},
-            capture_output=True,
-            text=True,
-            timeout=900,
-        )
+        environment = {**kept, **named, "JINGXI_HOME": str(home)}
+        return started.run(arguments, PROJECT, environment, timeout=900)
 
     return run
