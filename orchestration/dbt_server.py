@@ -51,7 +51,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _serve(listener: socket.socket, parsed: str, options: list[str]) -> int:
-    manifest = _read(parsed) or _parse(options)
+    manifest = read_manifest(parsed) or _parse(options)
     if manifest is None:
         return 1
     # What is there now is shared with every child; collecting it would copy it.
@@ -68,12 +68,12 @@ def _serve(listener: socket.socket, parsed: str, options: list[str]) -> int:
                 return 0
 
 
-def _read(parsed: str) -> Manifest | None:
+def read_manifest(parsed: str) -> Manifest | None:
+    """The project as dbt parsed it; None where that does not read, for whatever reason."""
     import dbt.cli.main  # noqa: F401 (for the children)
     from dbt.contracts.graph.manifest import Manifest
     from dbt.parser.manifest import extended_mashumuro_decoder
 
-    # Where it does not read, whatever the reason, dbt parses.
     with suppress(Exception):
         content = Path(parsed).read_bytes()
         manifest = Manifest.from_msgpack(content, decoder=extended_mashumuro_decoder)

@@ -118,6 +118,6 @@ def command(
             shutil.copy(model_store, mlflow / "mlflow.db")
             shutil.copytree(parsed_project, home / "dbt", dirs_exist_ok=True)
         environment = {**kept, **named, "JINGXI_HOME": str(home)}
-        return started.run(arguments, PROJECT, environment, timeout=900)
+        return started.orchestration(arguments, PROJECT, environment)
 
     return run

@@ -2,11 +2,13 @@
 
 A refresh imports Dagster, dbt, Great Expectations, scikit-learn and MLflow for longer than it works
 on a small bank. Nothing of the project itself is imported before the fork: each command runs
-`orchestration` anew, with its own environment, folder and outputs.
+`orchestration` anew, with its own environment, folder and outputs. dbt is given the project as it
+was parsed once.
 """
 
 from __future__ import annotations
 
+import atexit
 import multiprocessing
 import os
 import runpy
@@ -14,11 +16,13 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 LIBRARIES = (
     "dagster_dbt",
+    "dbt.cli.main",
     "great_expectations",
     "matplotlib.figure",
     "mlflow.sklearn",
@@ -34,25 +38,39 @@ AT_IMPORT = {
     "OMP_WAIT_POLICY": "PASSIVE",
 }
 
+TIMEOUT_SECONDS = 900
+PARTIAL_PARSE = "partial_parse.msgpack"
+
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(list(LIBRARIES))
 
 
-def run(
-    arguments: Sequence[str], folder: Path, environment: Mapping[str, str], timeout: float
+def orchestration(
+    arguments: Sequence[str], folder: Path, environment: Mapping[str, str]
 ) -> subprocess.CompletedProcess[str]:
-    """What `python -m orchestration` does with the arguments, as `subprocess.run` returns it.
+    """`python -m orchestration` with the arguments, as `subprocess.run` returns it."""
+    return _run(_orchestration, arguments, folder, environment)
 
-    Raises
-    ------
-    subprocess.TimeoutExpired
-        After the timeout in seconds; the command and all that it started have been killed.
-    """
+
+def dbt(
+    arguments: Sequence[str], folder: Path, environment: Mapping[str, str], parsed: Path
+) -> subprocess.CompletedProcess[str]:
+    """`dbt` with the arguments on the project that was parsed into the folder `parsed`."""
+    return _run(partial(_dbt, str(parsed / PARTIAL_PARSE)), arguments, folder, environment)
+
+
+def _run(
+    program: Callable[[list[str]], int],
+    arguments: Sequence[str],
+    folder: Path,
+    environment: Mapping[str, str],
+) -> subprocess.CompletedProcess[str]:
     before = {name: os.environ.get(name) for name in AT_IMPORT}
     with tempfile.TemporaryDirectory() as place:
         outputs = [Path(place, name) for name in ("stdout", "stderr")]
         process = _context.Process(
-            target=_become, args=(list(arguments), str(folder), dict(environment), outputs)
+            target=_become,
+            args=(program, list(arguments), str(folder), dict(environment), outputs),
         )
         os.environ.update(AT_IMPORT)
         try:
@@ -62,18 +80,22 @@ def run(
                 os.environ.pop(name)
                 if value is not None:
                     os.environ[name] = value
-        process.join(timeout)
+        process.join(TIMEOUT_SECONDS)
         if process.is_alive():
             # The command kills what it started, or its guard does.
             os.kill(process.pid, signal.SIGKILL)
             process.join()
-            raise subprocess.TimeoutExpired(list(arguments), timeout)
+            raise subprocess.TimeoutExpired(list(arguments), TIMEOUT_SECONDS)
         said = [output.read_text() for output in outputs]
     return subprocess.CompletedProcess(list(arguments), process.exitcode, *said)
 
 
 def _become(
-    arguments: list[str], folder: str, environment: dict[str, str], outputs: list[Path]
+    program: Callable[[list[str]], int],
+    arguments: list[str],
+    folder: str,
+    environment: dict[str, str],
+    outputs: list[Path],
 ) -> None:
     os.setsid()
     os.umask(0o022)
@@ -85,5 +107,25 @@ def _become(
     os.environ.update(environment)
     tempfile.tempdir = None
     os.chdir(folder)
+    try:
+        sys.exit(program(arguments))
+    finally:
+        # As at the end of any Python; multiprocessing leaves it out. dbt closes its warehouse here.
+        atexit._run_exitfuncs()
+
+
+def _orchestration(arguments: list[str]) -> int:
     sys.argv = ["orchestration", *arguments]
     runpy.run_module("orchestration", run_name="__main__", alter_sys=True)
+    return 0
+
+
+def _dbt(parsed: str, arguments: list[str]) -> int:
+    from dbt.cli.main import dbtRunner
+
+    from orchestration.dbt_server import read_manifest
+
+    result = dbtRunner(manifest=read_manifest(parsed)).invoke(arguments)
+    if result.exception:
+        print(result.exception, file=sys.stderr)
+    return 0 if result.success else 1

@@ -15,7 +15,6 @@ import os
 import random
 import re
 import subprocess
-import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -34,6 +33,7 @@ from orchestration.models.scoring import CREATE
 from orchestration.settings import Settings
 from orchestration.sources.contract import KINDS, PRODUCT_LINES, TABLES
 from orchestration.value import default_probability
+from tests import started
 
 FIRST = date(2023, 1, 1)
 LAST = date(2024, 6, 30)
@@ -558,6 +558,10 @@ def lay_reference(folder: Path, **changed: str) -> Path:
     return folder
 
 
+# The folder of the parsed dbt project, once there is one.
+parsed: dict[str, Path] = {}
+
+
 def run_dbt(
     path: Path, *arguments: str, reference: Path | None = None, months_at_once: int = 0
 ) -> subprocess.CompletedProcess[str]:
@@ -570,15 +574,17 @@ def run_dbt(
     if reference:
         settings["DBT_REFERENCE"] = str(reference)
         settings["DBT_REFERENCE_SEEDS"] = ",".join(file.stem for file in reference.glob("*.csv"))
-    return subprocess.run(
-        [
-            *(Path(sys.executable).parent / "dbt", "--no-use-colors", *arguments),
-            *("--project-dir", DBT_PROJECT, "--profiles-dir", DBT_PROJECT),
-            *("--target-path", path.parent / "target", "--log-path", path.parent),
-        ],
-        env={**os.environ, **settings},
-        capture_output=True,
-        text=True,
+    places = {
+        "project-dir": DBT_PROJECT,
+        "profiles-dir": DBT_PROJECT,
+        "target-path": path.parent / "target",
+        "log-path": path.parent,
+    }
+    return started.dbt(
+        [*("--no-use-colors", *arguments), *(f"--{name}={at}" for name, at in places.items())],
+        path.parent,
+        {**os.environ, **settings},
+        parsed["project"],
     )
 
 

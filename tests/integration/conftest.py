@@ -19,7 +19,13 @@ from tests.integration.bank import (
     dbt,
     land,
     lay_reference,
+    parsed,
 )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _parsed_once(parsed_project: Path) -> None:
+    parsed["project"] = parsed_project
 
 
 @pytest.fixture(scope="session")
