@@ -157,8 +157,9 @@ def test_a_signal_at_any_moment_ends_a_refresh_with_all_its_processes(home, deli
         mark = uuid.uuid4().hex
         process = begun(home, delivery, system, MARK=mark)
         which = (signal.SIGTERM, signal.SIGINT)[number % 2]
+        assert process.stdout.readline().startswith("jingxi refresh")
         # The moment is what is tried, not a state that could be waited for.
-        time.sleep(rng.uniform(1, WITHIN_SECONDS))
+        time.sleep(rng.uniform(0, WITHIN_SECONDS))
         process.send_signal(which)
         said, _ = process.communicate(timeout=120)
         assert living(mark) == []
