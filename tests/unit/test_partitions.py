@@ -4,9 +4,12 @@ from datetime import date
 
 import pytest
 
+from orchestration.engine import connect
+from orchestration.landing.delivery import open_delivery
 from orchestration.partitions import first_day, last_day, months_of
 from orchestration.settings import Settings
 from orchestration.sources.choice import source_of
+from orchestration.sources.interface import DeliveryRefused
 from orchestration.sources.synthetic.timeline import month
 
 
@@ -31,3 +34,12 @@ def test_a_banks_own_files_go_on_to_the_last_complete_month(tmp_path):
 )
 def test_the_last_day_of_a_month(text, last):
     assert last_day(text) == (last or date(2025, 4, 30))
+
+
+def test_a_refresh_is_as_of_a_month_up_to_that_of_the_settings(tmp_path):
+    settings = Settings(home=tmp_path, customers=100, as_of="2024-06")
+    with connect(settings) as connection:
+        assert open_delivery(settings, connection).as_of == "2024-06"
+        assert open_delivery(settings, connection, "2023-05").as_of == "2023-05"
+        with pytest.raises(DeliveryRefused, match="2024-07 lies after the as-of month 2024-06"):
+            open_delivery(settings, connection, "2024-07")
