@@ -43,6 +43,7 @@ TRANSLATION = DagsterDbtTranslatorSettings(
 WATCHED = {".sql", ".yml", ".csv"}
 SHOWN_ROWS = 5
 MANIFEST, PARTIAL_PARSE, STAMP = "manifest.json", "partial_parse.msgpack", "project.digest"
+PARSE_LOG = "parse.log"
 DBT_ERRORS = "Errors parsed from dbt logs:"
 SHOWN_LINES = 12
 # What the widest queries by months hold of an account and month, about; some run side by side.
@@ -117,11 +118,12 @@ def manifest_of(settings: Settings) -> Path:
     with _parsing:
         if not _is_fresh(folder, digest):
             draft = _draft(settings.temporary)
-            command = [DBT_PROGRAM, "--no-use-colors", "parse", "--quiet", *_places(draft)]
+            command = [DBT_PROGRAM, "--no-use-colors", "parse", *_places(draft)]
             parsed = subprocess.run(command, capture_output=True, text=True)
             if parsed.returncode != 0:
                 raise RuntimeError(f"dbt parse failed:\n{parsed.stdout}{parsed.stderr}")
             _keep(draft, folder, digest)
+            write_whole(folder / PARSE_LOG, parsed.stdout)
     return folder / MANIFEST
 
 

@@ -20,6 +20,19 @@ from tests import started
 PROJECT = Path(__file__).resolve().parent.parent
 
 
+# The order of files; what is made for several is made by the one that comes first.
+FIRST = ("tests/acceptance/", "tests/integration/test_contact_plan.py", "tests/unit/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Few wait for what another test process makes: it is made early and mostly read late."""
+    items.sort(
+        key=lambda item: next(
+            (n for n, start in enumerate(FIRST) if item.nodeid.startswith(start)), len(FIRST)
+        )
+    )
+
+
 def real_data(name: str) -> Path:
     """The folder of a real data set, or a skip that says what is missing."""
     folder = Path(os.environ.get("TEST_DATA") or PROJECT.parent / "shared" / "data") / name

@@ -22,10 +22,7 @@ from tests.integration.bank import (
     parsed,
 )
 
-
-@pytest.fixture(scope="session", autouse=True)
-def _parsed_once(parsed_project: Path) -> None:
-    parsed["project"] = parsed_project
+Warehouse = Callable[[str, Callable[[Path], object]], Path]
 
 
 @pytest.fixture(scope="session")
@@ -54,41 +51,42 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made / "reference"
 
 
-def warehouse(
-    tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]
-) -> Path:
+@pytest.fixture(scope="session")
+def warehouse(tmp_path_factory: pytest.TempPathFactory, parsed_project: Path) -> Warehouse:
+    """Makes the warehouse of a name, once for all test processes."""
+    parsed["project"] = parsed_project
     file = "warehouse.duckdb"
-    return once(tmp_path_factory, name, lambda folder: make(folder / file)) / file
+    return lambda name, make: once(tmp_path_factory, name, lambda at: make(at / file)) / file
 
 
 @pytest.fixture(scope="session")
-def whole(bank: Bank, reference: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def whole(bank: Bank, reference: Path, warehouse: Warehouse) -> Path:
     """The warehouse of all months, to be read only; dbt's unit tests ran with it."""
 
     def make(path: Path) -> None:
         land(path, bank, LAST)
         dbt(path, "build", reference=reference)
 
-    return warehouse(tmp_path_factory, "whole", make)
+    return warehouse("whole", make)
 
 
 @pytest.fixture(scope="session")
-def earlier(bank: Bank, reference: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def earlier(bank: Bank, reference: Path, warehouse: Warehouse) -> Path:
     """The warehouse as it was some months earlier, built some months at a time."""
 
     def make(path: Path) -> None:
         land(path, bank, EARLIER)
         build(path, reference, months_at_once=EARLIER_AT_ONCE)
 
-    return warehouse(tmp_path_factory, "earlier", make)
+    return warehouse("earlier", make)
 
 
 @pytest.fixture(scope="session")
-def bare(bare_bank: Bank, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def bare(bare_bank: Bank, warehouse: Warehouse) -> Path:
     """The warehouse of the bare bank, with the default reference data."""
 
     def make(path: Path) -> None:
         land(path, bare_bank, LAST)
         build(path, None)
 
-    return warehouse(tmp_path_factory, "bare", make)
+    return warehouse("bare", make)

@@ -100,6 +100,7 @@ def refusal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, uri: str) -> str:
     return message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("server", "words"),
     [

@@ -711,6 +711,7 @@ def test_a_rollback_restores_the_champion_before_and_a_second_the_one_before_tha
     assert store.registry.champion("back").version == "1"
 
 
+@pytest.mark.slow
 def test_after_a_rollback_and_a_promotion_the_way_back_is_the_one_that_was_gone(store):
     versions = three(store, "forth")
     store.registry.rollback("forth", by="Ana", reason="too many calls")
@@ -719,6 +720,7 @@ def test_after_a_rollback_and_a_promotion_the_way_back_is_the_one_that_was_gone(
     assert version.version == "2"
 
 
+@pytest.mark.slow
 def test_a_rollback_passes_over_versions_that_are_damaged_gone_or_of_another_bank(store):
     bad = [damage for damage in DAMAGES.values()]
     rule = LastPeriodAgain().fit(FRAME, Y)
@@ -750,6 +752,7 @@ def test_a_model_without_a_champion_has_nowhere_to_return_from(store):
         store.registry.rollback("nobody", by="Ana", reason="too many calls")
 
 
+@pytest.mark.slow
 def test_where_the_alias_was_moved_by_hand_the_way_back_is_known_all_the_same(store):
     three(store, "byhand")
     store.client.set_registered_model_alias("byhand", "champion", "1")
@@ -777,6 +780,7 @@ class Interrupted:
         return killed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("call", "state", "then"),
     [

@@ -185,6 +185,7 @@ def test_a_household_shares_its_room_and_two_customers_a_manager():
     assert plan.prices["used"].tolist() == [2, 2, 2]
 
 
+@pytest.mark.slow
 def test_prices_are_what_a_little_more_brings_and_a_little_less_costs():
     step, smooth = 1e-3, 0
     for seed in range(6):

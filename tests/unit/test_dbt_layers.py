@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from orchestration.dbt import TRANSLATION, LayerTranslator
-from orchestration.environment import DBT_PROJECT
+from orchestration.dbt import PARSE_LOG, TRANSLATION, LayerTranslator
 from orchestration.landing.changes import UNDATED
 from orchestration.sources.contract import BY_NAME
 
@@ -49,26 +45,8 @@ NEVER_A_FEATURE = IDENTITY | {"sex", "birth_date", "district_id", "household_id"
 
 
 @pytest.fixture(scope="module")
-def parsed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """The folder of the parsed manifest, and what dbt said."""
-    folder = tmp_path_factory.mktemp("dbt")
-    process = subprocess.run(
-        [
-            *(Path(sys.executable).parent / "dbt", "--no-use-colors", "parse"),
-            *("--project-dir", DBT_PROJECT, "--profiles-dir", DBT_PROJECT),
-            *("--target-path", folder, "--log-path", folder),
-        ],
-        env={**os.environ, "DBT_WAREHOUSE": str(folder / "warehouse.duckdb"), "DO_NOT_TRACK": "1"},
-        capture_output=True,
-        text=True,
-    )
-    assert process.returncode == 0, process.stdout + process.stderr
-    return folder, process.stdout
-
-
-@pytest.fixture(scope="module")
-def manifest(parsed: tuple[Path, str]) -> dict[str, Any]:
-    return json.loads((parsed[0] / "manifest.json").read_text())
+def manifest(parsed_project: Path) -> dict[str, Any]:
+    return json.loads((parsed_project / "manifest.json").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -84,8 +62,10 @@ def layer_of(manifest: dict[str, Any], unique_id: str) -> str:
     return str(manifest["nodes"][unique_id]["schema"])
 
 
-def test_the_project_parses_without_a_warning(parsed):
-    assert "WARN" not in parsed[1].upper(), parsed[1]
+def test_the_project_parses_without_a_warning(parsed_project):
+    said = (parsed_project / PARSE_LOG).read_text()
+    assert "Running with dbt" in said
+    assert "WARN" not in said.upper(), said
 
 
 def test_each_layer_reads_only_what_lies_before_it(manifest, models):

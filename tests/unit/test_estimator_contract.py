@@ -322,6 +322,7 @@ def test_probabilities_of_treatment_in_place_of_the_own_arms_are_refused(case):
         clone(case.estimator).fit(features(), case.y, treatment, np.full(ROWS, 0.7))
 
 
+@pytest.mark.slow
 def test_probabilities_that_are_right_are_seldom_refused():
     generator = np.random.default_rng(8)
     for _ in range(300):

@@ -104,6 +104,7 @@ FLAGS = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(FLAGS, min_size=4, max_size=12))
 @settings(max_examples=12, deadline=None)
 def test_an_unsuitable_customer_is_in_no_list_and_no_file_whatever_the_plan_says(customers):
@@ -370,6 +371,7 @@ def test_a_failed_export_leaves_the_one_before_and_nothing_beside_it(
     assert rows_of(tmp_path / "r1" / "worklist.csv") == []
 
 
+@pytest.mark.slow
 def test_what_a_killed_export_left_is_cleared_and_exports_of_old_releases_go(bank, tmp_path):
     (tmp_path / ".r0.abc.unfinished").mkdir()
     for number in range(KEPT_RELEASES + 2):

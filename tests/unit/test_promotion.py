@@ -203,6 +203,7 @@ def test_noise_against_rule_and_champion_promotes_no_oftener_still():
     assert promoted <= stats.binom.ppf(0.999, series, 0.05)
 
 
+@pytest.mark.slow
 def test_a_real_lead_is_seen_nearly_always():
     """A third less error among 200 customers, about four standard errors."""
     series = 50

@@ -239,6 +239,7 @@ def test_an_empty_arm_has_no_figure() -> None:
     assert np.isnan(uplift_at(Y, SCORE, np.array([1, 1, 0, 0, 1, 0]), share=0.34))
 
 
+@pytest.mark.slow
 def test_two_scores_are_compared_on_the_same_draws_of_customers() -> None:
     sample = Sample(11, n=3000)
     data = (sample.treatment, sample.probability)

@@ -127,6 +127,7 @@ def model(trial: Trial) -> UpliftModel:
     return UpliftModel(seed=1).fit(*trial.data)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("learner", "base"), CASES)
 def test_known_differences_are_found_and_the_level_is_right(
     learner: str, base: str, trial: Trial, later: Trial
