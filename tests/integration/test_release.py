@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from pathlib import Path
 
 import dagster as dg
 import duckdb
@@ -174,6 +175,43 @@ def test_a_runs_gate_report_is_kept_as_long_as_its_release(warehouse, settings):
     failed.mkdir()
     assert all(run.exists() == release.exists() for run, release in made)
     assert failed.exists() and len(list(runs.iterdir())) == releasing.KEPT_RELEASES + 1
+
+
+def test_customers_pages_and_reports_go_with_their_release(warehouse, settings):
+    made = []
+    for _ in range(releasing.KEPT_RELEASES + 2):
+        release = publish(warehouse, settings)
+        folders = [at / release.release_id for at in (settings.reports, settings.customer_pages)]
+        for folder in folders:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "page.html").touch()
+        made.append((release.path, folders))
+    publish(warehouse, settings)
+    left = [release.exists() for release, _ in made]
+    assert left == [False] * 3 + [True] * (releasing.KEPT_RELEASES - 1)
+    for release, folders in made:
+        assert {folder.exists() for folder in folders} == {release.exists()}
+
+
+def test_a_release_is_on_the_disk_before_a_reader_is_led_to_it(warehouse, settings, monkeypatch):
+    """A machine that stops at any moment serves the release before, or all of this one."""
+    done, replace, flush = [], os.replace, releasing.flush
+
+    def replaced(source, target):
+        done.append(("renamed", Path(target).name))
+        replace(source, target)
+
+    def flushed(path):
+        done.append(("flushed", path.name))
+        flush(path)
+
+    monkeypatch.setattr(os, "replace", replaced)
+    monkeypatch.setattr(releasing, "flush", flushed)
+    release = publish(warehouse, settings).path
+    *_, (what, draft), renamed, folder, link, links = done
+    assert what == "flushed" and draft.startswith(".") and "unfinished" in draft
+    assert (renamed, folder) == (("renamed", release.name), ("flushed", "releases"))
+    assert (link, links) == (("renamed", releasing.CURRENT), ("flushed", "published"))
 
 
 def test_rollback_serves_the_release_before_and_refuses_an_unknown_one(warehouse, settings):

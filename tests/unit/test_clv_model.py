@@ -340,6 +340,13 @@ def test_the_ranks_of_a_small_group_by_hand():
     )
 
 
+def test_the_upper_rank_is_of_one_outcome_more_than_was_seen():
+    # ⌈21 · 0.95⌉ = 20, the largest of twenty errors; ⌈20 · 0.95⌉ would be the one below it.
+    errors = np.arange(1.0, 21.0)
+    interval = ConformalInterval(coverage=0.9).fit(np.zeros(20), errors)
+    np.testing.assert_array_equal(interval.around(np.array([0.0])), [[0, 0, 20]])
+
+
 @pytest.mark.parametrize("n", [19, 39, 59, 79])
 def test_a_small_calibration_set_covers_no_less_than_nominal_and_hardly_more(n):
     """Split conformal: at least the nominal share over all draws, at most two ranks above it."""
