@@ -77,6 +77,8 @@ def begun(home: Path, delivery: Path, system: Path, **more: str) -> subprocess.P
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        # Ignored in what a shell without job control runs in the background, tests too.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
