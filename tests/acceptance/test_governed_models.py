@@ -25,7 +25,7 @@ from orchestration.sources.export import export_delivery
 from orchestration.sources.synthetic import SyntheticBank
 from tests.conftest import PROJECT
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 # Eighteen months: enough for a horizon of six.
 BANK = {"customers": 2_500, "seed": 7, "months": 18, "bookings_per_month": 4.0}
