@@ -416,6 +416,8 @@ def test_dagster_dev_in_the_project_folder_needs_no_arguments(ui, refreshed):
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
+        # Ignored in what a shell without job control runs in the background, tests too.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     own = Dagster(ui.home, port, mark, process)
 
