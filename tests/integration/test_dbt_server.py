@@ -122,7 +122,7 @@ def test_a_client_that_is_ended_ends_its_command(
 ) -> None:
     launcher = dbt.dbt_resource(settings).dbt_executable
     named = {"DBT_WAREHOUSE": str(warehouse), "DBT_SERVER": server}
-    endless = "select sum(a + b) as total from range(10 ** 12) as x(a), range(10 ** 6) as y(b)"
+    endless = "select sum(a + b) as total from range(1000000000000) as x(a), range(1000000) as y(b)"
     process = subprocess.Popen(
         [
             *(launcher, "show", "--inline", endless),
