@@ -52,7 +52,7 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def warehouse(tmp_path_factory: pytest.TempPathFactory, parsed_project: Path) -> Warehouse:
+def made_once(tmp_path_factory: pytest.TempPathFactory, parsed_project: Path) -> Warehouse:
     """Makes the warehouse of a name, once for all test processes."""
     parsed["project"] = parsed_project
     file = "warehouse.duckdb"
@@ -60,33 +60,33 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory, parsed_project: Path) ->
 
 
 @pytest.fixture(scope="session")
-def whole(bank: Bank, reference: Path, warehouse: Warehouse) -> Path:
+def whole(bank: Bank, reference: Path, made_once: Warehouse) -> Path:
     """The warehouse of all months, to be read only; dbt's unit tests ran with it."""
 
     def make(path: Path) -> None:
         land(path, bank, LAST)
         dbt(path, "build", reference=reference)
 
-    return warehouse("whole", make)
+    return made_once("whole", make)
 
 
 @pytest.fixture(scope="session")
-def earlier(bank: Bank, reference: Path, warehouse: Warehouse) -> Path:
+def earlier(bank: Bank, reference: Path, made_once: Warehouse) -> Path:
     """The warehouse as it was some months earlier, built some months at a time."""
 
     def make(path: Path) -> None:
         land(path, bank, EARLIER)
         build(path, reference, months_at_once=EARLIER_AT_ONCE)
 
-    return warehouse("earlier", make)
+    return made_once("earlier", make)
 
 
 @pytest.fixture(scope="session")
-def bare(bare_bank: Bank, warehouse: Warehouse) -> Path:
+def bare(bare_bank: Bank, made_once: Warehouse) -> Path:
     """The warehouse of the bare bank, with the default reference data."""
 
     def make(path: Path) -> None:
         land(path, bare_bank, LAST)
         build(path, None)
 
-    return warehouse("bare", make)
+    return made_once("bare", make)
