@@ -43,8 +43,8 @@ def last_day(month: str) -> date:
     return (first_day(month) + timedelta(days=32)).replace(day=1) - timedelta(days=1)
 
 
-def months_written(text: str) -> tuple[str, str]:
-    """`YYYY-MM` or `YYYY-MM:YYYY-MM` → first and last month.
+def months_written(text: str, name: str = "MONTHS") -> tuple[str, str]:
+    """`YYYY-MM` or `YYYY-MM:YYYY-MM` → first and last month; `name` is what the user calls it.
 
     Raises
     ------
@@ -54,11 +54,13 @@ def months_written(text: str) -> tuple[str, str]:
     parts = text.split(":")
     start, end = parts[0], parts[-1]
     if len(parts) > 2 or not MONTH.match(start) or not MONTH.match(end):
-        raise ValueError(f"MONTHS={text}: write YYYY-MM or YYYY-MM:YYYY-MM")
+        raise ValueError(f"{name}={text} is invalid: expected YYYY-MM or YYYY-MM:YYYY-MM")
     return start, end
 
 
-def months_asked(text: str | None, first_month: str, as_of: str) -> tuple[str, str]:
+def months_asked(
+    text: str | None, first_month: str, as_of: str, name: str = "MONTHS"
+) -> tuple[str, str]:
     """First and last month that are asked for; nothing → the whole history.
 
     Raises
@@ -68,7 +70,9 @@ def months_asked(text: str | None, first_month: str, as_of: str) -> tuple[str, s
     """
     if not text:
         return first_month, as_of
-    start, end = months_written(text)
+    start, end = months_written(text, name)
     if not first_month <= start <= end <= as_of:
-        raise ValueError(f"MONTHS={text} must lie in {first_month}:{as_of}, in order")
+        raise ValueError(
+            f"{name}={text} is invalid: expected months in {first_month}:{as_of}, in order"
+        )
     return start, end

@@ -76,7 +76,8 @@ def landing_assets(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinitio
                 tell(f"note: {note}")
             history = delivery.first_month, delivery.as_of
             # Landing adds the months whose records changed.
-            asked = months_asked(context.run.tags.get(MONTHS_TAG, delivery.as_of), *history)
+            tagged = context.run.tags.get(MONTHS_TAG, delivery.as_of)
+            asked = months_asked(tagged, *history, MONTHS_TAG)
             afresh = delivery.bind_warehouse(connection, whole=asked == history)
             start, end = history if afresh else asked
             finished = not builds.complaints(connection, up_to="features")

@@ -26,7 +26,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "before the first booking (2023-01)",
             marks=pytest.mark.slow,
         ),
-        (("refresh", "--months", "2024-13"), {}, "write YYYY-MM"),
+        (("refresh", "--months", "2024-13"), {}, "MONTHS=2024-13 is invalid: expected YYYY-MM"),
         (("refresh",), {"costumers": "50"}, "unknown setting(s) JINGXI_COSTUMERS"),
         (("refresh",), {"source": "files"}, "needs the folder of its files"),
         (("summary",), {}, "nothing is published"),

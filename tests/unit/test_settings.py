@@ -51,6 +51,9 @@ def test_months_asked_are_read_in_both_forms():
 def test_months_outside_the_history_or_of_another_form_are_refused(text):
     with pytest.raises(ValueError, match="MONTHS="):
         months_asked(text, "2023-01", "2025-12")
+    # As a run in Dagster's UI is asked.
+    with pytest.raises(ValueError, match="jingxi/months="):
+        months_asked(text, "2023-01", "2025-12", "jingxi/months")
 
 
 def test_who_trains_is_the_login_name_unless_another_is_given(monkeypatch):
