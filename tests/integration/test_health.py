@@ -269,3 +269,20 @@ def test_a_home_that_cannot_be_written_is_told_and_can_be_read(mounted, command)
     assert "Traceback" not in result.stderr + result.stdout
     told = command(home, "releases")
     assert (told.returncode, told.stdout) == (0, "first  (served)\n")
+
+
+def test_a_home_that_names_the_former_event_log_follows_unless_somebody_edited_it(settings):
+    configuration = settings.dagster_home / "dagster.yaml"
+    written = configuration.read_text()
+    former = written + (
+        "# A batch of events in one transaction (docs/decisions/0004).\n"
+        "event_log_storage:\n  module: orchestration.event_log\n  class: BatchedEventLog\n"
+        "  config:\n    dagster_home:\n      env: DAGSTER_HOME\n"
+    )
+    configuration.write_text(former)
+    environment.prepare(settings)
+    assert configuration.read_text() == written
+    configuration.write_text(f"# ours\n{former}")
+    with pytest.raises(HomeRefused, match=r"dagster\.yaml is invalid.*Remove event_log_storage"):
+        environment.prepare(settings)
+    assert configuration.read_text() == f"# ours\n{former}"
