@@ -240,6 +240,37 @@ def ledger_off_by_a_cent(folder):
     edit(path, off)
 
 
+# Set aside.
+
+
+def a_few_bad_rows(folder):
+    """Letters, orphans, duplicates, nulls, unknown codes, bad dates and lines cut short; one file
+    with a byte order mark and Windows line ends. No ledger, which would miss the rows set aside."""
+    (folder / "ledger.csv").unlink()
+    path = booking_month(folder)
+    rows = read(path)
+    duplicate = dict(rows[20])
+    conflict = {**rows[21], "amount": "12.34"}
+    rows[10]["amount"] = "12,50 EUR"
+    rows[11]["account_id"] = "no such account"
+    rows[12]["transaction_id"] = ""
+    rows[13]["kind"] = "barter"
+    rows[14]["booked_on"] = f"{MONTH}-31"
+    rows[15]["booked_on"] = "2099-01-01"
+    write(path, [*rows, duplicate, conflict])
+    lines = path.read_bytes().splitlines(keepends=True)
+    lines[30] = b",".join(lines[30].split(b",")[:3]) + b"\n"
+    replace_bytes(path, b"".join(lines))
+    marked = bookings(folder)[0]
+    content = marked.read_bytes().replace(b"\n", b"\r\n")
+    replace_bytes(marked, b"\xef\xbb\xbf" + content)
+    one_customer = sorted((folder / "customer").glob("*.csv"))[0]
+    edit(
+        one_customer,
+        lambda number, row: {**row, "birth_date": "2099-05-05"} if number == 5 else row,
+    )
+
+
 @dataclass(frozen=True)
 class Case:
     """A corruption, how the refresh ends, and words its message must hold."""
@@ -286,9 +317,20 @@ THROUGH = (letters_in_all_amounts, half_the_customers, ledger_off_by_a_cent)
 REFRESHED = [case for case in CASES if case.corrupt in THROUGH]
 
 
+@dataclass(frozen=True)
+class Bank:
+    """A bank's delivery as CSV, and a home that serves a release made from it with a few bad rows,
+    with the number of rows of the month in which they lie and what that refresh said."""
+
+    original: Path
+    delivery: Path
+    home: Path
+    rows: int
+    said: str
+
+
 @pytest.fixture(scope="module")
 def bank(tmp_path_factory, command):
-    """A bank's delivery as CSV, and a home that serves a release made from it."""
     place = tmp_path_factory.mktemp("corrupted")
     original, delivery, home = place / "original", place / "delivery", place / "home"
     with duckdb.connect() as connection:
@@ -296,18 +338,18 @@ def bank(tmp_path_factory, command):
         made.prepare(connection)
         export_delivery(connection, made.delivery, original, "csv")
     shutil.copytree(original, delivery, copy_function=os.link)
+    a_few_bad_rows(delivery)
     result = command(home, "refresh", source="files", source_path=delivery)
     assert result.returncode == 0, result.stdout + result.stderr
-    return original, delivery, home
+    return Bank(original, delivery, home, len(read(booking_month(original))), result.stdout)
 
 
 @pytest.fixture
 def delivery(bank):
     """The delivery as it came, again; files are links, so a corruption replaces, never edits."""
-    original, delivery, _ = bank
-    shutil.rmtree(delivery)
-    shutil.copytree(original, delivery, copy_function=os.link)
-    return delivery
+    shutil.rmtree(bank.delivery)
+    shutil.copytree(bank.original, bank.delivery, copy_function=os.link)
+    return bank.delivery
 
 
 def digest(home):
@@ -318,9 +360,40 @@ def named(case: Case) -> str:
     return case.corrupt.__name__
 
 
+def test_a_few_bad_rows_are_set_aside_with_their_reasons(bank):
+    assert "kind: `barter` (1 row)" in bank.said
+    with duckdb.connect(str(bank.home / "published" / "current.duckdb"), read_only=True) as release:
+        found = set(
+            release.execute(
+                "select row_number, rule from quarantine.transaction where file like ?",
+                [f"%{MONTH}.csv"],
+            ).fetchall()
+        )
+        months = release.execute("select min(month)::varchar from value.account_month").fetchall()
+    # A table with personal columns has its quarantine in the home alone.
+    with duckdb.connect(str(bank.home / "build" / "warehouse.duckdb"), read_only=True) as warehouse:
+        customers = warehouse.execute(
+            "select rule, column_name from quarantine.customer"
+        ).fetchall()
+    last = bank.rows
+    assert {
+        (11, "type"),
+        (12, "reference"),
+        (13, "required"),
+        (14, "allowed_values"),
+        (15, "type"),
+        (16, "date_in_future"),
+        (last + 1, "duplicate_row"),
+        (last + 2, "duplicate_key"),
+        (30, "malformed_row"),
+    } <= found
+    assert ("range", "birth_date") in customers
+    assert months == [("2023-01-01",)]
+
+
 @pytest.mark.parametrize("case", [case for case in CASES if case not in REFRESHED], ids=named)
 def test_a_corrupted_delivery_is_refused_or_fails_its_gate(bank, delivery, case):
-    _, _, home = bank
+    home = bank.home
     case.corrupt(delivery)
     found = judgement(
         {"source": "files", "source_path": str(delivery), "home": str(home), **case.settings}
@@ -335,7 +408,7 @@ def test_a_corrupted_delivery_is_refused_or_fails_its_gate(bank, delivery, case)
 def test_a_corrupted_delivery_stops_and_the_release_served_before_stays(
     bank, delivery, command, case
 ):
-    _, _, home = bank
+    home = bank.home
     before = digest(home)
     link = os.readlink(home / "published" / "current.duckdb")
     case.corrupt(delivery)
@@ -355,70 +428,10 @@ def test_a_corrupted_delivery_stops_and_the_release_served_before_stays(
 
 
 def test_several_problems_are_listed_at_once(bank, delivery, command):
-    _, _, home = bank
+    home = bank.home
     for corrupt in (no_product_file, file_of_no_bytes, letters_in_all_amounts):
         corrupt(delivery)
     result = command(home, "refresh", source="files", source_path=delivery)
     assert result.returncode == REFUSED
     for words in ("product", "account.csv", f"{MONTH}.csv", "3 problem"):
         assert words in result.stderr
-
-
-def test_a_few_bad_rows_are_set_aside_with_their_reasons(bank, delivery, command):
-    """Letters, orphans, duplicates, nulls, unknown codes, bad dates and lines cut short; one file
-    with a byte order mark and Windows line ends. No ledger, which would miss the rows set aside."""
-    _, _, home = bank
-    (delivery / "ledger.csv").unlink()
-    path = booking_month(delivery)
-    rows = read(path)
-    duplicate = dict(rows[20])
-    conflict = {**rows[21], "amount": "12.34"}
-    rows[10]["amount"] = "12,50 EUR"
-    rows[11]["account_id"] = "no such account"
-    rows[12]["transaction_id"] = ""
-    rows[13]["kind"] = "barter"
-    rows[14]["booked_on"] = f"{MONTH}-31"
-    rows[15]["booked_on"] = "2099-01-01"
-    write(path, [*rows, duplicate, conflict])
-    lines = path.read_bytes().splitlines(keepends=True)
-    lines[30] = b",".join(lines[30].split(b",")[:3]) + b"\n"
-    replace_bytes(path, b"".join(lines))
-    marked = bookings(delivery)[0]
-    content = marked.read_bytes().replace(b"\n", b"\r\n")
-    replace_bytes(marked, b"\xef\xbb\xbf" + content)
-    one_customer = sorted((delivery / "customer").glob("*.csv"))[0]
-    edit(
-        one_customer,
-        lambda number, row: {**row, "birth_date": "2099-05-05"} if number == 5 else row,
-    )
-
-    result = command(home, "refresh", source="files", source_path=delivery)
-    assert result.returncode == 0, result.stdout + result.stderr
-    assert "kind: `barter` (1 row)" in result.stdout
-    with duckdb.connect(str(home / "published" / "current.duckdb"), read_only=True) as release:
-        found = set(
-            release.execute(
-                "select row_number, rule from quarantine.transaction where file like ?",
-                [f"%{MONTH}.csv"],
-            ).fetchall()
-        )
-        months = release.execute("select min(month)::varchar from value.account_month").fetchall()
-    # A table with personal columns has its quarantine in the home alone.
-    with duckdb.connect(str(home / "build" / "warehouse.duckdb"), read_only=True) as warehouse:
-        customers = warehouse.execute(
-            "select rule, column_name from quarantine.customer"
-        ).fetchall()
-    last = len(rows)
-    assert {
-        (11, "type"),
-        (12, "reference"),
-        (13, "required"),
-        (14, "allowed_values"),
-        (15, "type"),
-        (16, "date_in_future"),
-        (last + 1, "duplicate_row"),
-        (last + 2, "duplicate_key"),
-        (30, "malformed_row"),
-    } <= found
-    assert ("range", "birth_date") in customers
-    assert months == [("2023-01-01",)]

@@ -402,17 +402,6 @@ def differing(
     return found
 
 
-def customers_changed(bank: Bank, table: str) -> set[str]:
-    with duckdb.connect() as connection:
-        connection.execute(f"attach '{bank.reference}' as before (read_only)")
-        connection.execute(f"attach '{bank.warehouse}' as after (read_only)")
-        found = connection.execute(
-            f"select distinct customer_id from (from before.{table} except all from after.{table}) "
-            f"union select customer_id from (from after.{table} except all from before.{table})"
-        ).fetchall()
-    return {customer for (customer,) in found}
-
-
 def test_the_build_that_is_compared_holds_predictions_of_every_kind(bank):
     with duckdb.connect(str(bank.reference), read_only=True) as connection:
         for table in PREDICTED:
@@ -447,42 +436,3 @@ def test_later_rows_change_no_feature_no_score_and_nothing_that_is_learned_from(
     for key, version in again.items():
         for tag in ("data_digest", TABLE_DIGESTS):
             assert version.tags[tag] == first[key].tags[tag], (key, tag)
-
-
-def test_one_earlier_row_changes_what_is_said_of_its_customer(bank):
-    """So that the tests above can fail: arrears reported for the as-of month itself, and a
-    complaint of its last day."""
-    records = Records(bank.original)
-    ((loan, borrower),) = records.connection.execute(
-        """
-        select status.loan_id, holder.customer_id
-        from loan_status as status
-        inner join loan using (loan_id)
-        inner join account using (account_id)
-        inner join account_holder as holder using (account_id)
-        where status.month = date '2024-06-01' and status.days_past_due = 0
-            and holder.role = 'owner' and account.closed_on is null
-        order by all limit 1
-        """
-    ).fetchall()
-    ((customer,),) = records.connection.execute(
-        "select customer_id from account_holder join account using (account_id) "
-        "where closed_on is null and opened_on < date '2023-06-01' and customer_id <> ? "
-        "and role = 'owner' order by all limit 1",
-        [borrower],
-    ).fetchall()
-    records.connection.execute(
-        "update loan_status set days_past_due = 59 where loan_id = ? and month = date '2024-06-01'",
-        [loan],
-    )
-    records.connection.execute(
-        f"insert into interaction select * replace ('late-1' as interaction_id, ? as customer_id, "
-        f"{LAST_DAY} as occurred_on, 'complaint' as topic) from interaction limit 1",
-        [customer],
-    )
-    records.write(bank.delivery)
-    bank.refresh(train="never")
-    assert {borrower, customer} <= customers_changed(bank, "features.customer_month")
-    for table in ("scores.customer", "scores.reason", "alerts.credit"):
-        assert borrower in customers_changed(bank, table), table
-    assert "scores.account_default" in differing(bank)

@@ -235,26 +235,6 @@ def test_an_export_read_as_files_publishes_the_same_tables_in_another_home(home,
     assert digest_of_tables(served(other)) == digest_of_tables(served(home))
 
 
-def test_one_month_refreshed_again_changes_nothing(home, command):
-    landed = {
-        path: (path.stat().st_mtime_ns, digest(path))
-        for path in (home / "landing").rglob("*.parquet")
-        if "month=" in str(path) and "extract_month" not in str(path)
-    }
-    warehouse = home / "build" / "warehouse.duckdb"
-    schemas = ("base", "value", "decisions", "features", "scores")
-    before = digest_of_tables(warehouse, schemas)
-    published = digest_of_tables(served(home))
-    result = command(home, "refresh", "--months", "2024-06", **BANK)
-    assert result.returncode == 0, result.stdout + result.stderr
-    assert digest_of_tables(warehouse, schemas) == before
-    assert digest_of_tables(served(home)) == published
-    for path, (written, content) in landed.items():
-        assert digest(path) == content
-        if "month=2024-06" not in str(path):
-            assert path.stat().st_mtime_ns == written, f"{path} was touched"
-
-
 @pytest.mark.parametrize("stage", ["landing", "models"])
 def test_a_killed_refresh_leaves_the_old_release_and_the_next_one_works(home, command, stage):
     """The process is killed right after a stage has begun its work."""
