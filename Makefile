@@ -138,6 +138,7 @@ truth: $(INSTALLED) ## how much of the synthetic bank's hidden truth the models 
 lint: $(INSTALLED) ## ruff, types, SQL, Dagster's definitions
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
+	@$(VENV)/bin/lint-imports
 	@$(RUN) -m mypy
 	@$(VENV)/bin/sqlfluff lint --processes 2 --disable-progress-bar -q dbt_project/models dbt_project/tests
 	@$(RUN) -W ignore -m dagster definitions validate --log-level warning -w workspace.yaml
@@ -151,5 +152,5 @@ lock: $(INSTALLED) ## resolve pyproject.toml into requirements.lock (needs uv)
 		--generate-hashes --no-emit-index-url --no-header --quiet --upgrade -o requirements.lock
 
 clean: ## remove the environment and caches; your data stay
-	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis dbt_project/target dbt_project/logs
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache dbt_project/target dbt_project/logs
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

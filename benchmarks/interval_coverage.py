@@ -121,7 +121,7 @@ def beyond(settings: Settings, today: date | None = None) -> Coverage:
         When the months before the as-of date are not the same in both: then something later was
         seen, and the comparison would be worth nothing.
     """
-    from orchestration.sources.synthetic import SyntheticBank
+    from sources.synthetic import SyntheticBank
 
     as_of = latest_as_of(today or date.today())
     end = plus_months(as_of, LONG_HORIZON)

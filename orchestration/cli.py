@@ -179,8 +179,8 @@ def promote(settings: Settings, asked: argparse.Namespace) -> int:
 def export(settings: Settings, folder: Path, file_format: str) -> int:
     """Write the synthetic bank's delivery as a bank would deliver it."""
     from orchestration.engine import connect
-    from orchestration.sources.choice import source_of
-    from orchestration.sources.export import export_delivery
+    from orchestration.landing.chosen_source import source_of
+    from sources.export import export_delivery
 
     with connect(settings) as connection:
         source = source_of(settings)

@@ -29,8 +29,8 @@ from orchestration import environment
 from orchestration.engine import connect
 from orchestration.files import OTHERS
 from orchestration.settings import PREFIX, PYDANTIC, Settings, name_of, read_settings
-from orchestration.sources.contract import SIGNS
-from orchestration.sources.interface import DeliveryRefused
+from sources.contract import SIGNS
+from sources.interface import DeliveryRefused
 
 if TYPE_CHECKING:
     from expectations.rules import GateResult

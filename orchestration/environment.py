@@ -65,7 +65,7 @@ WRITTEN_BEFORE = {
     "857407216a9ce1814cf18c319334edabb4ce91806d25ca56ccb64ac1973e86c6",
 }
 
-SOURCE_FOLDERS = ("orchestration", "ml", "expectations", "dbt_project")
+SOURCE_FOLDERS = ("orchestration", "sources", "ml", "expectations", "dbt_project")
 SOURCE_SUFFIXES = {".py", ".sql", ".yml", ".csv", ".html"}
 
 

@@ -30,7 +30,7 @@ from orchestration.decisions.reason_words import reason_sql, register_words
 from orchestration.decisions.worklist import CONTACTABLE, NO_REASON
 from orchestration.refusal import Refused
 from orchestration.release.publish import KEPT_RELEASES
-from orchestration.sources.contract import BY_NAME, CHANNELS
+from sources.contract import BY_NAME, CHANNELS
 
 BATCH = 10_000
 MANIFEST = "manifest.json"

@@ -18,7 +18,7 @@ from orchestration.model_store import check_model_store
 from orchestration.partitions import ONE_MONTH_A_RUN, first_day, last_day, months_asked
 from orchestration.progress import tell
 from orchestration.resources import MONTHS_TAG, Home
-from orchestration.sources.contract import TABLES
+from sources.contract import TABLES
 
 # Which months a refresh covers: every layer reads it.
 WINDOW = dg.AssetKey(["landing", "refresh_window"])

@@ -31,8 +31,8 @@ import duckdb
 
 from orchestration.landing.rules import day
 from orchestration.landing.window import Window
-from orchestration.sources.contract import BY_NAME, MASTERS
-from orchestration.sources.delimited import quoted
+from sources.contract import BY_NAME, MASTERS
+from sources.delimited import quoted
 
 COLUMNS = "(table_name varchar, month date, rows bigint, digest hugeint)"
 NEW, HELD = "temp.landing_month", "temp.landing_month_held"

@@ -8,7 +8,7 @@ import dagster as dg
 
 from orchestration.gates import gate
 from orchestration.landing.assets import key_of
-from orchestration.sources.contract import SIGNS, TABLES
+from sources.contract import SIGNS, TABLES
 
 if TYPE_CHECKING:
     import duckdb

@@ -7,10 +7,10 @@ from datetime import date
 import duckdb
 
 from orchestration.landing.rules import code, day
-from orchestration.sources.contract import BY_NAME, DAY, TEXT
-from orchestration.sources.delimited import literal
-from orchestration.sources.grammar import text_of, typed
-from orchestration.sources.interface import DeliveryRefused, Problem, Source
+from sources.contract import BY_NAME, DAY, TEXT
+from sources.delimited import literal
+from sources.grammar import text_of, typed
+from sources.interface import DeliveryRefused, Problem, Source
 
 FORM = BY_NAME["account"].column("currency").form
 

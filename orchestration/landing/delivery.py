@@ -10,12 +10,12 @@ import duckdb
 
 from orchestration.environment import HomeRefused
 from orchestration.files import write_whole
+from orchestration.landing.chosen_source import source_of
 from orchestration.landing.currency import currency_notes
 from orchestration.landing.months import STATE_FILE
 from orchestration.settings import Settings, named
-from orchestration.sources.choice import source_of
-from orchestration.sources.delimited import quoted
-from orchestration.sources.interface import DeliveryRefused, Problem, Source
+from sources.delimited import quoted
+from sources.interface import DeliveryRefused, Problem, Source
 
 KEY_BYTES = 32
 

@@ -45,11 +45,11 @@ from orchestration.landing.staging import (
     faulty,
 )
 from orchestration.landing.window import Window
-from orchestration.sources import codes
-from orchestration.sources.bookings import first_booking_month, last_booking, resolve_as_of
-from orchestration.sources.contract import TABLES, Table
-from orchestration.sources.delimited import inspect_bytes, literal, quoted
-from orchestration.sources.interface import DeliveryRefused, Problem, Source, SourceFile
+from sources import codes
+from sources.bookings import first_booking_month, last_booking, resolve_as_of
+from sources.contract import TABLES, Table
+from sources.delimited import inspect_bytes, literal, quoted
+from sources.interface import DeliveryRefused, Problem, Source, SourceFile
 
 __all__ = [
     "LandingSummary",

@@ -16,9 +16,9 @@ from orchestration.landing import changes
 from orchestration.landing.rules import day
 from orchestration.landing.staging import LANDED
 from orchestration.landing.window import Window
-from orchestration.sources.contract import TABLES, Table
-from orchestration.sources.delimited import literal, quoted
-from orchestration.sources.interface import DeliveryRefused, Problem, Source
+from sources.contract import TABLES, Table
+from sources.delimited import literal, quoted
+from sources.interface import DeliveryRefused, Problem, Source
 
 STATE_FILE = "landed.json"
 

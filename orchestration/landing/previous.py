@@ -8,7 +8,7 @@ from orchestration.engine import connect
 from orchestration.landing.delivery import Delivery
 from orchestration.release.publish import ReleaseDamaged, served
 from orchestration.settings import Settings
-from orchestration.sources.contract import TABLES
+from sources.contract import TABLES
 
 EVENTS = {table.name for table in TABLES if table.event}
 

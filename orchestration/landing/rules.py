@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import date
 
 from orchestration.settings import named
-from orchestration.sources.contract import MONEY, TEXT, WHOLE, Table
-from orchestration.sources.delimited import LONGEST_RECORD, literal, quoted
-from orchestration.sources.grammar import rounds, text_of, typed
+from sources.contract import MONEY, TEXT, WHOLE, Table
+from sources.delimited import LONGEST_RECORD, literal, quoted
+from sources.grammar import rounds, text_of, typed
 
 KEY_OR_REFERENCE = "key_or_reference"
 OTHER = "other"

@@ -25,9 +25,9 @@ from orchestration.landing.rules import (
     shown_value,
     token,
 )
-from orchestration.sources.contract import TABLES, Table
-from orchestration.sources.delimited import literal, quoted
-from orchestration.sources.interface import DeliveryRefused, Problem, SourceFile
+from sources.contract import TABLES, Table
+from sources.delimited import literal, quoted
+from sources.interface import DeliveryRefused, Problem, SourceFile
 
 UNSTAMPED = date(1900, 1, 1)
 LANDED, BROKEN, LATER, REPEATED, EARLIER = 0, 1, 2, 3, 4

@@ -18,8 +18,8 @@ import duckdb
 import pandas as pd
 
 from ml.hazard import DiscreteTimeHazard
-from orchestration.sources.berka import DELIMITER, HEADERS, iso_date, text
-from orchestration.sources.delimited import DelimitedReader
+from sources.berka import DELIMITER, HEADERS, iso_date, text
+from sources.delimited import DelimitedReader
 
 BOOKINGS = "trans_before_loan"
 # Days before the loan over which balances and flows are summed up.

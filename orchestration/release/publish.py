@@ -25,7 +25,7 @@ from orchestration.progress import tell
 from orchestration.refusal import Refused
 from orchestration.release.features import publish_features
 from orchestration.settings import Settings
-from orchestration.sources.contract import TABLES
+from sources.contract import TABLES
 
 KEPT_RELEASES = 12
 PUBLISHED_SCHEMAS = (

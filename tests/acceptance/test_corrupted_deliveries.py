@@ -20,8 +20,8 @@ import duckdb
 import pytest
 
 from orchestration.delivery_check import judgement
-from orchestration.sources.export import export_delivery
-from orchestration.sources.synthetic import SyntheticBank
+from sources.export import export_delivery
+from sources.synthetic import SyntheticBank
 
 pytestmark = pytest.mark.slow
 

@@ -21,8 +21,8 @@ import pytest
 
 from ml.registry import LEARNER, MODEL_DIGEST, PACKED_MODEL, RULE, Registry, Version
 from orchestration.models.governance import PASSED, REASONS, REFUSED, VERDICT
-from orchestration.sources.export import export_delivery
-from orchestration.sources.synthetic import SyntheticBank
+from sources.export import export_delivery
+from sources.synthetic import SyntheticBank
 from tests.conftest import PROJECT
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]

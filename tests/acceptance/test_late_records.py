@@ -13,8 +13,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from orchestration.sources.export import export_delivery
-from orchestration.sources.synthetic import SyntheticBank
+from sources.export import export_delivery
+from sources.synthetic import SyntheticBank
 from tests.acceptance.contents import digest_of_tables
 
 pytestmark = pytest.mark.slow

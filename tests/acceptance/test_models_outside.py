@@ -56,7 +56,7 @@ DEFINED, PRINTED = re.findall(
 )
 BEFORE = """
 import importlib.util
-for name in ("ml", "orchestration", "expectations", "benchmarks"):
+for name in ("ml", "orchestration", "sources", "expectations", "benchmarks"):
     assert importlib.util.find_spec(name) is None, name
 """
 AFTER = """

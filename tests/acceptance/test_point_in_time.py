@@ -18,9 +18,9 @@ import mlflow
 import pytest
 
 from ml.registry import LEARNER, TABLE_DIGESTS, Registry, Version
-from orchestration.sources.contract import TABLES, Table
-from orchestration.sources.export import export_delivery
-from orchestration.sources.synthetic import SyntheticBank
+from sources.contract import TABLES, Table
+from sources.export import export_delivery
+from sources.synthetic import SyntheticBank
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 

@@ -31,8 +31,8 @@ from orchestration.models.credit import CREATE_ALERT
 from orchestration.models.offer_scoring import CREATE_OFFER
 from orchestration.models.scoring import CREATE
 from orchestration.settings import Settings
-from orchestration.sources.contract import KINDS, PRODUCT_LINES, TABLES
 from orchestration.value import default_probability
+from sources.contract import KINDS, PRODUCT_LINES, TABLES
 from tests import started
 
 FIRST = date(2023, 1, 1)

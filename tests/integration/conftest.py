@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.sources.contract import TABLES
+from sources.contract import TABLES
 from tests.conftest import once
 from tests.integration.bank import (
     EARLIER,

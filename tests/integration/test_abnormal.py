@@ -16,7 +16,7 @@ import pytest
 from orchestration.models.cutoffs import plus_months
 from orchestration.scores import abnormal
 from orchestration.scores.abnormal import write_transaction_alerts
-from orchestration.sources.synthetic import SyntheticBank
+from sources.synthetic import SyntheticBank
 
 pytestmark = pytest.mark.slow
 

@@ -13,7 +13,7 @@ import duckdb
 import pytest
 
 from orchestration.landing.engine import Window, first_booking_month, land, resolve_as_of
-from orchestration.sources.berka import HEADERS, Berka
+from sources.berka import HEADERS, Berka
 from tests.conftest import real_data
 
 AS_OF = "940331"

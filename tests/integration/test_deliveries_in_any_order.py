@@ -25,8 +25,8 @@ from jinja2 import Environment
 
 from orchestration.environment import DBT_PROJECT
 from orchestration.landing.engine import Window, land
-from orchestration.sources.files import DeliveredFiles
 from orchestration.value.default_probability import CREATE
+from sources.files import DeliveredFiles
 from tests.deliveries import Delivery, Row
 from tests.integration.bank import FIRST, LAST, Bank, awkward_bank, compiled, month_of
 

@@ -16,7 +16,7 @@ from orchestration.engine import connect
 from orchestration.lock import one_refresh_at_a_time
 from orchestration.release.publish import point_at
 from orchestration.settings import read_settings
-from orchestration.sources.files import DeliveredFiles
+from sources.files import DeliveredFiles
 
 BANK = {
     "product": "product_id,product_line\nP1,deposits\n",

@@ -27,7 +27,7 @@ from orchestration.decisions.roles import WITHHELD
 from orchestration.decisions.scorecard import FEWEST_IN_AN_ARM, write_scorecard
 from orchestration.decisions.worklist import write_worklist
 from orchestration.environment import DBT_PROJECT
-from orchestration.sources.contract import PRODUCT_LINES
+from sources.contract import PRODUCT_LINES
 from tests.plan_bank import AS_OF, PlanBank
 
 SUPPRESSIONS = (

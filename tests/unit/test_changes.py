@@ -11,7 +11,7 @@ import pytest
 
 from orchestration.landing.changes import Change, Standing, explain, widen
 from orchestration.landing.engine import LandingSummary, Window, land
-from orchestration.sources.files import DeliveredFiles
+from sources.files import DeliveredFiles
 from tests.deliveries import Delivery
 
 pytestmark = pytest.mark.slow

@@ -3,17 +3,17 @@
 import duckdb
 import pytest
 
+from orchestration.landing.contract_page import PAGE, contract_page, unit_of
 from orchestration.landing.rules import code
-from orchestration.sources.berka import KIND_BY_OPERATION, KIND_BY_SYMBOL
-from orchestration.sources.contract import BOOKING_KINDS, PRODUCT_LINES, TABLES, TEXT
-from orchestration.sources.contract_page import PAGE, contract_page, unit_of
+from sources.berka import KIND_BY_OPERATION, KIND_BY_SYMBOL
+from sources.contract import BOOKING_KINDS, PRODUCT_LINES, TABLES, TEXT
 
 COLUMNS = [(table.name, column) for table in TABLES for column in table.columns]
 
 
 def test_the_page_is_current():
     assert PAGE.read_text(encoding="utf-8") == contract_page(), (
-        "run: python -m orchestration.sources.contract_page"
+        "run: python -m orchestration.landing.contract_page"
     )
 
 

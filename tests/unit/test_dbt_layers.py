@@ -10,7 +10,7 @@ import pytest
 
 from orchestration.dbt import PARSE_LOG, TRANSLATION, LayerTranslator
 from orchestration.landing.changes import UNDATED
-from orchestration.sources.contract import BY_NAME
+from sources.contract import BY_NAME
 
 LAYERS = ("staging", "base", "value", "decisions", "features", "contacts")
 # Layers that are built in the step of another.

@@ -13,7 +13,7 @@ from orchestration import builds
 from orchestration.definitions import build_definitions
 from orchestration.jobs import REFRESH
 from orchestration.settings import read_settings
-from orchestration.sources.contract import SIGNS
+from sources.contract import SIGNS
 
 SNAPSHOT = Path(__file__).parent / "snapshots" / "definitions.json"
 

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestration.sources import delimited
-from orchestration.sources.delimited import (
+from sources import delimited
+from sources.delimited import (
     LONGEST_RECORD,
     DelimitedReader,
     inspect_bytes,

@@ -10,7 +10,10 @@ from orchestration.environment import PROJECT
 from orchestration.settings import Settings
 
 PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").rglob("*.md"))]
-FOLDERS = ("orchestration", "ml", "expectations", "dbt_project", "tests", "docs", "benchmarks")
+FOLDERS = (
+    *("orchestration", "sources", "ml", "expectations", "dbt_project", "tests", "docs"),
+    "benchmarks",
+)
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)")
 PLACE = re.compile(rf"`((?:{'|'.join(FOLDERS)})/[\w./-]+)`")
 MAKE = re.compile(r"(?:`|^)make ([a-z-]+)", re.MULTILINE)

@@ -38,7 +38,7 @@ from expectations.suites import (
     value_suite,
 )
 from expectations.suites.value import COMPARED
-from orchestration.sources.contract import SIGNS
+from sources.contract import SIGNS
 
 ROOT = Path(__file__).parents[2]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from orchestration.sources.files import DeliveredFiles
+from sources.files import DeliveredFiles
 
 GOOD = {
     "product": "product_id,product_line\nP1,deposits\n",

@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from orchestration.landing.engine import Window, land
-from orchestration.sources.contract import BY_NAME, DAY, FLAG, MONEY, RATE, REAL, TEXT, WHOLE
-from orchestration.sources.files import DeliveredFiles
+from sources.contract import BY_NAME, DAY, FLAG, MONEY, RATE, REAL, TEXT, WHOLE
+from sources.files import DeliveredFiles
 from tests.conftest import PROJECT
 
 WINDOW = Window(date(2024, 1, 1), date(2024, 1, 1), date(2024, 3, 1), date(2024, 3, 31))
@@ -367,7 +367,7 @@ from pathlib import Path
 from orchestration.engine import connect
 from orchestration.landing.engine import Window, land
 from orchestration.settings import read_settings
-from orchestration.sources.files import DeliveredFiles
+from sources.files import DeliveredFiles
 window = Window(date(2024, 1, 1), date(2024, 1, 1), date(2024, 3, 1), date(2024, 3, 31))
 with connect(read_settings()) as connection:
     source = DeliveredFiles(Path({str(tmp_path / "delivery")!r}))

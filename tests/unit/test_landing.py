@@ -24,12 +24,12 @@ from orchestration.landing.engine import (
     resolve_as_of,
 )
 from orchestration.landing.rules import CURES
-from orchestration.sources.contract import DAY, FLAG, MONEY, RATE, REAL, TABLES
-from orchestration.sources.contract import WHOLE as COUNT
-from orchestration.sources.delimited import literal
-from orchestration.sources.files import DeliveredFiles
-from orchestration.sources.grammar import text_of, typed
-from orchestration.sources.interface import DeliveryRefused, SourceFile
+from sources.contract import DAY, FLAG, MONEY, RATE, REAL, TABLES
+from sources.contract import WHOLE as COUNT
+from sources.delimited import literal
+from sources.files import DeliveredFiles
+from sources.grammar import text_of, typed
+from sources.interface import DeliveryRefused, SourceFile
 
 TODAY = date(2024, 6, 15)
 KEY = b"a key"

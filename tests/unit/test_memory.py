@@ -151,7 +151,7 @@ def test_what_does_not_fit_is_spilled_in_the_home(tmp_path):
 def test_there_is_one_way_to_open_the_engine():
     opened = {
         str(path.relative_to(PROJECT))
-        for folder in ("orchestration", "expectations", "ml", "benchmarks")
+        for folder in ("orchestration", "sources", "expectations", "ml", "benchmarks")
         for path in (PROJECT / folder).rglob("*.py")
         # What the summary shows to a reader is text.
         for line in path.read_text().splitlines()

@@ -5,12 +5,12 @@ from datetime import date
 import pytest
 
 from orchestration.engine import connect
+from orchestration.landing.chosen_source import source_of
 from orchestration.landing.delivery import open_delivery
 from orchestration.partitions import first_day, last_day, months_of
 from orchestration.settings import Settings
-from orchestration.sources.choice import source_of
-from orchestration.sources.interface import DeliveryRefused
-from orchestration.sources.synthetic.timeline import month
+from sources.interface import DeliveryRefused
+from sources.synthetic.timeline import month
 
 
 def test_the_partitions_of_the_synthetic_bank_are_the_months_it_has(tmp_path):

@@ -14,10 +14,10 @@ import pytest
 from scipy.stats import spearmanr
 
 from orchestration.landing.engine import Window, land
-from orchestration.sources.contract import BY_NAME, EVENTS, TABLES
-from orchestration.sources.synthetic import SyntheticBank
-from orchestration.sources.synthetic.bank import MARKER
-from orchestration.sources.synthetic.bookings import Bookings
+from sources.contract import BY_NAME, EVENTS, TABLES
+from sources.synthetic import SyntheticBank
+from sources.synthetic.bank import MARKER
+from sources.synthetic.bookings import Bookings
 
 CUSTOMERS, SEED, MONTHS = 300, 20, 36
 

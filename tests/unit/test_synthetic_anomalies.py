@@ -9,8 +9,8 @@ import duckdb
 import numpy as np
 import pytest
 
-from orchestration.sources.synthetic import SyntheticBank, anomalies
-from orchestration.sources.synthetic.bookings import Bookings
+from sources.synthetic import SyntheticBank, anomalies
+from sources.synthetic.bookings import Bookings
 
 CUSTOMERS, SEED, MONTHS = 2_000, 3, 14
 

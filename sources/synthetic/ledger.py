@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from orchestration.sources.contract import LEDGER_ACCOUNTS, PRODUCT_LINES
-from orchestration.sources.synthetic.accounts import Accounts
-from orchestration.sources.synthetic.bookings import KIND, MonthBookings
-from orchestration.sources.synthetic.population import Ints
-from orchestration.sources.synthetic.products import LINE_OF_PRODUCT
+from sources.contract import LEDGER_ACCOUNTS, PRODUCT_LINES
+from sources.synthetic.accounts import Accounts
+from sources.synthetic.bookings import KIND, MonthBookings
+from sources.synthetic.population import Ints
+from sources.synthetic.products import LINE_OF_PRODUCT
 
 # Ledger account: the kinds of bookings it sums, with the sign that makes income positive.
 FLOWS = {

@@ -11,7 +11,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from orchestration.sources.contract import PRODUCT_LINES
+from sources.contract import PRODUCT_LINES
 
 
 class Slot(IntEnum):

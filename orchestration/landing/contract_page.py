@@ -1,11 +1,11 @@
-"""docs/contract.md, written from the contract: `python -m orchestration.sources.contract_page`."""
+"""docs/contract.md, written from the contract: `python -m orchestration.landing.contract_page`."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from orchestration.landing.rules import CURES, TOLERATED_KEY_SHARE
-from orchestration.sources.contract import (
+from sources.contract import (
     BOOKING_KINDS,
     CREDIT,
     DAY,
@@ -37,8 +37,8 @@ UNITS = {
 BEGINNING = """\
 # The source contract: what a bank delivers
 
-Written from `orchestration/sources/contract.py`; change that, then run
-`python -m orchestration.sources.contract_page`.
+Written from `sources/contract.py`; change that, then run
+`python -m orchestration.landing.contract_page`.
 
 ## Files
 

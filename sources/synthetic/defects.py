@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from orchestration.sources.contract import BY_NAME
+from sources.contract import BY_NAME
 
 # Bad rows a good row, well below what landing tolerates (0.0005 for keys and references).
 SHARE = 0.0001

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from orchestration.sources.synthetic.campaigns import CALENDAR, hidden_response
-from orchestration.sources.synthetic.life import wish_hazard
-from orchestration.sources.synthetic.population import Floats
-from orchestration.sources.synthetic.products import PRODUCTS, Slot
-from orchestration.sources.synthetic.state import Bank
-from orchestration.sources.synthetic.truth import HORIZON, loyalty, worth_of_products
+from sources.synthetic.campaigns import CALENDAR, hidden_response
+from sources.synthetic.life import wish_hazard
+from sources.synthetic.population import Floats
+from sources.synthetic.products import PRODUCTS, Slot
+from sources.synthetic.state import Bank
+from sources.synthetic.truth import HORIZON, loyalty, worth_of_products
 
 # Taken off a card's month beside its upkeep: the mean month counts a yearly fee, which is not due
 # before the second year. With it, cards opened in one bank brought 36 where this says 42.

@@ -11,20 +11,20 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from orchestration.sources.contract import ARMS as ARM_NAMES
-from orchestration.sources.contract import CHANNELS, KINDS, PRODUCT_LINES, TABLES, TOPICS
-from orchestration.sources.contract import LEDGER_ACCOUNTS as LEDGER_NAMES
-from orchestration.sources.interface import Problem, SourceFile
-from orchestration.sources.parquet import parquet_rows
-from orchestration.sources.synthetic import masters
-from orchestration.sources.synthetic.anomalies import ANOMALIES, Anomalies
-from orchestration.sources.synthetic.bookings import BANKS, Bookings, MonthBookings
-from orchestration.sources.synthetic.campaigns import Contacts, campaigns_within, hold
-from orchestration.sources.synthetic.cashflows import book_month_end, book_regular
-from orchestration.sources.synthetic.defects import Planter
-from orchestration.sources.synthetic.ledger import LedgerMonth, keep_ledger
-from orchestration.sources.synthetic.life import advance, begin_midway
-from orchestration.sources.synthetic.openings import (
+from sources.contract import ARMS as ARM_NAMES
+from sources.contract import CHANNELS, KINDS, PRODUCT_LINES, TABLES, TOPICS
+from sources.contract import LEDGER_ACCOUNTS as LEDGER_NAMES
+from sources.interface import Problem, SourceFile
+from sources.parquet import parquet_rows
+from sources.synthetic import masters
+from sources.synthetic.anomalies import ANOMALIES, Anomalies
+from sources.synthetic.bookings import BANKS, Bookings, MonthBookings
+from sources.synthetic.campaigns import Contacts, campaigns_within, hold
+from sources.synthetic.cashflows import book_month_end, book_regular
+from sources.synthetic.defects import Planter
+from sources.synthetic.ledger import LedgerMonth, keep_ledger
+from sources.synthetic.life import advance, begin_midway
+from sources.synthetic.openings import (
     close_customers,
     initial_portfolio,
     mature_deposits,
@@ -32,7 +32,7 @@ from orchestration.sources.synthetic.openings import (
     top_up_funds,
     welcome,
 )
-from orchestration.sources.synthetic.parquet import (
+from sources.synthetic.parquet import (
     Shelf,
     dates,
     identifiers,
@@ -40,17 +40,17 @@ from orchestration.sources.synthetic.parquet import (
     named,
     whole,
 )
-from orchestration.sources.synthetic.population import (
+from sources.synthetic.population import (
     Ints,
     assign_books,
     draw_places,
     draw_population,
 )
-from orchestration.sources.synthetic.products import LOANS, PRODUCTS
-from orchestration.sources.synthetic.state import Bank, Interactions, Step
-from orchestration.sources.synthetic.timeline import FIRST_MONTH, Month, month
-from orchestration.sources.synthetic.truth import expect
-from orchestration.sources.synthetic.truth_of_offers import expect_offers
+from sources.synthetic.products import LOANS, PRODUCTS
+from sources.synthetic.state import Bank, Interactions, Step
+from sources.synthetic.timeline import FIRST_MONTH, Month, month
+from sources.synthetic.truth import expect
+from sources.synthetic.truth_of_offers import expect_offers
 
 # Raise it when the same parameters give other records: homes then generate anew.
 GENERATOR = 3

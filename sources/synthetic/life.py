@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from orchestration.sources.synthetic.population import (
+from sources.synthetic.population import (
     DIVORCED,
     MARRIED,
     PENSION_AGE,
@@ -16,9 +16,9 @@ from orchestration.sources.synthetic.population import (
     Flags,
     Floats,
 )
-from orchestration.sources.synthetic.products import LOANS, Slot
-from orchestration.sources.synthetic.state import ORGANIC, Bank, PlannedOpenings, Step, reach
-from orchestration.sources.synthetic.timeline import FIRST_DAY
+from sources.synthetic.products import LOANS, Slot
+from sources.synthetic.state import ORGANIC, Bank, PlannedOpenings, Step, reach
+from sources.synthetic.timeline import FIRST_DAY
 
 RETURN_RATE = 0.05  # a leaving customer stays after all
 CLOSE_RATE = 0.20  # a leaving customer closes everything

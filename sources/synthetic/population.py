@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestration.sources.synthetic.products import SLOTS, Slot
-from orchestration.sources.synthetic.timeline import FIRST_DAY, month, to_day
+from sources.synthetic.products import SLOTS, Slot
+from sources.synthetic.timeline import FIRST_DAY, month, to_day
 
 DISTRICTS = (
     "Altmark", "Brenn", "Castel", "Dolna", "Elbing", "Farnau", "Gresten", "Holm", "Iglau",

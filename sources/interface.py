@@ -9,8 +9,6 @@ from typing import Protocol
 
 import duckdb
 
-from orchestration.refusal import Refused
-
 
 @dataclass(frozen=True)
 class Problem:
@@ -26,7 +24,7 @@ class Problem:
         return f"{where}: {self.what}. {self.cure}"
 
 
-class DeliveryRefused(Refused):
+class DeliveryRefused(ValueError):
     """A delivery with problems: nothing is built from it. Lists all of them."""
 
     def __init__(self, problems: list[Problem]) -> None:

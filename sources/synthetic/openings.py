@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from orchestration.sources.synthetic.bookings import BANKS
-from orchestration.sources.synthetic.population import Floats, Ints
-from orchestration.sources.synthetic.products import (
+from sources.synthetic.bookings import BANKS
+from sources.synthetic.population import Floats, Ints
+from sources.synthetic.products import (
     COMMISSION_SHARE,
     CONSUMER_GRANT_FEE,
     FUND_ENTRY_FEE,
@@ -19,8 +19,8 @@ from orchestration.sources.synthetic.products import (
     TERM_OF_PRODUCT,
     Slot,
 )
-from orchestration.sources.synthetic.state import ORGANIC, Bank, Step
-from orchestration.sources.synthetic.timeline import FIRST_DAY, month
+from sources.synthetic.state import ORGANIC, Bank, Step
+from sources.synthetic.timeline import FIRST_DAY, month
 
 TERM_DEPOSITS = np.array(
     [code for code, product in enumerate(PRODUCTS) if product.slot == Slot.TERM_DEPOSIT]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import duckdb
 
-from orchestration.sources.delimited import literal
+from sources.delimited import literal
 
 
 def parquet_relation(path: Path) -> str:

@@ -7,9 +7,9 @@ from typing import Protocol
 
 import duckdb
 
-from orchestration.sources.contract import DAY
-from orchestration.sources.grammar import text_of, typed
-from orchestration.sources.interface import DeliveryRefused, Problem, SourceFile
+from sources.contract import DAY
+from sources.grammar import text_of, typed
+from sources.interface import DeliveryRefused, Problem, SourceFile
 
 # A history that pauses longer than this (months) has a stray date before the pause.
 LONGEST_PAUSE = 12

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from orchestration.sources.synthetic.cashflows import (
+from sources.synthetic.cashflows import (
     BUSINESS_COST,
     GIVE_UP,
     REVERSION,
@@ -27,7 +27,7 @@ from orchestration.sources.synthetic.cashflows import (
     WRITE_OFF_AFTER,
     fund_exit,
 )
-from orchestration.sources.synthetic.life import (
+from sources.synthetic.life import (
     CLOSE_RATE,
     DISTRESS_END,
     EARLY_REPAYMENT,
@@ -42,8 +42,8 @@ from orchestration.sources.synthetic.life import (
     leave_hazard,
     wish_hazard,
 )
-from orchestration.sources.synthetic.life import RETURN_RATE as RETURN
-from orchestration.sources.synthetic.openings import (
+from sources.synthetic.life import RETURN_RATE as RETURN
+from sources.synthetic.openings import (
     RENEWAL_RATE,
     SHARED,
     card_limit,
@@ -55,8 +55,8 @@ from orchestration.sources.synthetic.openings import (
     premium,
     savings_amount,
 )
-from orchestration.sources.synthetic.population import SELF_EMPLOYED, STUDENT, Flags, Floats, Ints
-from orchestration.sources.synthetic.products import (
+from sources.synthetic.population import SELF_EMPLOYED, STUDENT, Flags, Floats, Ints
+from sources.synthetic.products import (
     CARD_YEARLY_FEE,
     CHANNEL_COST,
     COMMISSION_SHARE,
@@ -79,7 +79,7 @@ from orchestration.sources.synthetic.products import (
     UNARRANGED_RATE,
     Slot,
 )
-from orchestration.sources.synthetic.state import Bank
+from sources.synthetic.state import Bank
 
 HORIZON = 12
 # What money without an agreed term costs the bank.

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from orchestration.sources.synthetic.bookings import BANKS, CHANNEL, KIND
-from orchestration.sources.synthetic.life import (
+from sources.synthetic.bookings import BANKS, CHANNEL, KIND
+from sources.synthetic.life import (
     EARLY_REPAYMENT,
     LAPSE_RATE,
     MISS_RATE,
     MORTGAGE_MISS_RATE,
 )
-from orchestration.sources.synthetic.openings import cents
-from orchestration.sources.synthetic.population import SELF_EMPLOYED, STUDENT, Flags, Floats, Ints
-from orchestration.sources.synthetic.products import (
+from sources.synthetic.openings import cents
+from sources.synthetic.population import SELF_EMPLOYED, STUDENT, Flags, Floats, Ints
+from sources.synthetic.products import (
     CARD_YEARLY_FEE,
     FUND_YEARLY_FEE,
     LATE_PENALTY,
@@ -24,7 +24,7 @@ from orchestration.sources.synthetic.products import (
     UNARRANGED_RATE,
     Slot,
 )
-from orchestration.sources.synthetic.state import Bank, Step
+from sources.synthetic.state import Bank, Step
 
 SEASON = (0.86, 0.88, 0.97, 1.0, 1.0, 1.02, 1.08, 1.06, 0.97, 1.0, 1.1, 1.34)
 REVERSION = 0.25  # share of the gap to the usual balance that one month's spending closes

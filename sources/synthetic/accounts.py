@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from orchestration.sources.synthetic.products import (
+from sources.synthetic.products import (
     PRODUCTS,
     RATE_OF_PRODUCT,
     SLOTS,

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import duckdb
 
-from orchestration.sources.contract import BY_NAME
-from orchestration.sources.delimited import (
+from sources.contract import BY_NAME
+from sources.delimited import (
     DelimitedReader,
     inspect_bytes,
     literal,
     read_header,
 )
-from orchestration.sources.interface import Problem, SourceFile
+from sources.interface import Problem, SourceFile
 
 DELIMITER = ";"
 PRODUCT = "current_account"

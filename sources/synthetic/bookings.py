@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from orchestration.sources.contract import CHANNELS, KINDS
+from sources.contract import CHANNELS, KINDS
 
 KIND = {name: code for code, name in enumerate(KINDS)}
 CHANNEL = {name: code for code, name in enumerate(CHANNELS)}

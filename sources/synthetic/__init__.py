@@ -1,5 +1,5 @@
 """A seeded bank with a hidden truth: the embedded default source."""
 
-from orchestration.sources.synthetic.bank import SyntheticBank
+from sources.synthetic.bank import SyntheticBank
 
 __all__ = ["SyntheticBank"]

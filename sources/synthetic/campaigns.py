@@ -15,11 +15,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from orchestration.sources.synthetic.life import AGE_DAY, wish_hazard
-from orchestration.sources.synthetic.population import Floats, Ints
-from orchestration.sources.synthetic.products import PRODUCT_OF_SLOT, Slot
-from orchestration.sources.synthetic.state import Bank, PlannedOpenings, Step
-from orchestration.sources.synthetic.timeline import month
+from sources.synthetic.life import AGE_DAY, wish_hazard
+from sources.synthetic.population import Floats, Ints
+from sources.synthetic.products import PRODUCT_OF_SLOT, Slot
+from sources.synthetic.state import Bank, PlannedOpenings, Step
+from sources.synthetic.timeline import month
 
 ANSWER_DAYS = 60
 CONTACTED_SHARE = 0.4

@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from orchestration.sources.synthetic.bookings import BANKS
-from orchestration.sources.synthetic.campaigns import Campaign
-from orchestration.sources.synthetic.parquet import (
+from sources.synthetic.bookings import BANKS
+from sources.synthetic.campaigns import Campaign
+from sources.synthetic.parquet import (
     dates,
     identifiers,
     money,
@@ -16,7 +16,7 @@ from orchestration.sources.synthetic.parquet import (
     rates,
     whole,
 )
-from orchestration.sources.synthetic.population import (
+from sources.synthetic.population import (
     DISTRICTS,
     EDUCATIONS,
     FEMALE_NAMES,
@@ -30,9 +30,9 @@ from orchestration.sources.synthetic.population import (
     Places,
     Population,
 )
-from orchestration.sources.synthetic.products import LOANS, PRODUCTS, Slot
-from orchestration.sources.synthetic.state import Bank
-from orchestration.sources.synthetic.timeline import month
+from sources.synthetic.products import LOANS, PRODUCTS, Slot
+from sources.synthetic.state import Bank
+from sources.synthetic.timeline import month
 
 Columns = dict[str, pa.Array]
 

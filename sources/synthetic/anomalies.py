@@ -16,10 +16,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from orchestration.sources.synthetic.bookings import BANKS, CHANNEL, MonthBookings
-from orchestration.sources.synthetic.population import Ints
-from orchestration.sources.synthetic.products import Slot
-from orchestration.sources.synthetic.state import Bank, Step
+from sources.synthetic.bookings import BANKS, CHANNEL, MonthBookings
+from sources.synthetic.population import Ints
+from sources.synthetic.products import Slot
+from sources.synthetic.state import Bank, Step
 
 # Marks of bookings, by place; 0 is an ordinary booking.
 ANOMALIES = ("", "account_takeover", "card_burst", "structuring", "dormant_awakened", "returned")

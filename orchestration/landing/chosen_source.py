@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from orchestration.settings import Settings
-from orchestration.sources.interface import DeliveryRefused, Problem, Source
+from sources.interface import DeliveryRefused, Problem, Source
 
 
 def source_of(settings: Settings) -> Source:
@@ -17,7 +17,7 @@ def source_of(settings: Settings) -> Source:
         When the source needs a folder and none is named.
     """
     if settings.source == "synthetic":
-        from orchestration.sources.synthetic import SyntheticBank
+        from sources.synthetic import SyntheticBank
 
         return SyntheticBank(
             delivery=settings.delivery / "synthetic",
@@ -27,10 +27,10 @@ def source_of(settings: Settings) -> Source:
         )
     folder = _folder(settings)
     if settings.source == "berka":
-        from orchestration.sources.berka import Berka
+        from sources.berka import Berka
 
         return Berka(folder)
-    from orchestration.sources.files import DeliveredFiles
+    from sources.files import DeliveredFiles
 
     return DeliveredFiles(folder)
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from orchestration.sources.contract import BY_NAME
+from sources.contract import BY_NAME
 
 ARROW_TYPE = {
     "VARCHAR": pa.string(),

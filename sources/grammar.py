@@ -6,7 +6,7 @@ date and `yes` is true. A value outside the grammar has no value here, and the `
 
 from __future__ import annotations
 
-from orchestration.sources.contract import DAY, FLAG, MONEY, RATE, REAL, TEXT, WHOLE, Type
+from sources.contract import DAY, FLAG, MONEY, RATE, REAL, TEXT, WHOLE, Type
 
 _NUMBER = r"[+-]?([0-9]+(\.[0-9]+)?|\.[0-9]+)"
 _EXPONENT = r"([eE][+-]?[0-9]+)?"

@@ -22,9 +22,9 @@ from urllib.parse import unquote
 
 import duckdb
 
-from orchestration.sources import codes
-from orchestration.sources.bookings import first_booking_month
-from orchestration.sources.contract import (
+from sources import codes
+from sources.bookings import first_booking_month
+from sources.contract import (
     BY_NAME,
     DAY,
     FLAG,
@@ -37,7 +37,7 @@ from orchestration.sources.contract import (
     Column,
     Table,
 )
-from orchestration.sources.delimited import (
+from sources.delimited import (
     RESERVED,
     DelimitedReader,
     Inspection,
@@ -46,9 +46,9 @@ from orchestration.sources.delimited import (
     quoted,
     read_header,
 )
-from orchestration.sources.grammar import text_of, typed
-from orchestration.sources.interface import Problem, SourceFile
-from orchestration.sources.parquet import parquet_names, parquet_relation, parquet_rows
+from sources.grammar import text_of, typed
+from sources.interface import Problem, SourceFile
+from sources.parquet import parquet_names, parquet_relation, parquet_rows
 
 FORMATS = (".csv", ".csv.gz", ".parquet")
 # Known by the table's name and yet not read: said as such, not as a file of no table.

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestration.sources.synthetic.accounts import Accounts
-from orchestration.sources.synthetic.bookings import CHANNEL, Bookings
-from orchestration.sources.synthetic.population import (
+from sources.synthetic.accounts import Accounts
+from sources.synthetic.bookings import CHANNEL, Bookings
+from sources.synthetic.population import (
     RETIRED,
     UNEMPLOYED,
     Flags,
@@ -20,8 +20,8 @@ from orchestration.sources.synthetic.population import (
     Population,
     Start,
 )
-from orchestration.sources.synthetic.products import LOANS, SLOTS, Slot
-from orchestration.sources.synthetic.timeline import Month
+from sources.synthetic.products import LOANS, SLOTS, Slot
+from sources.synthetic.timeline import Month
 
 TOPIC = {"inquiry": 0, "complaint": 1, "appointment": 2, "visit": 3, "feedback": 4}
 ORGANIC = -1
