@@ -55,7 +55,7 @@ ifdef REFERENCE_PATH
 export JINGXI_REFERENCE_PATH := $(REFERENCE_PATH)
 endif
 
-.PHONY: help refresh check train promote rollback-model test test-all acceptance acceptance-long ui lint format lock bench truth customer releases rollback export summary clean install
+.PHONY: help refresh check train promote rollback-model test test-all acceptance ui lint format lock bench truth customer releases rollback export summary clean install
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -96,10 +96,7 @@ test: $(INSTALLED) ## the everyday suite
 	@$(TESTS) -m "not slow"
 
 acceptance: $(INSTALLED) ## the slow runs: real data, real faults, browsers, simulations
-	@$(TESTS) -m "slow and not long"
-
-acceptance-long: $(INSTALLED) ## the longest: governed models, point in time, rolling forecasts
-	@$(TESTS) -m long
+	@$(TESTS) -m slow
 
 test-all: $(INSTALLED) ## everything
 	@$(TESTS)

@@ -7,8 +7,8 @@ import os
 import sys
 
 from benchmarks import arbitration, purchase_models, refresh_size, value_build
-from orchestration.environment import QUIET
-from orchestration.settings import read_settings
+from orchestration.platform.environment import QUIET
+from orchestration.platform.settings import read_settings
 
 MILLION = 1_000_000
 PLANNED, RELAXED = 100_000, 20_000

@@ -19,7 +19,7 @@ import numpy as np
 
 from benchmarks.measuring import Row, Run, in_process, median
 from ml.decisions.problem import Problem
-from orchestration.settings import Settings
+from orchestration.platform.settings import Settings
 
 SEED = 11
 OFFERS = 8

@@ -10,8 +10,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from orchestration.environment import PROJECT, code_version
-from orchestration.settings import PREFIX, Settings
+from orchestration.platform.environment import PROJECT, code_version
+from orchestration.platform.settings import PREFIX, Settings
 
 # Places of another home; a process of this one must not write there.
 PLACES = {"DAGSTER_HOME", "MLFLOW_TRACKING_URI"}

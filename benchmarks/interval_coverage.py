@@ -21,12 +21,12 @@ import pandas as pd
 from benchmarks.homes import once, own_store, refreshed
 from ml.evaluation import metrics
 from ml.registry import ChampionUnusable, Registry, Version
-from orchestration.engine import connect
 from orchestration.models.cutoffs import LONG_HORIZON, months_between, plus_months
 from orchestration.models.datasets import discount_rate
 from orchestration.models.registration import BY_CUTOFF, COVERAGE
-from orchestration.partitions import PERIOD, first_day, last_day
-from orchestration.settings import Settings, read_settings
+from orchestration.platform.engine import connect
+from orchestration.platform.partitions import PERIOD, first_day, last_day
+from orchestration.platform.settings import Settings, read_settings
 
 
 @dataclass(frozen=True)
@@ -228,9 +228,9 @@ def build_value(settings: Settings) -> None:
     import sys
 
     from benchmarks.measuring import in_process
-    from orchestration import environment, reference
     from orchestration.landing.delivery import open_delivery, token_key
     from orchestration.landing.engine import Window, land
+    from orchestration.platform import environment, reference
     from orchestration.value import default_probability
 
     environment.prepare(settings)

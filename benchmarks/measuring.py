@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestration.environment import PROJECT
+from orchestration.platform.environment import PROJECT
 
 MEGABYTE = 1024**2
 SAMPLED_EVERY = 0.5

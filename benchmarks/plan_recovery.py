@@ -13,7 +13,7 @@ import pandas as pd
 from ml.decisions.arbitration import solve
 from orchestration.decisions.options import Options, read_options
 from orchestration.decisions.plan import policies
-from orchestration.settings import Settings
+from orchestration.platform.settings import Settings
 
 TRUTH = """
     select

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.measuring import Row, Run, in_process, median
-from orchestration.settings import Settings
+from orchestration.platform.settings import Settings
 
 Done = TypeVar("Done")
 PEERS = Path(__file__).resolve().parent.parent / ".venv" / "peers"

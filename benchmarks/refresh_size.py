@@ -14,7 +14,7 @@ from pathlib import Path
 from unittest import mock
 
 from benchmarks.measuring import MEGABYTE, TreeRun, in_tree
-from orchestration.settings import Settings
+from orchestration.platform.settings import Settings
 
 BASELINE = 10_000
 

@@ -30,8 +30,6 @@ from benchmarks.truth_findings import Bias, Findings, Recovery, mean_report, rep
 from ml.evaluation import metrics
 from ml.evaluation.uplift import area_under_gain, gain_at
 from ml.registry import RULE, Registry, Version
-from orchestration.engine import connect
-from orchestration.environment import QUIET, code_version
 from orchestration.models.context import TrainingContext
 from orchestration.models.cutoffs import LONG_HORIZON
 from orchestration.models.records import Records
@@ -41,7 +39,9 @@ from orchestration.models.studies.default import default_study
 from orchestration.models.studies.response import response_study
 from orchestration.models.studies.uplift import uplift_study
 from orchestration.models.study import Off, Sample, Study
-from orchestration.settings import Settings, read_settings
+from orchestration.platform.engine import connect
+from orchestration.platform.environment import QUIET, code_version
+from orchestration.platform.settings import Settings, read_settings
 
 Metric = Callable[[np.ndarray, np.ndarray], float]
 CHANCE = 0.1

@@ -13,13 +13,13 @@ from datetime import date
 from pathlib import Path
 
 from benchmarks.measuring import Row, Run, in_process, median
-from orchestration import environment, reference
-from orchestration.engine import connect
-from orchestration.environment import DBT_PROJECT
 from orchestration.landing.delivery import open_delivery, token_key
 from orchestration.landing.engine import Window, land
-from orchestration.partitions import first_day, last_day
-from orchestration.settings import Settings, read_settings
+from orchestration.platform import environment, reference
+from orchestration.platform.engine import connect
+from orchestration.platform.environment import DBT_PROJECT
+from orchestration.platform.partitions import first_day, last_day
+from orchestration.platform.settings import Settings, read_settings
 from orchestration.value import default_probability
 
 # The synthetic bank begins in 2023-01.

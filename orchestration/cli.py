@@ -16,13 +16,13 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestration import environment
-from orchestration.files import write_whole
-from orchestration.lock import one_refresh_at_a_time
-from orchestration.model_store import check_model_store
-from orchestration.refusal import Refused
-from orchestration.settings import PYDANTIC, Settings, name_of, named, read_settings
-from orchestration.supervision import Ended, supervise
+from orchestration.platform import environment
+from orchestration.platform.files import write_whole
+from orchestration.platform.lock import one_refresh_at_a_time
+from orchestration.platform.model_store import check_model_store
+from orchestration.platform.refusal import Refused
+from orchestration.platform.settings import PYDANTIC, Settings, name_of, named, read_settings
+from orchestration.platform.supervision import Ended, supervise
 
 if TYPE_CHECKING:
     from dagster import JobExecutionResult
@@ -52,16 +52,16 @@ examples:
 
 def refresh(settings: Settings, months: str | None, *, verbose: bool) -> int:
     """Run the whole refresh in this process; the exit status tells whether it published."""
-    from orchestration.partitions import months_asked, months_of, months_written
+    from orchestration.platform.partitions import months_asked, months_of, months_written
 
     if months:
         # Before the delivery is read, which may take minutes.
         months_written(months)
-    from orchestration import ahead
-    from orchestration.engine import connect
-    from orchestration.health import prepare_home
     from orchestration.landing.delivery import open_delivery
-    from orchestration.reference import prepare_reference
+    from orchestration.operations.health import prepare_home
+    from orchestration.platform import ahead
+    from orchestration.platform.engine import connect
+    from orchestration.platform.reference import prepare_reference
 
     started = time.monotonic()
     print(f"jingxi refresh of {settings.source} into {settings.home}", flush=True)
@@ -81,7 +81,7 @@ def refresh(settings: Settings, months: str | None, *, verbose: bool) -> int:
     start, end = months_asked(months, delivery.first_month, delivery.as_of)
     print(f"  as of {delivery.as_of}, months {start} to {end}", flush=True)
 
-    from orchestration.jobs import REFRESH, refresh_tags
+    from orchestration.operations.jobs import REFRESH, refresh_tags
     from orchestration.release.summary import failure_summary, release_summary
 
     ahead.import_heavy_modules()
@@ -105,11 +105,11 @@ def train(settings: Settings, model: str | None, *, verbose: bool) -> int:
     ValueError
         For a model that there is not.
     """
-    from orchestration.health import prepare_home
-    from orchestration.jobs import TRAIN
     from orchestration.models.assets import SAYS
+    from orchestration.operations.health import prepare_home
+    from orchestration.operations.jobs import TRAIN
+    from orchestration.platform.resources import MODEL_TAG
     from orchestration.release.summary import failure_summary
-    from orchestration.resources import MODEL_TAG
 
     if model is not None and model not in SAYS:
         raise ValueError(f"MODEL={model} is invalid: expected one of {', '.join(SAYS)}")
@@ -132,8 +132,8 @@ def _execute(
 ) -> JobExecutionResult:
     from dagster import DagsterInstance
 
-    from orchestration import runs
     from orchestration.definitions import build_definitions
+    from orchestration.platform import runs
 
     loggers: dict[str, dict] = {"progress": {}}
     if verbose:
@@ -178,8 +178,8 @@ def promote(settings: Settings, asked: argparse.Namespace) -> int:
 
 def export(settings: Settings, folder: Path, file_format: str) -> int:
     """Write the synthetic bank's delivery as a bank would deliver it."""
-    from orchestration.engine import connect
     from orchestration.landing.chosen_source import source_of
+    from orchestration.platform.engine import connect
     from sources.export import export_delivery
 
     with connect(settings) as connection:
@@ -250,7 +250,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; refusals and failures end with a message, not a stack trace."""
     asked = parser().parse_args(arguments)
     if asked.command == "check":
-        from orchestration.delivery_check import check
+        from orchestration.operations.delivery_check import check
 
         given = {name: getattr(asked, name) for name in ("source_path", "source", "as_of")}
         return check({name: value for name, value in given.items() if value}, as_json=asked.json)
@@ -283,7 +283,7 @@ def _told(command: str, work: Callable[[], int]) -> int:
 
 def _failure(command: str, error: Exception) -> str:
     """An unforeseen error in words: its reason, the cure if there is one, where the trace is."""
-    from orchestration.health import cure_of
+    from orchestration.operations.health import cure_of
 
     reason: BaseException = error
     while reason.__cause__ is not None:
@@ -323,7 +323,7 @@ def _begin(asked: argparse.Namespace) -> int:
 
 def _serve(settings: Settings, port: int) -> int:
     """The UI until a signal ends it, its servers and the runs that were launched from it."""
-    from orchestration import ui
+    from orchestration.operations import ui
 
     ended = supervise(lambda: _told("ui", lambda: ui.serve(settings, port)), ui.PATIENCE_SECONDS)
     environment.keep_private(settings)
@@ -353,7 +353,7 @@ def _close_run(settings: Settings, ended: Ended) -> None:
     """Have Dagster say of the run that it is over."""
     from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 
-    from orchestration.runs import PROCESS_TAG
+    from orchestration.platform.runs import PROCESS_TAG
 
     with DagsterInstance.get() as instance:
         under_way = RunsFilter(

@@ -4,30 +4,30 @@ from __future__ import annotations
 
 import dagster as dg
 
-from orchestration import environment
 from orchestration.base.assets import base_assets
 from orchestration.base.checks import base_gate
 from orchestration.contacts.assets import contacts_assets
 from orchestration.customer_page.job import customer_page_job
-from orchestration.dbt import dbt_resource, manifest_of, models_of
 from orchestration.decisions.assets import DECISIONS, decisions_assets
 from orchestration.decisions.checks import decisions_gate
 from orchestration.features.assets import features_assets
-from orchestration.jobs import refresh_job, train_job
 from orchestration.landing.assets import landing_assets
 from orchestration.landing.checks import landing_gate
 from orchestration.models.assets import models_assets
 from orchestration.models.checks import models_gate
 from orchestration.models.jobs import promote_job, rollback_job
-from orchestration.partitions import months_of
-from orchestration.progress import progress_logger
-from orchestration.reference import prepare_reference
+from orchestration.operations.jobs import refresh_job, train_job
+from orchestration.operations.schedules import schedules
+from orchestration.platform import environment
+from orchestration.platform.dbt import dbt_resource, manifest_of, models_of
+from orchestration.platform.partitions import months_of
+from orchestration.platform.progress import progress_logger
+from orchestration.platform.reference import prepare_reference
+from orchestration.platform.resources import Home
+from orchestration.platform.settings import Settings, read_settings
 from orchestration.release.assets import release_asset
-from orchestration.resources import Home
-from orchestration.schedules import schedules
 from orchestration.scores.assets import SCORES, scores_assets
 from orchestration.scores.checks import scores_gate
-from orchestration.settings import Settings, read_settings
 from orchestration.value.assets import value_assets
 from orchestration.value.checks import value_gate
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from orchestration.ahead import make_model_store
-from orchestration.settings import Settings
+from orchestration.platform.ahead import make_model_store
+from orchestration.platform.settings import Settings
 from tests import started
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -31,6 +31,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             (n for n, start in enumerate(FIRST) if item.nodeid.startswith(start)), len(FIRST)
         )
     )
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Whole refreshes wait for disks, signals and browsers: one process more than processors."""
+    if config.option.markexpr == "not slow":
+        return None
+    return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2, 3) + 1
 
 
 def real_data(name: str) -> Path:
@@ -91,7 +98,7 @@ def parsed_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home's folder of the parsed dbt project, to be copied: dbt parses it for ten seconds."""
     program = (
         "from orchestration.definitions import build_definitions\n"
-        "from orchestration.settings import read_settings\n"
+        "from orchestration.platform.settings import read_settings\n"
         "build_definitions(read_settings())\n"
     )
 
@@ -102,6 +109,10 @@ def parsed_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return once(tmp_path_factory, "parsed_project", make) / "dbt"
 
 
+def _is_new(home: Path) -> bool:
+    return not home.exists() or (os.access(home, os.W_OK) and not (home / "mlflow").exists())
+
+
 @pytest.fixture(scope="session")
 def command(
     model_store: Path, parsed_project: Path
@@ -109,12 +120,17 @@ def command(
     """Runs `python -m orchestration …` in a process of its own (`tests/started.py`) with the given
     settings.
 
-    A home without a model store is given an empty one and the parsed dbt project. That a refresh
-    makes its own is shown where one is launched in the UI, and by `make refresh` in a fresh home.
+    A home without a model store is given an empty one and the parsed dbt project, unless it is not
+    to be `prepared`. That a refresh makes its own is shown where one is launched in the UI, and by
+    `make refresh` in a fresh home.
     """
 
     def run(
-        home: Path, *arguments: str, tracking_uri: str | None = None, **settings: object
+        home: Path,
+        *arguments: str,
+        tracking_uri: str | None = None,
+        prepared: bool = True,
+        **settings: object,
     ) -> subprocess.CompletedProcess[str]:
         kept = {
             name: value
@@ -126,8 +142,8 @@ def command(
         mlflow = home / "mlflow"
         if tracking_uri is not None:
             named["MLFLOW_TRACKING_URI"] = tracking_uri
-        elif arguments[0] == "refresh" and os.access(home, os.W_OK) and not mlflow.exists():
-            mlflow.mkdir()
+        elif prepared and arguments[0] == "refresh" and _is_new(home):
+            mlflow.mkdir(parents=True, exist_ok=True)
             shutil.copy(model_store, mlflow / "mlflow.db")
             shutil.copytree(parsed_project, home / "dbt", dirs_exist_ok=True)
         environment = {**kept, **named, "JINGXI_HOME": str(home)}

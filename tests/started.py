@@ -123,7 +123,7 @@ def _orchestration(arguments: list[str]) -> int:
 def _dbt(parsed: str, arguments: list[str]) -> int:
     from dbt.cli.main import dbtRunner
 
-    from orchestration.dbt_server import read_manifest
+    from orchestration.platform.dbt_server import read_manifest
 
     result = dbtRunner(manifest=read_manifest(parsed)).invoke(arguments)
     if result.exception:

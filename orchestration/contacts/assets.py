@@ -6,7 +6,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from orchestration.dbt import dbt_layer
+from orchestration.platform.dbt import dbt_layer
 
 
 def contacts_assets(manifest: Path, months: dg.PartitionsDefinition) -> dg.AssetsDefinition:

@@ -15,9 +15,9 @@ from urllib.parse import quote
 from orchestration.customer_page.content import CustomerUnknown, customer_facts
 from orchestration.customer_page.render import render_customer_page
 from orchestration.decisions.roles import MANAGER, RoleUnknown
-from orchestration.engine import connect
+from orchestration.platform.engine import connect
+from orchestration.platform.settings import Settings
 from orchestration.release.publish import ReleaseRefused, served
-from orchestration.settings import Settings
 
 __all__ = [
     "CustomerUnknown",

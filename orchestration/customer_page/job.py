@@ -3,7 +3,7 @@
 import dagster as dg
 from pydantic import Field
 
-from orchestration.resources import Home
+from orchestration.platform.resources import Home
 
 CUSTOMER_PAGE = "customer_page"
 CUSTOMER_PAGE_OP = "write_customer_page"

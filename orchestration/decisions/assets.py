@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
-from orchestration import builds
-from orchestration.described import rows_and_columns, team
-from orchestration.progress import tell
-from orchestration.resources import Home
+from orchestration.platform import build_numbers
+from orchestration.platform.asset_metadata import rows_and_columns, team
+from orchestration.platform.progress import tell
+from orchestration.platform.resources import Home
 
 # Each table and what it holds.
 HOLDS = {
@@ -48,7 +48,6 @@ def decisions_assets(upstream: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
     )
     def decisions(context: dg.AssetExecutionContext, home: Home) -> Iterator[dg.MaterializeResult]:
         # Imported here: the code location must load without scipy.
-        from orchestration import ahead
         from orchestration.campaigns.held_out import held_out_uplift
         from orchestration.campaigns.measurement import measure_campaigns
         from orchestration.decisions.earlier import bring_earlier_plans
@@ -56,9 +55,10 @@ def decisions_assets(upstream: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
         from orchestration.decisions.plan import write_plan
         from orchestration.decisions.scorecard import write_scorecard
         from orchestration.decisions.worklist import write_worklist
+        from orchestration.platform import ahead
 
         ahead.finish()
-        with builds.build(home, "decisions", context.run_id) as connection:
+        with build_numbers.build(home, "decisions", context.run_id) as connection:
             training = home.training(connection, context.run_id, context.run.tags)
             bring_earlier_plans(connection, home.settings)
             tell("the contact plan")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from orchestration.decisions.assets import DECISIONS
-from orchestration.gates import gate
+from orchestration.platform.gates import gate
 
 if TYPE_CHECKING:
     import duckdb

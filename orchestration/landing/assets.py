@@ -4,20 +4,20 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from orchestration import builds, reference
-from orchestration.described import (
+from orchestration.landing.delivery import open_delivery, token_key
+from orchestration.operations.health import prepare_home
+from orchestration.platform import build_numbers, reference
+from orchestration.platform.asset_metadata import (
     COLUMN_SCHEMA,
     ROW_COUNT,
     columns_of,
     rows_and_columns,
     team,
 )
-from orchestration.health import prepare_home
-from orchestration.landing.delivery import open_delivery, token_key
-from orchestration.model_store import check_model_store
-from orchestration.partitions import ONE_MONTH_A_RUN, first_day, last_day, months_asked
-from orchestration.progress import tell
-from orchestration.resources import MONTHS_TAG, Home
+from orchestration.platform.model_store import check_model_store
+from orchestration.platform.partitions import ONE_MONTH_A_RUN, first_day, last_day, months_asked
+from orchestration.platform.progress import tell
+from orchestration.platform.resources import MONTHS_TAG, Home
 from sources.contract import TABLES
 
 # Which months a refresh covers: every layer reads it.
@@ -59,9 +59,9 @@ def landing_assets(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinitio
         backfill_policy=ONE_MONTH_A_RUN,
     )
     def landing(context: dg.AssetExecutionContext, home: Home) -> Iterator[dg.MaterializeResult]:
-        from orchestration.jobs import REFRESH
         from orchestration.landing.engine import Window, land
         from orchestration.landing.previous import record_previous
+        from orchestration.operations.jobs import REFRESH
 
         settings = home.settings
         if context.job_name == REFRESH:
@@ -80,8 +80,8 @@ def landing_assets(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinitio
             asked = months_asked(tagged, *history, MONTHS_TAG)
             afresh = delivery.bind_warehouse(connection, whole=asked == history)
             start, end = history if afresh else asked
-            finished = not builds.complaints(connection, up_to="features")
-            builds.begin(connection, "landing", context.run_id)
+            finished = not build_numbers.complaints(connection, up_to="features")
+            build_numbers.begin(connection, "landing", context.run_id)
             summary = land(
                 connection,
                 delivery.source,
@@ -106,7 +106,7 @@ def landing_assets(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinitio
                 for table in TABLES
             }
             window = rows_and_columns(connection, WINDOW)
-            builds.finish(connection, "landing")
+            build_numbers.finish(connection, "landing")
         if afresh and asked != history:
             context.log.warning(f"{afresh}: rebuilding {start} to {end}")
         for line in summary.lines():

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from orchestration.gates import gate
 from orchestration.landing.assets import key_of
+from orchestration.platform.gates import gate
 from sources.contract import SIGNS, TABLES
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from orchestration.settings import Settings
+from orchestration.platform.settings import Settings
 from sources.interface import DeliveryRefused, Problem, Source
 
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import duckdb
 
-from orchestration.environment import HomeRefused
-from orchestration.files import write_whole
 from orchestration.landing.chosen_source import source_of
 from orchestration.landing.currency import currency_notes
 from orchestration.landing.months import STATE_FILE
-from orchestration.settings import Settings, named
+from orchestration.platform.environment import HomeRefused
+from orchestration.platform.files import write_whole
+from orchestration.platform.settings import Settings, named
 from sources.delimited import quoted
 from sources.interface import DeliveryRefused, Problem, Source
 
@@ -45,7 +45,7 @@ class Delivery:
             When only some months are asked for and the warehouse holds another bank's.
         """
         # dagster-dbt takes seconds to import, and whoever only opens a delivery needs none of it.
-        from orchestration.dbt import project_digest
+        from orchestration.platform.dbt import project_digest
 
         connection.execute("create schema if not exists meta")
         connection.execute(
@@ -107,7 +107,7 @@ def open_delivery(
         With every problem of the delivery at once; nothing is built from it.
     """
     from orchestration.landing.engine import resolve_as_of
-    from orchestration.partitions import last_day
+    from orchestration.platform.partitions import last_day
 
     source = source_of(settings)
     source.prepare(connection)

@@ -21,7 +21,6 @@ from pathlib import Path
 
 import duckdb
 
-from orchestration.files import write_whole
 from orchestration.landing import changes
 from orchestration.landing.changes import Change, Standing
 from orchestration.landing.months import STATE_FILE, Months, claim, nothing
@@ -45,6 +44,7 @@ from orchestration.landing.staging import (
     faulty,
 )
 from orchestration.landing.window import Window
+from orchestration.platform.files import write_whole
 from sources import codes
 from sources.bookings import first_booking_month, last_booking, resolve_as_of
 from sources.contract import TABLES, Table

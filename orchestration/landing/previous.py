@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import duckdb
 
-from orchestration.engine import connect
 from orchestration.landing.delivery import Delivery
+from orchestration.platform.engine import connect
+from orchestration.platform.settings import Settings
 from orchestration.release.publish import ReleaseDamaged, served
-from orchestration.settings import Settings
 from sources.contract import TABLES
 
 EVENTS = {table.name for table in TABLES if table.event}

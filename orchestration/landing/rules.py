@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
 
-from orchestration.settings import named
+from orchestration.platform.settings import named
 from sources.contract import MONEY, TEXT, WHOLE, Table
 from sources.delimited import LONGEST_RECORD, literal, quoted
 from sources.grammar import rounds, text_of, typed

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from orchestration import builds
-from orchestration.described import COLUMN_SCHEMA, ROW_COUNT, team
-from orchestration.model_store import check_model_store, pages
-from orchestration.resources import Home
+from orchestration.platform import build_numbers
+from orchestration.platform.asset_metadata import COLUMN_SCHEMA, ROW_COUNT, team
+from orchestration.platform.model_store import check_model_store, pages
+from orchestration.platform.resources import Home
 
 if TYPE_CHECKING:
     from ml.registry import Registry
@@ -53,17 +53,17 @@ def models_assets(
     )
     def models(context: dg.AssetExecutionContext, home: Home) -> Iterator[dg.MaterializeResult]:
         # Imported here: the code location must load without scikit-learn and MLflow.
-        from orchestration import ahead
         from orchestration.models.governance import write_audit
         from orchestration.models.monitoring import monitor
         from orchestration.models.records import Records
         from orchestration.models.studies import studies_of
         from orchestration.models.training import train
+        from orchestration.platform import ahead
 
         ahead.finish()
         check_model_store(home.settings)
         ahead.make_model_store(home.settings)
-        with builds.build(home, "models", context.run_id) as connection:
+        with build_numbers.build(home, "models", context.run_id) as connection:
             training = home.training(connection, context.run_id, context.run.tags)
             registry = training.registry()
             records = Records(connection, training)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from orchestration.gates import gate, models_on
 from orchestration.models.assets import MODELS
+from orchestration.platform.gates import gate, models_on
 
 if TYPE_CHECKING:
     import duckdb

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import duckdb
 
 from ml.registry import RULE, ChampionUnusable, Registry, Version
-from orchestration.model_store import check_model_store
-from orchestration.refusal import Refused
-from orchestration.settings import Settings
+from orchestration.platform.model_store import check_model_store
+from orchestration.platform.refusal import Refused
+from orchestration.platform.settings import Settings
 
 LEAST_REASON = 10
 
@@ -68,10 +68,10 @@ def open_registry(settings: Settings) -> Registry:
 
     Raises
     ------
-    orchestration.model_store.ModelStoreUnavailable
+    orchestration.platform.model_store.ModelStoreUnavailable
         When it does not answer.
     """
-    from orchestration import ahead
+    from orchestration.platform import ahead
 
     check_model_store(settings)
     ahead.make_model_store(settings)

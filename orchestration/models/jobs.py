@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from pydantic import Field
 
-from orchestration.refusal import Refused
-from orchestration.resources import Home
+from orchestration.platform.refusal import Refused
+from orchestration.platform.resources import Home
 
 if TYPE_CHECKING:
     from ml.registry import Registry
@@ -44,8 +44,8 @@ class Rollback(dg.Config):
 def _carry_out(
     context: dg.OpExecutionContext, home: Home, act: "Callable[[Registry], Appointment]"
 ) -> None:
-    from orchestration.lock import one_refresh_at_a_time
     from orchestration.models.governance import open_registry
+    from orchestration.platform.lock import one_refresh_at_a_time
 
     settings = home.settings
     try:

@@ -16,7 +16,7 @@ from orchestration.models.examination import scored
 from orchestration.models.records import Records
 from orchestration.models.registration import LEARNED_UNTIL, PROFILE, SCORE_PROFILE, is_on
 from orchestration.models.study import Off, Study
-from orchestration.progress import tell
+from orchestration.platform.progress import tell
 
 CREATE = """
 create schema if not exists meta;

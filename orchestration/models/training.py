@@ -40,7 +40,7 @@ from orchestration.models.registration import (
     switch_off,
 )
 from orchestration.models.study import Learner, Material, Off, Sample, Study
-from orchestration.progress import tell
+from orchestration.platform.progress import tell
 
 # Fewer events than these, or customers without one, teach nothing and judge nothing.
 LEAST_LEARNED, LEAST_JUDGED = 20, 10

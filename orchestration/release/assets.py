@@ -7,16 +7,16 @@ from pathlib import Path
 
 import dagster as dg
 
-from orchestration.described import COLUMN_SCHEMA, ROW_COUNT, columns_of, team
-from orchestration.engine import connect
-from orchestration.environment import code_version
-from orchestration.gates import REPORT
-from orchestration.progress import tell
+from orchestration.platform.asset_metadata import COLUMN_SCHEMA, ROW_COUNT, columns_of, team
+from orchestration.platform.engine import connect
+from orchestration.platform.environment import code_version
+from orchestration.platform.gates import REPORT
+from orchestration.platform.progress import tell
+from orchestration.platform.resources import Home
+from orchestration.platform.settings import Settings
 from orchestration.release.publish import Release, publish
 from orchestration.release.restatement import record_restatement
 from orchestration.release.value_report import VALUE_REPORT, render_value_report
-from orchestration.resources import Home
-from orchestration.settings import Settings
 
 
 def release_asset(upstream: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 import duckdb
 
+from orchestration.platform.settings import Settings
 from orchestration.release.publish import served
-from orchestration.settings import Settings
 
 RELEASE = "release"
 

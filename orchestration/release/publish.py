@@ -17,14 +17,14 @@ from pathlib import Path
 
 import duckdb
 
-from orchestration import builds
-from orchestration.engine import connect
-from orchestration.files import flush
-from orchestration.gates import RUNS
-from orchestration.progress import tell
-from orchestration.refusal import Refused
+from orchestration.platform import build_numbers
+from orchestration.platform.engine import connect
+from orchestration.platform.files import flush
+from orchestration.platform.gates import RUNS
+from orchestration.platform.progress import tell
+from orchestration.platform.refusal import Refused
+from orchestration.platform.settings import Settings
 from orchestration.release.features import publish_features
-from orchestration.settings import Settings
 from sources.contract import TABLES
 
 KEPT_RELEASES = 12
@@ -74,7 +74,7 @@ def publish(
     ReleaseRefused
         When a layer is missing, unfinished or out of order, or a gate did not pass for this build.
     """
-    found = builds.complaints(connection)
+    found = build_numbers.complaints(connection)
     if found:
         raise ReleaseRefused(
             "this build is not published: "

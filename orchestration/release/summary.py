@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from orchestration.engine import connect
-from orchestration.gates import REPORT, report_of
-from orchestration.health import cure_of
+from orchestration.operations.health import cure_of
+from orchestration.platform.engine import connect
+from orchestration.platform.gates import REPORT, report_of
+from orchestration.platform.settings import Settings
 from orchestration.release.publish import CURRENT, ReleaseRefused, served
 from orchestration.release.restatement import restated
 from orchestration.release.value_report import VALUE_REPORT
@@ -24,7 +25,6 @@ from orchestration.release.value_report.content import (
     together,
 )
 from orchestration.release.value_report.wording import money, percent
-from orchestration.settings import Settings
 
 if TYPE_CHECKING:
     from dagster import DagsterEvent, JobExecutionResult

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
-from orchestration import builds
-from orchestration.described import rows_and_columns, team
 from orchestration.models.assets import MODELS
-from orchestration.progress import tell
-from orchestration.resources import Home
+from orchestration.platform import build_numbers
+from orchestration.platform.asset_metadata import rows_and_columns, team
+from orchestration.platform.progress import tell
+from orchestration.platform.resources import Home
 
 # Each table, in the order in which they are written, and what it holds.
 HOLDS = {
@@ -44,14 +44,14 @@ def scores_assets(features: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
         ],
     )
     def scores(context: dg.AssetExecutionContext, home: Home) -> Iterator[dg.MaterializeResult]:
-        from orchestration import ahead
         from orchestration.models.credit import use_default_scores
         from orchestration.models.offer_scoring import score_offers
         from orchestration.models.scoring import score_customers
+        from orchestration.platform import ahead
         from orchestration.scores.abnormal import write_transaction_alerts
 
         ahead.start_dbt(home.settings)
-        with builds.build(home, "scores", context.run_id) as connection:
+        with build_numbers.build(home, "scores", context.run_id) as connection:
             training = home.training(connection, context.run_id, context.run.tags)
             customers = score_customers(connection, training)
             tell(f"{customers:,} customers scored")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from orchestration.gates import gate, models_on
+from orchestration.platform.gates import gate, models_on
 from orchestration.scores.assets import SCORES
 
 if TYPE_CHECKING:

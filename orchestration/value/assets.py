@@ -6,7 +6,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from orchestration.dbt import dbt_layer
+from orchestration.platform.dbt import dbt_layer
 from orchestration.value import default_probability
 
 

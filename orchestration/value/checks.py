@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from orchestration.dbt import models_of
-from orchestration.gates import gate
+from orchestration.platform.dbt import models_of
+from orchestration.platform.gates import gate
 
 if TYPE_CHECKING:
     import duckdb

@@ -138,7 +138,6 @@ def test_any_fifth_is_told_from_the_others(calls):
     assert found["logistic"]["Brier"].difference.high < 0
 
 
-@pytest.mark.long
 def test_the_next_calls_are_told_from_all_before_them(calls):
     """Learned anew after every hundredth of the calls, while the rate of success multiplies."""
     chunks = np.array_split(np.arange(len(calls.y)), CHUNKS)[FIRST_CHUNK:]

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from orchestration.cli import REFUSED as REFUSED_STATUS
-from orchestration.delivery_check import Judgement, judgement
+from orchestration.operations.delivery_check import Judgement, judgement
 from tests.conftest import PROJECT
 
 pytestmark = pytest.mark.slow
@@ -108,7 +108,9 @@ def test_a_home_whose_path_a_component_would_cut_is_refused_by_its_name(sign, co
     if not CASES.is_dir():
         pytest.skip(f"the cases are not here: {CASES} (name the folder in TEST_CASES)")
     home = tmp_path / f"SCRATCH {sign}1"
-    result = command(home, "refresh", source="files", source_path=CASES / "base" / "csv")
+    result = command(
+        *(home, "refresh"), prepared=False, source="files", source_path=CASES / "base" / "csv"
+    )
     assert result.returncode == REFUSED_STATUS
     assert "HOME (JINGXI_HOME) is invalid" in result.stderr
     assert f"SCRATCH {sign}1" in result.stderr

@@ -19,7 +19,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from orchestration.delivery_check import judgement
+from orchestration.operations.delivery_check import judgement
 from sources.export import export_delivery
 from sources.synthetic import SyntheticBank
 

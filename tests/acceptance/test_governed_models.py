@@ -7,10 +7,7 @@ and the release that was served after it, which nothing changes later.
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,9 +20,8 @@ from ml.registry import LEARNER, MODEL_DIGEST, PACKED_MODEL, RULE, Registry, Ver
 from orchestration.models.governance import PASSED, REASONS, REFUSED, VERDICT
 from sources.export import export_delivery
 from sources.synthetic import SyntheticBank
-from tests.conftest import PROJECT
 
-pytestmark = [pytest.mark.slow, pytest.mark.long]
+pytestmark = pytest.mark.slow
 
 # Eighteen months: enough for a horizon of six.
 BANK = {"customers": 2_500, "seed": 7, "months": 18, "bookings_per_month": 4.0}
@@ -115,29 +111,6 @@ class Bank:
         asked = ("--version", version, "--approver", approver, "--reason", reason)
         return self.run("promote", "--model", "clv", *asked, *more)
 
-    def publish_alone(self) -> Outcome:
-        """The release asked for in a run of its own, as the UI would."""
-        program = (
-            "import dagster as dg\n"
-            "from orchestration.settings import read_settings\n"
-            "from orchestration.definitions import build_definitions\n"
-            "job = build_definitions(read_settings()).resolve_implicit_global_asset_job_def()\n"
-            "job = job.get_subset(asset_selection={dg.AssetKey(['release', 'published'])})\n"
-            "instance = dg.DagsterInstance.get()\n"
-            "result = job.execute_in_process(instance=instance, raise_on_error=False)\n"
-            "raise SystemExit(0 if result.success else 1)\n"
-        )
-        named = {f"JINGXI_{name.upper()}": str(one) for name, one in self._settings.items()}
-        places = {"JINGXI_HOME": str(self.home), "DAGSTER_HOME": str(self.home / "dagster")}
-        result = subprocess.run(
-            [sys.executable, "-c", program],
-            cwd=PROJECT,
-            env={**os.environ, **named, **places},
-            capture_output=True,
-            text=True,
-        )
-        return self._outcome(result.returncode, result.stdout + result.stderr)
-
     @property
     def registry(self) -> Registry:
         store = self.home / "mlflow"
@@ -205,7 +178,6 @@ class Trained:
     """After `train` alone."""
 
     trained: Outcome
-    published_alone: Outcome
     champion: Version
     challengers: list[Version]
 
@@ -214,9 +186,8 @@ class Trained:
 def trained(bank, approved):
     known = {version.version for version in bank.registry.versions("clv")}
     outcome = bank.run("train", "--model", "clv")
-    alone = bank.publish_alone()
     new = [one for one in bank.registry.versions("clv") if one.version not in known]
-    return Trained(outcome, alone, bank.champion(), new)
+    return Trained(outcome, bank.champion(), new)
 
 
 @dataclass(frozen=True)
@@ -340,14 +311,6 @@ def test_training_alone_changes_neither_champion_nor_release(approved, trained):
     )
     assert trained.trained.digest == approved.refreshed.digest
     assert trained.trained.release == approved.refreshed.release
-
-
-def test_scores_older_than_the_models_are_not_published(approved, trained, returned):
-    assert trained.published_alone.status != DONE
-    assert "layer scores is older than layer models" in trained.published_alone.said
-    assert trained.published_alone.digest == approved.refreshed.digest
-    assert returned.refreshed.status == DONE
-    assert returned.refreshed.release != approved.refreshed.release
 
 
 def test_the_same_learner_trained_on_the_same_records_does_not_beat_itself(approved, trained):

@@ -37,10 +37,10 @@ from ml.registry import (
 )
 from ml.response import ProductValueModel, UpliftModel
 from ml.serving import P_RESPONSE, answer_of, scores
-from orchestration.model_store import settle_in
 from orchestration.models.assets import SAYS
 from orchestration.models.datasets import POPULATIONS, features_of
-from orchestration.settings import Settings
+from orchestration.platform.model_store import settle_in
+from orchestration.platform.settings import Settings
 from tests.conftest import PROJECT
 
 pytestmark = pytest.mark.slow

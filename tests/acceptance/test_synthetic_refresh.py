@@ -15,7 +15,7 @@ import pytest
 from benchmarks.truth_recovery import measure
 from expectations.gate import judge
 from expectations.suites import value_suite
-from orchestration.settings import Settings
+from orchestration.platform.settings import Settings
 from tests.acceptance.conftest import SMALL_BANK as BANK
 from tests.acceptance.contents import digest_of_tables
 from tests.conftest import PROJECT
@@ -300,7 +300,7 @@ def test_publishing_alone_after_a_failed_gate_is_refused(home, command):
     before = digest(served(home))
     program = (
         "from dagster import DagsterInstance, materialize\n"
-        "from orchestration.settings import read_settings\n"
+        "from orchestration.platform.settings import read_settings\n"
         "from orchestration.definitions import build_definitions\n"
         "defs = build_definitions(read_settings())\n"
         "job = defs.resolve_implicit_global_asset_job_def()\n"

@@ -25,11 +25,11 @@ from typing import Any
 import duckdb
 import pytest
 
-from orchestration import builds
 from orchestration.definitions import build_definitions
-from orchestration.jobs import REFRESH, refresh_tags
 from orchestration.models.assets import MODELS
-from orchestration.settings import read_settings
+from orchestration.operations.jobs import REFRESH, refresh_tags
+from orchestration.platform import build_numbers
+from orchestration.platform.settings import read_settings
 from tests.browser import browser, browser_missing
 from tests.conftest import PROJECT
 
@@ -82,8 +82,8 @@ query ($id: ID!, $after: String) {
 """
 HOLDING = """
 import sys
-from orchestration.lock import one_refresh_at_a_time
-from orchestration.settings import read_settings
+from orchestration.platform.lock import one_refresh_at_a_time
+from orchestration.platform.settings import read_settings
 with one_refresh_at_a_time(read_settings(), "make refresh"):
     print("held", flush=True)
     sys.stdin.read()
@@ -270,7 +270,7 @@ def test_every_asset_says_what_it_is_and_whose(ui, definitions):
         for check in node["assetChecksOrError"].get("checks", [])
         if check["blocking"]
     }
-    assert set(builds.GATES) <= blocking
+    assert set(build_numbers.GATES) <= blocking
 
 
 def test_a_refresh_launched_in_the_ui_publishes_a_release(ui, refreshed):
@@ -307,8 +307,8 @@ def test_assets_show_rows_columns_and_what_their_gates_found(ui, refreshed):
         for name, node in nodes.items()
         for check in node["assetChecksOrError"].get("checks", [])
     }
-    judged = {key: one for key, one in found.items() if key[1] in builds.GATES}
-    assert {gate for _, gate in judged} == set(builds.GATES)
+    judged = {key: one for key, one in found.items() if key[1] in build_numbers.GATES}
+    assert {gate for _, gate in judged} == set(build_numbers.GATES)
     assert {key for key, one in judged.items() if one is None or one["evaluation"] is None} == set()
     # A gate that lets a refresh pass may warn.
     assert {

@@ -26,11 +26,11 @@ from typing import Any
 import duckdb
 import pandas as pd
 
-from orchestration.environment import DBT_PROJECT
 from orchestration.models.credit import CREATE_ALERT
 from orchestration.models.offer_scoring import CREATE_OFFER
 from orchestration.models.scoring import CREATE
-from orchestration.settings import Settings
+from orchestration.platform.environment import DBT_PROJECT
+from orchestration.platform.settings import Settings
 from orchestration.value import default_probability
 from sources.contract import KINDS, PRODUCT_LINES, TABLES
 from tests import started

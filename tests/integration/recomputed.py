@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from orchestration.environment import DBT_PROJECT
+from orchestration.platform.environment import DBT_PROJECT
 from tests.integration.bank import (
     LAST,
     Bank,

@@ -25,10 +25,10 @@ from orchestration.customer_page.job import CUSTOMER_PAGE_OP, customer_page_job
 from orchestration.customer_page.render import PERSONAL
 from orchestration.decisions.roles import COMPLIANCE, FOR_SERVICE, MANAGER, ROLES, WITHHELD
 from orchestration.decisions.worklist import write_worklist
-from orchestration.environment import DBT_PROJECT
+from orchestration.platform.environment import DBT_PROJECT
+from orchestration.platform.resources import Home
+from orchestration.platform.settings import Settings
 from orchestration.release.publish import ReleaseRefused, point_at
-from orchestration.resources import Home
-from orchestration.settings import Settings
 from tests.plan_bank import AS_OF, PlanBank
 
 pytestmark = pytest.mark.slow

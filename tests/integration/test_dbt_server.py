@@ -15,9 +15,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from orchestration import dbt
 from orchestration.landing.engine import empty_landing
-from orchestration.settings import Settings
+from orchestration.platform import dbt
+from orchestration.platform.settings import Settings
 
 pytestmark = pytest.mark.slow
 
@@ -162,8 +162,8 @@ def test_it_ends_with_its_command_and_its_socket_when_the_refresh_is_killed(
     """The server, the client and the child that builds: none of them is left."""
     program = (
         "import os, subprocess, sys\n"
-        "from orchestration import dbt\n"
-        "from orchestration.settings import Settings\n"
+        "from orchestration.platform import dbt\n"
+        "from orchestration.platform.settings import Settings\n"
         "settings = Settings(home=sys.argv[1])\n"
         "dbt.start_server(settings)\n"
         "launcher = dbt.dbt_resource(settings).dbt_executable\n"

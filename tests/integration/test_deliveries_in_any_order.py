@@ -23,8 +23,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from jinja2 import Environment
 
-from orchestration.environment import DBT_PROJECT
 from orchestration.landing.engine import Window, land
+from orchestration.platform.environment import DBT_PROJECT
 from orchestration.value.default_probability import CREATE
 from sources.files import DeliveredFiles
 from tests.deliveries import Delivery, Row

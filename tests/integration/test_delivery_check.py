@@ -10,12 +10,12 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from orchestration import delivery_check
-from orchestration.delivery_check import Judgement, judgement, own_place
-from orchestration.engine import connect
-from orchestration.lock import one_refresh_at_a_time
+from orchestration.operations import delivery_check
+from orchestration.operations.delivery_check import Judgement, judgement, own_place
+from orchestration.platform.engine import connect
+from orchestration.platform.lock import one_refresh_at_a_time
+from orchestration.platform.settings import read_settings
 from orchestration.release.publish import point_at
-from orchestration.settings import read_settings
 from sources.files import DeliveredFiles
 
 BANK = {

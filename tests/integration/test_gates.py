@@ -7,11 +7,11 @@ import dagster as dg
 import pytest
 
 from expectations.rules import Profile, Rule, Suite, column_between, column_zero
-from orchestration import builds, progress
-from orchestration.gates import REPORT, gate
-from orchestration.progress import progress_logger, tell
-from orchestration.resources import Home
-from orchestration.settings import read_settings
+from orchestration.platform import build_numbers, progress
+from orchestration.platform.gates import REPORT, gate
+from orchestration.platform.progress import progress_logger, tell
+from orchestration.platform.resources import Home
+from orchestration.platform.settings import read_settings
 
 ACCOUNT, CUSTOMER = dg.AssetKey(["base", "account"]), dg.AssetKey(["base", "customer"])
 BUILT = "select * from (values {}) as built (name, broken, odd)"
@@ -36,8 +36,8 @@ def landed(_: object) -> Suite:
 def landing(context: dg.AssetExecutionContext, home: Home) -> None:
     with home.warehouse() as connection:
         tell("reading the delivery")
-        builds.begin(connection, "landing", context.run_id)
-        builds.finish(connection, "landing")
+        build_numbers.begin(connection, "landing", context.run_id)
+        build_numbers.finish(connection, "landing")
 
 
 @dg.multi_asset(
@@ -45,7 +45,7 @@ def landing(context: dg.AssetExecutionContext, home: Home) -> None:
     specs=[dg.AssetSpec(key, deps=[["landing", "account"]]) for key in (ACCOUNT, CUSTOMER)],
 )
 def base(context: dg.AssetExecutionContext, home: Home) -> Iterator[dg.MaterializeResult]:
-    with builds.build(home, "base", context.run_id) as connection:
+    with build_numbers.build(home, "base", context.run_id) as connection:
         connection.execute("create schema if not exists base")
         rows = BUILT.format(context.run.tags["built"])
         connection.execute(f"create or replace table base.built as {rows}")
@@ -55,7 +55,7 @@ def base(context: dg.AssetExecutionContext, home: Home) -> Iterator[dg.Materiali
 
 @dg.asset(key=["value", "account"], deps=[ACCOUNT])
 def of_accounts(context: dg.AssetExecutionContext, home: Home) -> None:
-    with builds.build(home, "value", context.run_id):
+    with build_numbers.build(home, "value", context.run_id):
         pass
 
 

@@ -26,9 +26,8 @@ from ml.estimator import score_of
 from ml.evaluation import metrics
 from ml.promotion import Bound, Decision, Measure, decide
 from ml.registry import LEARNER, PACKED_MODEL, RULE, Candidate, ChampionUnusable, Registry, Version
-from orchestration import builds, cli
+from orchestration import cli
 from orchestration.definitions import build_definitions
-from orchestration.jobs import TRAIN, refresh_tags
 from orchestration.models.governance import (
     COMPARED_WITH,
     PASSED,
@@ -44,9 +43,11 @@ from orchestration.models.governance import (
     write_audit,
 )
 from orchestration.models.jobs import PROMOTE, PROMOTE_OP, ROLL_BACK, ROLL_BACK_OP
-from orchestration.resources import MODEL_TAG, TRAIN_TAG, Home
-from orchestration.schedules import MONTHLY, QUARTERLY
-from orchestration.settings import Settings, read_settings
+from orchestration.operations.jobs import TRAIN, refresh_tags
+from orchestration.operations.schedules import MONTHLY, QUARTERLY
+from orchestration.platform import build_numbers
+from orchestration.platform.resources import MODEL_TAG, TRAIN_TAG, Home
+from orchestration.platform.settings import Settings, read_settings
 
 pytestmark = pytest.mark.slow
 
@@ -552,11 +553,12 @@ def test_a_runs_own_word_on_training_comes_before_the_setting(home, monkeypatch)
 
 def test_models_trained_after_the_scores_keep_the_release_from_being_published():
     with duckdb.connect() as connection:
-        for layer in (*builds.LAYERS, "models"):
-            builds.begin(connection, layer, "a run")
-            builds.finish(connection, layer)
-        assert "layer scores is older than layer models, which it reads" in builds.complaints(
-            connection
+        for layer in (*build_numbers.LAYERS, "models"):
+            build_numbers.begin(connection, layer, "a run")
+            build_numbers.finish(connection, layer)
+        assert (
+            "layer scores is older than layer models, which it reads"
+            in build_numbers.complaints(connection)
         )
 
 

@@ -9,16 +9,16 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from orchestration import environment
 from orchestration.cli import main
-from orchestration.environment import HomeRefused
-from orchestration.files import write_whole
-from orchestration.health import cure_of, prepare_home
 from orchestration.landing.delivery import token_key
 from orchestration.landing.months import STATE_FILE
+from orchestration.operations.health import cure_of, prepare_home
+from orchestration.platform import environment
+from orchestration.platform.environment import HomeRefused
+from orchestration.platform.files import write_whole
+from orchestration.platform.settings import Settings
 from orchestration.release import publish
 from orchestration.release.publish import ReleaseDamaged
-from orchestration.settings import Settings
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@
 import pytest
 
 from ml.registry import Registry
-from orchestration import ahead
-from orchestration.settings import Settings
+from orchestration.platform import ahead
+from orchestration.platform.settings import Settings
 
 
 @pytest.fixture

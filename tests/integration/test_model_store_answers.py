@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.environment import prepare
-from orchestration.model_store import ModelStoreUnavailable, check_model_store, masked
-from orchestration.settings import Settings
+from orchestration.platform.environment import prepare
+from orchestration.platform.model_store import ModelStoreUnavailable, check_model_store, masked
+from orchestration.platform.settings import Settings
 
 LIMIT_SECONDS = 10
 SECRET = "hunter-2"

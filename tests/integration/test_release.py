@@ -8,13 +8,13 @@ import dagster as dg
 import duckdb
 import pytest
 
-from orchestration import builds
-from orchestration.engine import WarehouseBusy, connect
+from orchestration.platform import build_numbers
+from orchestration.platform.engine import WarehouseBusy, connect
+from orchestration.platform.resources import Home
+from orchestration.platform.settings import read_settings
 from orchestration.release import publish as releasing
 from orchestration.release.assets import release_asset
 from orchestration.release.summary import failure_summary
-from orchestration.resources import Home
-from orchestration.settings import read_settings
 
 
 @pytest.fixture
@@ -44,10 +44,10 @@ def warehouse(settings):
             "create table meta.gate_result (gate varchar, severity varchar, success boolean, "
             "build_number bigint)"
         )
-        for layer in builds.LAYERS:
-            number = builds.begin(connection, layer, "run")
-            builds.finish(connection, layer)
-            for gate, judged in builds.GATES.items():
+        for layer in build_numbers.LAYERS:
+            number = build_numbers.begin(connection, layer, "run")
+            build_numbers.finish(connection, layer)
+            for gate, judged in build_numbers.GATES.items():
                 if judged == layer:
                     connection.execute(
                         "insert into meta.gate_result values (?, 'fail', true, ?)", [gate, number]
@@ -81,12 +81,12 @@ def test_a_release_is_read_through_the_link_and_says_what_it_is(warehouse, setti
 
 
 def break_layer(connection):
-    builds.begin(connection, "value", "run")
+    build_numbers.begin(connection, "value", "run")
 
 
 def build_again(connection):
-    builds.begin(connection, "base", "other run")
-    builds.finish(connection, "base")
+    build_numbers.begin(connection, "base", "other run")
+    build_numbers.finish(connection, "base")
 
 
 def fail_gate(connection):
@@ -126,10 +126,10 @@ def test_a_build_that_is_not_whole_is_refused_and_the_old_release_stays(
 def test_what_is_to_be_built_upon_is_judged_as_far_as_it_goes(warehouse):
     """Training stands on the features and what is before them, not on models that are older."""
     lose_gate(warehouse)
-    assert builds.complaints(warehouse, up_to="features") == []
-    assert builds.complaints(warehouse) == ["gate G3 has not judged layer models"]
+    assert build_numbers.complaints(warehouse, up_to="features") == []
+    assert build_numbers.complaints(warehouse) == ["gate G3 has not judged layer models"]
     fail_gate(warehouse)
-    assert builds.complaints(warehouse, up_to="features") == ["gate G2 failed on layer base"]
+    assert build_numbers.complaints(warehouse, up_to="features") == ["gate G2 failed on layer base"]
 
 
 def test_a_failed_warning_does_not_stop_a_release(warehouse, settings):

@@ -10,9 +10,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from orchestration.platform.settings import Settings
 from orchestration.release.publish import point_at
 from orchestration.release.restatement import COMPARED, record_restatement, restated
-from orchestration.settings import Settings
 
 JANUARY, FEBRUARY, MARCH = (date(2024, month, 1) for month in (1, 2, 3))
 TABLE = "value.account_month"

@@ -15,18 +15,18 @@ from mlflow import MlflowClient
 
 from ml.audit import PROMOTIONS
 from ml.registry import Registry
-from orchestration import environment
 from orchestration.customer_page.job import CUSTOMER_PAGE
-from orchestration.runs import GONE, LOCATION, PROCESS_TAG, close_stale_runs, execute
-from orchestration.settings import Settings
+from orchestration.platform import environment
+from orchestration.platform.runs import GONE, LOCATION, PROCESS_TAG, close_stale_runs, execute
+from orchestration.platform.settings import Settings
 from tests.conftest import PROJECT
 
 STARTED, FAILURE = dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.FAILURE
 # Holds the home's lock until its standard input closes.
 HOLDER = """
 import sys
-from orchestration.lock import one_refresh_at_a_time
-from orchestration.settings import read_settings
+from orchestration.platform.lock import one_refresh_at_a_time
+from orchestration.platform.settings import read_settings
 
 with one_refresh_at_a_time(read_settings(), "make refresh"):
     print("held", flush=True)

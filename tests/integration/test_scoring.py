@@ -25,7 +25,6 @@ from ml.hazard import DiscreteTimeHazard
 from ml.registry import LEARNER, PACKED_MODEL, RULE, Candidate, ChampionUnusable, Registry, Version
 from ml.response.model import OFFER, OfferBaseRate
 from ml.segments.model import RuleTiering, SegmentModel
-from orchestration.model_store import settle_in
 from orchestration.models import credit, scoring
 from orchestration.models.context import TrainingContext
 from orchestration.models.cutoffs import plus_months
@@ -33,8 +32,9 @@ from orchestration.models.datasets import POPULATIONS, customers_to_score, featu
 from orchestration.models.offer_scoring import score_offers
 from orchestration.models.registration import create_tables
 from orchestration.models.scoring import score_customers
+from orchestration.platform.model_store import settle_in
+from orchestration.platform.settings import Settings
 from orchestration.release.features import publish_features
-from orchestration.settings import Settings
 from orchestration.value.default_probability import CREATE as CREATE_ACCOUNT_DEFAULT
 
 pytestmark = pytest.mark.slow

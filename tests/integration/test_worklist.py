@@ -26,7 +26,7 @@ from orchestration.decisions.reason_words import (
 from orchestration.decisions.roles import WITHHELD
 from orchestration.decisions.scorecard import FEWEST_IN_AN_ARM, write_scorecard
 from orchestration.decisions.worklist import write_worklist
-from orchestration.environment import DBT_PROJECT
+from orchestration.platform.environment import DBT_PROJECT
 from sources.contract import PRODUCT_LINES
 from tests.plan_bank import AS_OF, PlanBank
 

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from orchestration.environment import PROJECT
+from orchestration.platform.environment import PROJECT
 
 
 def test_the_hidden_truth_is_written_by_its_generator_and_read_by_no_pipeline_code():
     allowed = {
-        Path("orchestration/settings.py"),
+        Path("orchestration/platform/settings.py"),
         Path("orchestration/landing/chosen_source.py"),
     }
     generator = Path("sources/synthetic")

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from orchestration.dbt import PARSE_LOG, TRANSLATION, LayerTranslator
 from orchestration.landing.changes import UNDATED
+from orchestration.platform.dbt import PARSE_LOG, TRANSLATION, LayerTranslator
 from sources.contract import BY_NAME
 
 LAYERS = ("staging", "base", "value", "decisions", "features", "contacts")

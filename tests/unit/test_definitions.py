@@ -9,10 +9,10 @@ import dagster as dg
 import pytest
 from dagster._core.execution.api import create_execution_plan
 
-from orchestration import builds
 from orchestration.definitions import build_definitions
-from orchestration.jobs import REFRESH
-from orchestration.settings import read_settings
+from orchestration.operations.jobs import REFRESH
+from orchestration.platform import build_numbers
+from orchestration.platform.settings import read_settings
 from sources.contract import SIGNS
 
 SNAPSHOT = Path(__file__).parent / "snapshots" / "definitions.json"
@@ -68,7 +68,7 @@ def test_the_webserver_can_load_the_definitions(definitions):
     dg.Definitions.validate_loadable(definitions)
 
 
-@pytest.mark.parametrize("gate", builds.GATES)
+@pytest.mark.parametrize("gate", build_numbers.GATES)
 def test_a_gate_runs_after_what_it_judges_and_before_what_it_guards(upstream, gate):
     step = f"gate_{gate}"
     assert JUDGED[gate] <= upstream[step]
@@ -83,9 +83,9 @@ def test_every_gate_is_blocking_on_every_asset_it_stands_behind(definitions):
         spec
         for checks in definitions.asset_checks
         for spec in checks.check_specs
-        if spec.name in builds.GATES
+        if spec.name in build_numbers.GATES
     ]
-    assert {spec.name for spec in gates} == set(builds.GATES)
+    assert {spec.name for spec in gates} == set(build_numbers.GATES)
     # What a gate judges of earlier layers stops the gate's own step, and nobody waits for it.
     assert {
         (spec.name, spec.asset_key.to_user_string()) for spec in gates if not spec.blocking
@@ -129,7 +129,7 @@ def test_every_asset_says_whose_it_is_what_it_is_and_what_it_is_made_of(definiti
     assert not [spec.key for spec in specs if not spec.owners or not spec.description]
     assert not [spec.key for spec in specs if not spec.kinds]
     assert {spec.group_name for spec in specs} == {
-        *builds.LAYERS,
+        *build_numbers.LAYERS,
         "staging",
         "reference",
         "release",

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from orchestration.cli import parser
-from orchestration.environment import PROJECT
-from orchestration.settings import Settings
+from orchestration.platform.environment import PROJECT
+from orchestration.platform.settings import Settings
 
 PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").rglob("*.md"))]
 FOLDERS = (

@@ -364,9 +364,9 @@ def test_the_days_of_zoned_timestamps_are_those_of_utc_in_every_zone(zone, refer
     program = f"""
 from datetime import date
 from pathlib import Path
-from orchestration.engine import connect
+from orchestration.platform.engine import connect
 from orchestration.landing.engine import Window, land
-from orchestration.settings import read_settings
+from orchestration.platform.settings import read_settings
 from sources.files import DeliveredFiles
 window = Window(date(2024, 1, 1), date(2024, 1, 1), date(2024, 3, 1), date(2024, 3, 31))
 with connect(read_settings()) as connection:

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from orchestration import environment
-from orchestration.engine import connect
-from orchestration.environment import DBT_PROJECT, PROJECT
-from orchestration.memory import (
+from orchestration.platform import environment
+from orchestration.platform.engine import connect
+from orchestration.platform.environment import DBT_PROJECT, PROJECT
+from orchestration.platform.memory import (
     GIGABYTE,
     LEAST,
     MEGABYTE,
@@ -20,7 +20,7 @@ from orchestration.memory import (
     free_bytes,
     parse_memory,
 )
-from orchestration.settings import Settings, read_settings
+from orchestration.platform.settings import Settings, read_settings
 
 
 @pytest.mark.parametrize(
@@ -157,4 +157,4 @@ def test_there_is_one_way_to_open_the_engine():
         for line in path.read_text().splitlines()
         if re.search(r"duckdb\.connect\(", line) and "import duckdb;" not in line
     }
-    assert opened == {"orchestration/engine.py"}
+    assert opened == {"orchestration/platform/engine.py"}

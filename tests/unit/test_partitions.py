@@ -4,11 +4,11 @@ from datetime import date
 
 import pytest
 
-from orchestration.engine import connect
 from orchestration.landing.chosen_source import source_of
 from orchestration.landing.delivery import open_delivery
-from orchestration.partitions import first_day, last_day, months_of
-from orchestration.settings import Settings
+from orchestration.platform.engine import connect
+from orchestration.platform.partitions import first_day, last_day, months_of
+from orchestration.platform.settings import Settings
 from sources.interface import DeliveryRefused
 from sources.synthetic.timeline import month
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from orchestration.reference import (
+from orchestration.platform.reference import (
     DEFAULTS,
     ReferenceRefused,
     column_types,
@@ -17,7 +17,7 @@ from orchestration.reference import (
     prepare_reference,
     record,
 )
-from orchestration.settings import Settings
+from orchestration.platform.settings import Settings
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
 import pytest
 from pydantic import ValidationError
 
-from orchestration.partitions import first_day, last_day, months_asked
-from orchestration.settings import read_settings
+from orchestration.platform.partitions import first_day, last_day, months_asked
+from orchestration.platform.settings import read_settings
 
 
 def test_an_unknown_setting_is_refused_by_name(monkeypatch):

@@ -22,7 +22,7 @@ time.sleep(600)
 """
 PROGRAM = f"""
 import os, signal, subprocess, sys, time
-from orchestration.supervision import supervise
+from orchestration.platform.supervision import supervise
 
 def work():
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -163,7 +163,7 @@ time.sleep(600)
 """
 PATIENT = f"""
 import os, signal, subprocess, sys, time
-from orchestration.supervision import supervise
+from orchestration.platform.supervision import supervise
 
 def work():
     server = subprocess.Popen([sys.executable, "-c", {POLITE!r}])

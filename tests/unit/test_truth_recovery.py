@@ -29,7 +29,7 @@ from benchmarks.truth_recovery import (
     probability_of,
     recovery,
 )
-from orchestration.settings import Settings, read_settings
+from orchestration.platform.settings import Settings, read_settings
 
 GENERATOR = np.random.default_rng(7)
 # Linear in the score: what a score keeps of another it keeps in every sample.

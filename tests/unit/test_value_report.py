@@ -12,10 +12,10 @@ import dagster as dg
 import duckdb
 import pytest
 
+from orchestration.platform.settings import Settings
 from orchestration.release.assets import report_value
 from orchestration.release.publish import Release
 from orchestration.release.value_report import render_value_report
-from orchestration.settings import Settings
 
 MEASURES = (
     "average_balance",

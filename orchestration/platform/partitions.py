@@ -6,7 +6,7 @@ from datetime import date, timedelta
 
 import dagster as dg
 
-from orchestration.settings import MONTH, Settings
+from orchestration.platform.settings import MONTH, Settings
 
 # Where the partitions of a source begin and end. A bank's own files may reach back as far as they
 # like (the refresh finds their first booking and rebuilds from there), and they go on.

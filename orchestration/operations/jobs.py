@@ -7,7 +7,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import (
     UnresolvedAssetJobDefinition,
 )
 
-from orchestration.resources import MODEL_TAG, MONTHS_TAG, TRAIN_TAG
+from orchestration.platform.resources import MODEL_TAG, MONTHS_TAG, TRAIN_TAG
 
 REFRESH, TRAIN = "refresh", "train"
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import duckdb
 
-from orchestration.refusal import Refused
-from orchestration.settings import Settings
+from orchestration.platform.refusal import Refused
+from orchestration.platform.settings import Settings
 
 IN_UTC = "set TimeZone = 'UTC'"
 

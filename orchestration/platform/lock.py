@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from orchestration.environment import use_temporary
-from orchestration.refusal import Refused
-from orchestration.settings import Settings
+from orchestration.platform.environment import use_temporary
+from orchestration.platform.refusal import Refused
+from orchestration.platform.settings import Settings
 
 # What this process holds: a command holds the lock over the run that it executes.
 _held: set[Path] = set()

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from orchestration import builds
-from orchestration.resources import Home
-from orchestration.settings import Settings
+from orchestration.platform import build_numbers
+from orchestration.platform.resources import Home
+from orchestration.platform.settings import Settings
 
 if TYPE_CHECKING:
     import duckdb
@@ -49,12 +49,13 @@ def gate(
 
     A broken rule sits on the asset that breaks it: red and an error where it fails, yellow where it
     warns; the others stay green. When any rule fails the gate's step fails, so that everything
-    behind any asset of the layer is skipped in this run; in a later run `builds.require` stops it.
+    behind any asset of the layer is skipped in this run; in a later run `build_numbers.require`
+    stops it.
 
     `earlier` are assets of earlier layers that the gate judges too. Checks on them do not block:
     what this layer is made from would otherwise wait for this layer.
     """
-    layer = builds.GATES[name]
+    layer = build_numbers.GATES[name]
     specs = [
         dg.AssetCheckSpec(name, asset=asset, blocking=asset in assets, description=description)
         for asset in (*assets, *earlier)
@@ -67,7 +68,7 @@ def gate(
 
         report = report_of(home.settings, context.run.run_id)
         with home.warehouse() as connection:
-            number = builds.number_of(connection, layer)
+            number = build_numbers.number_of(connection, layer)
             outcome = judge(connection, suite(connection), number, context.run.run_id)
             render_report(connection, report)
         shutil.copyfile(report, home.settings.reports / REPORT)

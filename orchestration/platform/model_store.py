@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from orchestration.refusal import Refused
-from orchestration.settings import Settings
+from orchestration.platform.refusal import Refused
+from orchestration.platform.settings import Settings
 
 # One read, and the whole check: name resolution has no limit of its own, and a server that sends a
 # byte now and then never reaches the first.

@@ -13,7 +13,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from orchestration.memory import (
+from orchestration.platform.memory import (
     default_budget,
     engine_threads,
     free_bytes,

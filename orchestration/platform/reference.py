@@ -16,10 +16,10 @@ from pathlib import Path
 import duckdb
 import yaml  # type: ignore[import-untyped]
 
-from orchestration.engine import connect
-from orchestration.environment import DBT_PROJECT
-from orchestration.refusal import Refused
-from orchestration.settings import Settings
+from orchestration.platform.engine import connect
+from orchestration.platform.environment import DBT_PROJECT
+from orchestration.platform.refusal import Refused
+from orchestration.platform.settings import Settings
 
 DEFAULTS = DBT_PROJECT / "seeds"
 DECLARED = "*/seeds.yml"

@@ -14,9 +14,9 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 
-from orchestration.dbt import start_server, stop_server
-from orchestration.environment import PROJECT
-from orchestration.settings import Settings
+from orchestration.platform.dbt import start_server, stop_server
+from orchestration.platform.environment import PROJECT
+from orchestration.platform.settings import Settings
 
 # The slow ones of those that gates and models import when they run.
 HEAVY = ("great_expectations", "sklearn.ensemble", "matplotlib.figure", "mlflow.sklearn")

@@ -25,10 +25,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 import duckdb
 from pydantic import ValidationError
 
-from orchestration import environment
-from orchestration.engine import connect
-from orchestration.files import OTHERS
-from orchestration.settings import PREFIX, PYDANTIC, Settings, name_of, read_settings
+from orchestration.platform import environment
+from orchestration.platform.engine import connect
+from orchestration.platform.files import OTHERS
+from orchestration.platform.settings import PREFIX, PYDANTIC, Settings, name_of, read_settings
 from sources.contract import SIGNS
 from sources.interface import DeliveryRefused
 
@@ -217,7 +217,7 @@ def judge_delivery(settings: Settings, serving: Settings) -> Judgement:
     from orchestration.landing.delivery import open_delivery, token_key
     from orchestration.landing.engine import Window, land
     from orchestration.landing.previous import record_previous
-    from orchestration.partitions import first_day, last_day
+    from orchestration.platform.partitions import first_day, last_day
 
     with connect(settings) as connection:
         delivery = open_delivery(settings, connection)

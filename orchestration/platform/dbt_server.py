@@ -5,7 +5,7 @@ refresh needs it for every layer. `dbt_client` stands in for the dbt program and
 on; a child of this process runs it with the client's environment, folder and outputs, as dbt itself
 would. Only the owner can reach the socket: it lies in a folder of mode 0700.
 
-    python -m orchestration.dbt_server SOCKET PARSED [dbt parse options]
+    python -m orchestration.platform.dbt_server SOCKET PARSED [dbt parse options]
 
 PARSED is the parsed project that dbt left (`partial_parse.msgpack`) where it is known to be that of
 the files, or nothing: then dbt parses them. dbt itself would parse them all again whenever the

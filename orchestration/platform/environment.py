@@ -9,12 +9,12 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-from orchestration.files import OTHERS, keep_to_owner, write_whole
-from orchestration.model_store import settle_in
-from orchestration.refusal import Refused
-from orchestration.settings import Settings
+from orchestration.platform.files import OTHERS, keep_to_owner, write_whole
+from orchestration.platform.model_store import settle_in
+from orchestration.platform.refusal import Refused
+from orchestration.platform.settings import Settings
 
-PROJECT = Path(__file__).resolve().parent.parent
+PROJECT = Path(__file__).resolve().parents[2]
 DBT_PROJECT = PROJECT / "dbt_project"
 VERSION = "0.1.0"
 

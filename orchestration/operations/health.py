@@ -14,11 +14,11 @@ from urllib.parse import quote
 
 import duckdb
 
-from orchestration.engine import WarehouseBusy, connect
-from orchestration.environment import HomeRefused
 from orchestration.landing.delivery import token_key
+from orchestration.platform.engine import WarehouseBusy, connect
+from orchestration.platform.environment import HomeRefused
+from orchestration.platform.settings import Settings
 from orchestration.release.publish import served
-from orchestration.settings import Settings
 
 # Room for the build of a small bank; a release takes as much again as the one before it.
 LEAST_FREE_BYTES = 200 << 20

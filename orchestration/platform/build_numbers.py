@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import dagster as dg
 import duckdb
 
-from orchestration.resources import Home
+from orchestration.platform.resources import Home
 
 LAYERS = ("landing", "base", "value", "features", "models", "scores", "contacts", "decisions")
 GATES = {

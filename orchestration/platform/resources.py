@@ -10,10 +10,10 @@ import dagster as dg
 import duckdb
 from pydantic import PrivateAttr
 
-from orchestration.engine import connect
-from orchestration.environment import code_version
-from orchestration.lock import RefreshRunning, one_refresh_at_a_time
-from orchestration.settings import Settings, read_settings
+from orchestration.platform.engine import connect
+from orchestration.platform.environment import code_version
+from orchestration.platform.lock import RefreshRunning, one_refresh_at_a_time
+from orchestration.platform.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from orchestration.models.context import TrainingContext

@@ -14,10 +14,10 @@ from dagster._core.definitions.unresolved_asset_job_definition import (
     UnresolvedAssetJobDefinition,
 )
 
-from orchestration.jobs import refresh_tags
-from orchestration.partitions import months_of
+from orchestration.operations.jobs import refresh_tags
+from orchestration.platform.partitions import months_of
+from orchestration.platform.settings import Settings
 from orchestration.release.publish import served
-from orchestration.settings import Settings
 
 MONTHLY, QUARTERLY = "monthly_refresh", "quarterly_training"
 MONTHLY_CRON, QUARTERLY_CRON = "0 3 3 * *", "0 3 4 1,4,7,10 *"

@@ -25,14 +25,14 @@ from dagster_dbt import (
 )
 from dagster_dbt.errors import DagsterDbtCliRuntimeError
 
-from orchestration import builds, reference
-from orchestration.dbt_server import READY
-from orchestration.described import ROW_COUNT, count_rows, team
-from orchestration.environment import DBT_PROJECT, PROJECT
-from orchestration.files import write_whole
-from orchestration.partitions import ONE_MONTH_A_RUN
-from orchestration.resources import Home
-from orchestration.settings import Settings
+from orchestration.platform import build_numbers, reference
+from orchestration.platform.asset_metadata import ROW_COUNT, count_rows, team
+from orchestration.platform.dbt_server import READY
+from orchestration.platform.environment import DBT_PROJECT, PROJECT
+from orchestration.platform.files import write_whole
+from orchestration.platform.partitions import ONE_MONTH_A_RUN
+from orchestration.platform.resources import Home
+from orchestration.platform.settings import Settings
 
 # dbt's tests on sources would exempt the staging step from the landing gate (a step that itself
 # carries a check on an upstream asset does not wait for that asset's blocking checks).
@@ -178,7 +178,14 @@ def start_server(settings: Settings) -> None:
         socket = Path(tempfile.mkdtemp(prefix="dbt-", dir=settings.scratch)) / "socket"
         with (folder / "server.log").open("w") as log:
             server = subprocess.Popen(
-                [sys.executable, "-m", "orchestration.dbt_server", str(socket), parsed, *options],
+                [
+                    sys.executable,
+                    "-m",
+                    "orchestration.platform.dbt_server",
+                    str(socket),
+                    parsed,
+                    *options,
+                ],
                 cwd=PROJECT,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -287,8 +294,8 @@ def dbt_layer(
     )
     def _layer(context: dg.AssetExecutionContext, dbt: DbtCliResource, home: Home) -> Iterator:
         with home.warehouse() as connection:
-            builds.require(connection, layer)
-            builds.begin(connection, layer, context.run_id)
+            build_numbers.require(connection, layer)
+            build_numbers.begin(connection, layer, context.run_id)
             if prepare is not None:
                 prepare(connection, home.settings)
             os.environ["DBT_MONTHS_AT_ONCE"] = str(months_at_once(connection, home.settings))
@@ -318,7 +325,7 @@ def dbt_layer(
                 raise
             raise dg.Failure(f"dbt tests found: {'; '.join(told)}") from error
         with home.warehouse() as connection:
-            builds.finish(connection, layer)
+            build_numbers.finish(connection, layer)
             counts = [
                 count_rows(connection, context.asset_key_for_output(output.output_name))
                 for output in built

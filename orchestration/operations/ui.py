@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
-from orchestration.environment import PROJECT
-from orchestration.settings import Settings
+from orchestration.platform.environment import PROJECT
+from orchestration.platform.settings import Settings
 
 HOST = "127.0.0.1"
 # The path of a socket may have some hundred bytes only, its own name among them.
@@ -189,7 +189,7 @@ def close_stale_runs(settings: Settings, unchanged_for: timedelta = timedelta())
     """Close the runs whose process has gone, and say which."""
     from dagster import DagsterInstance
 
-    from orchestration import runs
+    from orchestration.platform import runs
 
     with DagsterInstance.get() as instance:
         for line in runs.close_stale_runs(settings, instance, unchanged_for):

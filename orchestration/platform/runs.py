@@ -9,8 +9,8 @@ from typing import Any
 import dagster as dg
 
 from orchestration.customer_page.job import CUSTOMER_PAGE
-from orchestration.lock import RefreshRunning, one_refresh_at_a_time
-from orchestration.settings import Settings
+from orchestration.platform.lock import RefreshRunning, one_refresh_at_a_time
+from orchestration.platform.settings import Settings
 
 # As in workspace.yaml, and what Dagster calls the repository of a Definitions object.
 LOCATION, REPOSITORY = "jingxi", "__repository__"

@@ -1,0 +1,1 @@
+"""What every stage stands on: settings, the engine, dbt, the lock, gates, runs, what is printed."""
