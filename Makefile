@@ -67,7 +67,7 @@ $(INSTALLED): requirements.lock
 	@rm -f $(INSTALLED)
 	@$(PYTHON) -m venv $(VENV) || { echo "no virtual environment could be made; on Debian: apt install python3-venv" >&2; exit 2; }
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes -r requirements.lock
-	@$(RUN) -c "import pathlib, sysconfig; pathlib.Path(sysconfig.get_path('purelib'), 'jingxi.pth').write_text('$(CURDIR)\n')"
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@$(RUN) -m compileall -q -j 0 $(VENV)/lib >/dev/null || true
 	@touch $(INSTALLED)
 

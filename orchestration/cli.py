@@ -42,10 +42,10 @@ and releases stay as they are; a refresh may run meanwhile.
 exit status: 0 a refresh would build on it, 1 gate G1 fails, 2 it is refused"""
 CHECK_EPILOG = """\
 examples:
-  python -m orchestration check /path/to/delivery
-  python -m orchestration check /path/to/delivery --as-of 2025-06
-  python -m orchestration check /path/to/delivery --json > answer.json
-  python -m orchestration check /path/to/berka --source berka
+  jingxi check /path/to/delivery
+  jingxi check /path/to/delivery --as-of 2025-06
+  jingxi check /path/to/delivery --json > answer.json
+  jingxi check /path/to/berka --source berka
   make check SOURCE_PATH=/path/to/delivery AS_OF=2025-06 JSON=1
     (make itself ends with status 2 whenever the check does not end with 0)"""
 
@@ -58,7 +58,7 @@ def refresh(settings: Settings, months: str | None, *, verbose: bool) -> int:
         # Before the delivery is read, which may take minutes.
         months_written(months)
     from orchestration.landing.delivery import open_delivery
-    from orchestration.operations.health import prepare_home
+    from orchestration.landing.health import prepare_home
     from orchestration.platform import ahead
     from orchestration.platform.engine import connect
     from orchestration.platform.reference import prepare_reference
@@ -81,7 +81,8 @@ def refresh(settings: Settings, months: str | None, *, verbose: bool) -> int:
     start, end = months_asked(months, delivery.first_month, delivery.as_of)
     print(f"  as of {delivery.as_of}, months {start} to {end}", flush=True)
 
-    from orchestration.operations.jobs import REFRESH, refresh_tags
+    from orchestration.operations.jobs import refresh_tags
+    from orchestration.platform.runs import REFRESH
     from orchestration.release.summary import failure_summary, release_summary
 
     ahead.import_heavy_modules()
@@ -105,14 +106,14 @@ def train(settings: Settings, model: str | None, *, verbose: bool) -> int:
     ValueError
         For a model that there is not.
     """
-    from orchestration.models.assets import SAYS
-    from orchestration.operations.health import prepare_home
+    from orchestration.landing.health import prepare_home
+    from orchestration.models.assets import DESCRIPTIONS
     from orchestration.operations.jobs import TRAIN
     from orchestration.platform.resources import MODEL_TAG
     from orchestration.release.summary import failure_summary
 
-    if model is not None and model not in SAYS:
-        raise ValueError(f"MODEL={model} is invalid: expected one of {', '.join(SAYS)}")
+    if model is not None and model not in DESCRIPTIONS:
+        raise ValueError(f"MODEL={model} is invalid: expected one of {', '.join(DESCRIPTIONS)}")
     started = time.monotonic()
     print(f"jingxi training in {settings.home}", flush=True)
     check_model_store(settings)
@@ -193,7 +194,7 @@ def export(settings: Settings, folder: Path, file_format: str) -> int:
 
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
-        prog="python -m orchestration",
+        prog="jingxi",
         description="Customer value, predictions and decisions of a bank in one gated refresh.",
         epilog="Settings come from JINGXI_* variables; see README.md.",
     )
@@ -283,7 +284,7 @@ def _told(command: str, work: Callable[[], int]) -> int:
 
 def _failure(command: str, error: Exception) -> str:
     """An unforeseen error in words: its reason, the cure if there is one, where the trace is."""
-    from orchestration.operations.health import cure_of
+    from orchestration.landing.health import cure_of
 
     reason: BaseException = error
     while reason.__cause__ is not None:
@@ -388,14 +389,14 @@ def _run(asked: argparse.Namespace, settings: Settings) -> int:
 
         print(customer_page(settings, asked.id, asked.role, asked.to))
         return 0
-    from orchestration.release import publish
+    from orchestration.platform import releases
     from orchestration.release.summary import release_summary
 
     if asked.command == "rollback":
-        print(f"served now: {publish.roll_back(settings, asked.release_id).stem}")
+        print(f"served now: {releases.roll_back(settings, asked.release_id).stem}")
     elif asked.command == "releases":
         current = _link(settings)
-        for path in publish.releases_of(settings):
+        for path in releases.releases_of(settings):
             print(f"{path.stem}{'  (served)' if path.stem == current else ''}")
     else:
         print(release_summary(settings, None))

@@ -16,8 +16,8 @@ from orchestration.customer_page.content import CustomerUnknown, customer_facts
 from orchestration.customer_page.render import render_customer_page
 from orchestration.decisions.roles import MANAGER, RoleUnknown
 from orchestration.platform.engine import connect
+from orchestration.platform.releases import ReleaseRefused, served
 from orchestration.platform.settings import Settings
-from orchestration.release.publish import ReleaseRefused, served
 
 __all__ = [
     "CustomerUnknown",

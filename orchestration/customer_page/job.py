@@ -4,8 +4,8 @@ import dagster as dg
 from pydantic import Field
 
 from orchestration.platform.resources import Home
+from orchestration.platform.runs import CUSTOMER_PAGE
 
-CUSTOMER_PAGE = "customer_page"
 CUSTOMER_PAGE_OP = "write_customer_page"
 
 
@@ -25,7 +25,7 @@ class CustomerAsked(dg.Config):
 )
 def customer_page_op(context: dg.OpExecutionContext, config: CustomerAsked, home: Home) -> None:
     from orchestration.customer_page import customer_page
-    from orchestration.release.publish import ReleaseRefused
+    from orchestration.platform.releases import ReleaseRefused
 
     try:
         path = customer_page(home.settings, config.customer_id, config.role)

@@ -55,11 +55,12 @@ def decisions_assets(upstream: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
         from orchestration.decisions.plan import write_plan
         from orchestration.decisions.scorecard import write_scorecard
         from orchestration.decisions.worklist import write_worklist
+        from orchestration.models.context import training_context
         from orchestration.platform import ahead
 
         ahead.finish()
         with build_numbers.build(home, "decisions", context.run_id) as connection:
-            training = home.training(connection, context.run_id, context.run.tags)
+            training = training_context(connection, home.settings, context.run_id, context.run.tags)
             bring_earlier_plans(connection, home.settings)
             tell("the contact plan")
             write_plan(connection, home.settings.seed)

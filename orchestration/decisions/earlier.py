@@ -5,8 +5,8 @@ from __future__ import annotations
 import duckdb
 
 from orchestration.decisions.plan import CREATE
+from orchestration.platform.releases import RELEASE, attached_release, holds
 from orchestration.platform.settings import Settings
-from orchestration.release.attached import RELEASE, attached_release, holds
 
 KEPT_MONTHS = 12
 COLUMNS = (

@@ -29,7 +29,7 @@ from orchestration.decisions.present import has_table
 from orchestration.decisions.reason_words import reason_sql, register_words
 from orchestration.decisions.worklist import CONTACTABLE, NO_REASON
 from orchestration.platform.refusal import Refused
-from orchestration.release.publish import KEPT_RELEASES
+from orchestration.platform.releases import KEPT_RELEASES
 from sources.contract import BY_NAME, CHANNELS
 
 BATCH = 10_000

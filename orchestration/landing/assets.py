@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from orchestration.landing.delivery import open_delivery, token_key
-from orchestration.operations.health import prepare_home
+from orchestration.landing.health import prepare_home
 from orchestration.platform import build_numbers, reference
 from orchestration.platform.asset_metadata import (
     COLUMN_SCHEMA,
@@ -61,7 +61,7 @@ def landing_assets(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinitio
     def landing(context: dg.AssetExecutionContext, home: Home) -> Iterator[dg.MaterializeResult]:
         from orchestration.landing.engine import Window, land
         from orchestration.landing.previous import record_previous
-        from orchestration.operations.jobs import REFRESH
+        from orchestration.platform.runs import REFRESH
 
         settings = home.settings
         if context.job_name == REFRESH:

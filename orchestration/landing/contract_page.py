@@ -126,7 +126,7 @@ ENDING = """\
 
 ```sh
 make check SOURCE_PATH=/path/to/delivery            # AS_OF=2025-06 SOURCE=berka JSON=1
-.venv/bin/python -m orchestration check /path/to/delivery --as-of 2025-06 --json
+.venv/bin/jingxi check /path/to/delivery --as-of 2025-06 --json
 ```
 
 `check` reads, lands and judges a delivery by gate G1 exactly as a refresh does, in a folder of its
@@ -141,7 +141,7 @@ problems, the notes, the rows of each table, the control totals and the gate's r
 | `refused` | 2 | nothing can be landed: missing tables, unreadable files, wrong settings |
 
 `make` ends with status 2 whenever a command does not end with 0: where 1 and 2 must differ, call
-`.venv/bin/python -m orchestration check`, or read `status`. Errors go to standard error. With
+`.venv/bin/jingxi check`, or read `status`. Errors go to standard error. With
 `JSON=1` or `--json` standard output is one JSON object and nothing else. (Called for another folder
 by its option `-C`, make adds lines of its own, which `--no-print-directory` silences.)
 

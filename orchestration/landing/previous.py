@@ -6,8 +6,8 @@ import duckdb
 
 from orchestration.landing.delivery import Delivery
 from orchestration.platform.engine import connect
+from orchestration.platform.releases import ReleaseDamaged, served
 from orchestration.platform.settings import Settings
-from orchestration.release.publish import ReleaseDamaged, served
 from sources.contract import TABLES
 
 EVENTS = {table.name for table in TABLES if table.event}

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from orchestration.models.registration import TrainingReport
 
 # Each registered model, in the order of training, and what it says.
-SAYS = {
+DESCRIPTIONS = {
     "clv": "customer lifetime value: discounted contribution margin of the months to come",
     "attrition": "probability of leaving, of the customer and of each product line",
     "default": "calibrated probability of a borrower's default, month by month",
@@ -29,7 +29,7 @@ SAYS = {
 OF_CONTACTS = ("response", "uplift")
 # The market's rates as known before a contact.
 MARKET = dg.AssetKey(["value", "transfer_curve"])
-MODELS = tuple(dg.AssetKey(["models", name]) for name in SAYS)
+MODELS = tuple(dg.AssetKey(["models", name]) for name in DESCRIPTIONS)
 
 
 def models_assets(
@@ -46,13 +46,14 @@ def models_assets(
                 group_name="models",
                 kinds={"mlflow", "scikitlearn"},
                 owners=team("modelling"),
-                description=says,
+                description=description,
             )
-            for key, (name, says) in zip(MODELS, SAYS.items(), strict=True)
+            for key, (name, description) in zip(MODELS, DESCRIPTIONS.items(), strict=True)
         ],
     )
     def models(context: dg.AssetExecutionContext, home: Home) -> Iterator[dg.MaterializeResult]:
         # Imported here: the code location must load without scikit-learn and MLflow.
+        from orchestration.models.context import training_context
         from orchestration.models.governance import write_audit
         from orchestration.models.monitoring import monitor
         from orchestration.models.records import Records
@@ -64,7 +65,7 @@ def models_assets(
         check_model_store(home.settings)
         ahead.make_model_store(home.settings)
         with build_numbers.build(home, "models", context.run_id) as connection:
-            training = home.training(connection, context.run_id, context.run.tags)
+            training = training_context(connection, home.settings, context.run_id, context.run.tags)
             registry = training.registry()
             records = Records(connection, training)
             studies = studies_of(records, registry)

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 
+import duckdb
+
 from ml.registry import Registry
+from orchestration.models.assets import DESCRIPTIONS
+from orchestration.platform.environment import code_version
+from orchestration.platform.resources import MODEL_TAG, TRAIN_TAG
+from orchestration.platform.settings import Settings
+
+TRAIN_MODES = ("auto", "always", "never")
 
 
 @dataclass(frozen=True)
@@ -38,3 +47,53 @@ class TrainingContext:
 
     def registry(self) -> Registry:
         return Registry(self.tracking_uri, self.artifact_root)
+
+
+def training_context(
+    connection: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    run_id: str,
+    tags: Mapping[str, str] | None = None,
+) -> TrainingContext:
+    """What the models need to know of this refresh; the run's tags override the settings.
+
+    Raises
+    ------
+    ValueError
+        When a tag of the run names no training mode or no model.
+    """
+    tags = tags or {}
+    mode, only = tags.get(TRAIN_TAG, settings.train), tags.get(MODEL_TAG)
+    if mode not in TRAIN_MODES:
+        raise ValueError(
+            f"tag {TRAIN_TAG}={mode} is invalid: expected one of {', '.join(TRAIN_MODES)}"
+        )
+    if only is not None and only not in DESCRIPTIONS:
+        raise ValueError(
+            f"tag {MODEL_TAG}={only} is invalid: expected one of {', '.join(DESCRIPTIONS)}"
+        )
+    (first_month, as_of), (identity,) = (
+        connection.execute(query).fetchall()[0]
+        for query in (
+            "select first_month, as_of from landing.refresh_window",
+            "select identity from meta.bank",
+        )
+    )
+    return TrainingContext(
+        first_month=first_month,
+        as_of=as_of,
+        seed=settings.seed,
+        mode=mode,
+        source=identity,
+        tracking_uri=settings.mlflow_tracking_uri,
+        artifact_root=str(settings.mlflow_home / "artifacts"),
+        run_id=run_id,
+        code_version=code_version(),
+        promotion=settings.promotion,
+        trainer=settings.user,
+        only=only,
+    )
+
+
+def _expected(tag: str, value: str, values: Iterable[str]) -> str:
+    return f"tag {tag}={value} is invalid: expected one of {', '.join(values)}"

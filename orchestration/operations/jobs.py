@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import dagster as dg
-from dagster._core.definitions.unresolved_asset_job_definition import (
-    UnresolvedAssetJobDefinition,
-)
 
 from orchestration.platform.resources import MODEL_TAG, MONTHS_TAG, TRAIN_TAG
+from orchestration.platform.runs import REFRESH, TRAIN
 
-REFRESH, TRAIN = "refresh", "train"
+# What `define_asset_job` returns, which Dagster exports no name for.
+AssetJob = Any
 
 
-def refresh_job(months: dg.PartitionsDefinition) -> UnresolvedAssetJobDefinition:
+def refresh_job(months: dg.PartitionsDefinition) -> AssetJob:
     """Everything from landing to release, with all gates, as of one month a run."""
     return dg.define_asset_job(
         REFRESH,
@@ -26,7 +27,7 @@ def refresh_job(months: dg.PartitionsDefinition) -> UnresolvedAssetJobDefinition
     )
 
 
-def train_job() -> UnresolvedAssetJobDefinition:
+def train_job() -> AssetJob:
     """The models alone, from the features as they stand, and the gate behind them.
 
     The scores are then older than the models: no release is published before the next refresh.

@@ -10,14 +10,11 @@ from collections.abc import Callable
 from datetime import datetime
 
 import dagster as dg
-from dagster._core.definitions.unresolved_asset_job_definition import (
-    UnresolvedAssetJobDefinition,
-)
 
-from orchestration.operations.jobs import refresh_tags
+from orchestration.operations.jobs import AssetJob, refresh_tags
 from orchestration.platform.partitions import months_of
+from orchestration.platform.releases import served
 from orchestration.platform.settings import Settings
-from orchestration.release.publish import served
 
 MONTHLY, QUARTERLY = "monthly_refresh", "quarterly_training"
 MONTHLY_CRON, QUARTERLY_CRON = "0 3 3 * *", "0 3 4 1,4,7,10 *"
@@ -38,8 +35,8 @@ def month_due(settings: Settings, now: datetime) -> str | None:
 
 def schedules(
     settings: Settings,
-    refresh: UnresolvedAssetJobDefinition,
-    train: UnresolvedAssetJobDefinition,
+    refresh: AssetJob,
+    train: AssetJob,
 ) -> list[dg.ScheduleDefinition]:
     """Both schedules, switched off."""
     return [

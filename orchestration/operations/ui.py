@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
+import orchestration
 from orchestration.platform.environment import PROJECT
 from orchestration.platform.settings import Settings
 
@@ -44,6 +45,12 @@ class UnloadedLocation(Exception):
     """The Dagster UI is there, and has nothing to show."""
 
 
+def workspace() -> Path:
+    """The workspace file of the checkout, or of the installed package."""
+    own = PROJECT / "workspace.yaml"
+    return own if own.exists() else Path(orchestration.__path__[0]) / "workspace.yaml"
+
+
 def commands(settings: Settings, port: int) -> dict[str, tuple[int, list[str]]]:
     """Name → port and command line of each server."""
     programs = Path(sys.executable).parent
@@ -51,7 +58,7 @@ def commands(settings: Settings, port: int) -> dict[str, tuple[int, list[str]]]:
         "Dagster (lineage, runs, gates)": (
             port,
             [
-                *(str(programs / "dagster"), "dev", "--workspace", str(PROJECT / "workspace.yaml")),
+                *(str(programs / "dagster"), "dev", "--workspace", str(workspace())),
                 *("--host", HOST, "--port", str(port)),
             ],
         ),

@@ -8,12 +8,12 @@ from typing import Any
 
 import dagster as dg
 
-from orchestration.customer_page.job import CUSTOMER_PAGE
 from orchestration.platform.lock import RefreshRunning, one_refresh_at_a_time
 from orchestration.platform.settings import Settings
 
 # As in workspace.yaml, and what Dagster calls the repository of a Definitions object.
 LOCATION, REPOSITORY = "jingxi", "__repository__"
+REFRESH, TRAIN, CUSTOMER_PAGE = "refresh", "train", "customer_page"
 
 # Of a command's run: the process that watches it, and closes it should it be killed.
 PROCESS_TAG = "jingxi/process"

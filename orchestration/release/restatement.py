@@ -11,8 +11,8 @@ from decimal import Decimal
 
 import duckdb
 
+from orchestration.platform.releases import RELEASE, attached_release, holds
 from orchestration.platform.settings import Settings
-from orchestration.release.attached import RELEASE, attached_release, holds
 
 PROFIT = ("contribution_margin", "economic_profit", "closing_balance")
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from orchestration.operations.health import cure_of
+from orchestration.landing.health import cure_of
 from orchestration.platform.engine import connect
 from orchestration.platform.gates import REPORT, report_of
+from orchestration.platform.releases import CURRENT, ReleaseRefused, served
 from orchestration.platform.settings import Settings
-from orchestration.release.publish import CURRENT, ReleaseRefused, served
 from orchestration.release.restatement import restated
 from orchestration.release.value_report import VALUE_REPORT
 from orchestration.release.value_report.content import (

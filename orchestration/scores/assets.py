@@ -44,6 +44,7 @@ def scores_assets(features: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
         ],
     )
     def scores(context: dg.AssetExecutionContext, home: Home) -> Iterator[dg.MaterializeResult]:
+        from orchestration.models.context import training_context
         from orchestration.models.credit import use_default_scores
         from orchestration.models.offer_scoring import score_offers
         from orchestration.models.scoring import score_customers
@@ -52,7 +53,7 @@ def scores_assets(features: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
 
         ahead.start_dbt(home.settings)
         with build_numbers.build(home, "scores", context.run_id) as connection:
-            training = home.training(connection, context.run_id, context.run.tags)
+            training = training_context(connection, home.settings, context.run_id, context.run.tags)
             customers = score_customers(connection, training)
             tell(f"{customers:,} customers scored")
             offers = score_offers(connection, training)

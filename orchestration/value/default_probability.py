@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import duckdb
 
+from orchestration.platform.releases import RELEASE, attached_release, holds
 from orchestration.platform.settings import Settings
-from orchestration.release.attached import RELEASE, attached_release, holds
 
 COLUMNS = "account_id, scored_month, p_default, default_model_version"
 

@@ -27,8 +27,9 @@ import pytest
 
 from orchestration.definitions import build_definitions
 from orchestration.models.assets import MODELS
-from orchestration.operations.jobs import REFRESH, refresh_tags
+from orchestration.operations.jobs import refresh_tags
 from orchestration.platform import build_numbers
+from orchestration.platform.runs import REFRESH
 from orchestration.platform.settings import read_settings
 from tests.browser import browser, browser_missing
 from tests.conftest import PROJECT

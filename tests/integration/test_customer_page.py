@@ -26,9 +26,9 @@ from orchestration.customer_page.render import PERSONAL
 from orchestration.decisions.roles import COMPLIANCE, FOR_SERVICE, MANAGER, ROLES, WITHHELD
 from orchestration.decisions.worklist import write_worklist
 from orchestration.platform.environment import DBT_PROJECT
+from orchestration.platform.releases import ReleaseRefused, point_at
 from orchestration.platform.resources import Home
 from orchestration.platform.settings import Settings
-from orchestration.release.publish import ReleaseRefused, point_at
 from tests.plan_bank import AS_OF, PlanBank
 
 pytestmark = pytest.mark.slow

@@ -14,8 +14,8 @@ from orchestration.operations import delivery_check
 from orchestration.operations.delivery_check import Judgement, judgement, own_place
 from orchestration.platform.engine import connect
 from orchestration.platform.lock import one_refresh_at_a_time
+from orchestration.platform.releases import point_at
 from orchestration.platform.settings import read_settings
-from orchestration.release.publish import point_at
 from sources.files import DeliveredFiles
 
 BANK = {

@@ -28,6 +28,7 @@ from ml.promotion import Bound, Decision, Measure, decide
 from ml.registry import LEARNER, PACKED_MODEL, RULE, Candidate, ChampionUnusable, Registry, Version
 from orchestration import cli
 from orchestration.definitions import build_definitions
+from orchestration.models.context import training_context
 from orchestration.models.governance import (
     COMPARED_WITH,
     PASSED,
@@ -538,17 +539,19 @@ def test_a_runs_own_word_on_training_comes_before_the_setting(home, monkeypatch)
             "select date '2023-01-01' as first_month, date '2025-12-31' as as_of; "
             "create table meta.bank as select 'synthetic' as identity"
         )
-        asked = Home().training(connection, "r", {TRAIN_TAG: "always"})
+        asked = training_context(connection, Home().settings, "r", {TRAIN_TAG: "always"})
         assert (asked.mode, asked.trainer, asked.promotion) == ("always", "Ana Lima", "approval")
         assert (asked.mode_of("clv"), asked.mode_of("uplift")) == ("always", "always")
-        of_one = Home().training(connection, "r", {TRAIN_TAG: "always", MODEL_TAG: "clv"})
+        of_one = training_context(
+            connection, Home().settings, "r", {TRAIN_TAG: "always", MODEL_TAG: "clv"}
+        )
         assert (of_one.mode_of("clv"), of_one.mode_of("uplift")) == ("always", "auto")
-        with pytest.raises(ValueError, match="jingxi/model=clvv: say one of clv, attrition"):
-            Home().training(connection, "r", {MODEL_TAG: "clvv"})
-        assert Home().training(connection, "r", {}).mode == "never"
-        assert Home().training(connection, "r").mode == "never"
-        with pytest.raises(ValueError, match="jingxi/train=sometimes: say auto, always, never"):
-            Home().training(connection, "r", {TRAIN_TAG: "sometimes"})
+        with pytest.raises(ValueError, match="model=clvv is invalid: expected one of clv"):
+            training_context(connection, Home().settings, "r", {MODEL_TAG: "clvv"})
+        assert training_context(connection, Home().settings, "r", {}).mode == "never"
+        assert training_context(connection, Home().settings, "r").mode == "never"
+        with pytest.raises(ValueError, match="train=sometimes is invalid: expected one of auto"):
+            training_context(connection, Home().settings, "r", {TRAIN_TAG: "sometimes"})
 
 
 def test_models_trained_after_the_scores_keep_the_release_from_being_published():

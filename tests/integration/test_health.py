@@ -11,14 +11,13 @@ import pytest
 
 from orchestration.cli import main
 from orchestration.landing.delivery import token_key
+from orchestration.landing.health import cure_of, prepare_home
 from orchestration.landing.months import STATE_FILE
-from orchestration.operations.health import cure_of, prepare_home
-from orchestration.platform import environment
+from orchestration.platform import environment, releases
 from orchestration.platform.environment import HomeRefused
 from orchestration.platform.files import write_whole
+from orchestration.platform.releases import ReleaseDamaged
 from orchestration.platform.settings import Settings
-from orchestration.release import publish
-from orchestration.release.publish import ReleaseDamaged
 
 
 @pytest.fixture
@@ -156,7 +155,7 @@ def released(settings: Settings, *names: str) -> list[Path]:
             connection.execute("create schema meta")
             connection.execute(f"create table meta.release as select '{name}' as release_id")
         paths.append(path)
-        publish.point_at(settings, path)
+        releases.point_at(settings, path)
     return paths
 
 
@@ -174,10 +173,10 @@ def test_a_broken_release_is_named_and_an_older_one_can_be_served(settings, dama
     assert main(["summary"]) == 2
     assert "third.duckdb" in capsys.readouterr().err
     assert main(["rollback"]) == 0
-    assert publish.served(settings).stem == "second"
+    assert releases.served(settings).stem == "second"
     damage(first)
     assert main(["rollback", "first"]) == 2
-    assert publish.served(settings).stem == "second"
+    assert releases.served(settings).stem == "second"
 
 
 def test_what_an_error_says_of_disk_or_damage_has_a_cure(settings):

@@ -8,7 +8,7 @@ import dagster as dg
 import duckdb
 import pytest
 
-from orchestration.platform import build_numbers
+from orchestration.platform import build_numbers, releases
 from orchestration.platform.engine import WarehouseBusy, connect
 from orchestration.platform.resources import Home
 from orchestration.platform.settings import read_settings
@@ -118,7 +118,7 @@ def test_a_build_that_is_not_whole_is_refused_and_the_old_release_stays(
     publish(warehouse, settings)
     before = digest(settings)
     fault(warehouse)
-    with pytest.raises(releasing.ReleaseRefused, match=words):
+    with pytest.raises(releases.ReleaseRefused, match=words):
         publish(warehouse, settings)
     assert digest(settings) == before
 
@@ -159,27 +159,27 @@ def test_a_fault_while_copying_leaves_the_old_release_and_no_remains(
 
 def test_the_last_twelve_releases_are_kept_and_the_served_one_always(warehouse, settings):
     names = [publish(warehouse, settings).release_id for _ in range(14)]
-    kept = {path.stem for path in releasing.releases_of(settings)}
+    kept = {path.stem for path in releases.releases_of(settings)}
     assert kept == set(names[-12:])
-    assert releasing.served(settings).stem == names[-1]
+    assert releases.served(settings).stem == names[-1]
 
 
 def test_a_runs_gate_report_is_kept_as_long_as_its_release(warehouse, settings):
     runs = settings.reports / "runs"
     made = []
-    for number in range(releasing.KEPT_RELEASES + 2):
+    for number in range(releases.KEPT_RELEASES + 2):
         run = runs / f"run{number}"
         run.mkdir(parents=True)
         made.append((run, publish(warehouse, settings).path))
     failed = runs / "published nothing"
     failed.mkdir()
     assert all(run.exists() == release.exists() for run, release in made)
-    assert failed.exists() and len(list(runs.iterdir())) == releasing.KEPT_RELEASES + 1
+    assert failed.exists() and len(list(runs.iterdir())) == releases.KEPT_RELEASES + 1
 
 
 def test_customers_pages_and_reports_go_with_their_release(warehouse, settings):
     made = []
-    for _ in range(releasing.KEPT_RELEASES + 2):
+    for _ in range(releases.KEPT_RELEASES + 2):
         release = publish(warehouse, settings)
         folders = [at / release.release_id for at in (settings.reports, settings.customer_pages)]
         for folder in folders:
@@ -188,7 +188,7 @@ def test_customers_pages_and_reports_go_with_their_release(warehouse, settings):
         made.append((release.path, folders))
     publish(warehouse, settings)
     left = [release.exists() for release, _ in made]
-    assert left == [False] * 3 + [True] * (releasing.KEPT_RELEASES - 1)
+    assert left == [False] * 3 + [True] * (releases.KEPT_RELEASES - 1)
     for release, folders in made:
         assert {folder.exists() for folder in folders} == {release.exists()}
 
@@ -206,23 +206,24 @@ def test_a_release_is_on_the_disk_before_a_reader_is_led_to_it(warehouse, settin
         flush(path)
 
     monkeypatch.setattr(os, "replace", replaced)
-    monkeypatch.setattr(releasing, "flush", flushed)
+    for module in (releasing, releases):
+        monkeypatch.setattr(module, "flush", flushed)
     release = publish(warehouse, settings).path
     *_, (what, draft), renamed, folder, link, links = done
     assert what == "flushed" and draft.startswith(".") and "unfinished" in draft
     assert (renamed, folder) == (("renamed", release.name), ("flushed", "releases"))
-    assert (link, links) == (("renamed", releasing.CURRENT), ("flushed", "published"))
+    assert (link, links) == (("renamed", releases.CURRENT), ("flushed", "published"))
 
 
 def test_rollback_serves_the_release_before_and_refuses_an_unknown_one(warehouse, settings):
     first, second = (publish(warehouse, settings).release_id for _ in range(2))
-    assert releasing.roll_back(settings, None).stem == first
-    assert releasing.served(settings).stem == first
-    with pytest.raises(releasing.ReleaseRefused, match="no release before"):
-        releasing.roll_back(settings, None)
-    with pytest.raises(releasing.ReleaseRefused, match=second):
-        releasing.roll_back(settings, "2020-01-nonsense")
-    assert releasing.roll_back(settings, second).stem == second
+    assert releases.roll_back(settings, None).stem == first
+    assert releases.served(settings).stem == first
+    with pytest.raises(releases.ReleaseRefused, match="no release before"):
+        releases.roll_back(settings, None)
+    with pytest.raises(releases.ReleaseRefused, match=second):
+        releases.roll_back(settings, "2020-01-nonsense")
+    assert releases.roll_back(settings, second).stem == second
 
 
 def test_an_open_reader_keeps_its_release_while_another_is_published(warehouse, settings):
@@ -266,7 +267,7 @@ def test_what_fails_behind_the_publication_is_a_warning(warehouse, settings, mon
     monkeypatch.setattr(releasing, "_keep_latest", broken)
     result = dg.materialize([release_asset([])], resources={"home": Home()})
     assert result.success
-    current = releasing.served(settings)
+    current = releases.served(settings)
     (event,) = result.get_asset_materialization_events()
     metadata = event.materialization.metadata
     assert metadata["release_id"].value == current.stem

@@ -10,8 +10,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from orchestration.platform.releases import point_at
 from orchestration.platform.settings import Settings
-from orchestration.release.publish import point_at
 from orchestration.release.restatement import COMPARED, record_restatement, restated
 
 JANUARY, FEBRUARY, MARCH = (date(2024, month, 1) for month in (1, 2, 3))

@@ -15,9 +15,15 @@ from mlflow import MlflowClient
 
 from ml.audit import PROMOTIONS
 from ml.registry import Registry
-from orchestration.customer_page.job import CUSTOMER_PAGE
 from orchestration.platform import environment
-from orchestration.platform.runs import GONE, LOCATION, PROCESS_TAG, close_stale_runs, execute
+from orchestration.platform.runs import (
+    CUSTOMER_PAGE,
+    GONE,
+    LOCATION,
+    PROCESS_TAG,
+    close_stale_runs,
+    execute,
+)
 from orchestration.platform.settings import Settings
 from tests.conftest import PROJECT
 

@@ -11,8 +11,8 @@ import duckdb
 import pytest
 
 from orchestration.landing.delivery import forget
+from orchestration.platform.releases import point_at
 from orchestration.platform.settings import Settings
-from orchestration.release.publish import point_at
 from orchestration.value.default_probability import ensure
 
 OURS, THEIRS = "files:/deliveries/ours", "files:/deliveries/theirs"

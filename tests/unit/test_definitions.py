@@ -10,8 +10,8 @@ import pytest
 from dagster._core.execution.api import create_execution_plan
 
 from orchestration.definitions import build_definitions
-from orchestration.operations.jobs import REFRESH
 from orchestration.platform import build_numbers
+from orchestration.platform.runs import REFRESH
 from orchestration.platform.settings import read_settings
 from sources.contract import SIGNS
 

@@ -18,7 +18,7 @@ LINK = re.compile(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)")
 PLACE = re.compile(rf"`((?:{'|'.join(FOLDERS)})/[\w./-]+)`")
 MAKE = re.compile(r"(?:`|^)make ([a-z-]+)", re.MULTILINE)
 VARIABLE = re.compile(r"JINGXI_[A-Z_]+")
-COMMAND = re.compile(r"python -m orchestration (\w+)")
+COMMAND = re.compile(r"(?:python -m orchestration|bin/jingxi) (\w+)")
 
 
 def name_of(page: Path) -> str:

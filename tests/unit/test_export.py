@@ -34,7 +34,7 @@ from orchestration.decisions.grid import write_grid
 from orchestration.decisions.scorecard import write_scorecard
 from orchestration.decisions.worklist import write_worklist
 from orchestration.landing.engine import Window, land
-from orchestration.release.publish import KEPT_RELEASES
+from orchestration.platform.releases import KEPT_RELEASES
 from sources.contract import BY_NAME
 from sources.files import DeliveredFiles
 from tests.plan_bank import AS_OF, PlanBank

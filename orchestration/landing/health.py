@@ -17,8 +17,8 @@ import duckdb
 from orchestration.landing.delivery import token_key
 from orchestration.platform.engine import WarehouseBusy, connect
 from orchestration.platform.environment import HomeRefused
+from orchestration.platform.releases import served
 from orchestration.platform.settings import Settings
-from orchestration.release.publish import served
 
 # Room for the build of a small bank; a release takes as much again as the one before it.
 LEAST_FREE_BYTES = 200 << 20
