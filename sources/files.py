@@ -23,7 +23,7 @@ from urllib.parse import unquote
 import duckdb
 
 from sources import codes
-from sources.bookings import first_booking_month
+from sources.booking_range import first_booking_month
 from sources.contract import (
     BY_NAME,
     DAY,

@@ -8,9 +8,9 @@ from typing import Any
 
 from duckdb import DuckDBPyConnection
 
-from orchestration.decisions.present import has_table
 from orchestration.decisions.reason_words import feature_words, is_withheld, reason_in_words
 from orchestration.decisions.roles import COMPLIANCE, MANAGER, WITHHELD, withheld_from
+from orchestration.platform.optional_tables import has_table
 
 Row = dict[str, Any]
 

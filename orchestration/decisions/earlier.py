@@ -5,7 +5,8 @@ from __future__ import annotations
 import duckdb
 
 from orchestration.decisions.plan import CREATE
-from orchestration.platform.releases import RELEASE, attached_release, holds
+from orchestration.platform.optional_tables import has_table
+from orchestration.platform.releases import RELEASE, attached_release
 from orchestration.platform.settings import Settings
 
 KEPT_MONTHS = 12
@@ -32,7 +33,7 @@ def bring_earlier_plans(connection: duckdb.DuckDBPyConnection, settings: Setting
     with attached_release(connection, settings) as is_of_this_bank:
         if is_of_this_bank:
             for table in ("contact_plan", "earlier_plan"):
-                if holds(connection, "decisions", table, RELEASE):
+                if has_table(connection, f"decisions.{table}", RELEASE):
                     _take(connection, table)
     return int(connection.execute("select count(*) from decisions.earlier_plan").fetchall()[0][0])
 

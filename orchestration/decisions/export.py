@@ -25,9 +25,9 @@ from typing import Any
 
 import duckdb
 
-from orchestration.decisions.present import has_table
 from orchestration.decisions.reason_words import reason_sql, register_words
 from orchestration.decisions.worklist import CONTACTABLE, NO_REASON
+from orchestration.platform.optional_tables import has_table
 from orchestration.platform.refusal import Refused
 from orchestration.platform.releases import KEPT_RELEASES
 from sources.contract import BY_NAME, CHANNELS

@@ -6,8 +6,8 @@ from datetime import date
 
 import duckdb
 
-from orchestration.decisions.present import latest_extract, or_empty
 from orchestration.decisions.worklist import CONTACTABLE
+from orchestration.platform.optional_tables import latest_extract, or_empty
 
 NOWHERE = "(none)"
 

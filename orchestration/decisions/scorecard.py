@@ -10,7 +10,7 @@ from datetime import date
 
 import duckdb
 
-from orchestration.decisions.present import or_empty
+from orchestration.platform.optional_tables import or_empty
 
 NOBODY, HEAD_OFFICE = "(none)", "head office"
 # The normal interval needs some customers in each arm, whatever its variance.

@@ -12,8 +12,8 @@ from datetime import date
 
 import duckdb
 
-from orchestration.decisions.present import or_empty
 from orchestration.decisions.reason_words import reason_sql, register_words
+from orchestration.platform.optional_tables import or_empty
 
 # Whom nothing forbids to contact; who is not in contactability is not.
 CONTACTABLE = """

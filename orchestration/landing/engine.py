@@ -46,7 +46,7 @@ from orchestration.landing.staging import (
 from orchestration.landing.window import Window
 from orchestration.platform.files import write_whole
 from sources import codes
-from sources.bookings import first_booking_month, last_booking, resolve_as_of
+from sources.booking_range import first_booking_month, last_booking, resolve_as_of
 from sources.contract import TABLES, Table
 from sources.delimited import inspect_bytes, literal, quoted
 from sources.interface import DeliveryRefused, Problem, Source, SourceFile

@@ -12,7 +12,7 @@ import pandas as pd
 from ml.reasons import RAISES, top_reasons, usual_values
 from ml.response.model import OFFER
 from ml.serving import scores
-from orchestration.models.contacts import offers_to_score
+from orchestration.models.contact_frames import offers_to_score
 from orchestration.models.context import TrainingContext
 from orchestration.models.cutoffs import LONG_HORIZON
 from orchestration.models.datasets import customers_to_score

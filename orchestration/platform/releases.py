@@ -12,6 +12,7 @@ import duckdb
 
 from orchestration.platform.engine import connect
 from orchestration.platform.files import flush
+from orchestration.platform.optional_tables import has_table
 from orchestration.platform.refusal import Refused
 from orchestration.platform.settings import Settings
 
@@ -132,24 +133,11 @@ def attached_release(connection: duckdb.DuckDBPyConnection, settings: Settings) 
 
 
 def _is_of_this_bank(connection: duckdb.DuckDBPyConnection) -> bool:
-    if not (holds(connection, "meta", "bank") and holds(connection, "meta", "bank", RELEASE)):
+    if not (has_table(connection, "meta.bank") and has_table(connection, "meta.bank", RELEASE)):
         return False
     return bool(
         connection.execute(
             "select 1 from meta.bank as own "
             f"inner join {RELEASE}.meta.bank as released on own.identity = released.identity"
-        ).fetchall()
-    )
-
-
-def holds(
-    connection: duckdb.DuckDBPyConnection, schema: str, table: str, database: str | None = None
-) -> bool:
-    """Whether a database, the warehouse without a name, has a table."""
-    return bool(
-        connection.execute(
-            "select 1 from duckdb_tables() where schema_name = ? and table_name = ? "
-            "and database_name = coalesce(?, current_database())",
-            [schema, table, database],
         ).fetchall()
     )

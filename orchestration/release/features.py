@@ -22,7 +22,7 @@ def publish_features(connection: duckdb.DuckDBPyConnection, target: str) -> dict
     -------
     Rows by table; nothing where the warehouse holds no features.
     """
-    from orchestration.models.contacts import offers_to_score
+    from orchestration.models.contact_frames import offers_to_score
     from orchestration.models.cutoffs import LONG_HORIZON, plan_cutoffs
     from orchestration.models.datasets import customer_sql, feature_columns
     from orchestration.models.offer_scoring import offers_without_campaign

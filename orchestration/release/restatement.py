@@ -11,7 +11,8 @@ from decimal import Decimal
 
 import duckdb
 
-from orchestration.platform.releases import RELEASE, attached_release, holds
+from orchestration.platform.optional_tables import has_table
+from orchestration.platform.releases import RELEASE, attached_release
 from orchestration.platform.settings import Settings
 
 PROFIT = ("contribution_margin", "economic_profit", "closing_balance")
@@ -68,8 +69,7 @@ def record_restatement(connection: duckdb.DuckDBPyConnection, settings: Settings
     with attached_release(connection, settings) as is_of_this_bank:
         if is_of_this_bank:
             for name in COMPARED:
-                schema, table = name.split(".")
-                if holds(connection, schema, table, RELEASE) and holds(connection, schema, table):
+                if has_table(connection, name, RELEASE) and has_table(connection, name):
                     _compare(connection, name)
     return int(connection.execute("select count(*) from meta.restatement").fetchall()[0][0])
 
@@ -77,7 +77,7 @@ def record_restatement(connection: duckdb.DuckDBPyConnection, settings: Settings
 def restated(connection: duckdb.DuckDBPyConnection) -> Restated | None:
     """What a database's `meta.restatement` says of all accounts; None where nothing was restated or
     the database is of a time before restatements."""
-    if not holds(connection, "meta", "restatement"):
+    if not has_table(connection, "meta.restatement"):
         return None
     months, before, after = connection.execute(
         """select list(distinct strftime(month, '%Y-%m') order by strftime(month, '%Y-%m')),

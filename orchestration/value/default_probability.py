@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import duckdb
 
-from orchestration.platform.releases import RELEASE, attached_release, holds
+from orchestration.platform.optional_tables import has_table
+from orchestration.platform.releases import RELEASE, attached_release
 from orchestration.platform.settings import Settings
 
 COLUMNS = "account_id, scored_month, p_default, default_model_version"
@@ -33,14 +34,14 @@ def ensure(connection: duckdb.DuckDBPyConnection, settings: Settings) -> int:
     A table that is there stays as it is. Whole or not at all: half of the probabilities would never
     be noticed.
     """
-    if holds(connection, "scores", "account_default"):
+    if has_table(connection, "scores.account_default"):
         return 0
     with attached_release(connection, settings) as is_of_this_bank:
         connection.execute("begin")
         try:
             connection.execute(CREATE)
             taken = 0
-            if is_of_this_bank and holds(connection, "scores", "account_default", RELEASE):
+            if is_of_this_bank and has_table(connection, "scores.account_default", RELEASE):
                 taken = connection.execute(
                     f"insert into scores.account_default ({COLUMNS}) "
                     f"select {COLUMNS} from {RELEASE}.scores.account_default"

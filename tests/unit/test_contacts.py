@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ml.response.model import OFFER, OFFER_LINE
 from orchestration.models import contacts
-from orchestration.models.contacts import (
+from orchestration.models.contact_frames import (
     CONTEXT,
     PRIOR_CONTACTS,
     contact_frame,

@@ -9,7 +9,7 @@ import pandas as pd
 from ml.registry import listed
 from ml.response.model import OFFER
 from ml.response.product_value import FORMAT, LINE, ProductMeanValue, ProductValueModel
-from orchestration.models.openings import FIRST_MONTHS, opening_frame
+from orchestration.models.account_openings import FIRST_MONTHS, opening_frame
 from orchestration.models.records import Records
 from orchestration.models.studies.clv import MEASURES
 from orchestration.models.study import Learner, Material, Off, Sample, Split, Study

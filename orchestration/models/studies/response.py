@@ -6,7 +6,7 @@ import pandas as pd
 
 from ml.registry import listed
 from ml.response.model import FORMAT, OFFER, OFFER_LINE, OfferBaseRate, ResponseModel
-from orchestration.models.contacts import CONTEXT, contact_frame
+from orchestration.models.contact_frames import CONTEXT, contact_frame
 from orchestration.models.records import Records
 from orchestration.models.studies.probability import PROBABILITY_MEASURES
 from orchestration.models.study import Learner, Material, Off, Sample, Split, Study

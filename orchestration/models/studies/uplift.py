@@ -17,7 +17,7 @@ from ml.registry import listed
 from ml.response.model import OFFER, OFFER_LINE, ResponseModel
 from ml.response.uplift import FORMAT, UpliftModel, pseudo_outcome
 from ml.response.uplift_rules import StrongerRule
-from orchestration.models.contacts import CONTEXT, contact_frame
+from orchestration.models.contact_frames import CONTEXT, contact_frame
 from orchestration.models.records import Records
 from orchestration.models.studies.response import evaluation_border
 from orchestration.models.study import Learner, Material, Off, Sample, Split, Study

@@ -5,14 +5,16 @@ from __future__ import annotations
 import duckdb
 
 
-def has_table(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
-    """Whether a table or view `schema.name` exists in the database that is open."""
+def has_table(
+    connection: duckdb.DuckDBPyConnection, table: str, database: str | None = None
+) -> bool:
+    """Whether a table or view `schema.name` exists in a database, by default the current one."""
     schema, name = table.split(".")
     return bool(
         connection.execute(
-            "select 1 from information_schema.tables where table_catalog = current_database() "
-            "and table_schema = ? and table_name = ?",
-            [schema, name],
+            "select 1 from information_schema.tables where table_schema = ? and table_name = ? "
+            "and table_catalog = coalesce(?, current_database())",
+            [schema, name, database],
         ).fetchall()
     )
 
