@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml.response.model import OFFER, OFFER_LINE
-from orchestration.models import contacts
+from orchestration.models import contact_frames
 from orchestration.models.contact_frames import (
     CONTEXT,
     PRIOR_CONTACTS,
@@ -214,7 +214,7 @@ def test_of_more_contacts_than_are_learned_from_it_is_the_same_sample(connection
     told = [("card", day, "treatment", day % 3 == 0) for day in range(200)]
     tell(connection, told)
     everything = contact_frame(connection)
-    monkeypatch.setattr(contacts, "MOST_CONTACTS", 40)
+    monkeypatch.setattr(contact_frames, "MOST_CONTACTS", 40)
     some = contact_frame(connection)
     assert len(some) == 40
     pd.testing.assert_frame_equal(
