@@ -108,8 +108,8 @@ def train(settings: Settings, model: str | None, *, verbose: bool) -> int:
     """
     from orchestration.landing.health import prepare_home
     from orchestration.models.assets import DESCRIPTIONS
-    from orchestration.operations.jobs import TRAIN
     from orchestration.platform.resources import MODEL_TAG
+    from orchestration.platform.runs import TRAIN
     from orchestration.release.summary import failure_summary
 
     if model is not None and model not in DESCRIPTIONS:

@@ -37,7 +37,7 @@ def prepare_home(settings: Settings) -> list[str]:
 
     Raises
     ------
-    HomeRefused, orchestration.release.publish.ReleaseDamaged
+    HomeRefused, orchestration.platform.releases.ReleaseDamaged
         For what is damaged and cannot be made anew, with the cure; all that was looked at before it
         is sound.
     """

@@ -65,13 +65,9 @@ def training_context(
     tags = tags or {}
     mode, only = tags.get(TRAIN_TAG, settings.train), tags.get(MODEL_TAG)
     if mode not in TRAIN_MODES:
-        raise ValueError(
-            f"tag {TRAIN_TAG}={mode} is invalid: expected one of {', '.join(TRAIN_MODES)}"
-        )
+        raise ValueError(_expected(TRAIN_TAG, mode, TRAIN_MODES))
     if only is not None and only not in DESCRIPTIONS:
-        raise ValueError(
-            f"tag {MODEL_TAG}={only} is invalid: expected one of {', '.join(DESCRIPTIONS)}"
-        )
+        raise ValueError(_expected(MODEL_TAG, only, DESCRIPTIONS))
     (first_month, as_of), (identity,) = (
         connection.execute(query).fetchall()[0]
         for query in (
