@@ -114,9 +114,7 @@ def _is_new(home: Path) -> bool:
 
 
 @pytest.fixture(scope="session")
-def command(
-    model_store: Path, parsed_project: Path
-) -> Callable[..., subprocess.CompletedProcess[str]]:
+def command(request: pytest.FixtureRequest) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs `python -m orchestration …` in a process of its own (`tests/started.py`) with the given
     settings.
 
@@ -144,8 +142,9 @@ def command(
             named["MLFLOW_TRACKING_URI"] = tracking_uri
         elif prepared and arguments[0] == "refresh" and _is_new(home):
             mlflow.mkdir(parents=True, exist_ok=True)
-            shutil.copy(model_store, mlflow / "mlflow.db")
-            shutil.copytree(parsed_project, home / "dbt", dirs_exist_ok=True)
+            shutil.copy(request.getfixturevalue("model_store"), mlflow / "mlflow.db")
+            parsed = request.getfixturevalue("parsed_project")
+            shutil.copytree(parsed, home / "dbt", dirs_exist_ok=True)
         environment = {**kept, **named, "JINGXI_HOME": str(home)}
         return started.orchestration(arguments, PROJECT, environment)
 

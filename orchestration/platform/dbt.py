@@ -235,22 +235,46 @@ def dbt_resource(settings: Settings) -> DbtCliResource:
 
 
 def failed_tests(
-    connection: duckdb.DuckDBPyConnection, results: Sequence[Mapping[str, Any]]
+    connection: duckdb.DuckDBPyConnection,
+    failed: Mapping[str, Any],
+    manifest: Path,
+    target: Path,
 ) -> list[str]:
-    """What the tests that failed found, the first rows of each; dbt itself says how many only."""
-    told = []
-    for result in results:
-        if result["status"] != "fail":
-            continue
-        name = result["unique_id"].split(".")[2]
-        found = connection.execute(f"select * from ({result['compiled_code']}) limit {SHOWN_ROWS}")
-        names = [column[0] for column in found.description or []]
-        rows = [
+    """What the tests that failed found, the first rows of each; dbt itself says how many only.
+
+    Parameters
+    ----------
+    failed : rows found by the id of each test
+    target : the folder that dbt has written the compiled tests into
+    """
+    nodes = json.loads(manifest.read_text())["nodes"]
+    found = []
+    for test, rows in failed.items():
+        compiled = target / "compiled" / nodes[test]["package_name"] / _place(nodes[test])
+        cursor = connection.execute(f"select * from ({compiled.read_text()}) limit {SHOWN_ROWS}")
+        names = [column[0] for column in cursor.description or []]
+        shown = [
             ", ".join(f"{name} {value}" for name, value in zip(names, row, strict=True))
-            for row in found.fetchall()
+            for row in cursor.fetchall()
         ]
-        told.append(f"{name} ({result['failures']} rows): {' | '.join(rows)}")
-    return told
+        found.append(f"{test.split('.')[2]} ({rows} rows): {' | '.join(shown)}")
+    return found
+
+
+def _place(node: Mapping[str, Any]) -> Path:
+    """Where dbt writes a compiled test: one of a yml file in a folder of that file's name."""
+    file = Path(node["original_file_path"])
+    return file if file.name == Path(node["path"]).name else file / node["path"]
+
+
+def failures_of(event: object) -> dict[str, Any]:
+    """Rows found by the id of the test, where the event is that of a test that failed."""
+    if not isinstance(event, dg.AssetCheckResult | dg.AssetObservation):
+        return {}
+    metadata = {name: one.value for name, one in event.metadata.items()}
+    if metadata.get("status") != "fail":
+        return {}
+    return {str(metadata["unique_id"]): metadata["dagster_dbt/failed_row_count"]}
 
 
 def unbuilt(message: str, log: Path) -> str:
@@ -300,16 +324,20 @@ def dbt_layer(
                 prepare(connection, home.settings)
             os.environ["DBT_MONTHS_AT_ONCE"] = str(months_at_once(connection, home.settings))
         folder = target_path(home.settings)
-        results = folder / "run" / "run_results.json"
-        results.unlink(missing_ok=True)
-        arguments = ["build", "--exclude-resource-type", "unit_test"]
+        target = folder / "run"
+        # Without its artifacts: dbt would write the whole manifest again for every layer.
+        arguments = ["build", "--no-write-json", "--exclude-resource-type", "unit_test"]
         if (folder / PARTIAL_PARSE).exists():
             parsed = str(folder / PARTIAL_PARSE)
             arguments += ["--partial-parse-file-path", parsed]
-        invocation = dbt.cli(arguments, context=context, target_path=results.parent)
+        invocation = dbt.cli(arguments, context=context, target_path=target)
         built: list[dg.Output] = []
+        failed: dict[str, Any] = {}
+        came = False
         try:
             for event in invocation.stream():
+                came = True
+                failed |= failures_of(event)
                 if isinstance(event, dg.Output):
                     # Counted when dbt has let go of the warehouse.
                     built.append(event)
@@ -317,13 +345,13 @@ def dbt_layer(
                     yield event
         except DagsterDbtCliRuntimeError as error:
             yield from built
-            if not results.exists():
-                raise dg.Failure(unbuilt(str(error), results.with_name("dbt.log"))) from error
-            with home.warehouse() as connection:
-                told = failed_tests(connection, json.loads(results.read_text())["results"])
-            if not told:
+            if not came:
+                raise dg.Failure(unbuilt(str(error), target / "dbt.log")) from error
+            if not failed:
                 raise
-            raise dg.Failure(f"dbt tests found: {'; '.join(told)}") from error
+            with home.warehouse() as connection:
+                found = failed_tests(connection, failed, manifest, target)
+            raise dg.Failure(f"dbt tests found: {'; '.join(found)}") from error
         with home.warehouse() as connection:
             build_numbers.finish(connection, layer)
             counts = [

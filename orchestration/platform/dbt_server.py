@@ -57,6 +57,7 @@ def _serve(listener: socket.socket, parsed: str, options: list[str]) -> int:
     # What is there now is shared with every child; collecting it would copy it.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(50_000, 50, 100)
     print(READY, flush=True)
     while True:
         ready, _, _ = select.select([listener, sys.stdin], [], [])

@@ -34,7 +34,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ],
 )
 def test_it_says_what_is_wrong_and_ends_with_status_2(home, command, arguments, settings, words):
-    result = command(home, *arguments, customers=100, **settings)
+    result = command(home, *arguments, prepared=False, customers=100, **settings)
     assert result.returncode == 2
     assert words in result.stderr
     assert "Traceback" not in result.stderr + result.stdout

@@ -9,8 +9,11 @@ from collections import defaultdict
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 
+import dagster as dg
+import duckdb
 import pytest
 
+from orchestration.platform.dbt import failed_tests, failures_of
 from tests.integration.bank import (
     CENT,
     EARLIER,
@@ -95,6 +98,36 @@ def test_unit_tests_of_the_money_rules_pass(whole):
     found = {one["unique_id"]: one["status"] for one in results}
     assert len(defined) > 50
     assert {found.get(name) for name in defined} == {"pass"}
+
+
+def test_the_first_rows_of_a_failed_test_are_shown(whole, tmp_path):
+    """As dbt compiled it: a test that a yml file names, and one that is a file itself."""
+    target = whole.parent / "target"
+    nodes = json.loads((target / "manifest.json").read_text())["nodes"]
+    named, own = (
+        next(key for key, node in nodes.items() if node["name"].startswith(start))
+        for start in ("one_row_per_base_account_account_id", "account_balance_ends")
+    )
+    path = tmp_path / "warehouse.duckdb"
+    path.write_bytes(whole.read_bytes())
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("insert into base.account from base.account order by account_id limit 1")
+        ((account,),) = connection.execute("select min(account_id) from base.account").fetchall()
+        connection.execute(
+            "update base.account set closing_balance = 7.77 where account_id = ?", [account]
+        )
+        failed = {}
+        for test in (named, own):
+            metadata = {"unique_id": test, "status": "fail", "dagster_dbt/failed_row_count": 2}
+            failed |= failures_of(dg.AssetCheckResult(passed=False, metadata=metadata))
+        shown = failed_tests(connection, failed, target / "manifest.json", target)
+    assert len(shown) == 2
+    for line, test in zip(shown, (named, own), strict=True):
+        assert line.startswith(f"{nodes[test]['name']} (2 rows): ")
+        assert f"account_id {account}" in line
+    passed = {"unique_id": own, "status": "pass", "dagster_dbt/failed_row_count": 0}
+    assert failures_of(dg.AssetCheckResult(passed=True, metadata=passed)) == {}
+    assert failures_of(dg.Output(None)) == {}
 
 
 def test_balances_equal_a_walk_over_the_days(bank, whole):
