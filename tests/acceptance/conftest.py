@@ -1,12 +1,17 @@
 """What several acceptance tests share: one refreshed bank, made once for all workers."""
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
 
+import duckdb
 import pytest
 
+from sources.export import export_delivery
+from sources.synthetic import SyntheticBank
+from tests.acceptance import deliveries
 from tests.conftest import once
 
 SMALL_BANK = {"customers": 800, "seed": 7}
@@ -21,7 +26,7 @@ def small_bank(
     `home/first-summary.txt`) and a copy of it (`copy`).
 
     `home` is changed by `test_synthetic_refresh`, `copy` by `test_models_outside`; nobody else
-    writes in either.
+    writes in either. `TEST_SMALL_BANK` names a folder with such a home that is at hand already.
     """
 
     def make(place: Path) -> None:
@@ -31,4 +36,44 @@ def small_bank(
         (home / "first-summary.txt").write_text(result.stdout)
         shutil.copytree(home, place / "copy", symlinks=True)
 
+    if "TEST_SMALL_BANK" in os.environ:
+        return Path(os.environ["TEST_SMALL_BANK"])
     return once(tmp_path_factory, "small_bank", make)
+
+
+@pytest.fixture(scope="session")
+def faulty_bank(
+    tmp_path_factory: pytest.TempPathFactory,
+    command: Callable[..., CompletedProcess[str]],
+) -> Path:
+    """A folder with a bank's delivery (`original`); the home of one release made from it with a few
+    bad rows (`delivered`, `summary.txt`), with a temporary folder of the system's own (`system`);
+    and a copy of that home, moved (`copy`).
+
+    The home (`faulty_home`) is changed by `test_homes`, the copy by `test_corrupted_deliveries`.
+    """
+
+    def make(place: Path) -> None:
+        original, delivered = place / "original", place / "delivered"
+        with duckdb.connect() as connection:
+            made = SyntheticBank(place / "made", place / "truth", **deliveries.BANK)
+            made.prepare(connection)
+            export_delivery(connection, made.delivery, original, "csv")
+        shutil.copytree(original, delivered, copy_function=os.link)
+        deliveries.a_few_bad_rows(delivered)
+        deliveries.someone_misplaced(delivered)
+        (place / "system").mkdir()
+        home = faulty_home(place)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("TMPDIR", str(place / "system"))
+            result = command(home, "refresh", prepared=False, source="files", source_path=delivered)
+        assert result.returncode == 0, result.stdout + result.stderr
+        (place / "summary.txt").write_text(result.stdout)
+        shutil.copytree(home, place / "copy", symlinks=True)
+
+    return once(tmp_path_factory, "faulty_bank", make)
+
+
+def faulty_home(place: Path) -> Path:
+    """Where the home of `faulty_bank` lies: what a path may hold, it holds."""
+    return place / 'it\'s the "银行" home'

@@ -7,7 +7,6 @@ unless the faults are few enough to be set aside.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import os
 import shutil
@@ -20,49 +19,21 @@ import duckdb
 import pytest
 
 from orchestration.operations.delivery_check import judgement
-from sources.export import export_delivery
-from sources.synthetic import SyntheticBank
+from tests.acceptance.deliveries import (
+    MONTH,
+    Row,
+    booking_month,
+    bookings,
+    edit,
+    read,
+    replace_bytes,
+    write,
+)
 
 pytestmark = pytest.mark.slow
 
-# Fourteen months: too short for the models, which say so and leave the gates as they are.
-BANK = {"customers": 400, "seed": 3, "months": 14}
 REFUSED, STOPPED = 2, 1
-MONTH, LAST_MONTH = "2023-09", "2024-02"
-
-Row = dict[str, str]
-
-
-def read(path: Path) -> list[Row]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def write(path: Path, rows: list[Row], **style: str) -> None:
-    path.unlink(missing_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]), **{"lineterminator": "\n", **style})
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def edit(path: Path, change: Callable[[int, Row], Row | None]) -> None:
-    """Rewrite a file row by row; None drops the row."""
-    changed = (change(number, row) for number, row in enumerate(read(path)))
-    write(path, [row for row in changed if row is not None])
-
-
-def bookings(folder: Path) -> list[Path]:
-    return sorted((folder / "transaction").glob("*.csv"))
-
-
-def booking_month(folder: Path) -> Path:
-    return folder / "transaction" / f"{MONTH}.csv"
-
-
-def replace_bytes(path: Path, content: bytes) -> None:
-    path.unlink()
-    path.write_bytes(content)
+LAST_MONTH = "2024-02"
 
 
 def times(row: Row, factor: int, *columns: str) -> Row:
@@ -240,37 +211,6 @@ def ledger_off_by_a_cent(folder):
     edit(path, off)
 
 
-# Set aside.
-
-
-def a_few_bad_rows(folder):
-    """Letters, orphans, duplicates, nulls, unknown codes, bad dates and lines cut short; one file
-    with a byte order mark and Windows line ends. No ledger, which would miss the rows set aside."""
-    (folder / "ledger.csv").unlink()
-    path = booking_month(folder)
-    rows = read(path)
-    duplicate = dict(rows[20])
-    conflict = {**rows[21], "amount": "12.34"}
-    rows[10]["amount"] = "12,50 EUR"
-    rows[11]["account_id"] = "no such account"
-    rows[12]["transaction_id"] = ""
-    rows[13]["kind"] = "barter"
-    rows[14]["booked_on"] = f"{MONTH}-31"
-    rows[15]["booked_on"] = "2099-01-01"
-    write(path, [*rows, duplicate, conflict])
-    lines = path.read_bytes().splitlines(keepends=True)
-    lines[30] = b",".join(lines[30].split(b",")[:3]) + b"\n"
-    replace_bytes(path, b"".join(lines))
-    marked = bookings(folder)[0]
-    content = marked.read_bytes().replace(b"\n", b"\r\n")
-    replace_bytes(marked, b"\xef\xbb\xbf" + content)
-    one_customer = sorted((folder / "customer").glob("*.csv"))[0]
-    edit(
-        one_customer,
-        lambda number, row: {**row, "birth_date": "2099-05-05"} if number == 5 else row,
-    )
-
-
 @dataclass(frozen=True)
 class Case:
     """A corruption, how the refresh ends, and words its message must hold."""
@@ -330,18 +270,12 @@ class Bank:
 
 
 @pytest.fixture(scope="module")
-def bank(tmp_path_factory, command):
-    place = tmp_path_factory.mktemp("corrupted")
-    original, delivery, home = place / "original", place / "delivery", place / "home"
-    with duckdb.connect() as connection:
-        made = SyntheticBank(place / "made", place / "truth", **BANK)
-        made.prepare(connection)
-        export_delivery(connection, made.delivery, original, "csv")
-    shutil.copytree(original, delivery, copy_function=os.link)
-    a_few_bad_rows(delivery)
-    result = command(home, "refresh", source="files", source_path=delivery)
-    assert result.returncode == 0, result.stdout + result.stderr
-    return Bank(original, delivery, home, len(read(booking_month(original))), result.stdout)
+def bank(faulty_bank, tmp_path_factory):
+    original, place = faulty_bank / "original", tmp_path_factory.mktemp("corrupted")
+    shutil.copytree(original, place / "delivery", copy_function=os.link)
+    said = (faulty_bank / "summary.txt").read_text()
+    rows = len(read(booking_month(original)))
+    return Bank(original, place / "delivery", faulty_bank / "copy", rows, said)
 
 
 @pytest.fixture

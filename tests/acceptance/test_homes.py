@@ -16,49 +16,30 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from tests.acceptance.conftest import faulty_home
+from tests.acceptance.deliveries import BANK, MISPLACED
 from tests.conftest import PROJECT
 
 pytestmark = pytest.mark.slow
 
-CUSTOMERS = 150
-# An e-mail where a date belongs, and a stray quote, for which the file is copied row by row.
-MISPLACED = "wanda.misplaced@mail.example"
 # What a kill is tried at: from the first line to the scores, as far as the moment goes.
 KILLS, WITHIN_SECONDS = 2, 40
 
 
 @pytest.fixture(scope="module")
-def delivery(tmp_path_factory, command) -> Path:
-    folder = tmp_path_factory.mktemp("delivered") / "csv"
-    home = tmp_path_factory.mktemp("exporting")
-    result = command(home, "export", str(folder), "--format", "csv", customers=CUSTOMERS)
-    assert result.returncode == 0, result.stderr
-    customers = folder / "customer.csv"
-    if not customers.exists():
-        customers = sorted((folder / "customer").glob("*.csv"))[0]
-    lines = customers.read_text(encoding="utf-8").splitlines()
-    header, first = lines[0].split(","), lines[1].split(",")
-    amiss = dict(zip(header, first, strict=True))
-    amiss |= {"customer_id": "C-amiss", "birth_date": MISPLACED, "full_name": '"Wanda'}
-    customers.write_text(
-        "\n".join([*lines, ",".join(amiss[name] for name in header)]) + "\n", encoding="utf-8"
-    )
-    return folder
+def delivery(faulty_bank) -> Path:
+    return faulty_bank / "delivered"
 
 
 @pytest.fixture(scope="module")
-def system(tmp_path_factory) -> Path:
+def system(faulty_bank) -> Path:
     """The system's temporary folder, as the refresh sees it."""
-    return tmp_path_factory.mktemp("system")
+    return faulty_bank / "system"
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory, delivery, system) -> Path:
-    home = tmp_path_factory.mktemp("private") / 'it\'s the "银行" home'
-    process = begun(home, delivery, system)
-    said, _ = process.communicate(timeout=900)
-    assert process.returncode == 0, said
-    return home
+def home(faulty_bank) -> Path:
+    return faulty_home(faulty_bank)
 
 
 def begun(home: Path, delivery: Path, system: Path, **more: str) -> subprocess.Popen:
@@ -95,8 +76,7 @@ def test_nothing_of_a_home_is_open_to_other_accounts(home):
 
 def test_nobody_is_named_anywhere_in_a_home(home, delivery):
     """The raw bytes of every file: tables, free blocks, logs, reports, events, models."""
-    files = delivery / "customer.csv"
-    source = files if files.exists() else delivery / "customer" / "*.csv"
+    source = delivery / "customer" / "*.csv"
     with duckdb.connect() as connection:
         people = connection.execute(
             "select full_name, phone, email, national_id from read_csv(?, all_varchar = true, "
@@ -104,7 +84,7 @@ def test_nobody_is_named_anywhere_in_a_home(home, delivery):
             [str(source)],
         ).fetchall()
     values = {value.encode() for row in people for value in row if value and len(value) > 6}
-    assert len(values) > CUSTOMERS
+    assert len(values) > BANK["customers"]
     values.add(MISPLACED.encode())
     found = {}
     for path in contents(home):

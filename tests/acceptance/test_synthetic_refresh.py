@@ -1,4 +1,4 @@
-"""The refresh on the synthetic bank: whole, repeatable, month by month, from files too."""
+"""The refresh on the synthetic bank: whole, traceable, repeatable after kills."""
 
 import hashlib
 import json
@@ -223,16 +223,6 @@ def test_no_personal_value_is_published(home):
         )
     }
     assert not columns & {"full_name", "phone", "email", "national_id"}
-
-
-def test_an_export_read_as_files_publishes_the_same_tables_in_another_home(home, tmp_path, command):
-    folder = tmp_path / "delivery"
-    result = command(home, "export", str(folder), "--format", "csv", **BANK)
-    assert result.returncode == 0, result.stderr
-    other = tmp_path / "home"
-    result = command(other, "refresh", source="files", source_path=folder, seed=BANK["seed"])
-    assert result.returncode == 0, result.stdout + result.stderr
-    assert digest_of_tables(served(other)) == digest_of_tables(served(home))
 
 
 @pytest.mark.parametrize("stage", ["landing", "models"])

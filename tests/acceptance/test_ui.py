@@ -31,14 +31,16 @@ from orchestration.operations.jobs import refresh_tags
 from orchestration.platform import build_numbers
 from orchestration.platform.runs import REFRESH
 from orchestration.platform.settings import read_settings
+from tests.acceptance.conftest import SMALL_BANK
+from tests.acceptance.contents import digest_of_tables
 from tests.browser import browser, browser_missing
 from tests.conftest import PROJECT
 
 pytestmark = pytest.mark.slow
 
-BANK = {"JINGXI_CUSTOMERS": "150", "JINGXI_AS_OF": "2024-03"}
-AS_OF = "2024-03"
-LOAD_SECONDS, RUN_SECONDS = 120, 300
+# The last month of the bank whose export is delivered.
+AS_OF = "2025-12"
+LOAD_SECONDS, RUN_SECONDS = 120, 600
 LOCATION = {"repositoryLocationName": "jingxi", "repositoryName": "__repository__"}
 
 LEARNED = tuple(key.path[-1] for key in MODELS)
@@ -145,8 +147,18 @@ def waited_for(look: Callable[[], Any], seconds: float, sought: Callable[[], str
     return found
 
 
+def settings(home: Path) -> dict[str, str]:
+    """Those of a home that reads the delivery beside it."""
+    return {
+        "JINGXI_HOME": str(home),
+        "JINGXI_SOURCE": "files",
+        "JINGXI_SOURCE_PATH": str(home.parent / "delivery"),
+        "JINGXI_SEED": str(SMALL_BANK["seed"]),
+    }
+
+
 def environment(home: Path, mark: str, **more: str) -> dict[str, str]:
-    return {**os.environ, **BANK, **more, "JINGXI_HOME": str(home), "MARK": mark}
+    return {**os.environ, **settings(home), **more, "MARK": mark}
 
 
 def free_port() -> int:
@@ -188,8 +200,11 @@ def living(mark: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def ui(tmp_path_factory) -> Iterator[Dagster]:
+def ui(tmp_path_factory, command) -> Iterator[Dagster]:
     home = tmp_path_factory.mktemp("ui") / "home"
+    delivery = ("export", str(home.parent / "delivery"), "--format", "csv")
+    result = command(home.with_name("exporting"), *delivery, **SMALL_BANK)
+    assert result.returncode == 0, result.stderr
     mark, port = uuid.uuid4().hex, free_port()
     process = begun(home, "ui", "--port", str(port), mark=mark)
     try:
@@ -210,7 +225,7 @@ def ui(tmp_path_factory) -> Iterator[Dagster]:
 def definitions(ui):
     """The code location as it is read in this process, from what the UI's has prepared."""
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in {**BANK, "JINGXI_HOME": str(ui.home)}.items():
+        for name, value in settings(ui.home).items():
             patch.setenv(name, value)
         for name in ("DAGSTER_HOME", "MLFLOW_TRACKING_URI"):
             patch.delenv(name, raising=False)
@@ -280,6 +295,15 @@ def test_a_refresh_launched_in_the_ui_publishes_a_release(ui, refreshed):
     run = ui.runs()[refreshed]
     assert run["jobName"] == REFRESH
     assert run["repositoryOrigin"]["repositoryLocationName"] == "jingxi"
+
+
+def test_an_export_read_as_files_publishes_the_same_tables_in_another_home(
+    ui, refreshed, small_bank
+):
+    """As the bank itself, refreshed by a command."""
+    first, *_ = sorted((small_bank / "home" / "published" / "releases").glob("*.duckdb"))
+    found = digest_of_tables(ui.home / "published" / "current.duckdb")
+    assert found == digest_of_tables(first)
 
 
 def test_assets_show_rows_columns_and_what_their_gates_found(ui, refreshed):
@@ -452,6 +476,7 @@ def test_a_code_location_that_does_not_load_ends_the_ui_with_its_error(tmp_path)
         *("ui", "--port", str(free_port())),
         mark=mark,
         JINGXI_REFERENCE_PATH=str(reference),
+        JINGXI_SOURCE_PATH=str(tmp_path),
     )
     said, _ = process.communicate(timeout=LOAD_SECONDS)
     assert process.returncode == 1, said
