@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from orchestration.platform import tables
-from orchestration.platform.tables import FrameInvalid, TableUndeclared, write_table
+from orchestration.platform.tables import FrameInvalid, TableUndeclared, declared, write_table
 
 DECLARED = """
 sources:
@@ -153,6 +153,15 @@ def test_a_table_of_one_row_has_one(shop):
             FrameInvalid, match=f"grain of the table: expected one row, found {len(pieces)}"
         ):
             write_table(shop, "sold.total", pd.DataFrame({"pieces": pieces}))
+
+
+def test_every_source_with_columns_declares_all_of_itself():
+    tables._sources.cache_clear()
+    found = [table for table, source in tables._sources().items() if source.get("columns")]
+    assert "decisions.contact_plan" in found
+    for table in found:
+        one = declared(table)
+        assert set(one.grain) <= {column.name for column in one.columns}
 
 
 def test_what_is_not_declared_is_not_written(shop):
