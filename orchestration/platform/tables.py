@@ -130,8 +130,7 @@ def write_table(
     schema, name = table.split(".")
     connection.execute(f'create schema if not exists "{schema}"')
     if frame is None:
-        empty = ", ".join(f"null::{one.data_type} as {_quoted(one.name)}" for one in target.columns)
-        connection.execute(f"create or replace table {table} as select {empty} where false")
+        connection.execute(f"create or replace table {table} as {_empty(target)}")
     else:
         connection.register("written_rows", frame)
         try:
@@ -147,52 +146,50 @@ def write_table(
 
 
 def _replace(connection: duckdb.DuckDBPyConnection, target: Declared) -> None:
-    found = {
-        name: kind
-        for name, kind, *_ in connection.execute("describe select * from written_rows").fetchall()
-    }
-    problems = list(_misfits(connection, target, found))
-    if not problems:
-        problems = list(_broken(connection, target))
+    # The engine's own name of each declared type: text is VARCHAR.
+    kinds = _types(connection, _empty(target))
+    found = _types(connection, "from written_rows")
+    problems: list[str] = []
+    values: dict[str, str] = {}
+    for column in target.columns:
+        expected, quoted = (
+            f"column {column.name}: expected {column.data_type}",
+            _quoted(column.name),
+        )
+        if column.name not in found:
+            problems.append(f"{expected}, found no such column")
+        elif _takes(kinds[column.name], found[column.name]):
+            values[column.name] = quoted
+        elif _count(connection, f"{quoted} is not null"):
+            problems.append(f"{expected}, found {found[column.name]}")
+        else:
+            # A column without values has any type.
+            values[column.name] = f"null::{column.data_type}"
+    problems += [
+        f"column {name}: expected no such column, found {kind}"
+        for name, kind in found.items()
+        if name not in kinds
+    ]
+    problems = problems or list(_broken(connection, target, values))
     if problems:
         raise FrameInvalid(f"{target.name} is not written: {'; '.join(problems)}")
     typed = ", ".join(
-        f"{_quoted(one.name)}::{one.data_type} as {_quoted(one.name)}" for one in target.columns
+        f"{values[one.name]}::{one.data_type} as {_quoted(one.name)}" for one in target.columns
     )
-    try:
-        connection.execute(
-            f"create or replace table {target.name} as select {typed} from written_rows"
-        )
-    except (duckdb.ConversionException, duckdb.OutOfRangeException) as error:
-        raise FrameInvalid(f"{target.name} is not written: {error}") from error
+    connection.execute(f"create or replace table {target.name} as select {typed} from written_rows")
 
 
-def _misfits(
-    connection: duckdb.DuckDBPyConnection, target: Declared, found: dict[str, str]
+def _broken(
+    connection: duckdb.DuckDBPyConnection, target: Declared, values: dict[str, str]
 ) -> Iterator[str]:
-    """Columns that are missing, too many or of a type that the declared one does not take."""
-    names = {column.name for column in target.columns}
-    for column in target.columns:
-        if column.name not in found:
-            yield f"column {column.name}: expected {column.data_type}, found no such column"
-        elif not _takes(column.data_type, found[column.name]) and _count(
-            connection, f"{_quoted(column.name)} is not null"
-        ):
-            yield f"column {column.name}: expected {column.data_type}, found {found[column.name]}"
-    for name in found:
-        if name not in names:
-            yield f"column {name}: expected no such column, found {found[name]}"
-
-
-def _broken(connection: duckdb.DuckDBPyConnection, target: Declared) -> Iterator[str]:
     """Values that the declaration rules out, in columns of a type that fits."""
     for column in target.columns:
-        name = _quoted(column.name)
-        if column.not_null and (count := _count(connection, f"{name} is null")):
+        value = values[column.name]
+        if column.not_null and (count := _count(connection, f"{value} is null")):
             yield f"column {column.name}: expected no NULL, found {count}"
-        unfit = f"{name} is not null and try_cast({name} as {column.data_type}) is null"
+        unfit = f"{value} is not null and try_cast({value} as {column.data_type}) is null"
         if _kind(column.data_type) == "DATE":
-            unfit = f"{name}::date <> {name}"
+            unfit = f"{value}::date <> {value}"
         if count := _count(connection, unfit):
             yield f"column {column.name}: expected {column.data_type}, found {count} unfit values"
     if not target.grain:
@@ -205,6 +202,16 @@ def _broken(connection: duckdb.DuckDBPyConnection, target: Declared) -> Iterator
     ).fetchall()
     if count:
         yield f"grain {', '.join(target.grain)}: expected one row of each, found {count} with more"
+
+
+def _empty(target: Declared) -> str:
+    """A query of no rows of the declared columns."""
+    typed = ", ".join(f"null::{one.data_type} as {_quoted(one.name)}" for one in target.columns)
+    return f"select {typed} where false"
+
+
+def _types(connection: duckdb.DuckDBPyConnection, query: str) -> dict[str, str]:
+    return {name: kind for name, kind, *_ in connection.execute(f"describe {query}").fetchall()}
 
 
 def _takes(declared_type: str, found: str) -> bool:

@@ -26,11 +26,12 @@ sources:
           meta: {owner: sales, grain: [day, item]}
         columns:
           - {name: day, data_type: date, description: the day}
-          - {name: item, data_type: varchar, description: the item}
+          - {name: item, data_type: text, description: the item}
           - {name: pieces, data_type: integer, description: number, constraints: [{type: not_null}]}
           - {name: price, data_type: "decimal(18, 2)", description: a piece}
           - {name: share, data_type: double, description: of the day's pieces}
           - {name: is_returned, data_type: boolean, description: whether it came back}
+          - {name: returned_on, data_type: date, description: the day of that}
       - name: total
         description: all of it
         config:
@@ -51,6 +52,7 @@ ROWS = {
     "price": [1.5, 2.255],
     "share": [1, 1],
     "is_returned": [None, None],
+    "returned_on": [None, None],
 }
 
 
@@ -72,8 +74,8 @@ def sold(**changed: object) -> pd.DataFrame:
 def test_a_table_has_the_declared_columns_order_types_and_descriptions(shop):
     assert write_table(shop, "sold.item", sold()) == 2
     assert shop.execute("from sold.item").fetchall() == [
-        (date(2025, 12, 1), "pen", 3, Decimal("1.50"), 1.0, None),
-        (date(2025, 12, 2), "ink", 4, Decimal("2.26"), 1.0, None),
+        (date(2025, 12, 1), "pen", 3, Decimal("1.50"), 1.0, None, None),
+        (date(2025, 12, 2), "ink", 4, Decimal("2.26"), 1.0, None, None),
     ]
     assert shop.execute(
         "select column_name, data_type, comment from duckdb_columns() where table_name = 'item'"
@@ -84,6 +86,7 @@ def test_a_table_has_the_declared_columns_order_types_and_descriptions(shop):
         ("price", "DECIMAL(18,2)", "a piece"),
         ("share", "DOUBLE", "of the day's pieces"),
         ("is_returned", "BOOLEAN", "whether it came back"),
+        ("returned_on", "DATE", "the day of that"),
     ]
     assert shop.execute(
         "select comment from duckdb_tables() where table_name = 'item'"
@@ -117,7 +120,7 @@ def test_a_table_is_replaced_also_by_no_rows(shop):
         (sold(colour="red"), "column colour: expected no such column, found VARCHAR"),
         (sold(pieces=["3", "4"]), "column pieces: expected integer, found VARCHAR"),
         (sold(pieces=[3.0, 4.5]), "column pieces: expected integer, found DOUBLE"),
-        (sold(item=[1, 2]), "column item: expected varchar, found BIGINT"),
+        (sold(item=[1, 2]), "column item: expected text, found BIGINT"),
         (sold(is_returned=[0, 1]), "column is_returned: expected boolean, found BIGINT"),
         (sold(pieces=[3, 2**40]), "column pieces: expected integer, found 1 unfit values"),
         (sold(price=[1e20, 1]), "column price: expected decimal(18, 2), found 1 unfit values"),
