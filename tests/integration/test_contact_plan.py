@@ -22,6 +22,7 @@ from expectations.gate import judge
 from expectations.suites.decisions import decisions_suite
 from ml.decisions.arbitration import violations
 from orchestration.campaigns.measurement import measure_campaigns
+from orchestration.decisions.assets import READ
 from orchestration.decisions.export import export_release
 from orchestration.decisions.options import read_options
 from orchestration.decisions.plan import write_plan
@@ -390,6 +391,22 @@ def many(queries: dict[str, str]) -> Iterator[Bank]:
         """
     )
     yield bank
+
+
+def test_the_plan_reads_the_tables_that_its_assets_depend_on(many):
+    many.build("contacts")
+    declared = {table for tables in READ.values() for table in tables}
+    read = declared - {*READ["earlier_plan"], *(f"decisions.{name}" for name in READ)}
+    for schema, table in many.rows("select schema_name, table_name from duckdb_tables()"):
+        if f"{schema}.{table}" not in read:
+            many.connection.execute(f"drop table {schema}.{table}")
+    assert write_plan(many.connection, 1) > 0
+    for table in read:
+        schema, name = table.split(".")
+        many.connection.execute(f"alter table {table} rename to away")
+        with pytest.raises(duckdb.CatalogException, match=name):
+            write_plan(many.connection, 1)
+        many.connection.execute(f"alter table {schema}.away rename to {name}")
 
 
 def test_a_customer_is_in_the_same_arm_on_every_run(many):

@@ -132,6 +132,15 @@ def test_what_is_to_be_built_upon_is_judged_as_far_as_it_goes(warehouse):
     assert build_numbers.complaints(warehouse, up_to="features") == ["gate G2 failed on layer base"]
 
 
+def test_a_release_carries_no_step_between_two_tables(warehouse):
+    warehouse.execute("create schema decisions")
+    for table in ("contact_plan", "contact_reason"):
+        warehouse.execute(f"create table decisions.{table} as select 'C1' as customer_id")
+    published = releasing.published_tables(warehouse)
+    assert ("decisions", "contact_plan") in published
+    assert ("decisions", "contact_reason") not in published
+
+
 def test_lists_and_measurement_follow_the_plan_and_not_each_other(warehouse):
     def again(layer):
         build_numbers.begin(warehouse, layer, "another run")
