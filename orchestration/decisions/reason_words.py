@@ -9,7 +9,7 @@ from orchestration.decisions.roles import WITHHELD
 
 WINDOW = re.compile(r"^(?P<stem>.+?)_(?P<months>\d+)m$")
 # "balance_deposits -169.3 (usual 1978)": a feature, what it is, and what is usual.
-PART = re.compile(r"^(?P<feature>[a-z][a-z0-9_]*) (?P<said>.*)$", re.DOTALL)
+PART = re.compile(r"^(?P<feature>[a-z][a-z0-9_]*) (?P<values>.*)$", re.DOTALL)
 SEPARATOR = "; "
 
 LINES = {
@@ -111,22 +111,22 @@ def feature_words(feature: str) -> str:
 
 
 def is_withheld(feature: str, withheld: Collection[str]) -> bool:
-    """Whether a feature tells one of the withheld columns, also over a window of months."""
+    """Whether a feature is one of the withheld columns, also over a window of months."""
     window = WINDOW.match(feature)
     return (window["stem"] if window else feature) in withheld
 
 
 def part_in_words(part: str, withheld: Collection[str] = WITHHELD) -> str | None:
-    """One part of a reason in words; None where it tells what is withheld."""
+    """One part of a reason in words; None where it shows what is withheld."""
     found = PART.match(part.strip())
     if not found:
         return part.strip() or None
-    feature, said = found["feature"], found["said"]
-    if "_" not in feature and USUAL not in said:
+    feature, values = found["feature"], found["values"]
+    if "_" not in feature and USUAL not in values:
         return part.strip()
     if is_withheld(feature, withheld):
         return None
-    return f"{feature_words(feature)}: {said}"
+    return f"{feature_words(feature)}: {values}"
 
 
 def reason_in_words(reason: str | None, withheld: Collection[str] = WITHHELD) -> str | None:

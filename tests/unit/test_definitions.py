@@ -24,7 +24,10 @@ GUARDED = {
     "G2": {"value_layer", "features_layer", "release__published"},
     "GV": {"features_layer", "models_layer", "release__published"},
     "G3": {"scores_layer", "release__published"},
-    "G4": {"contacts_layer", "plan_layer", "campaigns_layer", "decisions_layer"},
+    "G4": {
+        *("contacts_layer", "plan_layer", "campaigns_layer", "decisions_layer"),
+        "release__published",
+    },
     "G5": {"release__published"},
 }
 # What each gate judges: it must not run before.

@@ -28,7 +28,8 @@ select
     customer.customer_room,
     customer.household_room,
     policy.plan_month,
-    'P' || strftime(policy.plan_month, '%Y%m') || '-' || candidate.product_id as campaign_id,
+    'P' || cast(year(policy.plan_month) * 100 + month(policy.plan_month) as varchar)
+    || '-' || candidate.product_id as campaign_id,
     candidate.customer_id,
     candidate.product_id,
     offer.product_line,

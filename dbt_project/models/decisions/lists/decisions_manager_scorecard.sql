@@ -111,7 +111,7 @@ stratum as (
 
 -- Its variance is Neyman's, with the rates of one answer more of either kind in each arm (Agresti
 -- and Caffo 2000): nobody's answer is certain because none was seen.
-compared as (
+rated as (
     select
         *,
         treated_responses / treated - control_responses / control as difference,
@@ -122,22 +122,21 @@ compared as (
     where treated > 0 and control > 0
 ),
 
+compared as (
+    select
+        *,
+        treated_rate * (1 - treated_rate) / greatest(treated - 1, 1)
+        + control_rate * (1 - control_rate) / greatest(control - 1, 1) as variance
+    from rated
+),
+
 effect as (
     select
         unit,
         sum(treated) as treated,
         sum(control) as control,
-        -- In order, so that the sum of rounded terms is the same however many threads add.
-        sum(weight * difference order by stratum) as effect,
-        sqrt(
-            sum(
-                weight * weight * (
-                    treated_rate * (1 - treated_rate) / greatest(treated - 1, 1)
-                    + control_rate * (1 - control_rate) / greatest(control - 1, 1)
-                )
-                order by stratum
-            )
-        ) as standard_error
+        {{ ordered_sum('weight * difference', 'stratum') }} as effect,
+        sqrt({{ ordered_sum('weight * weight * variance', 'stratum') }}) as standard_error
     from compared
     group by unit
     having sum(treated) >= {{ fewest_in_an_arm }} and sum(control) >= {{ fewest_in_an_arm }}

@@ -68,7 +68,8 @@ select
     product_line,
     segment_name,
     value_tier,
-    string_agg(text, ' ' order by place, text) filter (where language = 'en') as talking_points,
-    string_agg(text, '' order by place, text) filter (where language = 'zh') as talking_points_zh
+    {{ joined_text('text', ' ', 'place, text') }} filter (where language = 'en') as talking_points,
+    {{ joined_text('text', '', 'place, text') }} filter (where language = 'zh')
+        as talking_points_zh
 from chosen
 group by product_line, segment_name, value_tier

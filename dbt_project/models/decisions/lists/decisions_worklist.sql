@@ -4,17 +4,21 @@ with contact as (
     where needs_person
 ),
 
-held as (
-    select
+product as (
+    select distinct
         holder.customer_id,
-        string_agg(
-            distinct coalesce(account.product_name, account.product_id), ', '
-            order by coalesce(account.product_name, account.product_id)
-        ) as products_held
+        coalesce(account.product_name, account.product_id) as product_name
     from {{ ref('base_account_holder') }} as holder
     inner join {{ ref('base_account') }} as account on holder.account_id = account.account_id
     where holder.is_beneficial and account.is_open
-    group by holder.customer_id
+),
+
+held as (
+    select
+        customer_id,
+        {{ joined_text('product_name', ', ', 'product_name') }} as products_held
+    from product
+    group by customer_id
 )
 
 select
