@@ -17,24 +17,19 @@ from orchestration.platform.settings import Settings
 
 TRUTH = """
     select
-        option.option,
         truth.uplift * truth.contribution_12m
-            - truth.response_probability_treatment * candidate.incentive_cost::double
-            - candidate.contact_cost::double as profit,
+            - truth.response_probability_treatment * option.incentive_cost::double
+            - option.contact_cost::double as profit,
         truth.uplift,
         truth.contribution_12m as value,
         plan.arm is not null as is_planned
-    from temp.plan_option as option
-    inner join contacts.candidate as candidate
-        on candidate.customer_id = option.customer_id
-        and candidate.product_id = option.product_id
-        and candidate.channel = option.channel_name
+    from contacts.option as option
     left join read_parquet($truth) as truth
         on truth.customer_id = option.customer_id and truth.product_id = option.product_id
     left join (select * from decisions.contact_plan where arm = 'treatment') as plan
         on plan.customer_id = option.customer_id and plan.product_id = option.product_id
-        and plan.channel = option.channel_name
-    order by option.option
+        and plan.channel = option.channel
+    order by option.option_number
 """
 
 

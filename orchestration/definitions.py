@@ -8,7 +8,13 @@ from orchestration.base.assets import base_assets
 from orchestration.base.checks import base_gate
 from orchestration.contacts.assets import contacts_assets
 from orchestration.customer_page.job import customer_page_job
-from orchestration.decisions.assets import DECISIONS, decisions_assets
+from orchestration.decisions.assets import (
+    CAMPAIGNS,
+    PLAN,
+    campaigns_assets,
+    lists_assets,
+    plan_assets,
+)
 from orchestration.decisions.checks import decisions_gate
 from orchestration.features.assets import features_assets
 from orchestration.landing.assets import landing_assets
@@ -45,7 +51,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         key
         for layer in ("base", "value", "features", "decisions", "contacts")
         for key in models_of(manifest, layer)
-    ] + [*SCORES, *DECISIONS]
+    ] + [*SCORES, *PLAN, *CAMPAIGNS]
     contacts = models_of(manifest, "contacts")
     refresh, train = refresh_job(months), train_job()
     return dg.Definitions(
@@ -57,7 +63,9 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             models_assets(models_of(manifest, "features"), models_of(manifest, "value"), CONTACTS),
             scores_assets(models_of(manifest, "features")),
             contacts_assets(manifest, months),
-            decisions_assets([*contacts, *SCORES]),
+            plan_assets(),
+            campaigns_assets([*contacts, *SCORES]),
+            lists_assets(manifest, months),
             release_asset(published),
         ],
         asset_checks=[

@@ -14,8 +14,10 @@ import pytest
 from filelock import FileLock
 
 from orchestration.platform.ahead import make_model_store
+from orchestration.platform.environment import DBT_PROJECT
 from orchestration.platform.settings import Settings
 from tests import started
+from tests.plan_bank import LISTS
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -107,6 +109,34 @@ def parsed_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         subprocess.run([sys.executable, "-c", program], cwd=PROJECT, env=named, check=True)
 
     return once(tmp_path_factory, "parsed_project", make) / "dbt"
+
+
+@pytest.fixture(scope="session")
+def list_queries(tmp_path_factory: pytest.TempPathFactory, parsed_project: Path) -> dict[str, str]:
+    """The queries of dbt's lists by table, in the order in which they are built; they name their
+    tables without a database."""
+
+    def make(folder: Path) -> None:
+        places = {
+            **{"project-dir": DBT_PROJECT, "profiles-dir": DBT_PROJECT},
+            **{"target-path": folder, "log-path": folder},
+        }
+        compiled = started.dbt(
+            [
+                *("--no-use-colors", "compile", "--select", "tag:decisions"),
+                *(f"--{name}={at}" for name, at in places.items()),
+            ],
+            folder,
+            {**os.environ, "DBT_WAREHOUSE": str(folder / "warehouse.duckdb"), "DO_NOT_TRACK": "1"},
+            parsed_project,
+        )
+        assert compiled.returncode == 0, compiled.stdout + compiled.stderr
+
+    folder = once(tmp_path_factory, "list_queries", make)
+    found = {path.stem: path for path in (folder / "compiled").rglob("lists/decisions_*.sql")}
+    return {
+        name: found[f"decisions_{name}"].read_text().replace('"warehouse".', "") for name in LISTS
+    }
 
 
 def _is_new(home: Path) -> bool:

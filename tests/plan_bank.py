@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
 import duckdb
 
+from orchestration.decisions.plan import reasons_of
+from orchestration.platform.tables import write_table
+
 AS_OF = date(2025, 12, 31)
 MONEY = "decimal(18, 2)"
 
 FORM = {
     "landing.refresh_window": "as_of date, source varchar",
-    "landing.district": (
+    "base.refresh_window": "as_of date, as_of_month date",
+    "staging.stg_district": (
         "district_id varchar, district_name varchar, region varchar, latitude double,"
         " longitude double, extract_month date"
     ),
@@ -104,6 +108,10 @@ FORM = {
     ),
 }
 
+# The tables of the lists in the order in which dbt builds them, those that are views first.
+VIEWS = ("contact", "talking_point")
+LISTS = (*VIEWS, "worklist", "guide", "grid", "manager_scorecard")
+
 CHANNELS = {"mobile": False, "online": False, "telephone": True, "branch": True}
 OFFERS = {
     "CARD": ("Credit card", "cards"),
@@ -141,10 +149,12 @@ CONTACT = {
 
 
 class PlanBank:
-    """A warehouse of empty tables, filled row by row."""
+    """A warehouse of empty tables, filled row by row; `queries` are those that dbt makes its lists
+    by."""
 
-    def __init__(self, path: str = ":memory:") -> None:
-        self.connection = duckdb.connect(path)
+    def __init__(self, queries: Mapping[str, str]) -> None:
+        self.queries = queries
+        self.connection = duckdb.connect()
         self.connection.execute(
             ";".join(
                 f"create schema if not exists {table.split('.')[0]};"
@@ -160,6 +170,17 @@ class PlanBank:
                 "value.offer",
                 {"product_id": product, "product_name": name, "product_line": line},
             )
+
+    def write_lists(self, as_of: date = AS_OF) -> None:
+        """What dbt makes of the plan."""
+        window = [as_of, as_of.replace(day=1)]
+        self.connection.execute("delete from base.refresh_window")
+        self.connection.execute("insert into base.refresh_window values (?, ?)", window)
+        plan = self.connection.sql("from decisions.contact_plan").to_arrow_table()
+        write_table(self.connection, "decisions.contact_reason", reasons_of(plan))
+        for name, query in self.queries.items():
+            kind = "view" if name in VIEWS else "table"
+            self.connection.execute(f"create or replace {kind} decisions.{name} as {query}")
 
     def add(self, table: str, *rows: dict[str, Any]) -> None:
         for row in rows:

@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+from duckdb.func import SPECIAL
 
-from orchestration.decisions.reason_words import reason_sql, register_words
-from orchestration.decisions.worklist import CONTACTABLE, NO_REASON
+from orchestration.decisions.reason_words import reason_in_words
 from orchestration.platform.optional_tables import has_table
 from orchestration.platform.refusal import Refused
 from orchestration.platform.releases import KEPT_RELEASES
@@ -99,6 +99,13 @@ NEEDED = (
     *("contacts.contactability", "decisions.contact_plan", "decisions.worklist"),
     *("decisions.guide", "decisions.grid", "decisions.manager_scorecard", "value.offer"),
 )
+# Whom nothing forbids to contact; who is not in contactability is not contacted.
+CONTACTABLE = """
+    select customer_id from contacts.contactability
+    where
+        suppression is null
+        and is_universal_control is not true and is_campaign_control is not true
+"""
 UNCONTACTABLE = f"customer_id not in ({CONTACTABLE})"
 
 # A control is held out, not contacted: only what was suppressed since the plan leaves the files,
@@ -115,7 +122,6 @@ PLANNED = f"""
             and customer_id not in ({SUPPRESSED})
         )
 """
-SAID = reason_sql("customer_id, product_id", "decisions.contact_plan", "reason", "export_words")
 LISTS = {
     "worklist": f"""
         select * from decisions.worklist where customer_id in ({CONTACTABLE})
@@ -128,11 +134,10 @@ LISTS = {
             plan.product_line, plan.channel, plan.unit, plan.employee_id, plan.branch_id,
             plan.arm, plan.assignment_probability, plan.p_response, plan.uplift,
             plan.product_value, plan.expected_loss, plan.contact_cost, plan.incentive_cost,
-            plan.expected_incremental_profit, coalesce(said.reason, '{NO_REASON}') as reason,
+            plan.expected_incremental_profit,
+            coalesce(reason_in_words(plan.reason), 'chosen for its expected profit') as reason,
             plan.expires_on, plan.response_model_version, plan.uplift_model_version
         from decisions.contact_plan as plan
-        left join ({SAID}) as said
-            on said.customer_id = plan.customer_id and said.product_id = plan.product_id
         where plan.arm = 'treatment' and plan.customer_id in ({CONTACTABLE})
         order by plan.campaign_id, plan.customer_id, plan.product_id
     """,
@@ -285,17 +290,25 @@ def plan_day(connection: duckdb.DuckDBPyConnection) -> Any:
     ).fetchall()[0][0]
 
 
+def _in_words(reason: str | None) -> str | None:
+    return reason_in_words(reason)
+
+
 def _write_lists(
     connection: duckdb.DuckDBPyConnection, folder: Path, bom: bool
 ) -> Iterator[Written]:
-    register_words(connection, "decisions.contact_plan", "reason", "export_words")
-    for name, query in LISTS.items():
-        csv_file, parquet = folder / f"{name}.csv", folder / f"{name}.parquet"
-        yield Written(csv_file, _write_csv(connection, query, {}, csv_file, bom))
-        place = str(parquet).replace("'", "''")
-        rows = connection.execute(f"copy ({query}) to '{place}' (format parquet)").fetchall()[0][0]
-        yield Written(parquet, rows)
-    connection.execute("drop table temp.export_words")
+    connection.create_function(
+        "reason_in_words", _in_words, ["varchar"], "varchar", null_handling=SPECIAL
+    )
+    try:
+        for name, query in LISTS.items():
+            csv_file, parquet = folder / f"{name}.csv", folder / f"{name}.parquet"
+            yield Written(csv_file, _write_csv(connection, query, {}, csv_file, bom))
+            place = str(parquet).replace("'", "''")
+            copied = connection.execute(f"copy ({query}) to '{place}' (format parquet)")
+            yield Written(parquet, copied.fetchall()[0][0])
+    finally:
+        connection.remove_function("reason_in_words")
     day = plan_day(connection)
     for name, query in RETURNS.items():
         path = folder / f"{name}.csv"

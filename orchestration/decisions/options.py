@@ -10,60 +10,31 @@ import pandas as pd
 
 from ml.decisions.arbitration import Problem
 
-OPTION = """
-    create or replace temp table plan_option as
-    select
-        row_number() over (
-            order by candidate.customer_id, candidate.product_id, candidate.channel
-        ) - 1 as option,
-        dense_rank() over (order by candidate.customer_id) - 1 as customer,
-        case when customer.household_room is not null
-            then dense_rank() over (order by candidate.household_id nulls last) - 1
-            else -1
-        end as household,
-        dense_rank() over (order by candidate.product_id) - 1 as offer,
-        channel.channel_number as channel,
-        case when candidate.needs_person
-            then dense_rank() over (order by candidate.unit) - 1
-            else -1
-        end as manager,
-        candidate.customer_id,
-        candidate.product_id,
-        candidate.channel as channel_name,
-        candidate.unit,
-        candidate.household_id,
-        customer.household_room,
-        customer.customer_room,
-        candidate.p_response,
-        candidate.uplift,
-        candidate.contact_cost::double as cost,
-        (candidate.product_value - candidate.expected_loss)::double as value,
-        candidate.contact_cost::double + candidate.p_response * candidate.incentive_cost::double
-            as paid,
-        candidate.expected_incremental_profit::double as profit,
-        candidate.is_universal_control,
-        candidate.is_campaign_control,
-        coalesce(score.clv_12m, 0)::double as clv_12m
-    from contacts.candidate as candidate
-    inner join contacts.contactability as customer
-        on customer.customer_id = candidate.customer_id
-    inner join (
-        select channel, row_number() over (order by channel) - 1 as channel_number
-        from contacts.channel
-    ) as channel on channel.channel = candidate.channel
-    left join scores.customer as score on score.customer_id = candidate.customer_id
-"""
-
 NUMBERS = """
-    select option, customer, household, offer, channel, manager, profit, cost, p_response, uplift,
-        value, paid, clv_12m, is_universal_control, is_campaign_control
-    from temp.plan_option order by option
+    select
+        customer_number as customer,
+        household_number as household,
+        offer_number as offer,
+        channel_number as channel,
+        unit_number as manager,
+        customer_room,
+        coalesce(household_room, 0) as household_room,
+        expected_incremental_profit::double as profit,
+        contact_cost::double as cost,
+        p_response,
+        uplift,
+        (product_value - expected_loss)::double as value,
+        contact_cost::double + p_response * incentive_cost::double as paid,
+        clv_12m::double as clv_12m,
+        is_universal_control,
+        is_campaign_control
+    from contacts.option order by option_number
 """
 
 
 @dataclass(frozen=True)
 class Options:
-    """What may be chosen: one row an option, in the order of `plan_option.option`."""
+    """What may be chosen: one row an option, in the order of `contacts.option`."""
 
     rows: pd.DataFrame
     customer_room: np.ndarray
@@ -106,8 +77,7 @@ class Options:
 
 
 def read_options(connection: duckdb.DuckDBPyConnection) -> Options:
-    """The candidates of this build; leaves `temp.plan_option` behind, which names them."""
-    connection.execute(OPTION)
+    """The candidates of this build."""
     rows = connection.execute(NUMBERS).df()
     channels = connection.execute(
         "select channel, capacity from contacts.channel order by channel"
@@ -115,41 +85,25 @@ def read_options(connection: duckdb.DuckDBPyConnection) -> Options:
     ((manager_capacity, branch_capacity, budget),) = connection.execute(
         "select manager_capacity, branch_capacity, budget::double from contacts.policy"
     ).fetchall()
-    units = [
-        unit
-        for (unit,) in connection.execute(
-            "select distinct unit from contacts.candidate order by unit"
-        ).fetchall()
-    ]
-    managers = {
-        manager
-        for (manager,) in connection.execute(
-            "select distinct employee_id from contacts.contactability where employee_id is not null"
-        ).fetchall()
-    }
+    units = connection.execute(
+        "select unit, count(employee_id) > 0 from contacts.option group by unit order by unit"
+    ).fetchall()
     return Options(
         rows=rows,
-        customer_room=_room(connection, "customer"),
-        household_room=_room(connection, "household"),
+        customer_room=_room(rows, "customer"),
+        household_room=_room(rows, "household"),
         channel_capacity=np.array([capacity for _, capacity in channels], dtype=float),
         manager_capacity=np.array(
-            [manager_capacity if unit in managers else branch_capacity for unit in units],
+            [manager_capacity if is_manager else branch_capacity for _, is_manager in units],
             dtype=float,
         ),
         channels=[channel for channel, _ in channels],
-        units=units,
+        units=[unit for unit, _ in units],
         budget=budget,
     )
 
 
-def _room(connection: duckdb.DuckDBPyConnection, whose: str) -> np.ndarray:
-    """Room by code, from 0 without a gap."""
-    return (
-        connection.execute(
-            f"select max({whose}_room) from temp.plan_option where {whose} >= 0 "
-            f"group by {whose} order by {whose}"
-        )
-        .df()
-        .iloc[:, 0]
-        .to_numpy(dtype=np.int64)
-    )
+def _room(rows: pd.DataFrame, whose: str) -> np.ndarray:
+    """Room by number, from 0 without a gap."""
+    numbered = rows[rows[whose] >= 0]
+    return numbered.groupby(whose)[f"{whose}_room"].max().to_numpy(dtype=np.int64)

@@ -12,131 +12,33 @@ from collections.abc import Iterator
 import duckdb
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from ml.decisions.arbitration import Plan, at_random, choose_at_prices, greedy, solve
 from ml.decisions.power import control_share_for, minimum_detectable_effect, power_of
 from orchestration.decisions.options import Options, read_options
+from orchestration.decisions.reason_words import reason_in_words
+from orchestration.platform.tables import declared, write_table
 
-CREATE = """
-create schema if not exists decisions;
-create or replace table decisions.contact_plan (
-    plan_month date,
-    campaign_id varchar,
-    customer_id varchar,
-    product_id varchar,
-    product_line varchar,
-    channel varchar,
-    unit varchar,
-    employee_id varchar,
-    branch_id varchar,
-    district_id varchar,
-    household_id varchar,
-    arm varchar,
-    control_kind varchar,
-    assignment_probability double,
-    p_response double,
-    uplift double,
-    product_value decimal(18, 2),
-    expected_loss decimal(18, 2),
-    contact_cost decimal(18, 2),
-    incentive_cost decimal(18, 2),
-    expected_incremental_profit decimal(18, 2),
-    reason varchar,
-    expires_on date,
-    response_model_version varchar,
-    uplift_model_version varchar,
-    product_value_model_version varchar,
-    primary key (customer_id, product_id)
-);
-create or replace table decisions.constraint_price (
-    kind varchar,
-    key varchar,
-    capacity double,
-    used double,
-    shadow_price double,
-    primary key (kind, key)
-);
-create or replace table decisions.plan_comparison (
-    policy varchar primary key,
-    contacts integer,
-    expected_incremental_profit decimal(18, 2),
-    contact_cost decimal(18, 2),
-    upper_bound double,
-    gap double,
-    method varchar,
-    is_chosen boolean
-);
-create or replace table decisions.control_power (
-    campaign_id varchar primary key,
-    treated integer,
-    control integer,
-    base_rate double,
-    expected_effect double,
-    minimum_detectable_effect double,
-    power double,
-    control_share_for_power double
+TABLES = tuple(
+    f"decisions.{name}"
+    for name in (
+        *("contact_plan", "contact_reason", "constraint_price", "plan_comparison"),
+        "control_power",
+    )
 )
-"""
-
 CHOSEN = """
-    insert into decisions.contact_plan
     select
-        policy.plan_month,
-        'P' || strftime(policy.plan_month, '%Y%m') || '-' || candidate.product_id,
-        candidate.customer_id,
-        candidate.product_id,
-        offer.product_line,
-        candidate.channel,
-        candidate.unit,
-        customer.employee_id,
-        customer.branch_id,
-        customer.district_id,
-        candidate.household_id,
+        option.* exclude (control_kind),
         chosen.arm,
+        case when chosen.arm = 'control' then option.control_kind end as control_kind,
         case
-            when chosen.arm = 'treatment' then null
-            when candidate.is_universal_control then 'universal'
-            else 'campaign'
-        end,
-        case
-            when chosen.arm = 'treatment' then 1 - policy.campaign_control_share::double
-            when candidate.is_universal_control then policy.universal_control_share::double
-            else policy.campaign_control_share::double
-        end,
-        candidate.p_response,
-        candidate.uplift,
-        candidate.product_value,
-        candidate.expected_loss,
-        candidate.contact_cost,
-        candidate.incentive_cost,
-        candidate.expected_incremental_profit,
-        format(
-            'a contact adds {:.1f} points to the probability of taking {} ({:.1f} % when '
-            'contacted); taken, it brings {} in a year, less an expected loss of {}; the contact '
-            'costs {}{}',
-            100 * candidate.uplift, offer.product_name, 100 * candidate.p_response,
-            candidate.product_value::varchar, candidate.expected_loss::varchar,
-            candidate.contact_cost::varchar,
-            case when candidate.incentive_cost > 0
-                then ', a response ' || candidate.incentive_cost::varchar else '' end
-        ) || coalesce('; ' || score.reason, ''),
-        (policy.plan_month + policy.expires_days)::date,
-        score.response_model_version,
-        score.uplift_model_version,
-        score.product_value_model_version
-    from temp.plan_chosen as chosen
-    inner join temp.plan_option as option on option.option = chosen.option
-    inner join contacts.candidate as candidate
-        on candidate.customer_id = option.customer_id
-        and candidate.product_id = option.product_id
-        and candidate.channel = option.channel_name
-    inner join contacts.contactability as customer
-        on customer.customer_id = candidate.customer_id
-    inner join value.offer as offer on offer.product_id = candidate.product_id
-    inner join scores.offer as score
-        on score.customer_id = candidate.customer_id and score.product_id = candidate.product_id
-    cross join contacts.policy as policy
-    order by candidate.customer_id
+            when chosen.arm = 'control' then option.control_probability
+            else option.treatment_probability
+        end as assignment_probability
+    from contacts.option as option
+    inner join chosen on chosen.option_number = option.option_number
+    order by option.option_number
 """
 
 ARMS = """
@@ -154,40 +56,52 @@ ARMS = """
 
 
 def write_plan(connection: duckdb.DuckDBPyConnection, seed: int) -> int:
-    """Write `decisions.contact_plan` and what tells of it; returns the customers to be contacted.
+    """Write the contact plan and what explains it; returns the customers to be contacted.
 
-    Empty where nobody may be offered anything, or a model behind the offers is off.
+    `decisions.contact_plan`, `contact_reason`, `constraint_price`, `plan_comparison` and
+    `control_power`; empty where nobody may be offered anything, or a model behind the offers is
+    off.
     """
-    for statement in filter(str.strip, CREATE.split(";")):
-        connection.execute(statement)
     options = read_options(connection)
     if options.rows.empty:
+        for table in TABLES:
+            write_table(connection, table, None)
         return 0
     problem = options.problem(of_control=False)
     plan = solve(problem)
     control = choose_at_prices(options.problem(of_control=True), plan.prices)
-    _write_chosen(connection, plan.chosen, control)
-    _insert(connection, "decisions.constraint_price", prices_of(options, plan))
-    _insert(connection, "decisions.plan_comparison", comparison(options, plan, seed))
-    _insert(connection, "decisions.control_power", _power(connection.execute(ARMS).df()))
-    connection.execute("drop table temp.plan_option")
+    rows = _chosen(connection, plan.chosen, control)
+    write_table(connection, "decisions.contact_plan", rows)
+    write_table(connection, "decisions.contact_reason", reasons_of(rows))
+    write_table(connection, "decisions.constraint_price", prices_of(options, plan))
+    write_table(connection, "decisions.plan_comparison", comparison(options, plan, seed))
+    arms = connection.execute(ARMS).df()
+    write_table(connection, "decisions.control_power", None if arms.empty else _power(arms))
     return int(plan.chosen.sum())
 
 
-def _write_chosen(
+def _chosen(
     connection: duckdb.DuckDBPyConnection, treated: np.ndarray, control: np.ndarray
-) -> None:
+) -> pa.Table:
+    """Rows of `decisions.contact_plan`; money stays decimal."""
     chosen = pd.DataFrame(
         {
-            "option": np.concatenate([np.flatnonzero(treated), np.flatnonzero(control)]),
+            "option_number": np.concatenate([np.flatnonzero(treated), np.flatnonzero(control)]),
             "arm": ["treatment"] * int(treated.sum()) + ["control"] * int(control.sum()),
         }
     )
-    connection.register("chosen_rows", chosen)
-    connection.execute("create or replace temp table plan_chosen as from chosen_rows")
-    connection.unregister("chosen_rows")
-    connection.execute(CHOSEN)
-    connection.execute("drop table temp.plan_chosen")
+    connection.register("chosen", chosen)
+    rows: pa.Table = connection.sql(CHOSEN).to_arrow_table()
+    connection.unregister("chosen")
+    return rows.select([column.name for column in declared("decisions.contact_plan").columns])
+
+
+def reasons_of(plan: pa.Table) -> pa.Table:
+    """Rows of `decisions.contact_reason`."""
+    words = [reason_in_words(reason) for reason in plan["reason"].to_pylist()]
+    return plan.select(["customer_id", "product_id"]).append_column(
+        "reason", pa.array(words, pa.string())
+    )
 
 
 def prices_of(options: Options, plan: Plan) -> pd.DataFrame:
@@ -261,11 +175,3 @@ def _power(arms: pd.DataFrame) -> pd.DataFrame:
             }
         )
     return pd.concat([arms, pd.DataFrame(figures, index=arms.index)], axis=1)
-
-
-def _insert(connection: duckdb.DuckDBPyConnection, table: str, rows: pd.DataFrame) -> None:
-    if rows.empty:
-        return
-    connection.register("decided_rows", rows)
-    connection.execute(f"insert into {table} by name select * from decided_rows")
-    connection.unregister("decided_rows")

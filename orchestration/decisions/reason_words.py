@@ -5,14 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-import duckdb
-import pandas as pd
-
 from orchestration.decisions.roles import WITHHELD
 
 WINDOW = re.compile(r"^(?P<stem>.+?)_(?P<months>\d+)m$")
 # "balance_deposits -169.3 (usual 1978)": a feature, what it is, and what is usual.
-PART = re.compile(r"^(?P<feature>[a-z][a-z0-9_]*) (?P<said>.*)$", re.DOTALL)
+PART = re.compile(r"^(?P<feature>[a-z][a-z0-9_]*) (?P<values>.*)$", re.DOTALL)
 SEPARATOR = "; "
 
 LINES = {
@@ -114,22 +111,22 @@ def feature_words(feature: str) -> str:
 
 
 def is_withheld(feature: str, withheld: Collection[str]) -> bool:
-    """Whether a feature tells one of the withheld columns, also over a window of months."""
+    """Whether a feature is one of the withheld columns, also over a window of months."""
     window = WINDOW.match(feature)
     return (window["stem"] if window else feature) in withheld
 
 
 def part_in_words(part: str, withheld: Collection[str] = WITHHELD) -> str | None:
-    """One part of a reason in words; None where it tells what is withheld."""
+    """One part of a reason in words; None where it shows what is withheld."""
     found = PART.match(part.strip())
     if not found:
         return part.strip() or None
-    feature, said = found["feature"], found["said"]
-    if "_" not in feature and USUAL not in said:
+    feature, values = found["feature"], found["values"]
+    if "_" not in feature and USUAL not in values:
         return part.strip()
     if is_withheld(feature, withheld):
         return None
-    return f"{feature_words(feature)}: {said}"
+    return f"{feature_words(feature)}: {values}"
 
 
 def reason_in_words(reason: str | None, withheld: Collection[str] = WITHHELD) -> str | None:
@@ -141,71 +138,3 @@ def reason_in_words(reason: str | None, withheld: Collection[str] = WITHHELD) ->
         return None
     parts = (part_in_words(part, withheld) for part in reason.split(SEPARATOR))
     return SEPARATOR.join(part for part in parts if part) or None
-
-
-def register_words(
-    connection: duckdb.DuckDBPyConnection, table: str, column: str, words: str
-) -> None:
-    """A temporary table `words` (feature, words) of the features that a table's reasons name.
-
-    `words` is NULL for a feature that is withheld from managers. The engine finds the features, so
-    that the reasons themselves, one a customer, stay there.
-    """
-    features = connection.execute(
-        f"""
-        select distinct regexp_extract(trim(part), '^([a-z][a-z0-9_]*) ', 1) as feature
-        from (
-            select unnest(string_split({column}, '{SEPARATOR}')) as part
-            from {table} where {column} is not null
-        )
-        where regexp_matches(trim(part), '^[a-z][a-z0-9]*_[a-z0-9_]* ')
-            or regexp_matches(trim(part), '^[a-z][a-z0-9_]* .*[(]usual ')
-        order by feature
-        """
-    ).fetchall()
-    names = [name for (name,) in features]
-    told = pd.DataFrame(
-        {
-            "feature": pd.Series(names, dtype=str),
-            "words": pd.Series(
-                [None if is_withheld(name, WITHHELD) else feature_words(name) for name in names],
-                dtype=object,
-            ),
-        }
-    )
-    connection.register("told_words", told)
-    connection.execute(
-        f"create or replace temp table {words} as "
-        "select feature::varchar as feature, words::varchar as words from told_words"
-    )
-    connection.unregister("told_words")
-
-
-def reason_sql(key: str, table: str, column: str, words: str) -> str:
-    """A query (key, reason) of a table's reasons in words, as `reason_in_words` puts them."""
-    return f"""
-        select
-            {key},
-            string_agg(
-                case
-                    when feature is null then part
-                    else words || ': ' || substr(part, length(feature) + 2)
-                end,
-                '{SEPARATOR}' order by place
-            ) as reason
-        from (
-            select cut.*, told.feature, told.words
-            from (
-                select {key}, trim(unnest(parts)) as part, unnest(range(len(parts))) as place
-                from (
-                    select {key}, string_split({column}, '{SEPARATOR}') as parts from {table}
-                    where {column} is not null
-                )
-            ) as cut
-            left join temp.{words} as told
-                on told.feature = regexp_extract(cut.part, '^([a-z][a-z0-9_]*) ', 1)
-                and (contains(told.feature, '_') or contains(cut.part, '{USUAL}'))
-        )
-        where part <> '' and (feature is null or words is not null)
-        group by {key}
-    """

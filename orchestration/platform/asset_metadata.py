@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import dagster as dg
+
+from orchestration.platform.tables import declared
 
 if TYPE_CHECKING:
     import duckdb
@@ -41,8 +43,33 @@ def columns_of(
 def rows_and_columns(
     connection: duckdb.DuckDBPyConnection, key: dg.AssetKey
 ) -> dict[str, int | dg.TableSchema]:
-    """The metadata of an asset whose table is written by Python."""
-    return {ROW_COUNT: count_rows(connection, key), COLUMN_SCHEMA: columns_of(connection, key)}
+    """The metadata of an asset whose table is written by Python: what a column means is its comment
+    in the warehouse."""
+    meanings = dict(
+        connection.execute(
+            "select column_name, comment from duckdb_columns() where schema_name = ? "
+            "and table_name = ? and database_name = current_database()",
+            list(key.path),
+        ).fetchall()
+    )
+    return {
+        ROW_COUNT: count_rows(connection, key),
+        COLUMN_SCHEMA: columns_of(connection, key, meanings),
+    }
+
+
+def declared_asset(table: str, read: Sequence[str]) -> dg.AssetSpec:
+    """A table `schema.name` that Python writes, as its dbt source declares it; `read` are the
+    tables that it is made from."""
+    found = declared(table)
+    return dg.AssetSpec(
+        table.split("."),
+        deps=[dg.AssetKey(one.split(".")) for one in read],
+        group_name=table.split(".")[0],
+        kinds={"duckdb"},
+        owners=team(found.owner),
+        description=found.description,
+    )
 
 
 def _name(key: dg.AssetKey) -> str:

@@ -15,7 +15,20 @@ import duckdb
 
 from orchestration.platform.resources import Home
 
-LAYERS = ("landing", "base", "value", "features", "models", "scores", "contacts", "decisions")
+# Each layer and the one that must be whole before it: the last of those that it reads.
+AFTER = {
+    "landing": None,
+    "base": "landing",
+    "value": "base",
+    "features": "value",
+    "models": "features",
+    "scores": "models",
+    "contacts": "scores",
+    "plan": "contacts",
+    "campaigns": "plan",
+    "decisions": "plan",
+}
+LAYERS = tuple(AFTER)
 GATES = {
     "G1": "landing",
     "G2": "base",
@@ -93,7 +106,7 @@ def require(connection: duckdb.DuckDBPyConnection, layer: str) -> None:
     dagster.Failure
         With every reason why it may not be built.
     """
-    found = complaints(connection, up_to=LAYERS[LAYERS.index(layer) - 1])
+    found = complaints(connection, up_to=AFTER[layer])
     if found:
         raise dg.Failure(
             f"{layer} is not built on what did not pass: {'; '.join(found)}. "
@@ -102,11 +115,11 @@ def require(connection: duckdb.DuckDBPyConnection, layer: str) -> None:
         )
 
 
-def complaints(connection: duckdb.DuckDBPyConnection, up_to: str = LAYERS[-1]) -> list[str]:
+def complaints(connection: duckdb.DuckDBPyConnection, up_to: str | None = None) -> list[str]:
     """Why the present build must not be published, or built upon; empty when it may.
 
     Every layer finished, each built after the layer before it, every gate passed for exactly the
-    build that stands now; of the layers `up_to` one.
+    build that stands now; of one layer and those before it, or of all.
     """
     connection.execute(CREATE)
     builds = {
@@ -116,8 +129,7 @@ def complaints(connection: duckdb.DuckDBPyConnection, up_to: str = LAYERS[-1]) -
         ).fetchall()
     }
     found: list[str] = []
-    previous: tuple[str, int] | None = None
-    layers = LAYERS[: LAYERS.index(up_to) + 1]
+    layers = _up_to(up_to) if up_to else LAYERS
     for layer in layers:
         if layer not in builds:
             found.append(f"layer {layer} was never built")
@@ -125,9 +137,9 @@ def complaints(connection: duckdb.DuckDBPyConnection, up_to: str = LAYERS[-1]) -
         number, finished = builds[layer]
         if not finished:
             found.append(f"the last build of layer {layer} did not finish")
-        if previous and number < previous[1]:
-            found.append(f"layer {layer} is older than layer {previous[0]}, which it reads")
-        previous = (layer, number)
+        before = AFTER[layer]
+        if before in builds and number < builds[before][0]:
+            found.append(f"layer {layer} is older than layer {before}, which it reads")
     has_results = connection.execute(
         "select count(*) from duckdb_tables() "
         "where schema_name = 'meta' and table_name = 'gate_result'"
@@ -153,3 +165,9 @@ def complaints(connection: duckdb.DuckDBPyConnection, up_to: str = LAYERS[-1]) -
         elif not passed:
             found.append(f"gate {gate} failed on layer {layer}")
     return found
+
+
+def _up_to(layer: str) -> tuple[str, ...]:
+    """A layer and all before it, the first one first."""
+    before = AFTER[layer]
+    return (*(_up_to(before) if before else ()), layer)

@@ -1,4 +1,4 @@
-"""Tables that a bank may not have: read where they are, empty where they are not."""
+"""Tables that a database may not have."""
 
 from __future__ import annotations
 
@@ -16,22 +16,4 @@ def has_table(
             "and table_catalog = coalesce(?, current_database())",
             [schema, name, database],
         ).fetchall()
-    )
-
-
-def or_empty(connection: duckdb.DuckDBPyConnection, table: str, **columns: str) -> str:
-    """What to write after `from`: the table, or no rows of the given columns and types."""
-    if has_table(connection, table):
-        return table
-    empty = ", ".join(f"null::{kind} as {name}" for name, kind in columns.items())
-    return f"(select {empty} where false)"
-
-
-def latest_extract(connection: duckdb.DuckDBPyConnection, table: str, **columns: str) -> str:
-    """The same for a landed master: the rows of its latest extract, with those columns alone."""
-    if not has_table(connection, table):
-        return or_empty(connection, table, **columns)
-    return (
-        f"(select {', '.join(columns)} from {table} "
-        f"where extract_month = (select max(extract_month) from {table}))"
     )

@@ -24,7 +24,7 @@ def value_gate(manifest: Path) -> dg.AssetChecksDefinition:
 
     return gate(
         "GV",
-        [*models_of(manifest, "value"), *models_of(manifest, "decisions")],
+        [*models_of(manifest, "value"), dg.AssetKey(["decisions", "price_floor"])],
         suite,
         "profit agrees with the ledger, the overhead pools and every roll-up, to the cent",
     )

@@ -31,6 +31,7 @@ from orchestration.models.offer_scoring import CREATE_OFFER
 from orchestration.models.scoring import CREATE
 from orchestration.platform.environment import DBT_PROJECT
 from orchestration.platform.settings import Settings
+from orchestration.platform.tables import write_table
 from orchestration.value import default_probability
 from sources.contract import KINDS, PRODUCT_LINES, TABLES
 from tests import started
@@ -542,6 +543,9 @@ def land(path: Path, bank: Bank, as_of: date, window: tuple[date, date] | None =
         # What dbt's contacts layer reads of the scores: nobody is scored here.
         for statement in filter(str.strip, f"{CREATE};{CREATE_OFFER};{CREATE_ALERT}".split(";")):
             connection.execute(statement)
+        # Nobody is planned either.
+        for table in ("contact_plan", "contact_reason"):
+            write_table(connection, f"decisions.{table}", None)
         known = [(*key, *score) for key, score in bank.scored.items() if key[1] <= as_of]
         if known:
             connection.executemany(

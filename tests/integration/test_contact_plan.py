@@ -22,22 +22,22 @@ from expectations.gate import judge
 from expectations.suites.decisions import decisions_suite
 from ml.decisions.arbitration import violations
 from orchestration.campaigns.measurement import measure_campaigns
+from orchestration.decisions.assets import READ
 from orchestration.decisions.export import export_release
-from orchestration.decisions.grid import write_grid
 from orchestration.decisions.options import read_options
 from orchestration.decisions.plan import write_plan
-from orchestration.decisions.scorecard import write_scorecard
-from orchestration.decisions.worklist import write_worklist
 from tests.integration.bank import compiled
+from tests.plan_bank import LISTS
 
 AS_OF = date(2025, 12, 31)
-ORDER = ("policy", "channel", "contactability", "candidate", "talking_point")
+ORDER = ("policy", "channel", "contactability", "candidate", "option", "talking_point")
 # What dbt compiled names its warehouse so.
 NAME = "warehouse"
 
 BANK = """
 create schema base; create schema value; create schema scores; create schema alerts;
 create schema reference; create schema contacts; create schema landing; create schema meta;
+create schema staging;
 create table base.refresh_window as
     select date '2025-12-31' as as_of, date '2025-12-01' as as_of_month,
         date '2025-12-01' as month_from, date '2025-12-01' as month_to;
@@ -69,7 +69,7 @@ create table base.customer_month (
     customer_id varchar, month date, balance_deposits decimal(18, 2),
     balance_wealth decimal(18, 2), accounts integer
 );
-create table landing.district (
+create table staging.stg_district (
     district_id varchar, district_name varchar, region varchar, latitude double,
     longitude double, extract_month date
 );
@@ -123,8 +123,12 @@ create table reference.contact_channel as
 
 @pytest.fixture(scope="module")
 def queries(whole: Path) -> dict[str, str]:
-    """The queries of the contacts layer, as dbt compiles them."""
-    return {name: compiled(whole, f"contacts_{name}") for name in ORDER}
+    """The queries of the contacts and of the lists, as dbt compiles them."""
+    return {
+        f"{layer}.{name}": compiled(whole, f"{layer}_{name}")
+        for layer, names in (("contacts", ORDER), ("decisions", LISTS))
+        for name in names
+    }
 
 
 class Bank:
@@ -200,15 +204,15 @@ class Bank:
         )
 
     def decide(self) -> None:
-        for name in ORDER:
-            self.connection.execute(
-                f"create or replace table contacts.{name} as {self.queries[name]}"
-            )
+        self.build("contacts")
         write_plan(self.connection, 1)
-        write_worklist(self.connection, AS_OF)
-        write_grid(self.connection, AS_OF)
-        write_scorecard(self.connection, AS_OF)
+        self.build("decisions")
         measure_campaigns(self.connection, AS_OF.replace(day=1))
+
+    def build(self, layer: str) -> None:
+        for table, query in self.queries.items():
+            if table.startswith(layer):
+                self.connection.execute(f"create or replace table {table} as {query}")
 
     def rows(self, query: str) -> list[tuple]:
         return self.connection.execute(query).fetchall()
@@ -355,11 +359,11 @@ def test_every_limit_of_the_policy_holds(queries, kinds):
         chosen = bank.connection.execute(
             """
             select plan.arm = 'treatment' as chosen
-            from temp.plan_option as option
+            from contacts.option as option
             left join decisions.contact_plan as plan
                 on plan.customer_id = option.customer_id
-                and plan.product_id = option.product_id and plan.channel = option.channel_name
-            order by option.option
+                and plan.product_id = option.product_id and plan.channel = option.channel
+            order by option.option_number
             """
         ).df()["chosen"]
         mask = chosen.fillna(False).to_numpy(dtype=bool)
@@ -387,6 +391,22 @@ def many(queries: dict[str, str]) -> Iterator[Bank]:
         """
     )
     yield bank
+
+
+def test_the_plan_reads_the_tables_that_its_assets_depend_on(many):
+    many.build("contacts")
+    declared = {table for tables in READ.values() for table in tables}
+    read = declared - {*READ["earlier_plan"], *(f"decisions.{name}" for name in READ)}
+    for schema, table in many.rows("select schema_name, table_name from duckdb_tables()"):
+        if f"{schema}.{table}" not in read:
+            many.connection.execute(f"drop table {schema}.{table}")
+    assert write_plan(many.connection, 1) > 0
+    for table in read:
+        schema, name = table.split(".")
+        many.connection.execute(f"alter table {table} rename to away")
+        with pytest.raises(duckdb.CatalogException, match=name):
+            write_plan(many.connection, 1)
+        many.connection.execute(f"alter table {schema}.away rename to {name}")
 
 
 def test_a_customer_is_in_the_same_arm_on_every_run(many):

@@ -24,12 +24,11 @@ from orchestration.customer_page.content import SUPPRESSIONS
 from orchestration.customer_page.job import CUSTOMER_PAGE_OP, customer_page_job
 from orchestration.customer_page.render import PERSONAL
 from orchestration.decisions.roles import COMPLIANCE, FOR_SERVICE, MANAGER, ROLES, WITHHELD
-from orchestration.decisions.worklist import write_worklist
 from orchestration.platform.environment import DBT_PROJECT
 from orchestration.platform.releases import ReleaseRefused, point_at
 from orchestration.platform.resources import Home
 from orchestration.platform.settings import Settings
-from tests.plan_bank import AS_OF, PlanBank
+from tests.plan_bank import PlanBank
 
 pytestmark = pytest.mark.slow
 
@@ -151,7 +150,7 @@ def furnish(bank):
         district_id="D7737",
         household_id="H1",
     )
-    write_worklist(bank.connection, AS_OF)
+    bank.write_lists()
     bank.connection.execute("create schema meta")
     bank.connection.execute(
         "create table meta.release as select ? as release_id, '2025-12' as as_of,"
@@ -161,8 +160,8 @@ def furnish(bank):
 
 
 @pytest.fixture
-def bank():
-    bank = PlanBank()
+def bank(list_queries):
+    bank = PlanBank(list_queries)
     furnish(bank)
     return bank
 

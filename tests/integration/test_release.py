@@ -132,6 +132,30 @@ def test_what_is_to_be_built_upon_is_judged_as_far_as_it_goes(warehouse):
     assert build_numbers.complaints(warehouse, up_to="features") == ["gate G2 failed on layer base"]
 
 
+def test_a_release_carries_no_step_between_two_tables(warehouse):
+    warehouse.execute("create schema decisions")
+    for table in ("contact_plan", "contact_reason"):
+        warehouse.execute(f"create table decisions.{table} as select 'C1' as customer_id")
+    published = releasing.published_tables(warehouse)
+    assert ("decisions", "contact_plan") in published
+    assert ("decisions", "contact_reason") not in published
+
+
+def test_lists_and_measurement_follow_the_plan_and_not_each_other(warehouse):
+    def again(layer):
+        build_numbers.begin(warehouse, layer, "another run")
+        build_numbers.finish(warehouse, layer)
+
+    again("campaigns")
+    assert build_numbers.complaints(warehouse) == []
+    again("plan")
+    assert build_numbers.complaints(warehouse) == [
+        "layer campaigns is older than layer plan, which it reads",
+        "layer decisions is older than layer plan, which it reads",
+    ]
+    assert build_numbers.complaints(warehouse, up_to="plan") == []
+
+
 def test_a_failed_warning_does_not_stop_a_release(warehouse, settings):
     warehouse.execute("insert into meta.gate_result values ('G2', 'warn', false, 2)")
     warehouse.execute(

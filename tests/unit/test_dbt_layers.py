@@ -12,21 +12,26 @@ from orchestration.landing.changes import UNDATED
 from orchestration.platform.dbt import PARSE_LOG, TRANSLATION, LayerTranslator
 from sources.contract import BY_NAME
 
-LAYERS = ("staging", "base", "value", "decisions", "features", "contacts")
-# Layers that are built in the step of another.
-STEP = {"decisions": "value"}
+LAYERS = ("staging", "base", "value", "features", "contacts", "decisions")
+# Prices are decisions that are built in the step of value.
+PRICING = "decisions/pricing/"
 # What a layer may read besides itself.
 READS = {
     "staging": {"landing"},
     "base": {"staging"},
     "value": {"base", "reference"},
-    "decisions": {"base", "value", "reference"},
     "features": {"base", "value"},
     "contacts": {"base", "value", "scores", "alerts", "reference"},
+    "decisions": {"base", "value", "scores", "alerts", "contacts"},
 }
 # The one read of what a later stage makes: expected loss takes the probabilities of default that
 # earlier refreshes scored. Scores follow value, so that value never reads those of its own refresh.
 OF_EARLIER_REFRESHES = {("value_account_month", "source.jingxi.scores.account_default")}
+# The grid shows where districts lie, which no table of base holds; prices read the tiers' bounds.
+NOT_OF_A_LAYER_READ = {
+    ("decisions_grid", "model.jingxi.stg_district"),
+    ("decisions_price_floor", "seed.jingxi.tier_scheme"),
+}
 IDENTITY = {
     column.name for table in BY_NAME.values() for column in table.columns if column.personal
 }
@@ -75,7 +80,7 @@ def test_each_layer_reads_only_what_lies_before_it(manifest, models):
         for read in model["depends_on"]["nodes"]
         if layer_of(manifest, read) not in READS[model["schema"]] | {model["schema"]}
     ]
-    assert set(wrong) == OF_EARLIER_REFRESHES
+    assert set(wrong) == OF_EARLIER_REFRESHES | NOT_OF_A_LAYER_READ
 
 
 def test_nothing_waits_for_what_earlier_refreshes_left(manifest, models):
@@ -90,7 +95,7 @@ def test_nothing_waits_for_what_earlier_refreshes_left(manifest, models):
         spec = translator.get_asset_spec(manifest, model["unique_id"], None)
         reads = set(model["depends_on"]["nodes"])
         waits = {dep.asset_key.to_user_string() for dep in spec.deps}
-        if model["schema"] != "contacts":
+        if model["schema"] not in ("contacts", "decisions"):
             assert not any(key.startswith("scores/") for key in waits), model["name"]
         assert len(waits) == len(reads - left), model["name"]
 
@@ -126,14 +131,14 @@ def materialized(model: dict[str, Any]) -> str:
     return str(model["config"]["materialized"])
 
 
-def step_of(layer: str) -> str:
-    return STEP.get(layer, layer)
+def step_of(model: dict[str, Any]) -> str:
+    return "value" if model["path"].startswith(PRICING) else str(model["schema"])
 
 
 def test_a_model_has_exactly_the_tag_of_its_step_and_the_folder_of_its_layer(models):
     for model in models:
         assert model["schema"] in LAYERS
-        assert model["tags"] == [step_of(model["schema"])], model["name"]
+        assert model["tags"] == [step_of(model)], model["name"]
         assert model["path"].split("/")[0] == model["schema"]
 
 
@@ -152,7 +157,11 @@ def test_a_dbt_test_touches_models_of_the_one_layer_whose_step_runs_it(manifest)
         touched = {layer_of(manifest, unique_id) for unique_id in test["depends_on"]["nodes"]}
         layers = touched - {"reference"}
         assert len(layers) == 1, (test["name"], touched)
-        steps = {step_of(layer) for layer in layers}
+        steps = {
+            step_of(manifest["nodes"][unique_id])
+            for unique_id in test["depends_on"]["nodes"]
+            if layer_of(manifest, unique_id) in layers
+        }
         assert set(test["tags"]) & set(LAYERS) == steps, (test["name"], test["tags"])
 
 
@@ -169,11 +178,7 @@ def test_a_seed_belongs_to_the_step_that_reads_it(manifest, models):
     for unique_id, seed in manifest["nodes"].items():
         if seed["resource_type"] != "seed":
             continue
-        readers = {
-            step_of(model["schema"])
-            for model in models
-            if unique_id in model["depends_on"]["nodes"]
-        }
+        readers = {step_of(model) for model in models if unique_id in model["depends_on"]["nodes"]}
         assert seed["tags"] == sorted(readers), seed["name"]
         assert seed["schema"] == "reference"
         assert seed["description"]

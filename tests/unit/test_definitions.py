@@ -9,6 +9,7 @@ import dagster as dg
 import pytest
 from dagster._core.execution.api import create_execution_plan
 
+from orchestration.decisions.assets import PLAN
 from orchestration.definitions import build_definitions
 from orchestration.platform import build_numbers
 from orchestration.platform.runs import REFRESH
@@ -23,7 +24,10 @@ GUARDED = {
     "G2": {"value_layer", "features_layer", "release__published"},
     "GV": {"features_layer", "models_layer", "release__published"},
     "G3": {"scores_layer", "release__published"},
-    "G4": {"contacts_layer", "decisions_layer", "release__published"},
+    "G4": {
+        *("contacts_layer", "plan_layer", "campaigns_layer", "decisions_layer"),
+        "release__published",
+    },
     "G5": {"release__published"},
 }
 # What each gate judges: it must not run before.
@@ -33,7 +37,7 @@ JUDGED = {
     "GV": {"value_layer"},
     "G3": {"models_layer", "features_layer"},
     "G4": {"scores_layer"},
-    "G5": {"contacts_layer", "decisions_layer"},
+    "G5": {"contacts_layer", "plan_layer", "campaigns_layer", "decisions_layer"},
 }
 
 
@@ -93,6 +97,7 @@ def test_every_gate_is_blocking_on_every_asset_it_stands_behind(definitions):
         ("G3", "features/customer_month"),
         ("G5", "contacts/candidate"),
         ("G5", "contacts/contactability"),
+        *(("G5", key.to_user_string()) for key in PLAN),
     }
 
 
@@ -129,7 +134,8 @@ def test_every_asset_says_whose_it_is_what_it_is_and_what_it_is_made_of(definiti
     assert not [spec.key for spec in specs if not spec.owners or not spec.description]
     assert not [spec.key for spec in specs if not spec.kinds]
     assert {spec.group_name for spec in specs} == {
-        *build_numbers.LAYERS,
+        # The plan and the measurement of campaigns are steps of the group of decisions.
+        *(set(build_numbers.LAYERS) - {"plan", "campaigns"}),
         "staging",
         "reference",
         "release",

@@ -30,14 +30,11 @@ from orchestration.decisions.export import (
     safe_sql,
     safe_text,
 )
-from orchestration.decisions.grid import write_grid
-from orchestration.decisions.scorecard import write_scorecard
-from orchestration.decisions.worklist import write_worklist
 from orchestration.landing.engine import Window, land
 from orchestration.platform.releases import KEPT_RELEASES
 from sources.contract import BY_NAME
 from sources.files import DeliveredFiles
-from tests.plan_bank import AS_OF, PlanBank
+from tests.plan_bank import PlanBank
 
 FILES = (
     *("worklist.csv", "worklist.parquet", "contact_plan.csv", "contact_plan.parquet"),
@@ -47,16 +44,10 @@ FILES = (
 )
 
 
-def decide(bank):
-    write_worklist(bank.connection, AS_OF)
-    write_grid(bank.connection, AS_OF)
-    write_scorecard(bank.connection, AS_OF)
-
-
 @pytest.fixture
-def bank():
+def bank(list_queries):
     """Two to contact, one held out, one who withdrew his consent after the plan."""
-    bank = PlanBank()
+    bank = PlanBank(list_queries)
     bank.customer("C1", employee_id="E1", segment="digital, good value", district_id="D1")
     bank.customer("C2", district_id="D1")
     bank.customer("C3", held_out=True)
@@ -65,7 +56,7 @@ def bank():
     bank.plan("C2", "FUND", channel="mobile", contact_cost=Decimal("0.25"))
     bank.plan("C3", arm="control", control_kind="campaign", assignment_probability=0.2)
     bank.plan("C4")
-    decide(bank)
+    bank.write_lists()
     return bank
 
 
@@ -105,10 +96,12 @@ FLAGS = st.fixed_dictionaries(
 
 
 @pytest.mark.slow
-@given(st.lists(FLAGS, min_size=4, max_size=12))
+@given(customers=st.lists(FLAGS, min_size=4, max_size=12))
 @settings(max_examples=12, deadline=None)
-def test_an_unsuitable_customer_is_in_no_list_and_no_file_whatever_the_plan_says(customers):
-    bank = PlanBank()
+def test_an_unsuitable_customer_is_in_no_list_and_no_file_whatever_the_plan_says(
+    list_queries, customers
+):
+    bank = PlanBank(list_queries)
     for number, flags in enumerate(customers):
         name = f"C{number:04d}"
         marks = {key: flags[key] for key in ("suppression", "universal", "held_out", "employee_id")}
@@ -118,7 +111,7 @@ def test_an_unsuitable_customer_is_in_no_list_and_no_file_whatever_the_plan_says
             bank.connection.execute(
                 "delete from contacts.contactability where customer_id = ?", [name]
             )
-    decide(bank)
+    bank.write_lists()
 
     def named(wanted):
         return {f"C{number:04d}" for number, flags in enumerate(customers) if wanted(flags)}
@@ -462,7 +455,7 @@ def test_a_plans_campaigns_tell_the_channel_of_most_and_the_mean_cost(bank, tmp_
     for name, channel, cost in (("C5", "online", "0.12"), ("C6", "mobile", "0.15")):
         bank.customer(name)
         bank.plan(name, "FUND", channel=channel, contact_cost=Decimal(cost))
-    decide(bank)
+    bank.write_lists()
     export_release(bank.connection, tmp_path, "r1")
     told = {row["campaign_id"]: row for row in rows_of(tmp_path / "r1" / "campaign.csv")}
     assert set(told) == {"P202601-CARD", "P202601-FUND"}

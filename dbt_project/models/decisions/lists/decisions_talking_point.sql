@@ -1,0 +1,75 @@
+{{ config(materialized='view') }}
+
+-- Every group of the contacts planned, and every segment with every offer: a manager meets them
+-- all.
+with served as (
+    select
+        product_line,
+        segment_name,
+        value_tier
+    from {{ ref('decisions_contact') }}
+    union
+    select
+        offer.product_line,
+        score.segment_name,
+        '' as value_tier
+    from {{ source('scores', 'customer') }} as score
+    cross join {{ ref('value_offer') }} as offer
+    where score.segment_name is not null
+),
+
+-- "rather digital, older (S3)" consists of ", digital, older,".
+named as (
+    select
+        *,
+        case
+            when segment_name <> {{ nobody() }}
+                then
+                    replace(
+                        ', ' || regexp_replace(segment_name, ' [(][^)]*[)]$', '') || ',',
+                        ', rather ',
+                        ', '
+                    )
+        end as words
+    from served
+),
+
+-- A group gets the points for the words of its segment's name, else for its tier, else those for
+-- everybody.
+suited as (
+    select
+        named.product_line,
+        named.segment_name,
+        named.value_tier,
+        point.language,
+        point.text,
+        coalesce(instr(named.words, ', ' || point.audience || ','), 0) as place,
+        case
+            when instr(named.words, ', ' || point.audience || ',') > 0 then 1
+            when point.audience = named.value_tier then 2
+            when point.audience = '*' then 3
+        end as level
+    from named
+    inner join {{ ref('contacts_talking_point') }} as point
+        on named.product_line = point.product_line
+),
+
+-- Each language by itself, so that a point in one of them is not lost.
+chosen as (
+    select *
+    from suited
+    where level is not null
+    qualify
+        level
+        = min(level) over (partition by product_line, segment_name, value_tier, language)
+)
+
+select
+    product_line,
+    segment_name,
+    value_tier,
+    {{ joined_text('text', ' ', 'place, text') }} filter (where language = 'en') as talking_points,
+    {{ joined_text('text', '', 'place, text') }} filter (where language = 'zh')
+        as talking_points_zh
+from chosen
+group by product_line, segment_name, value_tier
