@@ -6,6 +6,7 @@ import dagster as dg
 
 from orchestration.base.assets import base_assets
 from orchestration.base.checks import base_gate
+from orchestration.campaigns.assets import PUBLISHED, campaign_inputs, campaigns_assets
 from orchestration.contacts.assets import contacts_assets
 from orchestration.customer_page.job import customer_page_job
 from orchestration.decisions.assets import DECISIONS, decisions_assets
@@ -45,7 +46,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         key
         for layer in ("base", "value", "features", "decisions", "contacts")
         for key in models_of(manifest, layer)
-    ] + [*SCORES, *DECISIONS]
+    ] + [*SCORES, *PUBLISHED, *DECISIONS]
     contacts = models_of(manifest, "contacts")
     refresh, train = refresh_job(months), train_job()
     return dg.Definitions(
@@ -56,7 +57,9 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             features_assets(manifest, months),
             models_assets(models_of(manifest, "features"), models_of(manifest, "value"), CONTACTS),
             scores_assets(models_of(manifest, "features")),
+            campaign_inputs(),
             contacts_assets(manifest, months),
+            campaigns_assets(),
             decisions_assets([*contacts, *SCORES]),
             release_asset(published),
         ],

@@ -19,12 +19,6 @@ HOLDS = {
     ("decisions", "guide"): "what to say of which offer to which group of customers",
     ("decisions", "grid"): "value, potential and coverage by district and who answers for it",
     ("decisions", "manager_scorecard"): "each manager's book: value, growth, coverage, conversion",
-    ("decisions", "earlier_plan"): "the plans of earlier releases",
-    ("campaigns", "measurement"): "effect of each campaign by randomised arm, cost and return",
-    ("campaigns", "uplift_decile"): "whether the uplift model ranked truly",
-    ("campaigns", "uplift_policy"): "the uplift model on later campaigns beside simple rules",
-    ("campaigns", "learning"): "what all campaigns of an offer together have shown",
-    ("campaigns", "plan_outcome"): "the plans of earlier refreshes against what happened",
 }
 DECISIONS = [dg.AssetKey(list(key)) for key in HOLDS]
 
@@ -48,9 +42,6 @@ def decisions_assets(upstream: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
     )
     def decisions(context: dg.AssetExecutionContext, home: Home) -> Iterator[dg.MaterializeResult]:
         # Imported here: the code location must load without scipy.
-        from orchestration.campaigns.held_out import held_out_uplift
-        from orchestration.campaigns.measurement import measure_campaigns
-        from orchestration.decisions.earlier import bring_earlier_plans
         from orchestration.decisions.grid import write_grid
         from orchestration.decisions.plan import write_plan
         from orchestration.decisions.scorecard import write_scorecard
@@ -61,17 +52,12 @@ def decisions_assets(upstream: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
         ahead.finish()
         with build_numbers.build(home, "decisions", context.run_id) as connection:
             training = training_context(connection, home.settings, context.run_id, context.run.tags)
-            bring_earlier_plans(connection, home.settings)
             tell("the contact plan")
             write_plan(connection, home.settings.seed)
             tell("the lists")
             write_worklist(connection, training.as_of)
             write_grid(connection, training.as_of)
             write_scorecard(connection, training.as_of)
-            tell("the measurement of campaigns")
-            measure_campaigns(
-                connection, training.as_of_month, held_out_uplift(connection, training)
-            )
             described = {key: rows_and_columns(connection, key) for key in DECISIONS}
         for key, metadata in described.items():
             yield dg.MaterializeResult(asset_key=key, metadata=metadata)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from orchestration.campaigns.assets import CAMPAIGNS
 from orchestration.decisions.assets import DECISIONS
 from orchestration.platform.gates import gate
 
@@ -23,7 +24,7 @@ def decisions_gate() -> dg.AssetChecksDefinition:
 
     return gate(
         "G5",
-        DECISIONS,
+        [*DECISIONS, *CAMPAIGNS],
         suite,
         "the plan contacts nobody who must not be, within every limit, and holds its controls out",
         earlier=[dg.AssetKey(["contacts", name]) for name in ("candidate", "contactability")],

@@ -31,6 +31,7 @@ from orchestration.models.offer_scoring import CREATE_OFFER
 from orchestration.models.scoring import CREATE
 from orchestration.platform.environment import DBT_PROJECT
 from orchestration.platform.settings import Settings
+from orchestration.platform.tables import write_table
 from orchestration.value import default_probability
 from sources.contract import KINDS, PRODUCT_LINES, TABLES
 from tests import started
@@ -539,7 +540,9 @@ def land(path: Path, bank: Bank, as_of: date, window: tuple[date, date] | None =
             [month_from, month_to, as_of, FIRST],
         )
         default_probability.ensure(connection, Settings(home=path.parent))
-        # What dbt's contacts layer reads of the scores: nobody is scored here.
+        # What dbt's contacts layer reads of scores and earlier plans: there are none here.
+        for table in ("decisions.earlier_plan", "models.held_out_uplift"):
+            write_table(connection, table, None)
         for statement in filter(str.strip, f"{CREATE};{CREATE_OFFER};{CREATE_ALERT}".split(";")):
             connection.execute(statement)
         known = [(*key, *score) for key, score in bank.scored.items() if key[1] <= as_of]

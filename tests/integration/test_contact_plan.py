@@ -28,16 +28,22 @@ from orchestration.decisions.options import read_options
 from orchestration.decisions.plan import write_plan
 from orchestration.decisions.scorecard import write_scorecard
 from orchestration.decisions.worklist import write_worklist
+from orchestration.platform.tables import write_table
 from tests.integration.bank import compiled
 
 AS_OF = date(2025, 12, 31)
 ORDER = ("policy", "channel", "contactability", "candidate", "talking_point")
+CAMPAIGNS = (
+    *("assignment", "campaign", "outcome", "outcome_sum", "uplift_rank", "uplift_sum"),
+    *("planned", "plan", "plan_sum"),
+)
 # What dbt compiled names its warehouse so.
 NAME = "warehouse"
 
 BANK = """
 create schema base; create schema value; create schema scores; create schema alerts;
-create schema reference; create schema contacts; create schema landing; create schema meta;
+create schema reference; create schema contacts; create schema campaigns; create schema landing;
+create schema meta;
 create table base.refresh_window as
     select date '2025-12-31' as as_of, date '2025-12-01' as as_of_month,
         date '2025-12-01' as month_from, date '2025-12-01' as month_to;
@@ -123,8 +129,12 @@ create table reference.contact_channel as
 
 @pytest.fixture(scope="module")
 def queries(whole: Path) -> dict[str, str]:
-    """The queries of the contacts layer, as dbt compiles them."""
-    return {name: compiled(whole, f"contacts_{name}") for name in ORDER}
+    """The queries of the contacts layer and of campaigns, as dbt compiles them."""
+    named = [
+        *(f"contacts.{name}" for name in ORDER),
+        *(f"campaigns.{name}" for name in CAMPAIGNS),
+    ]
+    return {name: compiled(whole, name.replace(".", "_")) for name in named}
 
 
 class Bank:
@@ -136,6 +146,8 @@ class Bank:
         self.connection.execute(f"attach ':memory:' as {NAME}")
         self.connection.execute(f"use {NAME}")
         self.connection.execute(BANK)
+        for table in ("decisions.earlier_plan", "models.held_out_uplift"):
+            write_table(self.connection, table, None)
 
     def add(self, table: str, **row: object) -> None:
         self.connection.execute(
@@ -200,15 +212,14 @@ class Bank:
         )
 
     def decide(self) -> None:
-        for name in ORDER:
-            self.connection.execute(
-                f"create or replace table contacts.{name} as {self.queries[name]}"
-            )
+        for name, query in self.queries.items():
+            kind = "table" if name.startswith("contacts.") else "view"
+            self.connection.execute(f"create or replace {kind} {name} as {query}")
         write_plan(self.connection, 1)
         write_worklist(self.connection, AS_OF)
         write_grid(self.connection, AS_OF)
         write_scorecard(self.connection, AS_OF)
-        measure_campaigns(self.connection, AS_OF.replace(day=1))
+        measure_campaigns(self.connection)
 
     def rows(self, query: str) -> list[tuple]:
         return self.connection.execute(query).fetchall()

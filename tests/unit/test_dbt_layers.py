@@ -12,9 +12,9 @@ from orchestration.landing.changes import UNDATED
 from orchestration.platform.dbt import PARSE_LOG, TRANSLATION, LayerTranslator
 from sources.contract import BY_NAME
 
-LAYERS = ("staging", "base", "value", "decisions", "features", "contacts")
+LAYERS = ("staging", "base", "value", "decisions", "features", "contacts", "campaigns")
 # Layers that are built in the step of another.
-STEP = {"decisions": "value"}
+STEP = {"decisions": "value", "campaigns": "contacts"}
 # What a layer may read besides itself.
 READS = {
     "staging": {"landing"},
@@ -23,6 +23,8 @@ READS = {
     "decisions": {"base", "value", "reference"},
     "features": {"base", "value"},
     "contacts": {"base", "value", "scores", "alerts", "reference"},
+    # Plans of earlier releases, and predictions of models.
+    "campaigns": {"base", "value", "decisions", "models"},
 }
 # The one read of what a later stage makes: expected loss takes the probabilities of default that
 # earlier refreshes scored. Scores follow value, so that value never reads those of its own refresh.
@@ -251,7 +253,7 @@ def test_every_money_rule_has_a_unit_test(manifest, models):
         *(
             model["name"]
             for model in models
-            if model["schema"] in ("value", "decisions", "contacts")
+            if model["schema"] in ("value", "decisions", "contacts", "campaigns")
         ),
     }
 
