@@ -6,15 +6,10 @@ import dagster as dg
 
 from orchestration.base.assets import base_assets
 from orchestration.base.checks import base_gate
+from orchestration.campaigns.assets import PUBLISHED, campaign_inputs, campaigns_assets
 from orchestration.contacts.assets import contacts_assets
 from orchestration.customer_page.job import customer_page_job
-from orchestration.decisions.assets import (
-    CAMPAIGNS,
-    PLAN,
-    campaigns_assets,
-    lists_assets,
-    plan_assets,
-)
+from orchestration.decisions.assets import PLAN, lists_assets, plan_assets
 from orchestration.decisions.checks import decisions_gate
 from orchestration.features.assets import features_assets
 from orchestration.landing.assets import landing_assets
@@ -51,7 +46,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         key
         for layer in ("base", "value", "features", "decisions", "contacts")
         for key in models_of(manifest, layer)
-    ] + [*SCORES, *PLAN, *CAMPAIGNS]
+    ] + [*SCORES, *PUBLISHED, *PLAN]
     contacts = models_of(manifest, "contacts")
     refresh, train = refresh_job(months), train_job()
     return dg.Definitions(
@@ -62,9 +57,10 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             features_assets(manifest, months),
             models_assets(models_of(manifest, "features"), models_of(manifest, "value"), CONTACTS),
             scores_assets(models_of(manifest, "features")),
+            campaign_inputs(),
             contacts_assets(manifest, months),
+            campaigns_assets(),
             plan_assets(),
-            campaigns_assets([*contacts, *SCORES]),
             lists_assets(manifest, months),
             release_asset(published),
         ],

@@ -1,4 +1,4 @@
-"""What the champion of uplift said of campaigns that it had not learned from."""
+"""The champion of uplift on campaigns that it had not learned from."""
 
 from __future__ import annotations
 
@@ -11,38 +11,29 @@ from orchestration.models.registration import is_on
 from orchestration.models.studies.response import evaluation_border
 from orchestration.models.studies.uplift import randomised_contacts, split_at
 from orchestration.models.uplift_evaluation import POLICY
-
-CREATE = """
-create schema if not exists campaigns;
-create or replace table campaigns.uplift_policy (
-    policy varchar,
-    metric varchar,
-    value double,
-    low double,
-    high double,
-    difference double,
-    difference_low double,
-    difference_high double,
-    contacts integer,
-    evaluated_from varchar,
-    uplift_model_version varchar,
-    primary key (policy, metric)
-)
-"""
+from orchestration.platform.tables import write_table
 
 
-def held_out_uplift(
-    connection: duckdb.DuckDBPyConnection, context: TrainingContext
-) -> pd.DataFrame | None:
-    """What the champion's twin, fitted before them, says of the newest campaigns' contacts:
-    contact_id, predicted. Writes `campaigns.uplift_policy` beside, as it was logged with the
-    champion.
+def write_held_out_uplift(connection: duckdb.DuckDBPyConnection, context: TrainingContext) -> int:
+    """Write `models.held_out_uplift`, what the champion's twin, fitted before the newest campaigns,
+    predicts of their contacts, and `campaigns.uplift_policy`, as logged with the champion.
 
-    None, and an empty table, where the model is off or its champion cannot be read.
+    Both are empty where the model is off or its champion cannot be read. Returns the predictions.
+
+    Raises
+    ------
+    FrameInvalid
+        For a prediction that is not a number, or of a contact twice.
     """
-    connection.execute(CREATE)
-    if not is_on(connection, "uplift"):
-        return None
+    found = _of_champion(connection, context) if is_on(connection, "uplift") else None
+    policy, predicted = found or (None, None)
+    write_table(connection, "campaigns.uplift_policy", policy)
+    return write_table(connection, "models.held_out_uplift", predicted)
+
+
+def _of_champion(
+    connection: duckdb.DuckDBPyConnection, context: TrainingContext
+) -> tuple[pd.DataFrame, pd.DataFrame] | None:
     registry = context.registry()
     champion = registry.champion("uplift")
     contacts = randomised_contacts(connection)
@@ -51,17 +42,9 @@ def held_out_uplift(
         return None
     try:
         twin = registry.load_twin(champion)
-        table = registry.table(champion, POLICY)
+        policy = registry.table(champion, POLICY).assign(uplift_model_version=champion.version)
     except ChampionUnusable:
         return None
-    table = table.assign(uplift_model_version=champion.version)
-    connection.register("policy_rows", table)
-    connection.execute("insert into campaigns.uplift_policy by name select * from policy_rows")
-    connection.unregister("policy_rows")
     _, later = split_at(contacts, border)
-    return pd.DataFrame(
-        {
-            "contact_id": later.outcome["contact_id"].to_numpy(),
-            "predicted": twin.predict(later.features),
-        }
-    )
+    predicted = later.outcome[["contact_id"]].assign(predicted=twin.predict(later.features))
+    return policy, predicted

@@ -12,29 +12,6 @@ import numpy as np
 from ml.evaluation.experiment import Effect
 from ml.evaluation.meta_analysis import pooled_effect
 
-CREATE = """
-create or replace table campaigns.learning (
-    product_id varchar,
-    product_line varchar,
-    outcome varchar,
-    campaigns integer,
-    campaign_id varchar,
-    last_contact date,
-    effect double,
-    fixed_effect double,
-    fixed_low double,
-    fixed_high double,
-    random_effect double,
-    random_low double,
-    random_high double,
-    tau_squared double,
-    cochran_q double,
-    heterogeneity_p double,
-    i_squared double,
-    primary key (product_id, outcome, campaigns)
-)
-"""
-
 
 @dataclass(frozen=True)
 class Lesson:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from orchestration.decisions.assets import CAMPAIGNS, LISTS, PLAN
+from orchestration.campaigns.assets import CAMPAIGNS
+from orchestration.decisions.assets import LISTS, PLAN
 from orchestration.platform.gates import gate
 
 if TYPE_CHECKING:

@@ -80,7 +80,7 @@ def landing_assets(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinitio
             asked = months_asked(tagged, *history, MONTHS_TAG)
             afresh = delivery.bind_warehouse(connection, whole=asked == history)
             start, end = history if afresh else asked
-            finished = not build_numbers.complaints(connection, up_to="features")
+            finished = not build_numbers.complaints(connection, "features")
             build_numbers.begin(connection, "landing", context.run_id)
             summary = land(
                 connection,

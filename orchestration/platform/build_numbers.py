@@ -7,7 +7,7 @@ gate records which build it judged, and the release wants them in order.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import dagster as dg
@@ -15,27 +15,29 @@ import duckdb
 
 from orchestration.platform.resources import Home
 
-# Each layer and the one that must be whole before it: the last of those that it reads.
-AFTER = {
-    "landing": None,
-    "base": "landing",
-    "value": "base",
-    "features": "value",
-    "models": "features",
-    "scores": "models",
-    "contacts": "scores",
-    "plan": "contacts",
-    "campaigns": "plan",
-    "decisions": "plan",
+# Each layer and the layers that must be older than it.
+AFTER: dict[str, tuple[str, ...]] = {
+    "landing": (),
+    "base": ("landing",),
+    "value": ("base",),
+    "features": ("value",),
+    "models": ("features",),
+    "campaign_inputs": ("models",),
+    "scores": ("models",),
+    "contacts": ("scores", "campaign_inputs"),
+    "campaigns": ("contacts",),
+    "plan": ("contacts",),
+    "decisions": ("plan",),
 }
 LAYERS = tuple(AFTER)
+# Each gate and the layers that it judges together.
 GATES = {
-    "G1": "landing",
-    "G2": "base",
-    "GV": "value",
-    "G3": "models",
-    "G4": "scores",
-    "G5": "decisions",
+    "G1": ("landing",),
+    "G2": ("base",),
+    "GV": ("value",),
+    "G3": ("models",),
+    "G4": ("scores",),
+    "G5": ("campaigns", "decisions"),
 }
 
 CREATE = """
@@ -70,20 +72,23 @@ def finish(connection: duckdb.DuckDBPyConnection, layer: str) -> None:
     )
 
 
-def number_of(connection: duckdb.DuckDBPyConnection, layer: str) -> int:
-    """The number of a layer's latest build.
+def judged_by(connection: duckdb.DuckDBPyConnection, gate: str) -> int:
+    """The number of the build that a gate judges: the latest of its layers'.
 
     Raises
     ------
     LookupError
-        When the layer was never built.
+        When one of the layers was never built.
     """
-    rows = connection.execute(
-        "select build_number from meta.layer_build where layer = ?", [layer]
-    ).fetchall()
-    if not rows:
-        raise LookupError(f"layer {layer} was never built here; run the whole refresh first")
-    return rows[0][0]
+    numbers = dict(
+        connection.execute("select layer, build_number from meta.layer_build").fetchall()
+    )
+    missing = [layer for layer in GATES[gate] if layer not in numbers]
+    if missing:
+        raise LookupError(
+            f"layer {', '.join(missing)} was never built here; run the whole refresh first"
+        )
+    return max(numbers[layer] for layer in GATES[gate])
 
 
 @contextmanager
@@ -106,7 +111,7 @@ def require(connection: duckdb.DuckDBPyConnection, layer: str) -> None:
     dagster.Failure
         With every reason why it may not be built.
     """
-    found = complaints(connection, up_to=AFTER[layer])
+    found = complaints(connection, *AFTER[layer])
     if found:
         raise dg.Failure(
             f"{layer} is not built on what did not pass: {'; '.join(found)}. "
@@ -115,11 +120,11 @@ def require(connection: duckdb.DuckDBPyConnection, layer: str) -> None:
         )
 
 
-def complaints(connection: duckdb.DuckDBPyConnection, up_to: str | None = None) -> list[str]:
+def complaints(connection: duckdb.DuckDBPyConnection, *up_to: str) -> list[str]:
     """Why the present build must not be published, or built upon; empty when it may.
 
-    Every layer finished, each built after the layer before it, every gate passed for exactly the
-    build that stands now; of one layer and those before it, or of all.
+    Every layer finished, each built after the layers that it reads, every gate passed for exactly
+    the build that stands now; of the layers `up_to` these, by default of all.
     """
     connection.execute(CREATE)
     builds = {
@@ -129,7 +134,7 @@ def complaints(connection: duckdb.DuckDBPyConnection, up_to: str | None = None) 
         ).fetchall()
     }
     found: list[str] = []
-    layers = _up_to(up_to) if up_to else LAYERS
+    layers = _with_those_before(up_to or LAYERS)
     for layer in layers:
         if layer not in builds:
             found.append(f"layer {layer} was never built")
@@ -137,9 +142,11 @@ def complaints(connection: duckdb.DuckDBPyConnection, up_to: str | None = None) 
         number, finished = builds[layer]
         if not finished:
             found.append(f"the last build of layer {layer} did not finish")
-        before = AFTER[layer]
-        if before in builds and number < builds[before][0]:
-            found.append(f"layer {layer} is older than layer {before}, which it reads")
+        found += [
+            f"layer {layer} is older than layer {read}, which it reads"
+            for read in AFTER[layer]
+            if read in builds and number < builds[read][0]
+        ]
     has_results = connection.execute(
         "select count(*) from duckdb_tables() "
         "where schema_name = 'meta' and table_name = 'gate_result'"
@@ -153,21 +160,26 @@ def complaints(connection: duckdb.DuckDBPyConnection, up_to: str | None = None) 
                 "bool_and(success or severity <> 'fail') from meta.gate_result group by gate"
             ).fetchall()
         }
-    for gate, layer in GATES.items():
-        if layer not in layers:
+    for gate, own in GATES.items():
+        if not set(own) <= set(layers):
             continue
+        named = f"layer {' and '.join(own)}"
         if gate not in judged:
-            found.append(f"gate {gate} has not judged layer {layer}")
+            found.append(f"gate {gate} has not judged {named}")
             continue
         number, passed = judged[gate]
-        if layer in builds and number != builds[layer][0]:
-            found.append(f"gate {gate} judged an earlier build of layer {layer}")
+        if number != max((builds[one][0] for one in own if one in builds), default=number):
+            found.append(f"gate {gate} judged an earlier build of {named}")
         elif not passed:
-            found.append(f"gate {gate} failed on layer {layer}")
+            found.append(f"gate {gate} failed on {named}")
     return found
 
 
-def _up_to(layer: str) -> tuple[str, ...]:
-    """A layer and all before it, the first one first."""
-    before = AFTER[layer]
-    return (*(_up_to(before) if before else ()), layer)
+def _with_those_before(layers: Sequence[str]) -> list[str]:
+    """Layers and all that they read, in order."""
+    wanted, waiting = set[str](), list(layers)
+    while waiting:
+        layer = waiting.pop()
+        wanted.add(layer)
+        waiting += AFTER[layer]
+    return [layer for layer in LAYERS if layer in wanted]

@@ -55,7 +55,6 @@ def gate(
     `earlier` are assets of earlier layers that the gate judges too. Checks on them do not block:
     what this layer is made from would otherwise wait for this layer.
     """
-    layer = build_numbers.GATES[name]
     specs = [
         dg.AssetCheckSpec(name, asset=asset, blocking=asset in assets, description=description)
         for asset in (*assets, *earlier)
@@ -68,7 +67,7 @@ def gate(
 
         report = report_of(home.settings, context.run.run_id)
         with home.warehouse() as connection:
-            number = build_numbers.number_of(connection, layer)
+            number = build_numbers.judged_by(connection, name)
             outcome = judge(connection, suite(connection), number, context.run.run_id)
             render_report(connection, report)
         shutil.copyfile(report, home.settings.reports / REPORT)

@@ -540,7 +540,9 @@ def land(path: Path, bank: Bank, as_of: date, window: tuple[date, date] | None =
             [month_from, month_to, as_of, FIRST],
         )
         default_probability.ensure(connection, Settings(home=path.parent))
-        # What dbt's contacts layer reads of the scores: nobody is scored here.
+        # What dbt's contacts layer reads of scores and earlier plans: there are none here.
+        for table in ("decisions.earlier_plan", "models.held_out_uplift"):
+            write_table(connection, table, None)
         for statement in filter(str.strip, f"{CREATE};{CREATE_OFFER};{CREATE_ALERT}".split(";")):
             connection.execute(statement)
         # Nobody is planned either.

@@ -10,7 +10,7 @@ import duckdb
 import pandas as pd
 import pytest
 
-from orchestration.decisions.earlier import bring_earlier_plans
+from orchestration.campaigns.earlier_plan import write_earlier_plan
 from orchestration.platform.releases import point_at
 from orchestration.platform.settings import Settings
 from orchestration.platform.tables import declared, write_table
@@ -92,7 +92,7 @@ def test_plans_of_twelve_months_of_customers_who_are_still_here(warehouse, setti
             ("C5", date(2024, 12, 1), "branch", None),
         ),
     )
-    assert bring_earlier_plans(warehouse, settings) == 4
+    assert write_earlier_plan(warehouse, settings) == 4
     assert brought(warehouse) == [
         ("C1", date(2025, 1, 1), "branch"),
         ("C1", november, "branch"),
@@ -106,12 +106,12 @@ def test_plans_of_twelve_months_of_customers_who_are_still_here(warehouse, setti
 def test_a_plan_of_the_next_month_is_not_an_earlier_one(warehouse, settings):
     rows = plan("decisions.contact_plan", ("C1", date(2026, 1, 1), "mobile", None))
     release(settings, "bank", contact_plan=rows)
-    assert bring_earlier_plans(warehouse, settings) == 0
+    assert write_earlier_plan(warehouse, settings) == 0
 
 
 def test_without_a_release_of_this_bank_there_are_none(warehouse, settings):
-    assert bring_earlier_plans(warehouse, settings) == 0
+    assert write_earlier_plan(warehouse, settings) == 0
     rows = plan("decisions.contact_plan", ("C1", date(2025, 12, 1), "mobile", None))
     release(settings, "another bank", contact_plan=rows)
-    assert bring_earlier_plans(warehouse, settings) == 0
+    assert write_earlier_plan(warehouse, settings) == 0
     assert brought(warehouse) == []

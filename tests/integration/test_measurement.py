@@ -18,15 +18,18 @@ from scipy import stats
 from ml.evaluation.experiment import effect, strata_of_rows
 from orchestration.campaigns.measurement import measure_campaigns
 from orchestration.models.cutoffs import plus_months
+from orchestration.platform.tables import FrameInvalid, write_table
+from tests.integration.bank import compiled
 
 AS_OF = date(2024, 12, 1)
 START = date(2023, 1, 1)
 TABLES = ("measurement", "uplift_decile", "learning", "plan_outcome")
+PLAN, PREDICTION = "decisions.earlier_plan", "models.held_out_uplift"
 
 CREATE = """
 create schema base;
 create schema value;
-create schema decisions;
+create schema campaigns;
 create table base.campaign_contact (
     contact_id varchar, campaign_id varchar, campaign_name varchar, product_id varchar,
     product_line varchar, channel varchar, customer_id varchar, contacted_on date, month date,
@@ -43,23 +46,34 @@ create table value.profit_by_customer (
 )
 """
 
-CREATE_PLAN = """
-create table decisions.earlier_plan (
-    plan_month date, campaign_id varchar, customer_id varchar, product_id varchar, channel varchar,
-    arm varchar, assignment_probability double, p_response double, uplift double,
-    contact_cost decimal(18, 2), incentive_cost decimal(18, 2),
-    expected_incremental_profit decimal(18, 2)
+MODELS = (
+    *("assignment", "campaign", "outcome", "outcome_sum", "uplift_rank", "uplift_sum"),
+    *("planned", "plan", "plan_sum"),
 )
-"""
+# What dbt compiled names its warehouse so.
+NAME = "warehouse"
 
 
 class Warehouse:
-    """The tables that measurement reads, told row by row."""
+    """The tables that measurement reads, filled row by row, and the models over them."""
 
-    def __init__(self) -> None:
+    def __init__(self, queries: dict[str, str]) -> None:
         self.connection = duckdb.connect()
-        for statement in CREATE.split(";"):
-            self.connection.execute(statement)
+        self.connection.execute(f"attach ':memory:' as {NAME}; use {NAME}")
+        self.connection.execute(CREATE)
+        for table in (PLAN, PREDICTION):
+            write_table(self.connection, table, None)
+        self.see(AS_OF)
+        for name in MODELS:
+            self.connection.execute(f"create view campaigns.{name} as {queries[name]}")
+
+    def see(self, as_of: date) -> None:
+        """Give the refresh an as-of month, by its first day."""
+        self.connection.execute(
+            "create or replace table base.refresh_window as "
+            "select last_day($1::date) as as_of, $1::date as as_of_month",
+            [as_of],
+        )
 
     def insert(self, table: str, rows: list[dict[str, Any]]) -> None:
         if rows:
@@ -102,7 +116,9 @@ class Warehouse:
         self.insert("base.customer_month", [{"customer_id": customer, "month": month} | held])
 
     def measure(self, predictions: pd.DataFrame | None = None, as_of: date = AS_OF) -> int:
-        return measure_campaigns(self.connection, as_of, predictions)
+        self.see(as_of)
+        write_table(self.connection, PREDICTION, predictions)
+        return measure_campaigns(self.connection)
 
     def table(self, name: str) -> pd.DataFrame:
         return self.connection.execute(f"select * from campaigns.{name} order by all").df()
@@ -152,9 +168,15 @@ def contact_row(
     }
 
 
+@pytest.fixture(scope="module")
+def queries(whole: Path) -> dict[str, str]:
+    """The queries of the campaigns layer, as dbt compiles them."""
+    return {name: compiled(whole, f"campaigns_{name}") for name in MODELS}
+
+
 @pytest.fixture
-def warehouse() -> Iterator[Warehouse]:
-    made = Warehouse()
+def warehouse(queries: dict[str, str]) -> Iterator[Warehouse]:
+    made = Warehouse(queries)
     yield made
     made.connection.close()
 
@@ -443,12 +465,8 @@ def test_a_second_measurement_and_another_order_of_rows_say_the_same(warehouse):
         warehouse.connection.execute(
             f"create or replace table {table} as select * from {table} order by hash(customer_id)"
         )
-    warehouse.measure(predictions.iloc[::-1])
+    warehouse.measure(predictions.sample(frac=1, random_state=1))
     assert warehouse.content() == first
-    left = warehouse.connection.execute(
-        "select table_name from duckdb_tables() where temporary"
-    ).fetchall()
-    assert left == []
 
 
 def test_nothing_after_the_as_of_date_is_used(warehouse):
@@ -586,9 +604,9 @@ def test_campaigns_of_an_offer_are_strata_of_its_deciles(warehouse):
 
 def test_predictions_that_cannot_be_used_are_refused(warehouse):
     predictions = tell_uplift(warehouse, 100)
-    with pytest.raises(ValueError, match="one predicted uplift"):
+    with pytest.raises(FrameInvalid, match="grain contact_id: expected one row of each, found 1"):
         warehouse.measure(pd.concat([predictions, predictions.iloc[:1]]))
-    with pytest.raises(ValueError, match="finite"):
+    with pytest.raises(FrameInvalid, match="column predicted: expected no NULL, found 100"):
         warehouse.measure(predictions.assign(predicted=np.nan))
     warehouse.measure(pd.DataFrame({"contact_id": ["unknown"], "predicted": [0.1]}))
     assert warehouse.table("uplift_decile").empty
@@ -596,7 +614,6 @@ def test_predictions_that_cannot_be_used_are_refused(warehouse):
 
 def plan(warehouse: Warehouse, month: date) -> None:
     """Four to treat and two to leave, each with one response in ten expected."""
-    warehouse.connection.execute(CREATE_PLAN)
     rows = [
         {
             "plan_month": month,
@@ -617,7 +634,7 @@ def plan(warehouse: Warehouse, month: date) -> None:
             *((f"C{number}", "control") for number in range(2)),
         )
     ]
-    warehouse.insert("decisions.earlier_plan", rows)
+    warehouse.insert(PLAN, rows)
 
 
 def plan_row(warehouse: Warehouse) -> dict[str, Any]:
@@ -689,7 +706,7 @@ def test_a_built_warehouse_is_measured(built, request, tmp_path):
     copy = tmp_path / "warehouse.duckdb"
     shutil.copy(source, copy)
     with duckdb.connect(str(copy)) as connection:
-        rows = measure_campaigns(connection, date(2024, 6, 1))
+        rows = measure_campaigns(connection)
         campaigns, in_base = connection.execute(
             "select (select count(distinct campaign_id) from campaigns.measurement), "
             "(select count(distinct campaign_id) from base.campaign_contact)"

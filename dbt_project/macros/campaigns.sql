@@ -1,0 +1,109 @@
+{# How campaigns are measured: the windows, the chance of treatment, sums by stratum and arm. #}
+
+{# Days after a contact, and after the last of a plan's month, in which a response counts. #}
+{% macro response_days() %}{{ return(60) }}{% endmacro %}
+
+{# Months after the contact's that contribution is summed over, at whose end the balance stands. #}
+{% macro outcome_months() %}{{ return(3) }}{% endmacro %}
+
+{# Fewest and most months before the contact's whose contribution is the covariate. #}
+{% macro covariate_months() %}{{ return({'least': 3, 'most': 12}) }}{% endmacro %}
+
+{# With more chances of treatment than these, a campaign has no strata: each customer is weighted. #}
+{% macro most_strata() %}{{ return(20) }}{% endmacro %}
+
+{# The chance of treatment, from that of the assigned arm. An arm that had no chance is a wrong
+   record: the chance is unknown. Six decimals, because 1 - 0.7 is not quite 0.3. #}
+{% macro chance_of_treatment(arm, probability) -%}
+    case
+        when {{ probability }} > 0
+            then round(
+                case
+                    when {{ arm }} = 'treatment' then {{ probability }}
+                    else 1 - {{ probability }}
+                end, 6
+            )
+    end
+{%- endmacro %}
+
+{# A sum of doubles depends on the order of the rows: they are added as decimals. #}
+{% macro exact_sum(amount) -%}
+    cast(sum(cast({{ amount }} as decimal(38, 8))) as double)
+{%- endmacro %}
+
+{# The weights that make the arms of a campaign without strata stand for all of its customers, or
+   the controls for the treated. #}
+{% macro weights_of() %}
+    {{ return({
+        'all': "case when arm = 'treatment' then 1 / share else 1 / (1 - share) end",
+        'treated': "case when arm = 'treatment' then 1 else share / (1 - share) end",
+    }) }}
+{% endmacro %}
+
+{# Sums of outcomes by keys, stratum and arm, as `Strata` in ml/evaluation/experiment.py takes them.
+
+   `customer` is a query named before it, with the keys, arm, share (the chance of treatment, null where unknown),
+   y (outcome) and x (covariate, null where there is none); `stands_for` names weights of
+   `weights_of`; `within` is a column that distinguishes strata of one share. #}
+{% macro sums_by_stratum(customer, keys, stands_for=['all', 'treated'], within=none) -%}
+counted as (
+    select
+        {{ keys | join(',\n        ') }},
+        count(distinct share) > {{ most_strata() }} as is_continuous
+    from {{ customer }}
+    group by {{ keys | join(', ') }}
+),
+
+-- Customers without a choice stay a stratum, whatever the weights of the others.
+placed as (
+    select
+        {{ customer }}.*,
+        coalesce(
+            counted.is_continuous and {{ customer }}.share > 0 and {{ customer }}.share < 1, false
+        ) as is_weighted
+    from {{ customer }}
+    inner join counted
+        on
+            {%- for key in keys %}
+            {{ 'and ' if not loop.first }}{{ customer }}.{{ key }} = counted.{{ key }}
+            {%- endfor %}
+),
+
+weighted as (
+    {%- for one in stands_for %}
+    select
+        *,
+        '{{ one }}' as stands_for,
+        {{ within ~ " || ' ' || " if within }}case
+            when share is null then 'unknown'
+            when is_weighted then 'weighted'
+            else cast(share as varchar)
+        end as stratum,
+        cast(case when is_weighted then {{ weights_of()[one] }} else 1 end as double) as w,
+        coalesce(x, 0) as known
+    from placed
+    {{ 'union all' if not loop.last }}
+    {%- endfor %}
+)
+
+select
+    {{ keys | join(',\n    ') }},
+    stands_for,
+    stratum,
+    arm,
+    cast(count(*) as double) as n,
+    {{ exact_sum('w') }} as w,
+    {{ exact_sum('w * y') }} as wy,
+    {{ exact_sum('w * known') }} as wx,
+    {{ exact_sum('w * w') }} as ww,
+    {{ exact_sum('w * w * y') }} as wwy,
+    {{ exact_sum('w * w * known') }} as wwx,
+    {{ exact_sum('w * w * y * y') }} as wwyy,
+    {{ exact_sum('w * w * known * known') }} as wwxx,
+    {{ exact_sum('w * w * known * y') }} as wwxy,
+    {{ exact_sum('share') }} as p,
+    {{ exact_sum('share * (1 - share)') }} as pq,
+    count(x) as covariates
+from weighted
+group by {{ keys | join(', ') }}, stands_for, stratum, arm
+{%- endmacro %}

@@ -1,0 +1,121 @@
+with run as (
+    select * from {{ ref('base_refresh_window') }}
+),
+
+-- The same months for all customers of a campaign: those of its last contact that are over, those
+-- of its first that are known.
+assigned as (
+    select
+        assignment.*,
+        campaign.window_months,
+        campaign.months_before,
+        {{ months_later('assignment.month', 'campaign.window_months') }} as last_month,
+        {{ months_later('assignment.month', '-campaign.months_before') }} as first_month,
+        {{ months_later('assignment.month', '-1') }} as month_before
+    from {{ ref('campaigns_assignment') }} as assignment
+    inner join {{ ref('campaigns_campaign') }} as campaign
+        on assignment.campaign_id = campaign.campaign_id
+),
+
+profit as (
+    select
+        assigned.campaign_id,
+        assigned.customer_id,
+        sum(profit.contribution_margin) filter (where profit.month > assigned.month)
+            as contribution,
+        sum(profit.contribution_margin) filter (where profit.month < assigned.month)
+            as contribution_before
+    from assigned
+    cross join run
+    inner join {{ ref('value_profit_by_customer') }} as profit
+        on
+            assigned.customer_id = profit.customer_id
+            and run.as_of_month >= profit.month
+            and assigned.first_month <= profit.month
+            and assigned.last_month >= profit.month
+    group by assigned.campaign_id, assigned.customer_id
+),
+
+balance as (
+    select
+        assigned.campaign_id,
+        assigned.customer_id,
+        sum(held.balance_deposits + held.balance_wealth)
+        filter (where held.month = assigned.last_month) as balance,
+        sum(held.balance_deposits + held.balance_wealth)
+        filter (where held.month = assigned.month_before) as balance_before
+    from assigned
+    cross join run
+    inner join {{ ref('base_customer_month') }} as held
+        on
+            assigned.customer_id = held.customer_id
+            and run.as_of_month >= held.month
+            and held.month in (assigned.last_month, assigned.month_before)
+    group by assigned.campaign_id, assigned.customer_id
+),
+
+-- Who has no row of a month held nothing then, earned nothing and had no balance: nobody is left
+-- out for what happened after the assignment.
+known as (
+    select
+        assigned.campaign_id,
+        assigned.customer_id,
+        assigned.arm,
+        assigned.share,
+        assigned.window_months,
+        assigned.is_taken,
+        cast(coalesce(profit.contribution, 0) as double) as contribution,
+        cast(coalesce(balance.balance, 0) as double) as balance,
+        case
+            when assigned.months_before >= {{ covariate_months()['least'] }}
+                then
+                    cast(coalesce(profit.contribution_before, 0) as double)
+                    / assigned.months_before
+        end as contribution_before,
+        case
+            when assigned.months_before >= 1
+                then cast(coalesce(balance.balance_before, 0) as double)
+        end as balance_before
+    from assigned
+    left join profit
+        on
+            assigned.campaign_id = profit.campaign_id
+            and assigned.customer_id = profit.customer_id
+    left join balance
+        on
+            assigned.campaign_id = balance.campaign_id
+            and assigned.customer_id = balance.customer_id
+)
+
+select
+    campaign_id,
+    customer_id,
+    'response' as outcome,
+    arm,
+    share,
+    cast(case when is_taken then 1 else 0 end as double) as y,
+    -- Balances are skew: their logarithm tells more of who will take a product.
+    ln(1 + greatest(0, coalesce(balance_before, 0))) as x
+from known
+union all
+select
+    campaign_id,
+    customer_id,
+    'contribution' as outcome,
+    arm,
+    share,
+    contribution as y,
+    contribution_before as x
+from known
+where window_months > 0
+union all
+select
+    campaign_id,
+    customer_id,
+    'balance' as outcome,
+    arm,
+    share,
+    balance as y,
+    balance_before as x
+from known
+where window_months > 0
