@@ -1,0 +1,242 @@
+"""The one way that Python writes a table: into what a dbt source declares, or not at all.
+
+The source's yml (`dbt_project/models/*/sources.yml`) gives the columns, their types and the grain.
+dbt's own tests cannot guard a table that is written between two of its runs: the function does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import yaml  # type: ignore[import-untyped]
+
+from orchestration.platform.environment import DBT_PROJECT
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+SOURCES = "models/*/sources.yml"
+ONE_ROW = ["one row"]
+# What a declared type takes without loss; money that was computed in floats is rounded to the cent.
+WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UBIGINT", "UINTEGER")
+NUMBER = (*WHOLE, "FLOAT", "DOUBLE", "DECIMAL")
+TEXT = ("VARCHAR", "ENUM")
+TIME = ("TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS")
+TAKES = {
+    **{kind: WHOLE for kind in WHOLE},
+    **{kind: NUMBER for kind in ("FLOAT", "DOUBLE", "DECIMAL")},
+    "VARCHAR": TEXT,
+    # pandas has no dates: midnight stands for the day.
+    "DATE": ("DATE", *TIME),
+    "TIMESTAMP": ("DATE", *TIME),
+}
+
+
+class TableUndeclared(LookupError):
+    """No dbt source declares the table, or it does not declare enough of it."""
+
+
+class FrameInvalid(ValueError):
+    """The frame is not what the table's source declares."""
+
+
+@dataclass(frozen=True)
+class Column:
+    name: str
+    data_type: str
+    description: str
+    not_null: bool
+
+
+@dataclass(frozen=True)
+class Declared:
+    """A table as its dbt source declares it; `grain` names the columns of which a row is one."""
+
+    name: str
+    description: str
+    owner: str
+    grain: tuple[str, ...]
+    columns: tuple[Column, ...]
+
+
+def declared(table: str) -> Declared:
+    """The declaration of a table `schema.name`.
+
+    Raises
+    ------
+    TableUndeclared
+        Without a source of that name, or one without owner, grain or typed, described columns.
+    """
+    found = _sources().get(table)
+    if found is None:
+        raise TableUndeclared(f"{table} is not declared: add it to dbt_project/{SOURCES}")
+    meta = found.get("config", {}).get("meta", {})
+    columns = found.get("columns") or []
+    missing = [name for name in ("owner", "grain") if not meta.get(name)]
+    missing += [] if columns else ["columns"]
+    missing += [
+        f"{column['name']}.{name}"
+        for column in columns
+        for name in ("data_type", "description")
+        if not column.get(name)
+    ]
+    if missing:
+        raise TableUndeclared(
+            f"the source {table} is incomplete: expected {', '.join(missing)}. "
+            f"Add what is missing to dbt_project/{SOURCES}"
+        )
+    return Declared(
+        name=table,
+        description=found["description"],
+        owner=meta["owner"],
+        grain=() if meta["grain"] == ONE_ROW else tuple(meta["grain"]),
+        columns=tuple(
+            Column(
+                name=column["name"],
+                data_type=column["data_type"],
+                description=column["description"],
+                not_null=column["name"] in meta["grain"]
+                or {"type": "not_null"} in column.get("constraints", []),
+            )
+            for column in columns
+        ),
+    )
+
+
+def write_table(
+    connection: duckdb.DuckDBPyConnection, table: str, frame: pd.DataFrame | pa.Table | None
+) -> int:
+    """Replace a table by a frame's rows and return their number; None writes no rows.
+
+    The frame has exactly the declared columns, in any order. Whole numbers are taken as decimals
+    and floats, floats are rounded to the declared decimals, midnights are taken as dates; a column
+    without values is taken as any type. The table has the declared order, types and descriptions.
+    It stays as it was where the frame is refused.
+
+    Raises
+    ------
+    TableUndeclared
+        As `declared`.
+    FrameInvalid
+        Naming table, column, what was expected and what was found: a column that is missing or not
+        declared, another type, an unfit value, NULL where none may be, two rows of a grain.
+    """
+    target = declared(table)
+    schema, name = table.split(".")
+    connection.execute(f'create schema if not exists "{schema}"')
+    if frame is None:
+        empty = ", ".join(f"null::{one.data_type} as {_quoted(one.name)}" for one in target.columns)
+        connection.execute(f"create or replace table {table} as select {empty} where false")
+    else:
+        connection.register("written_rows", frame)
+        try:
+            _replace(connection, target)
+        finally:
+            connection.unregister("written_rows")
+    connection.execute(f"comment on table {table} is {_literal(target.description)}")
+    for column in target.columns:
+        connection.execute(
+            f"comment on column {table}.{_quoted(column.name)} is {_literal(column.description)}"
+        )
+    return int(connection.execute(f"select count(*) from {table}").fetchall()[0][0])
+
+
+def _replace(connection: duckdb.DuckDBPyConnection, target: Declared) -> None:
+    found = {
+        name: kind
+        for name, kind, *_ in connection.execute("describe select * from written_rows").fetchall()
+    }
+    problems = list(_misfits(connection, target, found))
+    if not problems:
+        problems = list(_broken(connection, target))
+    if problems:
+        raise FrameInvalid(f"{target.name} is not written: {'; '.join(problems)}")
+    typed = ", ".join(
+        f"{_quoted(one.name)}::{one.data_type} as {_quoted(one.name)}" for one in target.columns
+    )
+    try:
+        connection.execute(
+            f"create or replace table {target.name} as select {typed} from written_rows"
+        )
+    except (duckdb.ConversionException, duckdb.OutOfRangeException) as error:
+        raise FrameInvalid(f"{target.name} is not written: {error}") from error
+
+
+def _misfits(
+    connection: duckdb.DuckDBPyConnection, target: Declared, found: dict[str, str]
+) -> Iterator[str]:
+    """Columns that are missing, too many or of a type that the declared one does not take."""
+    names = {column.name for column in target.columns}
+    for column in target.columns:
+        if column.name not in found:
+            yield f"column {column.name}: expected {column.data_type}, found no such column"
+        elif not _takes(column.data_type, found[column.name]) and _count(
+            connection, f"{_quoted(column.name)} is not null"
+        ):
+            yield f"column {column.name}: expected {column.data_type}, found {found[column.name]}"
+    for name in found:
+        if name not in names:
+            yield f"column {name}: expected no such column, found {found[name]}"
+
+
+def _broken(connection: duckdb.DuckDBPyConnection, target: Declared) -> Iterator[str]:
+    """Values that the declaration rules out, in columns of a type that fits."""
+    for column in target.columns:
+        name = _quoted(column.name)
+        if column.not_null and (count := _count(connection, f"{name} is null")):
+            yield f"column {column.name}: expected no NULL, found {count}"
+        unfit = f"{name} is not null and try_cast({name} as {column.data_type}) is null"
+        if _kind(column.data_type) == "DATE":
+            unfit = f"{name}::date <> {name}"
+        if count := _count(connection, unfit):
+            yield f"column {column.name}: expected {column.data_type}, found {count} unfit values"
+    if not target.grain:
+        if (count := _count(connection, "true")) != 1:
+            yield f"grain of the table: expected one row, found {count}"
+        return
+    key = ", ".join(map(_quoted, target.grain))
+    ((count,),) = connection.execute(
+        f"select count(*) from (select 1 from written_rows group by {key} having count(*) > 1)"
+    ).fetchall()
+    if count:
+        yield f"grain {', '.join(target.grain)}: expected one row of each, found {count} with more"
+
+
+def _takes(declared_type: str, found: str) -> bool:
+    kind = _kind(declared_type)
+    return _kind(found) in TAKES.get(kind, (kind,))
+
+
+def _kind(data_type: str) -> str:
+    return data_type.upper().partition("(")[0].strip()
+
+
+def _count(connection: duckdb.DuckDBPyConnection, condition: str) -> int:
+    return int(
+        connection.execute(f"select count(*) from written_rows where {condition}").fetchall()[0][0]
+    )
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"'
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+@cache
+def _sources() -> dict[str, dict[str, Any]]:
+    """Every table that a source of the dbt project declares, by `schema.name`."""
+    found: dict[str, dict[str, Any]] = {}
+    for path in sorted(DBT_PROJECT.glob(SOURCES)):
+        for source in yaml.safe_load(path.read_text())["sources"]:
+            schema = source.get("schema", source["name"])
+            tables: Sequence[dict[str, Any]] = source["tables"]
+            found.update({f"{schema}.{table['name']}": table for table in tables})
+    return found
