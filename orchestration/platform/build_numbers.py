@@ -15,13 +15,17 @@ import duckdb
 
 from orchestration.platform.resources import Home
 
-LAYERS = ("landing", "base", "value", "features", "models", "scores", "contacts", "decisions")
+LAYERS = (
+    *("landing", "base", "value", "features", "models", "scores", "alerts", "contacts"),
+    "decisions",
+)
 GATES = {
     "G1": "landing",
     "G2": "base",
     "GV": "value",
     "G3": "models",
-    "G4": "scores",
+    # Alerts are newer than the scores they are made from: the gate judges both.
+    "G4": "alerts",
     "G5": "decisions",
 }
 
