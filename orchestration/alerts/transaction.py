@@ -132,7 +132,7 @@ def write_transaction_alerts(
     try:
         evidence = connection.execute(EVIDENCE).df()
         connection.register("chosen", chosen.merge(_explained(evidence), on="account_id"))
-        return write_table(connection, TABLE, connection.execute(BOOKING).to_arrow_table())
+        return write_table(connection, TABLE, connection.sql(BOOKING).to_arrow_table())
     finally:
         connection.unregister("chosen")
 
