@@ -815,6 +815,8 @@ SEVERITY = {
 def lent(connection: duckdb.DuckDBPyConnection, by_hand: Store) -> pd.DataFrame:
     """The alerts of the loans, by customer."""
     lend(connection, *LOANS)
+    # Borrowers without an open loan are scored and raise no alert.
+    tell(connection, NOW, borrower("repaid", 60), borrower("card holder", 60))
     switched_on(connection, "default")
     score_customers(connection, by_hand.context)
     keep_default_probabilities(connection, by_hand.context)
