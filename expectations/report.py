@@ -20,7 +20,7 @@ GATES = {
     "G2": "the customer information base",
     "GV": "profit",
     "G3": "features and models",
-    "G4": "the scores",
+    "G4": "the scores and alerts",
     "G5": "the contact plan, the lists and the measurement",
 }
 SPARK_WIDTH, SPARK_HEIGHT = 560, 64

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dagster as dg
 
+from orchestration.alerts.assets import ALERTS, alerts_assets
+from orchestration.alerts.checks import scores_gate
 from orchestration.base.assets import base_assets
 from orchestration.base.checks import base_gate
 from orchestration.campaigns.assets import PUBLISHED, campaign_inputs, campaigns_assets
@@ -28,7 +30,6 @@ from orchestration.platform.resources import Home
 from orchestration.platform.settings import Settings, read_settings
 from orchestration.release.assets import release_asset
 from orchestration.scores.assets import SCORES, scores_assets
-from orchestration.scores.checks import scores_gate
 from orchestration.value.assets import value_assets
 from orchestration.value.checks import value_gate
 
@@ -46,8 +47,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         key
         for layer in ("base", "value", "features", "decisions", "contacts")
         for key in models_of(manifest, layer)
-    ] + [*SCORES, *PUBLISHED, *PLAN]
-    contacts = models_of(manifest, "contacts")
+    ] + [*SCORES, *ALERTS, *PUBLISHED, *PLAN]
     refresh, train = refresh_job(months), train_job()
     return dg.Definitions(
         assets=[
@@ -57,6 +57,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             features_assets(manifest, months),
             models_assets(models_of(manifest, "features"), models_of(manifest, "value"), CONTACTS),
             scores_assets(models_of(manifest, "features")),
+            alerts_assets(),
             campaign_inputs(),
             contacts_assets(manifest, months),
             campaigns_assets(),

@@ -1,22 +1,23 @@
-{# A table that is built by months is filled in parts, where all at once would need more memory than
+{# A table that reads many months is filled in parts, where all at once would need more memory than
    the engine has: DBT_MONTHS_AT_ONCE, 0 for all. Each part is the model's own query,
 
    - over a narrower window: what it makes of a window of months does not depend on the months built
      before;
-   - or, where it looks back and each part would read the months before again, of some of the
-     customers only, whom it names with `in_part`.
+   - or, where each part would read the months before again, of some of the customers only, whom it
+     names with `in_part`; so also plain tables that read many months (meta `reads_months`).
 
    The parts together are the whole. #}
 {% macro duckdb__create_table_as(
     temporary, relation, compiled_code, language='sql', partitioned_by=none, sorted_by=none
 ) -%}
     {%- set parts = [compiled_code] -%}
+    {%- set meta = config.get('meta', {}) -%}
     {#- The strategy is set for whole folders; a plain table is not one by months. -#}
-    {%- if execute and config.get('materialized') == 'incremental' -%}
-        {%- set parts = (
-            customer_parts(compiled_code) if config.get('meta', {}).get('looks_back_months')
-            else month_parts(compiled_code)
-        ) -%}
+    {%- set by_months = config.get('materialized') == 'incremental' -%}
+    {%- if execute and (meta.get('reads_months') or by_months and meta.get('looks_back_months')) -%}
+        {%- set parts = customer_parts(compiled_code) -%}
+    {%- elif execute and by_months -%}
+        {%- set parts = month_parts(compiled_code) -%}
     {%- endif -%}
     {{ dbt.duckdb__create_table_as(
         temporary, relation, parts[0], language, partitioned_by, sorted_by
@@ -62,20 +63,20 @@
 {%- endmacro %}
 
 {# The query of each part of the customers, or itself where that is one part: as many parts as there
-   would be of the window and the months before it that the model reads, times what a row of it takes
-   beside one of accounts. #}
+   would be of the months that the model reads (reads_months; or the window and those that it looks
+   back), times what a row of it takes beside one of accounts. #}
 {% macro customer_parts(compiled_code) %}
     {%- set at_once = env_var('DBT_MONTHS_AT_ONCE', '0') | int -%}
     {%- if not at_once -%}
         {{ return([compiled_code]) }}
     {%- endif -%}
-    {%- set found = run_query(
-        "select cast(ceil((date_diff('month', month_from, month_to) + 1 + "
-        ~ config.get('meta')['looks_back_months'] ~ ') * '
-        ~ config.get('meta')['memory_of_account_months'] ~ ' / ' ~ at_once ~ ') as integer) from '
-        ~ ref('base_refresh_window')
-    ) -%}
-    {%- set count = found.rows[0][0] -%}
+    {%- set meta = config.get('meta') -%}
+    {%- set months = meta.get('reads_months') or run_query(
+        "select date_diff('month', month_from, month_to) + 1 + " ~ meta['looks_back_months']
+        ~ ' from ' ~ ref('base_refresh_window')
+    ).rows[0][0] -%}
+    {%- set count = (months * meta['memory_of_account_months'] / at_once)
+        | round(0, 'ceil') | int -%}
     {%- set parts = [] -%}
     {%- for number in range(count) -%}
         {%- do parts.append(modules.re.sub(

@@ -20,9 +20,10 @@ def refresh_job(months: dg.PartitionsDefinition) -> AssetJob:
         selection=dg.AssetSelection.all() | dg.AssetSelection.all_asset_checks(),
         partitions_def=months,
         description=(
-            "landing, G1, base, G2, value, GV, features, models, G3, scores, G4, contacts, "
-            "decisions, G5, release; the partition is the as-of month. The months whose records "
-            f"changed are rebuilt, or with the tag {MONTHS_TAG} at least those of YYYY-MM:YYYY-MM"
+            "landing, G1, base, G2, value, GV, features, models, G3, scores, alerts, G4, "
+            "contacts, decisions, G5, release; the partition is the as-of month. The months whose "
+            "records changed are rebuilt, or with the tag "
+            f"{MONTHS_TAG} at least those of YYYY-MM:YYYY-MM"
         ),
     )
 

@@ -24,7 +24,8 @@ AFTER: dict[str, tuple[str, ...]] = {
     "models": ("features",),
     "campaign_inputs": ("models",),
     "scores": ("models",),
-    "contacts": ("scores", "campaign_inputs"),
+    "alerts": ("scores",),
+    "contacts": ("alerts", "campaign_inputs"),
     "campaigns": ("contacts",),
     "plan": ("contacts",),
     "decisions": ("plan",),
@@ -36,7 +37,7 @@ GATES = {
     "G2": ("base",),
     "GV": ("value",),
     "G3": ("models",),
-    "G4": ("scores",),
+    "G4": ("scores", "alerts"),
     "G5": ("campaigns", "decisions"),
 }
 

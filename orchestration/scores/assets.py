@@ -15,14 +15,12 @@ HOLDS = {
     ("scores", "customer"): "value to come, attrition, default, high value, segment of customers",
     ("scores", "offer"): "response, uplift, value and expected profit by customer and offer",
     ("scores", "account_default"): "probabilities of default that expected loss is taken from",
-    ("alerts", "credit"): "loans to look at before they are in default, and why",
-    ("alerts", "transaction"): "abnormal transactions of the month, and why",
 }
 SCORES = [dg.AssetKey(list(key)) for key in HOLDS]
 # What scoring reads besides the features.
 READ = [
     dg.AssetKey([*table.split(".")])
-    for table in ("base.product", "staging.stg_transaction", "value.offer", "value.transfer_curve")
+    for table in ("base.product", "value.offer", "value.transfer_curve", "alerts.loan")
 ]
 
 
@@ -37,7 +35,7 @@ def scores_assets(features: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
                 deps=[*features, *READ, *MODELS],
                 group_name="scores",
                 kinds={"duckdb"},
-                owners=team("credit risk" if key.path[0] == "alerts" else "modelling"),
+                owners=team("modelling"),
                 description=description,
             )
             for key, description in zip(SCORES, HOLDS.values(), strict=True)
@@ -45,11 +43,10 @@ def scores_assets(features: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
     )
     def scores(context: dg.AssetExecutionContext, home: Home) -> Iterator[dg.MaterializeResult]:
         from orchestration.models.context import training_context
-        from orchestration.models.credit import use_default_scores
         from orchestration.models.offer_scoring import score_offers
         from orchestration.models.scoring import score_customers
         from orchestration.platform import ahead
-        from orchestration.scores.abnormal import write_transaction_alerts
+        from orchestration.scores.account_default import keep_default_probabilities
 
         ahead.start_dbt(home.settings)
         with build_numbers.build(home, "scores", context.run_id) as connection:
@@ -58,12 +55,8 @@ def scores_assets(features: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
             tell(f"{customers:,} customers scored")
             offers = score_offers(connection, training)
             tell(f"{offers:,} offers to customers scored")
-            alerts = use_default_scores(connection, training)
-            tell(f"{alerts:,} loans to look at")
-            abnormal = write_transaction_alerts(
-                connection, training.as_of_month, seed=training.seed
-            )
-            tell(f"{abnormal:,} abnormal transactions")
+            loans = keep_default_probabilities(connection, training)
+            tell(f"{loans:,} loans' probabilities of default kept")
             described = {key: rows_and_columns(connection, key) for key in SCORES}
         for key, metadata in described.items():
             yield dg.MaterializeResult(asset_key=key, metadata=metadata)

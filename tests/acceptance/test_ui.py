@@ -397,7 +397,9 @@ def test_a_reader_sees_lineage_and_runs_in_a_browser(ui, refreshed, tmp_path):
     with browser(tmp_path, 2000, 1300) as page:
         page.open(f"{base}/asset-groups")
         groups = ("landing", "staging", "base", "value", "features", "models", "scores")
-        page.wait_for(["Global asset lineage", *groups, "contacts", "decisions", "release"])
+        page.wait_for(
+            ["Global asset lineage", *groups, "alerts", "contacts", "decisions", "release"]
+        )
         assert "default" not in page.text().split()
         # The graph draws what the window shows.
         page.open(f"{base}/locations/jingxi/asset-groups/models/lineage")
@@ -410,7 +412,7 @@ def test_a_reader_sees_lineage_and_runs_in_a_browser(ui, refreshed, tmp_path):
         page.open(f"{base}/timeline")
         page.wait_for(["Timeline", "jingxi", REFRESH])
         page.open(f"{base}/runs/{refreshed}")
-        page.wait_for([refreshed[:8], "Success", "landing_layer", "Succeeded (15)"])
+        page.wait_for([refreshed[:8], "Success", "landing_layer", "Succeeded (16)"])
 
 
 def test_with_the_ui_all_its_processes_and_runs_end(ui, refreshed):

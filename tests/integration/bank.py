@@ -26,7 +26,6 @@ from typing import Any
 import duckdb
 import pandas as pd
 
-from orchestration.models.credit import CREATE_ALERT
 from orchestration.models.offer_scoring import CREATE_OFFER
 from orchestration.models.scoring import CREATE
 from orchestration.platform.environment import DBT_PROJECT
@@ -540,11 +539,11 @@ def land(path: Path, bank: Bank, as_of: date, window: tuple[date, date] | None =
             [month_from, month_to, as_of, FIRST],
         )
         default_probability.ensure(connection, Settings(home=path.parent))
-        # What dbt's contacts layer reads of scores and earlier plans: there are none here.
-        for table in ("decisions.earlier_plan", "models.held_out_uplift"):
-            write_table(connection, table, None)
-        for statement in filter(str.strip, f"{CREATE};{CREATE_OFFER};{CREATE_ALERT}".split(";")):
+        # What dbt's contacts layer reads of scores, alerts and earlier plans: there are none here.
+        for statement in filter(str.strip, f"{CREATE};{CREATE_OFFER}".split(";")):
             connection.execute(statement)
+        for table in ("alerts.credit", "decisions.earlier_plan", "models.held_out_uplift"):
+            write_table(connection, table, None)
         # Nobody is planned either.
         for table in ("contact_plan", "contact_reason"):
             write_table(connection, f"decisions.{table}", None)
@@ -615,10 +614,11 @@ def parts_built(path: Path, name: str) -> int:
     return _last_run(path, name).count("as month_from, date '")
 
 
-def customer_parts_built(path: Path) -> list[str]:
-    """The parts of the customers whose features dbt last built, one after the other."""
-    text = _last_run(path, "features_customer_month")
-    return re.findall(r"hash\(customer_month\.customer_id\) (% \d+ = \d+)", text)
+def customer_parts_built(path: Path, name: str, relation: str) -> list[str]:
+    """The parts of the customers for which dbt last built a model, one after the other, by a
+    relation whose customers it takes in parts."""
+    text = _last_run(path, name)
+    return re.findall(rf"hash\({relation}\.customer_id\) (% \d+ = \d+)", text)
 
 
 def _last_run(path: Path, name: str) -> str:

@@ -1,28 +1,38 @@
 """Abnormal transactions of generated banks: what was planted is found, and nothing else changes it.
 
+The models of `dbt_project/models/alerts` are compiled once and run by the engine for each month.
 `pytest -s` prints precision and recall at capacity beside two simple rules.
 """
 
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pytest
+from scipy import stats
 
+from orchestration.alerts import transaction
+from orchestration.alerts.transaction import write_transaction_alerts
 from orchestration.models.cutoffs import plus_months
-from orchestration.scores import abnormal
-from orchestration.scores.abnormal import write_transaction_alerts
 from sources.synthetic import SyntheticBank
+from tests.integration.bank import compiled, customer_parts_built, dbt, parsed
 
 pytestmark = pytest.mark.slow
 
 CUSTOMERS, SEED, MONTHS = 2_500, 7, 24
 LAST = date(2024, 12, 1)
 JUDGED = [plus_months(LAST, -ago) for ago in range(8)]
+# In the order in which they read each other.
+DAY_TABLES = (
+    *("sample", "account", "peer_amount", "peer_channel", "booking", "profile", "channel"),
+    *("kind_day", "account_day", "customer_day"),
+)
 
 COLUMNS = (
     *("transaction_id", "account_id", "customer_id", "booked_on", "month", "kind", "channel"),
@@ -32,10 +42,15 @@ COLUMNS = (
 
 # Simple rules beside the alerts: the largest bookings of the month, and the largest beside the
 # account's own mean and standard deviation of the same kind of booking.
-OWN = f"""
+OWN = """
     select *, abs(amount)::double as size, month = $month as is_judged
     from staging.stg_transaction
-    where month between $month - interval 12 months and $month and {abnormal.OWN}
+    where
+        month between $month - interval 12 months and $month
+        and kind in (
+            'deposit', 'withdrawal', 'transfer_in', 'transfer_out', 'card_payment', 'other'
+        )
+        and coalesce(channel, '') not in ('system', 'standing_order') and amount <> 0
 """
 RULES = {
     "largest amount": f"""
@@ -86,6 +101,7 @@ def load(connection: duckdb.DuckDBPyConnection, delivery: Path, truth: Path) -> 
         select
             account_id, month, min_by(balance_after - amount, transaction_id) as opening_balance
         from staging.stg_transaction group by account_id, month;
+        create table base.refresh_window as select null::date as as_of_month;
         create table base.customer as
         select
             customer_id,
@@ -99,13 +115,36 @@ def load(connection: duckdb.DuckDBPyConnection, delivery: Path, truth: Path) -> 
 
 
 @pytest.fixture(scope="module")
-def records(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
+def path(tmp_path_factory: pytest.TempPathFactory, parsed_project: Path) -> Path:
+    """The warehouse of the bank; what dbt compiled stands beside it."""
+    parsed["project"] = parsed_project
     folder = tmp_path_factory.mktemp("abnormal")
     bank = SyntheticBank(folder / "delivery", folder / "truth", CUSTOMERS, SEED, MONTHS)
-    with duckdb.connect() as connection:
+    with duckdb.connect(str(folder / "warehouse.duckdb")) as connection:
         bank.prepare(connection)
         load(connection, bank.delivery, bank.truth)
+    dbt(folder / "warehouse.duckdb", "compile", "--select", "path:models/alerts")
+    return folder / "warehouse.duckdb"
+
+
+@pytest.fixture(scope="module")
+def records(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    queries.update({name: compiled(path, f"alerts_{name}") for name in DAY_TABLES})
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("create schema alerts")
         yield connection
+
+
+# What dbt compiled, by table.
+queries: dict[str, str] = {}
+
+
+def judge(connection: duckdb.DuckDBPyConnection, month: date, seed: int = 1) -> int:
+    """Build the tables of days and write the alerts as of a month."""
+    connection.execute("update base.refresh_window set as_of_month = ?", [month])
+    for name in DAY_TABLES:
+        connection.execute(f"create or replace table alerts.{name} as {queries[name]}")
+    return write_transaction_alerts(connection, seed=seed)
 
 
 def alerts(connection: duckdb.DuckDBPyConnection) -> list[tuple[object, ...]]:
@@ -135,7 +174,7 @@ def measure(connection: duckdb.DuckDBPyConnection, months: list[date]) -> dict[s
     """Rule: days told of, days that were planted, episodes found, episodes there."""
     sums: dict[str, list[int]] = {}
     for month in months:
-        count = write_transaction_alerts(connection, month, seed=1)
+        count = judge(connection, month)
         ((there,),) = connection.execute(
             "select count(distinct account_id) from planted "
             "where date_trunc('month', booked_on) = ?",
@@ -179,7 +218,7 @@ def test_planted_anomalies_are_found_far_better_than_by_amount(
 def test_alerts_hold_what_was_agreed_and_nothing_personal(
     records: duckdb.DuckDBPyConnection,
 ) -> None:
-    count = write_transaction_alerts(records, LAST, seed=1)
+    count = judge(records, LAST)
     described = records.execute("describe alerts.transaction").fetchall()
     assert tuple(row[0] for row in described) == COLUMNS
     rows = [dict(zip(COLUMNS, row, strict=True)) for row in alerts(records)]
@@ -211,64 +250,94 @@ def test_alerts_hold_what_was_agreed_and_nothing_personal(
 
 
 def test_the_same_month_gives_the_same_alerts(records: duckdb.DuckDBPyConnection) -> None:
-    write_transaction_alerts(records, LAST, seed=1)
+    judge(records, LAST)
     first = alerts(records)
-    write_transaction_alerts(records, LAST, seed=1)
+    judge(records, LAST)
     assert alerts(records) == first
 
 
 def test_later_bookings_change_nothing(records: duckdb.DuckDBPyConnection) -> None:
     earlier = plus_months(LAST, -1)
-    write_transaction_alerts(records, earlier, seed=1)
+    judge(records, earlier)
     first = alerts(records)
     records.execute("begin")
     records.execute("delete from staging.stg_transaction where month = ?", [LAST])
-    write_transaction_alerts(records, earlier, seed=1)
+    judge(records, earlier)
     without = alerts(records)
     records.execute("rollback")
     assert without == first
 
 
 def test_parts_of_the_bank_are_judged_as_the_whole(
-    records: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch
+    records: duckdb.DuckDBPyConnection,
+    path: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Bounded memory must not change what is told."""
-    write_transaction_alerts(records, LAST, seed=1)
+    """Bounded memory, of the engine and of Python, changes no alert."""
+    judge(records, LAST)
     whole = [row[:8] + row[10:13] for row in alerts(records)]
-    monkeypatch.setattr(abnormal, "BOOKINGS_AT_ONCE", 10_000)
-    write_transaction_alerts(records, LAST, seed=1)
-    assert [row[:8] + row[10:13] for row in alerts(records)] == whole
+    records.execute("checkpoint")
+    copied = tmp_path / path.name
+    shutil.copy(path, copied)
+    models = " ".join(f"alerts_{name}" for name in DAY_TABLES)
+    dbt(copied, "run", "--select", models, months_at_once=30)
+    found = customer_parts_built(copied, "alerts_booking", "account")
+    assert found == [f"% 4 = {part}" for part in range(4)]
+    monkeypatch.setattr(transaction, "VECTORS", 1)
+    with duckdb.connect(str(copied)) as connection:
+        connection.execute("drop table alerts.transaction")
+        write_transaction_alerts(connection, seed=1)
+        assert [row[:8] + row[10:13] for row in alerts(connection)] == whole
 
 
 def test_capacity_bounds_the_alerts(records: duckdb.DuckDBPyConnection) -> None:
-    many = write_transaction_alerts(records, LAST, capacity_per_1000=8.0, seed=1)
-    kept = {row[0] for row in alerts(records)}
-    few = write_transaction_alerts(records, LAST, seed=1)
+    few = judge(records, LAST)
+    chosen = {row[0] for row in alerts(records)}
+    many = write_transaction_alerts(records, capacity_per_1000=8.0, seed=1)
     assert few < many <= 20
-    assert {row[0] for row in alerts(records)} < kept
-    assert write_transaction_alerts(records, LAST, capacity_per_1000=0, seed=1) == 0
+    assert chosen < {row[0] for row in alerts(records)}
+    assert write_transaction_alerts(records, capacity_per_1000=0, seed=1) == 0
     assert alerts(records) == []
     with pytest.raises(ValueError, match="below zero"):
-        write_transaction_alerts(records, LAST, capacity_per_1000=-1, seed=1)
+        write_transaction_alerts(records, capacity_per_1000=-1, seed=1)
 
 
 def test_too_little_history_leaves_the_table_empty(records: duckdb.DuckDBPyConnection) -> None:
-    write_transaction_alerts(records, LAST, seed=1)
-    assert write_transaction_alerts(records, date(2023, 3, 1), seed=1) == 0
+    judge(records, LAST)
+    assert judge(records, date(2023, 3, 1)) == 0
     assert alerts(records) == []
     records.execute("begin")
     records.execute("delete from staging.stg_transaction")
-    assert write_transaction_alerts(records, LAST, seed=1) == 0
+    assert judge(records, LAST) == 0
     assert alerts(records) == []
     records.execute("rollback")
 
 
-def test_nothing_is_left_behind(records: duckdb.DuckDBPyConnection) -> None:
-    write_transaction_alerts(records, LAST, seed=1)
-    left = records.execute(
-        "select table_name from duckdb_tables() where table_name like 'abnormal%'"
-    ).fetchall()
-    assert left == []
+def test_surprises_equal_the_laws_that_they_are_taken_from(
+    records: duckdb.DuckDBPyConnection,
+) -> None:
+    """A second way, by scipy: negative binomial counts, Student's t of amounts."""
+    judge(records, LAST)
+    days = records.execute(
+        "select kind_day.*, shape, exposure from alerts.kind_day "
+        "inner join alerts.profile using (account_id, kind, is_in)"
+    ).df()
+    assert len(days) > 1_000
+
+    def burst(count: str, window: int) -> np.ndarray:
+        law = stats.nbinom(days["shape"], days["exposure"] / (days["exposure"] + window))
+        expected = np.maximum(1, days["shape"] * window / days["exposure"])
+        surprise = law.logpmf(1) - law.logpmf(days[count])
+        return np.where(days[count] > expected, surprise, 0)
+
+    counted = np.maximum(burst("bookings_2d", 2), burst("bookings_10d", 10))
+    np.testing.assert_allclose(days["count_surprise"], counted, atol=1e-9)
+    assert (counted > 1).sum() > 10
+    law = stats.t(np.minimum(30, 4 + days["known_bookings"]))
+    amounts = law.logpdf(0) - law.logpdf(np.maximum(days["z"], 0))
+    np.testing.assert_allclose(days["amount_surprise"], amounts, atol=1e-9)
+    assert (amounts > 1).sum() > 100
 
 
 def test_a_warehouse_built_by_the_refresh_has_all_that_is_needed(
@@ -277,10 +346,10 @@ def test_a_warehouse_built_by_the_refresh_has_all_that_is_needed(
     """The awkward bank has joint accounts, accounts of nobody and bookings without a channel."""
     path = tmp_path / "warehouse.duckdb"
     path.write_bytes(whole.read_bytes())
-    monkeypatch.setattr(abnormal, "LEAST_DAYS", 20)
-    monkeypatch.setattr(abnormal, "WATCHED", 0.0)
+    monkeypatch.setattr(transaction, "LEAST_DAYS", 20)
+    monkeypatch.setattr(transaction, "WATCHED", 0.0)
     with duckdb.connect(str(path)) as connection:
-        count = write_transaction_alerts(connection, date(2024, 6, 1), seed=1)
+        count = write_transaction_alerts(connection, seed=1)
         assert count == 1
         ((owned,),) = connection.execute("""
             select count(*) from alerts.transaction as alert

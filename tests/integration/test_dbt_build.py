@@ -81,6 +81,17 @@ AS_OF = (
     "value.product_parameter",
     "value.mover",
     "decisions.price_floor",
+    "alerts.sample",
+    "alerts.account",
+    "alerts.peer_amount",
+    "alerts.peer_channel",
+    "alerts.booking",
+    "alerts.profile",
+    "alerts.channel",
+    "alerts.kind_day",
+    "alerts.account_day",
+    "alerts.customer_day",
+    "alerts.loan",
     "contacts.policy",
     "contacts.channel",
     "contacts.talking_point",
@@ -187,6 +198,40 @@ def test_every_table_of_the_project_is_compared(whole):
     assert tables["table"] <= set(AS_OF)
 
 
+def test_credit_alerts_judge_the_open_loans_of_the_month_by_their_first_owner(bank, whole):
+    """No dbt unit test: it cannot be given base.account_month and value.account_month at once."""
+    loans = {row["loan_id"]: row["account_id"] for row in bank.rows["loan"]}
+    closed = {row["account_id"]: row["closed_on"] for row in bank.rows["account"]}
+    owners = defaultdict(list)
+    for row in bank.rows["account_holder"]:
+        if row["role"] == "owner":
+            owners[row["account_id"]].append(row["customer_id"])
+    expected = {
+        account: (min(owners[account]), row["days_past_due"])
+        for row in bank.rows["loan_status"]
+        if row["month"] == month_of(LAST)
+        and (closed[account := loans[row["loan_id"]]] or date.max) > LAST
+        and owners[account]
+    }
+    built = figures(
+        whole,
+        "select loan.account_id, loan.customer_id, loan.days_past_due, loan.exposure, "
+        "value.exposure, loan.loss_given_default, parameter.loss_given_default, "
+        "loan.employee_id is not distinct from customer.employee_id "
+        "from alerts.loan as loan "
+        "inner join base.account using (account_id) "
+        "inner join base.customer as customer on customer.customer_id = loan.customer_id "
+        "inner join value.account_month as value "
+        f"on value.account_id = loan.account_id and value.month = date '{month_of(LAST)}' "
+        "inner join value.product_parameter as parameter "
+        "on parameter.product_id = account.product_id and parameter.month = value.month",
+    )
+    assert {row[0]: row[1:3] for row in built} == expected
+    assert len(expected) >= 2
+    for *_, exposure, valued, loss, given, is_manager in built:
+        assert exposure == valued and loss == given and is_manager
+
+
 @pytest.mark.slow
 def test_an_earlier_date_gives_the_earlier_months_of_a_later_build(whole, earlier):
     until = f"month <= date '{EARLIER}'"
@@ -205,7 +250,8 @@ def test_a_large_bank_is_built_some_months_at_a_time(earlier):
     # Features look back twelve months: each part is some of the customers over all months, and as
     # each of its rows takes the memory of four of accounts, there are four times as many.
     parts = math.ceil(4 * (months + 12) / EARLIER_AT_ONCE)
-    assert customer_parts_built(earlier) == [f"% {parts} = {part}" for part in range(parts)]
+    found = customer_parts_built(earlier, "features_customer_month", "customer_month")
+    assert found == [f"% {parts} = {part}" for part in range(parts)]
 
 
 @pytest.mark.slow

@@ -29,7 +29,7 @@ def settings(tmp_path, monkeypatch):
 def warehouse(settings):
     """A small build that may be published: all layers in order, all gates passed."""
     with connect(settings, settings.warehouse) as connection:
-        for schema in ("landing", "base", "value", "scores", "meta", "quarantine"):
+        for schema in ("landing", "base", "value", "scores", "alerts", "meta", "quarantine"):
             connection.execute(f"create schema {schema}")
         connection.execute(
             "create table landing.refresh_window as select date '2025-12-31' as as_of, "
@@ -40,6 +40,8 @@ def warehouse(settings):
         )
         for table in ("customer", "transaction"):
             connection.execute(f"create table quarantine.{table} as select 'A' as value")
+        for table in ("transaction", "booking"):
+            connection.execute(f"create table alerts.{table} as select 'A' as account_id")
         connection.execute(
             "create table meta.gate_result (gate varchar, severity varchar, success boolean, "
             "build_number bigint)"
@@ -71,11 +73,16 @@ def test_a_release_is_read_through_the_link_and_says_what_it_is(warehouse, setti
             "select release_id, as_of, source, code_version, dagster_run_id, "
             "row_counts->>'base.customer' from meta.release"
         ).fetchall() == [(release.release_id, "2025-12", "synthetic", "test", "run", "5")]
-        quarantined = reader.execute(
-            "select table_name from duckdb_tables() where schema_name = 'quarantine'"
-        ).fetchall()
+        quarantined, alerts = (
+            reader.execute(
+                "select table_name from duckdb_tables() where schema_name = ?", [schema]
+            ).fetchall()
+            for schema in ("quarantine", "alerts")
+        )
     # Of a table with personal columns nothing that was delivered amiss is published.
     assert quarantined == [("transaction",)]
+    # Steps of the build stay in the build.
+    assert alerts == [("transaction",)]
     assert not os.access(release.path, os.W_OK) or os.geteuid() == 0
     assert release.path.stat().st_mode & 0o777 == 0o400
 

@@ -25,7 +25,9 @@ from ml.hazard import DiscreteTimeHazard
 from ml.registry import LEARNER, PACKED_MODEL, RULE, Candidate, ChampionUnusable, Registry, Version
 from ml.response.model import OFFER, OfferBaseRate
 from ml.segments.model import RuleTiering, SegmentModel
-from orchestration.models import credit, scoring
+from orchestration.alerts import credit
+from orchestration.alerts.credit import write_credit_alerts
+from orchestration.models import scoring
 from orchestration.models.context import TrainingContext
 from orchestration.models.cutoffs import plus_months
 from orchestration.models.datasets import POPULATIONS, customers_to_score, features_of
@@ -35,6 +37,7 @@ from orchestration.models.scoring import score_customers
 from orchestration.platform.model_store import settle_in
 from orchestration.platform.settings import Settings
 from orchestration.release.features import publish_features
+from orchestration.scores.account_default import keep_default_probabilities
 from orchestration.value.default_probability import CREATE as CREATE_ACCOUNT_DEFAULT
 
 pytestmark = pytest.mark.slow
@@ -45,7 +48,7 @@ QUARTER_AGO, HALF_A_YEAR_AGO = date(2024, 9, 1), date(2024, 6, 1)
 FIRST_MONTH, HORIZON = date(2023, 5, 1), 6
 
 TABLES = """
-create schema features; create schema value; create schema base;
+create schema features; create schema value; create schema base; create schema alerts;
 create table features.customer_month (
     customer_id varchar, month date, age integer, months_observed integer, accounts integer,
     loans integer, is_defaulted integer, days_past_due integer, days_since_active integer,
@@ -59,13 +62,12 @@ create table value.customer_tier (customer_id varchar, month date, tier_number i
 create table value.product_parameter (
     product_id varchar, month date, hurdle_rate decimal(9, 6), loss_given_default decimal(9, 6)
 );
-create table value.account_month (account_id varchar, month date, exposure decimal(18, 2));
 create table base.customer (customer_id varchar, employee_id varchar, is_defaulted boolean);
-create table base.account_month (
-    account_id varchar, month date, product_id varchar, days_past_due integer,
-    is_defaulted boolean, is_open boolean
+create table alerts.loan (
+    account_id varchar, customer_id varchar, days_past_due integer, is_defaulted boolean,
+    is_borrower_defaulted boolean, exposure decimal(18, 2), loss_given_default decimal(9, 6),
+    employee_id varchar
 );
-create table base.account_holder (account_id varchar, customer_id varchar, role varchar);
 create table base.campaign_contact (
     product_id varchar, product_line varchar, contacted_on date default '2024-06-01',
     month date default '2024-06-01', arm varchar default 'treatment', is_responded boolean,
@@ -439,7 +441,7 @@ def test_a_bank_too_young_for_any_model_has_a_row_for_each_customer(connection, 
     assert score_customers(connection, young) == 5
     assert scored(connection).isna().all(axis=None)
     assert score_offers(connection, young) == 0
-    assert credit.use_default_scores(connection, young) == 0
+    assert write_credit_alerts(connection, young) == 0
 
 
 def test_the_rule_of_value_scores_too(connection, by_hand, tmp_path):
@@ -682,7 +684,7 @@ def test_batches_say_the_same_as_all_at_once(told, learned, monkeypatch):
 SCORED_BY = {
     "attrition": lambda *given: score_customers(*given),
     "response": lambda *given: score_offers(*given),
-    "default": lambda *given: credit.use_default_scores(*given),
+    "default": lambda *given: write_credit_alerts(*given),
 }
 
 
@@ -711,7 +713,7 @@ def test_a_champion_missing_or_changed_stops_the_scoring_before_anything_is_writ
     if not is_first:
         score_customers(connection, by_hand.context)
         score_offers(connection, by_hand.context)
-        credit.use_default_scores(connection, by_hand.context)
+        write_credit_alerts(connection, by_hand.context)
     elif name == "default":
         score_customers(connection, by_hand.context)
     before = everything(connection)
@@ -747,12 +749,10 @@ class Loan:
     """A borrower's loan; what the borrower's features said a quarter ago, if there were any."""
 
     owner: Person
-    days_past_due: int | None = 0
+    days_past_due: int = 0
     before: int | None = None  # days past due of the borrower a quarter ago
     is_defaulted: bool = False
-    is_open: bool = True
     exposure: float = 1000.0
-    product: str = "loan"
 
 
 def lend(connection: duckdb.DuckDBPyConnection, *loans: Loan) -> None:
@@ -767,15 +767,11 @@ def lend(connection: duckdb.DuckDBPyConnection, *loans: Loan) -> None:
                 tell(connection, QUARTER_AGO, past)
         account = f"loan of {owner.customer_id}"
         connection.execute(
-            "insert into base.account_holder values (?, ?, 'owner'), (?, 'a user', 'user')",
-            [account, owner.customer_id, account],
-        )
-        connection.execute(
-            "insert into base.account_month values (?, ?, ?, ?, ?, ?)",
-            [account, NOW, loan.product, loan.days_past_due, loan.is_defaulted, loan.is_open],
-        )
-        connection.execute(
-            "insert into value.account_month values (?, ?, ?)", [account, NOW, loan.exposure]
+            "insert into alerts.loan values (?, ?, ?, ?, ?, ?, 0.45, 'officer')",
+            [
+                *(account, owner.customer_id, loan.days_past_due, loan.is_defaulted),
+                *(bool(owner.is_defaulted), loan.exposure),
+            ],
         )
 
 
@@ -801,8 +797,6 @@ LOANS = (
     Loan(borrower("one in two", 60), before=60, exposure=500.5),
     Loan(borrower("other in default", 95, is_defaulted=1), exposure=100),
     Loan(borrower("loan in default", 95, is_defaulted=1), days_past_due=95, is_defaulted=True),
-    Loan(borrower("repaid", 60), is_open=False),
-    Loan(borrower("card holder", 60), days_past_due=None),
 )
 SEVERITY = {
     "doubled": "watch",
@@ -821,9 +815,12 @@ SEVERITY = {
 def lent(connection: duckdb.DuckDBPyConnection, by_hand: Store) -> pd.DataFrame:
     """The alerts of the loans, by customer."""
     lend(connection, *LOANS)
+    # Borrowers without an open loan are scored and raise no alert.
+    tell(connection, NOW, borrower("repaid", 60), borrower("card holder", 60))
     switched_on(connection, "default")
     score_customers(connection, by_hand.context)
-    alerts = credit.use_default_scores(connection, by_hand.context)
+    keep_default_probabilities(connection, by_hand.context)
+    alerts = write_credit_alerts(connection, by_hand.context)
     found = connection.execute("select * from alerts.credit").df().set_index("customer_id")
     assert len(found) == alerts
     return found
@@ -867,7 +864,7 @@ def test_a_loan_is_known_by_its_owners_probability_and_those_in_default_are_not(
     expected = {
         f"loan of {one.owner.customer_id}": one.owner.days_past_due
         for one in LOANS
-        if not one.owner.is_defaulted and one.is_open and one.days_past_due is not None
+        if not one.owner.is_defaulted
     }
     assert {row[0] for row in found} == set(expected)
     for account, month, probability, version in found:
@@ -888,7 +885,7 @@ def test_what_was_known_earlier_stays_and_what_came_of_a_later_month_is_gone(con
     connection.executemany("insert into scores.account_default values (?, ?, ?, 'old')", rows)
     switched_on(connection, "default")
     score_customers(connection, by_hand.context)
-    credit.use_default_scores(connection, by_hand.context)
+    assert keep_default_probabilities(connection, by_hand.context) == 2
     expected = [
         ("loan gone", date(2023, 1, 1), 0.4, "old"),
         ("loan of ann", date(2024, 11, 1), 0.2, "old"),
@@ -904,11 +901,13 @@ def test_what_was_known_earlier_stays_and_what_came_of_a_later_month_is_gone(con
 
     assert kept() == expected
     # The same month again is the same; without the model, what was known before it stays.
-    credit.use_default_scores(connection, by_hand.context)
+    keep_default_probabilities(connection, by_hand.context)
     assert kept() == expected
     connection.execute("delete from meta.model_version")
-    assert credit.use_default_scores(connection, by_hand.context) == 0
+    score_customers(connection, by_hand.context)
+    assert keep_default_probabilities(connection, by_hand.context) == 0
     assert kept() == expected[:2]
+    assert write_credit_alerts(connection, by_hand.context) == 0
     assert connection.execute("select count(*) from alerts.credit").fetchall() == [(0,)]
 
 
@@ -926,7 +925,7 @@ def test_a_quarter_ago_is_scored_from_the_anchors_of_the_horizon_that_was_learne
     switched_on(connection, "default")
     monkeypatch.setattr(credit, "BATCH", 7)
     score_customers(connection, learned.context)
-    assert credit.use_default_scores(connection, learned.context) == 20
+    assert write_credit_alerts(connection, learned.context) == 20
     alerts = connection.execute("select * from alerts.credit order by customer_id").df()
     model = learned.loaded("default")
 

@@ -1,10 +1,9 @@
-"""Abnormal days: tails, the detector, the signs' formulas against second ones, and the words."""
+"""Abnormal days: tails, the detector and the words."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-import duckdb
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,7 +14,6 @@ from scipy import stats
 from ml.anomaly.detector import FEATURES, LOGARITHMIC, AbnormalDays, matrix
 from ml.anomaly.reasons import DayEvidence, KindEvidence, explain
 from ml.anomaly.tail import TailSurprise
-from orchestration.scores.abnormal import _count_surprise
 
 
 def ordinary_days(size: int, seed: int) -> pd.DataFrame:
@@ -89,29 +87,6 @@ def test_the_forests_view_takes_logarithms_of_amounts_and_counts() -> None:
     seen = matrix(day)[0]
     assert seen[: len(LOGARITHMIC)] == pytest.approx(np.log(4.0))
     assert seen[len(LOGARITHMIC) :] == pytest.approx(3.0)
-
-
-@pytest.mark.parametrize("count", [2, 5, 9])
-@pytest.mark.parametrize(("shape", "exposure", "days"), [(1, 400.0, 2), (8, 300.0, 10)])
-def test_a_burst_is_as_improbable_as_the_negative_binomial_says(
-    count: int, shape: int, exposure: float, days: int
-) -> None:
-    with duckdb.connect() as connection:
-        ((surprise,),) = connection.execute(
-            f"select {_count_surprise('bookings', days)} from "
-            "(select ? as bookings, ? as shape, ?::double as exposure)",
-            [count, shape, exposure],
-        ).fetchall()
-    law = stats.nbinom(shape, exposure / (exposure + days))
-    assert surprise == pytest.approx(law.logpmf(1) - law.logpmf(count))
-
-
-def test_a_single_booking_is_no_burst() -> None:
-    with duckdb.connect() as connection:
-        ((surprise,),) = connection.execute(
-            f"select {_count_surprise('1', 2)} from (select 1 as shape, 10000.0 as exposure)"
-        ).fetchall()
-    assert surprise == 0
 
 
 TRANSFER = KindEvidence(

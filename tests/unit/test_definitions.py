@@ -23,7 +23,7 @@ GUARDED = {
     "G1": {"base_layer", "value_layer", "features_layer", "release__published"},
     "G2": {"value_layer", "features_layer", "release__published"},
     "GV": {"features_layer", "models_layer", "release__published"},
-    "G3": {"scores_layer", "campaign_inputs", "release__published"},
+    "G3": {"scores_layer", "alerts_layer", "campaign_inputs", "release__published"},
     "G4": {
         *("contacts_layer", "plan_layer", "campaigns_layer", "decisions_layer"),
         "release__published",
@@ -36,7 +36,7 @@ JUDGED = {
     "G2": {"base_layer"},
     "GV": {"value_layer"},
     "G3": {"models_layer", "features_layer"},
-    "G4": {"scores_layer"},
+    "G4": {"scores_layer", "alerts_layer"},
     "G5": {"contacts_layer", "plan_layer", "campaigns_layer", "decisions_layer"},
 }
 
@@ -95,6 +95,9 @@ def test_every_gate_is_blocking_on_every_asset_it_stands_behind(definitions):
         (spec.name, spec.asset_key.to_user_string()) for spec in gates if not spec.blocking
     } == {
         ("G3", "features/customer_month"),
+        ("G4", "scores/customer"),
+        ("G4", "scores/offer"),
+        ("G4", "scores/account_default"),
         ("G5", "contacts/candidate"),
         ("G5", "contacts/contactability"),
         *(("G5", key.to_user_string()) for key in PLAN),

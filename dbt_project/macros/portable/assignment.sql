@@ -11,3 +11,12 @@
 {% macro is_listed(word, list) -%}
     (' ' || {{ list }} || ' ') like ('% ' || {{ word }} || ' %')
 {%- endmacro %}
+
+{# A whole number, not below zero, that the same values always give. #}
+{% macro hashed(values) -%}
+    {{ return(adapter.dispatch('hashed')(values)) }}
+{%- endmacro %}
+
+{% macro duckdb__hashed(values) -%}
+    hash({{ values | join(', ') }})
+{%- endmacro %}

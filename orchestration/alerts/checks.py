@@ -1,4 +1,4 @@
-"""G4: nothing is published with scores that are missing, impossible or adrift."""
+"""G4: nothing is published with scores or alerts that are missing, impossible or adrift."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from orchestration.alerts.assets import ALERTS
 from orchestration.platform.gates import gate, models_on
 from orchestration.scores.assets import SCORES
 
@@ -21,4 +22,10 @@ def scores_gate() -> dg.AssetChecksDefinition:
 
         return scores_suite(models_on(connection))
 
-    return gate("G4", SCORES, suite, "every customer is scored once, within bounds, by a champion")
+    return gate(
+        "G4",
+        ALERTS,
+        suite,
+        "every customer is scored once, within bounds, by a champion; every alert gives a reason",
+        earlier=SCORES,
+    )
