@@ -3,11 +3,13 @@
 Dagster's blocking checks hold only inside the run that executes them. A layer built again later, or
 a release asked for on its own, must be caught here: every layer carries the number of its build, a
 gate records which build it judged, and the release wants them in order.
+
+A layer may consist of parts that are built alone, as the models are: it is whole when each part is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 import dagster as dg
@@ -38,7 +40,8 @@ create table if not exists meta.layer_build (
 
 
 def begin(connection: duckdb.DuckDBPyConnection, layer: str, run_id: str) -> int:
-    """Open a build of a layer; until it is finished the layer counts as broken."""
+    """Open a build of a layer or of one part of it, `layer/part`; until it is finished the layer
+    counts as broken."""
     connection.execute(CREATE)
     (number,) = connection.execute(
         "select coalesce(max(build_number), 0) + 1 from meta.layer_build"
@@ -51,36 +54,64 @@ def begin(connection: duckdb.DuckDBPyConnection, layer: str, run_id: str) -> int
 
 
 def finish(connection: duckdb.DuckDBPyConnection, layer: str) -> None:
-    """Close the open build of a layer."""
+    """Close the open build of a layer or of one part of it."""
     connection.execute(
         "update meta.layer_build set finished_at = current_timestamp where layer = ?", [layer]
     )
 
 
 def number_of(connection: duckdb.DuckDBPyConnection, layer: str) -> int:
-    """The number of a layer's latest build.
+    """The number of a layer's latest build, of whichever part.
 
     Raises
     ------
     LookupError
         When the layer was never built.
     """
-    rows = connection.execute(
-        "select build_number from meta.layer_build where layer = ?", [layer]
+    ((number,),) = connection.execute(
+        "select max(build_number) from meta.layer_build where split_part(layer, '/', 1) = ?",
+        [layer],
     ).fetchall()
-    if not rows:
+    if number is None:
         raise LookupError(f"layer {layer} was never built here; run the whole refresh first")
-    return rows[0][0]
+    return number
 
 
 @contextmanager
-def build(home: Home, layer: str, run_id: str) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A layer built by Python: open the build, yield the connection, close the build on success."""
+def build(
+    home: Home,
+    layer: str,
+    run_id: str,
+    parts: Collection[str] = (),
+    all_parts: Collection[str] = (),
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A layer built by Python: open the build, yield the connection, close the build on success.
+
+    Of a layer in parts, `parts` are those that this build makes.
+    """
     with home.warehouse() as connection:
         require(connection, layer)
-        begin(connection, layer, run_id)
+        built = [f"{layer}/{part}" for part in parts] or [layer]
+        if all_parts:
+            _expect(connection, layer, [f"{layer}/{part}" for part in all_parts])
+        for one in built:
+            begin(connection, one, run_id)
         yield connection
-        finish(connection, layer)
+        for one in built:
+            finish(connection, one)
+
+
+def _expect(connection: duckdb.DuckDBPyConnection, layer: str, parts: Collection[str]) -> None:
+    """Note the parts that a layer consists of: one that was never built has the number 0."""
+    connection.execute(
+        "delete from meta.layer_build where split_part(layer, '/', 1) = ? and layer not in "
+        "(select unnest(?))",
+        [layer, list(parts)],
+    )
+    connection.executemany(
+        "insert or ignore into meta.layer_build values (?, 0, '', current_timestamp, null)",
+        [[part] for part in parts],
+    )
 
 
 def require(connection: duckdb.DuckDBPyConnection, layer: str) -> None:
@@ -105,16 +136,19 @@ def require(connection: duckdb.DuckDBPyConnection, layer: str) -> None:
 def complaints(connection: duckdb.DuckDBPyConnection, up_to: str = LAYERS[-1]) -> list[str]:
     """Why the present build must not be published, or built upon; empty when it may.
 
-    Every layer finished, each built after the layer before it, every gate passed for exactly the
-    build that stands now; of the layers `up_to` one.
+    Every layer finished in all its parts, each built after the layer before it, every gate passed
+    for exactly the build that stands now; of the layers `up_to` one.
     """
     connection.execute(CREATE)
-    builds = {
-        layer: (number, finished)
-        for layer, number, finished in connection.execute(
-            "select layer, build_number, finished_at is not null from meta.layer_build"
-        ).fetchall()
-    }
+    builds: dict[str, list[tuple[str, int, bool]]] = {}
+    for part, number, finished in connection.execute(
+        "select layer, build_number, finished_at is not null from meta.layer_build order by layer"
+    ).fetchall():
+        builds.setdefault(part.split("/")[0], []).append((part, number, finished))
+
+    def newest(layer: str) -> int:
+        return max(number for _, number, _ in builds[layer])
+
     found: list[str] = []
     previous: tuple[str, int] | None = None
     layers = LAYERS[: LAYERS.index(up_to) + 1]
@@ -122,12 +156,15 @@ def complaints(connection: duckdb.DuckDBPyConnection, up_to: str = LAYERS[-1]) -
         if layer not in builds:
             found.append(f"layer {layer} was never built")
             continue
-        number, finished = builds[layer]
-        if not finished:
-            found.append(f"the last build of layer {layer} did not finish")
-        if previous and number < previous[1]:
-            found.append(f"layer {layer} is older than layer {previous[0]}, which it reads")
-        previous = (layer, number)
+        for part, number, finished in builds[layer]:
+            if not number:
+                found.append(f"layer {part} was never built")
+                continue
+            if not finished:
+                found.append(f"the last build of layer {part} did not finish")
+            if previous and number < previous[1]:
+                found.append(f"layer {part} is older than layer {previous[0]}, which it reads")
+        previous = (layer, newest(layer))
     has_results = connection.execute(
         "select count(*) from duckdb_tables() "
         "where schema_name = 'meta' and table_name = 'gate_result'"
@@ -148,7 +185,7 @@ def complaints(connection: duckdb.DuckDBPyConnection, up_to: str = LAYERS[-1]) -
             found.append(f"gate {gate} has not judged layer {layer}")
             continue
         number, passed = judged[gate]
-        if layer in builds and number != builds[layer][0]:
+        if layer in builds and number != newest(layer):
             found.append(f"gate {gate} judged an earlier build of layer {layer}")
         elif not passed:
             found.append(f"gate {gate} failed on layer {layer}")
