@@ -16,8 +16,9 @@ HEAD = """\
 # Scores: tables and columns
 
 Generated from the studies (`orchestration/models/studies/`); after a change of a study run
-`.venv/bin/python -m orchestration.models.scores_page`. Money is in currency units. The horizon is 12 months, or 6 where
-the history is short. A column is empty where its model is off or does not score the customer.
+`.venv/bin/python -m orchestration.models.scores_page`. Money is in currency units. The horizon is
+12 months, or 6 where the history is short. A column is empty where its model is off or does not
+score the customer.
 """
 
 
