@@ -33,9 +33,6 @@ from orchestration.scores.assets import SCORES, scores_assets
 from orchestration.value.assets import value_assets
 from orchestration.value.checks import value_gate
 
-# What base tells the response model: contacts with their responses.
-CONTACTS = dg.AssetKey(["base", "campaign_contact"])
-
 
 def build_definitions(settings: Settings) -> dg.Definitions:
     """All stages and gates over the months of the settings' source."""
@@ -55,7 +52,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             base_assets(manifest, months),
             value_assets(manifest, months),
             features_assets(manifest, months),
-            models_assets(models_of(manifest, "features"), models_of(manifest, "value"), CONTACTS),
+            models_assets(),
             scores_assets(models_of(manifest, "features")),
             alerts_assets(),
             campaign_inputs(),

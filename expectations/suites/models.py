@@ -7,6 +7,7 @@ from expectations.suites.features import features_suite
 from expectations.suites.switched import model_profile
 
 MOST_CALIBRATION_ERROR = 0.1
+# A level off by a quarter misleads whoever sums the predictions.
 MOST_BIAS = 0.25
 # Above it the population is another one (Siddiqi, 2006, Credit Risk Scorecards).
 MOST_DRIFT = 0.25

@@ -1,16 +1,35 @@
-"""G4, continued: what offers are expected to bring, and abnormal transactions."""
+"""The part of G4 that judges `scores.offer`, and abnormal transactions."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 
-from expectations.rules import Profile, Rule, Suite, column_between, column_zero
+from expectations.rules import Profile, Rule, Suite, column_between, column_zero, row_count_at_least
 from expectations.suites.probability_scores import BY_CHAMPION, PROMOTE, RESCORE
-from expectations.suites.switched import is_off, model_profile
+from expectations.suites.switched import Judge, is_off, model_profile
 
 SEVERITIES = ("watch", "warning", "alarm")
-# An average offer that brings less or more than this in a year is a mistake of units.
-MOST_MEAN_VALUE = 1_000_000.0
+# The model without which no offer is scored.
+RESPONSE = "response"
+
+OFFER = """
+    select
+        product_id,
+        count(*) as rows,
+        count(*) - count(distinct customer_id) as duplicate_customers,
+        count(*) filter (p_response is null or not (p_response between 0 and 1))
+            as outside_probability,
+        count(*) filter (response_model_version is null) as without_version,
+        count(*) filter (
+            customer_id not in (select customer_id from base.customer)
+        ) as unknown_customers,
+        avg(p_response) as mean_probability,
+        min(p_response) as lowest,
+        max(p_response) as highest
+    from scores.offer
+    group by product_id
+    order by product_id
+"""
 
 EFFECT = """
     select
@@ -53,71 +72,143 @@ ABNORMAL = """
 """
 
 
-def offer_suite(models: Collection[str]) -> Suite:
-    """Rules about the money of offers, and about alerts of transactions; `models` are on."""
-    uplift, value = "uplift" in models, "product_value" in models
-    response = "response" in models
-    profiles: dict[str, Profile | str] = {
-        "score_uplift": model_profile(
-            EFFECT,
-            on=uplift and response,
-            off_means=is_off("uplift"),
-            key=("product_id",),
-            about="scores.offer",
-            needs=("scores.offer",),
-        ),
-        "score_product_value": model_profile(
-            WORTH,
-            on=value and response,
-            off_means=is_off("product_value"),
-            key=("product_id",),
-            about="scores.offer",
-            needs=("scores.offer", "value.offer"),
-        ),
-        "alert_transaction": Profile(
-            ABNORMAL,
-            key=("severity",),
-            about="alerts.transaction",
-            needs=("alerts.transaction", "base.account"),
-        ),
-    }
+def never(subject: str, column: str, meaning: str, cure: str) -> Rule:
+    return Rule(subject, column_zero(column), "fail", meaning, cure)
 
-    def never(subject: str, column: str, meaning: str, cure: str) -> Rule:
-        return Rule(subject, column_zero(column), "fail", meaning, cure)
 
+def response_judge(models: Collection[str]) -> Suite:
+    """Judges the probabilities of response, which every scored offer has."""
+    profile = model_profile(
+        OFFER,
+        on=RESPONSE in models,
+        off_means=f"{is_off(RESPONSE)}: it has no campaigns",
+        key=("product_id",),
+        about="scores.offer",
+        needs=("scores.offer", "base.customer"),
+    )
     rules = (
-        never("score_uplift", "outside_range", "every uplift is between -1 and 1", PROMOTE),
-        never(
-            "score_uplift",
-            "above_response",
-            "no contact adds more than those contacted respond",
-            RESCORE,
+        Rule(
+            "score_offer",
+            row_count_at_least(1),
+            "fail",
+            "offers were scored",
+            "look at the scores step's log",
         ),
-        never("score_uplift", "without_version", "every uplift names its version", BY_CHAMPION),
-        never("score_product_value", "without_value", "every offer's value is known", PROMOTE),
-        never(
-            "score_product_value", "without_version", "every value names its version", BY_CHAMPION
+        Rule(
+            "score_offer",
+            column_zero("outside_probability"),
+            "fail",
+            "every response probability lies between 0 and 1",
+            PROMOTE,
         ),
-        never(
-            "score_product_value",
-            "without_loss",
-            "the expected loss of every offer is known and at least 0",
-            "look at exposure and loss given default of new accounts: value.offer",
-        ),
-        never(
-            "score_product_value",
-            "without_profit",
-            "what may be offered has an expected profit",
+        Rule(
+            "score_offer",
+            column_zero("duplicate_customers"),
+            "fail",
+            "a customer has one score an offer",
             RESCORE,
         ),
         Rule(
-            "score_product_value",
-            column_between("mean_value", -MOST_MEAN_VALUE, MOST_MEAN_VALUE),
-            "warn",
-            "a product brings a possible amount in a year",
-            "look at value.account_month of new accounts: units, or one account far off",
-            figure="mean value of a product in its first year",
+            "score_offer",
+            column_zero("unknown_customers"),
+            "fail",
+            "every offer's score belongs to a customer of the base",
+            RESCORE,
         ),
+        Rule(
+            "score_offer",
+            column_zero("without_version"),
+            "fail",
+            "every response probability names its model version",
+            BY_CHAMPION,
+        ),
+    )
+    return Suite("G4", "response", {"score_offer": profile}, rules)
+
+
+def uplift_judge(model: str) -> Judge:
+    """Judges what contacts add."""
+
+    def judge(models: Collection[str]) -> Suite:
+        profile = model_profile(
+            EFFECT,
+            on={model, RESPONSE} <= set(models),
+            off_means=is_off(model),
+            key=("product_id",),
+            about="scores.offer",
+            needs=("scores.offer",),
+        )
+        rules = (
+            never("score_uplift", "outside_range", "every uplift is between -1 and 1", PROMOTE),
+            never(
+                "score_uplift",
+                "above_response",
+                "no contact adds more than those contacted respond",
+                RESCORE,
+            ),
+            never("score_uplift", "without_version", "every uplift names its version", BY_CHAMPION),
+        )
+        return Suite("G4", "uplift", {"score_uplift": profile}, rules)
+
+    return judge
+
+
+def product_value_judge(model: str, *, most_mean_value: float) -> Judge:
+    """Judges the money of offers; a product that brings more or less than `most_mean_value` in a
+    year on average is a mistake of units."""
+
+    def judge(models: Collection[str]) -> Suite:
+        profile = model_profile(
+            WORTH,
+            on={model, RESPONSE} <= set(models),
+            off_means=is_off(model),
+            key=("product_id",),
+            about="scores.offer",
+            needs=("scores.offer", "value.offer"),
+        )
+        rules = (
+            never("score_product_value", "without_value", "every offer's value is known", PROMOTE),
+            never(
+                "score_product_value",
+                "without_version",
+                "every value names its version",
+                BY_CHAMPION,
+            ),
+            never(
+                "score_product_value",
+                "without_loss",
+                "the expected loss of every offer is known and at least 0",
+                "look at exposure and loss given default of new accounts: value.offer",
+            ),
+            never(
+                "score_product_value",
+                "without_profit",
+                "what may be offered has an expected profit",
+                RESCORE,
+            ),
+            Rule(
+                "score_product_value",
+                column_between("mean_value", -most_mean_value, most_mean_value),
+                "warn",
+                "a product brings a possible amount in a year",
+                "look at value.account_month of new accounts: units, or one account far off",
+                figure="mean value of a product in its first year",
+            ),
+        )
+        return Suite("G4", "product value", {"score_product_value": profile}, rules)
+
+    return judge
+
+
+def transaction_alert_suite() -> Suite:
+    """Judges `alerts.transaction`, which needs no model."""
+    profile = Profile(
+        ABNORMAL,
+        key=("severity",),
+        about="alerts.transaction",
+        needs=("alerts.transaction", "base.account"),
+    )
+    rules = (
         Rule(
             "alert_transaction",
             (
@@ -137,4 +228,4 @@ def offer_suite(models: Collection[str]) -> Suite:
         never("alert_transaction", "without_reason", "every alert says why", RESCORE),
         never("alert_transaction", "of_other_months", "alerts are of the as-of month", RESCORE),
     )
-    return Suite("G4", "offers", profiles, rules)
+    return Suite("G4", "transactions", {"alert_transaction": profile}, rules)

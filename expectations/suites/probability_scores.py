@@ -1,14 +1,18 @@
-"""The part of G4 that judges probabilities: of leaving, of default, of entering the top tier."""
+"""The part of G4 that judges probabilities of `scores.customer` and what belongs to them.
+
+A judge is a function of the models that are on; the file of a study names the judges of its scores.
+"""
 
 from __future__ import annotations
 
-from expectations.rules import Profile, Rule, Suite, column_between, column_zero, row_count_at_least
-from expectations.suites.switched import is_off, model_profile
+from collections.abc import Collection
+from dataclasses import dataclass
 
-# Expected events against those of as many months before, in a population of the same size.
-ATTRITION_FACTOR = 3.0
-DEFAULT_FACTOR = 4.0
-# Added to both: chance alone makes a factor of 3 out of few events, and any out of none.
+from expectations.rules import Profile, Rule, Suite, column_between, column_zero, row_count_at_least
+from expectations.suites.switched import Judge, is_off, model_profile
+
+# Added to the expected events and to those before: chance alone makes a factor of 3 out of few
+# events, and any out of none.
 EVENTS_ADDED = 5
 # Who leaves the bank leaves every line; probabilities are rounded in the sixth place.
 LINE_TOLERANCE = 1e-6
@@ -106,38 +110,6 @@ def _level(score: str, counted: str) -> str:
     """
 
 
-ATTRITION = f"""
-    with
-    {SCORED},
-    {_before("attrition", "accounts > 0", "accounts = 0")}
-    select
-        {_figures("p_attrition", "attrition_model_version", "is_holder")},
-        count(*) filter (
-            value_at_risk < 0
-            or (value_at_risk is null and p_attrition is not null and clv_12m is not null)
-        ) as without_value_at_risk,
-        {_level("p_attrition", "true")}
-    from scored cross join before
-"""
-
-IN_DEFAULT = "coalesce(is_defaulted, false)"
-DEFAULT = f"""
-    with
-    {SCORED},
-    {_before("default", f"loans > 0 and not {IN_DEFAULT}", IN_DEFAULT)}
-    select
-        {_figures("p_default", "default_model_version", "is_borrower")},
-        count(*) filter (is_borrower and is_defaulted and p_default <> 1) as default_below_one,
-        {_level("p_default", "not is_defaulted")}
-    from scored cross join before
-"""
-
-HIGH_VALUE = f"""
-    with {SCORED_WITH_TIER}
-    select {_figures("p_high_value", "high_value_model_version", "is_below_top")}
-    from scored
-"""
-
 PRODUCT_ATTRITION = f"""
     select
         line.product_line,
@@ -219,184 +191,240 @@ def rules_of_score(subject: str, what: str, due: str) -> tuple[Rule, ...]:
     )
 
 
-def _rules_of_probability(subject: str, what: str, due: str) -> tuple[Rule, ...]:
-    return (
-        *rules_of_score(subject, what, due),
-        Rule(
-            subject,
-            column_zero("outside_probability"),
-            "fail",
-            f"every {what} lies between 0 and 1",
-            PROMOTE,
-        ),
-    )
+@dataclass(frozen=True)
+class Impossible:
+    """Rows that there must be none of: `found` is a condition on the scored customers."""
+
+    name: str
+    found: str
+    meaning: str
+    cure: str
 
 
-def _level_rule(subject: str, who: str, factor: float) -> Rule:
+@dataclass(frozen=True)
+class Level:
+    """Events expected beside those of as many months before, in a population of the same size.
+
+    `exposed` and `event` are conditions on `base.customer_month`, `counted` on the scored
+    customers; `events` are the events in words, and at most `factor` times as many or as few.
+    """
+
+    exposed: str
+    event: str
+    events: str
+    factor: float
+    counted: str = "true"
+
+
+@dataclass(frozen=True)
+class ProbabilityJudge:
+    """Judges a probability of `scores.customer`.
+
+    `what` is the probability and `due` who has it in words, in the plural; `is_due` says it of the
+    scored customers: `is_holder`, `is_borrower`, `is_defaulted`, and `is_below_top` where it is
+    `by_tier`. Reads `scores.customer`, `base.customer`, `base.customer_month`,
+    `value.customer_tier`, `meta.model_version`.
+    """
+
+    model: str
+    score: str
+    what: str
+    due: str
+    is_due: str
+    by_tier: bool = False
+    impossible: tuple[Impossible, ...] = ()
+    level: Level | None = None
+
+    def __call__(self, models: Collection[str]) -> Suite:
+        """The profile and its rules, not judged where the model is not among those that are on."""
+        subject = f"score_{self.model}"
+        tier = ("value.customer_tier", "landing.refresh_window") if self.by_tier else ()
+        profile = model_profile(
+            self._sql(),
+            on=self.model in models,
+            off_means=is_off(self.model),
+            about="scores.customer",
+            needs=(*CUSTOMER, *(BEFORE if self.level else ()), *tier),
+        )
+        rules = (
+            *rules_of_score(subject, self.what, self.due),
+            Rule(
+                subject,
+                column_zero("outside_probability"),
+                "fail",
+                f"every {self.what} lies between 0 and 1",
+                PROMOTE,
+            ),
+            *(
+                Rule(subject, column_zero(one.name), "fail", one.meaning, one.cure)
+                for one in self.impossible
+            ),
+            *((_level_rule(subject, self.level),) if self.level else ()),
+        )
+        return Suite("G4", subject, {subject: profile}, rules)
+
+    def _sql(self) -> str:
+        named = [SCORED_WITH_TIER if self.by_tier else SCORED]
+        counted = [_figures(self.score, f"{self.model}_model_version", self.is_due)]
+        counted += [f"count(*) filter ({one.found}) as {one.name}" for one in self.impossible]
+        if self.level:
+            named.append(_before(self.model, self.level.exposed, self.level.event))
+            counted.append(_level(self.score, self.level.counted))
+        return f"""
+    with
+    {",".join(named)}
+    select
+        {",".join(counted)}
+    from scored {"cross join before" if self.level else ""}
+"""
+
+
+def _level_rule(subject: str, level: Level) -> Rule:
     return Rule(
         subject,
-        column_between("level_ratio", low=1 / factor, high=factor),
+        column_between("level_ratio", low=1 / level.factor, high=level.factor),
         "warn",
-        f"as many {who} are expected as in the months before, within a factor {factor:.0f}",
+        f"as many {level.events} are expected as in the months before, within a factor"
+        f" {level.factor:.0f}",
         "check what changed at the bank; if nothing did, train anew (make train)",
         nulls="pass",
-        figure=f"{who} over those in as many months before",
+        figure=f"{level.events} over those in as many months before",
     )
 
 
-def probability_suite(models: tuple[str, ...]) -> Suite:
-    """Part of G4. Reads `scores.customer`, `scores.product_attrition`, `scores.account_default`,
-    `alerts.credit`, `base.*`, `value.customer_tier`, `meta.model_version`."""
+def product_line_judge(model: str) -> Judge:
+    """Judges `scores.product_attrition`, the probabilities of giving up a product line."""
 
-    def profile(
-        model: str,
-        sql: str,
-        key: tuple[str, ...],
-        *tables: str,
-        about: str = "scores.customer",
-    ) -> Profile:
-        return model_profile(
-            sql, on=model in models, off_means=is_off(model), key=key, about=about, needs=tables
+    def judge(models: Collection[str]) -> Suite:
+        profile = model_profile(
+            PRODUCT_ATTRITION,
+            on=model in models,
+            off_means=is_off(model),
+            key=("product_line",),
+            about="scores.product_attrition",
+            needs=("scores.product_attrition", "scores.customer"),
+        )
+        return Suite("G4", "product lines", {"score_product_attrition": profile}, LINE_RULES)
+
+    return judge
+
+
+def credit_judge(model: str) -> Judge:
+    """Judges `scores.account_default` and `alerts.credit`, which come from the scores of a model of
+    default."""
+
+    def judge(models: Collection[str]) -> Suite:
+        def profile(sql: str, key: tuple[str, ...], about: str, *tables: str) -> Profile:
+            return model_profile(
+                sql,
+                on=model in models,
+                off_means=is_off(model),
+                key=key,
+                about=about,
+                needs=(about, *tables),
+            )
+
+        return Suite(
+            "G4",
+            "credit",
+            {
+                "score_account_default": profile(
+                    ACCOUNT_DEFAULT,
+                    ("scored_month",),
+                    "scores.account_default",
+                    "scores.customer",
+                    "landing.refresh_window",
+                ),
+                "alert_credit": profile(ALERT, ("severity",), "alerts.credit", "base.account"),
+            },
+            CREDIT_RULES,
         )
 
-    profiles: dict[str, Profile | str] = {
-        "score_attrition": profile("attrition", ATTRITION, (), *CUSTOMER, *BEFORE),
-        "score_product_attrition": profile(
-            "attrition",
-            PRODUCT_ATTRITION,
-            ("product_line",),
-            "scores.product_attrition",
-            "scores.customer",
-            about="scores.product_attrition",
+    return judge
+
+
+LINE_RULES = (
+    Rule(
+        "score_product_attrition",
+        row_count_at_least(1),
+        "warn",
+        "product lines were scored",
+        "where the champion of attrition is a rule it says nothing of lines: promote a model"
+        " (make promote), or go without; else look at the scores step's log",
+    ),
+    Rule(
+        "score_product_attrition",
+        column_zero("duplicate_customers"),
+        "fail",
+        "a customer has one probability a product line",
+        RESCORE,
+    ),
+    Rule(
+        "score_product_attrition",
+        column_zero("outside_probability"),
+        "fail",
+        "every probability of giving up a line lies between 0 and 1",
+        PROMOTE,
+    ),
+    Rule(
+        "score_product_attrition",
+        column_zero("unscored_customers"),
+        "fail",
+        "whose lines were scored was scored as a customer",
+        RESCORE,
+    ),
+    Rule(
+        "score_product_attrition",
+        column_zero("below_customer"),
+        "fail",
+        "nobody gives up a line less probably than the bank",
+        "look at the scores step: who leaves the bank leaves every line",
+    ),
+)
+CREDIT_RULES = (
+    Rule(
+        "score_account_default",
+        column_zero("unscored"),
+        "fail",
+        "accounts were scored in the as-of month, where there are borrowers",
+        "look at the scores step's log; value would fall back to the rating table next month",
+    ),
+    Rule(
+        "score_account_default",
+        column_zero("outside_probability"),
+        "fail",
+        "every account's probability of default lies between 0 and 1",
+        PROMOTE,
+    ),
+    Rule(
+        "alert_credit",
+        (
+            "expect_column_values_to_be_in_set",
+            {"column": "severity", "value_set": list(SEVERITIES)},
         ),
-        "score_default": profile("default", DEFAULT, (), *CUSTOMER, *BEFORE),
-        "score_account_default": profile(
-            "default",
-            ACCOUNT_DEFAULT,
-            ("scored_month",),
-            "scores.account_default",
-            "scores.customer",
-            "landing.refresh_window",
-            about="scores.account_default",
-        ),
-        "alert_credit": profile(
-            "default",
-            ALERT,
-            ("severity",),
-            "alerts.credit",
-            "base.account",
-            about="alerts.credit",
-        ),
-        "score_high_value": profile(
-            "high_value", HIGH_VALUE, (), *CUSTOMER, "value.customer_tier", "landing.refresh_window"
-        ),
-    }
-    rules = (
-        *_rules_of_probability(
-            "score_attrition", "probability of leaving", "customers with an account"
-        ),
-        Rule(
-            "score_attrition",
-            column_zero("without_value_at_risk"),
-            "fail",
-            "the value at risk of every customer who may leave is known and at least 0",
-            "a customer of negative value puts none at risk: look at the scores step",
-        ),
-        _level_rule("score_attrition", "customers to leave", ATTRITION_FACTOR),
-        *_rules_of_probability("score_default", "probability of default", "customers with a loan"),
-        Rule(
-            "score_default",
-            column_zero("default_below_one"),
-            "fail",
-            "borrowers in default now have the probability 1",
-            "look at the scores step: they are not the model's to score",
-        ),
-        _level_rule("score_default", "borrowers to default", DEFAULT_FACTOR),
-        *_rules_of_probability(
-            "score_high_value",
-            "probability of entering the top tier",
-            "customers with an account below that tier",
-        ),
-        Rule(
-            "score_product_attrition",
-            row_count_at_least(1),
-            "warn",
-            "product lines were scored",
-            "where the champion of attrition is a rule it says nothing of lines: promote a model"
-            " (make promote), or go without; else look at the scores step's log",
-        ),
-        Rule(
-            "score_product_attrition",
-            column_zero("duplicate_customers"),
-            "fail",
-            "a customer has one probability a product line",
-            RESCORE,
-        ),
-        Rule(
-            "score_product_attrition",
-            column_zero("outside_probability"),
-            "fail",
-            "every probability of giving up a line lies between 0 and 1",
-            PROMOTE,
-        ),
-        Rule(
-            "score_product_attrition",
-            column_zero("unscored_customers"),
-            "fail",
-            "whose lines were scored was scored as a customer",
-            RESCORE,
-        ),
-        Rule(
-            "score_product_attrition",
-            column_zero("below_customer"),
-            "fail",
-            "nobody gives up a line less probably than the bank",
-            "look at the scores step: who leaves the bank leaves every line",
-        ),
-        Rule(
-            "score_account_default",
-            column_zero("unscored"),
-            "fail",
-            "accounts were scored in the as-of month, where there are borrowers",
-            "look at the scores step's log; value would fall back to the rating table next month",
-        ),
-        Rule(
-            "score_account_default",
-            column_zero("outside_probability"),
-            "fail",
-            "every account's probability of default lies between 0 and 1",
-            PROMOTE,
-        ),
-        Rule(
-            "alert_credit",
-            (
-                "expect_column_values_to_be_in_set",
-                {"column": "severity", "value_set": list(SEVERITIES)},
-            ),
-            "fail",
-            f"every alert is one of {', '.join(SEVERITIES)}",
-            "look at the scores step's rules of alerts",
-        ),
-        Rule(
-            "alert_credit",
-            column_zero("unknown_accounts"),
-            "fail",
-            "every alert is about an account of the base",
-            RESCORE,
-        ),
-        Rule(
-            "alert_credit",
-            column_zero("outside_probability"),
-            "fail",
-            "every alert's probabilities lie between 0 and 1",
-            PROMOTE,
-        ),
-        Rule(
-            "alert_credit",
-            column_zero("without_loss"),
-            "fail",
-            "the loss expected of every alert is known and at least 0",
-            "look at exposure and loss given default of the accounts",
-        ),
-    )
-    return Suite("G4", "probabilities", profiles, rules)
+        "fail",
+        f"every alert is one of {', '.join(SEVERITIES)}",
+        "look at the scores step's rules of alerts",
+    ),
+    Rule(
+        "alert_credit",
+        column_zero("unknown_accounts"),
+        "fail",
+        "every alert is about an account of the base",
+        RESCORE,
+    ),
+    Rule(
+        "alert_credit",
+        column_zero("outside_probability"),
+        "fail",
+        "every alert's probabilities lie between 0 and 1",
+        PROMOTE,
+    ),
+    Rule(
+        "alert_credit",
+        column_zero("without_loss"),
+        "fail",
+        "the loss expected of every alert is known and at least 0",
+        "look at exposure and loss given default of the accounts",
+    ),
+)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from expectations.rules import Profile
+from collections.abc import Callable, Collection
+
+from expectations.rules import Profile, Suite
+
+# Judges the scores of a model, given the models that are on.
+Judge = Callable[[Collection[str]], Suite]
 
 
 def model_profile(

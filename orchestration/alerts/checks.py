@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from orchestration.alerts.assets import ALERTS
+from orchestration.models.studies import STUDIES
 from orchestration.platform.gates import gate, models_on
 from orchestration.scores.assets import SCORES
 
@@ -20,7 +21,8 @@ def scores_gate() -> dg.AssetChecksDefinition:
     def suite(connection: duckdb.DuckDBPyConnection) -> Suite:
         from expectations.suites.scores import scores_suite
 
-        return scores_suite(models_on(connection))
+        judges = [judge for study in STUDIES.values() for judge in study.gate]
+        return scores_suite(judges, models_on(connection))
 
     return gate(
         "G4",

@@ -10,6 +10,7 @@ from duckdb import DuckDBPyConnection
 
 from orchestration.decisions.reason_words import feature_words, is_withheld, reason_in_words
 from orchestration.decisions.roles import COMPLIANCE, MANAGER, WITHHELD, withheld_from
+from orchestration.models.studies import STUDIES
 from orchestration.platform.optional_tables import has_table
 
 Row = dict[str, Any]
@@ -30,13 +31,6 @@ SUPPRESSIONS = {
     "minor": "the customer is a minor",
     "erased": "the customer asked to be erased",
     "no_account": "there is no open account",
-}
-MODELS = {
-    "clv": "Lifetime value",
-    "attrition": "Attrition",
-    "default": "Default",
-    "high_value": "High value to come",
-    "segment": "Segment: what puts the customer there",
 }
 
 
@@ -247,11 +241,12 @@ def _reasons(
     reasons: dict[str, list[Row]] = {}
     for row in rows:
         model = str(row["model_name"])
-        said = reasons.setdefault(MODELS.get(model, model), [])
+        study = STUDIES.get(model)
+        said = reasons.setdefault(study.label if study else model, [])
         if len(said) < SHOWN_REASONS and not is_withheld(row["feature"], withheld):
             told = {"words": feature_words(row["feature"]), "value": None, "direction": None}
-            # A segment compares on a scale of its own, whose numbers say nothing to anybody.
-            if model != "segment":
+            # Numbers on a scale of the model's own say nothing to a reader.
+            if study is None or not study.has_scaled_reasons:
                 told |= {name: row[name] or "none" for name in ("value", "usual", "direction")}
             said.append(told)
     return {model: said for model, said in reasons.items() if said}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from orchestration.models.studies import OF_CUSTOMERS
 from orchestration.release.value_report import pictures
 from orchestration.release.value_report.wording import count, exact, money, percent, rate, titled
 
@@ -54,7 +56,17 @@ def render_customer_page(facts: dict[str, Any]) -> str:
         "count": count,
         "titled": titled,
     }
-    history = facts["history"]
+    history, scores = facts["history"], facts["scores"] or {}
+    shown: dict[str, Callable[[Any], str]] = {"money": money, "percent": percent}
+    shown_scores = [
+        (column.label, shown[column.shown](scores.get(column.name)))
+        for study in OF_CUSTOMERS
+        for column in study.columns
+        if column.label
+    ]
     return environment.get_template("customer.html").render(
-        **facts, picture=pictures.trend(history) if history else None, personal_titles=PERSONAL
+        **facts,
+        picture=pictures.trend(history) if history else None,
+        personal_titles=PERSONAL,
+        shown_scores=shown_scores,
     )

@@ -1,10 +1,11 @@
 """Models: trained where no champion fits, compared on a later period, promoted or not."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from orchestration.models.studies import STUDIES
 from orchestration.platform import build_numbers
 from orchestration.platform.asset_metadata import COLUMN_SCHEMA, ROW_COUNT, team
 from orchestration.platform.model_store import check_model_store, pages
@@ -14,42 +15,27 @@ if TYPE_CHECKING:
     from ml.registry import Registry
     from orchestration.models.registration import TrainingReport
 
-# Each registered model, in the order of training, and what it says.
-DESCRIPTIONS = {
-    "clv": "customer lifetime value: discounted contribution margin of the months to come",
-    "attrition": "probability of leaving, of the customer and of each product line",
-    "default": "calibrated probability of a borrower's default, month by month",
-    "high_value": "probability of coming into the top value tier",
-    "segment": "customers alike in value, behaviour and stage of life",
-    "response": "calibrated probability of response to an offer, when contacted",
-    "uplift": "what a contact adds to the probability of taking an offer",
-    "product_value": "what a product brings in the year after it was taken",
-}
-# Learned from contacts, not from profit.
-OF_CONTACTS = ("response", "uplift")
-# The market's rates as known before a contact.
-MARKET = dg.AssetKey(["value", "transfer_curve"])
-MODELS = tuple(dg.AssetKey(["models", name]) for name in DESCRIPTIONS)
+DESCRIPTIONS = {name: one.description for name, one in STUDIES.items()}
+MODELS = tuple(dg.AssetKey(["models", name]) for name in STUDIES)
 
 
-def models_assets(
-    features: Sequence[dg.AssetKey], value: Sequence[dg.AssetKey], contacts: dg.AssetKey
-) -> dg.AssetsDefinition:
-    """The registered models as one step: the gate after it judges them together."""
+def models_assets() -> dg.AssetsDefinition:
+    """An asset a registered model; one step trains those selected, two at a time (decision 27)."""
 
     @dg.multi_asset(
         name="models_layer",
         specs=[
             dg.AssetSpec(
-                key,
-                deps=[*features, contacts, MARKET] if name in OF_CONTACTS else [*features, *value],
+                ["models", name],
+                deps=[table.split(".") for table in one.reads],
                 group_name="models",
                 kinds={"mlflow", "scikitlearn"},
                 owners=team("modelling"),
-                description=description,
+                description=one.description,
             )
-            for key, (name, description) in zip(MODELS, DESCRIPTIONS.items(), strict=True)
+            for name, one in STUDIES.items()
         ],
+        can_subset=True,
     )
     def models(context: dg.AssetExecutionContext, home: Home) -> Iterator[dg.MaterializeResult]:
         # Imported here: the code location must load without scikit-learn and MLflow.
@@ -57,28 +43,27 @@ def models_assets(
         from orchestration.models.governance import write_audit
         from orchestration.models.monitoring import monitor
         from orchestration.models.records import Records
-        from orchestration.models.studies import studies_of
         from orchestration.models.training import train
         from orchestration.platform import ahead
 
         ahead.finish()
         check_model_store(home.settings)
         ahead.make_model_store(home.settings)
-        with build_numbers.build(home, "models", context.run_id) as connection:
+        selected = [key.path[-1] for key in MODELS if key in context.selected_asset_keys]
+        with build_numbers.build(
+            home, "models", context.run_id, selected, all_parts=STUDIES
+        ) as connection:
             training = training_context(connection, home.settings, context.run_id, context.run.tags)
             registry = training.registry()
             records = Records(connection, training)
-            studies = studies_of(records, registry)
+            studies = [STUDIES[name].study(records) for name in selected]
             reports = train(connection, training, registry, studies)
             monitor(connection, records, registry, studies)
             write_audit(connection, registry)
-            base = pages(home.settings)
-            runs = [
-                registry.run_address(report.run_id, base) if report.run_id else None
-                for report in reports
-            ]
-        for key, report, run in zip(MODELS, reports, runs, strict=True):
-            yield _said(context, key, report, run, _learned_from(registry, report))
+        base = pages(home.settings)
+        for report in reports:
+            run = registry.run_address(report.run_id, base) if report.run_id else None
+            yield _result(context, report, run, _learned_from(registry, report))
 
     return models
 
@@ -94,9 +79,8 @@ def _learned_from(
     return {ROW_COUNT: rows, COLUMN_SCHEMA: schema}
 
 
-def _said(
+def _result(
     context: dg.AssetExecutionContext,
-    key: dg.AssetKey,
     report: "TrainingReport",
     run: str | None,
     learned_from: Mapping[str, int | dg.TableSchema],
@@ -116,7 +100,7 @@ def _said(
             f"{name}_rule": report.rule_metrics[name],
         }
     return dg.MaterializeResult(
-        asset_key=key,
+        asset_key=["models", report.model_name],
         metadata={
             "champion": state,
             "trained": report.trained,

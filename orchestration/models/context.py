@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
 import duckdb
 
 from ml.registry import Registry
-from orchestration.models.assets import DESCRIPTIONS
 from orchestration.platform.environment import code_version
-from orchestration.platform.resources import MODEL_TAG, TRAIN_TAG
+from orchestration.platform.resources import TRAIN_TAG
 from orchestration.platform.settings import Settings
 
 TRAIN_MODES = ("auto", "always", "never")
@@ -19,10 +18,7 @@ TRAIN_MODES = ("auto", "always", "never")
 
 @dataclass(frozen=True)
 class TrainingContext:
-    """One refresh, as the models see it. `as_of` is the last day seen.
-
-    `mode` is that of the model named in `only`, of every model where none is named.
-    """
+    """One refresh, as the models see it. `as_of` is the last day seen."""
 
     first_month: date
     as_of: date
@@ -35,15 +31,10 @@ class TrainingContext:
     code_version: str
     promotion: str
     trainer: str
-    only: str | None = None
 
     @property
     def as_of_month(self) -> date:
         return self.as_of.replace(day=1)
-
-    def mode_of(self, model: str) -> str:
-        """Whether a model is to be trained: `auto`, `always` or `never`."""
-        return self.mode if self.only in (None, model) else "auto"
 
     def registry(self) -> Registry:
         return Registry(self.tracking_uri, self.artifact_root)
@@ -60,14 +51,13 @@ def training_context(
     Raises
     ------
     ValueError
-        When a tag of the run names no training mode or no model.
+        When the run's tag names no training mode.
     """
-    tags = tags or {}
-    mode, only = tags.get(TRAIN_TAG, settings.train), tags.get(MODEL_TAG)
+    mode = (tags or {}).get(TRAIN_TAG, settings.train)
     if mode not in TRAIN_MODES:
-        raise ValueError(_expected(TRAIN_TAG, mode, TRAIN_MODES))
-    if only is not None and only not in DESCRIPTIONS:
-        raise ValueError(_expected(MODEL_TAG, only, DESCRIPTIONS))
+        raise ValueError(
+            f"tag {TRAIN_TAG}={mode} is invalid: expected one of {', '.join(TRAIN_MODES)}"
+        )
     (first_month, as_of), (identity,) = (
         connection.execute(query).fetchall()[0]
         for query in (
@@ -87,9 +77,4 @@ def training_context(
         code_version=code_version(),
         promotion=settings.promotion,
         trainer=settings.user,
-        only=only,
     )
-
-
-def _expected(tag: str, value: str, values: Iterable[str]) -> str:
-    return f"tag {tag}={value} is invalid: expected one of {', '.join(values)}"

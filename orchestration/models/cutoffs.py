@@ -10,6 +10,7 @@ LEAST_HISTORY = 3
 CUTOFF_STEP = 3
 MOST_CUTOFFS = 4
 MOST_ORIGINS = 2
+TOO_SHORT = "history too short: 15 months are needed for a horizon of 6, 27 for one of 12"
 
 
 def plus_months(month: date, count: int) -> date:

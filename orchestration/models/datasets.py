@@ -43,13 +43,12 @@ EVERYBODY = Population("true", everybody)
 HOLDERS = Population("feature.accounts > 0", holders)
 BORROWERS = Population("feature.loans > 0 and coalesce(feature.is_defaulted, 0) = 0", borrowers)
 BELOW_TOP = Population(f"feature.accounts > 0 and tier.tier_number > {TOP_TIER}", below_top)
-# Whom each model that scores customers speaks of.
+# By the names that studies declare.
 POPULATIONS: Mapping[str, Population] = {
-    "clv": EVERYBODY,
-    "attrition": HOLDERS,
-    "default": BORROWERS,
-    "high_value": BELOW_TOP,
-    "segment": HOLDERS,
+    "everybody": EVERYBODY,
+    "holders": HOLDERS,
+    "borrowers": BORROWERS,
+    "below_top": BELOW_TOP,
 }
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from expectations.suites.models import MOST_BIAS, MOST_CALIBRATION_ERROR, MOST_DRIFT
 from ml.clv.interval import ConformalInterval
 from ml.estimator import score_of
 from ml.evaluation import metrics
@@ -28,10 +29,8 @@ from ml.evaluation.plots import (
 from ml.promotion import Bound, Measure
 from orchestration.models.study import Judged, Material, Study
 
-# Bounds of the policy. A level off by a quarter misleads whoever sums the predictions; 0.25 is the
-# usual border of a population that is another one (Siddiqi, 2006).
-MOST = {"total_bias": 0.25, "calibration_error": 0.1}
-MOST_SCORE_DRIFT = 0.25
+# Bounds of the policy: those of G3.
+MOST = {"total_bias": MOST_BIAS, "calibration_error": MOST_CALIBRATION_ERROR}
 MOST_FAIRNESS_GAP = 0.25
 EXPLAINED_ROWS = 2_000
 SCORE = "score"
@@ -174,7 +173,7 @@ def bounds_of(
     estimates = metrics.estimate(judged, y, score, seed=seed, groups=customers)
     bounds = [Bound(name, _least(one), MOST[name]) for name, one in estimates.items()]
     if reach.score_drift is not None:
-        bounds.append(Bound("score_drift", reach.score_drift, MOST_SCORE_DRIFT))
+        bounds.append(Bound("score_drift", reach.score_drift, MOST_DRIFT))
     bounds.append(
         Bound("unfair_groups", float(len(examination.unfair)), 0.0, "; ".join(examination.unfair))
     )

@@ -15,16 +15,17 @@ from orchestration.models.datasets import POPULATIONS
 from orchestration.models.examination import scored
 from orchestration.models.records import Records
 from orchestration.models.registration import LEARNED_UNTIL, PROFILE, SCORE_PROFILE, is_on
+from orchestration.models.studies import STUDIES
 from orchestration.models.study import Off, Study
 from orchestration.platform.progress import tell
 
 CREATE = """
 create schema if not exists meta;
-create or replace table meta.model_drift (
+create table if not exists meta.model_drift (
     model_name varchar, version varchar, subject varchar, feature varchar, psi double,
     noise double
 );
-create or replace table meta.model_monitoring (
+create table if not exists meta.model_monitoring (
     model_name varchar, version varchar, judged varchar, cutoff date, metric varchar,
     value double, low double, high double, rows integer
 )
@@ -37,13 +38,16 @@ def monitor(
     registry: Registry,
     studies: Sequence[Study | Off],
 ) -> None:
-    """Write `meta.model_drift` and `meta.model_monitoring` of the champions of studies that are on.
+    """Write `meta.model_drift` and `meta.model_monitoring` of the champions of studies that are on;
+    the rows of other models stay.
 
     A champion that cannot be loaded is left out: scoring stops at it, with what is wrong.
     """
     for statement in CREATE.split(";"):
         connection.execute(statement)
     for study in studies:
+        for table in ("model_drift", "model_monitoring"):
+            connection.execute(f"delete from meta.{table} where model_name = ?", [study.name])
         champion = registry.champion(study.name)
         if isinstance(study, Off) or champion is None or not is_on(connection, study.name):
             continue
@@ -58,8 +62,9 @@ def monitor(
 def _drift(
     connection: duckdb.DuckDBPyConnection, records: Records, registry: Registry, champion: Version
 ) -> None:
-    population = POPULATIONS.get(champion.name)
-    now = records.as_of(population) if population is not None else None
+    declared = STUDIES.get(champion.name)
+    population = POPULATIONS.get(declared.population) if declared else None
+    now = records.as_of(population) if population else None
     if now is None:
         return
     model = registry.load(champion)

@@ -16,28 +16,33 @@ from orchestration.models.contact_frames import offers_to_score
 from orchestration.models.context import TrainingContext
 from orchestration.models.cutoffs import LONG_HORIZON
 from orchestration.models.datasets import customers_to_score
+from orchestration.models.declaration import Column, Table, version_of
 from orchestration.models.scoring import BATCH, Champion, champion_of, insert, side_by_side
+from orchestration.models.studies import OF_OFFERS, RESPONSE, UPLIFT
 
-MODELS = ("response", "uplift", "product_value")
 REASONS = 2
 
-CREATE_OFFER = """
-create schema if not exists scores;
-create or replace table scores.offer (
-    customer_id varchar,
-    product_id varchar,
-    p_response double,
-    response_model_version varchar,
-    uplift double,
-    uplift_model_version varchar,
-    product_value decimal(18, 2),
-    product_value_model_version varchar,
-    expected_loss decimal(18, 2),
-    expected_incremental_profit decimal(18, 2),
-    reason varchar,
-    primary key (customer_id, product_id)
+OFFER_TABLE = Table(
+    "offer",
+    (
+        Column("customer_id", "varchar", "customer"),
+        Column("product_id", "varchar", "product that is offered"),
+        *(column for one in OF_OFFERS for column in one.scored_columns),
+        Column(
+            "expected_loss",
+            "decimal(18, 2)",
+            "exposure of a new account times probability of default and loss given default",
+        ),
+        Column(
+            "expected_incremental_profit",
+            "decimal(18, 2)",
+            "uplift times product value less expected loss, less the incentive of responses",
+        ),
+        Column("reason", "varchar", "what raises the uplift most"),
+    ),
+    ("customer_id", "product_id"),
 )
-"""
+CREATE_OFFER = f"create schema if not exists scores;\n{OFFER_TABLE.create}"
 
 COLD = "select product_id from value.offer where campaigns = 0 order by product_id"
 
@@ -83,12 +88,12 @@ def score_offers(connection: duckdb.DuckDBPyConnection, context: TrainingContext
     """
     registry = context.registry()
     champions = {
-        name: champion
-        for name in MODELS
-        if (champion := champion_of(connection, registry, name)) is not None
+        one.name: champion
+        for one in OF_OFFERS
+        if (champion := champion_of(connection, registry, one.name)) is not None
     }
     asked = pd.DataFrame()
-    if "response" in champions:
+    if RESPONSE.name in champions:
         asked = offers_to_score(connection, context.as_of, offers_without_campaign(connection))
     connection.execute(CREATE_OFFER)
 
@@ -117,14 +122,12 @@ def _scored(
     """Rows of `scores.offer` of these customers and one offer, of which `known` tells."""
     both = pd.concat([frame, pd.DataFrame(dict(known), index=frame.index)], axis=1)
     scored = pd.DataFrame({"customer_id": frame["customer_id"], "product_id": known[OFFER]})
-    # The response first: it bounds the uplift.
-    for name in MODELS:
-        if name in champions:
-            told = scores(name, champions[name].model, both)
-            both[told.columns] = scored[told.columns] = told
-            scored[f"{name}_model_version"] = champions[name].number
-    if "uplift" in champions:
-        scored["reason"] = _reasons(champions["uplift"], both)
+    for name, champion in champions.items():
+        told = scores(name, champion.model, both)
+        both[told.columns] = scored[told.columns] = told
+        scored[version_of(name).name] = champion.number
+    if UPLIFT.name in champions:
+        scored["reason"] = _reasons(champions[UPLIFT.name], both)
     return scored
 
 

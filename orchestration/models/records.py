@@ -13,7 +13,13 @@ import pandas as pd
 from ml.clv.retention_margin import LineOutcomes
 from ml.registry import listed
 from orchestration.models.context import TrainingContext
-from orchestration.models.cutoffs import LONG_HORIZON, CutoffPlan, Origin, plan_cutoffs
+from orchestration.models.cutoffs import (
+    LONG_HORIZON,
+    TOO_SHORT,
+    CutoffPlan,
+    Origin,
+    plan_cutoffs,
+)
 from orchestration.models.datasets import (
     EVERYBODY,
     MOST_CUSTOMERS,
@@ -27,7 +33,6 @@ from orchestration.models.datasets import (
 from orchestration.models.line_outcomes import line_outcomes
 from orchestration.models.study import Material, Sample, Split
 
-TOO_SHORT = "history too short: 15 months are needed for a horizon of 6, 27 for one of 12"
 Outcome = Callable[[Cohorts], np.ndarray]
 Further = Callable[[tuple[date, ...]], object]
 

@@ -14,90 +14,51 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from ml.attrition.model import AttritionModel
 from ml.reasons import top_reasons, usual_values
 from ml.registry import ChampionUnusable, Registry, Version
-from ml.segments.model import RuleTiering, SegmentModel
 from ml.serving import scores
 from orchestration.models.context import TrainingContext
 from orchestration.models.cutoffs import LONG_HORIZON
 from orchestration.models.datasets import (
-    HOLDERS,
     POPULATIONS,
     Population,
     customers_to_score,
     features_of,
 )
+from orchestration.models.declaration import Column, Table, version_of
 from orchestration.models.records import Records
 from orchestration.models.registration import is_on
+from orchestration.models.studies import OF_CUSTOMERS, STUDIES
 
 # Customers of a batch, and batches scored side by side: what is held of a bank of any size.
 BATCH, MOST_AT_ONCE = 25_000, 2
 Found = TypeVar("Found")
 
 
-CREATE = """
-create schema if not exists scores;
-create or replace table scores.customer (
-    customer_id varchar primary key,
-    clv_12m decimal(18, 2),
-    clv_36m decimal(18, 2),
-    clv_low decimal(18, 2),
-    clv_high decimal(18, 2),
-    clv_horizon_months integer,
-    clv_model_version varchar,
-    p_attrition double,
-    value_at_risk decimal(18, 2),
-    attrition_model_version varchar,
-    p_default double,
-    default_model_version varchar,
-    p_high_value double,
-    high_value_model_version varchar,
-    segment varchar,
-    segment_name varchar,
-    segment_rule varchar,
-    segment_model_version varchar
-);
-create or replace table scores.product_attrition (
-    customer_id varchar,
-    product_line varchar,
-    p_attrition double,
-    value_at_risk decimal(18, 2),
-    attrition_model_version varchar,
-    primary key (customer_id, product_line)
-);
-create or replace table scores.reason (
-    customer_id varchar,
-    model_name varchar,
-    rank integer,
-    feature varchar,
-    value varchar,
-    usual varchar,
-    contribution double,
-    direction varchar,
-    model_version varchar
-);
-create or replace table scores.segment_profile (
-    segment varchar,
-    segment_name varchar,
-    customers integer,
-    share double,
-    dimension varchar,
-    mean double,
-    median double,
-    population_mean double,
-    population_median double,
-    deviation double
-);
-create or replace table scores.segment_migration (
-    from_month date,
-    to_month date,
-    from_segment varchar,
-    to_segment varchar,
-    customers integer,
-    share double
-);
-"""
+CUSTOMER = Table(
+    "customer",
+    (
+        Column("customer_id", "varchar", "customer of `base.customer`; each has a row"),
+        *(column for one in OF_CUSTOMERS for column in one.scored_columns),
+    ),
+    ("customer_id",),
+)
+REASON = Table(
+    "reason",
+    (
+        Column("customer_id", "varchar", "customer"),
+        Column("model_name", "varchar", "model whose score is explained"),
+        Column("rank", "integer", "1 for what moved the score most"),
+        Column("feature", "varchar", "feature, or part of the model's own"),
+        Column("value", "varchar", "its value of this customer"),
+        Column("usual", "varchar", "what is usual"),
+        Column("contribution", "double", "what it adds to the score, on the model's scale"),
+        Column("direction", "varchar", "`raises` or `lowers`"),
+        Column("model_version", "varchar", "version of the model in the registry"),
+    ),
+)
+TABLES = (CUSTOMER, REASON, *(table for one in OF_CUSTOMERS for table in one.tables))
+CREATE = ";\n".join(["create schema if not exists scores", *(table.create for table in TABLES)])
 
 
 @dataclass(frozen=True)
@@ -195,34 +156,41 @@ def score_customers(connection: duckdb.DuckDBPyConnection, context: TrainingCont
     """
     registry, records = context.registry(), Records(connection, context)
     champions = {
-        name: champion
-        for name in POPULATIONS
-        if (champion := champion_of(connection, registry, name)) is not None
+        one.name: champion
+        for one in OF_CUSTOMERS
+        if (champion := champion_of(connection, registry, one.name)) is not None
     }
-    for statement in filter(str.strip, CREATE.split(";")):
+    for statement in CREATE.split(";"):
         connection.execute(statement)
     explainers = {
-        name: Explainer(name, champion, sample)
+        name: Explainer(name, champion, features_of(sample))
         for name, champion in champions.items()
         if hasattr(champion.model, "contributions")
-        and (sample := _sample(records, POPULATIONS[name])) is not None
+        and (sample := records.as_of(population_of(name))) is not None
+        and not sample.empty
     }
-    tiers = _tiers(records)
+    besides = {
+        name: beside(records) for name in champions if (beside := STUDIES[name].beside) is not None
+    }
     horizon = records.plan.horizon if records.plan else LONG_HORIZON
 
     def said_of(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-        batch = _Batch(frame, champions, explainers, tiers, horizon)
-        told = [("customer", batch.customers()), ("product_attrition", batch.lines())]
-        return [*told, *(("reason", reasons) for reasons in batch.reasons())]
+        batch = _Batch(frame, champions, explainers, besides)
+        return [("customer", batch.customers()), *batch.tables(), *batch.reasons()]
 
     frames = customers_to_score(connection, context.as_of_month, horizon, BATCH)
     for said in side_by_side(said_of, frames):
         for table, rows in said:
             insert(connection, f"scores.{table}", rows)
-    if "segment" in champions:
-        insert(connection, "scores.segment_profile", segment_profile(champions["segment"].model))
-        _migrate(connection, context, champions["segment"].model, horizon)
+    for name, champion in champions.items():
+        if (afterwards := STUDIES[name].afterwards) is not None:
+            afterwards(connection, context, champion, horizon)
     return _count(connection, "customer")
+
+
+def population_of(model: str) -> Population:
+    """The customers that a model scores."""
+    return POPULATIONS[STUDIES[model].population]
 
 
 def side_by_side(
@@ -247,34 +215,20 @@ def side_by_side(
             yield begun.popleft().result()
 
 
-def _sample(records: Records, population: Population) -> pd.DataFrame | None:
-    frame = records.as_of(population)
-    return None if frame is None or frame.empty else features_of(frame)
-
-
-def _tiers(records: Records) -> RuleTiering | None:
-    """The tiering by rule that stands beside the segments, by the borders of now."""
-    frame = _sample(records, HOLDERS)
-    return None if frame is None else RuleTiering().fit(frame)
-
-
 @dataclass(frozen=True)
 class _Batch:
-    """Some customers and all that is said of them."""
+    """Some customers and all that is scored of them."""
 
     frame: pd.DataFrame
     champions: Mapping[str, Champion]
     explainers: Mapping[str, Explainer]
-    tiers: RuleTiering | None
-    horizon: int
+    besides: Mapping[str, Callable[[pd.DataFrame, np.ndarray], Mapping[str, Any]]]
 
-    def _of(self, name: str) -> Iterator[tuple[Champion, np.ndarray, pd.DataFrame]]:
-        """The champion, the places of those it speaks of, and their features; nothing if off."""
-        if name in self.champions:
-            places = np.flatnonzero(POPULATIONS[name].kept(self.frame).to_numpy(dtype=bool))
-            if len(places):
-                features = features_of(self.frame.iloc[places]).reset_index(drop=True)
-                yield self.champions[name], places, features
+    def _population(self, name: str) -> tuple[np.ndarray, pd.DataFrame]:
+        """The ids of a model's population, and their features."""
+        places = np.flatnonzero(population_of(name).kept(self.frame).to_numpy(dtype=bool))
+        kept = self.frame.iloc[places]
+        return kept["customer_id"].to_numpy(), features_of(kept).reset_index(drop=True)
 
     def customers(self) -> pd.DataFrame:
         """Rows of `scores.customer`."""
@@ -294,109 +248,34 @@ class _Batch:
                 continue
             for column, values in told.items():
                 put(str(column), places, values.to_numpy()[places])
-            put(f"{name}_model_version", places, champion.number)
-            if name == "clv":
-                put("clv_horizon_months", places, self.horizon)
-        for _, places, features in self._of("segment"):
-            if self.tiers is not None:
-                put("segment_rule", places, self.tiers.predict(features))
+            put(version_of(name).name, places, champion.number)
+            if name in self.besides:
+                for column, beside in self.besides[name](self.frame, places).items():
+                    put(column, places, beside)
         return pd.DataFrame(table)
 
-    def lines(self) -> pd.DataFrame:
-        """Rows of `scores.product_attrition`."""
-        for champion, places, features in self._of("attrition"):
-            if isinstance(champion.model, AttritionModel):
-                lines = champion.model.line_attrition(features)
-                customers = self.frame["customer_id"].to_numpy()[places]
-                return pd.DataFrame(
-                    {
-                        "customer_id": customers[lines["row"].to_numpy(dtype=int)],
-                        "product_line": lines["line"],
-                        "p_attrition": lines["p_attrition"],
-                        "value_at_risk": lines["value_at_risk"],
-                        "attrition_model_version": champion.number,
-                    }
-                )
-        return pd.DataFrame()
+    def tables(self) -> Iterator[tuple[str, pd.DataFrame]]:
+        """Rows of the studies' own tables, by the name of the table."""
+        for name, champion in self.champions.items():
+            rows_of = STUDIES[name].rows
+            if rows_of is None:
+                continue
+            customers, features = self._population(name)
+            if not len(customers):
+                continue
+            for table, rows in rows_of(champion.model, features).items():
+                columns = {
+                    "customer_id": customers[rows["row"].to_numpy(dtype=int)],
+                    version_of(name).name: champion.number,
+                }
+                yield table, rows.drop(columns="row").assign(**columns)
 
-    def reasons(self) -> Iterator[pd.DataFrame]:
+    def reasons(self) -> Iterator[tuple[str, pd.DataFrame]]:
         """Rows of `scores.reason`, model by model."""
         for name, explainer in self.explainers.items():
-            for _, places, features in self._of(name):
-                yield explainer.reasons(self.frame["customer_id"].to_numpy()[places], features)
-
-
-def segment_profile(model: Any) -> pd.DataFrame:
-    """Rows of `scores.segment_profile`; nothing for the rule, whose labels say it all."""
-    if not isinstance(model, SegmentModel):
-        return pd.DataFrame()
-    profile = model.profile_
-    return pd.concat(
-        [
-            pd.DataFrame(
-                {
-                    "segment": profile["segment"],
-                    "segment_name": profile["name"],
-                    "customers": profile["customers"],
-                    "share": profile["share"],
-                    "dimension": dimension,
-                    "mean": profile[f"{dimension}_mean"],
-                    "median": profile[f"{dimension}_median"],
-                    "population_mean": profile[f"{dimension}_population_mean"],
-                    "population_median": profile[f"{dimension}_population_median"],
-                    "deviation": profile[f"{dimension}_deviation"],
-                }
-            )
-            for dimension in model.dimensions_
-        ],
-        ignore_index=True,
-    )
-
-
-def _migrate(
-    connection: duckdb.DuckDBPyConnection, context: TrainingContext, model: Any, horizon: int
-) -> None:
-    """Segments of one horizon ago, by the same model, against those of now; in the engine."""
-    connection.execute(
-        "create or replace temp table segment_before (customer_id varchar, segment varchar)"
-    )
-    before = connection.execute(
-        "select max(month) from features.customer_month "
-        f"where month <= ?::date - to_months({horizon})",
-        [context.as_of_month],
-    ).fetchall()[0][0]
-    if before is None:
-        return
-    for frame in customers_to_score(connection, before, horizon, BATCH, HOLDERS):
-        segments = pd.DataFrame(
-            {
-                "customer_id": frame["customer_id"],
-                "segment": model.predict(features_of(frame)),
-            }
-        )
-        insert(connection, "temp.segment_before", segments)
-    connection.execute(
-        """
-        insert into scores.segment_migration
-        with move as (
-            select
-                coalesce(earlier.segment, 'new') as from_segment,
-                coalesce(later.segment, 'left') as to_segment,
-                count(*) as customers
-            from temp.segment_before as earlier
-            full join (select customer_id, segment from scores.customer where segment is not null)
-                as later on later.customer_id = earlier.customer_id
-            group by all
-        )
-        select
-            $before, $now, from_segment, to_segment, customers,
-            customers / sum(customers) over (partition by from_segment)
-        from move
-        order by from_segment, to_segment
-        """,
-        {"before": before, "now": context.as_of_month},
-    )
-    connection.execute("drop table temp.segment_before")
+            customers, features = self._population(name)
+            if len(customers):
+                yield "reason", explainer.reasons(customers, features)
 
 
 def insert(connection: duckdb.DuckDBPyConnection, table: str, rows: pd.DataFrame) -> None:

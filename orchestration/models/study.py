@@ -1,17 +1,19 @@
-"""What there is to learn for one model: whom it speaks of, what came, who learns, what judges."""
+"""What there is to learn for one model: rows and outcomes, learners, rule, measures.
+
+Light to import: the files of the studies import it, and with them the code location.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-import pandas as pd
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
 
-from ml.estimator import score_of
-from ml.promotion import Measure
-from orchestration.models.datasets import features_of
+    from ml.promotion import Measure
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class Sample:
 
     @property
     def features(self) -> pd.DataFrame:
+        from orchestration.models.datasets import features_of
+
         return features_of(self.frame)
 
     @property
@@ -42,6 +46,8 @@ class Sample:
     @property
     def cutoffs(self) -> np.ndarray:
         """Month of each row, as text."""
+        import pandas as pd
+
         return pd.to_datetime(self.frame["cutoff"]).dt.strftime("%Y-%m").to_numpy()
 
 
@@ -83,11 +89,11 @@ class Material:
 
 # Outcome, score and group of each row judged: the outcome beside the prediction, or what stands
 # for them where a model does not predict a figure.
-Judged = tuple[np.ndarray, np.ndarray, np.ndarray]
+Judged = tuple["np.ndarray", "np.ndarray", "np.ndarray"]
 
 
 # Twin and rule, fitted before the later sample, and that sample: frames to be logged, by name.
-Tables = Callable[[Any, Any, "Sample", int], Mapping[str, pd.DataFrame]]
+Tables = Callable[[Any, Any, "Sample", int], Mapping[str, "pd.DataFrame"]]
 
 
 def nothing_further(model: Any, rule: Any, later: Sample, seed: int) -> Mapping[str, pd.DataFrame]:
@@ -96,6 +102,8 @@ def nothing_further(model: Any, rule: Any, later: Sample, seed: int) -> Mapping[
 
 def outcome_and_prediction(model: Any, sample: Sample) -> Judged:
     """The outcome beside what is predicted, one draw a customer."""
+    from ml.estimator import score_of
+
     return sample.y, score_of(model, sample.features).astype(float), sample.customers
 
 
@@ -106,7 +114,8 @@ class Study:
     `wanted` names what a champion must have been made for to score here; `read` reads the samples
     when they are needed, `newest` the newest cohort whose outcomes
     are complete. `learners` are tried in order: each is the challenger of what won before.
-    `further` makes what is logged of a version besides what every study logs.
+    `further` makes what is logged of a version besides what every study logs. A study that
+    `is_long` is begun first, so that the others fill the time beside it.
     """
 
     name: str
@@ -125,6 +134,7 @@ class Study:
     note: str = ""
     judged: Callable[[Any, Sample], Judged] = outcome_and_prediction
     further: Tables = nothing_further
+    is_long: bool = False
 
 
 @dataclass(frozen=True)

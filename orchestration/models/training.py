@@ -47,8 +47,6 @@ LEAST_LEARNED, LEAST_JUDGED = 20, 10
 # Studies that are fitted side by side. Each holds its samples: more than two would need more memory
 # than a small machine has.
 MOST_AT_ONCE = 2
-# The models of offers: several learners, each of many fits.
-BEGUN_FIRST = ("uplift", "response")
 
 
 def needs_training(
@@ -131,8 +129,7 @@ def train(
     # What is being fitted, and what is told when it is.
     running: dict[Future[str], Contest] = {}
     # What takes longest begins first: at the end the others fill the time beside it.
-    waiting = sorted(studies, key=lambda study: study.name not in BEGUN_FIRST)
-
+    waiting = sorted(studies, key=lambda study: isinstance(study, Off) or not study.is_long)
     on = [study.name for study in studies if isinstance(study, Study)]
     new = [name for name in on if registry.champion(name) is None]
     if new:
@@ -150,7 +147,7 @@ def train(
                 reports[prepared.model_name] = prepared
                 return
             # Who has no champion takes the first learner that passes; asked to train, it tries all.
-            always = context.mode_of(study.name) == "always"
+            always = context.mode == "always"
             learners = prepared.study.learners
             learned, judged = len(prepared.material.train), len(prepared.material.later)
             tell(
@@ -201,8 +198,7 @@ def _prepare(
         return switch_off(connection, study.name, study.reason)
     registry.settle(study.name)
     champion = registry.champion(study.name)
-    mode = context.mode_of(study.name)
-    needed, reason = needs_training(mode, champion, study.wanted)
+    needed, reason = needs_training(context.mode, champion, study.wanted)
     if not needed and champion is not None:
         return keep(connection, registry, champion, study.horizon, (study.note, reason))
     tell(f"{study.name}: reading what there is to learn")
@@ -211,7 +207,7 @@ def _prepare(
     if few:
         # Also where training is switched off: a model that is off needs no champion.
         return switch_off(connection, study.name, few)
-    if mode == "never":
+    if context.mode == "never":
         raise RuntimeError(
             f"model {study.name} must be trained ({reason}), but training is switched off; "
             "run make refresh TRAIN=auto"

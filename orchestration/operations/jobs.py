@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from orchestration.platform.resources import MODEL_TAG, MONTHS_TAG, TRAIN_TAG
+from orchestration.platform.resources import MONTHS_TAG, TRAIN_TAG
 from orchestration.platform.runs import REFRESH, TRAIN
 
 # What `define_asset_job` returns, which Dagster exports no name for.
@@ -38,8 +38,8 @@ def train_job() -> AssetJob:
         selection=dg.AssetSelection.groups("models"),
         tags={TRAIN_TAG: "always"},
         description=(
-            "models, G3: challengers from the features as they stand; scores nothing; with the "
-            f"tag {MODEL_TAG}, of that model alone"
+            "models, G3: challengers from the features as they stand; scores nothing; of the "
+            "assets selected, where some are"
         ),
     )
 

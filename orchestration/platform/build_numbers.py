@@ -3,11 +3,13 @@
 Dagster's blocking checks hold only inside the run that executes them. A layer built again later, or
 a release asked for on its own, must be caught here: every layer carries the number of its build, a
 gate records which build it judged, and the release wants them in order.
+
+A layer may consist of parts that are built alone, as the models are: it is whole when each part is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 import dagster as dg
@@ -54,7 +56,8 @@ create table if not exists meta.layer_build (
 
 
 def begin(connection: duckdb.DuckDBPyConnection, layer: str, run_id: str) -> int:
-    """Open a build of a layer; until it is finished the layer counts as broken."""
+    """Open a build of a layer or of one part of it, `layer/part`; until it is finished the layer
+    counts as broken."""
     connection.execute(CREATE)
     (number,) = connection.execute(
         "select coalesce(max(build_number), 0) + 1 from meta.layer_build"
@@ -67,39 +70,64 @@ def begin(connection: duckdb.DuckDBPyConnection, layer: str, run_id: str) -> int
 
 
 def finish(connection: duckdb.DuckDBPyConnection, layer: str) -> None:
-    """Close the open build of a layer."""
+    """Close the open build of a layer or of one part of it."""
     connection.execute(
         "update meta.layer_build set finished_at = current_timestamp where layer = ?", [layer]
     )
 
 
 def judged_by(connection: duckdb.DuckDBPyConnection, gate: str) -> int:
-    """The number of the build that a gate judges: the latest of its layers'.
+    """The number of the build that a gate judges: the latest of its layers', of whichever part.
 
     Raises
     ------
     LookupError
         When one of the layers was never built.
     """
-    numbers = dict(
-        connection.execute("select layer, build_number from meta.layer_build").fetchall()
-    )
-    missing = [layer for layer in GATES[gate] if layer not in numbers]
+    builds = _builds(connection)
+    missing = [layer for layer in GATES[gate] if layer not in builds]
     if missing:
         raise LookupError(
             f"layer {', '.join(missing)} was never built here; run the whole refresh first"
         )
-    return max(numbers[layer] for layer in GATES[gate])
+    return max(_newest(builds[layer]) for layer in GATES[gate])
 
 
 @contextmanager
-def build(home: Home, layer: str, run_id: str) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A layer built by Python: open the build, yield the connection, close the build on success."""
+def build(
+    home: Home,
+    layer: str,
+    run_id: str,
+    parts: Collection[str] = (),
+    all_parts: Collection[str] = (),
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A layer built by Python: open the build, yield the connection, close the build on success.
+
+    Of a layer in parts, `parts` are those that this build makes.
+    """
     with home.warehouse() as connection:
         require(connection, layer)
-        begin(connection, layer, run_id)
+        built = [f"{layer}/{part}" for part in parts] or [layer]
+        if all_parts:
+            _expect(connection, layer, [f"{layer}/{part}" for part in all_parts])
+        for one in built:
+            begin(connection, one, run_id)
         yield connection
-        finish(connection, layer)
+        for one in built:
+            finish(connection, one)
+
+
+def _expect(connection: duckdb.DuckDBPyConnection, layer: str, parts: Collection[str]) -> None:
+    """Note the parts that a layer consists of: one that was never built has the number 0."""
+    connection.execute(
+        "delete from meta.layer_build where split_part(layer, '/', 1) = ? and layer not in "
+        "(select unnest(?))",
+        [layer, list(parts)],
+    )
+    connection.executemany(
+        "insert or ignore into meta.layer_build values (?, 0, '', current_timestamp, null)",
+        [[part] for part in parts],
+    )
 
 
 def require(connection: duckdb.DuckDBPyConnection, layer: str) -> None:
@@ -124,30 +152,28 @@ def require(connection: duckdb.DuckDBPyConnection, layer: str) -> None:
 def complaints(connection: duckdb.DuckDBPyConnection, *up_to: str) -> list[str]:
     """Why the present build must not be published, or built upon; empty when it may.
 
-    Every layer finished, each built after the layers that it reads, every gate passed for exactly
-    the build that stands now; of the layers `up_to` these, by default of all.
+    Every layer finished in all its parts, each built after the layers that it reads, every gate
+    passed for exactly the build that stands now; of the layers `up_to` these, by default of all.
     """
     connection.execute(CREATE)
-    builds = {
-        layer: (number, finished)
-        for layer, number, finished in connection.execute(
-            "select layer, build_number, finished_at is not null from meta.layer_build"
-        ).fetchall()
-    }
+    builds = _builds(connection)
     found: list[str] = []
     layers = _with_those_before(up_to or LAYERS)
     for layer in layers:
         if layer not in builds:
             found.append(f"layer {layer} was never built")
             continue
-        number, finished = builds[layer]
-        if not finished:
-            found.append(f"the last build of layer {layer} did not finish")
-        found += [
-            f"layer {layer} is older than layer {read}, which it reads"
-            for read in AFTER[layer]
-            if read in builds and number < builds[read][0]
-        ]
+        for part, number, finished in builds[layer]:
+            if not number:
+                found.append(f"layer {part} was never built")
+                continue
+            if not finished:
+                found.append(f"the last build of layer {part} did not finish")
+            found += [
+                f"layer {part} is older than layer {read}, which it reads"
+                for read in AFTER[layer]
+                if read in builds and number < _newest(builds[read])
+            ]
     has_results = connection.execute(
         "select count(*) from duckdb_tables() "
         "where schema_name = 'meta' and table_name = 'gate_result'"
@@ -169,11 +195,25 @@ def complaints(connection: duckdb.DuckDBPyConnection, *up_to: str) -> list[str]:
             found.append(f"gate {gate} has not judged {named}")
             continue
         number, passed = judged[gate]
-        if number != max((builds[one][0] for one in own if one in builds), default=number):
+        if number != max((_newest(builds[one]) for one in own if one in builds), default=number):
             found.append(f"gate {gate} judged an earlier build of {named}")
         elif not passed:
             found.append(f"gate {gate} failed on {named}")
     return found
+
+
+def _builds(connection: duckdb.DuckDBPyConnection) -> dict[str, list[tuple[str, int, bool]]]:
+    """Of each layer its parts with the number of their latest build and whether it finished."""
+    found: dict[str, list[tuple[str, int, bool]]] = {}
+    for part, number, finished in connection.execute(
+        "select layer, build_number, finished_at is not null from meta.layer_build order by layer"
+    ).fetchall():
+        found.setdefault(part.split("/")[0], []).append((part, number, finished))
+    return found
+
+
+def _newest(parts: Sequence[tuple[str, int, bool]]) -> int:
+    return max(number for _, number, _ in parts)
 
 
 def _with_those_before(layers: Sequence[str]) -> list[str]:

@@ -13,8 +13,10 @@ from orchestration.platform.engine import connect
 from orchestration.platform.lock import RefreshRunning, one_refresh_at_a_time
 from orchestration.platform.settings import Settings, read_settings
 
-# A run's own word on training, and the one model that it holds for; without it the setting holds.
-TRAIN_TAG, MODEL_TAG = "jingxi/train", "jingxi/model"
+# Whether a run trains; without it the setting holds.
+TRAIN_TAG = "jingxi/train"
+# The one model that a command's run is limited to.
+MODEL_TAG = "jingxi/model"
 # The months that a run is to rebuild whatever changed: YYYY-MM or YYYY-MM:YYYY-MM.
 MONTHS_TAG = "jingxi/months"
 

@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 
 from orchestration.platform.lock import RefreshRunning, one_refresh_at_a_time
+from orchestration.platform.resources import MODEL_TAG
 from orchestration.platform.settings import Settings
 
 # As in workspace.yaml, and what Dagster calls the repository of a Definitions object.
@@ -35,6 +36,8 @@ def execute(
 ) -> dg.JobExecutionResult:
     """Execute a job in this process as a run of the code location.
 
+    With the tag `MODEL_TAG` the run is of that model's asset and its check alone.
+
     The UI's timeline shows the runs of code locations only, and `execute_in_process` makes runs
     that belong to none.
     """
@@ -51,6 +54,7 @@ def execute(
         job,
         run_config=run_config,
         tags={**job.run_tags, **tags},
+        asset_selection={dg.AssetKey(["models", tags[MODEL_TAG]])} if MODEL_TAG in tags else None,
         remote_job_origin=RemoteJobOrigin(repository, job.name),
     )
     return execute_run(InMemoryJob(job), run, instance)

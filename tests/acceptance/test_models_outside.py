@@ -37,8 +37,8 @@ from ml.registry import (
 )
 from ml.response import ProductValueModel, UpliftModel
 from ml.serving import P_RESPONSE, answer_of, scores
-from orchestration.models.assets import DESCRIPTIONS
-from orchestration.models.datasets import POPULATIONS, features_of
+from orchestration.models.datasets import features_of
+from orchestration.models.studies import STUDIES
 from orchestration.platform.model_store import settle_in
 from orchestration.platform.settings import Settings
 from tests.conftest import PROJECT
@@ -181,8 +181,8 @@ def registry(home) -> Registry:
     """The home's, with one version more of each model that the bank is too small for."""
     registry, rows = store_of(home), rows_of_offers(home)
     customers = query(home, "from features.customer_month")
-    for name in sorted(set(DESCRIPTIONS) - set(registry.models())):
-        frame = customers if name in POPULATIONS else rows
+    for name in sorted(set(STUDIES) - set(registry.models())):
+        frame = customers if STUDIES[name].scores == "customer" else rows
         known = frame.drop(columns=["month", "product_id", P_RESPONSE], errors="ignore")
         model = fitted(name, features_of(known))
         registry.register(
@@ -223,7 +223,7 @@ def outside(home, pins, tmp_path_factory) -> Outside:
 @pytest.fixture(scope="module")
 def told(outside, home, registry, champions) -> dict[str, Told]:
     """What every champion and every registered version says in that environment."""
-    versions = [f"{name}/{one.version}" for name in DESCRIPTIONS for one in registry.versions(name)]
+    versions = [f"{name}/{one.version}" for name in STUDIES for one in registry.versions(name)]
     return outside.scored(home, "told", *(f"{name}@champion" for name in champions), *versions)
 
 
@@ -253,7 +253,7 @@ def test_every_champion_gives_the_released_scores(home, champions, told):
 def test_every_registered_version_says_the_same_outside_as_in_the_project(home, registry, told):
     """Learners that no release has scored with too: one at least of every model."""
     rows, learners = rows_of_offers(home), set()
-    for name in DESCRIPTIONS:
+    for name in STUDIES:
         for version in registry.versions(name):
             said = told[f"{name}/{version.version}"].rows
             keys = [key for key in KEYS if key in said]
@@ -269,7 +269,7 @@ def test_every_registered_version_says_the_same_outside_as_in_the_project(home, 
                 obj=f"{name} version {version.version}",
             )
             learners |= {name} if version.kind == LEARNER else set()
-    assert learners == set(DESCRIPTIONS)
+    assert learners == set(STUDIES)
 
 
 def test_the_code_that_answers_came_with_the_model(home, told):

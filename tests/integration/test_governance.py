@@ -47,7 +47,7 @@ from orchestration.models.jobs import PROMOTE, PROMOTE_OP, ROLL_BACK, ROLL_BACK_
 from orchestration.operations.jobs import TRAIN, refresh_tags
 from orchestration.operations.schedules import MONTHLY, QUARTERLY
 from orchestration.platform import build_numbers
-from orchestration.platform.resources import MODEL_TAG, TRAIN_TAG, Home
+from orchestration.platform.resources import TRAIN_TAG, Home
 from orchestration.platform.settings import Settings, read_settings
 
 pytestmark = pytest.mark.slow
@@ -541,13 +541,6 @@ def test_a_runs_own_word_on_training_comes_before_the_setting(home, monkeypatch)
         )
         asked = training_context(connection, Home().settings, "r", {TRAIN_TAG: "always"})
         assert (asked.mode, asked.trainer, asked.promotion) == ("always", "Ana Lima", "approval")
-        assert (asked.mode_of("clv"), asked.mode_of("uplift")) == ("always", "always")
-        of_one = training_context(
-            connection, Home().settings, "r", {TRAIN_TAG: "always", MODEL_TAG: "clv"}
-        )
-        assert (of_one.mode_of("clv"), of_one.mode_of("uplift")) == ("always", "auto")
-        with pytest.raises(ValueError, match="model=clvv is invalid: expected one of clv"):
-            training_context(connection, Home().settings, "r", {MODEL_TAG: "clvv"})
         assert training_context(connection, Home().settings, "r", {}).mode == "never"
         assert training_context(connection, Home().settings, "r").mode == "never"
         with pytest.raises(ValueError, match="train=sometimes is invalid: expected one of auto"):

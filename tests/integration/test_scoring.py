@@ -30,10 +30,11 @@ from orchestration.alerts.credit import write_credit_alerts
 from orchestration.models import scoring
 from orchestration.models.context import TrainingContext
 from orchestration.models.cutoffs import plus_months
-from orchestration.models.datasets import POPULATIONS, customers_to_score, features_of
+from orchestration.models.datasets import customers_to_score, features_of
 from orchestration.models.offer_scoring import score_offers
 from orchestration.models.registration import create_tables
 from orchestration.models.scoring import score_customers
+from orchestration.models.studies import OF_CUSTOMERS
 from orchestration.platform.model_store import settle_in
 from orchestration.platform.settings import Settings
 from orchestration.release.features import publish_features
@@ -215,7 +216,7 @@ def connection() -> Iterator[duckdb.DuckDBPyConnection]:
         yield opened
 
 
-MODELS = tuple(POPULATIONS)
+MODELS = tuple(one.name for one in OF_CUSTOMERS)
 ANN = Person("ann", margins=(10,) * 12, loans=1, is_defaulted=0, days_past_due=0)
 BOB = Person(
     "bob",
@@ -975,7 +976,7 @@ def test_published_features_give_the_published_scores_through_mlflow_alone(
 ):
     store: Store = request.getfixturevalue(champions)
     tell(connection, NOW, *PEOPLE)
-    names = [name for name in POPULATIONS if store.registry.champion(name)]
+    names = [name for name in MODELS if store.registry.champion(name)]
     switched_on(connection, *names)
     score_customers(connection, store.context)
     published = (

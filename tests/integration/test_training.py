@@ -53,7 +53,7 @@ from orchestration.models.governance import (
 from orchestration.models.monitoring import monitor
 from orchestration.models.records import Records
 from orchestration.models.registration import TrainingReport, is_on
-from orchestration.models.studies.probability import PROBABILITY_MEASURES
+from orchestration.models.studies.measures import PROBABILITY_MEASURES
 from orchestration.models.study import Learner, Material, Off, Sample, Split, Study
 from orchestration.models.training import needs_training, train
 
@@ -184,9 +184,7 @@ class Home:
         self.connection.register("people", people)
         self.connection.execute("create table base.customer as select * from people")
 
-    def context(
-        self, mode: str = "auto", promotion: str = "auto", only: str | None = None
-    ) -> TrainingContext:
+    def context(self, mode: str = "auto", promotion: str = "auto") -> TrainingContext:
         return TrainingContext(
             first_month=date(2023, 1, 1),
             as_of=AS_OF,
@@ -199,7 +197,6 @@ class Home:
             code_version="0123abc",
             promotion=promotion,
             trainer=TRAINER,
-            only=only,
         )
 
     def with_champion(self, name: str, learner: Learner, kind: str = LEARNER) -> Version:
@@ -234,14 +231,9 @@ class Home:
         return report
 
     def train_all(
-        self,
-        studies: Sequence[Study | Off],
-        mode: str = "auto",
-        promotion: str = "auto",
-        only: str | None = None,
+        self, studies: Sequence[Study | Off], mode: str = "auto", promotion: str = "auto"
     ) -> list[TrainingReport]:
-        context = self.context(mode, promotion, only)
-        return train(self.connection, context, self.registry, studies)
+        return train(self.connection, self.context(mode, promotion), self.registry, studies)
 
     def champion(self, name: str) -> Version:
         champion = self.registry.champion(name)
@@ -443,27 +435,6 @@ def test_asked_to_train_it_tries_all_and_the_second_must_beat_the_first_that_pas
     challenger = home.registry.challenger("boosted_first")
     assert challenger is not None and challenger.version == "1"
     assert home.events("boosted_first") == [("automatic", "", "1")]
-
-
-def test_one_model_is_trained_alone_the_others_only_where_they_have_no_champion(home):
-    home.with_champion("trained_alone", SILENCE)
-    home.with_champion("left_alone", SILENCE)
-    reports = home.train_all(
-        [
-            study("trained_alone", BOOSTED),
-            study("left_alone", SILENCE, read=not_read),
-            study("unborn_beside", SILENCE, BOOSTED),
-        ],
-        mode="always",
-        only="trained_alone",
-    )
-    assert [(one.model_name, one.version, one.trained) for one in reports] == [
-        ("trained_alone", "2", True),
-        ("left_alone", "1", False),
-        ("unborn_beside", "1", True),
-    ]
-    # Nobody asked for this one: the first learner that passes is enough.
-    assert len(home.registry.versions("unborn_beside")) == 1
 
 
 # Approval.
@@ -1007,6 +978,17 @@ def test_drift_is_found_where_the_customers_of_now_are_others(home, watched):
         assert (drift["psi"] > 0.25).all() and len(drift) == 2
     finally:
         home.connection.execute("rollback")
+
+
+def test_what_was_found_of_a_model_stays_when_another_is_watched_alone(home, watched):
+    records, one = watched
+    before = watch(home, records, one)
+    after = watch(home, records, Off("default", "no loans"))
+    assert all(len(found) for found in before)
+    for found, kept in zip(before, after, strict=True):
+        pd.testing.assert_frame_equal(found, kept)
+    gone = watch(home, records, Off("attrition", "history too short"))
+    assert all(found.empty for found in gone)
 
 
 def test_who_cannot_be_loaded_is_left_to_scoring_to_stop_at(home, watched):

@@ -27,6 +27,7 @@ from orchestration.models.datasets import (
     feature_columns,
     features_of,
 )
+from orchestration.models.studies import OF_CUSTOMERS
 
 CUTOFF = date(2024, 6, 1)
 HORIZON = 3
@@ -262,7 +263,7 @@ def test_a_population_is_the_same_by_the_engine_and_of_a_frame(connection, monke
 
 
 def test_each_model_speaks_of_its_population():
-    assert dict(POPULATIONS) == {
+    assert {one.name: POPULATIONS[one.population] for one in OF_CUSTOMERS} == {
         "clv": EVERYBODY,
         "attrition": HOLDERS,
         "default": BORROWERS,

@@ -11,8 +11,9 @@ from dagster._core.execution.api import create_execution_plan
 
 from orchestration.decisions.assets import PLAN
 from orchestration.definitions import build_definitions
+from orchestration.models.studies import STUDIES
 from orchestration.platform import build_numbers
-from orchestration.platform.runs import REFRESH
+from orchestration.platform.runs import REFRESH, TRAIN
 from orchestration.platform.settings import read_settings
 from sources.contract import SIGNS
 
@@ -104,6 +105,20 @@ def test_every_gate_is_blocking_on_every_asset_it_stands_behind(definitions):
     }
 
 
+@pytest.mark.parametrize("name", STUDIES)
+def test_a_model_is_trained_alone_by_its_asset_and_judged_by_its_own_check(definitions, name):
+    model = dg.AssetKey(["models", name])
+    alone = definitions.resolve_job_def(TRAIN).get_subset(asset_selection={model})
+    selected = {
+        step.key: set(alone.asset_layer.get_selected_entity_keys_for_node(step.node_handle))
+        for step in create_execution_plan(alone).steps
+    }
+    assert selected == {
+        "models_layer": {model},
+        "gate_G3": {dg.AssetCheckKey(model, "G3")},
+    }
+
+
 def test_what_a_rule_is_about_is_an_asset_of_its_gate(definitions):
     from expectations.suites import (
         base_suite,
@@ -121,8 +136,9 @@ def test_what_a_rule_is_about_is_an_asset_of_its_gate(definitions):
     }
     # Tables beside the assets of their step: their rules are the whole layer's.
     beside = {("G4", "scores.reason"), ("G4", "scores.product_attrition")}
-    made = (base_suite, value_suite, models_suite, scores_suite, decisions_suite)
-    suites = (landing_suite(SIGNS), *(suite() for suite in made))
+    made = (base_suite, value_suite, models_suite, decisions_suite)
+    judges = [judge for study in STUDIES.values() for judge in study.gate]
+    suites = (landing_suite(SIGNS), scores_suite(judges), *(suite() for suite in made))
     named = {
         (one.gate, rule.about or one.profiles[rule.subject].about)
         for one in suites

@@ -10,13 +10,14 @@ import re
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import date
 from pathlib import Path
 
 import duckdb
 import pytest
 
+import expectations.suites
 from expectations.gate import MOST_PROFILE_ROWS, judge
 from expectations.report import render_report
 from expectations.rules import (
@@ -34,10 +35,10 @@ from expectations.suites import (
     decisions_suite,
     landing_suite,
     models_suite,
-    scores_suite,
     value_suite,
 )
 from expectations.suites.value import COMPARED
+from orchestration.models.studies import STUDIES
 from sources.contract import SIGNS
 
 ROOT = Path(__file__).parents[2]
@@ -347,6 +348,13 @@ select * from (values ('k1', 0.02, 0.01, 0.03, false), ('k2', null, null, null, 
 
 MODELS = ("attrition", "clv", "default", "high_value", "response", "segment")
 SCORED = (*MODELS, "product_value", "uplift")
+
+
+def scores_suite(models: Collection[str]) -> Suite:
+    """G4 with the judges that the studies name."""
+    return expectations.suites.scores_suite(
+        [judge for one in STUDIES.values() for judge in one.gate], models
+    )
 
 
 def without(*models: str) -> tuple[str, ...]:

@@ -1,23 +1,43 @@
-"""`attrition`: who will hold no account any more."""
+"""`attrition`: which customers will hold no account any more."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pandas as pd
-
-from ml.attrition.model import FORMAT, AttritionModel
-from ml.base_rate import ColumnRate
-from orchestration.models.datasets import HOLDERS, Cohorts
-from orchestration.models.records import TOO_SHORT, Records
-from orchestration.models.studies.probability import PROBABILITY_MEASURES, times
+from expectations.suites.probability_scores import (
+    Impossible,
+    Level,
+    ProbabilityJudge,
+    product_line_judge,
+)
+from orchestration.models.cutoffs import TOO_SHORT
+from orchestration.models.declaration import (
+    COHORTS,
+    LINES,
+    Column,
+    Declaration,
+    Table,
+    version_of,
+)
 from orchestration.models.study import Learner, Off, Sample, Study
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    from orchestration.models.datasets import Cohorts
+    from orchestration.models.records import Records
 
 
 def attrition_study(records: Records) -> Study | Off:
     """Monthly hazard of leaving; the rule is the rate by days without a booking of one's own."""
+    from ml.attrition.model import FORMAT, AttritionModel
+    from ml.base_rate import ColumnRate
+    from orchestration.models.datasets import HOLDERS
+    from orchestration.models.studies.measures import PROBABILITY_MEASURES, times
+
     if records.plan is None:
         return Off("attrition", TOO_SHORT)
     plan = records.plan
@@ -58,3 +78,79 @@ def attrition_study(records: Records) -> Study | Off:
 
 def _leaves(cohorts: Cohorts) -> np.ndarray:
     return cohorts.outcome["months_to_exit"].notna().to_numpy(dtype=float)
+
+
+def _lines(model: Any, features: pd.DataFrame) -> Mapping[str, pd.DataFrame]:
+    """Rows of `scores.product_attrition`; none of a rule, which knows no lines."""
+    from ml.attrition.model import AttritionModel
+
+    if not isinstance(model, AttritionModel):
+        return {}
+    lines = model.line_attrition(features).rename(columns={"line": "product_line"})
+    return {"product_attrition": lines[["row", "product_line", "p_attrition", "value_at_risk"]]}
+
+
+ATTRITION = Declaration(
+    name="attrition",
+    description="probability of leaving, of the customer and of each product line",
+    label="Attrition",
+    scores="customer",
+    reads=(*COHORTS, *LINES),
+    columns=(
+        Column(
+            "p_attrition",
+            "double",
+            "probability that the customer closes the last account within the horizon",
+            "Probability of leaving",
+        ),
+        Column(
+            "value_at_risk",
+            "decimal(18, 2)",
+            "the probability times the contribution of a horizon at the pace so far, at least 0",
+            "Value at risk",
+            "money",
+        ),
+    ),
+    study=attrition_study,
+    gate=(
+        ProbabilityJudge(
+            model="attrition",
+            score="p_attrition",
+            what="probability of leaving",
+            due="customers with an account",
+            is_due="is_holder",
+            impossible=(
+                Impossible(
+                    "without_value_at_risk",
+                    "value_at_risk < 0 or (value_at_risk is null"
+                    " and p_attrition is not null and clv_12m is not null)",
+                    "the value at risk of every customer who may leave is known and at least 0",
+                    "a customer of negative value puts none at risk: look at the scores step",
+                ),
+            ),
+            level=Level("accounts > 0", "accounts = 0", "customers to leave", factor=3.0),
+        ),
+        product_line_judge("attrition"),
+    ),
+    population="holders",
+    tables=(
+        Table(
+            "product_attrition",
+            (
+                Column("customer_id", "varchar", "customer who holds the product line"),
+                Column("product_line", "varchar", "product line held, such as `cards`"),
+                Column(
+                    "p_attrition", "double", "probability of giving up the line within the horizon"
+                ),
+                Column(
+                    "value_at_risk",
+                    "decimal(18, 2)",
+                    "the probability times what the line brings in the horizon, at least 0",
+                ),
+                version_of("attrition"),
+            ),
+            ("customer_id", "product_line"),
+        ),
+    ),
+    rows=_lines,
+)

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from ml.clv.model import FORMAT, LastPeriodAgain, TwoPartRegressor
-from ml.clv.retention_margin import RetentionMarginModel
-from ml.evaluation import metrics
-from ml.promotion import Measure
-from orchestration.models.records import TOO_SHORT, Records
+from expectations.suites.customer_scores import value_judge
+from orchestration.models.cutoffs import LONG_HORIZON, TOO_SHORT
+from orchestration.models.declaration import COHORTS, LINES, Column, Declaration
 from orchestration.models.study import Learner, Off, Sample, Study
 
-MEASURES = (
-    Measure("gini", metrics.gini, "higher"),
-    Measure("spearman", metrics.spearman, "higher"),
-    Measure("top_decile_capture", metrics.top_decile_capture, "higher"),
-    Measure("mean_absolute_error", metrics.mean_absolute_error, "lower"),
-    Measure("total_bias", metrics.total_bias, "zero"),
-)
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    from orchestration.models.records import Records
 
 
 def clv_study(records: Records) -> Study | Off:
     """Retention × margin, the direct two-part learner as its challenger, the last period again."""
+    from ml.clv.model import FORMAT, LastPeriodAgain, TwoPartRegressor
+    from ml.clv.retention_margin import RetentionMarginModel
+    from orchestration.models.studies.measures import VALUE_MEASURES
+
     if records.plan is None:
         return Off("clv", TOO_SHORT)
     plan = records.plan
@@ -57,7 +56,7 @@ def clv_study(records: Records) -> Study | Off:
             Learner("two_part", two_part),
         ),
         rule=Learner("last_period_again", last_period),
-        measures=MEASURES,
+        measures=VALUE_MEASURES,
         deciding="gini",
         kind="value",
         unit="currency units",
@@ -70,4 +69,47 @@ def clv_study(records: Records) -> Study | Off:
 
 
 def _contribution(cohorts: Any) -> np.ndarray:
-    return np.asarray(cohorts.outcome["contribution"], dtype=float)
+    return cohorts.outcome["contribution"].to_numpy(dtype=float)
+
+
+def _horizon(records: Records) -> Callable[[pd.DataFrame, np.ndarray], Mapping[str, Any]]:
+    """The months that `clv_12m` covers."""
+    horizon = records.plan.horizon if records.plan else LONG_HORIZON
+    return lambda frame, places: {"clv_horizon_months": horizon}
+
+
+MONEY = "decimal(18, 2)"
+CLV = Declaration(
+    name="clv",
+    description="customer lifetime value: discounted contribution margin of the months to come",
+    label="Lifetime value",
+    scores="customer",
+    reads=(*COHORTS, *LINES),
+    columns=(
+        Column(
+            "clv_12m",
+            MONEY,
+            "expected contribution margin of the horizon, discounted, in currency units",
+            "Lifetime value, 12 months",
+            "money",
+        ),
+        Column(
+            "clv_36m",
+            MONEY,
+            "the same of 36 months: beyond the horizon an extrapolation",
+            "Lifetime value, 36 months",
+            "money",
+        ),
+        Column("clv_low", MONEY, "lower end of the 90 % interval of `clv_12m`"),
+        Column("clv_high", MONEY, "upper end of the 90 % interval of `clv_12m`"),
+        Column(
+            "clv_horizon_months",
+            "integer",
+            "months that `clv_12m` covers: 12, or 6 where the history is short",
+        ),
+    ),
+    study=clv_study,
+    gate=(value_judge("clv", factor=3.0, most_long_pace=1.5),),
+    population="everybody",
+    beside=_horizon,
+)

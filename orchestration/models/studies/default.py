@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from ml.base_rate import ColumnRate
-from ml.hazard import FORMAT, DiscreteTimeHazard
-from orchestration.models.datasets import BORROWERS, Cohorts
-from orchestration.models.records import TOO_SHORT, Records
-from orchestration.models.studies.probability import PROBABILITY_MEASURES, times
+from expectations.suites.probability_scores import (
+    Impossible,
+    Level,
+    ProbabilityJudge,
+    credit_judge,
+)
+from orchestration.models.cutoffs import TOO_SHORT
+from orchestration.models.declaration import COHORTS, Column, Declaration
 from orchestration.models.study import Learner, Off, Sample, Study
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from orchestration.models.datasets import Cohorts
+    from orchestration.models.records import Records
 
 # Where the classes of arrears begin, in days, as rating tables draw them.
 ARREARS = (1, 30, 60)
@@ -19,6 +26,11 @@ ARREARS = (1, 30, 60)
 
 def default_study(records: Records) -> Study | Off:
     """Monthly hazard of default; the rule is the rate by class of days past due."""
+    from ml.base_rate import ColumnRate
+    from ml.hazard import FORMAT, DiscreteTimeHazard
+    from orchestration.models.datasets import BORROWERS
+    from orchestration.models.studies.measures import PROBABILITY_MEASURES, times
+
     if records.plan is None:
         return Off("default", TOO_SHORT)
     plan = records.plan
@@ -59,3 +71,48 @@ def default_study(records: Records) -> Study | Off:
 
 def _defaults(cohorts: Cohorts) -> np.ndarray:
     return cohorts.outcome["months_to_default"].notna().to_numpy(dtype=float)
+
+
+IN_DEFAULT = "coalesce(is_defaulted, false)"
+DEFAULT = Declaration(
+    name="default",
+    description="calibrated probability of a borrower's default, month by month",
+    label="Default",
+    scores="customer",
+    reads=COHORTS,
+    columns=(
+        Column(
+            "p_default",
+            "double",
+            "probability that the borrower is in default within the horizon; 1 if in default now",
+            "Probability of default",
+        ),
+    ),
+    study=default_study,
+    gate=(
+        ProbabilityJudge(
+            model="default",
+            score="p_default",
+            what="probability of default",
+            due="customers with a loan",
+            is_due="is_borrower",
+            impossible=(
+                Impossible(
+                    "default_below_one",
+                    "is_borrower and is_defaulted and p_default <> 1",
+                    "borrowers in default now have the probability 1",
+                    "look at the scores step: they are not the model's to score",
+                ),
+            ),
+            level=Level(
+                f"loans > 0 and not {IN_DEFAULT}",
+                IN_DEFAULT,
+                "borrowers to default",
+                factor=4.0,
+                counted="not is_defaulted",
+            ),
+        ),
+        credit_judge("default"),
+    ),
+    population="borrowers",
+)

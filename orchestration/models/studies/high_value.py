@@ -1,22 +1,31 @@
-"""`high_value`: who will come into the top tier though not in it now."""
+"""`high_value`: which customers will enter the top value tier."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from ml.base_rate import ColumnRate
-from ml.clv.model import PACE
-from ml.hazard import FORMAT, DiscreteTimeHazard
-from orchestration.models.datasets import BELOW_TOP, TOP_TIER, Cohorts
-from orchestration.models.records import TOO_SHORT, Records
-from orchestration.models.studies.probability import PROBABILITY_MEASURES
+from expectations.suites.probability_scores import ProbabilityJudge
+from orchestration.models.cutoffs import TOO_SHORT
+from orchestration.models.declaration import COHORTS, Column, Declaration
 from orchestration.models.study import Learner, Off, Sample, Study
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from orchestration.models.datasets import Cohorts
+    from orchestration.models.records import Records
 
 
 def high_value_study(records: Records) -> Study | Off:
     """Boosted probability of entering; the rule is the rate by contribution so far."""
+    import numpy as np
+
+    from ml.base_rate import ColumnRate
+    from ml.clv.model import PACE
+    from ml.hazard import FORMAT, DiscreteTimeHazard
+    from orchestration.models.datasets import BELOW_TOP
+    from orchestration.models.studies.measures import PROBABILITY_MEASURES
+
     if records.plan is None:
         return Off("high_value", TOO_SHORT)
     plan = records.plan
@@ -51,4 +60,35 @@ def high_value_study(records: Records) -> Study | Off:
 
 
 def _enters(cohorts: Cohorts) -> np.ndarray:
+    from orchestration.models.datasets import TOP_TIER
+
     return (cohorts.outcome["best_tier_number"] == TOP_TIER).to_numpy(dtype=float)
+
+
+HIGH_VALUE = Declaration(
+    name="high_value",
+    description="probability of coming into the top value tier",
+    label="High value to come",
+    scores="customer",
+    reads=COHORTS,
+    columns=(
+        Column(
+            "p_high_value",
+            "double",
+            "probability that a customer below the top value tier enters it within the horizon",
+            "Probability of high value",
+        ),
+    ),
+    study=high_value_study,
+    gate=(
+        ProbabilityJudge(
+            model="high_value",
+            score="p_high_value",
+            what="probability of entering the top tier",
+            due="customers with an account below that tier",
+            is_due="is_below_top",
+            by_tier=True,
+        ),
+    ),
+    population="below_top",
+)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
-from ml.registry import listed
-from ml.response.model import OFFER
-from ml.response.product_value import FORMAT, LINE, ProductMeanValue, ProductValueModel
-from orchestration.models.account_openings import FIRST_MONTHS, opening_frame
-from orchestration.models.records import Records
-from orchestration.models.studies.clv import MEASURES
+from expectations.suites.offer_scores import product_value_judge
+from orchestration.models.declaration import Column, Declaration
 from orchestration.models.study import Learner, Material, Off, Sample, Split, Study
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from orchestration.models.records import Records
 
 LEAST_LEARNED, LEAST_JUDGED = 100, 50
 EVALUATED_SHARE = 0.25
@@ -21,6 +20,12 @@ KEYS = ["account_id", "opened_on", "matured_on", "brought"]
 
 def product_value_study(records: Records) -> Study | Off:
     """Log-linear in the sizes of the customer against the product's mean."""
+    from ml.registry import listed
+    from ml.response.model import OFFER
+    from ml.response.product_value import FORMAT, LINE, ProductMeanValue, ProductValueModel
+    from orchestration.models.account_openings import FIRST_MONTHS, opening_frame
+    from orchestration.models.studies.measures import VALUE_MEASURES
+
     openings = opening_frame(records.connection)
     border = evaluation_border(openings)
     if border is None:
@@ -64,7 +69,7 @@ def product_value_study(records: Records) -> Study | Off:
         newest=lambda: _sample(openings[openings["opened_on"] >= begins]),
         learners=(Learner("log_linear", log_linear),),
         rule=Learner("mean_of_product", mean_of_product),
-        measures=MEASURES,
+        measures=VALUE_MEASURES,
         deciding="gini",
         kind="value",
         unit="currency units",
@@ -95,3 +100,26 @@ def evaluation_border(openings: pd.DataFrame) -> pd.Timestamp | None:
         if later >= max(LEAST_JUDGED, EVALUATED_SHARE * len(openings)):
             return border if earlier >= LEAST_LEARNED else None
     return None
+
+
+PRODUCT_VALUE = Declaration(
+    name="product_value",
+    description="what a product brings in the year after it was taken",
+    label="Product value",
+    scores="offer",
+    reads=(
+        *("features.customer_month", "base.customer", "base.account", "base.account_holder"),
+        *("value.account_month", "value.product_parameter"),
+    ),
+    columns=(
+        Column(
+            "product_value",
+            "decimal(18, 2)",
+            "contribution margin before expected loss that the product brings in its first twelve"
+            " months, in currency units",
+        ),
+    ),
+    study=product_value_study,
+    # An average offer that brings more or less than this in a year is a mistake of units.
+    gate=(product_value_judge("product_value", most_mean_value=1_000_000.0),),
+)

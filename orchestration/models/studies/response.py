@@ -1,15 +1,18 @@
-"""`response`: who answers an offer when contacted."""
+"""`response`: which contacted customers take an offer."""
 
 from __future__ import annotations
 
-import pandas as pd
+from typing import TYPE_CHECKING
 
-from ml.registry import listed
-from ml.response.model import FORMAT, OFFER, OFFER_LINE, OfferBaseRate, ResponseModel
-from orchestration.models.contact_frames import CONTEXT, contact_frame
-from orchestration.models.records import Records
-from orchestration.models.studies.probability import PROBABILITY_MEASURES
+from expectations.suites.offer_scores import response_judge
+from orchestration.models.declaration import CONTACTS, Column, Declaration
 from orchestration.models.study import Learner, Material, Off, Sample, Split, Study
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ml.response.model import OfferBaseRate, ResponseModel
+    from orchestration.models.records import Records
 
 LEAST_CONTACTS, LEAST_RESPONSES = 400, 40
 EVALUATED_SHARE = 0.25
@@ -17,6 +20,11 @@ EVALUATED_SHARE = 0.25
 
 def response_study(records: Records) -> Study | Off:
     """Boosting and regression by offer, calibrated in time, against the offer's base rate."""
+    from ml.registry import listed
+    from ml.response.model import FORMAT, OFFER, OFFER_LINE
+    from orchestration.models.contact_frames import CONTEXT, contact_frame
+    from orchestration.models.studies.measures import PROBABILITY_MEASURES
+
     contacts = contact_frame(records.connection)
     if contacts.empty:
         return Off("response", "this source has no campaign whose responses are in")
@@ -61,16 +69,21 @@ def response_study(records: Records) -> Study | Off:
         kind="probability",
         unit="probability",
         limits=("learned from those whom campaigns chose: others may answer otherwise",),
+        is_long=True,
     )
 
 
 def ensemble_by_offer(sample: Sample, seed: int) -> ResponseModel:
     """Fitted on contacts in the order of their dates, oldest first."""
+    from ml.response.model import ResponseModel
+
     return ResponseModel(seed=seed).fit(sample.features, sample.y)
 
 
 def base_rate_of_offer(sample: Sample, seed: int) -> OfferBaseRate:
     """The rule, which knows no chance: the seed is not used."""
+    from ml.response.model import OfferBaseRate
+
     return OfferBaseRate().fit(sample.features, sample.y)
 
 
@@ -93,3 +106,21 @@ def evaluation_border(contacts: pd.DataFrame) -> pd.Timestamp | None:
         # The newest part of the earlier contacts calibrates: it needs responses too.
         return border if earlier["responded"].sum() >= LEAST_RESPONSES / 2 else None
     return None
+
+
+RESPONSE = Declaration(
+    name="response",
+    description="calibrated probability of response to an offer, when contacted",
+    label="Response",
+    scores="offer",
+    reads=CONTACTS,
+    columns=(
+        Column(
+            "p_response",
+            "double",
+            "probability that the customer takes the offer within 60 days, when contacted",
+        ),
+    ),
+    study=response_study,
+    gate=(response_judge,),
+)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pandas as pd
-from scipy.stats import rankdata
-
-from ml.promotion import Measure
-from ml.segments.comparison import explained_share
-from ml.segments.model import FORMAT, RuleTiering, SegmentModel
-from orchestration.models.datasets import HOLDERS, Cohorts
-from orchestration.models.records import TOO_SHORT, Records
+from expectations.suites.customer_scores import segment_judge
+from orchestration.models.cutoffs import TOO_SHORT
+from orchestration.models.declaration import COHORTS, Column, Declaration, Table
 from orchestration.models.study import Judged, Learner, Material, Off, Sample, Study
+
+if TYPE_CHECKING:
+    import duckdb
+    import numpy as np
+    import pandas as pd
+
+    from orchestration.models.context import TrainingContext
+    from orchestration.models.datasets import Cohorts
+    from orchestration.models.records import Records
+    from orchestration.models.scoring import Champion
 
 # What a segmentation should tell customers apart by, of the time after it.
 LATER = ("contribution", "bookings", "inflow", "balance", "accounts")
@@ -23,17 +27,23 @@ APART = 1_000
 
 
 def _explained(y: np.ndarray, labels: np.ndarray) -> float:
+    from ml.segments.comparison import explained_share
+
     return explained_share(y, labels).epsilon_squared
 
 
-def segment_study(records: Records, previous: Callable[[], Any]) -> Study | Off:
-    """Clusters against tiers of value by stage of life; `previous` is the model whose ids last."""
+def segment_study(records: Records) -> Study | Off:
+    """Clusters against tiers of value by stage of life; the champion's ids and names go on."""
+    from ml.promotion import Measure
+    from ml.segments.model import FORMAT, RuleTiering, SegmentModel
+    from orchestration.models.datasets import HOLDERS
+
     if records.plan is None:
         return Off("segment", TOO_SHORT)
 
     def clusters(sample: Sample, seed: int) -> Any:
         newest = sample.features[sample.cutoffs == sample.cutoffs[-1]]
-        before = previous()
+        before = _champion_before(records)
         return SegmentModel(seed=seed).fit(
             newest, before if isinstance(before, SegmentModel) else None
         )
@@ -67,8 +77,27 @@ def segment_study(records: Records, previous: Callable[[], Any]) -> Study | Off:
     )
 
 
+def _champion_before(records: Records) -> Any:
+    """The champion whose segments' ids and names go on; None where there is none to read."""
+    from ml.registry import ChampionUnusable
+
+    registry = records.context.registry()
+    champion = registry.champion("segment")
+    if champion is None or champion.tags.get("source") != records.context.source:
+        return None
+    try:
+        return registry.load(champion)
+    except ChampionUnusable:
+        return None
+
+
 def _material(records: Records) -> Material:
     """No outcome is learned from: what scores is fitted on the customers of now."""
+    import numpy as np
+    import pandas as pd
+
+    from orchestration.models.datasets import HOLDERS
+
     past = records.material(lambda cohorts: np.zeros(len(cohorts.frame)), population=HOLDERS)
     now = records.as_of(HOLDERS)
     if now is None:
@@ -80,11 +109,16 @@ def _material(records: Records) -> Material:
 
 
 def _nothing(cohorts: Cohorts) -> np.ndarray:
+    import numpy as np
+
     return np.zeros(len(cohorts.frame))
 
 
 def _told_apart(model: Any, sample: Sample) -> Judged:
     """Ranks of what came after, one outcome below the other, beside the segments at the cut-off."""
+    import numpy as np
+    from scipy.stats import rankdata
+
     labels = np.unique(model.predict(sample.features), return_inverse=True)[1]
     ranked = []
     for name in LATER:
@@ -95,3 +129,161 @@ def _told_apart(model: Any, sample: Sample) -> Judged:
         np.concatenate([labels + APART * number for number in range(len(LATER))]).astype(float),
         np.tile(sample.customers, len(LATER)),
     )
+
+
+def _tiers(records: Records) -> Callable[[pd.DataFrame, np.ndarray], Mapping[str, Any]]:
+    """The tiering by rule that stands beside the segments, by the borders of now."""
+    from ml.segments.model import RuleTiering
+    from orchestration.models.datasets import HOLDERS, features_of
+
+    now = records.as_of(HOLDERS)
+    if now is None or now.empty:
+        return lambda frame, places: {}
+    tiers = RuleTiering().fit(features_of(now))
+
+    def rule(frame: pd.DataFrame, places: np.ndarray) -> Mapping[str, Any]:
+        return {"segment_rule": tiers.predict(features_of(frame.iloc[places]))}
+
+    return rule
+
+
+def _profile_and_migration(
+    connection: duckdb.DuckDBPyConnection,
+    context: TrainingContext,
+    champion: Champion,
+    horizon: int,
+) -> None:
+    from orchestration.models.scoring import insert
+
+    insert(connection, "scores.segment_profile", segment_profile(champion.model))
+    _migrate(connection, context, champion.model, horizon)
+
+
+def segment_profile(model: Any) -> pd.DataFrame:
+    """Rows of `scores.segment_profile`; nothing for the rule, whose labels say it all."""
+    import pandas as pd
+
+    from ml.segments.model import SegmentModel
+
+    if not isinstance(model, SegmentModel):
+        return pd.DataFrame()
+    profile = model.profile_
+    return pd.concat(
+        [
+            pd.DataFrame(
+                {
+                    "segment": profile["segment"],
+                    "segment_name": profile["name"],
+                    "customers": profile["customers"],
+                    "share": profile["share"],
+                    "dimension": dimension,
+                    "mean": profile[f"{dimension}_mean"],
+                    "median": profile[f"{dimension}_median"],
+                    "population_mean": profile[f"{dimension}_population_mean"],
+                    "population_median": profile[f"{dimension}_population_median"],
+                    "deviation": profile[f"{dimension}_deviation"],
+                }
+            )
+            for dimension in model.dimensions_
+        ],
+        ignore_index=True,
+    )
+
+
+def _migrate(
+    connection: duckdb.DuckDBPyConnection, context: TrainingContext, model: Any, horizon: int
+) -> None:
+    """Segments of one horizon ago, by the same model, against those of now; in the engine."""
+    import pandas as pd
+
+    from orchestration.models.datasets import HOLDERS, customers_to_score, features_of
+    from orchestration.models.scoring import BATCH, insert
+
+    connection.execute(
+        "create or replace temp table segment_before (customer_id varchar, segment varchar)"
+    )
+    before = connection.execute(
+        "select max(month) from features.customer_month "
+        f"where month <= ?::date - to_months({horizon})",
+        [context.as_of_month],
+    ).fetchall()[0][0]
+    if before is None:
+        return
+    for frame in customers_to_score(connection, before, horizon, BATCH, HOLDERS):
+        segments = pd.DataFrame(
+            {
+                "customer_id": frame["customer_id"],
+                "segment": model.predict(features_of(frame)),
+            }
+        )
+        insert(connection, "temp.segment_before", segments)
+    connection.execute(
+        """
+        insert into scores.segment_migration
+        with move as (
+            select
+                coalesce(earlier.segment, 'new') as from_segment,
+                coalesce(later.segment, 'left') as to_segment,
+                count(*) as customers
+            from temp.segment_before as earlier
+            full join (select customer_id, segment from scores.customer where segment is not null)
+                as later on later.customer_id = earlier.customer_id
+            group by all
+        )
+        select
+            $before, $now, from_segment, to_segment, customers,
+            customers / sum(customers) over (partition by from_segment)
+        from move
+        order by from_segment, to_segment
+        """,
+        {"before": before, "now": context.as_of_month},
+    )
+    connection.execute("drop table temp.segment_before")
+
+
+SEGMENT = Declaration(
+    name="segment",
+    description="customers alike in value, behaviour and stage of life",
+    label="Segment: what puts the customer there",
+    scores="customer",
+    reads=COHORTS,
+    columns=(
+        Column("segment", "varchar", "id of the segment; it lasts when the model is trained anew"),
+        Column("segment_name", "varchar", "the segment in words"),
+        Column("segment_rule", "varchar", "value tier by stage of life, the rule beside the model"),
+    ),
+    study=segment_study,
+    gate=(segment_judge("segment", fewest=2, most=20, largest_share=0.8),),
+    population="holders",
+    beside=_tiers,
+    tables=(
+        Table(
+            "segment_profile",
+            (
+                Column("segment", "varchar", "id of the segment"),
+                Column("segment_name", "varchar", "the segment in words"),
+                Column("customers", "integer", "customers that the model learned from"),
+                Column("share", "double", "their share of all of them"),
+                Column("dimension", "varchar", "what customers are compared by"),
+                Column("mean", "double", "mean of the segment"),
+                Column("median", "double", "median of the segment"),
+                Column("population_mean", "double", "mean of all customers"),
+                Column("population_median", "double", "median of all customers"),
+                Column("deviation", "double", "distance from all customers, in deviations"),
+            ),
+        ),
+        Table(
+            "segment_migration",
+            (
+                Column("from_month", "date", "one horizon before the as-of month"),
+                Column("to_month", "date", "the as-of month"),
+                Column("from_segment", "varchar", "segment then; `new` for new customers"),
+                Column("to_segment", "varchar", "segment now; `left` for those who left"),
+                Column("customers", "integer", "customers who moved"),
+                Column("share", "double", "their share of the earlier segment"),
+            ),
+        ),
+    ),
+    afterwards=_profile_and_migration,
+    has_scaled_reasons=True,
+)

@@ -5,32 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pandas as pd
-
-from ml.evaluation import metrics
-from ml.evaluation.uplift import area_under_gain, gain_at
-from ml.promotion import Measure
-from ml.registry import listed
-from ml.response.model import OFFER, OFFER_LINE, ResponseModel
-from ml.response.uplift import FORMAT, UpliftModel, pseudo_outcome
-from ml.response.uplift_rules import StrongerRule
-from orchestration.models.contact_frames import CONTEXT, contact_frame
-from orchestration.models.records import Records
+from expectations.suites.offer_scores import uplift_judge
+from orchestration.models.declaration import CONTACTS, Column, Declaration
 from orchestration.models.studies.response import evaluation_border
 from orchestration.models.study import Learner, Material, Off, Sample, Split, Study
-from orchestration.models.uplift_evaluation import POLICY, policy_table
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    from ml.promotion import Measure
+    from orchestration.models.records import Records
 
 FIRST_TRIED = 1
 LEAST_ARM, LEAST_RESPONSES = 400, 40
-MEASURES = (
-    Measure("area_under_gain", area_under_gain, "higher"),
-    Measure("gain_at_10", partial(gain_at, share=0.1), "higher"),
-    Measure("gain_at_30", partial(gain_at, share=0.3), "higher"),
-    Measure("total_bias", metrics.total_bias, "zero"),
-)
 # Learner and base, in the order in which they are tried; a bank that has no champion yet waits for
 # its release, and only the first is tried unless training was asked for.
 TRIED = (
@@ -57,6 +47,12 @@ class Arms:
 def uplift_study(records: Records) -> Study | Off:
     """Learners of the effect by offer against the stronger of the best single column and treating
     by the response score."""
+    from ml.registry import listed
+    from ml.response.model import OFFER, ResponseModel
+    from ml.response.uplift import FORMAT, UpliftModel
+    from ml.response.uplift_rules import StrongerRule
+    from orchestration.models.uplift_evaluation import POLICY, policy_table
+
     contacts = randomised_contacts(records.connection)
     border = _border(contacts)
     if border is None:
@@ -109,7 +105,7 @@ def uplift_study(records: Records) -> Study | Off:
             "stronger_rule",
             partial(fitted, lambda seed: StrongerRule(ResponseModel(seed), seed=seed)),
         ),
-        measures=MEASURES,
+        measures=_measures(),
         deciding="area_under_gain",
         kind="value",
         unit="probability",
@@ -118,6 +114,20 @@ def uplift_study(records: Records) -> Study | Off:
             "the effect of a channel is not told from that of its campaign",
         ),
         further=lambda model, rule, later, seed: {POLICY: policy_table(model, rule, later, seed)},
+        is_long=True,
+    )
+
+
+def _measures() -> tuple[Measure, ...]:
+    from ml.evaluation import metrics
+    from ml.evaluation.uplift import area_under_gain, gain_at
+    from ml.promotion import Measure
+
+    return (
+        Measure("area_under_gain", area_under_gain, "higher"),
+        Measure("gain_at_10", partial(gain_at, share=0.1), "higher"),
+        Measure("gain_at_30", partial(gain_at, share=0.3), "higher"),
+        Measure("total_bias", metrics.total_bias, "zero"),
     )
 
 
@@ -127,6 +137,9 @@ def randomised_contacts(connection: Any) -> pd.DataFrame:
     Without what was known of offer and market: the same for both arms of a campaign, it tells
     campaigns apart, not customers.
     """
+    from ml.response.model import OFFER_LINE
+    from orchestration.models.contact_frames import CONTEXT, contact_frame
+
     contacts = contact_frame(connection, arms=("treatment", "control")).drop(
         columns=[OFFER_LINE, *CONTEXT]
     )
@@ -157,6 +170,9 @@ def split_at(contacts: pd.DataFrame, border: pd.Timestamp) -> tuple[Sample, Samp
 def sample_of(contacts: pd.DataFrame, known: pd.DataFrame) -> Sample:
     """`y` is the pseudo-outcome about the response that `known` contacts make one expect of the
     offer: of a later sample, contacts before it."""
+    from ml.response.model import OFFER
+    from ml.response.uplift import pseudo_outcome
+
     frame = contacts.reset_index(drop=True)
     y = frame["responded"].to_numpy(dtype=float)
     treatment = (frame["arm"] == "treatment").to_numpy(dtype=int)
@@ -174,3 +190,21 @@ def sample_of(contacts: pd.DataFrame, known: pd.DataFrame) -> Sample:
         frame[["contact_id"]],
         Arms(y, treatment, probability),
     )
+
+
+UPLIFT = Declaration(
+    name="uplift",
+    description="what a contact adds to the probability of taking an offer",
+    label="Uplift",
+    scores="offer",
+    reads=CONTACTS,
+    columns=(
+        Column(
+            "uplift",
+            "double",
+            "what a contact adds to the probability of taking the offer, at most `p_response`",
+        ),
+    ),
+    study=uplift_study,
+    gate=(uplift_judge("uplift"),),
+)

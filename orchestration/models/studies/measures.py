@@ -1,4 +1,4 @@
-"""What the studies of an event's probability have in common."""
+"""Measures that several studies share."""
 
 from __future__ import annotations
 
@@ -14,6 +14,13 @@ PROBABILITY_MEASURES = (
     Measure("auc", metrics.auc, "higher"),
     Measure("top_decile_capture", metrics.top_decile_capture, "higher"),
     Measure("calibration_error", metrics.expected_calibration_error, "zero"),
+    Measure("total_bias", metrics.total_bias, "zero"),
+)
+VALUE_MEASURES = (
+    Measure("gini", metrics.gini, "higher"),
+    Measure("spearman", metrics.spearman, "higher"),
+    Measure("top_decile_capture", metrics.top_decile_capture, "higher"),
+    Measure("mean_absolute_error", metrics.mean_absolute_error, "lower"),
     Measure("total_bias", metrics.total_bias, "zero"),
 )
 

@@ -1,0 +1,122 @@
+"""What a study's file declares before the bank's records are read: what everything else iterates.
+
+Importing a declaration loads neither scikit-learn nor MLflow, so that the code location loads fast;
+a study's file imports what it learns with in the functions that learn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    from expectations.suites.switched import Judge
+    from orchestration.models.context import TrainingContext
+    from orchestration.models.records import Records
+    from orchestration.models.scoring import Champion
+    from orchestration.models.study import Off, Study
+
+# What a study of customers at cut-offs reads: features, anchors, outcomes, the discount rate, and
+# the sex for the comparison of groups.
+COHORTS = (
+    *("features.customer_month", "base.customer", "base.customer_month"),
+    *("value.profit_by_customer", "value.customer_tier", "value.product_parameter"),
+)
+# What a study of contacts reads: features, contacts, the market's rates as known before a contact.
+CONTACTS = (
+    *("features.customer_month", "base.customer", "base.campaign_contact"),
+    *("value.product_parameter", "value.transfer_curve"),
+)
+# What the outcomes by product line are read from.
+LINES = ("base.account_holder", "base.account_month", "value.account_month")
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table of scores.
+
+    `type` is DuckDB's. `label` names the figure on the page of a customer, in the format `shown`;
+    a column without one is not on the page.
+    """
+
+    name: str
+    type: str
+    meaning: str
+    label: str = ""
+    shown: Literal["money", "percent"] = "percent"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the schema `scores`."""
+
+    name: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...] = ()
+
+    @property
+    def create(self) -> str:
+        """The statement that makes the table anew, empty."""
+        columns = [f"{column.name} {column.type}" for column in self.columns]
+        key = [f"primary key ({', '.join(self.key)})"] if self.key else []
+        return f"create or replace table scores.{self.name} ({', '.join([*columns, *key])})"
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """One registered model: what there is to say of it whatever the bank's records allow.
+
+    Attributes
+    ----------
+    name : in the registry, and of the asset `models/<name>`
+    description : of the asset
+    label : heading of its reasons on the page of a customer
+    scores : whether a row that is scored is a customer or a customer and an offer
+    reads : the tables that training reads, `schema.table`
+    columns : what it adds to `scores.customer` or `scores.offer`, before its version
+    study : what there is to learn of this bank, or why nothing
+    gate : what judges its scores in G4
+    population : whom it scores, a name of `datasets.POPULATIONS`; of customers only
+    beside : from the records, a function that fills the columns which the model does not answer:
+        of a batch and the places of those scored, column → value or values
+    tables : tables of its own in the schema `scores`
+    rows : rows of these tables by batch, from the model and the features of its population:
+        table → frame, whose column `row` is the place in the features
+    afterwards : what is written when all customers are scored
+    has_scaled_reasons : its reasons are figures on a scale of the model's own
+    """
+
+    name: str
+    description: str
+    label: str
+    scores: Literal["customer", "offer"]
+    reads: tuple[str, ...]
+    columns: tuple[Column, ...]
+    study: Callable[[Records], Study | Off]
+    gate: tuple[Judge, ...]
+    population: str = ""
+    beside: Callable[[Records], Callable[[pd.DataFrame, np.ndarray], Mapping[str, Any]]] | None = (
+        None
+    )
+    tables: tuple[Table, ...] = ()
+    rows: Callable[[Any, pd.DataFrame], Mapping[str, pd.DataFrame]] | None = None
+    afterwards: Callable[[Any, TrainingContext, Champion, int], None] | None = None
+    has_scaled_reasons: bool = False
+
+    @property
+    def scored_columns(self) -> tuple[Column, ...]:
+        """Its columns in its table of scores, the version last."""
+        return (*self.columns, version_of(self.name))
+
+
+def version_of(model: str) -> Column:
+    """The column that names the version behind the scores of a model."""
+    return Column(
+        f"{model}_model_version",
+        "varchar",
+        f"version of the registered model `{model}` that scored the row; empty where it did not",
+    )
