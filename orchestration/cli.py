@@ -335,8 +335,8 @@ def _supervise(command: str, work: Callable[[Settings], int], *, quiet: bool) ->
         ended = supervise(lambda: _reported(command, lambda: work(settings), quiet=quiet))
         environment.keep_private(settings)
         if ended.signal is not None:
-            terminal.problem(_stopped(settings, command, ended, before))
             terminal.restore()
+            terminal.problem(_stopped(settings, command, ended, before))
             _close_run(settings, ended)
         return ended.status
 
@@ -491,7 +491,8 @@ def _execute(
         definition = build_definitions(settings).resolve_job_def(job)
         own = {**tags, runs.PROCESS_TAG: str(os.getppid())}
         with (
-            progress.displayed(len(definition.nodes), quiet=quiet),
+            # What Dagster logs goes past a bar and would break it.
+            progress.displayed(len(definition.nodes), quiet=quiet, bar=not verbose),
             redirect_stdout(sys.stdout if verbose else words),
         ):
             return runs.execute(definition, instance, {"loggers": loggers}, own)

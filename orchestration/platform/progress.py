@@ -69,12 +69,12 @@ _display = Lines()
 
 
 @contextmanager
-def displayed(steps: int, *, quiet: bool) -> Iterator[None]:
-    """Show the progress of a run of so many steps: problems only where it is `quiet`, with a bar on
-    a terminal, else as lines."""
+def displayed(steps: int, *, quiet: bool, bar: bool = True) -> Iterator[None]:
+    """Show the progress of a run of so many steps: warnings and errors only if `quiet`, else lines,
+    with a `bar` below them on a terminal."""
     global _display
     stream = sys.__stdout__
-    if quiet or stream is None or not stream.isatty():
+    if quiet or not bar or stream is None or not stream.isatty():
         _display = Problems() if quiet else Lines()
         yield
         return

@@ -11,7 +11,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-SHOW_CURSOR = "\x1b[?25h"
+SHOW_CURSOR, CLEAR_LINE = "\x1b[?25h", "\r\x1b[2K"
 
 
 def is_terminal() -> bool:
@@ -32,9 +32,9 @@ def problem(text: str) -> None:
 
 
 def restore() -> None:
-    """Show the cursor again, which a bar hides and a killed process cannot show."""
+    """Clear the bar of a killed process and show the cursor, which the bar hides."""
     if is_terminal():
-        print(SHOW_CURSOR, end="", flush=True)
+        print(f"{CLEAR_LINE}{SHOW_CURSOR}", end="", flush=True)
 
 
 def table(title: str, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,8 @@ from tests.conftest import PROJECT
 
 pytestmark = pytest.mark.slow
 
+BUILD = (sys.executable, "-m", "mkdocs", "build", "--strict")
+NEIGHBOURS = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "LICENSE")
 LOADED = re.compile(r"<(?:script|img|link)\b[^>]*?\b(?:src|href)=[\"']?(?:https?:)?//", re.I)
 
 
@@ -28,7 +31,7 @@ def site(tmp_path_factory) -> Path:
     written = ("--target-path", str(tables), "--log-path", str(tables))
     dbt = str(Path(sys.executable).parent / "dbt")
     run(dbt, "docs", "generate", "--static", "--empty-catalog", *project, *written)
-    run(sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder))
+    run(*BUILD, "--site-dir", str(folder))
     return folder
 
 
@@ -39,6 +42,19 @@ def test_the_site_holds_every_document_and_the_tables_linked_both_ways(site):
     assert 'href="dbt/index.html"' in (site / "index.html").read_text()
     tables = (site / "dbt" / "index.html").read_text()
     assert "model.jingxi.value_account_month" in tables and "(../index.html)" in tables
+
+
+def test_a_broken_link_or_anchor_fails(site, tmp_path):
+    for name in ("docs", ".dbt_docs"):
+        (tmp_path / name).symlink_to(PROJECT / name)
+    for name in ("mkdocs.yml", *NEIGHBOURS):
+        shutil.copy(PROJECT / name, tmp_path)
+    readme = (PROJECT / "README.md").read_text()
+    for broken in ("docs/valuation.md", "docs/value.md#no-such-heading"):
+        (tmp_path / "README.md").write_text(f"{readme}\n[value]({broken})\n")
+        built = subprocess.run(BUILD, cwd=tmp_path, capture_output=True, text=True)
+        assert built.returncode == 1, built.stdout
+        assert "1 warnings in strict mode" in built.stdout + built.stderr
 
 
 def test_no_page_loads_anything_from_another_host(site):
