@@ -9,6 +9,8 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 PEERS := $(VENV)/peers
+# What dbt writes of the tables, for one page of the site.
+TABLES := .dbt_docs
 # Test files side by side, in the order of their names: the long ones first, and many short ones at
 # the end. A refresh needs up to 2 GB, so never more than four.
 TESTS := $(RUN) -m pytest -q -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
@@ -55,7 +57,7 @@ ifdef REFERENCE_PATH
 export JINGXI_REFERENCE_PATH := $(REFERENCE_PATH)
 endif
 
-.PHONY: help refresh check train promote rollback-model test test-all acceptance ui lint format lock bench truth customer releases rollback export summary clean install
+.PHONY: help refresh check train promote rollback-model test test-all acceptance ui lint format lock bench truth customer releases rollback export summary docs clean install
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -140,6 +142,12 @@ lint: $(INSTALLED) ## ruff, types, SQL, Dagster's definitions
 	@$(VENV)/bin/sqlfluff lint --processes 2 --disable-progress-bar -q dbt_project/models dbt_project/tests
 	@$(RUN) -W ignore -m dagster definitions validate --log-level warning -w workspace.yaml
 
+docs: $(INSTALLED) ## docs/, README and the tables as one site that opens offline: site/index.html
+	@DBT_WAREHOUSE=:memory: $(VENV)/bin/dbt --quiet docs generate --static --empty-catalog \
+		--project-dir dbt_project --profiles-dir dbt_project --target-path "$(CURDIR)/$(TABLES)" --log-path "$(CURDIR)/$(TABLES)"
+	@$(RUN) -m mkdocs build --strict
+	@echo "open site/index.html"
+
 format: $(INSTALLED) ## let ruff put the code in order
 	@$(RUN) -m ruff check --fix .
 	@$(RUN) -m ruff format .
@@ -149,5 +157,5 @@ lock: $(INSTALLED) ## resolve pyproject.toml into requirements.lock (needs uv)
 		--generate-hashes --no-emit-index-url --no-header --quiet --upgrade -o requirements.lock
 
 clean: ## remove the environment and caches; your data stay
-	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache dbt_project/target dbt_project/logs
+	rm -rf $(VENV) site $(TABLES) .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache dbt_project/target dbt_project/logs
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

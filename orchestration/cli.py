@@ -1,8 +1,12 @@
-"""The command line behind `make`: refresh, train, promote, releases, rollback, customer, export."""
+"""The command `jingxi`, which `make` calls too: what it reads and how it ends.
+
+A command imports what it needs when it runs: help and refusals of arguments are immediate.
+"""
 
 from __future__ import annotations
 
-import argparse
+import atexit
+import gc
 import json
 import logging
 import os
@@ -14,9 +18,11 @@ import warnings
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
-from orchestration.platform import environment
+import typer
+
+from orchestration.platform import environment, terminal
 from orchestration.platform.files import write_whole
 from orchestration.platform.lock import one_refresh_at_a_time
 from orchestration.platform.model_store import check_model_store
@@ -27,31 +33,371 @@ from orchestration.platform.supervision import Ended, supervise
 if TYPE_CHECKING:
     from dagster import JobExecutionResult
 
+    from orchestration.models.governance import Appointment
+
 REFUSED = 2
 FAILED = 1
 # A shell's exit status of a command that a signal ended: this and the signal's number.
 SIGNALLED = 128
-READING = {"summary", "releases"}
-LONG = {"refresh", "train"}
 
-CHECK_DESCRIPTION = """\
-Judge a delivery in seconds, building nothing: what is wrong with it, how many rows of each table
-land or go to quarantine, bookings and amounts by month, and gate G1. The home's landing, warehouse
-and releases stay as they are; a refresh may run meanwhile.
+app = typer.Typer(
+    help="Customer value, predictions and decisions of a bank in one gated refresh.",
+    epilog="Settings come from JINGXI_* variables; README.md lists them. "
+    "Exit status: 0 done, 1 failed, 2 refused, 128 + N ended by signal N.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 
-exit status: 0 a refresh would build on it, 1 gate G1 fails, 2 it is refused"""
-CHECK_EPILOG = """\
-examples:
+Verbose = Annotated[bool, typer.Option("--verbose", help="Show every log line of Dagster.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print warnings and errors only.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+Model = Annotated[str, typer.Option(help="Registered name of the model, such as clv.")]
+Approver = Annotated[str, typer.Option(help="Who approves; kept in the audit.")]
+Reason = Annotated[str, typer.Option(help="Why; kept in the audit.")]
+
+
+def run() -> NoReturn:
+    """`main` as a program.
+
+    All is closed and written when `main` returns. An ordinary exit would then take hundreds of
+    modules apart, for three seconds after a refresh.
+    """
+    # The libraries hold a million objects for as long as a refresh lasts. To look through them for
+    # cycles as often as Python does by default takes a tenth of the time of a small refresh.
+    gc.set_threshold(50_000, 50, 100)
+    status = main()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit status; it ends with a message, not a stack trace."""
+    # Boxes and colour for a person, plain text for a file or pipe.
+    app.rich_markup_mode = "rich" if terminal.is_terminal() and sys.stderr.isatty() else None
+    try:
+        app(args=arguments, prog_name="jingxi")
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    return 0
+
+
+@app.command()
+def refresh(
+    months: Annotated[
+        str | None,
+        typer.Option(
+            metavar="YYYY-MM[:YYYY-MM]",
+            help="Rebuild these months and those whose records changed; default: all.",
+        ),
+    ] = None,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
+) -> None:
+    """Run the whole refresh and publish a release.
+
+    Exit status: 0 published, 1 a gate or a step failed, 2 refused before anything was built.
+    """
+    _supervise(
+        "refresh",
+        lambda settings: _refresh(settings, months, verbose=verbose, quiet=quiet),
+        quiet=quiet,
+    )
+
+
+@app.command(
+    epilog="""\
+\b
+Examples:
   jingxi check /path/to/delivery
   jingxi check /path/to/delivery --as-of 2025-06
   jingxi check /path/to/delivery --json > answer.json
   jingxi check /path/to/berka --source berka
   make check SOURCE_PATH=/path/to/delivery AS_OF=2025-06 JSON=1
     (make itself ends with status 2 whenever the check does not end with 0)"""
+)
+def check(
+    source_path: Annotated[
+        str | None, typer.Argument(metavar="FOLDER", help="The delivery; default: SOURCE_PATH.")
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option(help="files (the default), berka or synthetic.")
+    ] = None,
+    as_of: Annotated[
+        str | None, typer.Option(metavar="YYYY-MM", help="Default: the last complete month.")
+    ] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Judge a delivery in seconds and build nothing.
+
+    Shows what is wrong with the delivery, how many rows of each table land or go to quarantine,
+    bookings and amounts by month, and gate G1. The home's landing, warehouse and releases stay
+    as they are; a refresh may run meanwhile.
+
+    Exit status: 0 a refresh would build on it, 1 gate G1 fails, 2 the delivery is refused.
+    """
+    from orchestration.operations.delivery_check import check as judge
+
+    given = {"source_path": source_path, "source": source, "as_of": as_of}
+    status = judge(
+        {name: value for name, value in given.items() if value}, as_json=as_json, quiet=quiet
+    )
+    raise typer.Exit(status)
 
 
-def refresh(settings: Settings, months: str | None, *, verbose: bool) -> int:
-    """Run the whole refresh in this process; the exit status tells whether it published."""
+@app.command()
+def train(
+    model: Annotated[
+        str | None, typer.Option(help="Train this model alone, such as clv; default: all.")
+    ] = None,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train and judge the models; publish nothing.
+
+    They learn from the features of the last refresh; make refresh TRAIN=never then scores with
+    them.
+    """
+    _supervise(
+        "train",
+        lambda settings: _train(settings, model, verbose=verbose, quiet=quiet),
+        quiet=quiet,
+    )
+
+
+@app.command()
+def promote(
+    model: Model,
+    version: Annotated[str, typer.Option(help="Number of the version in the registry.")],
+    approver: Approver,
+    reason: Reason,
+    override: Annotated[
+        bool,
+        typer.Option("--override", help="Promote against the policy; recorded in the audit."),
+    ] = False,
+) -> None:
+    """Make a version champion. Somebody who did not train it approves."""
+
+    def appoint(settings: Settings) -> Appointment:
+        from orchestration.models import governance
+
+        return governance.promote(
+            governance.open_registry(settings),
+            *(model, version, approver, reason),
+            override=override,
+            mode=settings.promotion,
+        )
+
+    _locked("promote", lambda settings: _appoint(settings, appoint))
+
+
+@app.command("rollback-model")
+def rollback_model(model: Model, approver: Approver, reason: Reason) -> None:
+    """Make the previous champion champion again."""
+
+    def appoint(settings: Settings) -> Appointment:
+        from orchestration.models import governance
+
+        registry = governance.open_registry(settings)
+        return governance.roll_back(registry, model, approver, reason, mode=settings.promotion)
+
+    _locked("rollback-model", lambda settings: _appoint(settings, appoint))
+
+
+@app.command()
+def summary(as_json: AsJson = False) -> None:
+    """Show what the served release holds and where to look."""
+
+    def show(settings: Settings) -> int:
+        from orchestration.release.summary import read_summary, show_summary
+
+        found = read_summary(settings)
+        if as_json:
+            print(json.dumps(found, default=str))
+        else:
+            show_summary(found, None)
+        return 0
+
+    _run("summary", show, reading=True)
+
+
+@app.command()
+def releases(as_json: AsJson = False) -> None:
+    """List the available releases, the oldest first."""
+
+    def show(settings: Settings) -> int:
+        from orchestration.platform.releases import releases_of
+
+        current = _link(settings)
+        found = [
+            {"release": path.stem, "served": path.stem == current, "bytes": path.stat().st_size}
+            for path in releases_of(settings)
+        ]
+        if as_json:
+            print(json.dumps(found))
+        elif found and terminal.is_terminal():
+            terminal.table("Releases", found)
+        else:
+            for one in found:
+                print(f"{one['release']}{'  (served)' if one['served'] else ''}")
+        return 0
+
+    _run("releases", show, reading=True)
+
+
+@app.command()
+def rollback(
+    release_id: Annotated[
+        str | None,
+        typer.Argument(metavar="RELEASE", help="Default: the release before the served one."),
+    ] = None,
+) -> None:
+    """Serve an older release again."""
+
+    def serve(settings: Settings) -> int:
+        from orchestration.platform.releases import roll_back
+
+        print(f"served now: {roll_back(settings, release_id).stem}")
+        return 0
+
+    _run("rollback", serve)
+
+
+@app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to write the files.")],
+    file_format: Annotated[
+        Literal["csv", "parquet"], typer.Option("--format", help="Format of the files.")
+    ] = "parquet",
+) -> None:
+    """Write the synthetic bank as a delivery of files."""
+    _locked("export", lambda settings: _export(settings, folder, file_format))
+
+
+@app.command()
+def customer(
+    customer_id: Annotated[str, typer.Option("--id", help="The customer_id.")],
+    role: Annotated[
+        str, typer.Option(help="Who reads the page; some roles see more of a person.")
+    ] = "manager",
+    to: Annotated[
+        Path | None, typer.Option(help="File to write; default: the home's customer pages.")
+    ] = None,
+) -> None:
+    """Write the page of one customer."""
+
+    def write(settings: Settings) -> int:
+        from orchestration.customer_page import customer_page
+
+        print(customer_page(settings, customer_id, role, to))
+        return 0
+
+    _run("customer", write)
+
+
+@app.command()
+def ui(
+    port: Annotated[
+        int, typer.Option(help="Port of Dagster; MLflow uses the next, the reports the one after.")
+    ] = 3000,
+) -> None:
+    """Serve Dagster, MLflow and the reports on 127.0.0.1."""
+    _run("ui", lambda settings: _serve(settings, port))
+
+
+def _run(command: str, work: Callable[[Settings], int], *, reading: bool = False) -> NoReturn:
+    """Read the settings, prepare the home, do the work and end with its exit status."""
+    warnings.filterwarnings("ignore", module="dagster")
+    logging.captureWarnings(True)
+
+    def begin() -> int:
+        settings = read_settings()
+        environment.prepare(settings, reading=reading)
+        return work(settings)
+
+    raise typer.Exit(_reported(command, begin))
+
+
+def _locked(command: str, work: Callable[[Settings], int]) -> NoReturn:
+    """The same, while nobody else changes the home."""
+
+    def hold(settings: Settings) -> int:
+        with one_refresh_at_a_time(settings, f"make {command}"):
+            return work(settings)
+
+    _run(command, hold)
+
+
+def _supervise(command: str, work: Callable[[Settings], int], *, quiet: bool) -> NoReturn:
+    """The same, in a process of its own, which ends with all that it started when this one does."""
+
+    def watch(settings: Settings) -> int:
+        before = _link(settings)
+        ended = supervise(lambda: _reported(command, lambda: work(settings), quiet=quiet))
+        environment.keep_private(settings)
+        if ended.signal is not None:
+            terminal.restore()
+            terminal.problem(_stopped(settings, command, ended, before))
+            _close_run(settings, ended)
+        return ended.status
+
+    _locked(command, watch)
+
+
+def _reported(command: str, work: Callable[[], int], *, quiet: bool = False) -> int:
+    """The exit status of the work; a failure is reported in a few lines."""
+    from pydantic import ValidationError
+
+    try:
+        if not quiet:
+            return work()
+        with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
+            return work()
+    except KeyboardInterrupt:
+        terminal.problem("stopped by SIGINT")
+        return SIGNALLED + signal.SIGINT
+    except ValidationError as error:
+        for wrong in error.errors():
+            reason = wrong["msg"].removeprefix(PYDANTIC)
+            terminal.problem(f"refused: {name_of(wrong['loc'])} is invalid: {reason}")
+        return REFUSED
+    except Exception as error:
+        if isinstance(error, (Refused, ValueError)) and not isinstance(error, json.JSONDecodeError):
+            terminal.problem(f"refused: {error}")
+            return REFUSED
+        terminal.problem(_failure(command, error))
+        return FAILED
+
+
+def _failure(command: str, error: Exception) -> str:
+    """An unforeseen error: its reason, the cure if there is one, where the trace is."""
+    from orchestration.landing.health import cure_of
+
+    reason: BaseException = error
+    while reason.__cause__ is not None:
+        reason = reason.__cause__
+    first = str(reason).strip().splitlines()[0] if str(reason) else ""
+    what = f"{type(reason).__name__}: {first}"
+    lines = [f"{command} failed: {what}"]
+    trace = "".join(traceback.format_exception(error))
+    try:
+        settings = read_settings()
+        cure = cure_of(f"{what} {reason} {error}", settings)
+        lines += [cure] if cure else []
+        path = settings.home / "logs" / f"{command}.trace"
+        write_whole(path, trace)
+        lines.append(f"the trace is in {path}")
+    except (ValueError, OSError):
+        lines.append("no trace could be written to the home")
+    lines.append("the release served before is untouched")
+    return "\n".join(lines)
+
+
+def _refresh(settings: Settings, months: str | None, *, verbose: bool, quiet: bool) -> int:
+    """Run the whole refresh in this process; the exit status is 0 when it published."""
     from orchestration.platform.partitions import months_asked, months_of, months_written
 
     if months:
@@ -83,28 +429,27 @@ def refresh(settings: Settings, months: str | None, *, verbose: bool) -> int:
 
     from orchestration.operations.jobs import refresh_tags
     from orchestration.platform.runs import REFRESH
-    from orchestration.release.summary import failure_summary, release_summary
+    from orchestration.release.summary import failure_summary, read_summary, show_summary
 
     ahead.import_heavy_modules()
-    result = _execute(
-        settings, REFRESH, refresh_tags(delivery.as_of, (start, end)), verbose=verbose
-    )
+    tags = refresh_tags(delivery.as_of, (start, end))
+    result = _execute(settings, REFRESH, tags, verbose=verbose, quiet=quiet)
     seconds = time.monotonic() - started
     if not result.success:
-        print(failure_summary(settings, result, seconds), file=sys.stderr)
+        terminal.problem(failure_summary(settings, result, seconds))
         return FAILED
-    print(release_summary(settings, seconds))
+    show_summary(read_summary(settings), seconds)
     return 0
 
 
-def train(settings: Settings, model: str | None, *, verbose: bool) -> int:
+def _train(settings: Settings, model: str | None, *, verbose: bool, quiet: bool) -> int:
     """Train and judge one model or all from the features as they stand; scores and publishes
     nothing.
 
     Raises
     ------
     ValueError
-        For a model that there is not.
+        For an unknown model.
     """
     from orchestration.landing.health import prepare_home
     from orchestration.models.assets import DESCRIPTIONS
@@ -119,22 +464,22 @@ def train(settings: Settings, model: str | None, *, verbose: bool) -> int:
     check_model_store(settings)
     for line in prepare_home(settings):
         print(f"  note: {line}", flush=True)
-    result = _execute(settings, TRAIN, {MODEL_TAG: model} if model else {}, verbose=verbose)
+    tags = {MODEL_TAG: model} if model else {}
+    result = _execute(settings, TRAIN, tags, verbose=verbose, quiet=quiet)
     if not result.success:
-        words = failure_summary(settings, result, time.monotonic() - started)
-        print(words, file=sys.stderr)
+        terminal.problem(failure_summary(settings, result, time.monotonic() - started))
         return FAILED
-    print("trained; scores are older now: make refresh TRAIN=never scores and publishes")
+    print("trained; to score and publish with these models: make refresh TRAIN=never")
     return 0
 
 
 def _execute(
-    settings: Settings, job: str, tags: Mapping[str, str], *, verbose: bool
+    settings: Settings, job: str, tags: Mapping[str, str], *, verbose: bool, quiet: bool
 ) -> JobExecutionResult:
     from dagster import DagsterInstance
 
     from orchestration.definitions import build_definitions
-    from orchestration.platform import runs
+    from orchestration.platform import progress, runs
 
     loggers: dict[str, dict] = {"progress": {}}
     if verbose:
@@ -144,45 +489,31 @@ def _execute(
     with (
         DagsterInstance.get() as instance,
         log.open("w") as words,
-        redirect_stdout(sys.stdout if verbose else words),
     ):
         for line in runs.close_stale_runs(settings, instance):
-            print(f"  {line}", file=sys.__stdout__, flush=True)
+            print(f"  {line}", flush=True)
         definition = build_definitions(settings).resolve_job_def(job)
         own = {**tags, runs.PROCESS_TAG: str(os.getppid())}
-        return runs.execute(definition, instance, {"loggers": loggers}, own)
+        with (
+            # What Dagster logs goes past a bar and would break it.
+            progress.displayed(len(definition.nodes), quiet=quiet, bar=not verbose),
+            redirect_stdout(sys.stdout if verbose else words),
+        ):
+            return runs.execute(definition, instance, {"loggers": loggers}, own)
 
 
-def promote(settings: Settings, asked: argparse.Namespace) -> int:
-    """Make a version champion, or return to the champion before, on a person's word."""
+def _appoint(settings: Settings, appoint: Callable[[Settings], Appointment]) -> int:
     check_model_store(settings)
-    from orchestration.models import governance
-
-    registry = governance.open_registry(settings)
-    if asked.command == "promote":
-        appointment = governance.promote(
-            registry,
-            asked.model,
-            asked.version,
-            asked.approver,
-            asked.reason,
-            override=asked.override,
-            mode=settings.promotion,
-        )
-    else:
-        appointment = governance.roll_back(
-            registry, asked.model, asked.approver, asked.reason, mode=settings.promotion
-        )
-    print("\n".join(appointment.lines()))
+    print("\n".join(appoint(settings).lines()))
     return 0
 
 
-def export(settings: Settings, folder: Path, file_format: str) -> int:
-    """Write the synthetic bank's delivery as a bank would deliver it."""
+def _export(settings: Settings, folder: Path, file_format: str) -> int:
     from orchestration.landing.chosen_source import source_of
     from orchestration.platform.engine import connect
     from sources.export import export_delivery
 
+    folder = folder.expanduser().resolve()
     with connect(settings) as connection:
         source = source_of(settings)
         source.prepare(connection)
@@ -192,141 +523,13 @@ def export(settings: Settings, folder: Path, file_format: str) -> int:
     return 0
 
 
-def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(
-        prog="jingxi",
-        description="Customer value, predictions and decisions of a bank in one gated refresh.",
-        epilog="Settings come from JINGXI_* variables; see README.md.",
-    )
-    commands = top.add_subparsers(dest="command", required=True)
-    run = commands.add_parser("refresh", help="run the whole refresh and publish a release")
-    run.add_argument("--months", help="YYYY-MM or YYYY-MM:YYYY-MM; default: the whole history")
-    run.add_argument("--verbose", action="store_true", help="show every log line of Dagster")
-    judging = commands.add_parser(
-        "check",
-        help="judge a delivery without building from it",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        description=CHECK_DESCRIPTION,
-        epilog=CHECK_EPILOG,
-    )
-    judging.add_argument(
-        "source_path", nargs="?", metavar="FOLDER", help="the delivery; default: SOURCE_PATH"
-    )
-    judging.add_argument("--source", help="files (the default), berka or synthetic")
-    judging.add_argument("--as-of", metavar="YYYY-MM", help="default: the last complete month")
-    judging.add_argument("--json", action="store_true", help="print one JSON object, nothing else")
-    training = commands.add_parser("train", help="train and judge the models, nothing else")
-    training.add_argument("--model", help="this one alone, such as clv; default: all")
-    training.add_argument("--verbose", action="store_true", help="show every log line of Dagster")
-    for name, help_text in (
-        ("promote", "make a version champion, on the word of somebody who did not train it"),
-        ("rollback-model", "make the champion before the standing one champion again"),
-    ):
-        person = commands.add_parser(name, help=help_text)
-        person.add_argument("--model", required=True, help="its name in the registry, such as clv")
-        if name == "promote":
-            person.add_argument("--version", required=True, help="its number in the registry")
-            person.add_argument(
-                "--override", action="store_true", help="against the policy; the audit says so"
-            )
-        person.add_argument("--approver", required=True, help="who answers for it")
-        person.add_argument("--reason", required=True, help="why; kept in the audit")
-    commands.add_parser("summary", help="what the served release holds and where to look")
-    commands.add_parser("releases", help="the releases at hand")
-    back = commands.add_parser("rollback", help="serve an older release again")
-    back.add_argument("release_id", nargs="?", help="default: the one before the served one")
-    out = commands.add_parser("export", help="write the synthetic bank as a delivery of files")
-    out.add_argument("folder", type=Path)
-    out.add_argument("--format", choices=("csv", "parquet"), default="parquet")
-    page = commands.add_parser("customer", help="all that the release tells of one customer")
-    page.add_argument("--id", required=True, help="the customer_id")
-    page.add_argument("--role", default="manager", help="who asks: some may see more of a person")
-    page.add_argument("--to", type=Path, help="where to write the page; default: the reports")
-    ui = commands.add_parser("ui", help="Dagster, MLflow and the reports on 127.0.0.1")
-    ui.add_argument("--port", type=int, default=3000, help="Dagster; MLflow +1, reports +2")
-    return top
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run one command; refusals and failures end with a message, not a stack trace."""
-    asked = parser().parse_args(arguments)
-    if asked.command == "check":
-        from orchestration.operations.delivery_check import check
-
-        given = {name: getattr(asked, name) for name in ("source_path", "source", "as_of")}
-        return check({name: value for name, value in given.items() if value}, as_json=asked.json)
-    warnings.filterwarnings("ignore", module="dagster")
-    logging.captureWarnings(True)
-    return _told(asked.command, lambda: _begin(asked))
-
-
-def _told(command: str, work: Callable[[], int]) -> int:
-    """The exit status of the work, or of its failure, which is told in a few lines."""
-    from pydantic import ValidationError
-
-    try:
-        return work()
-    except KeyboardInterrupt:
-        print("stopped by SIGINT", file=sys.stderr)
-        return SIGNALLED + signal.SIGINT
-    except ValidationError as error:
-        for problem in error.errors():
-            said = problem["msg"].removeprefix(PYDANTIC)
-            print(f"refused: {name_of(problem['loc'])} is invalid: {said}", file=sys.stderr)
-        return REFUSED
-    except Exception as error:
-        if isinstance(error, (Refused, ValueError)) and not isinstance(error, json.JSONDecodeError):
-            print(f"refused: {error}", file=sys.stderr)
-            return REFUSED
-        print(_failure(command, error), file=sys.stderr)
-        return FAILED
-
-
-def _failure(command: str, error: Exception) -> str:
-    """An unforeseen error in words: its reason, the cure if there is one, where the trace is."""
-    from orchestration.landing.health import cure_of
-
-    reason: BaseException = error
-    while reason.__cause__ is not None:
-        reason = reason.__cause__
-    said = f"{type(reason).__name__}: {str(reason).strip().splitlines()[0] if str(reason) else ''}"
-    lines = [f"{command} failed: {said}"]
-    trace = "".join(traceback.format_exception(error))
-    try:
-        settings = read_settings()
-        cure = cure_of(f"{said} {reason} {error}", settings)
-        lines += [cure] if cure else []
-        path = settings.home / "logs" / f"{command}.trace"
-        write_whole(path, trace)
-        lines.append(f"the trace is in {path}")
-    except (ValueError, OSError):
-        lines.append("no trace could be written to the home")
-    lines.append("the release served before is untouched")
-    return "\n".join(lines)
-
-
-def _begin(asked: argparse.Namespace) -> int:
-    settings = read_settings()
-    environment.prepare(settings, reading=asked.command in READING)
-    if asked.command == "ui":
-        return _serve(settings, asked.port)
-    if asked.command not in LONG:
-        return _run(asked, settings)
-    with one_refresh_at_a_time(settings, f"make {asked.command}"):
-        before = _link(settings)
-        ended = supervise(lambda: _told(asked.command, lambda: _run(asked, settings)))
-        environment.keep_private(settings)
-        if ended.signal is not None:
-            print(_stopped(settings, asked.command, ended, before), file=sys.stderr, flush=True)
-            _close_run(settings, ended)
-        return ended.status
-
-
 def _serve(settings: Settings, port: int) -> int:
     """The UI until a signal ends it, its servers and the runs that were launched from it."""
     from orchestration.operations import ui
 
-    ended = supervise(lambda: _told("ui", lambda: ui.serve(settings, port)), ui.PATIENCE_SECONDS)
+    ended = supervise(
+        lambda: _reported("ui", lambda: ui.serve(settings, port)), ui.PATIENCE_SECONDS
+    )
     environment.keep_private(settings)
     ui.close_stale_runs(settings)
     return 0 if ended.asked else ended.status
@@ -344,14 +547,14 @@ def _stopped(settings: Settings, command: str, ended: Ended, before: str | None)
     if not ended.asked:
         cause += " from outside"
         if ended.signal is signal.SIGKILL:
-            cause += ", perhaps by the system for want of memory (JINGXI_MEMORY bounds it)"
+            cause += ", perhaps by the system because memory ran out (JINGXI_MEMORY limits it)"
     return f"{command} was stopped by {cause}; all of its processes have ended. " + (
         f"Published: {now}" if now != before else f"Still served: {now or 'nothing yet'}"
     )
 
 
 def _close_run(settings: Settings, ended: Ended) -> None:
-    """Have Dagster say of the run that it is over."""
+    """Close the run in Dagster."""
     from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 
     from orchestration.platform.runs import PROCESS_TAG
@@ -371,33 +574,3 @@ def _close_run(settings: Settings, ended: Ended) -> None:
                 instance.report_run_canceled(run, words)
             else:
                 instance.report_run_failed(run, words)
-
-
-def _run(asked: argparse.Namespace, settings: Settings) -> int:
-    if asked.command == "refresh":
-        return refresh(settings, asked.months, verbose=asked.verbose)
-    if asked.command == "train":
-        return train(settings, asked.model, verbose=asked.verbose)
-    if asked.command in ("promote", "rollback-model"):
-        with one_refresh_at_a_time(settings, f"make {asked.command}"):
-            return promote(settings, asked)
-    if asked.command == "export":
-        with one_refresh_at_a_time(settings, "make export"):
-            return export(settings, asked.folder.expanduser().resolve(), asked.format)
-    if asked.command == "customer":
-        from orchestration.customer_page import customer_page
-
-        print(customer_page(settings, asked.id, asked.role, asked.to))
-        return 0
-    from orchestration.platform import releases
-    from orchestration.release.summary import release_summary
-
-    if asked.command == "rollback":
-        print(f"served now: {releases.roll_back(settings, asked.release_id).stem}")
-    elif asked.command == "releases":
-        current = _link(settings)
-        for path in releases.releases_of(settings):
-            print(f"{path.stem}{'  (served)' if path.stem == current else ''}")
-    else:
-        print(release_summary(settings, None))
-    return 0

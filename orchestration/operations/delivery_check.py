@@ -17,7 +17,7 @@ import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 import duckdb
 from pydantic import ValidationError
 
-from orchestration.platform import environment
+from orchestration.platform import environment, terminal
 from orchestration.platform.engine import connect
 from orchestration.platform.files import OTHERS
 from orchestration.platform.settings import PREFIX, PYDANTIC, Settings, name_of, read_settings
@@ -75,7 +75,7 @@ class RuleJudged(TypedDict):
 
 @dataclass(frozen=True)
 class Judgement:
-    """All that a check says. Tables, control totals and gate are empty where nothing was landed."""
+    """What a check found. Tables, control totals and gate are empty where nothing was landed."""
 
     status: Status
     problems: list[str] = field(default_factory=list)
@@ -87,8 +87,7 @@ class Judgement:
 
     def as_json(self) -> str:
         """One object on one line; `months` is for the eye only."""
-        said = {name: value for name, value in vars(self).items() if name != "months"}
-        return json.dumps(said)
+        return json.dumps({name: value for name, value in vars(self).items() if name != "months"})
 
     def lines(self) -> Iterator[str]:
         """The same for a person."""
@@ -118,7 +117,7 @@ class Judgement:
         yield from (f"note: {note}" for note in self.notes)
 
 
-def check(given: Mapping[str, str], *, as_json: bool) -> int:
+def check(given: Mapping[str, str], *, as_json: bool = False, quiet: bool = False) -> int:
     """Judge a delivery and print the answer; returns the exit status (`EXIT`).
 
     Parameters
@@ -127,6 +126,8 @@ def check(given: Mapping[str, str], *, as_json: bool) -> int:
         Settings named on the command line (`source_path`, `as_of` …).
     as_json
         Print one JSON object on standard output, and nothing else there.
+    quiet
+        Print the problems alone, on standard error.
     """
     for stream in (sys.stdout, sys.stderr):
         # A file's name may hold what the terminal cannot show.
@@ -139,16 +140,32 @@ def check(given: Mapping[str, str], *, as_json: bool) -> int:
     if as_json:
         print(found.as_json())
         return EXIT[found.status]
-    print("\n".join(found.lines()), flush=True)
+    if not quiet:
+        _show(found)
     for problem in found.problems:
-        print(f"problem: {problem}", file=sys.stderr)
-    print(VERDICT[found.status], file=sys.stderr if found.problems else sys.stdout)
+        terminal.problem(f"problem: {problem}")
+    if found.problems:
+        terminal.problem(VERDICT[found.status])
+    elif not quiet:
+        print(VERDICT[found.status])
     return EXIT[found.status]
 
 
+def _show(found: Judgement) -> None:
+    if not terminal.is_terminal():
+        print("\n".join(found.lines()), flush=True)
+        return
+    totals = [{**month, "amount": Decimal(month["amount"])} for month in found.control]
+    for title, rows in (("Tables", found.tables), ("Landed transactions", totals)):
+        if rows:
+            terminal.table(f"{title}, months {found.months}", rows)
+    lines = replace(found, tables=[], control=[], months="").lines()
+    print(*(f"{line}\n" for line in lines), sep="", end="", flush=True)
+
+
 def judgement(given: Mapping[str, str]) -> Judgement:
-    """What is to be said of the delivery that the settings name, those `given` first; the source is
-    `files` unless one is named. Whatever cannot be read or settled is a refusal with its reason."""
+    """Judge the delivery that the settings name, those `given` first; the source is `files` unless
+    one is named. What cannot be read is refused with its reason."""
     named = dict(given)
     if not os.environ.get(f"{PREFIX}SOURCE"):
         named.setdefault("source", "files")
@@ -241,8 +258,8 @@ def judge_delivery(settings: Settings, serving: Settings) -> Judgement:
         outcome = judge(connection, landing_suite(SIGNS), build_number=1, run_id="check")
         return Judgement(
             "ok" if outcome.success else "gate_failed",
-            [_told(rule) for rule in outcome.failed],
-            [*notes, *summary.lines(), *(_told(rule) for rule in outcome.warned)],
+            [_in_words(rule) for rule in outcome.failed],
+            [*notes, *summary.lines(), *(_in_words(rule) for rule in outcome.warned)],
             [_table_rows(table) for table in summary.tables],
             _control(connection),
             [_judged(rule) for rule in outcome.results],
@@ -250,10 +267,10 @@ def judge_delivery(settings: Settings, serving: Settings) -> Judgement:
         )
 
 
-def _told(result: GateResult) -> str:
-    says = "fails" if result.severity == "fail" else "warns"
+def _in_words(result: GateResult) -> str:
+    state = "fails" if result.severity == "fail" else "warns"
     where = f" ({result.unexpected})" if result.unexpected else ""
-    return f"G1 {says}: {result.meaning}: {result.observed}{where}. {_begun(result.cure)}"
+    return f"G1 {state}: {result.meaning}: {result.observed}{where}. {_begun(result.cure)}"
 
 
 def _begun(text: str) -> str:

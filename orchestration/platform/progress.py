@@ -1,25 +1,110 @@
-"""What a refresh says while it runs: what each step does as it does it, warnings and errors whole.
+"""What a refresh prints while it runs: what each step does, and its warnings and errors in full.
 
-A step says it with `tell`: Dagster's log of the run holds it, and so does the terminal, under the
-step's name and with the seconds since it began.
+A step reports with `tell`. Dagster's log of the run keeps the message; the terminal shows it under
+the step's name with the seconds since the step began, and below that a bar of the steps.
 """
+
+from __future__ import annotations
 
 import logging
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
 TOLD = "jingxi_told"
-# A step that says nothing for so long is said to be still at it.
+# A step that reports nothing for so long is reported as still running.
 MOST_SILENT_SECONDS = 12.0
 
 
 def tell(message: str) -> None:
-    """Say what the step of this thread is doing. Outside a run nobody hears it."""
+    """Report what the step of this thread is doing; outside a run, nothing happens."""
     dg.get_dagster_logger().info(message, extra={TOLD: True})
+
+
+class Lines:
+    """Where progress goes: lines on the real standard output. What components print to `sys.stdout`
+    goes to the log of the refresh."""
+
+    def say(self, line: str, style: str = "") -> None:
+        """Print a line; one with a style is a warning or an error."""
+        print(line, file=sys.__stdout__, flush=True)
+
+    def now(self, running: list[str], ended: int) -> None:
+        """Show the steps that run and the number of those that have ended since the last call."""
+
+
+class Problems(Lines):
+    """Warnings and errors only, on standard error: `--quiet`."""
+
+    def say(self, line: str, style: str = "") -> None:
+        if style:
+            print(line, file=sys.stderr, flush=True)
+
+
+class Bar(Lines):
+    """On a terminal: the lines, and below them a bar of the steps."""
+
+    def __init__(self, progress: Progress, steps: int) -> None:
+        self._progress, self._task = progress, progress.add_task("", total=steps)
+
+    def say(self, line: str, style: str = "") -> None:
+        self._progress.console.print(
+            line, style=style, markup=False, highlight=False, emoji=False, soft_wrap=True
+        )
+
+    def now(self, running: list[str], ended: int) -> None:
+        self._progress.update(self._task, advance=ended, description=", ".join(running))
+
+
+_display = Lines()
+
+
+@contextmanager
+def displayed(steps: int, *, quiet: bool, bar: bool = True) -> Iterator[None]:
+    """Show the progress of a run of so many steps: warnings and errors only if `quiet`, else lines,
+    with a `bar` below them on a terminal."""
+    global _display
+    stream = sys.__stdout__
+    if quiet or not bar or stream is None or not stream.isatty():
+        _display = Problems() if quiet else Lines()
+        yield
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+    )
+
+    progress = Progress(
+        SpinnerColumn(),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}", markup=False),
+        console=Console(file=stream),
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    )
+    with progress:
+        _display = Bar(progress, steps)
+        try:
+            yield
+        finally:
+            _display = Lines()
 
 
 @dataclass
@@ -38,59 +123,61 @@ def name_of(step_key: str) -> str:
 
 
 class ProgressHandler(logging.Handler):
-    """Turns Dagster's step events, what steps tell, and warnings into lines."""
+    """Turns Dagster's step events, the steps' reports, warnings and errors into lines."""
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
         self._steps: dict[str, _Step] = {}
         self._timer: threading.Timer | None = None
 
-    @staticmethod
-    def _say(line: str) -> None:
-        # The real standard output: what the components print goes to the log of the refresh.
-        print(line, file=sys.__stdout__, flush=True)
-
     def emit(self, record: logging.LogRecord) -> None:
         meta = getattr(record, "dagster_meta", {})
         event = meta.get("dagster_event")
         if event is None:
             message = meta.get("orig_message") or record.getMessage()
-            # Every step behind a failed one says so; the failed one is what matters.
+            # Every step behind a failed one reports it; the failed one is what matters.
             is_told = getattr(record, TOLD, False) or record.levelno >= logging.WARNING
             if is_told and not message.startswith("Dependencies for"):
-                self._under(meta.get("step_key"), message)
+                self._under(meta.get("step_key"), message, _style_of(record.levelno))
             return
         key = event.step_key
         if event.event_type_value == "STEP_START":
             self._steps[key] = _Step(name_of(key))
-            self._wait()
+            self._now()
         elif event.event_type_value == "ASSET_MATERIALIZATION" and key in self._steps:
             # An event a table and month.
             table = ".".join(event.asset_key.path)
             self._steps[key].tables[table] = None
         elif event.event_type_value in {"STEP_SUCCESS", "STEP_FAILURE"}:
             step = self._steps.pop(key, None) or _Step(name_of(key))
-            state = "FAILED" if event.event_type_value == "STEP_FAILURE" else "done"
-            self._say(f"  {step.name:<24}{state:<8}{time.monotonic() - step.started:6.1f} s")
-            self._wait()
+            failed = event.event_type_value == "STEP_FAILURE"
+            state, style = ("FAILED", "red") if failed else ("done", "")
+            seconds = time.monotonic() - step.started
+            _display.say(f"  {step.name:<24}{state:<8}{seconds:6.1f} s", style)
+            self._now(ended=1)
         elif event.event_type_value == "STEP_SKIPPED":
-            self._say(f"  {name_of(key):<24}skipped")
+            _display.say(f"  {name_of(key):<24}skipped")
+            self._now(ended=1)
 
-    def _under(self, key: str | None, message: str) -> None:
+    def _under(self, key: str | None, message: str, style: str = "") -> None:
         """A line under its step, whose name comes before the first."""
         step = self._steps.get(key or "")
         text = message.replace("\n", "\n    ")
         if step is None:
-            self._say(f"    {text}")
+            _display.say(f"    {text}", style)
             return
         if not step.is_named:
             step.is_named = True
-            self._say(f"  {step.name}")
-        self._say(f"    {time.monotonic() - step.started:6.1f} s  {text}")
+            _display.say(f"  {step.name}", style)
+        _display.say(f"    {time.monotonic() - step.started:6.1f} s  {text}", style)
+        self._wait()
+
+    def _now(self, ended: int = 0) -> None:
+        _display.now([step.name for step in self._steps.values()], ended)
         self._wait()
 
     def _wait(self) -> None:
-        """Begin to count the silence anew; nobody is waited for when no step runs."""
+        """Count the silence from now; not while no step runs."""
         if self._timer is not None:
             self._timer.cancel()
         self._timer = None
@@ -105,6 +192,12 @@ class ProgressHandler(logging.Handler):
                 built = list(step.tables)
                 tables = f": {len(built)} tables built, last {built[-1]}" if built else ""
                 self._under(key, f"still running{tables}")
+
+
+def _style_of(level: int) -> str:
+    if level >= logging.ERROR:
+        return "red"
+    return "yellow" if level >= logging.WARNING else ""
 
 
 @dg.logger

@@ -1,8 +1,10 @@
-"""The closing words of a refresh: what was published, or why nothing was."""
+"""The summary that ends a refresh: what was published, or why nothing was."""
 
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from orchestration.landing.health import cure_of
+from orchestration.platform import terminal
 from orchestration.platform.engine import connect
 from orchestration.platform.gates import REPORT, report_of
 from orchestration.platform.releases import CURRENT, ReleaseRefused, served
@@ -49,8 +52,8 @@ SHOWN_TABLES = (
 )
 
 
-def release_summary(settings: Settings, seconds: float | None) -> str:
-    """What the served release holds and where to look.
+def read_summary(settings: Settings) -> dict[str, Any]:
+    """What the served release holds and where to look; money is `Decimal`.
 
     Raises
     ------
@@ -61,218 +64,285 @@ def release_summary(settings: Settings, seconds: float | None) -> str:
     if current is None:
         raise ReleaseRefused(f"nothing is published in {settings.home} yet; run make refresh")
     with connect(settings, current, read_only=True) as connection:
-        sections = [
-            _head(connection, seconds),
-            _rows(connection),
-            _quarantine(connection),
-            _gates(connection),
-            _models(connection),
-            *_value(connection),
-            *_restatement(connection),
-            *_plan(connection),
-        ]
-    sections.append(_where(settings, current))
-    return "\n".join([RULE, *sections, RULE])
-
-
-def _fetch(connection: duckdb.DuckDBPyConnection, query: str, *values: Any) -> list[tuple]:
-    return connection.execute(query, list(values)).fetchall()
-
-
-def _head(connection: duckdb.DuckDBPyConnection, seconds: float | None) -> str:
-    ((release_id, as_of, source, code),) = _fetch(
-        connection, "select release_id, as_of, source, code_version from meta.release"
-    )
-    took = f", {seconds:.0f} s" if seconds is not None else ""
-    return f"Release {release_id}: {source} as of {as_of} (code {code}{took})"
-
-
-def _rows(connection: duckdb.DuckDBPyConnection) -> str:
-    counts = []
-    for name in SHOWN_TABLES:
-        schema, table = name.split(".")
-        known = _fetch(
-            connection,
-            "select 1 from duckdb_tables() where schema_name = ? and table_name = ?",
-            schema,
-            table,
+        (release,) = _fetch(
+            connection, "select release_id, as_of, source, code_version from meta.release"
         )
-        if known:
-            ((count,),) = _fetch(connection, f"select count(*) from {schema}.{table}")
-            counts.append(f"  {name:<28}{count:>12,}")
-    return "\n".join(["Rows", *counts])
+        return {
+            "release": release,
+            "rows": _rows(connection),
+            "quarantine": _quarantine(connection),
+            "bad_codes": _bad_codes(connection),
+            "gates": _fetch(
+                connection,
+                "select gate, count(*) as rules, "
+                "count(*) filter (not success and severity = 'fail') as failed, "
+                "count(*) filter (not success and severity = 'warn') as warnings "
+                "from meta.gate_result group by gate order by min(build_number)",
+            ),
+            "warnings": _warnings(connection),
+            "models": _fetch(
+                connection,
+                "select model_name as model, version, kind, main_metric as metric, value, low, "
+                "high, rule_value as rule, note from meta.model_version order by model_name",
+            ),
+            "value": _value(connection),
+            "restated": _restated(connection),
+            "contacts": _contacts(connection),
+            "places": _places(settings, current),
+        }
 
 
-def _quarantine(connection: duckdb.DuckDBPyConnection) -> str:
-    files = _fetch(
+def show_summary(found: Mapping[str, Any], seconds: float | None) -> None:
+    """Print what `read_summary` found: lists as tables on a terminal, else as lines."""
+    release = found["release"]
+    took = f", {seconds:.0f} s" if seconds is not None else ""
+    print(RULE)
+    print(
+        f"Release {release['release_id']}: {release['source']} as of {release['as_of']} "
+        f"(code {release['code_version']}{took})"
+    )
+    for name, (title, lines) in SECTIONS.items():
+        if title and found[name] and terminal.is_terminal():
+            terminal.table(title, found[name])
+            for row in found[name]:
+                if row.get("note"):
+                    print(f"      {row['model']}: {_shortened(row['note'])}")
+        else:
+            print(*(f"{line}\n" for line in lines(found)), sep="", end="")
+    print(RULE, flush=True)
+
+
+def _fetch(connection: duckdb.DuckDBPyConnection, query: str, *values: Any) -> list[dict[str, Any]]:
+    read = connection.execute(query, list(values))
+    names = [column[0] for column in read.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in read.fetchall()]
+
+
+def _holds(connection: duckdb.DuckDBPyConnection, table: str, column: str | None = None) -> bool:
+    """Whether the release, perhaps an older version's, has the table and its column."""
+    schema, name = table.split(".")
+    return bool(
+        _fetch(
+            connection,
+            "select 1 from duckdb_columns() where schema_name = ? and table_name = ? "
+            "and column_name = coalesce(?, column_name) limit 1",
+            *(schema, name, column),
+        )
+    )
+
+
+def _rows(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
+    return [
+        {"table": name, **_fetch(connection, f"select count(*) as rows from {name}")[0]}
+        for name in SHOWN_TABLES
+        if _holds(connection, name)
+    ]
+
+
+def _rows_lines(found: Mapping[str, Any]) -> Iterator[str]:
+    yield "Rows"
+    for row in found["rows"]:
+        yield f"  {row['table']:<28}{row['rows']:>12,}"
+
+
+def _quarantine(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
+    return _fetch(
         connection,
-        "select table_name, sum(rows)::bigint, sum(landed)::bigint, sum(quarantined)::bigint, "
-        "sum(after_as_of)::bigint, sum(before_first_month)::bigint "
-        "from meta.input_file group by table_name "
+        "select table_name as table, sum(rows)::bigint as rows, "
+        "sum(quarantined)::bigint as quarantined, sum(after_as_of)::bigint as later, "
+        "sum(before_first_month)::bigint as earlier from meta.input_file group by table_name "
         "having sum(rows) > sum(landed) order by table_name",
     )
-    if not files:
-        return "Quarantine: no row"
-    lines = ["Quarantine and rows outside the history (not seen)"]
-    for table, rows, _, quarantined, later, earlier in files:
-        lines.append(
-            f"  {table:<28}{rows:>12,} rows{quarantined:>8,} in quarantine{later:>9,} later"
-            + (f"{earlier:>9,} earlier" if earlier else "")
+
+
+def _quarantine_lines(found: Mapping[str, Any]) -> Iterator[str]:
+    if not found["quarantine"]:
+        yield "Quarantine: no row"
+        return
+    yield "Quarantine and rows outside the history (not seen)"
+    for row in found["quarantine"]:
+        earlier = f"{row['earlier']:>9,} earlier" if row["earlier"] else ""
+        yield (
+            f"  {row['table']:<28}{row['rows']:>12,} rows{row['quarantined']:>8,} in quarantine"
+            f"{row['later']:>9,} later{earlier}"
         )
-        lines += [f"      {line}" for line in _bad_codes(connection, table)]
-    return "\n".join(lines)
+        yield from (
+            f"      {code['column']}: {code['detail']}"
+            for code in found["bad_codes"]
+            if code["table"] == row["table"]
+        )
 
 
-def _bad_codes(connection: duckdb.DuckDBPyConnection, table: str) -> list[str]:
-    """What no list of the contract allows, by column; none of a release that does not hold it."""
-    if not _fetch(
-        connection,
-        "select 1 from duckdb_tables() where schema_name = 'meta' and table_name = 'bad_code'",
-    ):
+def _bad_codes(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
+    """Values outside the contract's lists, by table and column."""
+    if not _holds(connection, "meta.bad_code"):
         return []
-    found = _fetch(
+    return _fetch(
         connection,
-        "select column_name, detail from meta.bad_code where table_name = ? order by all",
-        table,
+        "select table_name as table, column_name as column, detail from meta.bad_code order by all",
     )
-    return [f"{column}: {detail}" for column, detail in found]
 
 
-def _gates(connection: duckdb.DuckDBPyConnection) -> str:
-    lines = ["Gates"]
-    for gate, rules, failed, warned in _fetch(
-        connection,
-        "select gate, count(*), count(*) filter (not success and severity = 'fail'), "
-        "count(*) filter (not success and severity = 'warn') "
-        "from meta.gate_result group by gate order by min(build_number)",
-    ):
-        state = "passed" if not failed else f"{failed} FAILED"
-        lines.append(f"  {gate}  {state:<10}{rules:>4} rules, {warned} warning(s)")
-    return "\n".join([*lines, *(f"      {line}" for line in _warnings(connection))])
+def _gates_lines(found: Mapping[str, Any]) -> Iterator[str]:
+    yield "Gates"
+    for gate in found["gates"]:
+        state = "passed" if not gate["failed"] else f"{gate['failed']} FAILED"
+        yield (
+            f"  {gate['gate']}  {state:<10}{gate['rules']:>4} rules, {gate['warnings']} warning(s)"
+        )
 
 
 def _warnings(connection: duckdb.DuckDBPyConnection) -> list[str]:
-    """The gates' warnings, a line a table or model; none of a release that does not hold them."""
-    held = _fetch(
-        connection,
-        "select 1 from duckdb_columns() where schema_name = 'meta' "
-        "and table_name = 'gate_result' and column_name = 'lines'",
-    )
-    if not held:
+    """The gates' warnings, one line per table or model."""
+    if not _holds(connection, "meta.gate_result", "lines"):
         return []
-    found = _fetch(
+    warned = _fetch(
         connection,
         "select distinct build_number, unnest(lines) as line from meta.gate_result "
         "where not success and severity = 'warn' order by all",
     )
-    return [line for _, line in found]
+    return [row["line"] for row in warned]
 
 
-def _models(connection: duckdb.DuckDBPyConnection) -> str:
-    lines = ["Models (figure on a later period [90 % interval], beside the simple rule's)"]
-    for name, version, kind, metric, value, low, high, rule, note in _fetch(
-        connection,
-        "select model_name, version, kind, main_metric, value, low, high, rule_value, note "
-        "from meta.model_version order by model_name",
-    ):
-        if version is None:
-            lines.append(f"  {name:<14}off: {note}")
+def _models_lines(found: Mapping[str, Any]) -> Iterator[str]:
+    yield "Models (figure on a later period [90 % interval], beside the simple rule's)"
+    for one in found["models"]:
+        if one["version"] is None:
+            yield f"  {one['model']:<14}off: {one['note']}"
             continue
-        figure = f"{value:.4f} [{low:.4f}, {high:.4f}]" if value is not None else "-"
-        beside = f"{rule:.4f}" if rule is not None else "-"
-        lines.append(
-            f"  {name:<14}v{version} ({kind})  {metric} {figure}, rule {beside}"
-            + (f"\n                {shorten(note, LONGEST_NOTE, placeholder=' …')}" if note else "")
+        figure = "-"
+        if one["value"] is not None:
+            figure = f"{one['value']:.4f} [{one['low']:.4f}, {one['high']:.4f}]"
+        beside = f"{one['rule']:.4f}" if one["rule"] is not None else "-"
+        yield (
+            f"  {one['model']:<14}v{one['version']} ({one['kind']})  {one['metric']} {figure}, "
+            f"rule {beside}"
         )
-    return "\n".join(lines)
+        if one["note"]:
+            yield f"                {_shortened(one['note'])}"
 
 
-def _value(connection: duckdb.DuckDBPyConnection) -> list[str]:
-    """What the bank earned; nothing where a release holds no profit or did not reconcile it."""
+def _shortened(note: str) -> str:
+    return shorten(note, LONGEST_NOTE, placeholder=" …")
+
+
+def _value(connection: duckdb.DuckDBPyConnection) -> dict[str, Any] | None:
+    """What the bank earned; None where a release holds no profit or did not reconcile it."""
     month = read_head(connection)["month"]
     statements = reconciled(connection, month)
     period, _ = read_months(connection, month)
     lines = roll_up(connection, "line", "product_line", period)
     if not statements or not lines:
-        return []
+        return None
     total = together(lines)
-    figures = {
-        "income": money(total["income"]),
-        "contribution": money(total["contribution_margin"]),
-        "economic profit": money(total["economic_profit"]),
-        "cost-to-income": percent(total["cost_to_income"]),
-        "treasury residual": money(residuals(connection, period)["treasury"]),
+    return {
+        "period": period.length,
+        "income": total["income"],
+        "contribution": total["contribution_margin"],
+        "economic_profit": total["economic_profit"],
+        "cost_to_income": total["cost_to_income"],
+        "treasury_residual": residuals(connection, period)["treasury"],
+        "reconciled": statements["held"],
+        "not_reconciled": statements["broken"],
     }
-    said = f"  {statements['held']:,} statements reconcile to the cent"
-    if statements["broken"]:
-        said += f", {statements['broken']:,} DO NOT"
-    return [
-        f"Value (last {period.length})",
-        *(f"  {name:<28}{figure:>16}" for name, figure in figures.items()),
-        said,
-    ]
 
 
-def _restatement(connection: duckdb.DuckDBPyConnection) -> list[str]:
-    """Which months published before hold other figures now; nothing where none does."""
+def _value_lines(found: Mapping[str, Any]) -> Iterator[str]:
+    earned = found["value"]
+    if earned is None:
+        return
+    yield f"Value (last {earned['period']})"
+    for name in ("income", "contribution", "economic_profit"):
+        yield f"  {name.replace('_', ' '):<28}{money(earned[name]):>16}"
+    yield f"  {'cost-to-income':<28}{percent(earned['cost_to_income']):>16}"
+    yield f"  {'treasury residual':<28}{money(earned['treasury_residual']):>16}"
+    broken = f", {earned['not_reconciled']:,} DO NOT" if earned["not_reconciled"] else ""
+    yield f"  {earned['reconciled']:,} statements reconcile to the cent{broken}"
+
+
+def _restated(connection: duckdb.DuckDBPyConnection) -> dict[str, Any] | None:
+    """The months published before that have other figures now; None where there are none."""
     found = restated(connection)
-    if found is None:
-        return []
-    first, last = found.months[0], found.months[-1]
-    months = f"{len(found.months)} closed month(s), {first} to {last}"
+    return None if found is None else asdict(found)
+
+
+def _restated_lines(found: Mapping[str, Any]) -> Iterator[str]:
+    changed = found["restated"]
+    if changed is None:
+        return
+    closed = changed["months"]
     margin = ""
-    if found.before is not None:
-        margin = f": contribution margin {money(found.before)} before, {money(found.after)} now"
-    return [f"Restated: {months}{margin} (meta.restatement)"]
+    if changed["before"] is not None:
+        before, after = money(changed["before"]), money(changed["after"])
+        margin = f": contribution margin {before} before, {after} now"
+    months = f"{len(closed)} closed month(s), {closed[0]} to {closed[-1]}"
+    yield f"Restated: {months}{margin} (meta.restatement)"
 
 
-def _plan(connection: duckdb.DuckDBPyConnection) -> list[str]:
-    """Whom the bank contacts next month, beside simpler policies; nothing without a plan."""
-    known = _fetch(
-        connection,
-        "select 1 from duckdb_tables() "
-        "where schema_name = 'decisions' and table_name = 'plan_comparison'",
-    )
-    policies = (
-        _fetch(
-            connection,
-            "select policy, contacts, expected_incremental_profit, contact_cost, is_chosen, gap "
-            "from decisions.plan_comparison where contacts > 0 "
-            "order by is_chosen desc, expected_incremental_profit desc",
-        )
-        if known
-        else []
-    )
-    if not policies:
+def _contacts(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
+    """Next month's contacts by the plan and by simpler policies; nothing without a plan."""
+    if not _holds(connection, "decisions.plan_comparison"):
         return []
-    lines = ["Contacts of the month to come (as the models expect it, within the same limits)"]
-    for policy, contacts, profit, cost, is_chosen, gap in policies:
-        proven = f", proven within {percent(gap, 3)} of the best" if is_chosen and gap else ""
-        lines.append(
-            f"  {policy.replace('_', ' '):<28}{money(profit):>16}  {contacts:,} contacts at a cost "
-            f"of {money(cost)}{proven}"
-        )
-    return lines
-
-
-def _where(settings: Settings, current: Path) -> str:
-    link = settings.published / CURRENT
-    query = "from scores.customer order by clv_12m desc limit 10"
-    program = f"import duckdb; print(duckdb.connect({str(link)!r}, read_only=True).sql({query!r}))"
-    reports = settings.reports / current.stem
-    value = reports / VALUE_REPORT
-    exports = settings.exports / current.stem
-    return "\n".join(
-        [
-            "Look at it",
-            f"  database     {link}",
-            f"  gate report  {reports / REPORT}",
-            *([f"  value report {value}"] if value.exists() else []),
-            *([f"  lists        {exports}"] if exports.exists() else []),
-            f"  a query      .venv/bin/python -c {shlex.quote(program)}",
-            "  lineage, runs, models, reports in the browser: make ui",
-        ]
+    return _fetch(
+        connection,
+        "select policy, contacts, expected_incremental_profit as expected_profit, "
+        "contact_cost as cost, is_chosen as chosen, gap "
+        "from decisions.plan_comparison where contacts > 0 "
+        "order by is_chosen desc, expected_incremental_profit desc",
     )
+
+
+def _contacts_lines(found: Mapping[str, Any]) -> Iterator[str]:
+    if found["contacts"]:
+        yield "Contacts of the month to come (as the models expect it, within the same limits)"
+    for one in found["contacts"]:
+        proven = ""
+        if one["chosen"] and one["gap"]:
+            proven = f", proven within {percent(one['gap'], 3)} of the best"
+        yield (
+            f"  {one['policy'].replace('_', ' '):<28}{money(one['expected_profit']):>16}  "
+            f"{one['contacts']:,} contacts at a cost of {money(one['cost'])}{proven}"
+        )
+
+
+def _places(settings: Settings, current: Path) -> dict[str, str]:
+    reports = settings.reports / current.stem
+    found = {
+        "database": settings.published / CURRENT,
+        "gate report": reports / REPORT,
+        "value report": reports / VALUE_REPORT,
+        "lists": settings.exports / current.stem,
+    }
+    asked = ("database", "gate report")
+    return {name: str(path) for name, path in found.items() if name in asked or path.exists()}
+
+
+def _places_lines(found: Mapping[str, Any]) -> Iterator[str]:
+    places = found["places"]
+    query = "from scores.customer order by clv_12m desc limit 10"
+    opened = f"duckdb.connect({places['database']!r}, read_only=True)"
+    program = f"import duckdb; print({opened}.sql({query!r}))"
+    yield "Look at it"
+    yield from (f"  {name:<12} {place}" for name, place in places.items())
+    yield f"  a query      .venv/bin/python -c {shlex.quote(program)}"
+    yield "  lineage, runs, models, reports in the browser: make ui"
+
+
+# In the order in which they are shown; one with a title is a table on a terminal.
+SECTIONS: dict[str, tuple[str, Callable[[Mapping[str, Any]], Iterator[str]]]] = {
+    "rows": ("Rows", _rows_lines),
+    "quarantine": ("Quarantine and rows outside the history (not seen)", _quarantine_lines),
+    "gates": ("Gates", _gates_lines),
+    "warnings": ("", lambda found: (f"      {line}" for line in found["warnings"])),
+    "models": (
+        "Models on a later period, with a 90 % interval, and the simple rule",
+        _models_lines,
+    ),
+    "value": ("", _value_lines),
+    "restated": ("", _restated_lines),
+    "contacts": ("Contacts of the month to come, as the models expect it", _contacts_lines),
+    "places": ("", _places_lines),
+}
 
 
 def failure_summary(settings: Settings, result: JobExecutionResult, seconds: float) -> str:

@@ -1,5 +1,8 @@
 """A gate in a real job: where a broken rule sits, what it stops, and the report it leaves."""
 
+import io
+import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +15,7 @@ from orchestration.platform.gates import REPORT, gate
 from orchestration.platform.progress import progress_logger, tell
 from orchestration.platform.resources import Home
 from orchestration.platform.settings import read_settings
+from orchestration.platform.terminal import SHOW_CURSOR
 
 ACCOUNT, CUSTOMER = dg.AssetKey(["base", "account"]), dg.AssetKey(["base", "customer"])
 BUILT = "select * from (values {}) as built (name, broken, odd)"
@@ -202,3 +206,38 @@ def test_a_step_that_is_silent_for_long_is_said_to_be_running(
     lines = capfd.readouterr().out.splitlines()
     gate_line = lines.index("  gate G2")
     assert lines[gate_line + 1].endswith(" s  still running")
+
+
+def test_quiet_progress_is_warnings_and_errors_on_standard_error(
+    bank: Bank, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with progress.displayed(5, quiet=True):
+        bank.run("all", account="0, 2", customer="0, 7")
+    shown = capfd.readouterr()
+    assert shown.out == ""
+    assert "G2 warns: base.account: odd 2" in shown.err and "reading the delivery" not in shown.err
+    with progress.displayed(5, quiet=True):
+        bank.run("all", customer="3, 0")
+    assert "gate G2                 FAILED" in capfd.readouterr().err
+
+
+def test_a_terminal_shows_the_lines_and_a_bar_of_the_steps_that_goes_at_the_end(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "__stdout__", terminal)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    steps = len(bank.definitions.resolve_job_def("all").nodes)
+    with progress.displayed(steps, quiet=False):
+        bank.run("all", account="0, 2")
+    shown = terminal.getvalue()
+    assert "  gate G2                 done" in shown and "\x1b[33m" in shown
+    counts = [
+        int(count) for count in re.findall(rf"(\d)/{steps}", re.sub(r"\x1b\[[\d;]*m", "", shown))
+    ]
+    assert counts == sorted(counts) and counts[-1] == steps
+    assert shown.rindex(SHOW_CURSOR) > shown.rindex(f"{steps}/{steps}")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.cli import parser
+from orchestration.cli import app
 from orchestration.platform.environment import PROJECT
 from orchestration.platform.settings import Settings
 
@@ -38,7 +38,7 @@ def test_commands_and_settings_exist(page):
     text = page.read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z-]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE))
     settings = {f"JINGXI_{name.upper()}" for name in Settings.model_fields}
-    commands = next(set(action.choices) for action in parser()._actions if action.dest == "command")
+    commands = {command.name or command.callback.__name__ for command in app.registered_commands}
     assert set(MAKE.findall(text)) <= targets
     assert set(VARIABLE.findall(text)) <= settings
     assert set(COMMAND.findall(text)) <= commands
