@@ -37,7 +37,7 @@ def _released(connection: duckdb.DuckDBPyConnection) -> pa.Table | None:
     ]
     if not plans:
         return None
-    return connection.execute(
+    return connection.sql(
         f"""
         select {columns}
         from ({" union all ".join(plans)}) as plan

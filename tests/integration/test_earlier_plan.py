@@ -1,4 +1,4 @@
-"""Plans of earlier releases come along for twelve months, each month's from the newest release."""
+"""Plans of earlier releases: which of them a refresh keeps."""
 
 from __future__ import annotations
 
@@ -10,34 +10,12 @@ import duckdb
 import pandas as pd
 import pytest
 
-from orchestration.campaigns.earlier_plan import write_earlier_plan
+from orchestration.campaigns.earlier_plan import TABLE, write_earlier_plan
 from orchestration.platform.releases import point_at
 from orchestration.platform.settings import Settings
 from orchestration.platform.tables import declared, write_table
 
-BANK = """
-create schema meta;
-create table meta.bank as select '{}' as identity
-"""
-WAREHOUSE = """
-create schema landing;
-create table landing.refresh_window as select date '2025-12-31' as as_of;
-create schema base;
-create table base.customer as select 'C' || n as customer_id from range(1, 6) as t(n)
-"""
-
-
-def plan(table: str, *rows: tuple[str, date, str, str | None]) -> pd.DataFrame:
-    """Rows of customer, month, channel and control group."""
-    names = [column.name for column in declared(table).columns]
-    known = [
-        {
-            **{"customer_id": customer, "plan_month": pd.Timestamp(month), "channel": channel},
-            **{"product_id": "CARD", "control_kind": kind, "contact_cost": 0.15},
-        }
-        for customer, month, channel, kind in rows
-    ]
-    return pd.DataFrame(known).reindex(columns=names)
+SERVED = "release.duckdb"
 
 
 @pytest.fixture
@@ -47,71 +25,76 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def warehouse() -> Iterator[duckdb.DuckDBPyConnection]:
+    """As of 30 June 2025; B has left the bank."""
     with duckdb.connect() as connection:
-        connection.execute(BANK.format("bank"))
-        connection.execute(WAREHOUSE)
+        connection.execute(
+            "create schema meta; create schema base; create schema landing;"
+            "create table meta.bank as select 'own' as identity;"
+            "create table base.customer as select 'A' as customer_id union all select 'C';"
+            "create table landing.refresh_window as select date '2025-06-30' as as_of"
+        )
         yield connection
 
 
-def release(settings: Settings, identity: str, **plans: pd.DataFrame) -> None:
-    path = settings.published / "releases" / "r1.duckdb"
-    path.parent.mkdir(parents=True)
-    with duckdb.connect(str(path)) as connection:
-        connection.execute(BANK.format(identity))
-        connection.execute("create table meta.release as select 'r1' as release_id")
-        for table, rows in plans.items():
-            write_table(connection, f"decisions.{table}", rows)
-    point_at(settings, path)
+def planned(month: date, customer: str, kind: str | None = None, unit: str = "E1") -> dict:
+    return {
+        **{column.name: None for column in declared(TABLE).columns},
+        "plan_month": month,
+        "campaign_id": f"P{month:%Y%m}",
+        "customer_id": customer,
+        "product_id": "FUND",
+        "unit": unit,
+        "arm": "control" if kind else "treatment",
+        "control_kind": kind,
+    }
 
 
-def brought(connection: duckdb.DuckDBPyConnection) -> list[tuple]:
-    return connection.execute(
-        "select customer_id, plan_month, channel from decisions.earlier_plan order by all"
+def serve(settings: Settings, bank: str, own: list[dict], earlier: list[dict]) -> None:
+    releases = settings.published / "releases"
+    releases.mkdir(parents=True)
+    with duckdb.connect(str(releases / SERVED)) as release:
+        release.execute(
+            "create schema meta; create table meta.release as select 'r1' as release_id;"
+            f"create table meta.bank as select '{bank}' as identity"
+        )
+        write_table(release, TABLE, pd.DataFrame(own))
+        release.execute("create table decisions.contact_plan as from decisions.earlier_plan")
+        write_table(release, TABLE, pd.DataFrame(earlier) if earlier else None)
+    point_at(settings, releases / SERVED)
+
+
+def kept(warehouse: duckdb.DuckDBPyConnection) -> list[tuple]:
+    return warehouse.execute(
+        f"select plan_month, customer_id, unit from {TABLE} order by all"
     ).fetchall()
 
 
-def test_plans_of_twelve_months_of_customers_who_are_still_here(warehouse, settings):
-    november, december = date(2025, 11, 1), date(2025, 12, 1)
-    release(
+def test_plans_of_the_twelve_months_are_kept_and_a_month_comes_from_the_newer_plan(
+    warehouse, settings
+):
+    may, june, year_ago = date(2025, 5, 1), date(2025, 6, 1), date(2024, 7, 1)
+    serve(
         settings,
-        "bank",
-        contact_plan=plan(
-            "decisions.contact_plan",
-            ("C1", december, "mobile", None),
-            ("C2", december, "mobile", "campaign"),
-            ("C3", december, "mobile", "universal"),
-            ("gone", december, "mobile", None),
-        ),
-        earlier_plan=plan(
-            "decisions.earlier_plan",
-            # The month has a newer plan.
-            ("C4", december, "branch", None),
-            ("C1", november, "branch", None),
-            ("C1", date(2025, 1, 1), "branch", None),
-            # Twelve months before the as-of date.
-            ("C5", date(2024, 12, 1), "branch", None),
-        ),
+        "own",
+        [
+            planned(june, "A", unit="new"),
+            planned(june, "B"),
+            planned(june, "C", "universal"),
+        ],
+        [
+            planned(june, "C", unit="old"),
+            planned(may, "A", "campaign"),
+            planned(year_ago, "A"),
+            planned(date(2024, 6, 1), "A"),
+            planned(date(2025, 7, 1), "A"),
+        ],
     )
-    assert write_earlier_plan(warehouse, settings) == 4
-    assert brought(warehouse) == [
-        ("C1", date(2025, 1, 1), "branch"),
-        ("C1", november, "branch"),
-        ("C1", december, "mobile"),
-        ("C2", december, "mobile"),
-    ]
-    names = [column.name for column in declared("decisions.earlier_plan").columns]
-    assert warehouse.table("decisions.earlier_plan").columns == names
+    assert write_earlier_plan(warehouse, settings) == 3
+    assert kept(warehouse) == [(year_ago, "A", "E1"), (may, "A", "E1"), (june, "A", "new")]
 
 
-def test_a_plan_of_the_next_month_is_not_an_earlier_one(warehouse, settings):
-    rows = plan("decisions.contact_plan", ("C1", date(2026, 1, 1), "mobile", None))
-    release(settings, "bank", contact_plan=rows)
+def test_another_banks_plans_are_not_kept_and_no_release_has_none(warehouse, settings):
     assert write_earlier_plan(warehouse, settings) == 0
-
-
-def test_without_a_release_of_this_bank_there_are_none(warehouse, settings):
+    serve(settings, "another", [planned(date(2025, 6, 1), "A")], [])
     assert write_earlier_plan(warehouse, settings) == 0
-    rows = plan("decisions.contact_plan", ("C1", date(2025, 12, 1), "mobile", None))
-    release(settings, "another bank", contact_plan=rows)
-    assert write_earlier_plan(warehouse, settings) == 0
-    assert brought(warehouse) == []
+    assert kept(warehouse) == []
