@@ -48,9 +48,10 @@ def faulty_bank(
 ) -> Path:
     """A folder with a bank's delivery (`original`); the home of one release made from it with a few
     bad rows (`delivered`, `summary.txt`), with a temporary folder of the system's own (`system`);
-    and a copy of that home, moved (`copy`).
+    and copies of what was delivered (`redelivered`) and of that home, moved (`copy`).
 
-    The home (`faulty_home`) is changed by `test_homes`, the copy by `test_corrupted_deliveries`.
+    The home (`faulty_home`) is changed by `test_homes`, the copy and `delivered`, by whose place it
+    knows its bank, by `test_corrupted_deliveries`.
     """
 
     def make(place: Path) -> None:
@@ -62,6 +63,7 @@ def faulty_bank(
         shutil.copytree(original, delivered, copy_function=os.link)
         deliveries.a_few_bad_rows(delivered)
         deliveries.someone_misplaced(delivered)
+        shutil.copytree(delivered, place / "redelivered")
         (place / "system").mkdir()
         home = faulty_home(place)
         with pytest.MonkeyPatch.context() as patch:

@@ -28,7 +28,7 @@ KILLS, WITHIN_SECONDS = 2, 40
 
 @pytest.fixture(scope="module")
 def delivery(faulty_bank) -> Path:
-    return faulty_bank / "delivered"
+    return faulty_bank / "redelivered"
 
 
 @pytest.fixture(scope="module")
