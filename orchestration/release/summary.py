@@ -320,8 +320,8 @@ def _places(settings: Settings, current: Path) -> dict[str, str]:
 def _places_lines(found: Mapping[str, Any]) -> Iterator[str]:
     places = found["places"]
     query = "from scores.customer order by clv_12m desc limit 10"
-    opened = f"duckdb.connect({places['database']!r}, read_only=True)"
-    program = f"import duckdb; print({opened}.sql({query!r}))"
+    file = places["database"]
+    program = f"import duckdb; print(duckdb.connect({file!r}, read_only=True).sql({query!r}))"
     yield "Look at it"
     yield from (f"  {name:<12} {place}" for name, place in places.items())
     yield f"  a query      .venv/bin/python -c {shlex.quote(program)}"

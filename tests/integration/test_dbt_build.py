@@ -97,6 +97,10 @@ AS_OF = (
     "contacts.talking_point",
     "contacts.contactability",
     "contacts.candidate",
+    "decisions.worklist",
+    "decisions.guide",
+    "decisions.grid",
+    "decisions.manager_scorecard",
     *BY_MONTH_ANEW,
 )
 
