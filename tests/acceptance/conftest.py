@@ -22,23 +22,26 @@ def small_bank(
     tmp_path_factory: pytest.TempPathFactory,
     command: Callable[..., CompletedProcess[str]],
 ) -> Path:
-    """A folder with the home of one release of `SMALL_BANK` (`home`, its summary in
-    `home/first-summary.txt`) and a copy of it (`copy`).
+    """A folder with the home of one release of `SMALL_BANK` (`home`), what its refresh printed
+    (`summary.txt`) and a copy of the home (`copy`).
 
     `home` is changed by `test_synthetic_refresh`, `copy` by `test_models_outside`; nobody else
-    writes in either. `TEST_SMALL_BANK` names a folder with such a home that is at hand already.
+    writes in either. `TEST_SMALL_BANK` names a folder that holds such a home and summary already.
     """
 
-    def make(place: Path) -> None:
-        home = place / "home"
-        result = command(home, "refresh", **SMALL_BANK)
-        assert result.returncode == 0, result.stdout + result.stderr
-        (home / "first-summary.txt").write_text(result.stdout)
-        shutil.copytree(home, place / "copy", symlinks=True)
+    given = os.environ.get("TEST_SMALL_BANK")
 
-    if "TEST_SMALL_BANK" in os.environ:
-        return Path(os.environ["TEST_SMALL_BANK"])
-    return once(tmp_path_factory, "small_bank", make)
+    def make(place: Path) -> None:
+        if not given:
+            result = command(place / "home", "refresh", **SMALL_BANK)
+            assert result.returncode == 0, result.stdout + result.stderr
+            (place / "summary.txt").write_text(result.stdout)
+        place = Path(given or place)
+        shutil.rmtree(place / "copy", ignore_errors=True)
+        shutil.copytree(place / "home", place / "copy", symlinks=True)
+
+    made = once(tmp_path_factory, "small_bank", make)
+    return Path(given or made)
 
 
 @pytest.fixture(scope="session")

@@ -78,7 +78,7 @@ def begun(home, **settings):
 
 
 def test_the_summary_names_release_rows_quarantine_gates_models_and_places(home):
-    text = (home / "first-summary.txt").read_text()
+    text = (home.parent / "summary.txt").read_text()
     ((release_id,),) = query(home, "select release_id from meta.release")
     assert release_id in text
     words = ("base.customer", "Quarantine", "G1", "G4", "rule", "off: too few", "make ui", *MODELS)
