@@ -178,7 +178,10 @@ def project(whole: Path) -> Project:
     models = {
         unique_id: node
         for unique_id, node in nodes.items()
-        if node["resource_type"] == "model" and node["schema"] in ("staging", *LAYERS)
+        if node["resource_type"] == "model"
+        and node["schema"] in ("staging", *LAYERS)
+        # Nobody is scored or planned here.
+        and not node["path"].startswith("decisions/lists/")
     }
     order = TopologicalSorter(
         {name: set(node["depends_on"]["nodes"]) & set(models) for name, node in models.items()}
