@@ -166,8 +166,8 @@ def _judged(connection: duckdb.DuckDBPyConnection, seed: int) -> pd.DataFrame:
 
 
 def _chosen(days: pd.DataFrame, capacity: int) -> pd.DataFrame:
-    """The most abnormal days with rank and severity; an account's worst day stands for its month:
-    who looks at one day sees the others."""
+    """The most abnormal days with rank and severity; an account's worst day stands for its month,
+    since its reviewer sees the other days too."""
     if days.empty:
         return days
     worst = days.sort_values(["score", "booked_on"], ascending=[False, True]).drop_duplicates(

@@ -1,6 +1,6 @@
 """The customer's page: one customer's value, credit and offers, for the conversation.
 
-To read it is to read personal data: every page is noted with who asked, in which role, of whom.
+The page shows personal data: each request is logged with its user, role and customer.
 """
 
 from __future__ import annotations

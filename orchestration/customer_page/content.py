@@ -1,4 +1,4 @@
-"""What the bank knows of one customer, as a role may read it."""
+"""The bank's data on one customer, limited to what a role may read."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SUPPRESSIONS = {
 
 
 class CustomerUnknown(ValueError):
-    """The release knows no such customer, or nobody in this role may read of him."""
+    """The release has no such customer, or the role may not read the customer's data."""
 
 
 def customer_facts(connection: DuckDBPyConnection, customer_id: str, *, role: str = MANAGER) -> Row:

@@ -18,8 +18,8 @@ from ml.clv.model import LAST_PERIOD, PACE
 from ml.serving import TIER, TOP_TIER, below_top, borrowers, everybody, holders
 
 KEYS = ("customer_id", "month")
-# Customers a cut-off beyond which a training set is a fixed sample: what a model learns more from
-# the next ones does not pay for the memory.
+# Above this number of customers per cut-off a training set is a fixed sample: more customers would
+# improve a model too little to justify the memory.
 MOST_CUSTOMERS = 40_000
 OUTCOME = "outcome_"
 NOT_FEATURES = (
@@ -33,7 +33,7 @@ EXACT = "decimal(38, 12)"
 
 @dataclass(frozen=True)
 class Population:
-    """Whom a model speaks of, by what is known at the cut-off: for the engine, and of a frame."""
+    """The customers that a model scores, as known at the cut-off: in SQL, and for a frame."""
 
     sql: str
     kept: Callable[[pd.DataFrame], pd.Series]
@@ -54,7 +54,7 @@ POPULATIONS: Mapping[str, Population] = {
 
 @dataclass(frozen=True)
 class Cohorts:
-    """Customers at cut-offs, oldest first, and what came after.
+    """Customers at cut-offs, oldest first, with their outcomes.
 
     `frame`: customer_id, cutoff, the features and the two anchors; `outcome`, row by row beside it:
 
@@ -220,7 +220,7 @@ class CohortReader:
         everybody = self._queried(month, EVERYBODY)
         if len(everybody) < MOST_CUSTOMERS:
             return everybody[population.kept(everybody)]
-        # Of a sample of everybody too few would be left of a small population.
+        # A sample of all customers would hold too few of a small population.
         return self._queried(month, population)
 
     def _queried(self, month: date, population: Population) -> pd.DataFrame:

@@ -1,6 +1,6 @@
-"""Promotion and rollback by a person: what is checked, what is recorded, what the release tells.
+"""Promotion and rollback by a person: the checks, the audit record and its table in the release.
 
-Nothing is trained or scored here: the next refresh scores with whoever is champion then.
+Nothing is trained or scored here: the next refresh scores with the champion of that time.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def promote(
     mode: str = "",
     dagster_run_id: str = "",
 ) -> Appointment:
-    """Make a version champion on a person's word.
+    """Make a version champion on a person's decision.
 
     The version must be there and whole, and trained by somebody else; the policy must have passed
     it in comparison with the champion that stands now, or `override` says to go against the policy,
@@ -256,7 +256,7 @@ def _against_policy(version: Version, standing: Version | None) -> str:
     if verdict != PASSED:
         return f"the policy refused it: {version.tags.get(REASONS) or 'no reasons noted'}"
     compared_with = version.tags.get(COMPARED_WITH)
-    # Who passes has beaten the rule, whichever version of it stands.
+    # A version that passed has beaten the rule, whichever rule version is champion.
     if compared_with is None or standing is None or standing.kind == RULE:
         return ""
     if compared_with != standing.version:

@@ -1,4 +1,4 @@
-"""Scoring: the champions' word on every customer, batch by batch."""
+"""Scores every customer with the champions, batch by batch."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class Explainer:
     """Reason codes of a champion: what moved each score most, beside what is usual.
 
     A model that explains itself by parts of its own (the margin of a line, a dimension of a
-    segment) is explained by these, each less its mean, so that everybody's parts move nobody.
+    segment) is explained by these, each less its mean, so that an average part has no effect.
     """
 
     def __init__(self, name: str, champion: Champion, usual_of: pd.DataFrame) -> None:
@@ -146,7 +146,7 @@ class Explainer:
 def score_customers(connection: duckdb.DuckDBPyConnection, context: TrainingContext) -> int:
     """Write `scores.customer` and what belongs to it; returns the customers.
 
-    Every customer of the base has a row; where a model is off, or does not speak of the customer,
+    Every customer of the base has a row; where a model is off, or does not score the customer,
     its figures are NULL.
 
     Raises

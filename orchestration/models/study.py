@@ -1,4 +1,4 @@
-"""What there is to learn for one model: rows and outcomes, learners, rule, measures.
+"""The study of one model: rows and outcomes, learners, rule, measures.
 
 Light to import: the files of the studies import it, and with them the code location.
 """
@@ -61,7 +61,7 @@ class Learner:
 
 @dataclass(frozen=True)
 class Split:
-    """What was known at an origin to learn from, and the later rows to be judged on."""
+    """Training rows known at an origin, and the later rows for the evaluation."""
 
     train: Sample
     later: Sample

@@ -42,7 +42,7 @@ from orchestration.models.registration import (
 from orchestration.models.study import Learner, Material, Off, Sample, Study
 from orchestration.platform.progress import tell
 
-# Fewer events than these, or customers without one, teach nothing and judge nothing.
+# Minimum numbers of events, and of customers without one, for training and for evaluation.
 LEAST_LEARNED, LEAST_JUDGED = 20, 10
 # Studies that are fitted side by side. Each holds its samples: more than two would need more memory
 # than a small machine has.
@@ -100,11 +100,11 @@ class Contest:
 
     @property
     def winner(self) -> Tried | None:
-        """Who passed last: each had to beat the one before."""
+        """The last learner that passed: each had to beat the one before."""
         return next((one for one in reversed(self.tried) if one.decision.promote), None)
 
     def rule_scores(self, promotion: str) -> bool:
-        """Whether the rule scores: somebody has to, and nobody else may."""
+        """Whether the rule scores because no other version may."""
         return self.standing is None and (self.winner is None or promotion != "auto")
 
 
@@ -126,9 +126,9 @@ def train(
     """
     create_tables(connection)
     reports: dict[str, TrainingReport] = {}
-    # What is being fitted, and what is told when it is.
+    # The contest of each running fit; the result of a fit is its progress message.
     running: dict[Future[str], Contest] = {}
-    # What takes longest begins first: at the end the others fill the time beside it.
+    # The longest studies start first; the others run beside them.
     waiting = sorted(studies, key=lambda study: isinstance(study, Off) or not study.is_long)
     on = [study.name for study in studies if isinstance(study, Study)]
     new = [name for name in on if registry.champion(name) is None]
@@ -146,7 +146,7 @@ def train(
             if isinstance(prepared, TrainingReport):
                 reports[prepared.model_name] = prepared
                 return
-            # Who has no champion takes the first learner that passes; asked to train, it tries all.
+            # Mode `always` fits all learners; otherwise the first learner that passes is taken.
             always = context.mode == "always"
             learners = prepared.study.learners
             learned, judged = len(prepared.material.train), len(prepared.material.later)
@@ -193,7 +193,7 @@ def _prepare(
     registry: Registry,
     study: Study | Off,
 ) -> Contest | TrainingReport:
-    """What is to be fitted, or what there is to say where nothing is."""
+    """The contest to fit, or the report where there is nothing to fit."""
     if isinstance(study, Off):
         return switch_off(connection, study.name, study.reason)
     registry.settle(study.name)
@@ -218,7 +218,7 @@ def _prepare(
     if champion is not None and not _differing(champion, study.wanted):
         try:
             registry.load(champion)
-            # What a release tells of it is read from there.
+            # The release reads the evaluation of the champion from this table.
             registry.table(champion, EVALUATION)
             standing, twin = champion, registry.load_twin(champion)
         except ChampionUnusable as error:
@@ -236,7 +236,7 @@ def _prepare(
 
 
 def _fit(contest: Contest, learner: Learner) -> str:
-    """Fit a learner at each origin and for scoring, examine it, and tell the contest."""
+    """Fit a learner at each origin and for scoring, examine it, and add it to the contest."""
     study, material, seed = contest.study, contest.material, contest.seed
     with threadpool_limits(1, user_api="openmp"):
         twins = [
@@ -258,7 +258,7 @@ def _fit(contest: Contest, learner: Learner) -> str:
 
 
 def _fit_rule(contest: Contest) -> str:
-    """Fit the rule on what was known before the evaluation period. Nothing is told of it."""
+    """Fit the rule on data from before the evaluation period; returns no progress message."""
     material = contest.material
     with threadpool_limits(1, user_api="openmp"):
         fitted = contest.study.rule.fit(material.train, contest.seed)
@@ -310,8 +310,8 @@ def _judge(
 
 
 def _judge_all(contest: Contest) -> tuple[Tried, ...]:
-    """The policy's word on each learner fitted so far, in the study's order: who passes is whom the
-    next must beat."""
+    """The policy's verdict on each learner fitted so far, in the study's order: a learner that
+    passes is the one that the next must beat."""
     study, later = contest.study, contest.material.later
     rule_score = study.judged(contest.rule, later)[1]
     ahead, whom = None, "the champion"
@@ -332,8 +332,8 @@ def _settle(
     registry: Registry,
     contest: Contest,
 ) -> TrainingReport:
-    """Register who was tried; the winner becomes champion, or waits for approval; where nobody may
-    score yet, the rule does."""
+    """Register the learners that were tried. The winner becomes champion or waits for approval;
+    where no version may score yet, the rule becomes champion."""
     study, material = contest.study, contest.material
     reasons = list(contest.reasons)
     compared_with = contest.standing.version if contest.standing else ""
@@ -386,7 +386,7 @@ def _settle(
 
 
 def _calibrated(model: Any, later: Sample) -> Any:
-    """The intervals of those that have any come from a period after the training's."""
+    """Calibrate the intervals of a model that has them on a period after its training."""
     if hasattr(model, "calibrate"):
         model.calibrate(later.features, later.y)
     return model

@@ -1,4 +1,4 @@
-"""How a model of uplift did on later campaigns, beside the simple rules."""
+"""Evaluates an uplift model on later campaigns against simple rules."""
 
 from __future__ import annotations
 
