@@ -57,7 +57,7 @@ def _specs(tables: dict[str, tuple[str, ...]]) -> list[dg.AssetSpec]:
 
 
 def campaign_inputs() -> dg.AssetsDefinition:
-    """What the sums read beside this refresh's tables; made as soon as the models are."""
+    """Further inputs of the sums, written as soon as the models are trained."""
 
     @dg.multi_asset(name="campaign_inputs", specs=_specs(INPUTS))
     def inputs(context: dg.AssetExecutionContext, home: Home) -> Iterator[dg.MaterializeResult]:

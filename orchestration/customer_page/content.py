@@ -245,7 +245,7 @@ def _reasons(
         said = reasons.setdefault(study.label if study else model, [])
         if len(said) < SHOWN_REASONS and not is_withheld(row["feature"], withheld):
             told = {"words": feature_words(row["feature"]), "value": None, "direction": None}
-            # Numbers on a scale of the model's own say nothing to a reader.
+            # Numbers on a scale of the model's own mean nothing to a reader.
             if study is None or not study.has_scaled_reasons:
                 told |= {name: row[name] or "none" for name in ("value", "usual", "direction")}
             said.append(told)

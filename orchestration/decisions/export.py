@@ -108,8 +108,8 @@ CONTACTABLE = """
 """
 UNCONTACTABLE = f"customer_id not in ({CONTACTABLE})"
 
-# A control is held out, not contacted: only what was suppressed since the plan leaves the files,
-# of both arms alike, so that they stay comparable.
+# Controls are held out, not contacted. Customers suppressed since the plan are removed from the
+# files in both arms, so that the arms stay comparable.
 SUPPRESSED = "select customer_id from contacts.contactability where suppression is not null"
 PLANNED = f"""
     select * from decisions.contact_plan

@@ -26,8 +26,8 @@ NOT_FEATURES = (
     *("customer_id", "cutoff", TIER, "contact_id", "contacted_on", "matured_on", "responded"),
     *("arm", "assignment_probability"),
 )
-# Amounts are summed in it: a sum of doubles depends on the order of the rows, which a warehouse
-# built anew need not keep, and a training set then could not be traced by its digest.
+# The type in which amounts are summed. A sum of doubles depends on the order of the rows, which may
+# differ in a rebuilt warehouse; the digest of a training set would then change.
 EXACT = "decimal(38, 12)"
 
 
@@ -123,7 +123,7 @@ def customer_sql(connection: duckdb.DuckDBPyConnection, horizon: int) -> str:
 def _members_sql(population: Population) -> str:
     """Who belongs to a population in one month; parameter: month.
 
-    Apart from their features: to sort the wide rows for some of them costs more than to read them.
+    Queried apart from the features, since sorting the wide rows costs more than reading them.
     """
     return f"""
         select feature.customer_id
@@ -271,12 +271,12 @@ def customers_to_score(
 
 
 def features_of(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame without the keys, dates and outcomes of its rows: what a model is given."""
+    """The input of a model: the frame without the keys, dates and outcomes of its rows."""
     return frame.drop(columns=[name for name in NOT_FEATURES if name in frame.columns])
 
 
 def published_of(frame: pd.DataFrame) -> pd.DataFrame:
-    """What a release publishes of these rows for models to be scored from: features and tier."""
+    """The columns of these rows that a release publishes for scoring: features and tier."""
     hidden = [name for name in NOT_FEATURES if name in frame.columns and name != TIER]
     return frame.drop(columns=hidden)
 

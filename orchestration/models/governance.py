@@ -26,7 +26,7 @@ TRAINER, VERDICT, REASONS, COMPARED_WITH = (
 )
 PASSED, REFUSED = "passed", "refused"
 
-# What a champion was made for: one made for anything else must not score, so not return either.
+# Properties that a champion must share with this bank to score, and so to return by rollback.
 MADE_FOR = ("source", "format", "horizon_months", "features", "discount_rate")
 
 NEXT = "nothing was trained or scored; the next refresh scores with it: make refresh TRAIN=never"
@@ -47,7 +47,7 @@ class PromotionRefused(Refused):
 
 @dataclass(frozen=True)
 class Appointment:
-    """A new champion, who it follows (empty for nobody), and what else is to be said."""
+    """A new champion, the version before it (empty for none), and further remarks."""
 
     model_name: str
     version: str
@@ -143,7 +143,7 @@ def roll_back(
 ) -> Appointment:
     """Make the champion before the standing one champion again.
 
-    Whoever answers for the model may do so, its trainer too: going back is not to wait.
+    The trainer of the model may do so too, so that a rollback is never delayed.
 
     Raises
     ------

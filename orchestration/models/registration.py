@@ -280,7 +280,7 @@ def _tags(
         TRAINER: context.trainer,
         "learner": learner,
         "main_metric": study.deciding,
-        # Of what scores: a later cohort is one it has not learned from.
+        # Of the scoring version: it has not been trained on a later cohort.
         LEARNED_UNTIL: str(material.refit.cutoffs[-1]),
     }
 

@@ -94,7 +94,7 @@ def champion_of(
     try:
         return Champion(version, registry.load(version))
     except ChampionUnusable as error:
-        # Without its cause: a failed refresh shows the innermost one, which names no model.
+        # Without its cause: a failed refresh shows the innermost error, which names no model.
         raise ChampionUnusable(str(error)) from None
 
 

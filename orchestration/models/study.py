@@ -1,6 +1,6 @@
 """The study of one model: rows and outcomes, learners, rule, measures.
 
-Light to import: the files of the studies import it, and with them the code location.
+Keep imports light: the code location imports this module through the studies.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Sample:
 
     @property
     def customers(self) -> np.ndarray:
-        """Who each row is: rows of one customer are one draw of a bootstrap."""
+        """Customer of each row: a bootstrap draws all rows of a customer together."""
         return self.frame["customer_id"].to_numpy()
 
     @property
@@ -87,8 +87,8 @@ class Material:
         return self.splits[-1].later
 
 
-# Outcome, score and group of each row judged: the outcome beside the prediction, or what stands
-# for them where a model does not predict a figure.
+# Outcome, score and group of each evaluated row: the outcome and the prediction, or their
+# substitutes where a model does not predict a figure.
 Judged = tuple["np.ndarray", "np.ndarray", "np.ndarray"]
 
 
@@ -101,7 +101,7 @@ def nothing_further(model: Any, rule: Any, later: Sample, seed: int) -> Mapping[
 
 
 def outcome_and_prediction(model: Any, sample: Sample) -> Judged:
-    """The outcome beside what is predicted, one draw a customer."""
+    """The outcome and the prediction, grouped by customer."""
     from ml.estimator import score_of
 
     return sample.y, score_of(model, sample.features).astype(float), sample.customers

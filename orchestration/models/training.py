@@ -1,6 +1,6 @@
 """Training: candidates fitted at past cut-offs, judged on a later period.
 
-What decides is always the evaluation period, which no candidate has seen. The version that scores
+The evaluation period, which no candidate was fitted on, always decides. The version that scores
 is then fitted again on every cut-off whose labels are complete; its twin, fitted before the
 evaluation period, is kept beside it for later comparisons.
 """
@@ -134,8 +134,8 @@ def train(
     new = [name for name in on if registry.champion(name) is None]
     if new:
         tell(f"no champion yet of {', '.join(new)}: learners are compared with the rules alone")
-    # Two that share the cores evenly do more than one whose threads wait for each other. The limit
-    # of BLAS is the process's: threads that set it each for themselves would leave it anywhere.
+    # Two fits that share the cores are faster than one whose threads wait for each other. The limit
+    # of BLAS applies to the process, so it is set once here and not by each thread.
     with (
         threadpool_limits(1, user_api="blas"),
         ThreadPoolExecutor(min(MOST_AT_ONCE, os.cpu_count() or 1)) as pool,
@@ -174,7 +174,7 @@ def train(
         while waiting or running:
             at_work = sum(not one.done() for one in running)
             held = len({contest.study.name for contest in running.values()})
-            # One more than are fitted, which is judged and registered beside them.
+            # One study more than are fitted: it is judged and registered during the fits.
             if waiting and at_work < MOST_AT_ONCE and held <= MOST_AT_ONCE:
                 begin(waiting.pop(0))
                 continue
@@ -205,7 +205,7 @@ def _prepare(
     material = study.read()
     few = _too_few(study, material)
     if few:
-        # Also where training is switched off: a model that is off needs no champion.
+        # Applies even if training is switched off: a model that is off needs no champion.
         return switch_off(connection, study.name, few)
     if context.mode == "never":
         raise RuntimeError(
@@ -213,7 +213,7 @@ def _prepare(
             "run make refresh TRAIN=auto"
         )
     standing, twin = None, None
-    # Of every model of a new bank there is no champion yet: `train` tells that once.
+    # No model of a new bank has a champion: `train` reports that once.
     reasons = [] if champion is None else [reason]
     if champion is not None and not _differing(champion, study.wanted):
         try:
@@ -222,7 +222,7 @@ def _prepare(
             registry.table(champion, EVALUATION)
             standing, twin = champion, registry.load_twin(champion)
         except ChampionUnusable as error:
-            # Training is what heals this: nobody is compared with a champion that is not whole.
+            # Training replaces a damaged champion; no learner is compared with it.
             reasons.append(str(error))
     return Contest(
         study,
@@ -353,8 +353,8 @@ def _settle(
         )
         reasons += [f"{tried.learner}: {words}" for words in tried.decision.reasons]
         if tried.decision.promote:
-            # The next one must beat this one, and through it the champion: of the version that
-            # would follow the champion nobody is to be told that it was not compared with it.
+            # The next learner must beat this one, and so the champion. `compared_with` stays the
+            # champion, so that an approval does not report a missing comparison with it.
             promoted = version
     if promoted is not None and context.promotion == "auto":
         install(registry, context, promoted, "; ".join(shown.decision.reasons), "automatic")
@@ -398,7 +398,7 @@ def _take_interval(model: Any, twin: Any) -> None:
 
 
 def _too_few(study: Study, material: Material) -> str:
-    """Why nothing can be learned from these samples; nothing where it can."""
+    """The reason why these samples are too small for training; empty where they are not."""
     if study.kind != "probability":
         return ""
     samples = [("learn from", split.train, LEAST_LEARNED) for split in material.splits]
@@ -414,7 +414,7 @@ def _too_few(study: Study, material: Material) -> str:
 
 
 def _groups(connection: duckdb.DuckDBPyConnection, later: Sample) -> dict[str, np.ndarray]:
-    """Sex and age band of each row: what the features do not say, and what they do."""
+    """Sex and age band of each row; sex is not among the features, age is."""
     sex = connection.execute("select customer_id, sex from base.customer").df()
     known = sex.drop_duplicates("customer_id").set_index("customer_id")["sex"]
     ages = later.frame["age"] if "age" in later.frame else pd.Series(np.nan, later.frame.index)

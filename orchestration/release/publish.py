@@ -35,7 +35,7 @@ from sources.contract import TABLES
 PUBLISHED_SCHEMAS = (
     *("base", "value", "scores", "contacts", "decisions", "campaigns", "quarantine", "profile"),
 )
-# A misplaced value of such a table may be anybody's e-mail address.
+# A misplaced value of such a table may be an e-mail address.
 WITHHELD = {("quarantine", table.name) for table in TABLES if table.personal}
 # Steps of the build between two tables that a release carries.
 BETWEEN = {("decisions", "contact_reason")}

@@ -27,7 +27,7 @@ EFFECTS = {
     "cost": "Costs",
     "risk": "Risk",
 }
-# Yearly returns beyond it say only that hardly any capital is bound.
+# A larger yearly return only means that hardly any capital is bound.
 LARGEST_TOLD_RETURN = 10
 
 
