@@ -1,4 +1,4 @@
-"""Campaigns: their effects, and how earlier plans and the uplift model did on them.
+"""Campaigns: their effects, and the results of earlier plans and of the uplift model.
 
 dbt sums them by arm with the contacts layer (`dbt_project/models/campaigns`). What it reads of
 earlier releases and of the uplift model is written before, the estimates after it.

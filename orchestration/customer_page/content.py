@@ -41,7 +41,7 @@ class CustomerUnknown(ValueError):
 def customer_facts(connection: DuckDBPyConnection, customer_id: str, *, role: str = MANAGER) -> Row:
     """Everything the page of a customer shows, by section.
 
-    A section is None where the release has no table for it: an older one knows less. Money is
+    A section is None where the release, perhaps an older one, has no table for it. Money is
     DECIMAL. Personal columns that the role may not read are not in it at all, nor are reasons that
     tell them; names, phones, e-mail addresses and national ids are in no release.
 
@@ -389,7 +389,7 @@ def _standing(
 
 
 def _household(connection: DuckDBPyConnection, customer: Row, role: str) -> Row | None:
-    """The household's totals; who else belongs to it only compliance reads."""
+    """The household's totals; only compliance reads its other members."""
     household_id = customer.get("household_id")
     totals = _rows(connection, "base.household", "where household_id = $1", household_id)
     if totals is None:

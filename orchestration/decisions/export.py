@@ -165,7 +165,7 @@ RETURNS = {
             null::date as responded_on, null::varchar as account_id
         where false
     """,
-    # The contract knows one channel and cost a campaign: the channel of most, the mean cost.
+    # The contract has one channel and cost per campaign: the most frequent and the mean.
     "campaign": f"""
         select
             plan.campaign_id,

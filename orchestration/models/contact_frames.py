@@ -191,7 +191,7 @@ def offers_to_score(
     Raises
     ------
     ValueError
-        For products that the product master does not know; names all of them.
+        For products that are not in the product master; names all of them.
     """
     asked = """
         select

@@ -26,7 +26,7 @@ TRAINER, VERDICT, REASONS, COMPARED_WITH = (
 )
 PASSED, REFUSED = "passed", "refused"
 
-# Properties that a champion must share with this bank to score, and so to return by rollback.
+# Tags that must match for a version to score here, and so to return by rollback.
 MADE_FOR = ("source", "format", "horizon_months", "features", "discount_rate")
 
 NEXT = "nothing was trained or scored; the next refresh scores with it: make refresh TRAIN=never"

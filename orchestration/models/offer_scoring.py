@@ -119,7 +119,7 @@ def offers_without_campaign(connection: duckdb.DuckDBPyConnection) -> list[str]:
 def _scored(
     champions: Mapping[str, Champion], frame: pd.DataFrame, known: Mapping[Any, Any]
 ) -> pd.DataFrame:
-    """Rows of `scores.offer` of these customers and one offer, of which `known` tells."""
+    """Rows of `scores.offer` of these customers and one offer, described by `known`."""
     both = pd.concat([frame, pd.DataFrame(dict(known), index=frame.index)], axis=1)
     scored = pd.DataFrame({"customer_id": frame["customer_id"], "product_id": known[OFFER]})
     for name, champion in champions.items():

@@ -172,7 +172,7 @@ class Records:
         )
 
     def as_of(self, population: Population = EVERYBODY) -> pd.DataFrame | None:
-        """Features of the customers to score; at most as many customers as at a cut-off."""
+        """Features of the customers to score, sampled as at a cut-off."""
         if self.plan is None:
             return None
         everybody = self._now(EVERYBODY)

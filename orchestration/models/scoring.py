@@ -30,7 +30,7 @@ from orchestration.models.records import Records
 from orchestration.models.registration import is_on
 from orchestration.models.studies import OF_CUSTOMERS, STUDIES
 
-# Customers of a batch, and batches scored side by side: what is held of a bank of any size.
+# Customers in a batch, and batches scored in parallel: they limit memory for a bank of any size.
 BATCH, MOST_AT_ONCE = 25_000, 2
 Found = TypeVar("Found")
 
@@ -200,7 +200,7 @@ def side_by_side(
     more than MOST_AT_ONCE, which are all that is held."""
 
     def alone(frame: pd.DataFrame) -> Found:
-        # Small trees of few rows: threads that wait for each other cost more than they bring.
+        # Trees and batches are small, so more threads per model would only wait for each other.
         with threadpool_limits(1, user_api="openmp"):
             return work(frame)
 

@@ -69,9 +69,9 @@ class Split:
 
 @dataclass(frozen=True)
 class Material:
-    """The samples of a study: splits of rolling origins, oldest first, of which the last decides;
-    what the scoring version learns from; and the features of those whom it will score (None where
-    they are not one row a customer)."""
+    """The samples of a study: splits of rolling origins, oldest first, the last of which decides;
+    the training data of the scoring version; and the features of the customers to score (None where
+    these are not one row per customer)."""
 
     splits: tuple[Split, ...]
     refit: Sample

@@ -54,8 +54,8 @@ def needs_training(
 ) -> tuple[bool, str]:
     """Whether to train, and why.
 
-    `auto` trains where there is no champion, or the one there was made for another bank, horizon,
-    feature list or format of the stored model: such a champion must not score.
+    `auto` trains where there is no champion, or where the champion was made for another bank,
+    horizon, feature list or format of the stored model, and so must not score.
     """
     if champion is None:
         return True, "there is no champion yet"
@@ -78,12 +78,12 @@ class Fitted:
 
 @dataclass
 class Contest:
-    """What the learners of a study are judged on, read before any is fitted.
+    """The samples and the champion for judging the learners of a study, read before any is fitted.
 
-    `standing` is the champion they are compared with, and its twin; neither where there is none
-    for this bank, horizon and features, or it is not whole. What is fitted comes to it bit by bit:
-    the rule as it was before the evaluation period, the learners, and the rule that is to score
-    where nobody else may.
+    `standing` and `standing_twin` are the champion for the comparison and its twin; both are None
+    where no intact champion exists for this bank, horizon and features. The fits are added one by
+    one: the rule from before the evaluation period, the learners, and the rule that scores where no
+    other version may.
     """
 
     study: Study
@@ -114,7 +114,7 @@ def train(
     registry: Registry,
     studies: Sequence[Study | Off],
 ) -> list[TrainingReport]:
-    """Train each study's model where that is asked for or needed; write down which version scores.
+    """Train each study's model where requested or needed; record which version scores.
 
     Samples are read and versions registered one study after the other; two learners or rules are
     fitted at a time.
@@ -277,7 +277,7 @@ def _fit_scoring_rule(contest: Contest) -> str:
 def _judge(
     contest: Contest, one: Fitted, rule_score: np.ndarray, ahead: np.ndarray | None, whom: str
 ) -> Tried:
-    """The policy's verdict on a learner beside the rule and whoever is ahead so far."""
+    """The policy's verdict on a learner against the rule and the best version so far."""
     study = contest.study
     y, score, customers = one.examination.judged
     measures = defined(study.measures, y)

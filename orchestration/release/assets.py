@@ -77,7 +77,7 @@ def release_asset(upstream: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
 
 @contextmanager
 def beside(context: dg.AssetExecutionContext, release: Release, what: str) -> Iterator[None]:
-    """What comes beside a release that is served already: where that fails, warn."""
+    """Run a step after the release is served; a failure is logged as a warning."""
     try:
         yield
     except Exception as error:

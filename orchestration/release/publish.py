@@ -1,4 +1,4 @@
-"""Write, audit, publish: a release is visible whole or not at all.
+"""Write, audit, publish: a release becomes visible as a whole or not at all.
 
 The build warehouse is audited, copied into a new file beside the served one, flushed to disk and
 made read-only; then one atomic rename moves the link that readers open. A crash, a full disk or a

@@ -91,7 +91,7 @@ def named(key: str, names: dict[str, str]) -> str | Markup:
 
 
 def price_floor(row: dict[str, Any] | None) -> str:
-    """A rate in percent or a fee; a star where all tiers' costs had to stand in."""
+    """A rate in percent or a fee; a star where the costs of all tiers were used instead."""
     if row is None:
         return "–"
     figure = exact(row["monthly_fee"]) if row["annual_rate"] is None else rate(row["annual_rate"])
