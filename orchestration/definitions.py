@@ -80,5 +80,5 @@ def build_definitions(settings: Settings) -> dg.Definitions:
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """Read when Dagster loads the code location, not when this module is imported."""
+    """Builds the definitions when Dagster loads the code location, not at import."""
     return build_definitions(read_settings())

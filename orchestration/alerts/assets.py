@@ -1,4 +1,4 @@
-"""Alerts: what somebody has to look at, from the day tables and loans that dbt built before."""
+"""Alerts: cases for review, from the day tables and loans that dbt built before."""
 
 from collections.abc import Iterator
 

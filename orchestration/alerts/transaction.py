@@ -22,7 +22,7 @@ TABLE = "alerts.transaction"
 # An investigator looks at some ten cases a working day, about 200 a month: with two for each 1,000
 # customers one of them is enough for a bank of 100,000.
 CAPACITY_PER_1000 = 2.0
-# Less history tells habits from chance too badly.
+# With less history, habits cannot be separated from chance.
 LEAST_MONTHS, LEAST_DAYS = 3, 300
 # A severity begins at days that are rarer than one in 100, 1,000 and 10,000 ordinary ones.
 WATCHED, WARNED, ALARMING = 2.0, 3.0, 4.0
@@ -166,8 +166,8 @@ def _judged(connection: duckdb.DuckDBPyConnection, seed: int) -> pd.DataFrame:
 
 
 def _chosen(days: pd.DataFrame, capacity: int) -> pd.DataFrame:
-    """The most abnormal days with rank and severity; an account's worst day stands for its month:
-    who looks at one day sees the others."""
+    """The most abnormal days with rank and severity; an account's worst day stands for its month,
+    since its reviewer sees the other days too."""
     if days.empty:
         return days
     worst = days.sort_values(["score", "booked_on"], ascending=[False, True]).drop_duplicates(

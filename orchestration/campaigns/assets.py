@@ -1,4 +1,4 @@
-"""Campaigns: their effects, and how earlier plans and the uplift model did on them.
+"""Campaigns: their effects, and the results of earlier plans and of the uplift model.
 
 dbt sums them by arm with the contacts layer (`dbt_project/models/campaigns`). What it reads of
 earlier releases and of the uplift model is written before, the estimates after it.
@@ -57,7 +57,7 @@ def _specs(tables: dict[str, tuple[str, ...]]) -> list[dg.AssetSpec]:
 
 
 def campaign_inputs() -> dg.AssetsDefinition:
-    """What the sums read beside this refresh's tables; made as soon as the models are."""
+    """Further inputs of the sums, written as soon as the models are trained."""
 
     @dg.multi_asset(name="campaign_inputs", specs=_specs(INPUTS))
     def inputs(context: dg.AssetExecutionContext, home: Home) -> Iterator[dg.MaterializeResult]:

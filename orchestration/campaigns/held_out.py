@@ -1,4 +1,4 @@
-"""The champion of uplift on campaigns that it had not learned from."""
+"""Predictions of the uplift champion on campaigns outside its training data."""
 
 from __future__ import annotations
 

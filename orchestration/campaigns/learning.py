@@ -1,4 +1,4 @@
-"""What the campaigns of an offer have taught so far, after each of them."""
+"""The pooled effects of an offer's campaigns so far, after each of them."""
 
 from __future__ import annotations
 

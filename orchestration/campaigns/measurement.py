@@ -122,7 +122,7 @@ def _row(one: Measured) -> dict[str, Any]:
 
 
 def _profit(one: Measured, cost: Any) -> dict[str, Any]:
-    """What the treated have brought more than they would have untreated, less the costs."""
+    """Additional profit of the treated over no treatment, less the costs."""
     if one.outcome != CONTRIBUTION:
         return {}
     treated, spent = one.experiment.treated, float(cost)

@@ -1,4 +1,4 @@
-"""The plan of an earlier refresh against what came of it."""
+"""Compares the plan of an earlier refresh with its outcome."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What dbt has summed of campaigns, as the statistics take it."""
+"""The campaign sums from dbt, as input of the statistics."""
 
 from __future__ import annotations
 

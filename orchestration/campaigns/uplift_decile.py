@@ -1,4 +1,4 @@
-"""Whether a higher predicted uplift was a higher one: effects by decile of the predictions."""
+"""Checks predicted against measured uplift: effects by decile of the predictions."""
 
 from __future__ import annotations
 

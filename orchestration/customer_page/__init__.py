@@ -1,6 +1,6 @@
 """The customer's page: one customer's value, credit and offers, for the conversation.
 
-To read it is to read personal data: every page is noted with who asked, in which role, of whom.
+The page shows personal data: each request is logged with its user, role and customer.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ def customer_page(
     """Write the page of a customer from the served release; returns where it is.
 
     The file is the reader's alone (mode 0600), `$JINGXI_HOME/customers/<release>/<id>.html`
-    unless `to` says otherwise. Who asked is in `$JINGXI_HOME/logs/customer_page.log` before there
-    is a page, also when there will be none; without that line there is no page.
+    unless `to` says otherwise. The request is logged in `$JINGXI_HOME/logs/customer_page.log`
+    before the page is written, even if it is then refused; if logging fails, no page is written.
 
     Raises
     ------
     CustomerUnknown
-        When the release does not know the customer.
+        When the release does not have the customer.
     RoleUnknown
-        For a role that there is not.
+        For an unknown role.
     ReleaseRefused
         When nothing is published yet.
     """

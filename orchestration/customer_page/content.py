@@ -1,4 +1,4 @@
-"""What the bank knows of one customer, as a role may read it."""
+"""The bank's data on one customer, limited to what a role may read."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ SUPPRESSIONS = {
 
 
 class CustomerUnknown(ValueError):
-    """The release knows no such customer, or nobody in this role may read of him."""
+    """The release has no such customer, or the role may not read the customer's data."""
 
 
 def customer_facts(connection: DuckDBPyConnection, customer_id: str, *, role: str = MANAGER) -> Row:
     """Everything the page of a customer shows, by section.
 
-    A section is None where the release has no table for it: an older one knows less. Money is
+    A section is None where the release, perhaps an older one, has no table for it. Money is
     DECIMAL. Personal columns that the role may not read are not in it at all, nor are reasons that
     tell them; names, phones, e-mail addresses and national ids are in no release.
 
@@ -245,7 +245,7 @@ def _reasons(
         said = reasons.setdefault(study.label if study else model, [])
         if len(said) < SHOWN_REASONS and not is_withheld(row["feature"], withheld):
             told = {"words": feature_words(row["feature"]), "value": None, "direction": None}
-            # Numbers on a scale of the model's own say nothing to a reader.
+            # Numbers on a scale of the model's own mean nothing to a reader.
             if study is None or not study.has_scaled_reasons:
                 told |= {name: row[name] or "none" for name in ("value", "usual", "direction")}
             said.append(told)
@@ -389,7 +389,7 @@ def _standing(
 
 
 def _household(connection: DuckDBPyConnection, customer: Row, role: str) -> Row | None:
-    """The household's totals; who else belongs to it only compliance reads."""
+    """The household's totals; only compliance reads its other members."""
     household_id = customer.get("household_id")
     totals = _rows(connection, "base.household", "where household_id = $1", household_id)
     if totals is None:

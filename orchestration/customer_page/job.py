@@ -1,4 +1,4 @@
-"""The job by which a person asks for a customer's page."""
+"""The job that writes a customer's page on request."""
 
 import dagster as dg
 from pydantic import Field
@@ -36,7 +36,7 @@ def customer_page_op(context: dg.OpExecutionContext, config: CustomerAsked, home
 
 @dg.job(
     name=CUSTOMER_PAGE,
-    # It takes no lock, so nothing else tells that its process has gone. A page takes seconds.
+    # The job holds no lock, so only this limit ends a run whose process died. A page takes seconds.
     tags={"dagster/max_runtime": "300"},
     description="a customer's value, credit and offers on one page; changes nothing",
 )

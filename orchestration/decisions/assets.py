@@ -1,4 +1,4 @@
-"""Decisions: whom to contact with what, the lists for those who do it, and what came of it."""
+"""Decisions: the contact plan, the lists for those who carry it out, and their outcome."""
 
 from collections.abc import Iterator
 from pathlib import Path

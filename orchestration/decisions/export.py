@@ -1,8 +1,8 @@
 """The lists as files, for those who work them and for the channels' own systems.
 
-Everything leaves the house here, so the flags of `contacts.contactability` are asked a last time:
-who must not be contacted is in no file, whatever the plan says. A folder is there whole or not at
-all.
+Data leaves the bank here, so the flags of `contacts.contactability` are checked a last time: no
+file contains a customer who must not be contacted, whatever the plan contains. A folder is written
+as a whole or not at all.
 
 CSV is RFC 4180 with CRLF, and opens in a spreadsheet without running what a text contains
 (CWE-1236, OWASP CSV injection): such a text gets an apostrophe in front. Numbers stay numbers.
@@ -108,8 +108,8 @@ CONTACTABLE = """
 """
 UNCONTACTABLE = f"customer_id not in ({CONTACTABLE})"
 
-# A control is held out, not contacted: only what was suppressed since the plan leaves the files,
-# of both arms alike, so that they stay comparable.
+# Controls are held out, not contacted. Customers suppressed since the plan are removed from the
+# files in both arms, so that the arms stay comparable.
 SUPPRESSED = "select customer_id from contacts.contactability where suppression is not null"
 PLANNED = f"""
     select * from decisions.contact_plan
@@ -165,7 +165,7 @@ RETURNS = {
             null::date as responded_on, null::varchar as account_id
         where false
     """,
-    # The contract knows one channel and cost a campaign: the channel of most, the mean cost.
+    # The contract has one channel and cost per campaign: the most frequent and the mean.
     "campaign": f"""
         select
             plan.campaign_id,
@@ -254,7 +254,7 @@ def export_release(
     for leftover in folder.glob(".*.unfinished"):
         shutil.rmtree(leftover, ignore_errors=True)
     unfinished = folder / f".{release_id}.{uuid.uuid4().hex}.unfinished"
-    # Whom the bank wants to win is nobody else's business.
+    # Only the owner may read the customer lists.
     unfinished.mkdir(mode=0o700)
     try:
         files = list(_write_lists(connection, unfinished, bom))

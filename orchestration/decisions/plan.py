@@ -1,8 +1,8 @@
 """The contact plan: whom the bank contacts next month, with what, on which channel.
 
 Control groups are drawn before anybody is chosen (`contacts.contactability`). The plan is made
-among the others; whom it would have chosen of the control groups at the same shadow prices is
-written down beside, not to be contacted: the two arms differ by chance alone.
+among the others; the customers of the control groups that it would have chosen at the same shadow
+prices are recorded as well and not contacted, so that the two arms differ by chance alone.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 MANAGER, COMPLIANCE = "manager", "compliance"
 
-# Without these nobody can look after a customer, or leave alone who wants to be left alone.
+# Needed to serve a customer and to respect an opt-out from marketing.
 FOR_SERVICE = ("customer_since", "household_id", "household_size", "marketing_consent")
 WITHHELD = (
     *("birth_date", "age", "sex", "marital_status", "education", "occupation"),

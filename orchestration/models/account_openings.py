@@ -1,4 +1,4 @@
-"""Accounts opened, with what was known of their owners before and what each brought after."""
+"""Opened accounts, with their owners' features before and their margin after the opening."""
 
 from __future__ import annotations
 

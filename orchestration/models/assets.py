@@ -71,7 +71,7 @@ def models_assets() -> dg.AssetsDefinition:
 def _learned_from(
     registry: "Registry", report: "TrainingReport"
 ) -> dict[str, int | dg.TableSchema]:
-    """What the champion has learned from; nothing where the model is off."""
+    """The training data of the champion; empty where the model is off."""
     rows, columns = 0, dict[str, str]()
     if report.version is not None:
         rows, columns = registry.learned_from(registry.version(report.model_name, report.version))

@@ -1,4 +1,4 @@
-"""G3: nothing is scored by a model, or from values and features, that do not hold up."""
+"""G3: checks models, values and features before anything is scored with them."""
 
 from __future__ import annotations
 

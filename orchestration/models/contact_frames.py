@@ -16,7 +16,7 @@ from ml.response.model import OFFER, OFFER_LINE
 from orchestration.models.datasets import feature_columns
 
 RESPONSE_DAYS = 60
-# Contacts by whose weight a rate is drawn towards that of the line, and the line's to that of all.
+# Weight, in contacts, with which a rate is shrunk to that of its line, and the line's to the total.
 PRIOR_CONTACTS = 20
 # Contacts beyond which a model learns from a fixed sample, as from customers (MOST_CUSTOMERS).
 MOST_CONTACTS = 160_000
@@ -191,7 +191,7 @@ def offers_to_score(
     Raises
     ------
     ValueError
-        For products that the product master does not know; names all of them.
+        For products that are not in the product master; names all of them.
     """
     asked = """
         select

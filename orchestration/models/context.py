@@ -1,4 +1,4 @@
-"""What training and scoring need to know of the refresh they belong to."""
+"""The settings of the current refresh for training and scoring."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def training_context(
     run_id: str,
     tags: Mapping[str, str] | None = None,
 ) -> TrainingContext:
-    """What the models need to know of this refresh; the run's tags override the settings.
+    """The settings of this refresh for the models; the run's tags override the settings.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Cut-offs: the month ends at which models learn, are judged, and learn again."""
+"""Cut-offs: the month ends at which models are trained, evaluated and refitted."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def months_between(first: date, last: date) -> int:
 
 @dataclass(frozen=True)
 class Origin:
-    """A point from which the future is forecast: what was known to learn from, and what is judged.
+    """A forecast origin: its training cut-offs and its evaluation cut-off.
 
     No label of a training cut-off reaches beyond the evaluation cut-off.
     """
@@ -37,10 +37,10 @@ class Origin:
 
 @dataclass(frozen=True)
 class CutoffPlan:
-    """Cut-off months of a horizon: rolling origins, oldest first, and what is learned from last.
+    """Cut-off months of a horizon: rolling origins, oldest first, and the cut-offs of the refit.
 
-    The newest origin decides; the ones before show whether it was luck. `refit` are the newest
-    cut-offs whose labels are complete: those the scoring model learns from.
+    The newest origin decides; earlier ones show whether its result was chance. `refit` are the
+    newest cut-offs whose labels are complete: the scoring model is fitted on them.
     """
 
     horizon: int

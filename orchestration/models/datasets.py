@@ -18,22 +18,22 @@ from ml.clv.model import LAST_PERIOD, PACE
 from ml.serving import TIER, TOP_TIER, below_top, borrowers, everybody, holders
 
 KEYS = ("customer_id", "month")
-# Customers a cut-off beyond which a training set is a fixed sample: what a model learns more from
-# the next ones does not pay for the memory.
+# Above this number of customers per cut-off a training set is a fixed sample: more customers would
+# improve a model too little to justify the memory.
 MOST_CUSTOMERS = 40_000
 OUTCOME = "outcome_"
 NOT_FEATURES = (
     *("customer_id", "cutoff", TIER, "contact_id", "contacted_on", "matured_on", "responded"),
     *("arm", "assignment_probability"),
 )
-# Amounts are summed in it: a sum of doubles depends on the order of the rows, which a warehouse
-# built anew need not keep, and a training set then could not be traced by its digest.
+# The type in which amounts are summed. A sum of doubles depends on the order of the rows, which may
+# differ in a rebuilt warehouse; the digest of a training set would then change.
 EXACT = "decimal(38, 12)"
 
 
 @dataclass(frozen=True)
 class Population:
-    """Whom a model speaks of, by what is known at the cut-off: for the engine, and of a frame."""
+    """The customers that a model scores, as known at the cut-off: in SQL, and for a frame."""
 
     sql: str
     kept: Callable[[pd.DataFrame], pd.Series]
@@ -54,7 +54,7 @@ POPULATIONS: Mapping[str, Population] = {
 
 @dataclass(frozen=True)
 class Cohorts:
-    """Customers at cut-offs, oldest first, and what came after.
+    """Customers at cut-offs, oldest first, with their outcomes.
 
     `frame`: customer_id, cutoff, the features and the two anchors; `outcome`, row by row beside it:
 
@@ -123,7 +123,7 @@ def customer_sql(connection: duckdb.DuckDBPyConnection, horizon: int) -> str:
 def _members_sql(population: Population) -> str:
     """Who belongs to a population in one month; parameter: month.
 
-    Apart from their features: to sort the wide rows for some of them costs more than to read them.
+    Queried apart from the features, since sorting the wide rows costs more than reading them.
     """
     return f"""
         select feature.customer_id
@@ -220,7 +220,7 @@ class CohortReader:
         everybody = self._queried(month, EVERYBODY)
         if len(everybody) < MOST_CUSTOMERS:
             return everybody[population.kept(everybody)]
-        # Of a sample of everybody too few would be left of a small population.
+        # A sample of all customers would hold too few of a small population.
         return self._queried(month, population)
 
     def _queried(self, month: date, population: Population) -> pd.DataFrame:
@@ -271,12 +271,12 @@ def customers_to_score(
 
 
 def features_of(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame without the keys, dates and outcomes of its rows: what a model is given."""
+    """The input of a model: the frame without the keys, dates and outcomes of its rows."""
     return frame.drop(columns=[name for name in NOT_FEATURES if name in frame.columns])
 
 
 def published_of(frame: pd.DataFrame) -> pd.DataFrame:
-    """What a release publishes of these rows for models to be scored from: features and tier."""
+    """The columns of these rows that a release publishes for scoring: features and tier."""
     hidden = [name for name in NOT_FEATURES if name in frame.columns and name != TIER]
     return frame.drop(columns=hidden)
 

@@ -1,4 +1,4 @@
-"""What a study's file declares before the bank's records are read: what everything else iterates.
+"""The declarations of the studies, available before the bank's records are read.
 
 Importing a declaration loads neither scikit-learn nor MLflow, so that the code location loads fast;
 a study's file imports what it learns with in the functions that learn.
@@ -68,7 +68,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Declaration:
-    """One registered model: what there is to say of it whatever the bank's records allow.
+    """One registered model: its properties that do not depend on the bank's records.
 
     Attributes
     ----------
@@ -78,8 +78,8 @@ class Declaration:
     scores : whether a row that is scored is a customer or a customer and an offer
     reads : the tables that training reads, `schema.table`
     columns : what it adds to `scores.customer` or `scores.offer`, before its version
-    study : what there is to learn of this bank, or why nothing
-    gate : what judges its scores in G4
+    study : makes the study for this bank, or the reason why there is none
+    gate : the checks of its scores in G4
     population : whom it scores, a name of `datasets.POPULATIONS`; of customers only
     beside : from the records, a function that fills the columns which the model does not answer:
         of a batch and the places of those scored, column → value or values

@@ -1,7 +1,7 @@
-"""Everything a version is judged by, and everything its card tells, from one set of predictions.
+"""Computes the evaluation and the model card of a version from one set of predictions.
 
-A twin, fitted before the evaluation period, is examined; what scores, fitted again later, gives the
-importance of features and the drift of scores.
+The evaluation uses the twin, fitted before the evaluation period. Feature importance and the drift
+of scores come from the scoring version, which is fitted again later.
 """
 
 from __future__ import annotations
@@ -100,8 +100,8 @@ def _figures(study: Study, judged: Judged) -> dict[str, float]:
 
 
 def _coverage(twins: Sequence[Any], material: Material, seed: int) -> tuple[pd.DataFrame, Estimate]:
-    """Coverage of intervals that an earlier period set, as they will be used; where there is one
-    period only, that half of the customers set for the other half."""
+    """Coverage of intervals calibrated on an earlier period, as in use. With one period only, one
+    half of the customers calibrates the intervals of the other half."""
     later = material.later
     y, predicted = later.y, twins[-1].predict(later.features)
     nominal = twins[-1].interval_.coverage
@@ -119,7 +119,7 @@ def _coverage(twins: Sequence[Any], material: Material, seed: int) -> tuple[pd.D
 
 @dataclass(frozen=True)
 class Reach:
-    """What the version that scores says of those it will score, beside those it learned from."""
+    """The scoring version on the customers to score, compared with its training data."""
 
     profile: pd.DataFrame
     score_profile: pd.DataFrame
@@ -141,7 +141,7 @@ def reach_of(study: Study, model: Any, material: Material) -> Reach:
     now = scored(model, material.scored)
     newest = int((material.refit.cutoffs == material.refit.cutoffs[-1]).sum())
     drifted = float(drift_from_profile(scores, now)["psi"].iloc[0])
-    # What chance alone exceeds once in twenty is no drift: populations may be small.
+    # An index that chance alone exceeds once in twenty is not drift: populations may be small.
     if drifted <= psi_noise(BINS, newest, len(now)):
         drifted = 0.0
     return Reach(
@@ -160,7 +160,7 @@ def score_profile(model: Any, material: Material) -> pd.DataFrame:
 
 
 def scored(model: Any, features: pd.DataFrame) -> pd.DataFrame:
-    """What a model says, as a frame of the one column `score`."""
+    """A model's predictions, as a frame with the one column `score`."""
     return pd.DataFrame({SCORE: score_of(model, features)})
 
 

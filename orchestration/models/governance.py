@@ -1,6 +1,6 @@
-"""Promotion and rollback by a person: what is checked, what is recorded, what the release tells.
+"""Promotion and rollback by a person: the checks, the audit record and its table in the release.
 
-Nothing is trained or scored here: the next refresh scores with whoever is champion then.
+Nothing is trained or scored here: the next refresh scores with the champion of that time.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ TRAINER, VERDICT, REASONS, COMPARED_WITH = (
 )
 PASSED, REFUSED = "passed", "refused"
 
-# What a champion was made for: one made for anything else must not score, so not return either.
+# Tags that must match for a version to score here, and so to return by rollback.
 MADE_FOR = ("source", "format", "horizon_months", "features", "discount_rate")
 
 NEXT = "nothing was trained or scored; the next refresh scores with it: make refresh TRAIN=never"
@@ -47,7 +47,7 @@ class PromotionRefused(Refused):
 
 @dataclass(frozen=True)
 class Appointment:
-    """A new champion, who it follows (empty for nobody), and what else is to be said."""
+    """A new champion, the version before it (empty for none), and further remarks."""
 
     model_name: str
     version: str
@@ -89,7 +89,7 @@ def promote(
     mode: str = "",
     dagster_run_id: str = "",
 ) -> Appointment:
-    """Make a version champion on a person's word.
+    """Make a version champion on a person's decision.
 
     The version must be there and whole, and trained by somebody else; the policy must have passed
     it in comparison with the champion that stands now, or `override` says to go against the policy,
@@ -143,7 +143,7 @@ def roll_back(
 ) -> Appointment:
     """Make the champion before the standing one champion again.
 
-    Whoever answers for the model may do so, its trainer too: going back is not to wait.
+    The trainer of the model may do so too, so that a rollback is never delayed.
 
     Raises
     ------
@@ -256,7 +256,7 @@ def _against_policy(version: Version, standing: Version | None) -> str:
     if verdict != PASSED:
         return f"the policy refused it: {version.tags.get(REASONS) or 'no reasons noted'}"
     compared_with = version.tags.get(COMPARED_WITH)
-    # Who passes has beaten the rule, whichever version of it stands.
+    # A version that passed has beaten the rule, whichever rule version is champion.
     if compared_with is None or standing is None or standing.kind == RULE:
         return ""
     if compared_with != standing.version:

@@ -1,4 +1,4 @@
-"""The jobs by which a person decides who is champion: `promote` and `rollback_model`."""
+"""The jobs with which a person changes the champion: `promote` and `rollback_model`."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""What became of each product line that a customer held at a past cut-off, by the engine."""
+"""Outcomes of each product line that a customer held at a past cut-off, computed in SQL."""
 
 from __future__ import annotations
 

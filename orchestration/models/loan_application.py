@@ -390,9 +390,9 @@ def application_scorer(seed: int = 0) -> DiscreteTimeHazard:
     """The learner of default within the term of a loan, for some hundreds of loans.
 
     One period, since the files say how a loan went, not when it failed: fit it with a time of 1 for
-    each loan. The defaults of the learner are for tens of thousands of rows and see little in tens
+    each loan. The defaults of the learner suit tens of thousands of rows and find little in tens
     of events; here the trees are smaller and slower, leaves may hold fifteen loans, and all
-    rows calibrate, by five folds: the order of the loans says nothing.
+    rows calibrate, by five folds, since the order of the loans carries no information.
     """
     return DiscreteTimeHazard(
         seed=seed,

@@ -1,4 +1,4 @@
-"""What has changed since a champion learned: of its customers, of its scores, of its accuracy."""
+"""Changes since a champion was trained: in its customers, its scores and its accuracy."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def monitor(
     """Write `meta.model_drift` and `meta.model_monitoring` of the champions of studies that are on;
     the rows of other models stay.
 
-    A champion that cannot be loaded is left out: scoring stops at it, with what is wrong.
+    A champion that cannot be loaded is left out: scoring fails on it and reports the cause.
     """
     for statement in CREATE.split(";"):
         connection.execute(statement)

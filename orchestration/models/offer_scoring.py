@@ -1,4 +1,4 @@
-"""Scoring of offers: what three champions say of every customer and offer, batch by batch."""
+"""Scores every customer and offer with three champions, batch by batch."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def offers_without_campaign(connection: duckdb.DuckDBPyConnection) -> list[str]:
 def _scored(
     champions: Mapping[str, Champion], frame: pd.DataFrame, known: Mapping[Any, Any]
 ) -> pd.DataFrame:
-    """Rows of `scores.offer` of these customers and one offer, of which `known` tells."""
+    """Rows of `scores.offer` of these customers and one offer, described by `known`."""
     both = pd.concat([frame, pd.DataFrame(dict(known), index=frame.index)], axis=1)
     scored = pd.DataFrame({"customer_id": frame["customer_id"], "product_id": known[OFFER]})
     for name, champion in champions.items():
@@ -132,11 +132,11 @@ def _scored(
 
 
 def _reasons(champion: Champion, frame: pd.DataFrame) -> np.ndarray | None:
-    """What raises each customer's uplift most, in words; none where nothing does."""
+    """The features that raise each customer's uplift most, in words; none where no feature does."""
     if not hasattr(champion.model, "contributions"):
         return None
     moved, names = champion.model.contributions(frame)
-    # The offer is the same for all of these rows: it sets nobody apart.
+    # All these rows share one offer, so it is not a reason.
     kept = [place for place, name in enumerate(names) if name != OFFER]
     moved, names = moved[:, kept], [names[place] for place in kept]
     told = top_reasons(moved, names, frame, usual_values(frame, names))

@@ -1,4 +1,4 @@
-"""The bank's records as the studies read them: each cut-off once, whoever learns from it."""
+"""The bank's records for the studies; each cut-off is read once and shared between them."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Records:
 
     @property
     def horizon_note(self) -> str:
-        """What to say of a horizon that is not the usual one."""
+        """A note on a horizon that is not the usual one."""
         if self.plan is None or self.plan.horizon == LONG_HORIZON:
             return ""
         return (
@@ -72,7 +72,7 @@ class Records:
         )
 
     def wanted(self, form: str, **further: str) -> dict[str, str]:
-        """What a champion must have been made for to score this bank's customers now."""
+        """The properties that a champion must have to score this bank's customers now."""
         horizon = {} if self.plan is None else {"horizon_months": str(self.plan.horizon)}
         return {
             "source": self.context.source,
@@ -89,7 +89,7 @@ class Records:
         population: Population = EVERYBODY,
         further: Further | None = None,
     ) -> Sample:
-        """A population at cut-offs and what came of it; `further`: what a learner needs beside."""
+        """A population at cut-offs with its outcomes; `further`: other inputs of a learner."""
         cohorts = self.reader.cohorts(cutoffs, population)
         return Sample(
             cohorts.frame,
@@ -99,7 +99,7 @@ class Records:
         )
 
     def line_outcomes(self, cutoffs: tuple[date, ...]) -> LineOutcomes:
-        """What became of the product lines that everybody held at cut-offs; read once."""
+        """Outcomes of the product lines that all customers held at cut-offs; read once."""
         if cutoffs not in self._lines:
             self._lines[cutoffs] = line_outcomes(
                 self.connection,
@@ -126,8 +126,8 @@ class Records:
 
     @property
     def origins(self) -> tuple[Origin, ...]:
-        """All rolling origins where training was asked for; else the one that decides: a bank that
-        has no champion yet waits for its release."""
+        """All rolling origins in mode `always`; otherwise only the deciding one, so that a first
+        release is not delayed."""
         origins = self._planned.origins
         return origins if self.context.mode == "always" else origins[-1:]
 
@@ -148,8 +148,8 @@ class Records:
         Parameters
         ----------
         outcome : what is judged, from a cohort
-        population : whom the model speaks of
-        further : what learners need beside, from the cut-offs
+        population : the customers that the model scores
+        further : other inputs of the learners, made from the cut-offs
         """
         plan = self._planned
         return Material(
@@ -172,7 +172,7 @@ class Records:
         )
 
     def as_of(self, population: Population = EVERYBODY) -> pd.DataFrame | None:
-        """Features of those whom a model will score, at most as many as of a cut-off."""
+        """Features of the customers to score, sampled as at a cut-off."""
         if self.plan is None:
             return None
         everybody = self._now(EVERYBODY)

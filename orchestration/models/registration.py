@@ -1,7 +1,7 @@
-"""From a candidate that was tried to a champion: registered, promoted or not, and written down.
+"""Registers the candidates that were tried, promotes a champion and records the result.
 
-What a release says of a model (`meta.model_*`) is read from the registry, where the evaluation is
-kept with the version: a build warehouse made anew tells the same.
+The tables `meta.model_*` of a release are read from the registry, which stores the evaluation with
+the version, so a rebuilt build warehouse contains the same rows.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ create table if not exists meta.model_version (
 
 @dataclass(frozen=True)
 class TrainingReport:
-    """What came of a model in this refresh."""
+    """The result for one model in this refresh."""
 
     model_name: str
     version: str | None
@@ -91,7 +91,7 @@ class TrainingReport:
 
 @dataclass(frozen=True)
 class Tried:
-    """A learner fitted twice (`twin` before the evaluation period), and how it fared."""
+    """A learner fitted twice (`twin` before the evaluation period), with its evaluation."""
 
     learner: str
     model: Any
@@ -104,7 +104,7 @@ class Tried:
 
 
 def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
-    """The tables that tell of the models, where they are missing or of an older form."""
+    """Create the tables about the models where they are missing or have an older form."""
     columns = {
         name
         for (name,) in connection.execute(
@@ -193,7 +193,7 @@ def register_rule(
     twin: Any,
     tried: Tried,
 ) -> Version:
-    """Register the rule, which no learner beat: its figures are those it was compared by."""
+    """Register the rule when no learner beat it, with the figures of that comparison."""
     table = _evaluation_table(tried.measures, _rule_alone(tried.decision.against_rule))
     return registry.register(
         Candidate(
@@ -245,7 +245,7 @@ def keep(
     horizon: int | None,
     reasons: Sequence[str],
 ) -> TrainingReport:
-    """What the release says of the champion, written from the registry."""
+    """Write the champion's rows of the release from the registry."""
     said = tuple(filter(None, reasons))
     _write(connection, registry, champion, horizon, "; ".join(said))
     return TrainingReport(
@@ -260,7 +260,7 @@ def keep(
 
 
 def switch_off(connection: duckdb.DuckDBPyConnection, name: str, reason: str) -> TrainingReport:
-    """A model that this bank's records do not allow."""
+    """Record that this bank's records do not allow the model, and why."""
     _clear(connection, name)
     connection.execute(
         "insert into meta.model_version (model_name, note) values (?, ?)", [name, reason]
@@ -280,7 +280,7 @@ def _tags(
         TRAINER: context.trainer,
         "learner": learner,
         "main_metric": study.deciding,
-        # Of what scores: a later cohort is one it has not learned from.
+        # Of the scoring version: it has not been trained on a later cohort.
         LEARNED_UNTIL: str(material.refit.cutoffs[-1]),
     }
 

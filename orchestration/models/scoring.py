@@ -1,4 +1,4 @@
-"""Scoring: the champions' word on every customer, batch by batch."""
+"""Scores every customer with the champions, batch by batch."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from orchestration.models.records import Records
 from orchestration.models.registration import is_on
 from orchestration.models.studies import OF_CUSTOMERS, STUDIES
 
-# Customers of a batch, and batches scored side by side: what is held of a bank of any size.
+# Customers in a batch, and batches scored in parallel: they limit memory for a bank of any size.
 BATCH, MOST_AT_ONCE = 25_000, 2
 Found = TypeVar("Found")
 
@@ -94,7 +94,7 @@ def champion_of(
     try:
         return Champion(version, registry.load(version))
     except ChampionUnusable as error:
-        # Without its cause: a failed refresh shows the innermost one, which names no model.
+        # Without its cause: a failed refresh shows the innermost error, which names no model.
         raise ChampionUnusable(str(error)) from None
 
 
@@ -102,7 +102,7 @@ class Explainer:
     """Reason codes of a champion: what moved each score most, beside what is usual.
 
     A model that explains itself by parts of its own (the margin of a line, a dimension of a
-    segment) is explained by these, each less its mean, so that everybody's parts move nobody.
+    segment) is explained by these, each less its mean, so that an average part has no effect.
     """
 
     def __init__(self, name: str, champion: Champion, usual_of: pd.DataFrame) -> None:
@@ -146,7 +146,7 @@ class Explainer:
 def score_customers(connection: duckdb.DuckDBPyConnection, context: TrainingContext) -> int:
     """Write `scores.customer` and what belongs to it; returns the customers.
 
-    Every customer of the base has a row; where a model is off, or does not speak of the customer,
+    Every customer of the base has a row; where a model is off, or does not score the customer,
     its figures are NULL.
 
     Raises
@@ -200,7 +200,7 @@ def side_by_side(
     more than MOST_AT_ONCE, which are all that is held."""
 
     def alone(frame: pd.DataFrame) -> Found:
-        # Small trees of few rows: threads that wait for each other cost more than they bring.
+        # Trees and batches are small, so more threads per model would only wait for each other.
         with threadpool_limits(1, user_api="openmp"):
             return work(frame)
 

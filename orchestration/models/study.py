@@ -1,6 +1,6 @@
-"""What there is to learn for one model: rows and outcomes, learners, rule, measures.
+"""The study of one model: rows and outcomes, learners, rule, measures.
 
-Light to import: the files of the studies import it, and with them the code location.
+Keep imports light: the code location imports this module through the studies.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Sample:
 
     @property
     def customers(self) -> np.ndarray:
-        """Who each row is: rows of one customer are one draw of a bootstrap."""
+        """Customer of each row: a bootstrap draws all rows of a customer together."""
         return self.frame["customer_id"].to_numpy()
 
     @property
@@ -61,7 +61,7 @@ class Learner:
 
 @dataclass(frozen=True)
 class Split:
-    """What was known at an origin to learn from, and the later rows to be judged on."""
+    """Training rows known at an origin, and the later rows for the evaluation."""
 
     train: Sample
     later: Sample
@@ -69,9 +69,9 @@ class Split:
 
 @dataclass(frozen=True)
 class Material:
-    """The samples of a study: splits of rolling origins, oldest first, of which the last decides;
-    what the scoring version learns from; and the features of those whom it will score (None where
-    they are not one row a customer)."""
+    """The samples of a study: splits of rolling origins, oldest first, the last of which decides;
+    the training data of the scoring version; and the features of the customers to score (None where
+    these are not one row per customer)."""
 
     splits: tuple[Split, ...]
     refit: Sample
@@ -87,8 +87,8 @@ class Material:
         return self.splits[-1].later
 
 
-# Outcome, score and group of each row judged: the outcome beside the prediction, or what stands
-# for them where a model does not predict a figure.
+# Outcome, score and group of each evaluated row: the outcome and the prediction, or their
+# substitutes where a model does not predict a figure.
 Judged = tuple["np.ndarray", "np.ndarray", "np.ndarray"]
 
 
@@ -101,7 +101,7 @@ def nothing_further(model: Any, rule: Any, later: Sample, seed: int) -> Mapping[
 
 
 def outcome_and_prediction(model: Any, sample: Sample) -> Judged:
-    """The outcome beside what is predicted, one draw a customer."""
+    """The outcome and the prediction, grouped by customer."""
     from ml.estimator import score_of
 
     return sample.y, score_of(model, sample.features).astype(float), sample.customers

@@ -1,6 +1,6 @@
 """Training: candidates fitted at past cut-offs, judged on a later period.
 
-What decides is always the evaluation period, which no candidate has seen. The version that scores
+The evaluation period, which no candidate was fitted on, always decides. The version that scores
 is then fitted again on every cut-off whose labels are complete; its twin, fitted before the
 evaluation period, is kept beside it for later comparisons.
 """
@@ -42,7 +42,7 @@ from orchestration.models.registration import (
 from orchestration.models.study import Learner, Material, Off, Sample, Study
 from orchestration.platform.progress import tell
 
-# Fewer events than these, or customers without one, teach nothing and judge nothing.
+# Minimum numbers of events, and of customers without one, for training and for evaluation.
 LEAST_LEARNED, LEAST_JUDGED = 20, 10
 # Studies that are fitted side by side. Each holds its samples: more than two would need more memory
 # than a small machine has.
@@ -54,8 +54,8 @@ def needs_training(
 ) -> tuple[bool, str]:
     """Whether to train, and why.
 
-    `auto` trains where there is no champion, or the one there was made for another bank, horizon,
-    feature list or format of the stored model: such a champion must not score.
+    `auto` trains where there is no champion, or where the champion was made for another bank,
+    horizon, feature list or format of the stored model, and so must not score.
     """
     if champion is None:
         return True, "there is no champion yet"
@@ -78,12 +78,12 @@ class Fitted:
 
 @dataclass
 class Contest:
-    """What the learners of a study are judged on, read before any is fitted.
+    """The samples and the champion for judging the learners of a study, read before any is fitted.
 
-    `standing` is the champion they are compared with, and its twin; neither where there is none
-    for this bank, horizon and features, or it is not whole. What is fitted comes to it bit by bit:
-    the rule as it was before the evaluation period, the learners, and the rule that is to score
-    where nobody else may.
+    `standing` and `standing_twin` are the champion for the comparison and its twin; both are None
+    where no intact champion exists for this bank, horizon and features. The fits are added one by
+    one: the rule from before the evaluation period, the learners, and the rule that scores where no
+    other version may.
     """
 
     study: Study
@@ -100,11 +100,11 @@ class Contest:
 
     @property
     def winner(self) -> Tried | None:
-        """Who passed last: each had to beat the one before."""
+        """The last learner that passed: each had to beat the one before."""
         return next((one for one in reversed(self.tried) if one.decision.promote), None)
 
     def rule_scores(self, promotion: str) -> bool:
-        """Whether the rule scores: somebody has to, and nobody else may."""
+        """Whether the rule scores because no other version may."""
         return self.standing is None and (self.winner is None or promotion != "auto")
 
 
@@ -114,7 +114,7 @@ def train(
     registry: Registry,
     studies: Sequence[Study | Off],
 ) -> list[TrainingReport]:
-    """Train each study's model where that is asked for or needed; write down which version scores.
+    """Train each study's model where requested or needed; record which version scores.
 
     Samples are read and versions registered one study after the other; two learners or rules are
     fitted at a time.
@@ -126,16 +126,16 @@ def train(
     """
     create_tables(connection)
     reports: dict[str, TrainingReport] = {}
-    # What is being fitted, and what is told when it is.
+    # The contest of each running fit; the result of a fit is its progress message.
     running: dict[Future[str], Contest] = {}
-    # What takes longest begins first: at the end the others fill the time beside it.
+    # The longest studies start first; the others run beside them.
     waiting = sorted(studies, key=lambda study: isinstance(study, Off) or not study.is_long)
     on = [study.name for study in studies if isinstance(study, Study)]
     new = [name for name in on if registry.champion(name) is None]
     if new:
         tell(f"no champion yet of {', '.join(new)}: learners are compared with the rules alone")
-    # Two that share the cores evenly do more than one whose threads wait for each other. The limit
-    # of BLAS is the process's: threads that set it each for themselves would leave it anywhere.
+    # Two fits that share the cores are faster than one whose threads wait for each other. The limit
+    # of BLAS applies to the process, so it is set once here and not by each thread.
     with (
         threadpool_limits(1, user_api="blas"),
         ThreadPoolExecutor(min(MOST_AT_ONCE, os.cpu_count() or 1)) as pool,
@@ -146,7 +146,7 @@ def train(
             if isinstance(prepared, TrainingReport):
                 reports[prepared.model_name] = prepared
                 return
-            # Who has no champion takes the first learner that passes; asked to train, it tries all.
+            # Mode `always` fits all learners; otherwise the first learner that passes is taken.
             always = context.mode == "always"
             learners = prepared.study.learners
             learned, judged = len(prepared.material.train), len(prepared.material.later)
@@ -174,7 +174,7 @@ def train(
         while waiting or running:
             at_work = sum(not one.done() for one in running)
             held = len({contest.study.name for contest in running.values()})
-            # One more than are fitted, which is judged and registered beside them.
+            # One study more than are fitted: it is judged and registered during the fits.
             if waiting and at_work < MOST_AT_ONCE and held <= MOST_AT_ONCE:
                 begin(waiting.pop(0))
                 continue
@@ -193,7 +193,7 @@ def _prepare(
     registry: Registry,
     study: Study | Off,
 ) -> Contest | TrainingReport:
-    """What is to be fitted, or what there is to say where nothing is."""
+    """The contest to fit, or the report where there is nothing to fit."""
     if isinstance(study, Off):
         return switch_off(connection, study.name, study.reason)
     registry.settle(study.name)
@@ -205,7 +205,7 @@ def _prepare(
     material = study.read()
     few = _too_few(study, material)
     if few:
-        # Also where training is switched off: a model that is off needs no champion.
+        # Applies even if training is switched off: a model that is off needs no champion.
         return switch_off(connection, study.name, few)
     if context.mode == "never":
         raise RuntimeError(
@@ -213,16 +213,16 @@ def _prepare(
             "run make refresh TRAIN=auto"
         )
     standing, twin = None, None
-    # Of every model of a new bank there is no champion yet: `train` tells that once.
+    # No model of a new bank has a champion: `train` reports that once.
     reasons = [] if champion is None else [reason]
     if champion is not None and not _differing(champion, study.wanted):
         try:
             registry.load(champion)
-            # What a release tells of it is read from there.
+            # The release reads the evaluation of the champion from this table.
             registry.table(champion, EVALUATION)
             standing, twin = champion, registry.load_twin(champion)
         except ChampionUnusable as error:
-            # Training is what heals this: nobody is compared with a champion that is not whole.
+            # Training replaces a damaged champion; no learner is compared with it.
             reasons.append(str(error))
     return Contest(
         study,
@@ -236,7 +236,7 @@ def _prepare(
 
 
 def _fit(contest: Contest, learner: Learner) -> str:
-    """Fit a learner at each origin and for scoring, examine it, and tell the contest."""
+    """Fit a learner at each origin and for scoring, examine it, and add it to the contest."""
     study, material, seed = contest.study, contest.material, contest.seed
     with threadpool_limits(1, user_api="openmp"):
         twins = [
@@ -258,7 +258,7 @@ def _fit(contest: Contest, learner: Learner) -> str:
 
 
 def _fit_rule(contest: Contest) -> str:
-    """Fit the rule on what was known before the evaluation period. Nothing is told of it."""
+    """Fit the rule on data from before the evaluation period; returns no progress message."""
     material = contest.material
     with threadpool_limits(1, user_api="openmp"):
         fitted = contest.study.rule.fit(material.train, contest.seed)
@@ -277,7 +277,7 @@ def _fit_scoring_rule(contest: Contest) -> str:
 def _judge(
     contest: Contest, one: Fitted, rule_score: np.ndarray, ahead: np.ndarray | None, whom: str
 ) -> Tried:
-    """The policy's verdict on a learner beside the rule and whoever is ahead so far."""
+    """The policy's verdict on a learner against the rule and the best version so far."""
     study = contest.study
     y, score, customers = one.examination.judged
     measures = defined(study.measures, y)
@@ -310,8 +310,8 @@ def _judge(
 
 
 def _judge_all(contest: Contest) -> tuple[Tried, ...]:
-    """The policy's word on each learner fitted so far, in the study's order: who passes is whom the
-    next must beat."""
+    """The policy's verdict on each learner fitted so far, in the study's order: a learner that
+    passes is the one that the next must beat."""
     study, later = contest.study, contest.material.later
     rule_score = study.judged(contest.rule, later)[1]
     ahead, whom = None, "the champion"
@@ -332,8 +332,8 @@ def _settle(
     registry: Registry,
     contest: Contest,
 ) -> TrainingReport:
-    """Register who was tried; the winner becomes champion, or waits for approval; where nobody may
-    score yet, the rule does."""
+    """Register the learners that were tried. The winner becomes champion or waits for approval;
+    where no version may score yet, the rule becomes champion."""
     study, material = contest.study, contest.material
     reasons = list(contest.reasons)
     compared_with = contest.standing.version if contest.standing else ""
@@ -353,8 +353,8 @@ def _settle(
         )
         reasons += [f"{tried.learner}: {words}" for words in tried.decision.reasons]
         if tried.decision.promote:
-            # The next one must beat this one, and through it the champion: of the version that
-            # would follow the champion nobody is to be told that it was not compared with it.
+            # The next learner must beat this one, and so the champion. `compared_with` stays the
+            # champion, so that an approval does not report a missing comparison with it.
             promoted = version
     if promoted is not None and context.promotion == "auto":
         install(registry, context, promoted, "; ".join(shown.decision.reasons), "automatic")
@@ -386,7 +386,7 @@ def _settle(
 
 
 def _calibrated(model: Any, later: Sample) -> Any:
-    """The intervals of those that have any come from a period after the training's."""
+    """Calibrate the intervals of a model that has them on a period after its training."""
     if hasattr(model, "calibrate"):
         model.calibrate(later.features, later.y)
     return model
@@ -398,7 +398,7 @@ def _take_interval(model: Any, twin: Any) -> None:
 
 
 def _too_few(study: Study, material: Material) -> str:
-    """Why nothing can be learned from these samples; nothing where it can."""
+    """The reason why these samples are too small for training; empty where they are not."""
     if study.kind != "probability":
         return ""
     samples = [("learn from", split.train, LEAST_LEARNED) for split in material.splits]
@@ -414,7 +414,7 @@ def _too_few(study: Study, material: Material) -> str:
 
 
 def _groups(connection: duckdb.DuckDBPyConnection, later: Sample) -> dict[str, np.ndarray]:
-    """Sex and age band of each row: what the features do not say, and what they do."""
+    """Sex and age band of each row; sex is not among the features, age is."""
     sex = connection.execute("select customer_id, sex from base.customer").df()
     known = sex.drop_duplicates("customer_id").set_index("customer_id")["sex"]
     ages = later.frame["age"] if "age" in later.frame else pd.Series(np.nan, later.frame.index)

@@ -1,4 +1,4 @@
-"""How a model of uplift did on later campaigns, beside the simple rules."""
+"""Evaluates an uplift model on later campaigns against simple rules."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ METRICS: Mapping[str, UpliftMetric] = {
 
 
 def policy_table(model: Any, rule: StrongerRule, later: Sample, seed: int) -> pd.DataFrame:
-    """Each metric with its 90 % interval on contacts after the training: of the model, of each
-    simple rule, and the model's lead over it.
+    """Each metric with its 90 % interval on contacts after the training: for the model, for each
+    simple rule, and for the difference between them.
 
     Columns: policy, metric, value, low, high, difference, difference_low, difference_high,
     contacts, evaluated_from.

@@ -42,7 +42,7 @@ def release_asset(upstream: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
             release = publish(
                 connection, settings, run_id=context.run_id, code_version=code_version()
             )
-            # From here on the release is served: what fails is said, and fails nothing.
+            # The release is served from here on: a failure below is logged as a warning only.
             reports = settings.reports / release.release_id
             metadata: dict[str, dg.MetadataValue] = {
                 "tables": dg.MetadataValue.table(
@@ -77,7 +77,7 @@ def release_asset(upstream: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
 
 @contextmanager
 def beside(context: dg.AssetExecutionContext, release: Release, what: str) -> Iterator[None]:
-    """What comes beside a release that is served already: where that fails, warn."""
+    """Run a step after the release is served; a failure is logged as a warning."""
     try:
         yield
     except Exception as error:

@@ -1,4 +1,4 @@
-"""The rows that the released scores were made from: whoever has a model can score them again."""
+"""Publishes the input rows of the released scores, so that they can be scored again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Write, audit, publish: a release is visible whole or not at all.
+"""Write, audit, publish: a release becomes visible as a whole or not at all.
 
 The build warehouse is audited, copied into a new file beside the served one, flushed to disk and
 made read-only; then one atomic rename moves the link that readers open. A crash, a full disk or a
@@ -35,7 +35,7 @@ from sources.contract import TABLES
 PUBLISHED_SCHEMAS = (
     *("base", "value", "scores", "contacts", "decisions", "campaigns", "quarantine", "profile"),
 )
-# A misplaced value of such a table may be anybody's e-mail address.
+# A misplaced value of such a table may be an e-mail address.
 WITHHELD = {("quarantine", table.name) for table in TABLES if table.personal}
 # Steps of the build between two tables that a release carries.
 BETWEEN = {("decisions", "contact_reason")}

@@ -75,8 +75,8 @@ def record_restatement(connection: duckdb.DuckDBPyConnection, settings: Settings
 
 
 def restated(connection: duckdb.DuckDBPyConnection) -> Restated | None:
-    """What a database's `meta.restatement` says of all accounts; None where nothing was restated or
-    the database is of a time before restatements."""
+    """The restated months in `meta.restatement` and the total contribution margin; None where
+    nothing was restated or the database has no such table yet."""
     if not has_table(connection, "meta.restatement"):
         return None
     months, before, after = connection.execute(

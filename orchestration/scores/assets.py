@@ -1,4 +1,4 @@
-"""Scores: what the champions say of every customer, and of every customer and offer."""
+"""Scores: the champions' scores of every customer, and of every customer and offer."""
 
 from collections.abc import Iterator, Sequence
 

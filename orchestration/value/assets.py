@@ -11,5 +11,5 @@ from orchestration.value import default_probability
 
 
 def value_assets(manifest: Path, months: dg.PartitionsDefinition) -> dg.AssetsDefinition:
-    """Expected loss reads what earlier refreshes scored: that is there before dbt begins."""
+    """Expected loss reads the scores of earlier refreshes, which are loaded before dbt starts."""
     return dbt_layer("value", "tag:value", manifest, months, default_probability.ensure)

@@ -31,8 +31,8 @@ def ensure(connection: duckdb.DuckDBPyConnection, settings: Settings) -> int:
     """Make `scores.account_default` where it is missing; returns the rows taken over.
 
     They are those of the served release when that is of the bank of this warehouse, none otherwise.
-    A table that is there stays as it is. Whole or not at all: half of the probabilities would never
-    be noticed.
+    A table that is there stays as it is. The table is filled as a whole or not at all,
+    since a missing part would not be noticed.
     """
     if has_table(connection, "scores.account_default"):
         return 0

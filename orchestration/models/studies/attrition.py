@@ -81,7 +81,7 @@ def _leaves(cohorts: Cohorts) -> np.ndarray:
 
 
 def _lines(model: Any, features: pd.DataFrame) -> Mapping[str, pd.DataFrame]:
-    """Rows of `scores.product_attrition`; none of a rule, which knows no lines."""
+    """Rows of `scores.product_attrition`; none for a rule, which has no lines."""
     from ml.attrition.model import AttritionModel
 
     if not isinstance(model, AttritionModel):

@@ -81,7 +81,7 @@ def ensemble_by_offer(sample: Sample, seed: int) -> ResponseModel:
 
 
 def base_rate_of_offer(sample: Sample, seed: int) -> OfferBaseRate:
-    """The rule, which knows no chance: the seed is not used."""
+    """The rule is deterministic: the seed is not used."""
     from ml.response.model import OfferBaseRate
 
     return OfferBaseRate().fit(sample.features, sample.y)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from orchestration.models.records import Records
     from orchestration.models.scoring import Champion
 
-# What a segmentation should tell customers apart by, of the time after it.
+# Later outcomes in which the segments should differ.
 LATER = ("contribution", "bookings", "inflow", "balance", "accounts")
 # Labels of one outcome must not be taken for those of another when all are judged together.
 APART = 1_000
@@ -115,7 +115,7 @@ def _nothing(cohorts: Cohorts) -> np.ndarray:
 
 
 def _told_apart(model: Any, sample: Sample) -> Judged:
-    """Ranks of what came after, one outcome below the other, beside the segments at the cut-off."""
+    """Ranks of the later outcomes, concatenated, with the segments at the cut-off."""
     import numpy as np
     from scipy.stats import rankdata
 
@@ -132,7 +132,7 @@ def _told_apart(model: Any, sample: Sample) -> Judged:
 
 
 def _tiers(records: Records) -> Callable[[pd.DataFrame, np.ndarray], Mapping[str, Any]]:
-    """The tiering by rule that stands beside the segments, by the borders of now."""
+    """The tiers by rule, shown beside the segments, with borders from today's customers."""
     from ml.segments.model import RuleTiering
     from orchestration.models.datasets import HOLDERS, features_of
 

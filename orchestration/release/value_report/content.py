@@ -52,7 +52,7 @@ SHOWN_BROKEN_STATEMENTS = 20
 
 @dataclass(frozen=True)
 class Period:
-    """The months told together: at most twelve, ending with the as-of month."""
+    """The months reported together: at most twelve, ending with the as-of month."""
 
     first: date
     last: date

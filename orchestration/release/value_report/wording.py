@@ -27,7 +27,7 @@ EFFECTS = {
     "cost": "Costs",
     "risk": "Risk",
 }
-# Yearly returns beyond it say only that hardly any capital is bound.
+# A larger yearly return only means that hardly any capital is bound.
 LARGEST_TOLD_RETURN = 10
 
 
@@ -91,7 +91,7 @@ def named(key: str, names: dict[str, str]) -> str | Markup:
 
 
 def price_floor(row: dict[str, Any] | None) -> str:
-    """A rate in percent or a fee; a star where all tiers' costs had to stand in."""
+    """A rate in percent or a fee; a star where the costs of all tiers were used instead."""
     if row is None:
         return "–"
     figure = exact(row["monthly_fee"]) if row["annual_rate"] is None else rate(row["annual_rate"])
