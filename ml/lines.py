@@ -147,7 +147,8 @@ class LineHazard(BaseEstimator):
     customer or a falling balance says. The hazard of a quarter is spread evenly, as a constant one,
     over its months; where the horizon is not made of quarters the periods are months.
 
-    With fewer lines lost than can be learned from, the rate of all lines holds for everybody.
+    Where fewer customers lost a line than there are folds, or every line was lost, the common rate
+    of all lines is used for everybody.
 
     Parameters
     ----------

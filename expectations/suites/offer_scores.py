@@ -217,7 +217,7 @@ def transaction_alert_suite() -> Suite:
             ),
             "fail",
             f"every alert of a transaction is one of {', '.join(SEVERITIES)}",
-            "look at the scores step's rules of alerts",
+            "look at the step alerts_layer",
         ),
         never(
             "alert_transaction",

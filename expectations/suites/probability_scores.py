@@ -404,7 +404,7 @@ CREDIT_RULES = (
         ),
         "fail",
         f"every alert is one of {', '.join(SEVERITIES)}",
-        "look at the scores step's rules of alerts",
+        "look at the step alerts_layer",
     ),
     Rule(
         "alert_credit",

@@ -121,7 +121,11 @@ def manifest_of(settings: Settings) -> Path:
             command = [DBT_PROGRAM, "--no-use-colors", "parse", *_places(draft)]
             parsed = subprocess.run(command, capture_output=True, text=True)
             if parsed.returncode != 0:
-                raise RuntimeError(f"dbt parse failed:\n{parsed.stdout}{parsed.stderr}")
+                raise RuntimeError(
+                    f"dbt parse failed:\n{parsed.stdout}{parsed.stderr}\n"
+                    "Correct what dbt names. After an update of the project, run make install: an "
+                    "older dbt does not read it."
+                )
             _keep(draft, folder, digest)
             write_whole(folder / PARSE_LOG, parsed.stdout)
     return folder / MANIFEST

@@ -1,20 +1,10 @@
 with run as (
     select * from {{ ref('base_refresh_window') }}
-),
-
--- The owner answers for the account.
-holder as (
-    select
-        account_id,
-        min(customer_id) as customer_id
-    from {{ ref('base_account_holder') }}
-    where role = 'owner'
-    group by account_id
 )
 
 select
     month.account_id,
-    holder.customer_id,
+    account.customer_id,
     month.days_past_due,
     coalesce(month.is_defaulted, false) as is_defaulted,
     coalesce(customer.is_defaulted, false) as is_borrower_defaulted,
@@ -23,8 +13,8 @@ select
     customer.employee_id
 from {{ ref('base_account_month') }} as month
 inner join run on month.month = run.as_of_month
-inner join holder on month.account_id = holder.account_id
-inner join {{ ref('base_customer') }} as customer on holder.customer_id = customer.customer_id
+inner join {{ ref('alerts_account') }} as account on month.account_id = account.account_id
+inner join {{ ref('base_customer') }} as customer on account.customer_id = customer.customer_id
 inner join {{ ref('value_account_month') }} as value
     on month.account_id = value.account_id and month.month = value.month
 inner join {{ ref('value_product_parameter') }} as parameter
