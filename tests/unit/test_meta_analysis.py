@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from statsmodels.stats.meta_analysis import combine_effects
 
 from ml.evaluation.meta_analysis import pooled_effect, slope_on
 
@@ -39,6 +40,12 @@ def test_trials_of_a_vaccine_are_pooled_as_published():
     assert found.q == pytest.approx(152.2330, abs=5e-5)
     assert found.i_squared == pytest.approx(0.9212, abs=5e-5)
     assert found.fixed.value == pytest.approx(-0.4303, abs=5e-5)
+    peer = combine_effects(*log_risk_ratios(), method_re="dl", use_t=False)
+    assert (found.tau_squared, found.i_squared) == pytest.approx((peer.tau2, peer.i2), rel=1e-12)
+    (fixed, random, *_), homogeneity = peer.conf_int(), peer.test_homogeneity()
+    assert (found.q, found.q_p_value) == pytest.approx(homogeneity[:2], rel=1e-9)
+    assert (found.fixed.low, found.fixed.high) == pytest.approx(fixed, rel=1e-12)
+    assert (found.random.low, found.random.high) == pytest.approx(random, rel=1e-12)
 
 
 def test_one_effect_is_its_own_pool_of_unknown_heterogeneity():

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 from scipy.stats import norm
+from statsmodels.stats.proportion import power_proportions_2indep
 
 from ml.decisions.power import control_share_for, minimum_detectable_effect, power_of
 
@@ -27,7 +28,11 @@ def test_power_is_how_often_a_test_finds_the_effect(treated, control, base, effe
     pooled = (treated * one + control * other) / (treated + control)
     spread = np.sqrt(pooled * (1 - pooled) * (1 / treated + 1 / control))
     found = np.abs(one - other) > norm.ppf(0.975) * spread
-    assert power_of(treated, control, base, effect) == pytest.approx(found.mean(), abs=0.05)
+    power = power_of(treated, control, base, effect)
+    assert power == pytest.approx(found.mean(), abs=0.05)
+    ratio = control / treated
+    peer = power_proportions_2indep(effect, base, treated, ratio=ratio, return_results=False)
+    assert power == pytest.approx(peer, rel=1e-12)
 
 
 def test_the_least_effect_that_is_found_has_a_power_of_eighty_percent():
