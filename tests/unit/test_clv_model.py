@@ -7,6 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 import pytest
+from mapie.conformity_scores import AbsoluteConformityScore
+from mapie.regression import SplitConformalRegressor
+from sklearn.base import BaseEstimator, RegressorMixin
 from threadpoolctl import threadpool_limits
 
 from ml.clv.interval import GROUPS, ConformalInterval
@@ -338,6 +341,33 @@ def test_the_ranks_of_a_small_group_by_hand():
     np.testing.assert_array_equal(
         interval.around(np.array([100.0, 7.0])), [[100, 95, 105], [7, 2, 12]]
     )
+
+
+class Given(RegressorMixin, BaseEstimator):
+    """Predicts its only feature."""
+
+    def fit(self, X: np.ndarray, y: np.ndarray) -> Given:
+        self.n_features_in_ = X.shape[1]
+        return self
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        return X[:, 0]
+
+
+@pytest.mark.parametrize("n", [37, 60, 79])
+def test_the_bounds_of_one_group_are_those_of_a_second_implementation(n):
+    generator = np.random.default_rng(n)
+    predicted = generator.normal(size=n)
+    y = predicted + generator.gamma(1, 1, n) - 1
+    peer = SplitConformalRegressor(
+        Given().fit(predicted[:, None], y),
+        confidence_level=0.9,
+        conformity_score=AbsoluteConformityScore(sym=False),
+        prefit=True,
+    ).conformalize(predicted[:, None], y)
+    bounds = peer.predict_interval(np.zeros((1, 1)))[1].ravel()
+    _, low, high = ConformalInterval(coverage=0.9).fit(predicted, y).around(np.zeros(1)).T
+    assert (low[0], high[0]) == pytest.approx(tuple(bounds), rel=1e-12)
 
 
 def test_the_upper_rank_is_of_one_outcome_more_than_was_seen():
