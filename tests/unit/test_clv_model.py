@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -354,7 +355,7 @@ class Given(RegressorMixin, BaseEstimator):
         return X[:, 0]
 
 
-@pytest.mark.parametrize("n", [37, 60, 79])
+@pytest.mark.parametrize("n", [37, 38, 60, 79])
 def test_the_bounds_of_one_group_are_those_of_a_second_implementation(n):
     generator = np.random.default_rng(n)
     predicted = generator.normal(size=n)
@@ -430,6 +431,28 @@ def test_tied_predictions_have_intervals_too(predicted):
     y = predicted + np.random.default_rng(1).normal(size=len(predicted))
     _, low, high = ConformalInterval().fit(predicted, y).around(predicted).T
     assert ((low <= y) & (y <= high)).mean() >= 0.9
+
+
+def test_a_prediction_at_a_border_belongs_to_the_group_above():
+    predicted, errors = np.repeat([1.0, 2.0], 40), np.r_[np.full(40, 1.0), np.full(40, 5.0)]
+    interval = ConformalInterval().fit(predicted, predicted + errors)
+    assert interval.edges_.tolist() == [2]
+    np.testing.assert_array_equal(interval.around(np.array([1.9, 2.0]))[:, 2], [2.9, 7])
+
+
+@pytest.mark.parametrize(
+    ("predicted", "y", "words"),
+    [
+        ([], [], "one length"),
+        ([1.0], [1.0, 2.0], "one length"),
+        ([[1.0]], [[1.0]], "one length"),
+        ([1.0, math.nan], [1.0, 2.0], "finite"),
+        ([1.0, 2.0], [1.0, math.inf], "finite"),
+    ],
+)
+def test_what_intervals_cannot_be_learned_from_is_refused(predicted, y, words):
+    with pytest.raises(ValueError, match=f"predictions and outcomes are invalid: .*{words}"):
+        ConformalInterval().fit(predicted, y)
 
 
 def test_flags_with_gaps_and_whole_number_categories_are_coded_like_their_levels():

@@ -62,6 +62,18 @@ def test_like_effects_leave_nothing_between_them():
     assert found.q_p_value == pytest.approx(1)
 
 
+def test_equal_effects_have_no_heterogeneity():
+    found = pooled_effect(np.array([0.25, 0.25]), np.array([0.5, 0.5]))
+    assert (found.q, found.tau_squared, found.i_squared) == (0, 0, 0)
+
+
+def test_half_of_the_spread_of_two_effects_is_beyond_chance():
+    # Weights 1 and 1: the mean is 1, Q = 1 + 1 on one degree of freedom, tau² = (2 - 1) / (2 - 1).
+    found = pooled_effect(np.array([0, 2]), np.array([1, 1]))
+    assert (found.q, found.tau_squared, found.i_squared) == (2, 1, 0.5)
+    assert (found.random.value, found.fixed.value) == (1, 1)
+
+
 @pytest.mark.parametrize(
     ("effects", "variances"),
     [([], []), ([0.1, 0.2], [0.1]), ([0.1], [0.0]), ([math.nan], [0.1]), ([0.1], [math.inf])],
@@ -79,6 +91,13 @@ def test_the_slope_is_that_of_a_weighted_line():
     line, covariance = np.polyfit(predicted, effects, 1, w=1 / np.sqrt(variances), cov="unscaled")
     assert found.value == pytest.approx(line[0])
     assert found.high - found.value == pytest.approx(1.959964 * math.sqrt(covariance[0, 0]))
+
+
+def test_two_effects_lie_on_their_slope():
+    found = slope_on(np.array([0.01, 0.02]), np.array([0.01, 0.04]), np.array([1.0, 1.0]))
+    assert found.value == pytest.approx(3)
+    # The spread of the predictions is 0.01² / 2.
+    assert found.high == pytest.approx(3 + 1.959964 * math.sqrt(2) / 0.01)
 
 
 def test_a_slope_on_one_prediction_is_unknown():

@@ -49,6 +49,17 @@ def test_the_share_to_hold_out_is_the_least_that_does():
     assert power_of(customers - control + 1, control - 1, base, effect) < 0.8
 
 
+def test_one_customer_may_be_enough_and_equal_arms_may_be_needed():
+    # All of one arm respond and none of the other, in arms of one against many.
+    assert power_of(100_000, 1, 0.0, 1.0) > 0.8
+    assert control_share_for(100_001, 0.0, 1.0) == 1 / 100_001
+    assert math.isnan(power_of(10, 10, 1.5, -0.9))
+    assert power_of(10, 10, 1.0, -0.9) == pytest.approx(power_of(10, 10, 0.0, 0.9))
+    # With 398 the halves reach a power of 80 % just so (the published 199), with 396 they do not.
+    assert control_share_for(398, 0.1, 0.1) == 0.5
+    assert math.isnan(control_share_for(396, 0.1, 0.1))
+
+
 def test_too_few_customers_or_no_effect_find_nothing():
     assert math.isnan(power_of(10, 0, 0.1, 0.1))
     assert math.isnan(power_of(10, 10, 0.9, 0.2))
