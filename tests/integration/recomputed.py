@@ -180,9 +180,9 @@ def valued(bank: Bank, reference: Reference) -> Valuation:
 
         product = line, account["product_id"]
         rule = reference.of_product("transfer_rule", month, *product)
-        if sum(days) < 0 and line not in CREDIT_LINES:
-            price = reference.behavioural(rule, "overdrawn_portfolio", month)
-        elif term := account.get("term_months"):
+        below = [min(day, Decimal(0)) for day in days] if line not in CREDIT_LINES else []
+        overdrawn = reference.behavioural(rule, "overdrawn_portfolio", month)
+        if (term := account.get("term_months")) and rule["portfolio"] != NOBODY:
             repricing = int(rule["repricing_months"] or term)
             price = reference.rate(*rate_fixing(opened, term, min(repricing, term), month))
             price += Fraction(rule["spread"])
@@ -233,9 +233,12 @@ def valued(bank: Bank, reference: Reference) -> Valuation:
             "average_balance": rounded(Fraction(sum(days)) / len(days)),
             "closing_balance": days[-1],
             "transfer_price": rounded(price, 6),
+            "overdrawn_price": rounded(overdrawn, 6) if any(below) else None,
             "interest_income": -booked("interest_charged"),
             "interest_expense": booked("interest_paid"),
-            "transfer_result": rounded(Fraction(sum(days)) * price / 365),
+            "transfer_result": rounded(
+                (Fraction(sum(days) - sum(below)) * price + Fraction(sum(below)) * overdrawn) / 365
+            ),
             "fee_income": -booked("fee", "penalty"),
             "direct_cost": rounded(cost),
             "overhead": Decimal(0),

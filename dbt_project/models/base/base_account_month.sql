@@ -182,6 +182,49 @@ balanced as (
         closing_balance - amount as opening_balance,
         (closing_balance - amount) * days_in_month + balance_day_amount as balance_day_sum
     from running
+),
+
+booked_day as (
+    select
+        txn.account_id,
+        txn.month,
+        txn.booked_on,
+        sum(txn.amount) as amount
+    from {{ ref('stg_transaction') }} as txn
+    cross join run
+    where txn.month between run.month_from and run.month_to
+    group by txn.account_id, txn.month, txn.booked_on
+),
+
+-- From each day with bookings until the next, the balance stands still.
+stretch as (
+    select
+        balanced.account_id,
+        balanced.month,
+        booked_day.booked_on,
+        balanced.opening_balance + sum(booked_day.amount) over in_month as balance,
+        coalesce(
+            day(lead(booked_day.booked_on) over in_month), balanced.days_in_month + 1
+        ) - day(booked_day.booked_on) as days
+    from balanced
+    inner join booked_day
+        on
+            balanced.account_id = booked_day.account_id
+            and balanced.month = booked_day.month
+    window in_month as (
+        partition by balanced.account_id, balanced.month
+        order by booked_day.booked_on
+    )
+),
+
+below_zero as (
+    select
+        account_id,
+        month,
+        day(min(booked_on)) - 1 as days_before,
+        sum(least(balance, 0) * days) as day_sum
+    from stretch
+    group by account_id, month
 )
 
 select
@@ -208,6 +251,12 @@ select
     cast(balanced.opening_balance as decimal(18, 2)) as opening_balance,
     cast(balanced.closing_balance as decimal(18, 2)) as closing_balance,
     cast(balanced.balance_day_sum as decimal(18, 2)) as balance_day_sum,
+    cast(
+        least(balanced.opening_balance, 0)
+        * coalesce(below_zero.days_before, balanced.days_in_month)
+        + coalesce(below_zero.day_sum, 0)
+        as decimal(18, 2)
+    ) as overdrawn_day_sum,
     {{ from_cents(divide_units(
         units('cast(balanced.balance_day_sum as decimal(18, 2))'), 'balanced.days_in_month'
     )) }} as average_balance,
@@ -238,5 +287,7 @@ inner join version
         and (version.valid_to is null or balanced.month < version.valid_to)
 left join activity
     on balanced.account_id = activity.account_id and balanced.month = activity.month
+left join below_zero
+    on balanced.account_id = below_zero.account_id and balanced.month = below_zero.month
 left join loan_status
     on balanced.account_id = loan_status.account_id and balanced.month = loan_status.month

@@ -11,9 +11,11 @@ account_month as (
         account_month.*,
         {{ units('account_month.balance_day_sum') }} as balance_day_cents,
         greatest(-account_month.closing_balance, 0) as owed,
-        -- Money that an account for deposits owes is lent.
-        account_month.balance_day_sum < 0
-        and account_month.product_line not in ('lending', 'cards') as is_overdrawn,
+        -- Money that an account for deposits owes is lent: it has a price of its own.
+        case
+            when account_month.product_line in ('lending', 'cards') then 0
+            else {{ units('account_month.overdrawn_day_sum') }}
+        end as overdrawn_day_cents,
         case when account_month.is_open then account_month.credit_limit end as committed_limit,
         {{ month_of('account.opened_on') }} as opened_month,
         -- Whole months from the opening to the month's first day: a month is priced as it begins.
@@ -34,6 +36,7 @@ fixed as (
         account_month.*,
         parameter.transfer_price,
         parameter.overdrawn_price,
+        parameter.is_funded,
         parameter.spread,
         parameter.maintenance_cost,
         parameter.loss_given_default,
@@ -141,14 +144,13 @@ exposed as (
                 ~ ' * ' ~ units('priced.credit_conversion_factor', 6), '1000000'
             )) }} as decimal(18, 2)
         ) as exposure,
-        case
-            when priced.is_overdrawn then priced.overdrawn_price
-            else coalesce(curve.annual_rate + priced.spread, priced.transfer_price)
-        end as annual_rate
+        coalesce(curve.annual_rate + priced.spread, priced.transfer_price) as annual_rate
     from priced
+    -- Customers' money that is not on the bank's books has no price, whatever its term.
     left join {{ ref('value_transfer_curve') }} as curve
         on
-            priced.priced_month = curve.month
+            priced.is_funded
+            and priced.priced_month = curve.month
             and priced.priced_tenor = curve.tenor_months
     inner join rating
         on
@@ -177,8 +179,14 @@ measured as (
         cast(exposed.annual_rate as decimal(9, 6)) as transfer_price,
         cast(-exposed.interest_charged as decimal(18, 2)) as interest_income,
         exposed.interest_paid as interest_expense,
+        case
+            when exposed.overdrawn_day_cents < 0 then exposed.overdrawn_price
+        end as overdrawn_price,
         {{ from_cents(divide_units(
-            'exposed.balance_day_cents * ' ~ units('exposed.annual_rate', 6), '365000000'
+            '(exposed.balance_day_cents - exposed.overdrawn_day_cents) * '
+            ~ units('exposed.annual_rate', 6)
+            ~ ' + exposed.overdrawn_day_cents * ' ~ units('exposed.overdrawn_price', 6),
+            '365000000'
         )) }} as transfer_result,
         cast(-exposed.fees as decimal(18, 2)) as fee_income,
         {{ to_money(
@@ -227,6 +235,7 @@ select
     average_balance,
     closing_balance,
     transfer_price,
+    overdrawn_price,
     interest_income,
     interest_expense,
     transfer_result,

@@ -38,6 +38,7 @@ actual as (
     {%- endfor %}
 ),
 
+-- A month without a target counts in the year to date all the same.
 compared as (
     select
         target.dimension,
@@ -45,26 +46,30 @@ compared as (
         target.month,
         target.measure,
         target.amount as target,
-        coalesce(actual.amount, 0) as actual
+        coalesce(
+            sum(case when actual.month = target.month then actual.amount end), 0
+        ) as actual,
+        coalesce(sum(actual.amount), 0) as actual_year_to_date
     from target
     left join actual
         on
             target.dimension = actual.dimension
             and target.dimension_key = actual.dimension_key
-            and target.month = actual.month
             and target.measure = actual.measure
+            and target.month >= actual.month
+            and year(target.month) = year(actual.month)
+    group by
+        target.dimension, target.dimension_key, target.month, target.measure, target.amount
 ),
 
 cumulated as (
     select
         *,
-        sum(target) over in_year as target_year_to_date,
-        sum(actual) over in_year as actual_year_to_date
+        sum(target) over (
+            partition by dimension, dimension_key, measure, year(month) order by month
+            rows between unbounded preceding and current row
+        ) as target_year_to_date
     from compared
-    window in_year as (
-        partition by dimension, dimension_key, measure, year(month) order by month
-        rows between unbounded preceding and current row
-    )
 )
 
 select

@@ -45,6 +45,7 @@ select
     cast(
         coalesce(overdrawn_price.annual_rate + transfer_rule.spread, 0) as decimal(9, 6)
     ) as overdrawn_price,
+    transfer_rule.portfolio <> '(none)' as is_funded,
     transfer_rule.repricing_months,
     transfer_rule.spread,
     maintenance.monthly_cost as maintenance_cost,
