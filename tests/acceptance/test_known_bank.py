@@ -1,0 +1,70 @@
+"""A bank whose figures are known beforehand: worked by hand, compared to the cent.
+
+`known_bank/delivery` is what the bank delivers, `known_bank/reference` its own reference data, and
+`known_bank/answers.csv` the figures, each with the sum that gives it. The rules were applied by
+hand to the delivery; nothing of the project was run for them.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import duckdb
+import pytest
+
+from tests.conftest import once
+
+pytestmark = pytest.mark.slow
+
+KNOWN = Path(__file__).parent / "known_bank"
+KEYS = {"value.account_month": "account_id", "value.plan_actual": "dimension_key"}
+
+
+def answers() -> list[dict[str, str]]:
+    with (KNOWN / "answers.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def release(
+    tmp_path_factory: pytest.TempPathFactory, command: Callable[..., CompletedProcess[str]]
+) -> Path:
+    def make(place: Path) -> None:
+        result = command(
+            place / "home",
+            "refresh",
+            source="files",
+            source_path=KNOWN / "delivery",
+            reference_path=KNOWN / "reference",
+            as_of="2025-12",
+        )
+        assert result.returncode == 0, result.stdout + result.stderr
+
+    return once(tmp_path_factory, "known_bank", make) / "home" / "published" / "current.duckdb"
+
+
+def test_every_figure_is_the_one_worked_by_hand(release):
+    wrong = []
+    with duckdb.connect(str(release), read_only=True) as connection:
+        for row in answers():
+            found = connection.execute(
+                f"select {row['measure']} from {row['table']} "
+                f"where {KEYS[row['table']]} = ? and month = ?",
+                [row["key"], f"{row['month']}-01"],
+            ).fetchall()
+            if found != [(Decimal(row["amount"]),)]:
+                wrong.append((row["key"], row["month"], row["measure"], found, row["how"]))
+    assert wrong == []
+
+
+def test_every_statement_reconciles(release):
+    with duckdb.connect(str(release), read_only=True) as connection:
+        differing = connection.execute(
+            "select count(*), count(*) filter (difference <> 0) from value.reconciliation"
+        ).fetchall()
+    ((statements, off),) = differing
+    assert statements > 100 and off == 0
