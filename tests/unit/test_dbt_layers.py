@@ -189,6 +189,10 @@ def test_a_seed_belongs_to_the_step_that_reads_it(manifest, models):
         if seed["resource_type"] != "seed":
             continue
         readers = {step_of(model) for model in models if unique_id in model["depends_on"]["nodes"]}
+        if seed["path"].startswith("vocabulary/"):
+            # Models read macros written from these; a test of the value layer compares the two.
+            assert not readers, seed["name"]
+            readers = {"value"}
         assert seed["tags"] == sorted(readers), seed["name"]
         assert seed["schema"] == "reference"
         assert seed["description"]

@@ -259,7 +259,8 @@ select
     cast(profiled.loan_instalment as double) as loan_instalment,
     profiled.loan_remaining_months,
     {{ ratio(
-        '-cast(profiled.balance_lending as double)', 'cast(profiled.loan_principal as double)'
+        '-cast(' ~ balance_of('profiled', product_lines('holds_loans')) ~ ' as double)',
+        'cast(profiled.loan_principal as double)'
     ) }} as loan_outstanding_share,
     profiled.days_past_due,
     profiled.days_past_due_max_6m,
