@@ -24,6 +24,10 @@
 
 {% macro feature_attributes() %}
     {{ return({
+        'occupation': 'varchar',
+        'education': 'varchar',
+        'marital_status': 'varchar',
+        'monthly_income': 'double',
     }) }}
 {% endmacro %}
 

@@ -32,6 +32,7 @@ from sources.vocabulary import (
     PRICES,
     PRODUCT_LINES,
     ProductLine,
+    VocabularyError,
     lines_where,
 )
 
@@ -90,13 +91,26 @@ def macros_text() -> str:
 
 
 def feature_attributes() -> dict[str, str]:
-    """Attribute that is a feature → its type there: columns with `meta: {attribute: true}`."""
+    """Attribute that is a feature → its type there: columns with `meta: {attribute: true}`.
+
+    Raises
+    ------
+    VocabularyError
+        For a column that the contract does not mark as an attribute of the customer.
+    """
     (model,) = yaml.safe_load(FEATURES.read_text(encoding="utf-8"))["models"]
-    return {
+    types = {
         column["name"]: column["data_type"]
         for column in model["columns"]
         if column.get("config", {}).get("meta", {}).get("attribute")
     }
+    unknown = types.keys() - {column.name for column in ATTRIBUTES}
+    if unknown:
+        raise VocabularyError(
+            f"{FEATURES.name} is invalid: expected attributes of the customer, found "
+            f"{', '.join(sorted(unknown))}. Give the columns an `attribute` in sources/contract.py."
+        )
+    return types
 
 
 def _macro(signature: str, value: str) -> str:
