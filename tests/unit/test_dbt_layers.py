@@ -46,14 +46,8 @@ IDENTITY = {
 }
 # What describes the person behind the customer, as delivered; ids of places and people included.
 PROFILE = {
-    "birth_date",
-    "sex",
-    "district_id",
-    "occupation",
-    "education",
-    "marital_status",
-    "monthly_income",
-    "household_id",
+    *("birth_date", "sex", "district_id", "household_id"),
+    *(column.name for column in BY_NAME["customer"].attributes),
 }
 NEVER_A_FEATURE = IDENTITY | {"sex", "birth_date", "district_id", "household_id", "employee_id"}
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from orchestration.platform import vocabulary as written_by
 from orchestration.platform.environment import DBT_PROJECT
 from orchestration.platform.vocabulary import COMMAND, written, yml_text
 from sources import vocabulary
@@ -97,6 +98,14 @@ def test_a_line_refers_to_what_is_there(monkeypatch, field: str, value: str, pro
     monkeypatch.setattr(vocabulary, "PRODUCT_LINES", (first,))
     with pytest.raises(VocabularyError, match=problem):
         vocabulary.check_references()
+
+
+def test_a_feature_that_the_contract_does_not_pass_on_is_refused(tmp_path: Path, monkeypatch):
+    column = {"name": "sex", "data_type": "varchar", "config": {"meta": {"attribute": True}}}
+    (tmp_path / "features.yml").write_text(yaml.safe_dump({"models": [{"columns": [column]}]}))
+    monkeypatch.setattr(written_by, "FEATURES", tmp_path / "features.yml")
+    with pytest.raises(VocabularyError, match="expected attributes of the customer, found sex"):
+        written_by.feature_attributes()
 
 
 def test_columns_below_a_template_are_written_and_nothing_else():
