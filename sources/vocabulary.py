@@ -20,6 +20,7 @@ NAME = re.compile(r"[a-z][a-z0-9_]*")
 SIGNS: dict[str, int | None] = {"credit": 1, "debit": -1, "either": None}
 PRICES = ("deposit_rate", "loan_rate", "fee")
 FLAGS = {"true": True, "false": False}
+MAY_BE_EMPTY = ("other_signs",)
 
 Row = TypeVar("Row")
 
@@ -98,8 +99,8 @@ def read_rows(path: Path, row: type[Row]) -> tuple[Row, ...]:
     ------
     VocabularyError
         For other columns than the row's fields, a name that is not lower-case letters, digits and
-        underscores or stands twice, an empty value (only `other_signs` may be empty), or a value
-        that is not of its column's type.
+        underscores or stands twice, an empty value outside `MAY_BE_EMPTY`, or a value that is not
+        of its column's type.
     """
     return tuple(_rows(path, row))
 
@@ -123,17 +124,20 @@ def _rows(path: Path, row: type[Row]) -> Iterator[Row]:
                     f"underscores that no other row has, found `{name}`."
                 )
             seen.add(name)
+            for column in types:
+                if not given[column] and column not in MAY_BE_EMPTY:
+                    raise VocabularyError(
+                        f"{place}, {column} is invalid: expected a value, found none."
+                    )
             yield row(
                 **{
-                    column: _value(given[column], of_type, f"{place}, {column}")
+                    column: _value(given[column] or "", of_type, f"{place}, {column}")
                     for column, of_type in types.items()
                 }
             )
 
 
-def _value(text: str | None, of_type: str, place: str) -> Any:
-    if text is None or (not text and not place.endswith("other_signs")):
-        raise VocabularyError(f"{place} is invalid: expected a value, found none.")
+def _value(text: str, of_type: str, place: str) -> Any:
     if of_type == "bool":
         if text not in FLAGS:
             raise VocabularyError(f"{place} is invalid: expected true or false, found `{text}`.")
