@@ -19,7 +19,6 @@ import pytest
 
 import expectations.suites
 from expectations.gate import MOST_PROFILE_ROWS, judge
-from expectations.report import render_report
 from expectations.rules import (
     GateOutcome,
     GateResult,
@@ -39,6 +38,7 @@ from expectations.suites import (
 )
 from expectations.suites.value import COMPARED
 from orchestration.models.studies import STUDIES
+from orchestration.platform.gate_report import render_report
 from sources.contract import SIGNS
 
 ROOT = Path(__file__).parents[2]
