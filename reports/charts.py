@@ -274,7 +274,8 @@ def trend(history: Sequence[Row], title: str, words: str, language: str = ENGLIS
         )
         months = alt.X("month:O", axis=axis)
         size = alt.Axis(labelExpr=_sizes(language), tickCount=5)
-        bars = chart.mark_bar(opacity=0.75).encode(
+        width = min(0.8 * chart.width / len(rows), 60.0)
+        bars = chart.mark_bar(opacity=0.75, width=width).encode(
             months,
             alt.Y("bar:Q", axis=size),
             color=_signed(ACCENT, BAD),

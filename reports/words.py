@@ -1,8 +1,7 @@
-"""The catalogue of words: English in the templates and the code, other languages in `locale/`.
+"""The catalogue of words: English stands in the templates and the code, others in `locale/*.po`.
 
-`python -m reports.words` takes new words of the pages into every catalogue and lists those that
-have no translation yet. A catalogue is compiled when a page is made: there is no file to keep in
-step with it.
+`python -m reports` takes the words in use into every catalogue and lists those that have no
+translation. A catalogue is compiled when a page is made, so no compiled file can be out of date.
 """
 
 from __future__ import annotations
@@ -12,19 +11,33 @@ from functools import cache
 from gettext import GNUTranslations, NullTranslations
 from pathlib import Path
 
+from babel.messages.catalog import Catalog
+from babel.messages.extract import extract_from_dir
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+
 from reports.formats import ENGLISH
 
 FOLDER = Path(__file__).parent
-# What marks words in the code that is not yet spoken to a reader.
-METHODS = [("templates/*.html", "jinja2.ext:babel_extract"), ("*.py", "python")]
-OPTIONS = {"templates/*.html": {"trimmed": "true", "trim_blocks": "true", "lstrip_blocks": "true"}}
-
-
-def _catalogue(language: str) -> Path:
-    return FOLDER / "locale" / f"{language}.po"
-
-
-LANGUAGES = (ENGLISH, *sorted(path.stem for path in (FOLDER / "locale").glob("*.po")))
+CATALOGUES = {path.stem: path for path in sorted((FOLDER / "locale").glob("*.po"))}
+LANGUAGES = (ENGLISH, *CATALOGUES)
+# Keys of the tables as titles: no template names them.
+KEYS = (
+    *("Deposits", "Lending", "Cards", "Wealth", "Agency", "Payments"),
+    *("Top", "High", "Middle", "Base", "Unprofitable", "(new)", "(left)"),
+    *("Line", "Product", "Branch", "Manager", "Seller", "Customer", "Household", "District"),
+    *("Tier", "Decile", "Ledger", "Treasury", "Source", "Overhead pools"),
+    *("Unallocated overhead", "Unallocated overhead: head office"),
+    *("Unallocated overhead: premises", "Unallocated overhead: collections"),
+    "Unallocated overhead: information technology",
+    *("Economic profit", "Contribution margin", "Fee income", "Average balance"),
+    *("Highest deposit rate", "Lowest loan rate", "Lowest monthly fee"),
+    *("Mobile", "Telephone", "Online", "Raises", "Lowers"),
+    *("Attrition", "Lifetime value", "Default", "High value to come"),
+    "Segment: what puts the customer there",
+    *("Lifetime value, 12 months", "Lifetime value, 36 months", "Probability of leaving"),
+    *("Value at risk", "Probability of default", "Probability of high value"),
+)
 
 
 @cache
@@ -38,52 +51,48 @@ def translations(language: str) -> NullTranslations:
     """
     if language == ENGLISH:
         return NullTranslations()
-    if language not in LANGUAGES:
+    if language not in CATALOGUES:
         raise ValueError(
             f"language {language!r} is invalid: expected one of {', '.join(LANGUAGES)}"
         )
-    from babel.messages.mofile import write_mo
-    from babel.messages.pofile import read_po
-
     compiled = io.BytesIO()
-    with _catalogue(language).open("rb") as file:
-        write_mo(compiled, read_po(file, locale=language))
+    write_mo(compiled, read(language))
     compiled.seek(0)
     return GNUTranslations(compiled)
 
 
-def update(language: str, *, write: bool = True) -> tuple[list[str], list[str]]:
-    """Bring a catalogue up to the words in use.
+def read(language: str) -> Catalog:
+    with CATALOGUES[language].open("rb") as file:
+        return read_po(file, locale=language)
 
-    Returns
-    -------
-    added, untranslated : words that the catalogue lacked, and all that have no translation
-    """
-    from babel.messages.catalog import Catalog
-    from babel.messages.extract import extract_from_dir
-    from babel.messages.pofile import read_po, write_po
 
-    used = Catalog(project="jingxi")
+def used() -> Catalog:
+    """The words of the templates and of the code."""
+    found = Catalog(project="jingxi", header_comment="# Words of the pages.")
+    options = {"trimmed": "true", "trim_blocks": "true", "lstrip_blocks": "true"}
     for file, _, message, comments, context in extract_from_dir(
-        FOLDER, METHODS, OPTIONS, keywords={"_": None, "ngettext": (1, 2), "gettext": None}
+        FOLDER,
+        [("templates/*.html", "jinja2.ext:babel_extract"), ("*.py", "python")],
+        {"templates/*.html": options},
+        {"_": None, "gettext": None, "ngettext": (1, 2)},
     ):
-        used.add(message, locations=[(file, 0)], auto_comments=comments, context=context)
-    with _catalogue(language).open("rb") as existing:
-        catalogue = read_po(existing, locale=language)
-    known = {message.id for message in catalogue if message.id}
-    added = [str(message.id) for message in used if message.id and message.id not in known]
-    catalogue.update(used, no_fuzzy_matching=True)
+        found.add(message, locations=[(file, 0)], auto_comments=comments, context=context)
+    for title in KEYS:
+        found.add(title, locations=[("words.py", 0)])
+    return found
+
+
+def untranslated(catalogue: Catalog) -> list[str]:
+    return [
+        str(message.id)
+        for message in catalogue
+        if message.id and not (message.string and all(message.string))
+    ]
+
+
+def update(language: str) -> Catalog:
+    """A catalogue with exactly the words in use."""
+    catalogue = read(language)
+    catalogue.update(used(), no_fuzzy_matching=True, update_creation_date=False)
     catalogue.obsolete.clear()
-    if write:
-        with _catalogue(language).open("wb") as file:
-            write_po(file, catalogue, width=100, omit_header=False, include_lineno=False)
-    untranslated = [str(m.id) for m in catalogue if m.id and not all([m.string])]
-    return added, untranslated
-
-
-if __name__ == "__main__":
-    for name in LANGUAGES[1:]:
-        added, untranslated = update(name)
-        print(f"{name}: {len(added)} new, {len(untranslated)} without a translation")
-        for words in untranslated:
-            print(f"  {words}")
+    return catalogue

@@ -11,8 +11,8 @@ from orchestration.platform.settings import Settings
 
 PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").rglob("*.md"))]
 FOLDERS = (
-    *("orchestration", "sources", "ml", "expectations", "dbt_project", "tests", "docs"),
-    "benchmarks",
+    *("orchestration", "sources", "ml", "expectations", "reports", "dbt_project", "tests"),
+    *("docs", "benchmarks"),
 )
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)")
 PLACE = re.compile(rf"`((?:{'|'.join(FOLDERS)})/[\w./-]+)`")
