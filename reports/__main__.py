@@ -7,7 +7,7 @@ from reports.words import CATALOGUES, untranslated, update
 for language, path in CATALOGUES.items():
     catalogue = update(language)
     with path.open("wb") as file:
-        write_po(file, catalogue, width=100, include_lineno=False, sort_by_file=True)
+        write_po(file, catalogue, width=100, no_location=True)
     missing = untranslated(catalogue)
     print(f"{language}: {len(missing)} of {len(catalogue)} words have no translation")
     print(*(f"  {words}\n" for words in missing), sep="", end="")

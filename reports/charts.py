@@ -107,11 +107,14 @@ def _base(rows: Sequence[Row], width: int, height: int) -> Any:
     return altair.Chart(altair.Data(values=list(rows)), width=width, height=height)
 
 
-def _zero(chart: Any, is_upright: bool = True) -> Any:
-    import altair
+def _rule(chart: Any, at: float, is_upright: bool = True, **line: Any) -> Any:
+    """One line across the chart."""
+    import altair as alt
 
-    at = {"y" if is_upright else "x": altair.datum(0)}
-    return chart.mark_rule(color=SOFT, aria=False).encode(**at)
+    once = chart.properties(data=alt.Data(values=[{}]))
+    return once.mark_rule(color=SOFT, aria=False, **line).encode(
+        **{"y" if is_upright else "x": alt.datum(at)}
+    )
 
 
 def _signed(good: str, bad: str, **more: str) -> Any:
@@ -169,7 +172,7 @@ def bridge(
         values = chart.mark_text(fontWeight=600, fill=INK, aria=False, **place).encode(
             **{names: name, size: at("tip")}, text="words:N"
         )
-        return alt.layer(steps_between, bars, _zero(chart, wide), values)
+        return alt.layer(steps_between, bars, _rule(chart, 0, wide), values)
 
     return _both(draw, title)
 
@@ -219,10 +222,9 @@ def whale(
             return circle.encode(description="words:N") + text.encode(text="words:N")
 
         area = _base(curve, width, height).mark_area(color=ACCENT, opacity=0.1, aria=False)
-        layers = [area.encode(share, profit), _zero(area)]
+        layers = [area.encode(share, profit), _rule(area, 0)]
         if in_shares:
-            whole = area.mark_rule(color=SOFT, strokeDash=[5, 4], aria=False)
-            layers.append(whole.encode(y=alt.datum(1)))
+            layers.append(_rule(area, 1, strokeDash=[5, 4]))
         layers.append(line([row for row in curve if row["share"] <= turn], ACCENT))
         layers.append(line([row for row in curve if row["share"] >= turn], BAD))
         layers.append(dot(mark("best"), align="left", dx=12, dy=6))
@@ -287,7 +289,7 @@ def trend(history: Sequence[Row], title: str, words: str, language: str = ENGLIS
             aria=False,
             point={"color": INK, "aria": False} if few else False,
         )
-        return alt.layer(bars, _zero(chart), line.encode(months, alt.Y("line:Q", axis=size)))
+        return alt.layer(bars, _rule(chart, 0), line.encode(months, alt.Y("line:Q", axis=size)))
 
     return _both(draw, title)
 
@@ -312,4 +314,4 @@ def months(rows: Sequence[Row], title: str, language: str = ENGLISH) -> Markup:
         color=_signed(ACCENT, BAD),
         description="label:N",
     )
-    return _drawn(alt.layer(drawn, _zero(chart)), title, "spark")
+    return _drawn(alt.layer(drawn, _rule(chart, 0)), title, "spark")
