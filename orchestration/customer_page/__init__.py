@@ -10,14 +10,16 @@ import os
 import uuid
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
+import reports
 from orchestration.customer_page.content import CustomerUnknown, customer_facts
-from orchestration.customer_page.render import render_customer_page
 from orchestration.decisions.roles import MANAGER, RoleUnknown
 from orchestration.platform.engine import connect
 from orchestration.platform.releases import ReleaseRefused, served
 from orchestration.platform.settings import Settings
+from reports.formats import ENGLISH
 
 __all__ = [
     "CustomerUnknown",
@@ -28,6 +30,11 @@ __all__ = [
 ]
 
 LOG = "customer_page.log"
+
+
+def render_customer_page(facts: dict[str, Any], language: str = ENGLISH) -> str:
+    """The page of the facts that `customer_facts` gathered: HTML5, escaped, made for A4."""
+    return reports.render("customer.html", facts, language)
 
 
 def customer_page(

@@ -63,7 +63,7 @@ def gate(
     @dg.multi_asset_check(name=f"gate_{name}", specs=specs, can_subset=True)
     def _gate(context: dg.AssetCheckExecutionContext, home: Home) -> Iterator[dg.AssetCheckResult]:
         from expectations.gate import judge
-        from expectations.report import render_report
+        from orchestration.platform.gate_report import render_report
 
         report = report_of(home.settings, context.run.run_id)
         with home.warehouse() as connection:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.conftest import PROJECT
 
-FOLDERS = ("orchestration", "sources", "ml", "expectations")
+FOLDERS = ("orchestration", "sources", "ml", "expectations", "reports")
 SQL = re.compile(
     r"\s*(select|with|create|insert|update|delete|from|alter|drop|copy|merge|semi|left|inner)\s",
     re.IGNORECASE,
