@@ -58,7 +58,8 @@ LOSS = """
         * offer.loss_given_default::double,
         2
     )
-    from value.offer as offer, base.customer as customer
+    from value.offer as offer
+    cross join base.customer as customer
     left join scores."default" as risk on risk.customer_id = customer.customer_id
     where offer.product_id = score.product_id and customer.customer_id = score.customer_id
 """

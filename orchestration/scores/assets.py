@@ -29,6 +29,9 @@ READ = {
     ),
     "scores.account_default": ("alerts.loan", "scores.default"),
 }
+# What the customers of now are compared with is read with the rate at which margin is discounted.
+READ["scores.reason"] += ("value.product_parameter",)
+READ["scores.segment"] += ("value.product_parameter",)
 # The profile is the model's own.
 READ["scores.segment_profile"] = ("models.segment",)
 READ["scores.segment_migration"] += ("scores.segment",)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -25,6 +26,7 @@ from ml.hazard import DiscreteTimeHazard
 from ml.registry import LEARNER, PACKED_MODEL, RULE, Candidate, ChampionUnusable, Registry, Version
 from ml.response.model import OFFER, OfferBaseRate
 from ml.segments.model import RuleTiering, SegmentModel
+from orchestration.alerts import assets as alerts_assets
 from orchestration.alerts import default_course
 from orchestration.alerts.default_course import write_default_course
 from orchestration.models import scoring
@@ -39,6 +41,7 @@ from orchestration.platform.model_store import settle_in
 from orchestration.platform.settings import Settings
 from orchestration.platform.tables import ensure_table
 from orchestration.release.publish import publish_features
+from orchestration.scores import assets as scores_assets
 from orchestration.scores.account_default import keep_default_probabilities
 
 pytestmark = pytest.mark.slow
@@ -556,6 +559,51 @@ def test_a_product_never_offered_is_scored_where_the_list_of_offers_asks_for_it(
     with pytest.raises(ValueError, match="no products of the bank: bond"):
         score_offers(connection, by_hand.context)
     assert everything(connection) == before
+
+
+class Recording:
+    """A connection that notes the tables of other steps, and of this one, that its queries read."""
+
+    TABLE = re.compile(r"\b(?:from|join)\s+((?:base|value|features|scores|alerts)\.\"?\w+)")
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+        self.read: set[str] = set()
+
+    def execute(self, query: str, *arguments: Any) -> duckdb.DuckDBPyConnection:
+        self.read |= {name.replace('"', "") for name in self.TABLE.findall(query)}
+        return self._connection.execute(query, *arguments)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+
+def test_the_scores_and_the_course_of_default_depend_on_the_tables_that_they_read(
+    connection, by_hand
+):
+    """But for the models, and for tables that a step writes and counts."""
+    tell(connection, NOW, *PEOPLE)
+    connection.execute("insert into base.campaign_contact (product_id) values ('card')")
+    connection.execute("insert into base.product values ('gold', 'cards')")
+    connection.execute("insert into value.offer (product_id, campaigns) values ('gold', 0)")
+    switched_on(connection, *MODELS, "response")
+
+    def read(*work: Callable[[Any, TrainingContext], int]) -> set[str]:
+        recording = Recording(connection)
+        for one in work:
+            one(recording, by_hand.context)
+        return recording.read
+
+    def declared(tables: Mapping[str, Sequence[str]]) -> set[str]:
+        found = {name for reads in tables.values() for name in reads}
+        return {name for name in found if not name.startswith("models.")}
+
+    written = set(scores_assets.READ)
+    scores = read(score_customers, score_offers, keep_default_probabilities)
+    assert scores - written == declared(scores_assets.READ) - written
+    assert declared(scores_assets.READ) & written == {"scores.default", "scores.segment"}
+    course = "alerts.default_course"
+    assert read(write_default_course) - {course} == declared({course: alerts_assets.READ[course]})
 
 
 # Learned champions: reasons, lines, batches.
