@@ -57,6 +57,7 @@ def customer_page(
     """
     release = served(settings)
     if release is None:
+        _note(settings, customer_id, role, None, "refused")
         raise ReleaseRefused("nothing is published yet: make refresh")
     try:
         with connect(settings, release, read_only=True) as connection:
@@ -83,7 +84,9 @@ def customer_page(
     return path
 
 
-def _note(settings: Settings, customer_id: str, role: str, release_id: str, outcome: str) -> None:
+def _note(
+    settings: Settings, customer_id: str, role: str, release_id: str | None, outcome: str
+) -> None:
     """One line of JSON: a line break in an id cannot make a second one."""
     line = json.dumps(
         {

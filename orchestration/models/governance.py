@@ -14,6 +14,7 @@ from ml.registry import RULE, ChampionUnusable, Registry, Version
 from orchestration.platform.model_store import check_model_store
 from orchestration.platform.refusal import Refused
 from orchestration.platform.settings import Settings
+from orchestration.platform.tables import write_table
 
 LEAST_REASON = 10
 
@@ -30,15 +31,6 @@ PASSED, REFUSED = "passed", "refused"
 MADE_FOR = ("source", "format", "horizon_months", "features", "discount_rate")
 
 NEXT = "nothing was trained or scored; the next refresh scores with it: make refresh TRAIN=never"
-
-CREATE = """
-create schema if not exists meta;
-create or replace table meta.model_audit (
-    model_name varchar, event varchar, version varchar, previous_version varchar,
-    approver varchar, reason varchar, happened_at timestamptz, dagster_run_id varchar, mode varchar,
-    state varchar
-)
-"""
 
 
 class PromotionRefused(Refused):
@@ -193,7 +185,7 @@ def write_audit(connection: duckdb.DuckDBPyConnection, registry: Registry) -> in
         )
         for record in registry.audit()
     ]
-    connection.execute(CREATE)
+    write_table(connection, "meta.model_audit", None)
     if rows:
         connection.executemany(
             "insert into meta.model_audit values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows

@@ -447,6 +447,15 @@ def test_asking_for_a_stranger_is_refused_and_noted_on_one_line(home):
     assert [one["outcome"] for one in readings(home)] == ["refused", "refused"]
 
 
+def test_asking_before_the_first_release_is_refused_and_noted(tmp_path):
+    home = Settings(home=tmp_path / "fresh", user="Tove Berg")
+    with pytest.raises(ReleaseRefused, match="nothing is published yet"):
+        customer_page(home, "C1")
+    (reading,) = readings(home)
+    assert (reading["user"], reading["customer_id"]) == ("Tove Berg", "C1")
+    assert (reading["release_id"], reading["outcome"]) == (None, "refused")
+
+
 def test_without_a_note_there_is_no_page(home, monkeypatch):
     (home.home / "logs").mkdir()
     (home.home / "logs" / "customer_page.log").mkdir()

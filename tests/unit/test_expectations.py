@@ -17,8 +17,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
+import expectations.gate
 import expectations.suites
-from expectations.gate import MOST_PROFILE_ROWS, judge
+from expectations.gate import MOST_PROFILE_ROWS
 from expectations.rules import (
     GateOutcome,
     GateResult,
@@ -39,6 +40,8 @@ from expectations.suites import (
 from expectations.suites.value import COMPARED
 from orchestration.models.studies import STUDIES
 from orchestration.platform.gate_report import render_report
+from orchestration.platform.gates import GATE_RESULT
+from orchestration.platform.tables import declared, ensure_table
 from sources.contract import SIGNS
 
 ROOT = Path(__file__).parents[2]
@@ -369,6 +372,19 @@ SUITES: dict[str, Callable[[], Suite]] = {
     "G4": lambda: scores_suite(SCORED),
     "G5": decisions_suite,
 }
+
+
+def judge(
+    connection: duckdb.DuckDBPyConnection, suite: Suite, build_number: int, run_id: str
+) -> GateOutcome:
+    """As a gate does it: the table of the results is made before."""
+    ensure_table(connection, GATE_RESULT)
+    return expectations.gate.judge(connection, suite, build_number, run_id)
+
+
+def test_the_results_are_declared_as_they_are_kept() -> None:
+    columns = {one.name: one.data_type.upper() for one in declared(GATE_RESULT).columns}
+    assert columns == expectations.gate.RESULT_COLUMNS
 
 
 @pytest.fixture

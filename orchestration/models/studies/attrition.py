@@ -138,6 +138,7 @@ ATTRITION = Declaration(
     tables=(
         Table(
             "product_attrition",
+            "probability of giving up each product line that a customer holds",
             (
                 Column("customer_id", "varchar", "customer who holds the product line"),
                 Column("product_line", "varchar", "product line held, such as `cards`"),

@@ -155,7 +155,7 @@ alert as (
     select
         customer.unit,
         count(*) as credit_alerts
-    from {{ source('alerts', 'credit') }} as credit
+    from {{ ref('alerts_credit') }} as credit
     inner join customer on credit.customer_id = customer.customer_id
     group by customer.unit
 ),
