@@ -56,8 +56,8 @@ class Column:
         return self.type in (MONEY, RATE, WHOLE, REAL)
 
     @property
-    def said_sign(self) -> str:
-        """What the sign of a number says; empty for what is no number."""
+    def shown_sign(self) -> str:
+        """The meaning of the sign of a number; empty for other types."""
         never = self.low is not None and self.low in ("0", "1")
         return self.sign or ("never negative" if self.is_number and never else "")
 

@@ -28,7 +28,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ),
         (("refresh", "--months", "2024-13"), {}, "MONTHS=2024-13 is invalid: expected YYYY-MM"),
         (("refresh",), {"costumers": "50"}, "unknown setting(s) JINGXI_COSTUMERS"),
-        (("refresh",), {"source": "files"}, "needs the folder of its files"),
+        (("refresh",), {"source": "files"}, "requires the folder of its files"),
         (("summary",), {}, "nothing is published"),
         (("rollback",), {}, "no release before the served one"),
     ],
