@@ -124,7 +124,7 @@ def judge_earlier(connection):
         (break_layer, "value did not finish"),
         (build_again, "older than layer base"),
         (build_again, "G2 judged an earlier build"),
-        (measure_again, "G5 judged an earlier build of layer campaigns and decisions"),
+        (measure_again, "G5 checked an earlier build of layer campaigns and decisions"),
         (predict_again, "contacts is older than layer campaign_inputs"),
         (fail_gate, "G2 failed on layer base"),
         (lose_gate, "G3 has not judged layer models"),
@@ -256,7 +256,7 @@ def test_rollback_serves_the_release_before_and_refuses_an_unknown_one(warehouse
     first, second = (publish(warehouse, settings).release_id for _ in range(2))
     assert releases.roll_back(settings, None).stem == first
     assert releases.served(settings).stem == first
-    with pytest.raises(releases.ReleaseRefused, match="no release before"):
+    with pytest.raises(releases.ReleaseRefused, match="no release precedes"):
         releases.roll_back(settings, None)
     with pytest.raises(releases.ReleaseRefused, match=second):
         releases.roll_back(settings, "2020-01-nonsense")
