@@ -327,7 +327,7 @@ def test_the_same_learner_trained_on_the_same_records_does_not_beat_itself(appro
 def test_a_version_that_the_policy_refused_needs_an_override(approved, overridden):
     assert overridden.wanted.tags[VERDICT] == REFUSED
     assert overridden.plainly.status == NOT_ALLOWED
-    for words in ("the policy refused it", "does not beat the champion", "say override"):
+    for words in ("the policy refused it", "does not beat the champion", "set override"):
         assert words in overridden.plainly.said
     assert overridden.plainly.digest == approved.refreshed.digest
 
@@ -369,7 +369,7 @@ def test_a_champion_with_one_other_bit_stops_the_refresh(returned, damaged):
     assert damaged.tampered.status == FAILED
     for words in (
         f"model clv: model.skops of version {number} was tampered with or is damaged",
-        f"SHA-256 {registered} was registered, {damaged.found} was found",
+        f"expected SHA-256 {registered}, found {damaged.found}",
         "restore its artifacts from a backup",
         "make rollback-model",
         "TRAIN=always",

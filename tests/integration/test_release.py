@@ -325,7 +325,7 @@ def test_a_failure_behind_the_publication_does_not_say_that_nothing_was_publishe
     assert "nothing was published" in failure_summary(settings, Failed, 1.0)
     release = publish(warehouse, settings)
     said = failure_summary(settings, Failed, 1.0)
-    assert "its release was published before that" in said
+    assert "its release was published before the failure" in said
     assert f"  served: {release.release_id}" in said
     Failed.run_id = "a later run"
     said = failure_summary(settings, Failed, 1.0)
