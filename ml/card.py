@@ -98,7 +98,9 @@ def model_card(facts: CardFacts) -> str:
     """
     unknown = sorted(set(facts.unavailable) - set(REASONS))
     if unknown:
-        raise ValueError(f"no sections that may lack data: {unknown}; there are {list(REASONS)}")
+        raise ValueError(
+            f"unavailable is invalid: expected sections among {list(REASONS)}, got {unknown}"
+        )
     sections = {
         "What it is": _what(facts),
         "Data": _data(facts),

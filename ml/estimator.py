@@ -56,7 +56,7 @@ def check_frame(frame: Any, columns: Collection[str] = ()) -> pd.DataFrame:
         )
     missing = [name for name in dict.fromkeys(columns) if name not in frame.columns]
     if missing:
-        raise ValueError(f"features missing that the model was trained on: {missing}")
+        raise ValueError(f"features are invalid: missing {missing}, which the model was trained on")
     return frame
 
 

@@ -96,7 +96,7 @@ def _refuse_missing(there: Iterable[str], names: Sequence[str], where: str) -> N
     known = set(there)
     missing = [name for name in names if name not in known]
     if missing:
-        raise ValueError(f"features missing in {where}: {missing}")
+        raise ValueError(f"{where} is invalid: missing features {missing}")
 
 
 def _strongest(strength: np.ndarray, top: int) -> np.ndarray:
@@ -158,14 +158,14 @@ def top_reasons(
     """
     contributions = np.asarray(contributions, dtype=float)
     if top < 1:
-        raise ValueError(f"at least one reason must be asked for, not {top}")
+        raise ValueError(f"top is invalid: expected 1 or more, got {top}")
     if contributions.shape != (len(frame), len(names)):
         raise ValueError(
-            f"contributions of shape {contributions.shape} for {len(frame)} rows "
-            f"and {len(names)} features"
+            f"contributions are invalid: expected shape {(len(frame), len(names))}, got "
+            f"{contributions.shape}"
         )
     if len(set(names)) < len(names):
-        raise ValueError("a feature is named twice")
+        raise ValueError("names are invalid: expected each feature once")
     _refuse_missing(frame.columns, names, "the frame")
     _refuse_missing(usual, names, "the usual values")
     if not contributions.size:

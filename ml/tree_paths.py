@@ -72,10 +72,12 @@ def _trees(model: Boosting) -> Iterator[np.ndarray]:
     check_is_fitted(model)
     # Where a column is declared a category, scikit-learn also moves the columns about.
     if model.is_categorical_ is not None:
-        raise ValueError("categorical splits have no paths here; encode the categories as numbers")
+        raise ValueError(
+            "the model is invalid: expected no categorical splits. Encode categories as numbers."
+        )
     for trees in model._predictors:
         if len(trees) != 1:
-            raise ValueError(f"{len(trees)} classes have no paths here; two are needed")
+            raise ValueError(f"the model is invalid: expected two classes, got {len(trees)}")
         yield trees[0].nodes
 
 
@@ -114,7 +116,7 @@ def path_contributions(model: Boosting, matrix: np.ndarray) -> tuple[float, np.n
     matrix = np.asarray(matrix, dtype=float)
     if matrix.ndim != 2 or matrix.shape[1] != model.n_features_in_:
         raise ValueError(
-            f"a matrix of {model.n_features_in_} columns is needed, not one of shape {matrix.shape}"
+            f"matrix is invalid: expected {model.n_features_in_} columns, got shape {matrix.shape}"
         )
     bias = float(model._baseline_prediction.item())
     grown = []

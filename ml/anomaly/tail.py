@@ -35,7 +35,7 @@ class TailSurprise:
         """
         ordered = np.sort(np.asarray(scores, dtype=float))
         if ordered.ndim != 1 or not len(ordered) or not np.isfinite(ordered).all():
-            raise ValueError("a sample of finite scores is needed")
+            raise ValueError("scores are invalid: expected finite numbers, at least one")
         self._ordered = ordered
         place = len(ordered) - max(1, int(TAIL_SHARE * len(ordered)))
         self.threshold_ = float(ordered[place])

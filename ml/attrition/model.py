@@ -122,7 +122,7 @@ class AttritionModel(ProbabilityClassifier):
         check_is_fitted(self)
         check_frame(frame)
         if PACE not in frame.columns:
-            raise ValueError(f"the value at risk needs the column {PACE}")
+            raise ValueError(f"features are invalid: missing {PACE}, which the value at risk needs")
         pace = np.nan_to_num(frame[PACE].to_numpy(dtype=float))
         return self.probability(frame) * np.maximum(pace, 0)
 

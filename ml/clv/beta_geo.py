@@ -97,7 +97,8 @@ class BetaGeoModel(BaseEstimator):
         frequency, recency, T = _checked(frequency, recency, T)
         if not frequency.any():
             raise ValueError(
-                f"none of {len(frequency)} customers bought again: no rate can be learned"
+                f"frequency is invalid: expected a repeat purchase of some of the {len(frequency)} "
+                "customers"
             )
         refuse((frequency > 0) & (T == 0), "T is 0 beside a repeat purchase", T)
         unit = T.mean()
@@ -152,7 +153,9 @@ class BetaGeoModel(BaseEstimator):
         frequency, recency, T = _checked(frequency, recency, T)
         (horizon,) = customer_vectors(t=np.atleast_1d(t))
         if len(horizon) not in (1, len(T)):
-            raise ValueError(f"t must be a number or of shape {T.shape}, not {horizon.shape}")
+            raise ValueError(
+                f"t is invalid: expected a number or shape {T.shape}, got {horizon.shape}"
+            )
         r, alpha, _, _ = (self.params_[name] for name in NAMES)
         # What those still there will buy does not depend on the recency: few distinct pairs.
         codes, ahead = pd.factorize(horizon / (alpha + T))
@@ -189,9 +192,9 @@ class BetaGeoModel(BaseEstimator):
         frequency, recency, T = _checked(frequency, recency, T)
         ends, factors = np.asarray(ends, dtype=float), np.asarray(factors, dtype=float)
         if ends.ndim != 1 or ends.shape != factors.shape or not np.isfinite([ends, factors]).all():
-            raise ValueError("ends and factors must be finite vectors of one length")
+            raise ValueError("ends and factors are invalid: expected finite vectors of one length")
         if len(ends) == 0 or ends[0] <= 0 or (np.diff(ends) <= 0).any():
-            raise ValueError("the periods' ends must rise, the first from above 0")
+            raise ValueError("ends are invalid: expected increasing numbers above 0")
         r, alpha, _, _ = (self.params_[name] for name in NAMES)
         # What those still there will buy does not depend on the recency: few distinct pairs.
         codes, spans = pd.factorize(T)

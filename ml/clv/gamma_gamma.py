@@ -59,7 +59,9 @@ class GammaGammaModel(BaseEstimator):
         frequency, monetary_value = _checked(frequency, monetary_value)
         bought = frequency > 0
         if not bought.any():
-            raise ValueError(f"none of {len(frequency)} customers has a purchase to average")
+            raise ValueError(
+                f"frequency is invalid: expected a purchase of any of {len(frequency)} customers"
+            )
         x, spend = frequency[bought], monetary_value[bought]
         unit = spend.mean()
         likelihood = GammaGammaLikelihood(*distinct(x, spend / unit))

@@ -151,10 +151,10 @@ def customer_vectors(**columns: object) -> tuple[np.ndarray, ...]:
     shapes = {values.shape for values in vectors.values()}
     if len(shapes) > 1 or any(len(shape) != 1 for shape in shapes):
         shown = ", ".join(f"{name} {values.shape}" for name, values in vectors.items())
-        raise ValueError(f"vectors of one length are needed, not {shown}")
+        raise ValueError(f"data are invalid: expected vectors of one length, got {shown}")
     for name, values in vectors.items():
         if not len(values):
-            raise ValueError(f"{name} is empty: at least one customer is needed")
+            raise ValueError(f"{name} is invalid: expected at least one customer")
         refuse(~np.isfinite(values), f"{name} is not finite", values)
         refuse(values < 0, f"{name} is negative", values)
     return tuple(vectors.values())

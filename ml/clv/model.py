@@ -143,7 +143,7 @@ class TwoPartRegressor(RegressorMixin, BaseEstimator):
         stays = y != 0
         if not stays.any():
             raise ValueError(
-                "nobody brought anything after the cut-offs; there is nothing to learn"
+                "outcomes are invalid: expected a contribution other than 0 after the cut-offs"
             )
         self.encoder_ = FrameEncoder().fit(frame)
         self.columns_ = self.encoder_.columns_

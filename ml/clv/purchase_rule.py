@@ -23,7 +23,7 @@ class AsManyAgain(BaseEstimator):
         """Learn the mean rate; arguments and errors as of `BetaGeoModel.fit`."""
         frequency, recency, T = customer_vectors(frequency=frequency, recency=recency, T=T)
         if not T.sum() > 0:
-            raise ValueError("T is 0 for every customer: no rate can be learned")
+            raise ValueError("T is invalid: expected a customer with T above 0")
         self.rate_ = float(frequency.sum() / T.sum())
         return self
 

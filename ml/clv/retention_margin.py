@@ -44,7 +44,7 @@ def monthly_discount(annual_rate: float, months: int) -> np.ndarray:
         For a rate of −1 or less.
     """
     if not annual_rate > -1:
-        raise ValueError(f"the annual discount rate must be above -1, not {annual_rate}")
+        raise ValueError(f"annual_rate is invalid: expected a number above -1, got {annual_rate}")
     return (1 + annual_rate) ** -((np.arange(months) + 0.5) / 12)
 
 
@@ -192,12 +192,12 @@ class RetentionMarginModel(RegressorMixin, BaseEstimator):
         check_frame(frame)
         if len(outcomes.other) != len(frame):
             raise ValueError(
-                f"outcomes of {len(outcomes.other)} customers do not go with {len(frame)} rows"
+                f"outcomes are invalid: expected {len(frame)} customers, got {len(outcomes.other)}"
             )
         self.lines_ = lines_of(frame)
         held = outcomes.lines[outcomes.lines["line"].isin(self.lines_)].reset_index(drop=True)
         if held.empty:
-            raise ValueError("nobody held a line at the cut-offs; there is nothing to learn")
+            raise ValueError("outcomes are invalid: expected a line held at the cut-offs")
         total = float(outcomes.other.sum() + held["contribution"].sum())
         self.horizon_ = int(outcomes.horizon)
         self.columns_ = line_columns(frame, self.lines_)
@@ -343,10 +343,12 @@ class RetentionMarginModel(RegressorMixin, BaseEstimator):
         self, frame: pd.DataFrame, months: int, rate: float
     ) -> tuple[np.ndarray, list[str]]:
         if months < 1:
-            raise ValueError(f"a value over {months} months cannot be said; ask for 1 or more")
+            raise ValueError(f"months is invalid: expected 1 or more, got {months}")
         missing = [name for name in self.columns_ if name not in frame.columns]
         if missing:
-            raise ValueError(f"features missing that the model was trained on: {missing}")
+            raise ValueError(
+                f"features are invalid: missing {missing}, which the model was trained on"
+            )
         frame = frame[self.columns_]
         discount = monthly_discount(rate, months)
         kinds = ("pace", "change", "run_off", "attrition")

@@ -131,7 +131,9 @@ def reduced_profit(problem: Problem, prices: pd.DataFrame) -> np.ndarray:
     manager[needed] = _prices_of(prices, "manager", problem.manager[needed])
     budget = prices.loc[prices["kind"] == "budget", "shadow_price"].to_numpy(float)
     if len(budget) != 1 or not np.isfinite(budget[0]):
-        raise ValueError(f"one price of the budget is needed, not {budget.tolist()}")
+        raise ValueError(
+            f"prices are invalid: expected one price of the budget, got {budget.tolist()}"
+        )
     return problem.profit - channel - manager - budget[0] * problem.cost
 
 
@@ -139,12 +141,12 @@ def _prices_of(prices: pd.DataFrame, kind: str, codes: np.ndarray) -> np.ndarray
     """Price of each code, shape of `codes`."""
     rows = prices[prices["kind"] == kind]
     if rows["key"].duplicated().any():
-        raise ValueError(f"a {kind} has several prices")
+        raise ValueError(f"prices are invalid: expected one price for each {kind}")
     known = pd.Series(rows["shadow_price"].to_numpy(float), rows["key"].to_numpy(int))
     found = known.reindex(codes).to_numpy(float)
     missing = np.isnan(found)
     if missing.any():
-        raise ValueError(f"{kind} {codes[np.argmax(missing)]} has no price")
+        raise ValueError(f"prices are invalid: {kind} {codes[np.argmax(missing)]} has no price")
     return found
 
 

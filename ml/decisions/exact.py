@@ -106,7 +106,7 @@ def relaxation(reduced: Reduced) -> tuple[float, np.ndarray]:
     scale = profit_scale(reduced)
     found = linprog(-reduced.profit / scale, A_ub=matrix, b_ub=limit, bounds=(0, 1), method="highs")
     if found.status != 0:
-        raise RuntimeError(f"the linear relaxation was not solved: {found.message}")
+        raise RuntimeError(f"the linear relaxation cannot be solved: {found.message}")
     prices = np.zeros(reduced.resources + 1)
     marginals = -found.ineqlin.marginals[len(limit) - shared :] * scale
     prices[:shared] = np.maximum(marginals, 0.0)

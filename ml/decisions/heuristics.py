@@ -172,9 +172,7 @@ def greedy(problem: Problem, order: np.ndarray, *, only_profitable: bool = True)
     """
     score = np.asarray(order, dtype=float)
     if score.shape != (len(problem),):
-        raise ValueError(
-            f"one score is needed for each of {len(problem)} options, not {score.shape}"
-        )
+        raise ValueError(f"scores are invalid: expected {len(problem)}, got shape {score.shape}")
     rows = np.flatnonzero(_takeable(problem, only_profitable) & ~np.isnan(score))
     return _plan(problem, stable_order(problem, rows, score[rows]), "greedy")
 

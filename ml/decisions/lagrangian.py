@@ -197,7 +197,7 @@ class Model:
             method="highs-ds",
         )
         if found.status != 0:
-            raise RuntimeError(f"the model of the dual was not solved: {found.message}")
+            raise RuntimeError(f"the model of the dual cannot be solved: {found.message}")
         self._forget(found.ineqlin.marginals != 0)
         return found.x[:wide], float(found.fun)
 

@@ -78,7 +78,9 @@ class Problem:
     def _check(self) -> None:
         lengths = {name: len(getattr(self, name)) for name in OPTION_FIELDS}
         if len(set(lengths.values())) > 1:
-            raise ValueError(f"one value is needed for each option, not {lengths}")
+            raise ValueError(
+                f"options are invalid: expected one value of each field per option, got {lengths}"
+            )
         for name, limit, least in (
             ("customer", self.customer_room, 0),
             ("household", self.household_room, NONE),
@@ -92,20 +94,22 @@ class Problem:
             if wrong.any():
                 row = int(np.argmax(wrong))
                 raise ValueError(
-                    f"{name} must be a code from {least} to {most}; row {row} has {codes[row]} "
-                    f"({int(wrong.sum())} such rows)"
+                    f"{name} is invalid: expected codes from {least} to {most}, row {row} has "
+                    f"{codes[row]} ({int(wrong.sum())} such rows)"
                 )
         if (self.cost < 0).any():
             row = int(np.argmax(self.cost < 0))
-            raise ValueError(f"cost must not be below 0; row {row} has {self.cost[row]:g}")
+            raise ValueError(
+                f"cost is invalid: expected 0 or more, row {row} has {self.cost[row]:g}"
+            )
         if np.isnan(self.budget) or self.budget < 0:
-            raise ValueError(f"budget must be 0 or more, or infinity, not {self.budget:g}")
+            raise ValueError(f"budget is invalid: expected 0 or more, got {self.budget:g}")
         home = np.full(len(self.customer_room), NONE, dtype=self.household.dtype)
         home[self.customer] = self.household
         strangers = home[self.customer] != self.household
         if strangers.any():
             code = int(self.customer[np.argmax(strangers)])
-            raise ValueError(f"customer {code} has options of more than one household")
+            raise ValueError(f"customer {code} is invalid: expected options of one household")
 
     def take(self, rows: np.ndarray) -> Problem:
         """The same limits with some of the options, in the order of `rows` (mask or positions)."""
@@ -146,23 +150,23 @@ class Plan:
 def _codes(name: str, given: Sequence[int] | np.ndarray) -> np.ndarray:
     values = np.asarray(given)
     if values.ndim != 1:
-        raise ValueError(f"{name} must have one dimension, not shape {values.shape}")
+        raise ValueError(f"{name} is invalid: expected one dimension, got shape {values.shape}")
     if len(values) and values.dtype.kind not in "iu":
-        raise ValueError(f"{name} must be whole codes, not {values.dtype}")
+        raise ValueError(f"{name} is invalid: expected integer codes, got {values.dtype}")
     largest = np.iinfo(np.int32)
     if len(values) and (values.min() < largest.min or values.max() > largest.max):
-        raise ValueError(f"{name} has codes beyond {largest.max}")
+        raise ValueError(f"{name} is invalid: expected codes up to {largest.max}")
     return values.astype(np.int32)
 
 
 def _figures(name: str, given: Sequence[float] | np.ndarray) -> np.ndarray:
     values = np.array(given, dtype=float)
     if values.ndim != 1:
-        raise ValueError(f"{name} must have one dimension, not shape {values.shape}")
+        raise ValueError(f"{name} is invalid: expected one dimension, got shape {values.shape}")
     wrong = ~np.isfinite(values)
     if wrong.any():
         row = int(np.argmax(wrong))
-        raise ValueError(f"{name} must be finite; row {row} has {values[row]}")
+        raise ValueError(f"{name} is invalid: expected finite numbers, row {row} has {values[row]}")
     return values
 
 
@@ -170,20 +174,21 @@ def _rooms(name: str, given: Sequence[int] | np.ndarray) -> np.ndarray:
     values = _codes(name, given)
     if (values < 0).any():
         code = int(np.argmax(values < 0))
-        raise ValueError(f"{name} must not be below 0; code {code} has {values[code]}")
+        raise ValueError(f"{name} is invalid: expected 0 or more, code {code} has {values[code]}")
     return values
 
 
 def _capacities(name: str, given: Sequence[float | None] | np.ndarray) -> np.ndarray:
     values = np.array([np.inf if one is None else one for one in given], dtype=float)
     if values.ndim != 1:
-        raise ValueError(f"{name} must have one dimension, not shape {values.shape}")
+        raise ValueError(f"{name} is invalid: expected one dimension, got shape {values.shape}")
     finite = np.isfinite(values)
     wrong = np.isnan(values) | (values < 0) | (finite & (values != np.floor(values)))
     if wrong.any():
         code = int(np.argmax(wrong))
         raise ValueError(
-            f"{name} must be whole numbers from 0, None or infinity; code {code} has {values[code]}"
+            f"{name} is invalid: expected whole numbers from 0, None or infinity, code {code} has "
+            f"{values[code]}"
         )
     return values
 
@@ -199,16 +204,18 @@ def as_mask(problem: Problem, chosen: np.ndarray) -> np.ndarray:
     given = np.asarray(chosen)
     if given.dtype == bool:
         if given.shape != (len(problem),):
-            raise ValueError(f"a mask of {len(problem)} options is needed, not {given.shape}")
+            raise ValueError(
+                f"mask is invalid: expected {len(problem)} options, got shape {given.shape}"
+            )
         return given
     mask = np.zeros(len(problem), dtype=bool)
     if given.size:
         places = given.astype(np.int64)
         if places.min() < 0 or places.max() >= len(problem):
-            raise ValueError(f"positions must be from 0 to {len(problem) - 1}")
+            raise ValueError(f"positions are invalid: expected 0 to {len(problem) - 1}")
         mask[places] = True
         if mask.sum() != len(places):
-            raise ValueError("an option was chosen twice")
+            raise ValueError("positions are invalid: expected each option once")
     return mask
 
 

@@ -118,7 +118,7 @@ def _index(expected: np.ndarray, actual: np.ndarray) -> float:
 def _share(counts: np.ndarray) -> np.ndarray:
     total = counts.sum()
     if not total:
-        raise ValueError("drift needs customers: there is no row")
+        raise ValueError("data are invalid: expected at least one row")
     return counts / total
 
 
@@ -197,7 +197,7 @@ def _compared(profile: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
     wanted = [str(name) for name in profile["feature"].unique()]
     missing = [name for name in wanted if name not in frame.columns]
     if missing:
-        raise ValueError(f"features missing that the profile tells of: {missing}")
+        raise ValueError(f"features are invalid: missing {missing}, which the profile has")
     bins, lower, level, share = (profile[name].to_numpy() for name in PROFILE[1:])
     rows = []
     for name, places in profile.groupby("feature", sort=False).indices.items():

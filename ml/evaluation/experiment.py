@@ -63,9 +63,11 @@ class Strata:
         """
         unknown = set(frame["arm"]) - set(ARMS)
         if unknown:
-            raise ValueError(f"arms must be {' or '.join(ARMS)}, not {sorted(unknown)}")
+            raise ValueError(
+                f"arms are invalid: expected {' or '.join(ARMS)}, got {sorted(unknown)}"
+            )
         if frame.duplicated(["stratum", "arm"]).any():
-            raise ValueError("a stratum and arm must have one row")
+            raise ValueError("frame is invalid: expected one row of each stratum and arm")
         names = sorted(frame["stratum"].unique())
         sums = np.zeros((len(names), len(ARMS), len(SUMS)))
         chance = np.zeros((len(names), len(CHANCE)))
@@ -258,7 +260,9 @@ def effect(
     if not len(counts) or (len(counts) == 1 and counts.min() < LEAST_OF_ARM):
         return NO_EFFECT
     if counts.min() < LEAST_OF_ARM:
-        raise ValueError("a stratum has less than two customers in an arm: pool it first")
+        raise ValueError(
+            "strata are invalid: expected two customers or more in each arm. Pool them first."
+        )
     size = counts[:, 0] if of_treated else counts.sum(axis=1)
     weight = (size / size.sum())[:, None]
     arms = _Arms.of(strata)

@@ -47,7 +47,7 @@ def _selected(score: np.ndarray) -> np.ndarray:
 def _values(column: ArrayLike, rows: int, attribute: str) -> np.ndarray:
     found = pd.Series(np.asarray(column, dtype=object))
     if found.shape != (rows,):
-        raise ValueError(f"{attribute}: a group of each of {rows} customers is needed")
+        raise ValueError(f"{attribute} is invalid: expected a group of each of {rows} customers")
     found = found.where(found.notna(), "").astype(str).str.strip()
     return found.where(found != "", UNKNOWN).to_numpy(dtype=object)
 
@@ -64,14 +64,15 @@ def _checked(y: np.ndarray, score: np.ndarray, kind: str) -> tuple[np.ndarray, n
     y, score = np.asarray(y, dtype=float), np.asarray(score, dtype=float)
     if y.shape != score.shape or y.ndim != 1 or not len(y):
         raise ValueError(
-            f"two equal, non-empty vectors are needed, not {y.shape} and {score.shape}"
+            "outcomes and scores are invalid: expected non-empty vectors of one length, got "
+            f"{y.shape} and {score.shape}"
         )
     if not (np.isfinite(y).all() and np.isfinite(score).all()):
-        raise ValueError("outcomes and scores must be finite")
+        raise ValueError("outcomes and scores are invalid: expected finite numbers")
     if kind not in ("value", "probability"):
-        raise ValueError(f"a score is a value or a probability, not {kind!r}")
+        raise ValueError(f"kind is invalid: expected value or probability, got {kind!r}")
     if kind == "probability" and not (np.isin(y, (0, 1)).all() and (abs(score - 0.5) <= 0.5).all()):
-        raise ValueError("of probabilities, outcomes are 0 or 1 and scores from 0 to 1")
+        raise ValueError("expected outcomes of 0 or 1 and scores from 0 to 1 for probabilities")
     return y, score
 
 

@@ -55,9 +55,11 @@ def pooled_effect(effects: np.ndarray, variances: np.ndarray) -> PooledEffect:
     """
     effects, variances = np.asarray(effects, dtype=float), np.asarray(variances, dtype=float)
     if not len(effects) or effects.shape != variances.shape:
-        raise ValueError(f"as many effects as variances are needed, not {effects.shape}")
+        raise ValueError(
+            f"effects are invalid: expected one per variance, got shape {effects.shape}"
+        )
     if not (np.isfinite(effects).all() and np.isfinite(variances).all() and (variances > 0).all()):
-        raise ValueError("effects must be finite, variances positive and finite")
+        raise ValueError("expected finite effects and positive, finite variances")
     weight = 1 / variances
     mean = float(weight @ effects / weight.sum())
     fixed = Interval.of(mean, float(1 / weight.sum()))

@@ -24,10 +24,11 @@ def _two(y: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     y, score = np.asarray(y, dtype=float), np.asarray(score, dtype=float)
     if y.shape != score.shape or y.ndim != 1 or not len(y):
         raise ValueError(
-            f"two equal, non-empty vectors are needed, not {y.shape} and {score.shape}"
+            "outcomes and scores are invalid: expected non-empty vectors of one length, got "
+            f"{y.shape} and {score.shape}"
         )
     if not (np.isfinite(y).all() and np.isfinite(score).all()):
-        raise ValueError("outcomes and scores must be finite")
+        raise ValueError("outcomes and scores are invalid: expected finite numbers")
     return y, score
 
 
@@ -234,13 +235,13 @@ def _inside(y: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     y, low, high = (np.asarray(values, dtype=float) for values in (y, low, high))
     if not y.shape == low.shape == high.shape or y.ndim != 1 or not len(y):
         raise ValueError(
-            "three equal, non-empty vectors are needed, not "
+            "outcomes and intervals are invalid: expected non-empty vectors of one length, got "
             f"{y.shape}, {low.shape} and {high.shape}"
         )
     if not np.isfinite(y).all():
-        raise ValueError("outcomes must be finite")
+        raise ValueError("outcomes are invalid: expected finite numbers")
     if not (low <= high).all():
-        raise ValueError("an interval's low end must not be unknown or above its high end")
+        raise ValueError("intervals are invalid: expected low ends up to the high ends")
     return ((low <= y) & (y <= high)).astype(float)
 
 
@@ -324,7 +325,7 @@ def bootstrap(
     else:
         of_row = np.asarray(groups)
         if of_row.shape != (size,) or pd.isna(of_row).any():
-            raise ValueError(f"a known group of each of {size} rows is needed, not {of_row.shape}")
+            raise ValueError(f"groups are invalid: expected a known one for each of {size} rows")
         # Numbered as they first appear: their names do not matter to the draws.
         codes, _ = pd.factorize(of_row)
         length = np.bincount(codes)

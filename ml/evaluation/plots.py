@@ -94,7 +94,9 @@ def importance_figure(names: Sequence[str], importance: np.ndarray, top: int = 2
 
     importance = np.asarray(importance, dtype=float)
     if importance.shape != (len(names),) or not len(names):
-        raise ValueError(f"{len(names)} features have importances of shape {importance.shape}")
+        raise ValueError(
+            f"importance is invalid: expected {len(names)} values, got shape {importance.shape}"
+        )
     shown = np.argsort(-importance, kind="stable")[:top][::-1]
     figure = Figure(figsize=(6, 1.2 + 0.25 * len(shown)), layout="tight")
     axes = figure.subplots()

@@ -66,13 +66,13 @@ def _contacts(
     arm = np.asarray(treatment, dtype=float)
     if y.ndim != 1 or not len(y) or not y.shape == score.shape == arm.shape:
         raise ValueError(
-            "outcomes, scores and treatments must be equal, non-empty vectors, not "
+            "expected outcomes, scores and treatments as non-empty vectors of one length, got "
             f"{y.shape}, {score.shape} and {arm.shape}"
         )
     if not (np.isfinite(y).all() and np.isfinite(score).all()):
-        raise ValueError("outcomes and scores must be finite")
+        raise ValueError("outcomes and scores are invalid: expected finite numbers")
     if not ((arm == 0) | (arm == 1)).all():
-        raise ValueError("treatments must be 1 (treated) or 0 (control)")
+        raise ValueError("treatments are invalid: expected 1 (treated) or 0 (control)")
     treated = arm == 1
     weight = np.ones(len(y))
     if probability is not None:
@@ -86,11 +86,12 @@ def _contacts(
 def _probability(probability: np.ndarray, size: int) -> np.ndarray:
     chance = np.asarray(probability, dtype=float)
     if chance.shape != (size,):
-        raise ValueError(f"{size} assignment probabilities are needed, not {chance.shape}")
+        raise ValueError(f"probabilities are invalid: expected {size}, got shape {chance.shape}")
     outside = ~((chance > 0) & (chance < 1))
     if outside.any():
         raise ValueError(
-            f"assignment probabilities must lie within (0, 1); {int(outside.sum())} do not"
+            "assignment probabilities are invalid: expected numbers within (0, 1); "
+            f"{int(outside.sum())} are not"
         )
     return chance
 
@@ -222,7 +223,7 @@ def _area(
         return area / len(contacts) ** 2
     if not np.isin(contacts.y, (0, 1)).all():
         raise ValueError(
-            "the best order is known of 0/1 outcomes only: ask for the area (normalised=False)"
+            "the best order is known for outcomes of 0 and 1 only. Set normalised=False."
         )
     perfect = _Contacts(contacts.y, best(contacts), contacts.treated, contacts.weight)
     most = _above_diagonal(curve(perfect))
@@ -292,7 +293,7 @@ def _top(score: np.ndarray, size: float) -> np.ndarray:
 
 def _size(count: int, share: float) -> int:
     if not 0 < share <= 1:
-        raise ValueError(f"a share lies within (0, 1], not {share}")
+        raise ValueError(f"share is invalid: expected a number within (0, 1], got {share}")
     return max(int(count * share + ROUNDING), 1)
 
 
@@ -332,7 +333,7 @@ def uplift_at(
     if strategy == "overall":
         return _mean_difference(contacts, _top(contacts.score, _size(len(contacts), share)))
     if strategy != "by_group":
-        raise ValueError(f"strategy {strategy!r} is not known; there are overall, by_group")
+        raise ValueError(f"strategy is invalid: expected overall or by_group, got {strategy!r}")
     part = np.zeros(len(contacts))
     for rows in (contacts.treated, ~contacts.treated):
         if rows.any():
@@ -382,11 +383,11 @@ def policy_value(
     """
     contacts = _contacts(y, score, treatment, probability)
     if (share is None) == (threshold is None):
-        raise ValueError("either a share or a threshold says who is treated")
+        raise ValueError("expected either share or threshold")
     if against not in ("nobody", "everybody"):
-        raise ValueError(f"against {against!r} is not known; there are nobody, everybody")
+        raise ValueError(f"against is invalid: expected nobody or everybody, got {against!r}")
     if estimator not in ("hajek", "ipw"):
-        raise ValueError(f"estimator {estimator!r} is not known; there are hajek, ipw")
+        raise ValueError(f"estimator is invalid: expected hajek or ipw, got {estimator!r}")
     if share is not None:
         part = _top(contacts.score, _size(len(contacts), share))
     else:
@@ -480,11 +481,11 @@ def _transformed(y_star: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.
     y_star, score = np.asarray(y_star, dtype=float), np.asarray(score, dtype=float)
     if y_star.ndim != 1 or not len(y_star) or y_star.shape != score.shape:
         raise ValueError(
-            "transformed outcomes and scores must be equal, non-empty vectors, not "
+            "expected transformed outcomes and scores as non-empty vectors of one length, got "
             f"{y_star.shape} and {score.shape}"
         )
     if not (np.isfinite(y_star).all() and np.isfinite(score).all()):
-        raise ValueError("transformed outcomes and scores must be finite")
+        raise ValueError("transformed outcomes and scores are invalid: expected finite numbers")
     return y_star, score
 
 

@@ -62,12 +62,17 @@ def explained_share(y: np.ndarray, labels: np.ndarray) -> ExplainedShare:
     """
     y, labels = np.asarray(y, dtype=float), np.asarray(labels)
     if y.shape != labels.shape or y.ndim != 1 or not len(y):
-        raise ValueError(f"two equal, non-empty vectors are needed: {y.shape} and {labels.shape}")
+        raise ValueError(
+            "outcomes and labels are invalid: expected non-empty vectors of one length, got "
+            f"{y.shape} and {labels.shape}"
+        )
     if not np.isfinite(y).all():
-        raise ValueError("outcomes must be finite")
+        raise ValueError("outcomes are invalid: expected finite numbers")
     kinds, place = np.unique(labels, return_inverse=True)
     if len(kinds) >= len(y):
-        raise ValueError(f"{len(kinds)} labels for {len(y)} rows: every row explains itself")
+        raise ValueError(
+            f"labels are invalid: expected fewer than rows, got {len(kinds)} for {len(y)} rows"
+        )
     return ExplainedShare(
         len(kinds),
         *_shares(y, place, len(kinds)),
@@ -96,9 +101,11 @@ def migration(before: pd.Series, after: pd.Series) -> pd.DataFrame:
     for name, side in (("before", before), ("after", after)):
         twice = side.index[side.index.duplicated()]
         if len(twice):
-            raise ValueError(f"{len(twice)} customers are there twice {name}")
+            raise ValueError(
+                f"segments {name} are invalid: expected each customer once, {len(twice)} repeat"
+            )
         if side.isin([NEW, LEFT]).any():
-            raise ValueError(f"segments {name} are called {NEW!r} or {LEFT!r}")
+            raise ValueError(f"segments {name} are invalid: {NEW!r} and {LEFT!r} are reserved")
     moves = pd.DataFrame({"from_segment": before, "to_segment": after})
     moves["from_segment"] = moves["from_segment"].astype(object).fillna(NEW)
     moves["to_segment"] = moves["to_segment"].astype(object).fillna(LEFT)

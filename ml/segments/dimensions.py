@@ -259,7 +259,7 @@ class DimensionScaler(TransformerMixin, BaseEstimator):
                 scales.append(scale)
         if not scales:
             raise ValueError(
-                "no feature differs between the customers; segments need at least one of "
+                "features are invalid: expected one that differs between customers among "
                 f"{sorted({part for dimension in DIMENSIONS for part in dimension.columns})}"
             )
         kept = self.dimensions_

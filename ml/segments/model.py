@@ -216,8 +216,8 @@ class SegmentModel(BaseEstimator):
         different = len(np.unique(sample, axis=0))
         if different < (self.segments or self.fewest):
             raise ValueError(
-                f"{different} different customers are too few for "
-                f"{self.segments or self.fewest} segments"
+                f"features are invalid: expected {self.segments or self.fewest} or more different "
+                f"customers, got {different}"
             )
         before = None
         if previous is not None:
@@ -482,7 +482,9 @@ class RuleTiering(BaseEstimator):
         """
         check_frame(frame)
         if VALUE_COLUMN not in frame.columns or not frame[VALUE_COLUMN].notna().any():
-            raise ValueError(f"tiers of value need the column {VALUE_COLUMN}")
+            raise ValueError(
+                f"features are invalid: missing {VALUE_COLUMN}, which value tiers need"
+            )
         self.columns_ = [name for name in (VALUE_COLUMN, AGE_COLUMN) if name in frame.columns]
         self.borders_ = np.quantile(frame[VALUE_COLUMN].dropna().to_numpy(dtype=float), [0.6, 0.9])
         return self

@@ -123,12 +123,12 @@ def judge_earlier(connection):
     [
         (break_layer, "value did not finish"),
         (build_again, "older than layer base"),
-        (build_again, "G2 judged an earlier build"),
+        (build_again, "G2 checked an earlier build"),
         (measure_again, "G5 checked an earlier build of layer campaigns and decisions"),
         (predict_again, "contacts is older than layer campaign_inputs"),
         (fail_gate, "G2 failed on layer base"),
-        (lose_gate, "G3 has not judged layer models"),
-        (judge_earlier, "G1 judged an earlier build"),
+        (lose_gate, "G3 has not checked layer models"),
+        (judge_earlier, "G1 checked an earlier build"),
     ],
 )
 def test_a_build_that_is_not_whole_is_refused_and_the_old_release_stays(
@@ -146,7 +146,7 @@ def test_what_is_to_be_built_upon_is_judged_as_far_as_it_goes(warehouse):
     """Training stands on the features and what is before them, not on models that are older."""
     lose_gate(warehouse)
     assert build_numbers.complaints(warehouse, "features") == []
-    assert build_numbers.complaints(warehouse) == ["gate G3 has not judged layer models"]
+    assert build_numbers.complaints(warehouse) == ["gate G3 has not checked layer models"]
     fail_gate(warehouse)
     assert build_numbers.complaints(warehouse, "features") == ["gate G2 failed on layer base"]
 

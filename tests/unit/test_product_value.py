@@ -88,7 +88,7 @@ def test_what_is_wrong_is_said():
     with pytest.raises(ValueError, match="expected one for each of 100 rows"):
         ProductValueModel().fit(frame, y[:-1])
     model = ProductValueModel().fit(frame, y)
-    with pytest.raises(ValueError, match=r"features missing .*monthly_income"):
+    with pytest.raises(ValueError, match=r"missing .*monthly_income"):
         model.predict(frame.drop(columns="monthly_income"))
 
 
