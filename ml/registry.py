@@ -1,4 +1,4 @@
-"""The model registry: what is logged of a model, and which version is champion."""
+"""The model registry: log and register models, and set their champions."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ PROMOTED_BY, PROMOTED_AT, PROMOTION_REASON, PREVIOUS_CHAMPION, PROMOTION_EVENT =
     "previous_champion",
     "promotion_event",
 )
-# How a version's files are laid out; those registered before there was a word for it have none.
-# They score here as before, but cannot be loaded without this project.
+# The layout of a version's files. Older versions have no such tag: they score here, but cannot be
+# loaded without this project.
 PACKAGE, PYFUNC = "package", "pyfunc"
 PACKED_MODEL = f"data/{MODEL}"
 # The tag with the digest of the training rows, and the others that identify the training set.
@@ -78,14 +78,14 @@ class ChampionUnusable(Exception):
 
 @dataclass(frozen=True)
 class Candidate:
-    """A fitted model with all that is logged of it.
+    """A fitted model with all that is logged with it.
 
-    `model` scores; `twin` is the same learner fitted before the evaluation period: what a later
-    challenger is compared with, since the scoring model has seen that period. `example` holds rows
-    of what is scored, from which types and typical values are taken; none of them is logged.
-    `purpose` describes the registered model, `title` and `description` its run and this version.
-    `texts` are files by name (`model_card.md`). Of several learners of one training only the best
-    takes the alias `challenger`; the others say `alias=False`.
+    `model` scores; `twin` is the same learner fitted before the evaluation period, with which later
+    challengers are compared, since `model` was fitted on that period, too. `example` holds rows to
+    score, which give types and typical values; no row is logged. `purpose` describes the registered
+    model, `title` and `description` its run and this version. `texts` are files by name
+    (`model_card.md`). Of several learners of one training only the best takes the alias
+    `challenger`; the others have `alias=False`.
     """
 
     name: str
@@ -125,9 +125,9 @@ class Registry:
     Parameters
     ----------
     tracking_uri : str
-        MLflow's own form.
+        In MLflow's form.
     artifact_root : str
-        Where experiments made here keep their artifacts (MLflow would use ./mlruns).
+        The artifact folder of experiments created here (MLflow's default is ./mlruns).
     """
 
     def __init__(self, tracking_uri: str, artifact_root: str) -> None:

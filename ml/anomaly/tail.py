@@ -1,4 +1,4 @@
-"""How seldom a score as high as this one is met, on a scale that two scores can share."""
+"""The rarity of a score, on a scale that makes two scores comparable."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Self
 
 import numpy as np
 
-# Beyond this share the sample is thin: the exponential tail speaks for it.
+# In this upper share the sample is sparse, and an exponential tail replaces it.
 TAIL_SHARE = 0.02
 
 
@@ -42,7 +42,7 @@ class TailSurprise:
         above = ordered[ordered >= self.threshold_]
         self.tail_share_ = len(above) / len(ordered)
         excess = float((above - self.threshold_).mean())
-        # Scores that are all the same at the top have no tail to learn from.
+        # Equal scores at the top have no tail.
         spread = float(ordered.std())
         self.mean_excess_ = excess or spread or 1.0
         return self

@@ -10,9 +10,9 @@ from ml.clv.likelihood import customer_vectors
 
 
 class AsManyAgain(BaseEstimator):
-    """As many purchases again as before in the same time: nobody leaves, nobody is lucky.
+    """Each customer's past rate of purchases continues.
 
-    Who has been observed for no time is expected to buy at the mean rate of all.
+    Customers with T = 0 have the mean rate of all.
 
     Attributes
     ----------

@@ -27,7 +27,7 @@ from ml.lines import (
     lines_of,
 )
 
-# Customers whose weight a flat course has against the one observed.
+# Weight, in customers, of a flat profile against the observed one.
 FLAT = 100
 # Raise it when a stored model can no longer be read by this code: champions are then trained anew.
 FORMAT = "1"
@@ -49,11 +49,11 @@ def monthly_discount(annual_rate: float, months: int) -> np.ndarray:
 
 
 def amortisation(remaining: np.ndarray, months: int) -> np.ndarray:
-    """What of the recent balance of a loan is on average owed in months 1, 2, …; (n, months).
+    """The share of a loan's recent balance owed on average in months 1, 2, …; (n, months).
 
-    A straight line to nothing at the end of the contract, from the quarter before the cut-off,
-    whose mean is the pace; 1 throughout where the end is not known. How far instalments of equal
-    amount repay later than this is learned with the margin.
+    A straight line to 0 at the end of the contract, from the quarter before the cut-off, whose mean
+    is the pace; 1 throughout if the end is unknown. The margin learns the later repayment of equal
+    instalments.
     """
     middle = np.arange(months) + 0.5
     left = np.asarray(remaining, dtype=float)[:, None]
@@ -63,7 +63,7 @@ def amortisation(remaining: np.ndarray, months: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class LineOutcomes:
-    """What became of the lines that the customers of a frame held at its cut-offs.
+    """The outcomes of the lines that the customers of a frame held at its cut-offs.
 
     Attributes
     ----------
@@ -126,12 +126,12 @@ class RetentionMarginModel(RegressorMixin, BaseEstimator):
 
     One factor makes the total over the training cut-offs right.
 
-    Beyond the horizon nothing was observed, and as little as can be is assumed: the mean hazard of
-    the customer's last two quarters persists; the margin goes on falling at the line's learned rate
-    (that from the first half of the horizon to the second) where it falls, and stays where it grew;
-    loans end with their contracts; new business stays at its monthly mean of the horizon, so that
-    it does not grow by what is taken up later, and fades as the customer's lines are lost (by the
-    mean of all lines for those who hold none), since who leaves the bank takes up nothing.
+    Nothing was observed beyond the horizon, and the assumptions are cautious: the mean hazard of
+    the customer's last two quarters persists; a falling margin keeps falling at the line's learned
+    rate (from the first half of the horizon to the second), a growing one stays constant; loans end
+    with their contracts; new business stays at its monthly mean of the horizon, without growth from
+    later lines, and fades as the customer's lines are lost (by the mean of all lines for customers
+    without one), since customers who left take up nothing.
 
     Parameters
     ----------
@@ -175,7 +175,7 @@ class RetentionMarginModel(RegressorMixin, BaseEstimator):
         self.most_rows = most_rows
 
     def fit(self, frame: pd.DataFrame, outcomes: LineOutcomes) -> RetentionMarginModel:
-        """Learn from features at past cut-offs, oldest first, and what came of the lines held.
+        """Fit on features at past cut-offs, oldest first, and the outcomes of the lines held.
 
         Parameters
         ----------
@@ -209,7 +209,7 @@ class RetentionMarginModel(RegressorMixin, BaseEstimator):
         self.hazard_ = LineHazard(seed=self.seed, most_rows=self.most_rows).fit(
             frame, held, self.horizon_
         )
-        # Where cores are shared, threads that wait for one another take four times as long.
+        # On shared cores, threads that wait for one another take four times as long.
         with threadpool_limits(1):
             self._fit_margin(line_rows(frame, held), held)
             self._fit_new_business(frame, outcomes.other)
@@ -275,7 +275,7 @@ class RetentionMarginModel(RegressorMixin, BaseEstimator):
         }
         size = np.abs(pace) + np.array([self.floor_[name] for name in line])
         change = (margin - pace) / size
-        # A thousandth at each end is held back: single windfalls teach nothing.
+        # Clip a thousandth at each end: single windfalls carry no information.
         low, high = np.quantile(change, [0.001, 0.999])
         self.encoder_ = FrameEncoder().fit(rows)
         matrix = self.encoder_.transform(rows)
@@ -334,7 +334,7 @@ class RetentionMarginModel(RegressorMixin, BaseEstimator):
         profile, rate = self.profile_[line], self.run_off_[line]
         half = self.horizon_ // 2
         later = np.arange(self.horizon_ + 1, months + 1)
-        # From the middle of the second half on: its mean is free of the quarter's ups and downs.
+        # From the middle of the second half on: its mean does not vary with single quarters.
         middle = self.horizon_ - (half - 1) / 2
         level = profile[-half:].mean() if half else profile[-1]
         return np.concatenate([profile[:months], level * rate ** (later - middle)])
@@ -428,10 +428,10 @@ class RetentionMarginModel(RegressorMixin, BaseEstimator):
         Returns
         -------
         contributions : array of shape (n, k), in money, discounted
-        names : list of str; of each line what it would bring at its pace for the whole horizon
-            (pace_<line>), by how much its margin, while held, is expected to exceed that
-            (change_<line>), what falls away as loans are repaid (run_off_<line>) and as the line
-            may be lost (attrition_<line>); and new_business
+        names : list of str; for each line its contribution at its pace over the whole horizon
+            (pace_<line>), the expected change of its margin while held (change_<line>), the
+            reduction by repayment of loans (run_off_<line>) and by the risk of losing the line
+            (attrition_<line>); and new_business
         """
         check_is_fitted(self)
         return self._components(frame, self.horizon_, self.annual_discount_rate)

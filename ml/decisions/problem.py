@@ -1,7 +1,7 @@
-"""The contact plan's problem: which options to take, under which constraints, and what a plan is.
+"""The optimisation problem of the contact plan: options, constraints and plans.
 
-An option is a customer, an offer and a channel, and the person who makes the contact where the
-channel needs one. Choosing among them is a multiple-choice, multi-dimensional knapsack problem
+An option is a customer, an offer and a channel, and the person who makes the contact if the channel
+needs one. Choosing among them is a multiple-choice, multi-dimensional knapsack problem
 (Kellerer, Pferschy & Pisinger, 2004, ch. 9 and 11).
 """
 
@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 NONE = -1
-# Sums of costs are compared with the budget to this share: below it is rounding, not money.
+# Relative tolerance of sums of costs against the budget, for rounding errors.
 TOLERANCE = 1e-9
 PRICE_COLUMNS = ("kind", "key", "capacity", "used", "shadow_price")
 _CODES = ("customer", "household", "offer", "channel", "manager")
@@ -26,7 +26,7 @@ _CAPACITIES = ("channel_capacity", "manager_capacity")
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """Options, one row each, and what limits them. Arrays are copied and cannot be written to.
+    """Options, one row each, and their limits. Arrays are copied and read-only.
 
     Parameters
     ----------
@@ -119,13 +119,13 @@ class Problem:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """What was chosen, and how far from the best it can be at most.
+    """The chosen options, and a bound of the best plan.
 
     Attributes
     ----------
     chosen : array of shape (n,), True for the options taken
     profit : their total, in the unit of the problem's profit
-    bound : no plan makes more than this, proven; None where nothing was proven
+    bound : proven upper bound of the profit of every plan; None if nothing was proven
     method : "exact", "lagrangian", "greedy" or "random"
     prices : columns kind (channel, manager, budget), key (code; -1 for the budget), capacity, used,
         shadow_price (profit that one more unit of capacity would bring, at the margin; NaN where
@@ -220,7 +220,7 @@ def as_mask(problem: Problem, chosen: np.ndarray) -> np.ndarray:
 
 
 def violations(problem: Problem, chosen: np.ndarray) -> list[str]:
-    """Every broken constraint in words; empty for a plan that keeps all of them.
+    """A text for every broken constraint; empty for a plan that keeps all of them.
 
     Parameters
     ----------
@@ -250,12 +250,12 @@ def violations(problem: Problem, chosen: np.ndarray) -> list[str]:
 
 
 def allowed(budget: float) -> float:
-    """The budget and what rounding may add to a sum of costs."""
+    """The budget with the tolerance for rounding errors."""
     return budget + TOLERANCE * max(budget, 1.0)
 
 
 def usage(codes: np.ndarray, number: int) -> np.ndarray:
-    """How many options of each code, shape (number,); those without (-1) are not counted."""
+    """The number of options of each code, shape (number,); code -1 is not counted."""
     return np.bincount(codes[codes >= 0], minlength=number)
 
 
