@@ -1,12 +1,12 @@
-"""Metrics of a ranking by uplift, of randomised contacts: definitions that libraries differ in.
+"""Metrics of a ranking by uplift on randomised contacts; definitions differ between libraries.
 
-Arguments are the same everywhere: outcomes `y`, what ranks (`score`, highest first), `treatment` (1
-treated, 0 control) and `probability`, that of the arm actually assigned. Rows then weigh by its
-inverse, scaled to a mean of 1 within each arm; without probabilities, or where they are the same
-for everybody, all weigh 1 and the metrics are those of the papers and of scikit-uplift.
+Arguments are the same everywhere: outcomes `y`, ranking `score` (highest first), `treatment` (1
+treated, 0 control) and `probability`, that of the assigned arm. Rows are weighted by its inverse,
+scaled to a mean of 1 within each arm; without probabilities, or with equal ones, all weights are 1
+and the metrics are those of the papers and of scikit-uplift.
 
-Tied scores are one block that is entered evenly: curves are straight across it and a top share that
-ends inside it takes the same part of each of its rows. So the order of the rows never matters.
+Tied scores form one block: curves are straight across it, and a top share that ends inside it takes
+the same part of each of its rows. So the order of the rows does not matter.
 """
 
 from __future__ import annotations
@@ -98,8 +98,8 @@ def _probability(probability: np.ndarray, size: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _Cumulated:
-    """Contacts from the highest score down to each distinct score: how many, and by arm the sums of
-    weights and of weighted outcomes; arrays of shape (distinct scores,)."""
+    """Contacts from the highest score down to each distinct score: their number, and by arm the
+    sums of weights and of weighted outcomes; arrays of shape (distinct scores,)."""
 
     contacts: np.ndarray
     treated: np.ndarray
@@ -129,7 +129,7 @@ def _cumulated(contacts: _Contacts) -> _Cumulated:
 
 
 def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
-    """Quotient, 0 where nothing is below the line."""
+    """Quotient, 0 where the denominator is 0."""
     return np.divide(above, below, out=np.zeros_like(above), where=below > 0)
 
 
@@ -151,7 +151,7 @@ def uplift_curve(
     treatment: np.ndarray,
     probability: np.ndarray | None = None,
 ) -> Curve:
-    """Incremental outcome if the k contacts with the highest scores were treated.
+    """Incremental outcome of treating the k contacts with the highest scores.
 
         V(k) = k (Ȳ₁(k) − Ȳ₀(k))
 
@@ -168,7 +168,7 @@ def uplift_curve(
     ------
     ValueError
         For vectors of different length, values that are not finite, another arm than 0 and 1,
-        probabilities outside (0, 1). So do all metrics here.
+        probabilities outside (0, 1). The same holds for all metrics here.
     """
     return _uplift_curve(_contacts(y, score, treatment, probability))
 
@@ -241,9 +241,10 @@ def auuc(
     """Area under the uplift curve, above that of treating at random.
 
     A = ∫₀ⁿ V(k) dk − n V(n) / 2 by trapezoids. Normalised: over the A of the best order there is of
-    these 0/1 outcomes (scikit-uplift's `uplift_auc_score`); that order knows outcomes, so that even
-    the true effects stay far below 1. Else A / n², in the outcome's unit a contact: Gutierrez and
-    Gérardy's (2017) area over shares, less the diagonal. 0 is chance; NaN where an arm is empty.
+    these 0/1 outcomes (scikit-uplift's `uplift_auc_score`); that order uses the outcomes, so that
+    even the true effects stay far below 1. Else A / n², in the outcome's unit per contact: the area
+    over shares of Gutierrez and Gérardy (2017), less the diagonal. 0 is chance; NaN if an arm is
+    empty.
 
     Raises
     ------
@@ -281,8 +282,8 @@ def qini_coefficient(
 
 
 def _top(score: np.ndarray, size: float) -> np.ndarray:
-    """How much of each row is among the `size` with the highest scores, shape (n,): 1 above the
-    edge, 0 below, the same part of each of those tied at it."""
+    """Part of each row among the `size` with the highest scores, shape (n,): 1 above the edge, 0
+    below, the same part for all tied at it."""
     if size >= len(score):
         return np.ones(len(score))
     place = len(score) - max(int(np.ceil(size)), 1)
@@ -362,7 +363,7 @@ def policy_value(
     estimator: Literal["hajek", "ipw"] = "hajek",
     cost: float = 0.0,
 ) -> float:
-    """Value a contact of treating some by their score, over treating nobody or everybody.
+    """Value per contact of treating by score, compared with treating nobody or everybody.
 
     The policy π(x) treats the share with the highest scores (π is a part at a tied edge), or those
     whose score is above the threshold. Its value over nobody's is E[π (Y(1) − Y(0) − cost)], over
@@ -462,7 +463,7 @@ def _by_rows(
     treatment: np.ndarray,
     probability: np.ndarray | None,
 ) -> dict[str, Metric]:
-    """Metrics of (numbers of rows, score): what the bootstrap of two vectors takes."""
+    """Metrics of (numbers of rows, score), the functions for the bootstrap of two vectors."""
     y, treatment = np.asarray(y, dtype=float), np.asarray(treatment)
     chance = None if probability is None else np.asarray(probability, dtype=float)
 
