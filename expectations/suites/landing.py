@@ -357,7 +357,7 @@ BALANCE_CHAIN = f"""
             and movement.month = booking.month
             and movement.last_booked = booking.booked_on
         where booking.balance_after is not null
-        -- A shop's account with hundreds of bookings a day tells nothing: any balance fits.
+        -- A shop's account with hundreds of bookings a day is no evidence: any balance fits.
         qualify count(*) over (partition by booking.account_id, booking.month) <= 50
     ),
     link as (

@@ -343,12 +343,12 @@ def _write_csv(
 def _write_manifest(
     path: Path, release_id: str, files: list[Written], withheld: dict[str, int]
 ) -> None:
-    told = {
+    manifest = {
         "release_id": release_id,
         "files": {one.path.name: {"rows": one.rows, "sha256": _digest(one.path)} for one in files},
         "withheld_contacts": withheld,
     }
-    path.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
 
 
 def _digest(path: Path) -> str:

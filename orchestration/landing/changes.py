@@ -262,9 +262,9 @@ def _latest(table: str) -> str:
 
 
 def _versions(table: str) -> str:
-    """The rows of all extracts of a master with a history; `since` is the extract that says so, or
-    NULL for the first one, which stands for all the time before it; `month` is the first month of
-    a table in which it can be seen."""
+    """The rows of all extracts of a master with a history; `since` is the extract's month, or NULL
+    for the first one, which counts for all the time before it; `month` is the first month of a
+    table that the row can change."""
     return f"""(
         select
             delivered.*,

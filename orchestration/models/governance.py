@@ -91,9 +91,9 @@ def promote(
 ) -> Appointment:
     """Make a version champion on a person's decision.
 
-    The version must be there and whole, and trained by somebody else; the policy must have passed
-    it in comparison with the champion that stands now, or `override` says to go against the policy,
-    which the audit then records.
+    The version must be registered and undamaged, and its trainer must not be the approver. The
+    policy must have passed it in comparison with the current champion, unless `override` is set;
+    the audit then records the override.
 
     Raises
     ------
@@ -141,9 +141,9 @@ def roll_back(
     mode: str = "",
     dagster_run_id: str = "",
 ) -> Appointment:
-    """Make the champion before the standing one champion again.
+    """Make the previous champion champion again.
 
-    The trainer of the model may do so too, so that a rollback is never delayed.
+    The model's trainer may approve this, too, so that a rollback is never delayed.
 
     Raises
     ------

@@ -315,7 +315,7 @@ def loan_applications(
 
     Bookings are used when booked before the day of the loan, cards when issued before it, district
     rates when their year was over. Balances are the bank's own at the ends of days, rebuilt from
-    the bookings since the account was opened (which of a day's bookings came last is not said).
+    the bookings since the account was opened (the data do not order the bookings of a day).
     The instalment is principal over term, as agreed: the column `payments` is not read.
 
     Parameters
