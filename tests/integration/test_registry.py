@@ -331,7 +331,7 @@ def test_the_search_path_is_as_it_was_before_a_model_was_registered(store, candi
 def test_run_and_version_have_names_and_descriptions_and_the_training_set_its_digest(
     store, candidate
 ):
-    told = replace(
+    candidate = replace(
         candidate,
         name="described",
         tags={**TAGS, DATA_DIGEST: "ab" * 32},
@@ -339,13 +339,13 @@ def test_run_and_version_have_names_and_descriptions_and_the_training_set_its_di
         title="described boosting as of 2025-12",
         description="boosting for described, trained as of 2025-12-31.",
     )
-    version = store.registry.register(told)
+    version = store.registry.register(candidate)
     run = store.client.get_run(version.run_id)
-    assert run.info.run_name == told.title
-    assert run.data.tags["mlflow.note.content"] == told.description
-    assert store.client.get_registered_model("described").description == told.purpose
+    assert run.info.run_name == candidate.title
+    assert run.data.tags["mlflow.note.content"] == candidate.description
+    assert store.client.get_registered_model("described").description == candidate.purpose
     found = store.client.get_model_version("described", version.version)
-    assert found.description == told.description
+    assert found.description == candidate.description
     assert {"kind", "source", MODEL_DIGEST} <= found.tags.keys()
     (dataset,) = run.inputs.dataset_inputs
     assert dataset.dataset.digest == ("ab" * 32)[:36]
@@ -644,7 +644,7 @@ def three(store: Store, name: str, **tags: str) -> list[Version]:
     return versions
 
 
-def told(records: list[AuditRecord]) -> list[tuple[str, str, str, str]]:
+def events_of(records: list[AuditRecord]) -> list[tuple[str, str, str, str]]:
     return [(one.event, one.previous_version, one.version, one.state) for one in records]
 
 
@@ -656,7 +656,7 @@ def test_every_promotion_is_recorded_and_the_version_tells_of_it(store, candidat
         second, by=" Ana ", reason="better", mode="approval", dagster_run_id="abc"
     )
     one, two = store.registry.audit("recorded")
-    assert told([one, two]) == [("first", "", "1", DONE), ("promoted", "1", "2", DONE)]
+    assert events_of([one, two]) == [("first", "", "1", DONE), ("promoted", "1", "2", DONE)]
     assert (two.approver, two.reason, two.mode, two.dagster_run_id) == (
         *("Ana", "better", "approval", "abc"),
     )
@@ -700,7 +700,7 @@ def test_a_rollback_restores_the_champion_before_and_a_second_the_one_before_tha
         assert (version.version, passed_over) == (wanted, ())
         assert store.registry.champion("back") == version
         assert version.tags["promotion_event"] == "rollback"
-    assert told(store.registry.audit("back"))[3:] == [
+    assert events_of(store.registry.audit("back"))[3:] == [
         ("rollback", "3", "2", DONE),
         ("rollback", "2", "1", DONE),
     ]
@@ -803,12 +803,12 @@ def test_a_promotion_killed_between_its_steps_is_settled_by_what_the_alias_says(
     assert (last.state, last.approver) == (REQUESTED, "Ana")
     assert store.registry.champion(name).version == then
     store.registry.settle(name)
-    assert told(store.registry.audit(name))[1:] == [("promoted", "1", "2", state)]
+    assert events_of(store.registry.audit(name))[1:] == [("promoted", "1", "2", state)]
     champion = store.registry.champion(name)
     assert champion.tags["promoted_by"] == ("Ana" if then == "2" else "the policy")
     if then == "1":
         store.promote(second)
-        assert told(store.registry.audit(name))[2:] == [("promoted", "1", "2", DONE)]
+        assert events_of(store.registry.audit(name))[2:] == [("promoted", "1", "2", DONE)]
     version, _ = store.registry.rollback(name, by="Ana", reason="too many calls")
     assert version.version == "1"
 
