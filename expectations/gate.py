@@ -56,9 +56,9 @@ def judge(
 ) -> GateOutcome:
     """Compute the suite's profiles, check them, and store both in the warehouse.
 
-    Profiles become tables `profile.<subject>`. The results replace those of the same gate in
-    `meta.gate_result`, except those of another suite for the same build. A profile that cannot be
-    computed, or an expectation that raises, fails its rules.
+    Profiles become tables `profile.<subject>`; the results replace those of the same gate in
+    `meta.gate_result`, but for another suite's about the same build. A profile that cannot be
+    computed, or an expectation that errs, fails its rules: it never passes them.
     """
     connection.execute("create schema if not exists profile")
     results: dict[int, GateResult] = {}

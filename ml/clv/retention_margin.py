@@ -209,7 +209,7 @@ class RetentionMarginModel(RegressorMixin, BaseEstimator):
         self.hazard_ = LineHazard(seed=self.seed, most_rows=self.most_rows).fit(
             frame, held, self.horizon_
         )
-        # On shared cores, threads that wait for one another take four times as long.
+        # Where cores are shared, threads that wait for one another take four times as long.
         with threadpool_limits(1):
             self._fit_margin(line_rows(frame, held), held)
             self._fit_new_business(frame, outcomes.other)

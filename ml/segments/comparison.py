@@ -62,17 +62,12 @@ def explained_share(y: np.ndarray, labels: np.ndarray) -> ExplainedShare:
     """
     y, labels = np.asarray(y, dtype=float), np.asarray(labels)
     if y.shape != labels.shape or y.ndim != 1 or not len(y):
-        raise ValueError(
-            "outcomes and labels are invalid: expected non-empty vectors of one length, got "
-            f"{y.shape} and {labels.shape}"
-        )
+        raise ValueError(f"two equal, non-empty vectors are needed: {y.shape} and {labels.shape}")
     if not np.isfinite(y).all():
-        raise ValueError("outcomes are invalid: expected finite numbers")
+        raise ValueError("outcomes must be finite")
     kinds, place = np.unique(labels, return_inverse=True)
     if len(kinds) >= len(y):
-        raise ValueError(
-            f"labels are invalid: expected fewer than rows, got {len(kinds)} for {len(y)} rows"
-        )
+        raise ValueError(f"{len(kinds)} labels for {len(y)} rows: every row explains itself")
     return ExplainedShare(
         len(kinds),
         *_shares(y, place, len(kinds)),

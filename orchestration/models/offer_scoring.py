@@ -97,13 +97,13 @@ def score_offers(connection: duckdb.DuckDBPyConnection, context: TrainingContext
         asked = offers_to_score(connection, context.as_of, offers_without_campaign(connection))
     connection.execute(CREATE_OFFER)
 
-    def scored_of(frame: pd.DataFrame) -> list[pd.DataFrame]:
+    def said_of(frame: pd.DataFrame) -> list[pd.DataFrame]:
         return [_scored(champions, frame, known) for known in asked.to_dict("records")]
 
     if len(asked):
         frames = customers_to_score(connection, context.as_of_month, LONG_HORIZON, BATCH)
-        for batch in side_by_side(scored_of, frames):
-            for scored in batch:
+        for said in side_by_side(said_of, frames):
+            for scored in said:
                 insert(connection, "scores.offer", scored)
         connection.execute(LOSS)
         connection.execute(PROFIT)
@@ -123,8 +123,8 @@ def _scored(
     both = pd.concat([frame, pd.DataFrame(dict(known), index=frame.index)], axis=1)
     scored = pd.DataFrame({"customer_id": frame["customer_id"], "product_id": known[OFFER]})
     for name, champion in champions.items():
-        found = scores(name, champion.model, both)
-        both[found.columns] = scored[found.columns] = found
+        told = scores(name, champion.model, both)
+        both[told.columns] = scored[told.columns] = told
         scored[version_of(name).name] = champion.number
     if UPLIFT.name in champions:
         scored["reason"] = _reasons(champions[UPLIFT.name], both)
@@ -139,10 +139,10 @@ def _reasons(champion: Champion, frame: pd.DataFrame) -> np.ndarray | None:
     # All these rows share one offer, so it is not a reason.
     kept = [place for place, name in enumerate(names) if name != OFFER]
     moved, names = moved[:, kept], [names[place] for place in kept]
-    reasons = top_reasons(moved, names, frame, usual_values(frame, names))
-    reasons = reasons[(reasons["direction"] == RAISES) & (reasons["rank"] <= REASONS)]
-    words = reasons["feature"] + " " + reasons["value"] + " (usual " + reasons["usual"] + ")"
+    told = top_reasons(moved, names, frame, usual_values(frame, names))
+    told = told[(told["direction"] == RAISES) & (told["rank"] <= REASONS)]
+    words = told["feature"] + " " + told["value"] + " (usual " + told["usual"] + ")"
     found = np.full(len(frame), None, dtype=object)
-    for row, texts in words.groupby(reasons["row"]):
-        found[int(row)] = "; ".join(texts)
+    for row, said in words.groupby(told["row"]):
+        found[int(row)] = "; ".join(said)
     return found

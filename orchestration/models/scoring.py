@@ -127,17 +127,17 @@ class Explainer:
         shown = self._shown(frame, moved, names)
         if self._mean is not None:
             moved = moved - self._mean
-        reasons = top_reasons(moved, names, shown, self._usual)
+        told = top_reasons(moved, names, shown, self._usual)
         return pd.DataFrame(
             {
-                "customer_id": customers[reasons["row"].to_numpy()],
+                "customer_id": customers[told["row"].to_numpy()],
                 "model_name": self.name,
-                "rank": reasons["rank"],
-                "feature": reasons["feature"],
-                "value": reasons["value"],
-                "usual": reasons["usual"],
-                "contribution": reasons["contribution"],
-                "direction": reasons["direction"],
+                "rank": told["rank"],
+                "feature": told["feature"],
+                "value": told["value"],
+                "usual": told["usual"],
+                "contribution": told["contribution"],
+                "direction": told["direction"],
                 "model_version": self._champion.number,
             }
         )
@@ -174,13 +174,13 @@ def score_customers(connection: duckdb.DuckDBPyConnection, context: TrainingCont
     }
     horizon = records.plan.horizon if records.plan else LONG_HORIZON
 
-    def scored_of(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    def said_of(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
         batch = _Batch(frame, champions, explainers, besides)
         return [("customer", batch.customers()), *batch.tables(), *batch.reasons()]
 
     frames = customers_to_score(connection, context.as_of_month, horizon, BATCH)
-    for tables in side_by_side(scored_of, frames):
-        for table, rows in tables:
+    for said in side_by_side(said_of, frames):
+        for table, rows in said:
             insert(connection, f"scores.{table}", rows)
     for name, champion in champions.items():
         if (afterwards := STUDIES[name].afterwards) is not None:
@@ -242,11 +242,11 @@ class _Batch:
             table[column][places] = values
 
         for name, champion in self.champions.items():
-            scored = scores(name, champion.model, self.frame)
-            places = np.flatnonzero(scored.notna().any(axis=1).to_numpy())
+            told = scores(name, champion.model, self.frame)
+            places = np.flatnonzero(told.notna().any(axis=1).to_numpy())
             if not len(places):
                 continue
-            for column, values in scored.items():
+            for column, values in told.items():
                 put(str(column), places, values.to_numpy()[places])
             put(version_of(name).name, places, champion.number)
             if name in self.besides:

@@ -57,8 +57,8 @@ create table if not exists meta.layer_build (
 
 
 def begin(connection: duckdb.DuckDBPyConnection, layer: str, run_id: str) -> int:
-    """Open a build of a layer or of one part of it, `layer/part`, and return its number; until it
-    is finished the layer counts as incomplete."""
+    """Open a build of a layer or of one part of it, `layer/part`; until it is finished the layer
+    counts as broken."""
     connection.execute(CREATE)
     (number,) = connection.execute(
         "select coalesce(max(build_number), 0) + 1 from meta.layer_build"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from expectations.rules import Breach, GateOutcome, GateResult, Suite
 
 REPORT = "gates.html"
-# The folder of reports by run; `publish` keeps as many as releases.
+# Reports by run, under the reports; `publish` keeps them as long as releases.
 RUNS = "runs"
 
 

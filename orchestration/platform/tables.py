@@ -148,7 +148,7 @@ def write_table(
 
 
 def _replace(connection: duckdb.DuckDBPyConnection, target: Declared) -> None:
-    # DuckDB's name of each declared type, such as VARCHAR for text.
+    # The engine's own name of each declared type: text is VARCHAR.
     kinds = _types(connection, _empty(target))
     found = _types(connection, "from written_rows")
     problems: list[str] = []

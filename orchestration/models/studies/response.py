@@ -68,7 +68,7 @@ def response_study(records: Records) -> Study | Off:
         deciding="log_score",
         kind="probability",
         unit="probability",
-        limits=("learned from customers whom campaigns chose: others may respond differently",),
+        limits=("learned from those whom campaigns chose: others may answer otherwise",),
         is_long=True,
     )
 
