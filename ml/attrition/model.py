@@ -11,7 +11,7 @@ from ml.estimator import ProbabilityClassifier, check_frame
 from ml.hazard import DiscreteTimeHazard
 from ml.lines import LineHazard, held_rows, monthly_pace
 
-# Raise it when a stored model can no longer be read by this code: champions are then trained anew.
+# Increase it when this code can no longer read stored models: champions are then trained again.
 FORMAT = "1"
 OF_A_LINE_LOST = ("row", "line", "p_attrition", "value_at_risk")
 

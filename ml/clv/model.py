@@ -19,7 +19,7 @@ LAST_PERIOD = "last_period_contribution"
 # The same at a yearly pace, for customers with less than a whole period of history.
 PACE = "pace_of_contribution"
 ANCHORS = (LAST_PERIOD, PACE)
-# Raise it when a stored model can no longer be read by this code: champions are then trained anew.
+# Increase it when this code can no longer read stored models: champions are then trained again.
 FORMAT = "3"
 
 

@@ -29,7 +29,7 @@ from ml.lines import (
 
 # Weight, in customers, of a flat profile against the observed one.
 FLAT = 100
-# Raise it when a stored model can no longer be read by this code: champions are then trained anew.
+# Increase it when this code can no longer read stored models: champions are then trained again.
 FORMAT = "1"
 
 

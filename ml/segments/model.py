@@ -20,7 +20,7 @@ from ml.segments.dimensions import DimensionScaler
 from ml.segments.naming import name_segments
 
 VALUE_COLUMN, AGE_COLUMN = "contribution_margin_12m", "age"
-# Raise it when a stored model can no longer be read by this code: champions are then trained anew.
+# Increase it when this code can no longer read stored models: champions are then trained again.
 FORMAT = "1"
 FEWEST_SEGMENTS, MOST_SEGMENTS = 5, 10
 RESTARTS = 2
