@@ -1,8 +1,8 @@
 """The source contract: what a bank delivers, column by column.
 
-One place says which tables and columns exist, their types, keys, references, allowed values and
-ranges. Landing turns it into row rules, the `files` source into its inspection, `docs/contract.md`
-into a page. Shape lives here; distributions are the gates' business.
+It is the one definition of tables and columns, their types, keys, references, allowed values and
+ranges. Landing derives its row rules from it, the `files` source its inspection, and
+`docs/contract.md` is generated from it. The contract covers shape; gates check distributions.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Column:
     """One column of a delivered table.
 
     `meaning`, `unit`, `sign` and `example` are the words of `docs/contract.md`; `example` is a
-    value that lands. A unit that the type implies (a day, text) is not said.
+    value that lands. `unit` is empty if the type implies it (a day, text).
     `low` and `high` are SQL literals or expressions, inclusive; `as_of` may be used in them.
     `personal` columns name or reach a person: no stage reads them, and they are not landed.
     `null_after_as_of` marks a date that describes an event of the future when it lies after the
@@ -62,8 +62,8 @@ class Column:
         return self.type in (MONEY, RATE, WHOLE, REAL)
 
     @property
-    def said_sign(self) -> str:
-        """What the sign of a number says; empty for what is no number."""
+    def shown_sign(self) -> str:
+        """The meaning of the sign of a number; empty for other types."""
         never = self.low is not None and self.low in ("0", "1")
         return self.sign or ("never negative" if self.is_number and never else "")
 

@@ -1,4 +1,4 @@
-"""What a segmentation says of a later outcome, and how customers and segments move."""
+"""Compare segmentations: explained variance of outcomes, migration, stability."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ NEW, LEFT = "new", "left"
 class ExplainedShare:
     """Shares of the variance of an outcome that labels explain.
 
-    `eta_squared` is the plain share; `epsilon_squared` is less what as many labels dealt at random
-    would explain. The same of ranks for outcomes with heavy tails.
+    `eta_squared` is the plain share; `epsilon_squared` subtracts the share that as many random
+    labels explain. The same of ranks for outcomes with heavy tails.
     """
 
     labels: int
@@ -44,9 +44,9 @@ def _shares(y: np.ndarray, place: np.ndarray, labels: int) -> tuple[float, float
 def explained_share(y: np.ndarray, labels: np.ndarray) -> ExplainedShare:
     """Share of the variance of an outcome explained by labels (one-way analysis of variance).
 
-    η² = SS between / SS total grows with the number of labels, whatever they say. Kelley's (1935)
-    ε² = 1 − (1 − η²)(n − 1)/(n − k) takes off what k labels at random explain (0 on average; may be
-    negative). On ranks, ties at their mean, η² is H/(n − 1) and ε² is (H − k + 1)/(n − k) with H of
+    η² = SS between / SS total grows with the number of labels, even of random ones. Kelley's (1935)
+    ε² = 1 − (1 − η²)(n − 1)/(n − k) subtracts the share that k random labels explain (0 on average;
+    may be negative). On ranks, ties at their mean, η² is H/(n − 1), ε² is (H − k + 1)/(n − k), H of
     Kruskal and Wallis (1952). Tomczak and Tomczak (2014) call these two ε² and η² of H; the names
     here are those of the same formulas on money.
 
@@ -76,29 +76,31 @@ def explained_share(y: np.ndarray, labels: np.ndarray) -> ExplainedShare:
 
 
 def migration(before: pd.Series, after: pd.Series) -> pd.DataFrame:
-    """How customers moved between segments, with those who came and went.
+    """Moves of customers between segments, including new and lost customers.
 
     Parameters
     ----------
-    before, after : segments by customer (the index); customers without a segment are not there
+    before, after : segments by customer (the index), without customers who have no segment
 
     Returns
     -------
-    frame with columns from_segment ("new" for customers not there before), to_segment ("left" for
-    those not there after), customers, share (of the from_segment's); pairs that occur, sorted
+    frame with columns from_segment ("new" for customers missing in `before`), to_segment ("left"
+    for those missing in `after`), customers, share (of the from_segment's); existing pairs, sorted
 
     Raises
     ------
     ValueError
-        When a customer is there twice, or a segment is called "new" or "left".
+        When a customer is repeated, or a segment is called "new" or "left".
     """
     before, after = before.dropna(), after.dropna()
     for name, side in (("before", before), ("after", after)):
         twice = side.index[side.index.duplicated()]
         if len(twice):
-            raise ValueError(f"{len(twice)} customers are there twice {name}")
+            raise ValueError(
+                f"segments {name} are invalid: expected each customer once, {len(twice)} repeat"
+            )
         if side.isin([NEW, LEFT]).any():
-            raise ValueError(f"segments {name} are called {NEW!r} or {LEFT!r}")
+            raise ValueError(f"segments {name} are invalid: {NEW!r} and {LEFT!r} are reserved")
     moves = pd.DataFrame({"from_segment": before, "to_segment": after})
     moves["from_segment"] = moves["from_segment"].astype(object).fillna(NEW)
     moves["to_segment"] = moves["to_segment"].astype(object).fillna(LEFT)

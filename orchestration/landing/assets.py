@@ -1,4 +1,4 @@
-"""Landing: the delivered records, typed, checked row by row, dated, as Parquet by month."""
+"""Landing: the delivered records, typed, checked row by row and stored as Parquet by month."""
 
 from collections.abc import Iterator
 
@@ -20,7 +20,7 @@ from orchestration.platform.progress import tell
 from orchestration.platform.resources import MONTHS_TAG, Home
 from sources.contract import TABLES
 
-# Which months a refresh covers: every layer reads it.
+# The months that a refresh covers; every layer reads this table.
 WINDOW = dg.AssetKey(["landing", "refresh_window"])
 
 
@@ -65,7 +65,7 @@ def landing_assets(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinitio
 
         settings = home.settings
         if context.job_name == REFRESH:
-            # Its models come last: what they need is asked for before the hours of the rest.
+            # The models run last: check their store before hours of other work.
             check_model_store(settings)
             for note in prepare_home(settings):
                 context.log.warning(note)
@@ -75,7 +75,7 @@ def landing_assets(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinitio
             for note in delivery.notes(connection):
                 tell(f"note: {note}")
             history = delivery.first_month, delivery.as_of
-            # Landing adds the months whose records changed.
+            # `land` adds the months whose records changed.
             tagged = context.run.tags.get(MONTHS_TAG, delivery.as_of)
             asked = months_asked(tagged, *history, MONTHS_TAG)
             afresh = delivery.bind_warehouse(connection, whole=asked == history)

@@ -214,7 +214,9 @@ def offers_to_score(
         ).fetchall()
         unknown = sorted(set(never_offered) - {name for (name,) in known})
         if unknown:
-            raise ValueError(f"offers that are no products of the bank: {', '.join(unknown)}")
+            raise ValueError(
+                f"offers {', '.join(unknown)} are invalid: expected products of the bank"
+            )
         asked += """
             union all
             select

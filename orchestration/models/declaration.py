@@ -77,7 +77,7 @@ class Declaration:
     columns : what it adds to `scores.customer` or `scores.offer`, before its version
     study : makes the study for this bank, or the reason why there is none
     gate : the checks of its scores in G4
-    population : whom it scores, a name of `datasets.POPULATIONS`; of customers only
+    population : the customers that it scores, a name of `datasets.POPULATIONS`; of customers only
     beside : from the records, a function that fills the columns which the model does not answer:
         of a batch and the places of those scored, column → value or values
     tables : tables of its own in the schema `scores`

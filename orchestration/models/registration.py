@@ -232,15 +232,15 @@ def keep(
     reasons: Sequence[str],
 ) -> TrainingReport:
     """Write the champion's rows of the release from the registry."""
-    said = tuple(filter(None, reasons))
-    _write(connection, registry, champion, horizon, "; ".join(said))
+    given = tuple(filter(None, reasons))
+    _write(connection, registry, champion, horizon, "; ".join(given))
     return TrainingReport(
         champion.name,
         champion.version,
         champion.kind,
         False,
         False,
-        said,
+        given,
         run_id=champion.run_id,
     )
 
@@ -286,7 +286,7 @@ def _described(
             f"{learner} ({'the rule itself' if kind == RULE else 'a learner'}) for {study.name}, "
             f"trained as of {context.as_of}. {study.deciding} on the evaluation period: "
             f"{row['value']:.4g} ({row['low']:.4g} to {row['high']:.4g}){beside}. "
-            "The model card says the rest."
+            "See the model card for details."
         ),
     }
 

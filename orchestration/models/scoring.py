@@ -94,8 +94,8 @@ def champion_of(
     version = registry.champion(name)
     if version is None:
         raise ChampionUnusable(
-            f"model {name} has no champion though it is on: its alias was taken away since the "
-            "training; promote a version (make promote), or train anew (TRAIN=always)"
+            f"model {name} is on but has no champion: its alias was removed after the training. "
+            "Promote a version (make promote), or train again (TRAIN=always)."
         )
     try:
         return Champion(version, registry.load(version))

@@ -1,4 +1,4 @@
-"""Gates as blocking asset checks: Great Expectations judges, Dagster stops what lies downstream."""
+"""Gates as blocking asset checks: a failed gate stops the steps downstream of its layer."""
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +24,7 @@ RUNS = "runs"
 
 
 def models_on(connection: "duckdb.DuckDBPyConnection") -> tuple[str, ...]:
-    """The models that this bank's records allow; rules about the others are not judged."""
+    """The models that are on; rules about the others are not checked."""
     return tuple(
         name
         for (name,) in connection.execute(
@@ -35,7 +35,7 @@ def models_on(connection: "duckdb.DuckDBPyConnection") -> tuple[str, ...]:
 
 
 def report_of(settings: Settings, run_id: str) -> Path:
-    """The gate report of a run: no other run writes it."""
+    """The gate report of a run; other runs do not overwrite it."""
     return settings.reports / RUNS / run_id / REPORT
 
 
@@ -49,13 +49,13 @@ def gate(
 ) -> dg.AssetChecksDefinition:
     """A gate over a layer: one blocking check on each of the layer's assets.
 
-    A broken rule sits on the asset that breaks it: red and an error where it fails, yellow where it
-    warns; the others stay green. When any rule fails the gate's step fails, so that everything
-    behind any asset of the layer is skipped in this run; in a later run `build_numbers.require`
-    stops it.
+    The check of an asset that breaks a rule fails: as an error if the rule's severity is fail, else
+    as a warning; the others pass. If any rule fails, the gate's step fails, so that everything
+    downstream of any asset of the layer is skipped in this run; in a later run
+    `build_numbers.require` stops it.
 
-    `earlier` are assets of earlier layers that the gate judges too. Checks on them do not block:
-    what this layer is made from would otherwise wait for this layer.
+    `earlier` are assets of earlier layers that the gate checks, too. Checks on them do not block:
+    otherwise the layer's inputs would wait for the layer.
     """
     specs = [
         dg.AssetCheckSpec(name, asset=asset, blocking=asset in assets, description=description)
@@ -94,7 +94,8 @@ Broken = tuple["GateResult", "Breach"]
 def broken_rules(
     outcome: "GateOutcome", assets: Sequence[dg.AssetKey], earlier: Sequence[dg.AssetKey] = ()
 ) -> dict[dg.AssetKey, list[Broken]]:
-    """The broken rules of each asset; one that names none of them is every one's of the layer."""
+    """The broken rules of each asset; a rule that names none of them counts for every asset of the
+    layer."""
     found: dict[dg.AssetKey, list[Broken]] = {asset: [] for asset in (*assets, *earlier)}
     for result in (*outcome.failed, *outcome.warned):
         for breach in result.breaches:
@@ -108,11 +109,13 @@ def _result(
     asset: dg.AssetKey, outcome: "GateOutcome", broken: Sequence[Broken], report: Path
 ) -> dg.AssetCheckResult:
     failed = any(result.severity == "fail" for result, _ in broken)
-    said = [result.line(breach) for result, breach in broken]
+    lines = [result.line(breach) for result, breach in broken]
     if not failed and not outcome.success:
         tables = dict.fromkeys(about for result in outcome.failed for about in result.about)
-        whom = ", ".join(tables) or "the whole layer"
-        said.insert(0, f"{outcome.gate} failed on {whom}: nothing downstream of this layer runs")
+        failing = ", ".join(tables) or "the whole layer"
+        lines.insert(
+            0, f"{outcome.gate} failed on {failing}: nothing downstream of this layer runs"
+        )
     metadata: dict[str, dg.MetadataValue] = {
         "rules": dg.MetadataValue.int(len(outcome.results)),
         "failed": dg.MetadataValue.int(sum(r.severity == "fail" for r, _ in broken)),
@@ -141,6 +144,6 @@ def _result(
         asset_key=asset,
         passed=not broken,
         severity=dg.AssetCheckSeverity.ERROR if failed else dg.AssetCheckSeverity.WARN,
-        description="\n".join(said) or None,
+        description="\n".join(lines) or None,
         metadata=metadata,
     )

@@ -1,8 +1,8 @@
-"""The one way that Python writes a table: into what a dbt source declares, or not at all.
+"""Write tables from Python: only tables that a dbt source declares, only with fitting rows.
 
 `write_table` replaces a table, `append_rows` adds to one that `ensure_table` or `write_table` made.
 The source's yml (`dbt_project/models/*/sources.yml`) gives the columns, their types and the grain.
-dbt's own tests cannot guard a table that is written between two of its runs: the function does.
+dbt's tests do not cover a table that is written between two dbt runs: `write_table` checks it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ SOURCES = "models/*/sources.yml"
 # The name under which the engine reads a frame that is written.
 ROWS = "written_rows"
 ONE_ROW = ["one row"]
-# What a declared type takes without loss; money that was computed in floats is rounded to the cent.
+# The types that a declared type accepts without loss; money computed in floats is rounded to the
+# cent.
 WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UBIGINT", "UINTEGER")
 NUMBER = (*WHOLE, "FLOAT", "DOUBLE", "DECIMAL")
 TEXT = ("VARCHAR", "ENUM")
@@ -35,18 +36,18 @@ TAKES = {
     **{kind: WHOLE for kind in WHOLE},
     **{kind: NUMBER for kind in ("FLOAT", "DOUBLE", "DECIMAL")},
     "VARCHAR": TEXT,
-    # pandas has no dates: midnight stands for the day.
+    # pandas has no date type: midnight represents the day.
     "DATE": ("DATE", *TIME),
     "TIMESTAMP": ("DATE", *TIME),
 }
 
 
 class TableUndeclared(LookupError):
-    """No dbt source declares the table, or it does not declare enough of it."""
+    """No dbt source declares the table, or the declaration is incomplete."""
 
 
 class FrameInvalid(ValueError):
-    """The frame is not what the table's source declares."""
+    """The frame does not fit the declaration of the table."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,8 @@ class Column:
 
 @dataclass(frozen=True)
 class Declared:
-    """A table as its dbt source declares it; `grain` names the columns of which a row is one."""
+    """A table's declaration in a dbt source; `grain` names the columns that identify a row, none
+    for a table of one row."""
 
     name: str
     description: str
@@ -117,18 +119,18 @@ def write_table(
 ) -> int:
     """Replace a table by a frame's rows and return their number; None writes no rows.
 
-    The frame has exactly the declared columns, in any order. Whole numbers are taken as decimals
-    and floats, floats are rounded to the declared decimals, midnights are taken as dates; a column
-    without values is taken as any type. The table has the declared order, types and descriptions.
-    It stays as it was where the frame is refused.
+    The frame has exactly the declared columns, in any order. Whole numbers are accepted as decimals
+    and floats, floats are rounded to the declared decimals, midnights are accepted as dates, and a
+    column without values as any type. The table has the declared order, types and descriptions. It
+    does not change if the frame is refused.
 
     Raises
     ------
     TableUndeclared
         As `declared`.
     FrameInvalid
-        Naming table, column, what was expected and what was found: a column that is missing or not
-        declared, another type, an unfit value, NULL where none may be, two rows of a grain.
+        With table, column, expected and found: a column that is missing or not declared, a wrong
+        type, a value that does not fit, a NULL in a column without NULLs, two rows of one grain.
     """
     target = declared(table)
     if frame is None:
@@ -228,7 +230,7 @@ def _typed(connection: duckdb.DuckDBPyConnection, target: Declared) -> str:
         elif _count(connection, f"{quoted} is not null"):
             problems.append(f"{expected}, found {found[column.name]}")
         else:
-            # A column without values has any type.
+            # A column without values fits any type.
             values[column.name] = f"null::{column.data_type}"
     problems += [
         f"column {name}: expected no such column, found {kind}"
@@ -246,7 +248,7 @@ def _typed(connection: duckdb.DuckDBPyConnection, target: Declared) -> str:
 def _broken(
     connection: duckdb.DuckDBPyConnection, target: Declared, values: dict[str, str]
 ) -> Iterator[str]:
-    """Values that the declaration rules out, in columns of a type that fits."""
+    """Values that break the declaration, in columns of a fitting type."""
     for column in target.columns:
         value = values[column.name]
         if column.not_null and (count := _count(connection, f"{value} is null")):
@@ -269,7 +271,7 @@ def _broken(
 
 
 def _empty(target: Declared) -> str:
-    """A query of no rows of the declared columns."""
+    """A query of the declared columns, without rows."""
     typed = ", ".join(f"null::{one.data_type} as {_quoted(one.name)}" for one in target.columns)
     return f"select {typed} where false"
 

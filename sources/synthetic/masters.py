@@ -1,4 +1,4 @@
-"""The master tables: extracts of what the bank knows, without anything hidden."""
+"""The master tables: extracts of the bank's data, without the hidden truth."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from sources.synthetic.state import Bank
 from sources.synthetic.truth import HORIZON, loyalty, worth_of_products
 
 # Taken off a card's month beside its upkeep: the mean month counts a yearly fee, which is not due
-# before the second year. With it, cards opened in one bank brought 36 where this says 42.
+# before the second year. With it, cards opened in one bank brought 36, here 42.
 LEFT_OUT = 0.6
 
 

@@ -208,12 +208,12 @@ def ui(tmp_path_factory, command) -> Iterator[Dagster]:
     mark, port = uuid.uuid4().hex, free_port()
     process = begun(home, "ui", "--port", str(port), mark=mark)
     try:
-        said = []
+        output = []
         for line in process.stdout:
-            said.append(line)
+            output.append(line)
             if "stop with Ctrl-C" in line:
                 break
-        assert any(line.strip().startswith("loaded: ") for line in said), "".join(said)
+        assert any(line.strip().startswith("loaded: ") for line in output), "".join(output)
         yield Dagster(home, port, mark, process)
     finally:
         if process.poll() is None:
@@ -243,10 +243,10 @@ def refreshed(ui) -> str:
         lambda: f"the run's hold on {lock}; runs: {ui.runs()}",
     )
     refused = begun(ui.home, "refresh")
-    said, _ = refused.communicate(timeout=60)
-    assert refused.returncode == 2, said
-    assert f"job {REFRESH}, run {run_id[:8]}" in said
-    assert "is changing" in said
+    output, _ = refused.communicate(timeout=60)
+    assert refused.returncode == 2, output
+    assert f"job {REFRESH}, run {run_id[:8]}" in output
+    assert "is changing" in output
     assert ui.wait_for_run(run_id, {"SUCCESS", "FAILURE", "CANCELED"}) == "SUCCESS"
     return run_id
 
@@ -381,13 +381,15 @@ def test_a_job_is_refused_while_a_command_changes_the_home(ui, refreshed):
         run_id = ui.launch(REFRESH, refresh_tags(AS_OF))
         assert ui.wait_for_run(run_id, {"SUCCESS", "FAILURE", "CANCELED"}) == "FAILURE"
         holder.communicate("")
-    told: list[str] = []
+    messages: list[str] = []
     after, more = None, True
     while more:
         found = ui.ask(FAILED, id=run_id, after=after)["logsForRun"]
-        told += [event["failureMetadata"]["description"] for event in found["events"] if event]
+        messages += [event["failureMetadata"]["description"] for event in found["events"] if event]
         after, more = found["cursor"], found["hasMore"]
-    assert len(told) == 1 and told[0].startswith("refused: ") and "make refresh" in told[0]
+    assert (
+        len(messages) == 1 and messages[0].startswith("refused: ") and "make refresh" in messages[0]
+    )
     assert (ui.home / "published" / "current.duckdb").resolve() == served
 
 
@@ -422,8 +424,8 @@ def test_with_the_ui_all_its_processes_and_runs_end(ui, refreshed):
     run_id = ui.launch(REFRESH, refresh_tags(AS_OF))
     ui.wait_for_run(run_id, {"STARTED"}, LOAD_SECONDS)
     ui.process.send_signal(signal.SIGTERM)
-    said, _ = ui.process.communicate(timeout=60)
-    assert ui.process.returncode == 0, said
+    output, _ = ui.process.communicate(timeout=60)
+    assert ui.process.returncode == 0, output
     assert living(ui.mark) == []
     with closing(sqlite3.connect(ui.home / "dagster" / "history" / "runs.db")) as connection:
         query = "select status from runs where run_id = ?"
@@ -480,9 +482,9 @@ def test_a_code_location_that_does_not_load_ends_the_ui_with_its_error(tmp_path)
         JINGXI_REFERENCE_PATH=str(reference),
         JINGXI_SOURCE_PATH=str(tmp_path),
     )
-    said, _ = process.communicate(timeout=LOAD_SECONDS)
-    assert process.returncode == 1, said
-    assert "the code location does not load: " in said
-    assert "hurdle_rate" in said
-    assert "loaded: " not in said
+    output, _ = process.communicate(timeout=LOAD_SECONDS)
+    assert process.returncode == 1, output
+    assert "the code location does not load: " in output
+    assert "hurdle_rate" in output
+    assert "loaded: " not in output
     assert living(mark) == []

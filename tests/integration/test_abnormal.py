@@ -153,7 +153,7 @@ def alerts(connection: duckdb.DuckDBPyConnection) -> list[tuple[object, ...]]:
 
 def found(connection: duckdb.DuckDBPyConnection, month: date, days: str) -> tuple[int, int, int]:
     """Days told of, those on which something planted was booked, and planted episodes found."""
-    ((told, hits, episodes),) = connection.execute(
+    ((alerted, hits, episodes),) = connection.execute(
         f"""
         with told as ({days}),
         hit as (
@@ -167,7 +167,7 @@ def found(connection: duckdb.DuckDBPyConnection, month: date, days: str) -> tupl
             (select count(distinct account_id) from hit)
         """
     ).fetchall()
-    return told, hits, episodes
+    return alerted, hits, episodes
 
 
 def measure(connection: duckdb.DuckDBPyConnection, months: list[date]) -> dict[str, list[int]]:
@@ -195,9 +195,9 @@ def measure(connection: duckdb.DuckDBPyConnection, months: list[date]) -> dict[s
                 f"create or replace temp table simple_{len(ways) - 1} as from simple"
             )
         for name, days in ways.items():
-            told, hits, episodes = found(connection, month, days)
+            alerted, hits, episodes = found(connection, month, days)
             row = sums.setdefault(name, [0, 0, 0, 0])
-            for place, value in enumerate((told, hits, episodes, there)):
+            for place, value in enumerate((alerted, hits, episodes, there)):
                 row[place] += value
     return sums
 
@@ -206,13 +206,13 @@ def test_planted_anomalies_are_found_far_better_than_by_amount(
     records: duckdb.DuckDBPyConnection,
 ) -> None:
     sums = measure(records, JUDGED)
-    for name, (told, hits, episodes, there) in sums.items():
-        print(f"{name:24} precision {hits / told:.2f} recall {episodes / there:.2f} of {there}")
-    told, hits, episodes, there = sums.pop("alerts.transaction")
+    for name, (alerted, hits, episodes, there) in sums.items():
+        print(f"{name:24} precision {hits / alerted:.2f} recall {episodes / there:.2f} of {there}")
+    alerted, hits, episodes, there = sums.pop("alerts.transaction")
     assert there >= 10
-    assert hits / told > 0.2 and episodes / there > 0.4
-    for other_told, other_hits, _, _ in sums.values():
-        assert hits / told > 2 * other_hits / other_told + 0.05
+    assert hits / alerted > 0.2 and episodes / there > 0.4
+    for other_alerted, other_hits, _, _ in sums.values():
+        assert hits / alerted > 2 * other_hits / other_alerted + 0.05
 
 
 def test_alerts_hold_what_was_agreed_and_nothing_personal(

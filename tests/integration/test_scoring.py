@@ -556,7 +556,7 @@ def test_a_product_never_offered_is_scored_where_the_list_of_offers_asks_for_it(
     assert scored["gold"] == pytest.approx(by_hand.loaded("response").rate_, abs=1e-6)
     before = everything(connection)
     connection.execute("insert into value.offer (product_id, campaigns) values ('bond', 0)")
-    with pytest.raises(ValueError, match="no products of the bank: bond"):
+    with pytest.raises(ValueError, match="offers bond are invalid: expected products of the bank"):
         score_offers(connection, by_hand.context)
     assert everything(connection) == before
 

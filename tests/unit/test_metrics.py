@@ -480,7 +480,7 @@ def test_coverage_by_hand_counts_the_ends_and_may_be_open():
     ("low", "high", "words"),
     [
         ([0, 0], [1, 1, 1], r"\(3,\), \(2,\) and \(3,\)"),
-        ([0, 0, 2], [1, 1, 1], "above its high end"),
+        ([0, 0, 2], [1, 1, 1], "expected low ends up to the high ends"),
         ([0, 0, np.nan], [1, 1, 1], "unknown"),
     ],
 )

@@ -73,7 +73,7 @@ def segment_study(records: Records) -> Study | Off:
             "accounts of the time after, by rank",
         ),
         note=records.horizon_note,
-        judged=_told_apart,
+        judged=_judge_separation,
     )
 
 
@@ -114,7 +114,7 @@ def _nothing(cohorts: Cohorts) -> np.ndarray:
     return np.zeros(len(cohorts.frame))
 
 
-def _told_apart(model: Any, sample: Sample) -> Judged:
+def _judge_separation(model: Any, sample: Sample) -> Judged:
     """Ranks of the later outcomes, concatenated, with the segments at the cut-off."""
     import numpy as np
     from scipy.stats import rankdata

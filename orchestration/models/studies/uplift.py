@@ -110,8 +110,8 @@ def uplift_study(records: Records) -> Study | Off:
         kind="value",
         unit="probability",
         limits=(
-            "learned from those whom campaigns drew: others may be moved otherwise",
-            "the effect of a channel is not told from that of its campaign",
+            "learned from customers whom campaigns drew: the effect on others may differ",
+            "the effects of a channel and of its campaign are not separated",
         ),
         further=lambda model, rule, later, seed: {POLICY: policy_table(model, rule, later, seed)},
         is_long=True,
@@ -134,8 +134,8 @@ def _measures() -> tuple[Measure, ...]:
 def randomised_contacts(connection: Any) -> pd.DataFrame:
     """Matured contacts of both arms whose assignment is known to have been random.
 
-    Without what was known of offer and market: the same for both arms of a campaign, it tells
-    campaigns apart, not customers.
+    Without the columns of offer and market: they are the same for both arms of a campaign and
+    distinguish campaigns, not customers.
     """
     from ml.response.model import OFFER_LINE
     from orchestration.models.contact_frames import CONTEXT, contact_frame
