@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from orchestration.platform.ahead import make_model_store
 from orchestration.platform.environment import DBT_PROJECT
+from orchestration.platform.model_store import make_model_store
 from orchestration.platform.settings import Settings
 from tests import started
 from tests.plan_bank import LISTS
@@ -112,7 +112,7 @@ def parsed_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def list_queries(tmp_path_factory: pytest.TempPathFactory, parsed_project: Path) -> dict[str, str]:
+def list_queries(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The queries of dbt's lists by table, in the order in which they are built; they name their
     tables without a database."""
 
@@ -128,7 +128,6 @@ def list_queries(tmp_path_factory: pytest.TempPathFactory, parsed_project: Path)
             ],
             folder,
             {**os.environ, "DBT_WAREHOUSE": str(folder / "warehouse.duckdb"), "DO_NOT_TRACK": "1"},
-            parsed_project,
         )
         assert compiled.returncode == 0, compiled.stdout + compiled.stderr
 

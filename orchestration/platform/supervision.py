@@ -13,10 +13,11 @@ import atexit
 import ctypes
 import os
 import signal
+import subprocess
 import sys
 import time
-from collections.abc import Callable, Collection
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,6 +72,21 @@ def supervise(work: Callable[[], int], patience: float = 0) -> Ended:
     finally:
         signal.signal(signal.SIGCHLD, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def ended_with_this_process(child: int) -> Iterator[None]:
+    """Kill a child process if this process ends before the block does, even if it is killed.
+
+    A run that the UI launches has no watcher: its dbt would go on to write the warehouse that the
+    next refresh opens. A shell waits for the end of its input, which comes with this process's end.
+    """
+    guard = subprocess.Popen(["sh", "-c", f"read line; kill -KILL {child}"], stdin=subprocess.PIPE)
+    try:
+        yield
+    finally:
+        guard.kill()
+        guard.communicate()
 
 
 def _work(work: Callable[[], int], mask: Collection[int]) -> None:

@@ -33,9 +33,7 @@ def release_asset(upstream: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
     def published(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
         settings = home.settings
         from expectations.report import render_report
-        from orchestration.platform import ahead
 
-        ahead.finish()
         with home.warehouse() as connection:
             record_restatement(connection, settings)
             tell("copying the audited tables into a new release")

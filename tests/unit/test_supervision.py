@@ -142,6 +142,34 @@ def test_a_kill_of_the_work_itself_is_told():
     assert living(numbers) == []
 
 
+def test_a_child_ends_with_the_process_that_started_it():
+    program = (
+        "import subprocess, sys\n"
+        "from orchestration.platform.supervision import ended_with_this_process\n"
+        f"child = subprocess.Popen([sys.executable, '-c', {DEAF!r}])\n"
+        "with ended_with_this_process(child.pid):\n"
+        "    print(child.pid, flush=True)\n"
+        "    sys.stdin.read()\n"
+        "print(child.poll(), flush=True)\n"
+        "child.kill()\n"
+    )
+    for killed in (True, False):
+        process = subprocess.Popen(
+            [sys.executable, "-c", program],
+            cwd=PROJECT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        child = int(line_of(process))
+        if killed:
+            process.kill()
+            process.wait()
+            assert gone([child])
+        else:
+            # A child that is still at work when the block ends is left alone.
+            assert process.communicate(b"", timeout=60)[0] == b"None\n"
+
+
 def test_an_ignored_hangup_stays_ignored():
     """As `nohup` has it."""
     process = begun(
