@@ -271,7 +271,7 @@ def dbt_layer(
         failed: dict[str, Any] = {}
         came = False
         try:
-            with ended_with_this_process(invocation.process.pid):
+            with ended_with_this_process(invocation.process):
                 for event in invocation.stream():
                     came = True
                     failed |= failures_of(event)

@@ -75,16 +75,19 @@ def supervise(work: Callable[[], int], patience: float = 0) -> Ended:
 
 
 @contextmanager
-def ended_with_this_process(child: int) -> Iterator[None]:
-    """Kill a child process if this process ends before the block does, even if it is killed.
+def ended_with_this_process(child: subprocess.Popen) -> Iterator[None]:
+    """Kill a child process, if it is still at work, when the block or this process ends.
 
-    A run that the UI launches has no watcher: its dbt would go on to write the warehouse that the
-    next refresh opens. A shell waits for the end of its input, which comes with this process's end.
+    A run that the UI launches has no watcher: killed, its dbt would go on to write the warehouse
+    that the next refresh opens. A shell waits for the end of its input, which comes with the end of
+    this process.
     """
-    guard = subprocess.Popen(["sh", "-c", f"read line; kill -KILL {child}"], stdin=subprocess.PIPE)
+    wait = f"read line; kill -KILL {child.pid}"
+    guard = subprocess.Popen(["sh", "-c", wait], stdin=subprocess.PIPE)
     try:
         yield
     finally:
+        child.kill()
         guard.kill()
         guard.communicate()
 

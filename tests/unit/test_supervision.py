@@ -142,16 +142,15 @@ def test_a_kill_of_the_work_itself_is_told():
     assert living(numbers) == []
 
 
-def test_a_child_ends_with_the_process_that_started_it():
+def test_a_child_ends_with_its_block_and_with_the_process_that_started_it():
     program = (
         "import subprocess, sys\n"
         "from orchestration.platform.supervision import ended_with_this_process\n"
         f"child = subprocess.Popen([sys.executable, '-c', {DEAF!r}])\n"
-        "with ended_with_this_process(child.pid):\n"
+        "with ended_with_this_process(child):\n"
         "    print(child.pid, flush=True)\n"
         "    sys.stdin.read()\n"
-        "print(child.poll(), flush=True)\n"
-        "child.kill()\n"
+        "print(child.wait(60), flush=True)\n"
     )
     for killed in (True, False):
         process = subprocess.Popen(
@@ -166,8 +165,8 @@ def test_a_child_ends_with_the_process_that_started_it():
             process.wait()
             assert gone([child])
         else:
-            # A child that is still at work when the block ends is left alone.
-            assert process.communicate(b"", timeout=60)[0] == b"None\n"
+            told, _ = process.communicate(b"", timeout=60)
+            assert int(told) == -signal.SIGKILL
 
 
 def test_an_ignored_hangup_stays_ignored():
