@@ -74,7 +74,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         ],
         jobs=[refresh, train, promote_job, rollback_job, customer_page_job],
         schedules=schedules(settings, refresh, train),
-        resources={"home": Home(), "dbt": dbt_resource(settings)},
+        resources={"home": Home(), "dbt": dbt_resource()},
         loggers={"progress": progress_logger, "console": dg.colored_console_logger},
         executor=dg.in_process_executor,
     )

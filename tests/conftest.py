@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from orchestration.platform.ahead import make_model_store
 from orchestration.platform.environment import DBT_PROJECT
+from orchestration.platform.model_store import make_model_store
 from orchestration.platform.settings import Settings
 from tests import started
 from tests.plan_bank import LISTS
@@ -111,9 +111,7 @@ def parsed_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return once(tmp_path_factory, "parsed_project", make) / "dbt"
 
 
-def _queries(
-    tmp_path_factory: pytest.TempPathFactory, parsed_project: Path, tag: str
-) -> dict[str, str]:
+def _queries(tmp_path_factory: pytest.TempPathFactory, tag: str) -> dict[str, str]:
     """The queries of the dbt models of a tag, by model; their tables have no database."""
 
     def make(folder: Path) -> None:
@@ -128,7 +126,6 @@ def _queries(
             ],
             folder,
             {**os.environ, "DBT_WAREHOUSE": str(folder / "warehouse.duckdb"), "DO_NOT_TRACK": "1"},
-            parsed_project,
         )
         assert compiled.returncode == 0, compiled.stdout + compiled.stderr
 
@@ -143,18 +140,16 @@ def _queries(
 
 
 @pytest.fixture(scope="session")
-def list_queries(tmp_path_factory: pytest.TempPathFactory, parsed_project: Path) -> dict[str, str]:
+def list_queries(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The queries of dbt's lists by table, in the order in which they are built."""
-    found = _queries(tmp_path_factory, parsed_project, "decisions")
+    found = _queries(tmp_path_factory, "decisions")
     return {name: found[f"decisions_{name}"] for name in LISTS}
 
 
 @pytest.fixture(scope="session")
-def customer_score_queries(
-    tmp_path_factory: pytest.TempPathFactory, parsed_project: Path
-) -> dict[str, str]:
+def customer_score_queries(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The queries of `scores.customer` and of what follows from it, in the order of building."""
-    found = _queries(tmp_path_factory, parsed_project, "customer_scores")
+    found = _queries(tmp_path_factory, "customer_scores")
     return {
         "scores.customer": found["scores_customer"],
         "alerts.credit": found["alerts_credit"],

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import duckdb
 
 from ml.registry import RULE, ChampionUnusable, Registry, Version
-from orchestration.platform.model_store import check_model_store
+from orchestration.platform.model_store import check_model_store, make_model_store
 from orchestration.platform.refusal import Refused
 from orchestration.platform.settings import Settings
 from orchestration.platform.tables import write_table
@@ -63,10 +63,8 @@ def open_registry(settings: Settings) -> Registry:
     orchestration.platform.model_store.ModelStoreUnavailable
         When it does not answer.
     """
-    from orchestration.platform import ahead
-
     check_model_store(settings)
-    ahead.make_model_store(settings)
+    make_model_store(settings)
     return Registry(settings.mlflow_tracking_uri, str(settings.mlflow_home / "artifacts"))
 
 

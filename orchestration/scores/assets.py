@@ -52,10 +52,8 @@ def scores_assets() -> dg.AssetsDefinition:
         from orchestration.models.context import training_context
         from orchestration.models.offer_scoring import score_offers
         from orchestration.models.scoring import score_customers
-        from orchestration.platform import ahead
         from orchestration.scores.account_default import keep_default_probabilities
 
-        ahead.start_dbt(home.settings)
         with build_numbers.build(home, "scores", context.run_id) as connection:
             training = training_context(connection, home.settings, context.run_id, context.run.tags)
             customers = score_customers(connection, training)

@@ -562,10 +562,6 @@ def lay_reference(folder: Path, **changed: str) -> Path:
     return folder
 
 
-# The folder of the parsed dbt project, once there is one.
-parsed: dict[str, Path] = {}
-
-
 def run_dbt(
     path: Path, *arguments: str, reference: Path | None = None, months_at_once: int = 0
 ) -> subprocess.CompletedProcess[str]:
@@ -588,7 +584,6 @@ def run_dbt(
         [*("--no-use-colors", *arguments), *(f"--{name}={at}" for name, at in places.items())],
         path.parent,
         {**os.environ, **settings},
-        parsed["project"],
     )
 
 
