@@ -23,7 +23,8 @@ from dagster_dbt import (
 from dagster_dbt.errors import DagsterDbtCliRuntimeError
 
 from orchestration.platform import build_numbers, reference
-from orchestration.platform.asset_metadata import ROW_COUNT, count_rows, team
+from orchestration.platform.asset_metadata import COLUMN_LINEAGE, ROW_COUNT, count_rows, team
+from orchestration.platform.column_lineage import declared_columns, lineage_of
 from orchestration.platform.environment import DBT_PROJECT
 from orchestration.platform.files import write_whole
 from orchestration.platform.partitions import ONE_MONTH_A_RUN
@@ -295,7 +296,13 @@ def dbt_layer(
                 count_rows(connection, context.asset_key_for_output(output.output_name))
                 for output in built
             ]
+        columns = declared_columns(invocation.manifest)
         for output, count in zip(built, counts, strict=True):
-            yield output.with_metadata({**output.metadata, ROW_COUNT: count})
+            metadata = {**output.metadata, ROW_COUNT: count}
+            node = invocation.manifest["nodes"][output.metadata["unique_id"].value]
+            if node["resource_type"] == "model":
+                compiled = target / "compiled" / node["package_name"] / node["original_file_path"]
+                metadata[COLUMN_LINEAGE] = lineage_of(compiled.read_text(), columns)
+            yield output.with_metadata(metadata)
 
     return _layer
