@@ -19,10 +19,12 @@ from markupsafe import Markup
 from reports.formats import ENGLISH, PERCENT_SIGNS, SIZES, exact, figure, money, month, percent
 
 if TYPE_CHECKING:
-    from altair import LayerChart
+    from altair import FacetChart, LayerChart
+
+    Chart = LayerChart | FacetChart
 
 Row = Mapping[str, Any]
-Draw = Callable[[bool], "LayerChart"]
+Draw = Callable[[bool], "Chart"]
 
 WIDE, NARROW = 1000, 320
 SPARK_WIDTH, SPARK_HEIGHT = 560, 64
@@ -30,7 +32,7 @@ SPARK_WIDTH, SPARK_HEIGHT = 560, 64
 FEW_MONTHS = 14
 INK, SOFT, LINE = "var(--ink)", "var(--soft)", "var(--line)"
 GOOD, BAD, ACCENT = "var(--good)", "var(--bad)", "var(--accent)"
-# Altair checks colours against a list of names; a page's variables are set behind its back.
+# Altair refuses colours that it has no name for: the theme is added to its finished specification.
 CONFIG = {
     "background": None,
     "font": "inherit",
@@ -62,7 +64,7 @@ def _svg(specification: str) -> str:
     return vl_convert.vegalite_to_svg(specification)
 
 
-def _drawn(chart: LayerChart, title: str, css: str) -> Markup:
+def _drawn(chart: Chart, title: str, css: str) -> Markup:
     specification = chart.to_dict(validate=False) | {"config": CONFIG}
     svg = _svg(json.dumps(specification))
     view = re.search(r'viewBox="[^"]*"', svg)
@@ -149,7 +151,7 @@ def bridge(
         for step, after in zip(steps, [*steps[1:], steps[-1]], strict=True)
     ]
 
-    def draw(wide: bool) -> LayerChart:
+    def draw(wide: bool) -> Chart:
         names, size = ("x", "y") if wide else ("y", "x")
         channel = {"x": alt.X, "y": alt.Y}
         chart = _base(rows, WIDE, 210) if wide else _base(rows, NARROW - 170, 280)
@@ -168,7 +170,7 @@ def bridge(
         steps_between = chart.mark_rule(color=SOFT, strokeDash=[2, 2], aria=False).encode(
             **{names: name, f"{names}2": "next:N", size: at("end")}
         )
-        place = {"dy": -9} if wide else {"align": "left", "dx": 4}
+        place: dict[str, Any] = {"dy": -9} if wide else {"align": "left", "dx": 4}
         values = chart.mark_text(fontWeight=600, fill=INK, aria=False, **place).encode(
             **{names: name, size: at("tip")}, text="words:N"
         )
@@ -202,7 +204,7 @@ def whale(
         label = str(words[name]).format(share=percent(share, 0, language), profit=shown)
         return {"share": float(share), "profit": float(profit), "words": label}
 
-    def draw(wide: bool) -> LayerChart:
+    def draw(wide: bool) -> Chart:
         width, height = (WIDE, 280) if wide else (NARROW, 240)
         sized = _percents(language) if in_shares else _sizes(language)
         share = alt.X("share:Q").scale(domain=[0, 1]).title(words["axis"])
@@ -266,7 +268,7 @@ def trend(history: Sequence[Row], title: str, words: str, language: str = ENGLIS
     named = rows if few else [row for row in rows if row["month"][5:7] == "01"]
     names = {row["month"]: row["short"] if few else row["month"][:4] for row in named}
 
-    def draw(wide: bool) -> LayerChart:
+    def draw(wide: bool) -> Chart:
         chart = _base(rows, WIDE if wide else NARROW - 50, 220)
         axis = alt.Axis(
             values=list(names),

@@ -236,7 +236,7 @@ def _value(connection: duckdb.DuckDBPyConnection) -> dict[str, Any] | None:
         return None
     total = together(lines)
     return {
-        "period": period.length,
+        "period": f"{period.months} month{'s' if period.months > 1 else ''}",
         "income": total["income"],
         "contribution": total["contribution_margin"],
         "economic_profit": total["economic_profit"],
