@@ -34,7 +34,7 @@ OF_A_CUSTOMER = (
     *("fee_income_3m", "fee_income_12m", "loan_repayments_3m", "loan_instalment"),
 )
 LOANS = ("loans", "loan_remaining_months")
-# The lines of loans of models that were stored before they were given.
+# What models go by that were stored before the lines of loans were an argument.
 STORED_LOAN_LINES = ("lending",)
 # Periods without a loss that the hazard learns from: the losses, fewer, say what there is to learn.
 MOST_PERIODS = 20_000
@@ -81,12 +81,9 @@ def lines_of(frame: pd.DataFrame) -> list[str]:
     ValueError
         When there is none.
     """
-    named = [str(name).partition("accounts_") for name in frame.columns]
-    lines = [
-        line
-        for before, found, line in named
-        if found and not before and f"contribution_{line}_{SPAN}m" in frame.columns
-    ]
+    held = [str(name) for name in frame.columns if str(name).startswith("accounts_")]
+    named = [name.removeprefix("accounts_") for name in held]
+    lines = [line for line in named if f"contribution_{line}_{SPAN}m" in frame.columns]
     if not lines:
         raise ValueError("no line has its columns accounts_<line> and contribution_<line>_3m")
     return lines
