@@ -78,8 +78,8 @@ def landing_assets(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinitio
             # `land` adds the months whose records changed.
             tagged = context.run.tags.get(MONTHS_TAG, delivery.as_of)
             asked = months_asked(tagged, *history, MONTHS_TAG)
-            afresh = delivery.bind_warehouse(connection, whole=asked == history)
-            start, end = history if afresh else asked
+            why_rebuilt = delivery.bind_warehouse(connection, whole=asked == history)
+            start, end = history if why_rebuilt else asked
             finished = not build_numbers.complaints(connection, "features")
             build_numbers.begin(connection, "landing", context.run_id)
             summary = land(
@@ -107,8 +107,8 @@ def landing_assets(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinitio
             }
             window = rows_and_columns(connection, WINDOW)
             build_numbers.finish(connection, "landing")
-        if afresh and asked != history:
-            context.log.warning(f"{afresh}: rebuilding {start} to {end}")
+        if why_rebuilt and asked != history:
+            context.log.warning(f"{why_rebuilt}: rebuilding {start} to {end}")
         for line in summary.lines():
             context.log.warning(line)
         by_table = {table.table_name: table for table in summary.tables}
