@@ -9,6 +9,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 PEERS := $(VENV)/peers
+MUTMUT := $(VENV)/mutmut
 # What dbt writes of the tables, for one page of the site.
 TABLES := .dbt_docs
 # Test files side by side, in the order of their names: the long ones first, and many short ones at
@@ -57,7 +58,7 @@ ifdef REFERENCE_PATH
 export JINGXI_REFERENCE_PATH := $(REFERENCE_PATH)
 endif
 
-.PHONY: help refresh check train promote rollback-model test test-all acceptance ui lint format lock bench truth customer releases rollback export summary docs clean install
+.PHONY: help refresh check train promote rollback-model test test-all acceptance mutants ui lint format lock bench truth customer releases rollback export summary docs clean install
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -94,8 +95,8 @@ rollback-model: $(INSTALLED) ## return to the champion before: MODEL=clv APPROVE
 	@$(RUN) -m orchestration rollback-model --model "$$MODEL" --approver "$$APPROVER" \
 		--reason "$$REASON"
 
-test: $(INSTALLED) ## the everyday suite
-	@$(TESTS) -m "not slow"
+test: $(INSTALLED) ## the everyday suite; COVERAGE=1 measures it against the floor in pyproject.toml
+	@$(TESTS) -m "not slow" $(if $(filter-out 0 false,$(COVERAGE)),--cov)
 
 acceptance: $(INSTALLED) ## the slow runs: real data, real faults, browsers, simulations
 	@$(TESTS) -m slow
@@ -127,6 +128,16 @@ $(PEERS): $(INSTALLED) benchmarks/peers.lock
 		--target $(PEERS) -r benchmarks/peers.lock
 	@touch $(PEERS)
 
+$(MUTMUT): $(INSTALLED) tests/mutants.lock
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --upgrade \
+		--target $(MUTMUT) -r tests/mutants.lock
+	@touch $(MUTMUT)
+
+# By hand: an hour for all. A mutant that no test kills is a rule that nothing tests.
+mutants: $(MUTMUT) ## changes to the code of money, policy and publishing that no test notices: ONLY='ml.promotion*'
+	@PYTHONPATH=$(MUTMUT) $(RUN) -m mutmut run $(if $(ONLY),"$(ONLY)")
+	@PYTHONPATH=$(MUTMUT) $(RUN) -m mutmut results
+
 bench: $(PEERS) ## speed and memory beside named baselines: make bench ONLY=value CUSTOMERS=100000
 	@$(RUN) -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(CUSTOMERS),--customers $(CUSTOMERS)) \
 		$(if $(ROUNDS),--rounds $(ROUNDS))
@@ -157,5 +168,5 @@ lock: $(INSTALLED) ## resolve pyproject.toml into requirements.lock (needs uv)
 		--generate-hashes --no-emit-index-url --no-header --quiet --upgrade -o requirements.lock
 
 clean: ## remove the environment and caches; your data stay
-	rm -rf $(VENV) site $(TABLES) .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache dbt_project/target dbt_project/logs
+	rm -rf $(VENV) mutants site $(TABLES) .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache dbt_project/target dbt_project/logs
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -57,8 +57,9 @@ def judge(
     """Compute the suite's profiles, check them, and store both in the warehouse.
 
     Profiles become tables `profile.<subject>`; the results replace those of the same gate in
-    `meta.gate_result`, but for another suite's about the same build. A profile that cannot be
-    computed, or an expectation that errs, fails its rules: it never passes them.
+    `meta.gate_result`, which the caller has made, but for another suite's about the same build. A
+    profile that cannot be computed, or an expectation that errs, fails its rules: it never passes
+    them.
     """
     connection.execute("create schema if not exists profile")
     results: dict[int, GateResult] = {}
@@ -447,9 +448,6 @@ def _shown(value: Any) -> str:
 
 
 def _keep(connection: duckdb.DuckDBPyConnection, outcome: GateOutcome) -> None:
-    columns = ", ".join(f"{name} {kind}" for name, kind in RESULT_COLUMNS.items())
-    connection.execute("create schema if not exists meta")
-    connection.execute(f"create table if not exists meta.gate_result ({columns})")
     for name, kind in RESULT_COLUMNS.items():
         connection.execute(f"alter table meta.gate_result add column if not exists {name} {kind}")
     rows = [

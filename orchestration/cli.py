@@ -405,7 +405,6 @@ def _refresh(settings: Settings, months: str | None, *, verbose: bool, quiet: bo
         months_written(months)
     from orchestration.landing.delivery import open_delivery
     from orchestration.landing.health import prepare_home
-    from orchestration.platform import ahead
     from orchestration.platform.engine import connect
     from orchestration.platform.reference import prepare_reference
 
@@ -415,7 +414,6 @@ def _refresh(settings: Settings, months: str | None, *, verbose: bool, quiet: bo
     for line in prepare_home(settings):
         print(f"  note: {line}", flush=True)
     prepare_reference(settings)
-    ahead.prepare_stores(settings)
     with connect(settings) as connection:
         delivery = open_delivery(settings, connection)
     last_month = months_of(settings).get_last_partition_key()
@@ -431,7 +429,6 @@ def _refresh(settings: Settings, months: str | None, *, verbose: bool, quiet: bo
     from orchestration.platform.runs import REFRESH
     from orchestration.release.summary import failure_summary, read_summary, show_summary
 
-    ahead.import_heavy_modules()
     tags = refresh_tags(delivery.as_of, (start, end))
     result = _execute(settings, REFRESH, tags, verbose=verbose, quiet=quiet)
     seconds = time.monotonic() - started

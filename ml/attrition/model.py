@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
@@ -9,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from ml.clv.model import PACE
 from ml.estimator import ProbabilityClassifier, check_frame
 from ml.hazard import DiscreteTimeHazard
-from ml.lines import LineHazard, held_rows, monthly_pace
+from ml.lines import STORED_LOAN_LINES, LineHazard, held_rows, monthly_pace
 
 # Increase it when this code can no longer read stored models: champions are then trained again.
 FORMAT = "1"
@@ -32,6 +34,8 @@ class AttritionModel(ProbabilityClassifier):
     seed : int
     periods : int
         Months of the horizon.
+    loan_lines : sequence of str
+        Lines whose accounts are loans, which end with their contract.
 
     Attributes
     ----------
@@ -42,9 +46,12 @@ class AttritionModel(ProbabilityClassifier):
     classes_ : array of 0 and 1
     """
 
-    def __init__(self, seed: int = 0, periods: int = 12) -> None:
+    loan_lines: Sequence[str] = STORED_LOAN_LINES
+
+    def __init__(self, seed: int = 0, periods: int = 12, loan_lines: Sequence[str] = ()) -> None:
         self.seed = seed
         self.periods = periods
+        self.loan_lines = loan_lines
 
     def fit(
         self,
@@ -79,7 +86,7 @@ class AttritionModel(ProbabilityClassifier):
         self.classes_ = self.customer_.classes_
         self.line_: LineHazard | None = None
         if lines is not None and len(lines):
-            self.line_ = LineHazard(seed=self.seed).fit(
+            self.line_ = LineHazard(seed=self.seed, loan_lines=self.loan_lines).fit(
                 frame,
                 _lost_by_those_who_stay(lines, np.asarray(time), np.asarray(event)),
                 self.periods,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,7 @@ from ml.estimator import check_frame
 from ml.lines import (
     OF_A_CUSTOMER,
     SPAN,
+    STORED_LOAN_LINES,
     LineHazard,
     held_rows,
     line_columns,
@@ -142,6 +143,8 @@ class RetentionMarginModel(RegressorMixin, BaseEstimator):
         Of the boosting of margins.
     most_rows : int
         Customers and lines from which is learned; of more, a fixed sample.
+    loan_lines : sequence of str
+        Lines whose accounts are loans, which end with their contract.
 
     Attributes
     ----------
@@ -154,6 +157,8 @@ class RetentionMarginModel(RegressorMixin, BaseEstimator):
     factor_ : float
     """
 
+    loan_lines: Sequence[str] = STORED_LOAN_LINES
+
     def __init__(
         self,
         seed: int = 0,
@@ -164,6 +169,7 @@ class RetentionMarginModel(RegressorMixin, BaseEstimator):
         rate: float = 0.1,
         penalty: float = 5.0,
         most_rows: int = 300_000,
+        loan_lines: Sequence[str] = (),
     ) -> None:
         self.seed = seed
         self.annual_discount_rate = annual_discount_rate
@@ -173,6 +179,7 @@ class RetentionMarginModel(RegressorMixin, BaseEstimator):
         self.rate = rate
         self.penalty = penalty
         self.most_rows = most_rows
+        self.loan_lines = loan_lines
 
     def fit(self, frame: pd.DataFrame, outcomes: LineOutcomes) -> RetentionMarginModel:
         """Fit on features at past cut-offs, oldest first, and the outcomes of the lines held.
@@ -206,12 +213,12 @@ class RetentionMarginModel(RegressorMixin, BaseEstimator):
         if len(held) > self.most_rows:
             held = held.sample(self.most_rows, random_state=self.seed).sort_index()
             held = held.reset_index(drop=True)
-        self.hazard_ = LineHazard(seed=self.seed, most_rows=self.most_rows).fit(
-            frame, held, self.horizon_
-        )
+        self.hazard_ = LineHazard(
+            seed=self.seed, most_rows=self.most_rows, loan_lines=self.loan_lines
+        ).fit(frame, held, self.horizon_)
         # Where cores are shared, threads that wait for one another take four times as long.
         with threadpool_limits(1):
-            self._fit_margin(line_rows(frame, held), held)
+            self._fit_margin(line_rows(frame, held, self.lines_, self.loan_lines), held)
             self._fit_new_business(frame, outcomes.other)
         self.factor_ = 1.0
         predicted = float(self._components(frame, self.horizon_, 0.0)[0].sum())
@@ -318,7 +325,7 @@ class RetentionMarginModel(RegressorMixin, BaseEstimator):
             if not len(rows):
                 continue
             held = frame.iloc[rows]
-            of_line = line_frame(held, line)
+            of_line = line_frame(held, line, self.lines_, self.loan_lines)
             pace = of_line["line_pace"].to_numpy()
             matrix = self.binner_.transform(self.encoder_.transform(of_line))
             with threadpool_limits(1):

@@ -7,9 +7,7 @@ from pathlib import Path
 from orchestration.landing.rules import CURES, TOLERATED_KEY_SHARE
 from sources.contract import (
     BOOKING_KINDS,
-    CREDIT,
     DAY,
-    DEBIT,
     FLAG,
     MONEY,
     RATE,
@@ -194,7 +192,7 @@ def unit_of(column: Column) -> str:
 
 
 def _kinds() -> str:
-    words = {CREDIT: "+", DEBIT: "-", None: "either"}
+    words = {1: "+", -1: "-", None: "either"}
     lines = [
         "### Kinds of bookings",
         "",

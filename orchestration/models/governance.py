@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import duckdb
 
 from ml.registry import RULE, ChampionUnusable, Registry, Version
-from orchestration.platform.model_store import check_model_store
+from orchestration.platform.model_store import check_model_store, make_model_store
 from orchestration.platform.refusal import Refused
 from orchestration.platform.settings import Settings
+from orchestration.platform.tables import write_table
 
 LEAST_REASON = 10
 
@@ -30,15 +31,6 @@ PASSED, REFUSED = "passed", "refused"
 MADE_FOR = ("source", "format", "horizon_months", "features", "discount_rate")
 
 NEXT = "nothing is trained or scored; to score with it, run: make refresh TRAIN=never"
-
-CREATE = """
-create schema if not exists meta;
-create or replace table meta.model_audit (
-    model_name varchar, event varchar, version varchar, previous_version varchar,
-    approver varchar, reason varchar, happened_at timestamptz, dagster_run_id varchar, mode varchar,
-    state varchar
-)
-"""
 
 
 class PromotionRefused(Refused):
@@ -71,10 +63,8 @@ def open_registry(settings: Settings) -> Registry:
     orchestration.platform.model_store.ModelStoreUnavailable
         When it does not answer.
     """
-    from orchestration.platform import ahead
-
     check_model_store(settings)
-    ahead.make_model_store(settings)
+    make_model_store(settings)
     return Registry(settings.mlflow_tracking_uri, str(settings.mlflow_home / "artifacts"))
 
 
@@ -193,7 +183,7 @@ def write_audit(connection: duckdb.DuckDBPyConnection, registry: Registry) -> in
         )
         for record in registry.audit()
     ]
-    connection.execute(CREATE)
+    write_table(connection, "meta.model_audit", None)
     if rows:
         connection.executemany(
             "insert into meta.model_audit values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows

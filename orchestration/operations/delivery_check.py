@@ -254,7 +254,10 @@ def judge_delivery(settings: Settings, serving: Settings) -> Judgement:
         judging.join()
         from expectations.gate import judge
         from expectations.suites.landing import landing_suite
+        from orchestration.platform.gates import GATE_RESULT
+        from orchestration.platform.tables import ensure_table
 
+        ensure_table(connection, GATE_RESULT)
         outcome = judge(connection, landing_suite(SIGNS), build_number=1, run_id="check")
         return Judgement(
             "ok" if outcome.success else "gate_failed",

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import duckdb
 
 ROW_COUNT, COLUMN_SCHEMA = "dagster/row_count", "dagster/column_schema"
+COLUMN_LINEAGE = "dagster/column_lineage"
 
 
 def team(name: str) -> list[str]:

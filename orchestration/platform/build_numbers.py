@@ -17,6 +17,7 @@ import dagster as dg
 import duckdb
 
 from orchestration.platform.resources import Home
+from orchestration.platform.tables import ensure_table
 
 # Each layer and the layers that must be older than it.
 AFTER: dict[str, tuple[str, ...]] = {
@@ -28,7 +29,8 @@ AFTER: dict[str, tuple[str, ...]] = {
     "campaign_inputs": ("models",),
     "scores": ("models",),
     "alerts": ("scores",),
-    "contacts": ("alerts", "campaign_inputs"),
+    "customer_scores": ("alerts",),
+    "contacts": ("customer_scores", "campaign_inputs"),
     "campaigns": ("contacts",),
     "plan": ("contacts",),
     "decisions": ("plan",),
@@ -40,31 +42,23 @@ GATES = {
     "G2": ("base",),
     "GV": ("value",),
     "G3": ("models",),
-    "G4": ("scores", "alerts"),
+    "G4": ("scores", "alerts", "customer_scores"),
     "G5": ("campaigns", "decisions"),
 }
 
-CREATE = """
-create schema if not exists meta;
-create table if not exists meta.layer_build (
-    layer varchar primary key,
-    build_number bigint not null,
-    run_id varchar not null,
-    started_at timestamptz not null,
-    finished_at timestamptz
-)
-"""
+TABLE = "meta.layer_build"
 
 
 def begin(connection: duckdb.DuckDBPyConnection, layer: str, run_id: str) -> int:
     """Open a build of a layer or of one part of it, `layer/part`; until it is finished the layer
     counts as broken."""
-    connection.execute(CREATE)
+    ensure_table(connection, TABLE)
     (number,) = connection.execute(
         "select coalesce(max(build_number), 0) + 1 from meta.layer_build"
     ).fetchall()[0]
+    connection.execute("delete from meta.layer_build where layer = ?", [layer])
     connection.execute(
-        "insert or replace into meta.layer_build values (?, ?, ?, current_timestamp, null)",
+        "insert into meta.layer_build values (?, ?, ?, current_timestamp, null)",
         [layer, number, run_id],
     )
     return number
@@ -125,9 +119,11 @@ def _expect(connection: duckdb.DuckDBPyConnection, layer: str, parts: Collection
         "(select unnest(?))",
         [layer, list(parts)],
     )
-    connection.executemany(
-        "insert or ignore into meta.layer_build values (?, 0, '', current_timestamp, null)",
-        [[part] for part in parts],
+    connection.execute(
+        "insert into meta.layer_build select part, 0, '', current_timestamp, null "
+        "from (select unnest(?) as part) "
+        "anti join meta.layer_build on layer_build.layer = part",
+        [list(parts)],
     )
 
 
@@ -157,7 +153,7 @@ def complaints(connection: duckdb.DuckDBPyConnection, *up_to: str) -> list[str]:
     reads, and that every gate passed for exactly the current build. With `up_to`, only these layers
     and those before them count.
     """
-    connection.execute(CREATE)
+    ensure_table(connection, TABLE)
     builds = _builds(connection)
     found: list[str] = []
     layers = _with_those_before(up_to or LAYERS)

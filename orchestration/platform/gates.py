@@ -10,6 +10,7 @@ import dagster as dg
 from orchestration.platform import build_numbers
 from orchestration.platform.resources import Home
 from orchestration.platform.settings import Settings
+from orchestration.platform.tables import ensure_table
 
 if TYPE_CHECKING:
     import duckdb
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from expectations.rules import Breach, GateOutcome, GateResult, Suite
 
 REPORT = "gates.html"
+GATE_RESULT = "meta.gate_result"
 # Reports by run, under the reports; `publish` keeps them as long as releases.
 RUNS = "runs"
 
@@ -63,11 +65,12 @@ def gate(
     @dg.multi_asset_check(name=f"gate_{name}", specs=specs, can_subset=True)
     def _gate(context: dg.AssetCheckExecutionContext, home: Home) -> Iterator[dg.AssetCheckResult]:
         from expectations.gate import judge
-        from expectations.report import render_report
+        from orchestration.platform.gate_report import render_report
 
         report = report_of(home.settings, context.run.run_id)
         with home.warehouse() as connection:
             number = build_numbers.judged_by(connection, name)
+            ensure_table(connection, GATE_RESULT)
             outcome = judge(connection, suite(connection), number, context.run.run_id)
             render_report(connection, report)
         shutil.copyfile(report, home.settings.reports / REPORT)

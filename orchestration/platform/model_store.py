@@ -6,6 +6,8 @@ import configparser
 import json
 import os
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
@@ -85,6 +87,33 @@ def check_model_store(settings: Settings) -> None:
     elif scheme not in (*HOSTED, *entry_points(group="mlflow.tracking_store").names):
         kinds = ", ".join(("http", "https", "sqlite", *DATABASES))
         raise _refused(uri, f"its scheme is invalid: expected one of {kinds}", WHERE)
+
+
+def make_model_store(settings: Settings) -> None:
+    """Make the home's own store where there is none, whole or not at all.
+
+    MLflow makes its tables one by one, and refuses a store in which some are missing: a refresh
+    killed just then could never train again. A process of its own makes them: MLflow keeps a
+    connection to a store that it has opened, and SQLite does not write a file that was renamed. A
+    failure is reported by whoever opens the store.
+    """
+    store = settings.mlflow_home / "mlflow.db"
+    if store.exists() or settings.mlflow_tracking_uri != settings.own_model_store:
+        return
+    # `environment` imports this module.
+    from orchestration.platform.environment import PROJECT
+
+    partial = store.with_name("mlflow.db.partial")
+    partial.unlink(missing_ok=True)
+    program = (
+        "import sys; from ml.registry import Registry; Registry(*sys.argv[1:]).champion('clv')"
+    )
+    places = [f"sqlite:///{partial}", str(settings.mlflow_home / "artifacts")]
+    made = subprocess.run(
+        [sys.executable, "-c", program, *places], cwd=PROJECT, capture_output=True
+    )
+    if made.returncode == 0:
+        os.replace(partial, store)
 
 
 def settle_in(settings: Settings) -> None:

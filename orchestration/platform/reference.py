@@ -23,6 +23,8 @@ from orchestration.platform.settings import Settings, named
 
 DEFAULTS = DBT_PROJECT / "seeds"
 DECLARED = "*/seeds.yml"
+# Macros and contract have these rows too: a line is added in the project.
+VOCABULARY = "vocabulary"
 SHOWN = 3
 
 
@@ -31,10 +33,11 @@ class ReferenceRefused(Refused):
 
 
 def column_types() -> dict[str, dict[str, str]]:
-    """Seed → its columns with their types, in order."""
+    """Seed → its columns with their types, in order; of seeds that a bank may replace."""
     return {
         seed["name"]: seed["config"]["column_types"]
         for declared in sorted(DEFAULTS.glob(DECLARED))
+        if declared.parent.name != VOCABULARY
         for seed in yaml.safe_load(declared.read_text())["seeds"]
     }
 

@@ -12,10 +12,11 @@ import atexit
 import ctypes
 import os
 import signal
+import subprocess
 import sys
 import time
-from collections.abc import Callable, Collection
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,6 +70,24 @@ def supervise(work: Callable[[], int], patience: float = 0) -> Ended:
     finally:
         signal.signal(signal.SIGCHLD, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def ended_with_this_process(child: subprocess.Popen) -> Iterator[None]:
+    """Kill a child process, if it is still at work, when the block or this process ends.
+
+    A run that the UI launches has no watcher: killed, its dbt would go on to write the warehouse
+    that the next refresh opens. A shell waits for the end of its input, which comes with the end of
+    this process.
+    """
+    wait = f"read line; kill -KILL {child.pid}"
+    guard = subprocess.Popen(["sh", "-c", wait], stdin=subprocess.PIPE)
+    try:
+        yield
+    finally:
+        child.kill()
+        guard.kill()
+        guard.communicate()
 
 
 def _work(work: Callable[[], int], mask: Collection[int]) -> None:

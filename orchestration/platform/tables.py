@@ -1,5 +1,6 @@
 """Write tables from Python: only tables that a dbt source declares, only with fitting rows.
 
+`write_table` replaces a table, `append_rows` adds to one that `ensure_table` or `write_table` made.
 The source's yml (`dbt_project/models/*/sources.yml`) gives the columns, their types and the grain.
 dbt's tests do not cover a table that is written between two dbt runs: `write_table` checks it.
 """
@@ -7,6 +8,7 @@ dbt's tests do not cover a table that is written between two dbt runs: `write_ta
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SOURCES = "models/*/sources.yml"
+# The name under which the engine reads a frame that is written.
+ROWS = "written_rows"
 ONE_ROW = ["one row"]
 # The types that a declared type accepts without loss; money computed in floats is rounded to the
 # cent.
@@ -129,28 +133,89 @@ def write_table(
         type, a value that does not fit, a NULL in a column without NULLs, two rows of one grain.
     """
     target = declared(table)
-    schema, name = table.split(".")
-    connection.execute(f'create schema if not exists "{schema}"')
     if frame is None:
-        connection.execute(f"create or replace table {table} as {_empty(target)}")
+        _create(connection, target, _empty(target))
     else:
-        connection.register("written_rows", frame)
-        try:
-            _replace(connection, target)
-        finally:
-            connection.unregister("written_rows")
-    connection.execute(f"comment on table {table} is {_literal(target.description)}")
-    for column in target.columns:
-        connection.execute(
-            f"comment on column {table}.{_quoted(column.name)} is {_literal(column.description)}"
-        )
+        with _registered(connection, frame):
+            _create(connection, target, f"select {_typed(connection, target)} from {ROWS}")
     return int(connection.execute(f"select count(*) from {table}").fetchall()[0][0])
 
 
-def _replace(connection: duckdb.DuckDBPyConnection, target: Declared) -> None:
+def ensure_table(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
+    """Make a table as it is declared, without rows, where it is missing; whether it was.
+
+    Raises
+    ------
+    TableUndeclared
+        As `declared`.
+    """
+    found = connection.execute(
+        "select 1 from duckdb_tables() where database_name = current_database() "
+        "and schema_name || '.' || table_name = ?",
+        [table],
+    ).fetchall()
+    if not found:
+        write_table(connection, table, None)
+    return not found
+
+
+def append_rows(
+    connection: duckdb.DuckDBPyConnection, table: str, frame: pd.DataFrame | pa.Table
+) -> None:
+    """Add a frame's rows to a table that is there, under the rules of `write_table`.
+
+    Raises
+    ------
+    TableUndeclared, FrameInvalid
+        As `write_table`; FrameInvalid also where the table has a row of the frame's grain.
+    """
+    target = declared(table)
+    with _registered(connection, frame):
+        typed = _typed(connection, target)
+        if target.grain:
+            key = ", ".join(map(_quoted, target.grain))
+            ((count,),) = connection.execute(
+                f"select count(*) from {table} semi join {ROWS} using ({key})"
+            ).fetchall()
+            if count:
+                raise FrameInvalid(
+                    f"{table} is not written: grain {', '.join(target.grain)}: expected one row of "
+                    f"each, found {count} in the table already"
+                )
+        columns = ", ".join(_quoted(column.name) for column in target.columns)
+        connection.execute(f"insert into {table} ({columns}) select {typed} from {ROWS}")
+
+
+@contextmanager
+def _registered(
+    connection: duckdb.DuckDBPyConnection, frame: pd.DataFrame | pa.Table
+) -> Iterator[None]:
+    # A copy: DuckDB refuses arrays that run backwards (std::bad_cast), as after `frame.iloc[::-1]`.
+    connection.register(ROWS, frame.copy() if hasattr(frame, "copy") else frame)
+    try:
+        yield
+    finally:
+        connection.unregister(ROWS)
+
+
+def _create(connection: duckdb.DuckDBPyConnection, target: Declared, query: str) -> None:
+    """Replace a table by a query's rows and describe it."""
+    schema, _ = target.name.split(".")
+    connection.execute(f'create schema if not exists "{schema}"')
+    connection.execute(f"create or replace table {target.name} as {query}")
+    connection.execute(f"comment on table {target.name} is {_literal(target.description)}")
+    for column in target.columns:
+        connection.execute(
+            f"comment on column {target.name}.{_quoted(column.name)} "
+            f"is {_literal(column.description)}"
+        )
+
+
+def _typed(connection: duckdb.DuckDBPyConnection, target: Declared) -> str:
+    """The declared columns as expressions over the registered rows; refuses what does not fit."""
     # The engine's own name of each declared type: text is VARCHAR.
     kinds = _types(connection, _empty(target))
-    found = _types(connection, "from written_rows")
+    found = _types(connection, f"from {ROWS}")
     problems: list[str] = []
     values: dict[str, str] = {}
     for column in target.columns:
@@ -175,10 +240,9 @@ def _replace(connection: duckdb.DuckDBPyConnection, target: Declared) -> None:
     problems = problems or list(_broken(connection, target, values))
     if problems:
         raise FrameInvalid(f"{target.name} is not written: {'; '.join(problems)}")
-    typed = ", ".join(
+    return ", ".join(
         f"{values[one.name]}::{one.data_type} as {_quoted(one.name)}" for one in target.columns
     )
-    connection.execute(f"create or replace table {target.name} as select {typed} from written_rows")
 
 
 def _broken(
@@ -200,7 +264,7 @@ def _broken(
         return
     key = ", ".join(map(_quoted, target.grain))
     ((count,),) = connection.execute(
-        f"select count(*) from (select 1 from written_rows group by {key} having count(*) > 1)"
+        f"select count(*) from (select 1 from {ROWS} group by {key} having count(*) > 1)"
     ).fetchall()
     if count:
         yield f"grain {', '.join(target.grain)}: expected one row of each, found {count} with more"
@@ -227,7 +291,7 @@ def _kind(data_type: str) -> str:
 
 def _count(connection: duckdb.DuckDBPyConnection, condition: str) -> int:
     return int(
-        connection.execute(f"select count(*) from written_rows where {condition}").fetchall()[0][0]
+        connection.execute(f"select count(*) from {ROWS} where {condition}").fetchall()[0][0]
     )
 
 

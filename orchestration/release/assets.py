@@ -32,10 +32,8 @@ def release_asset(upstream: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
     )
     def published(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
         settings = home.settings
-        from expectations.report import render_report
-        from orchestration.platform import ahead
+        from orchestration.platform.gate_report import render_report
 
-        ahead.finish()
         with home.warehouse() as connection:
             record_restatement(connection, settings)
             tell("copying the audited tables into a new release")

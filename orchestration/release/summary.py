@@ -18,8 +18,8 @@ from orchestration.platform.gates import REPORT, report_of
 from orchestration.platform.releases import CURRENT, ReleaseRefused, served
 from orchestration.platform.settings import Settings
 from orchestration.release.restatement import restated
-from orchestration.release.value_report import VALUE_REPORT
-from orchestration.release.value_report.content import (
+from orchestration.release.value_report import (
+    VALUE_REPORT,
     read_head,
     read_months,
     reconciled,
@@ -27,7 +27,7 @@ from orchestration.release.value_report.content import (
     roll_up,
     together,
 )
-from orchestration.release.value_report.wording import money, percent
+from reports.formats import money, percent
 
 if TYPE_CHECKING:
     from dagster import DagsterEvent, JobExecutionResult

@@ -16,7 +16,7 @@ import time
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +54,11 @@ ASSETS = """
 { assetNodes { assetKey { path } groupName description kinds isExecutable
   owners { ... on TeamAssetOwner { team } ... on UserAssetOwner { email } }
   assetChecksOrError { ... on AssetChecks { checks { name blocking } } } } }
+"""
+LINEAGE = """
+{ assetNodes { assetKey { path } dependencyKeys { path }
+  assetMaterializations(limit: 1) { metadataEntries { ... on TableColumnLineageMetadataEntry {
+    lineage { columnName columnDeps { columnName assetKey { path } } } } } } } }
 """
 LAUNCH = """
 mutation ($parameters: ExecutionParams!) { launchRun(executionParams: $parameters) {
@@ -393,6 +398,40 @@ def test_a_job_is_refused_while_a_command_changes_the_home(ui, refreshed):
     assert (ui.home / "published" / "current.duckdb").resolve() == served
 
 
+def test_lineage_leads_from_lists_and_scores_to_the_delivery(ui, refreshed):
+    """By table from the declared dependencies, by column from the SQL that ran."""
+    read, columns = dict[str, set[str]](), dict[str, set[str]]()
+    for node in ui.ask(LINEAGE)["assetNodes"]:
+        name = ".".join(node["assetKey"]["path"])
+        read[name] = {".".join(key["path"]) for key in node["dependencyKeys"]}
+        for materialization in node["assetMaterializations"]:
+            for entry in materialization["metadataEntries"]:
+                for one in entry.get("lineage", []):
+                    columns[f"{name}.{one['columnName']}"] = {
+                        ".".join([*dep["assetKey"]["path"], dep["columnName"]])
+                        for dep in one["columnDeps"]
+                    }
+    scores, lists = upstream(read, "scores.customer"), upstream(read, "decisions.worklist")
+    assert {"scores.clv", "models.clv", "features.customer_month", "landing.transaction"} <= scores
+    assert scores.isdisjoint({"models.uplift", "models.response", "scores.offer"})
+    assert {"decisions.contact_plan", "scores.offer", "models.uplift", *scores} <= lists
+    assert {name for name in lists if not read[name] and not name.startswith("reference.")} == {
+        name for name in lists if name.startswith("landing.")
+    }
+    assert "scores.clv.clv_12m" in columns["scores.customer.clv_12m"]
+    assert "landing.transaction.amount" in upstream(columns, "value.account_month.fee_income")
+
+
+def upstream(read: Mapping[str, set[str]], name: str) -> set[str]:
+    """What is read for it, directly or not."""
+    found, todo = set[str](), [name]
+    while todo:
+        new = read.get(todo.pop(), set()) - found
+        found |= new
+        todo += new
+    return found
+
+
 @pytest.mark.skipif(bool(browser_missing()), reason=browser_missing())
 def test_a_reader_sees_lineage_and_runs_in_a_browser(ui, refreshed, tmp_path):
     base = f"http://127.0.0.1:{ui.port}"
@@ -414,7 +453,7 @@ def test_a_reader_sees_lineage_and_runs_in_a_browser(ui, refreshed, tmp_path):
         page.open(f"{base}/timeline")
         page.wait_for(["Timeline", "jingxi", REFRESH])
         page.open(f"{base}/runs/{refreshed}")
-        page.wait_for([refreshed[:8], "Success", "landing_layer", "Succeeded (19)"])
+        page.wait_for([refreshed[:8], "Success", "landing_layer", "Succeeded (20)"])
 
 
 def test_with_the_ui_all_its_processes_and_runs_end(ui, refreshed):

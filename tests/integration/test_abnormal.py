@@ -21,7 +21,7 @@ from orchestration.alerts import transaction
 from orchestration.alerts.transaction import write_transaction_alerts
 from orchestration.models.cutoffs import plus_months
 from sources.synthetic import SyntheticBank
-from tests.integration.bank import compiled, customer_parts_built, dbt, parsed
+from tests.integration.bank import compiled, customer_parts_built, dbt
 
 pytestmark = pytest.mark.slow
 
@@ -115,9 +115,8 @@ def load(connection: duckdb.DuckDBPyConnection, delivery: Path, truth: Path) -> 
 
 
 @pytest.fixture(scope="module")
-def path(tmp_path_factory: pytest.TempPathFactory, parsed_project: Path) -> Path:
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The warehouse of the bank; what dbt compiled stands beside it."""
-    parsed["project"] = parsed_project
     folder = tmp_path_factory.mktemp("abnormal")
     bank = SyntheticBank(folder / "delivery", folder / "truth", CUSTOMERS, SEED, MONTHS)
     with duckdb.connect(str(folder / "warehouse.duckdb")) as connection:

@@ -300,7 +300,7 @@ def test_what_fails_behind_the_publication_is_a_warning(warehouse, settings, mon
     warehouse.close()
     monkeypatch.setattr("orchestration.release.assets.record_restatement", lambda *_: None)
     monkeypatch.setattr("orchestration.release.assets.columns_of", broken)
-    monkeypatch.setattr("expectations.report.render_report", broken)
+    monkeypatch.setattr("orchestration.platform.gate_report.render_report", broken)
     monkeypatch.setattr(releasing, "_keep_latest", broken)
     result = dg.materialize([release_asset([])], resources={"home": Home()})
     assert result.success

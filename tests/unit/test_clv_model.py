@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
 import pytest
+from mapie.conformity_scores import AbsoluteConformityScore
+from mapie.regression import SplitConformalRegressor
+from sklearn.base import BaseEstimator, RegressorMixin
 from threadpoolctl import threadpool_limits
 
 from ml.clv.interval import GROUPS, ConformalInterval
@@ -340,6 +344,33 @@ def test_the_ranks_of_a_small_group_by_hand():
     )
 
 
+class Given(RegressorMixin, BaseEstimator):
+    """Predicts its only feature."""
+
+    def fit(self, X: np.ndarray, y: np.ndarray) -> Given:
+        self.n_features_in_ = X.shape[1]
+        return self
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        return X[:, 0]
+
+
+@pytest.mark.parametrize("n", [37, 38, 60, 79])
+def test_the_bounds_of_one_group_are_those_of_a_second_implementation(n):
+    generator = np.random.default_rng(n)
+    predicted = generator.normal(size=n)
+    y = predicted + generator.gamma(1, 1, n) - 1
+    peer = SplitConformalRegressor(
+        Given().fit(predicted[:, None], y),
+        confidence_level=0.9,
+        conformity_score=AbsoluteConformityScore(sym=False),
+        prefit=True,
+    ).conformalize(predicted[:, None], y)
+    bounds = peer.predict_interval(np.zeros((1, 1)))[1].ravel()
+    _, low, high = ConformalInterval(coverage=0.9).fit(predicted, y).around(np.zeros(1)).T
+    assert (low[0], high[0]) == pytest.approx(tuple(bounds), rel=1e-12)
+
+
 def test_the_upper_rank_is_of_one_outcome_more_than_was_seen():
     # ⌈21 · 0.95⌉ = 20, the largest of twenty errors; ⌈20 · 0.95⌉ would be the one below it.
     errors = np.arange(1.0, 21.0)
@@ -400,6 +431,28 @@ def test_tied_predictions_have_intervals_too(predicted):
     y = predicted + np.random.default_rng(1).normal(size=len(predicted))
     _, low, high = ConformalInterval().fit(predicted, y).around(predicted).T
     assert ((low <= y) & (y <= high)).mean() >= 0.9
+
+
+def test_a_prediction_at_a_border_belongs_to_the_group_above():
+    predicted, errors = np.repeat([1.0, 2.0], 40), np.r_[np.full(40, 1.0), np.full(40, 5.0)]
+    interval = ConformalInterval().fit(predicted, predicted + errors)
+    assert interval.edges_.tolist() == [2]
+    np.testing.assert_array_equal(interval.around(np.array([1.9, 2.0]))[:, 2], [2.9, 7])
+
+
+@pytest.mark.parametrize(
+    ("predicted", "y", "words"),
+    [
+        ([], [], "one length"),
+        ([1.0], [1.0, 2.0], "one length"),
+        ([[1.0]], [[1.0]], "one length"),
+        ([1.0, math.nan], [1.0, 2.0], "finite"),
+        ([1.0, 2.0], [1.0, math.inf], "finite"),
+    ],
+)
+def test_what_intervals_cannot_be_learned_from_is_refused(predicted, y, words):
+    with pytest.raises(ValueError, match=f"predictions and outcomes are invalid: .*{words}"):
+        ConformalInterval().fit(predicted, y)
 
 
 def test_flags_with_gaps_and_whole_number_categories_are_coded_like_their_levels():

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from fairlearn.metrics import MetricFrame, selection_rate
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
@@ -43,6 +44,17 @@ def test_the_table_by_hand():
     assert table["selection_rate"].to_numpy() == pytest.approx([0.2, 0])
     assert table["selection_ratio"].to_numpy() == pytest.approx([2, 0])
     assert table["discrimination"].tolist() == [0, 0]
+
+
+def test_selection_rates_are_those_of_a_second_implementation():
+    y, score, sex = simulated(5)
+    chosen = (score >= np.sort(score)[-400]).astype(int)
+    peer = MetricFrame(metrics=selection_rate, y_true=y, y_pred=chosen, sensitive_features=sex)
+    table = table_of(y, score, sex).set_index("group")
+    assert table["selection_rate"].to_dict() == pytest.approx(peer.by_group.to_dict(), rel=1e-12)
+    assert table["selection_ratio"].to_dict() == pytest.approx(
+        (peer.by_group / peer.overall).to_dict(), rel=1e-12
+    )
 
 
 def test_the_tenth_of_all_is_rounded_up_and_the_tied_at_its_edge_share_what_is_left():

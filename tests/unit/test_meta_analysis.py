@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from statsmodels.stats.meta_analysis import combine_effects
 
 from ml.evaluation.meta_analysis import pooled_effect, slope_on
 
@@ -39,6 +40,12 @@ def test_trials_of_a_vaccine_are_pooled_as_published():
     assert found.q == pytest.approx(152.2330, abs=5e-5)
     assert found.i_squared == pytest.approx(0.9212, abs=5e-5)
     assert found.fixed.value == pytest.approx(-0.4303, abs=5e-5)
+    peer = combine_effects(*log_risk_ratios(), method_re="dl", use_t=False)
+    assert (found.tau_squared, found.i_squared) == pytest.approx((peer.tau2, peer.i2), rel=1e-12)
+    (fixed, random, *_), homogeneity = peer.conf_int(), peer.test_homogeneity()
+    assert (found.q, found.q_p_value) == pytest.approx(homogeneity[:2], rel=1e-9)
+    assert (found.fixed.low, found.fixed.high) == pytest.approx(fixed, rel=1e-12)
+    assert (found.random.low, found.random.high) == pytest.approx(random, rel=1e-12)
 
 
 def test_one_effect_is_its_own_pool_of_unknown_heterogeneity():
@@ -53,6 +60,18 @@ def test_like_effects_leave_nothing_between_them():
     assert (found.tau_squared, found.i_squared) == (0, 0)
     assert found.random.value == pytest.approx(0.2)
     assert found.q_p_value == pytest.approx(1)
+
+
+def test_equal_effects_have_no_heterogeneity():
+    found = pooled_effect(np.array([0.25, 0.25]), np.array([0.5, 0.5]))
+    assert (found.q, found.tau_squared, found.i_squared) == (0, 0, 0)
+
+
+def test_half_of_the_spread_of_two_effects_is_beyond_chance():
+    # Weights 1 and 1: the mean is 1, Q = 1 + 1 on one degree of freedom, tau² = (2 - 1) / (2 - 1).
+    found = pooled_effect(np.array([0, 2]), np.array([1, 1]))
+    assert (found.q, found.tau_squared, found.i_squared) == (2, 1, 0.5)
+    assert (found.random.value, found.fixed.value) == (1, 1)
 
 
 @pytest.mark.parametrize(
@@ -72,6 +91,13 @@ def test_the_slope_is_that_of_a_weighted_line():
     line, covariance = np.polyfit(predicted, effects, 1, w=1 / np.sqrt(variances), cov="unscaled")
     assert found.value == pytest.approx(line[0])
     assert found.high - found.value == pytest.approx(1.959964 * math.sqrt(covariance[0, 0]))
+
+
+def test_two_effects_lie_on_their_slope():
+    found = slope_on(np.array([0.01, 0.02]), np.array([0.01, 0.04]), np.array([1.0, 1.0]))
+    assert found.value == pytest.approx(3)
+    # The spread of the predictions is 0.01² / 2.
+    assert found.high == pytest.approx(3 + 1.959964 * math.sqrt(2) / 0.01)
 
 
 def test_a_slope_on_one_prediction_is_unknown():

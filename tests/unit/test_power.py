@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 from scipy.stats import norm
+from statsmodels.stats.proportion import power_proportions_2indep
 
 from ml.decisions.power import control_share_for, minimum_detectable_effect, power_of
 
@@ -27,7 +28,11 @@ def test_power_is_how_often_a_test_finds_the_effect(treated, control, base, effe
     pooled = (treated * one + control * other) / (treated + control)
     spread = np.sqrt(pooled * (1 - pooled) * (1 / treated + 1 / control))
     found = np.abs(one - other) > norm.ppf(0.975) * spread
-    assert power_of(treated, control, base, effect) == pytest.approx(found.mean(), abs=0.05)
+    power = power_of(treated, control, base, effect)
+    assert power == pytest.approx(found.mean(), abs=0.05)
+    ratio = control / treated
+    peer = power_proportions_2indep(effect, base, treated, ratio=ratio, return_results=False)
+    assert power == pytest.approx(peer, rel=1e-12)
 
 
 def test_the_least_effect_that_is_found_has_a_power_of_eighty_percent():
@@ -42,6 +47,17 @@ def test_the_share_to_hold_out_is_the_least_that_does():
     control = round(share * customers)
     assert power_of(customers - control, control, base, effect) >= 0.8
     assert power_of(customers - control + 1, control - 1, base, effect) < 0.8
+
+
+def test_one_customer_may_be_enough_and_equal_arms_may_be_needed():
+    # All of one arm respond and none of the other, in arms of one against many.
+    assert power_of(100_000, 1, 0.0, 1.0) > 0.8
+    assert control_share_for(100_001, 0.0, 1.0) == 1 / 100_001
+    assert math.isnan(power_of(10, 10, 1.5, -0.9))
+    assert power_of(10, 10, 1.0, -0.9) == pytest.approx(power_of(10, 10, 0.0, 0.9))
+    # With 398 the halves reach a power of 80 % just so (the published 199), with 396 they do not.
+    assert control_share_for(398, 0.1, 0.1) == 0.5
+    assert math.isnan(control_share_for(396, 0.1, 0.1))
 
 
 def test_too_few_customers_or_no_effect_find_nothing():

@@ -142,6 +142,33 @@ def test_a_kill_of_the_work_itself_is_told():
     assert living(numbers) == []
 
 
+def test_a_child_ends_with_its_block_and_with_the_process_that_started_it():
+    program = (
+        "import subprocess, sys\n"
+        "from orchestration.platform.supervision import ended_with_this_process\n"
+        f"child = subprocess.Popen([sys.executable, '-c', {DEAF!r}])\n"
+        "with ended_with_this_process(child):\n"
+        "    print(child.pid, flush=True)\n"
+        "    sys.stdin.read()\n"
+        "print(child.wait(60), flush=True)\n"
+    )
+    for killed in (True, False):
+        process = subprocess.Popen(
+            [sys.executable, "-c", program],
+            cwd=PROJECT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        child = int(line_of(process))
+        if killed:
+            process.kill()
+            process.wait()
+            assert gone([child])
+        else:
+            told, _ = process.communicate(b"", timeout=60)
+            assert int(told) == -signal.SIGKILL
+
+
 def test_an_ignored_hangup_stays_ignored():
     """As `nohup` has it."""
     process = begun(

@@ -11,9 +11,10 @@ account_month as (
         account_month.*,
         {{ units('account_month.balance_day_sum') }} as balance_day_cents,
         greatest(-account_month.closing_balance, 0) as owed,
-        -- Money that an account for deposits owes is lent.
+        -- Money that an account without credit owes is lent.
         account_month.balance_day_sum < 0
-        and account_month.product_line not in ('lending', 'cards') as is_overdrawn,
+        and account_month.product_line not in {{ quoted_list(product_lines('is_credit')) }}
+            as is_overdrawn,
         case when account_month.is_open then account_month.credit_limit end as committed_limit,
         {{ month_of('account.opened_on') }} as opened_month,
         -- Whole months from the opening to the month's first day: a month is priced as it begins.
