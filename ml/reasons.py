@@ -96,7 +96,7 @@ def _refuse_missing(there: Iterable[str], names: Sequence[str], where: str) -> N
     known = set(there)
     missing = [name for name in names if name not in known]
     if missing:
-        raise ValueError(f"{where} is invalid: missing features {missing}")
+        raise ValueError(f"features are invalid: missing in {where}: {missing}")
 
 
 def _strongest(strength: np.ndarray, top: int) -> np.ndarray:

@@ -14,7 +14,7 @@ from expectations.suites.switched import Judge, is_off, model_profile
 # Added to the expected events and to those before: chance alone makes a factor of 3 out of few
 # events, and any out of none.
 EVENTS_ADDED = 5
-# Who leaves the bank leaves every line; probabilities are rounded in the sixth place.
+# A customer who leaves the bank leaves every line; probabilities are rounded to six decimals.
 LINE_TOLERANCE = 1e-6
 SEVERITIES = ("watch", "warning", "alarm")
 

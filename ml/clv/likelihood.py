@@ -155,7 +155,7 @@ def customer_vectors(**columns: object) -> tuple[np.ndarray, ...]:
         raise ValueError(f"data are invalid: expected vectors of one length, got {shown}")
     for name, values in vectors.items():
         if not len(values):
-            raise ValueError(f"{name} is invalid: expected at least one customer")
+            raise ValueError(f"{name} is empty: expected at least one customer")
         refuse(~np.isfinite(values), f"{name} is not finite", values)
         refuse(values < 0, f"{name} is negative", values)
     return tuple(vectors.values())

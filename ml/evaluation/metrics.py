@@ -241,7 +241,7 @@ def _inside(y: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     if not np.isfinite(y).all():
         raise ValueError("outcomes are invalid: expected finite numbers")
     if not (low <= high).all():
-        raise ValueError("intervals are invalid: expected low ends up to the high ends")
+        raise ValueError("intervals are invalid: expected known low ends up to the high ends")
     return ((low <= y) & (y <= high)).astype(float)
 
 

@@ -8,7 +8,7 @@ import dagster as dg
 from orchestration.platform import build_numbers
 from orchestration.platform.asset_metadata import declared_asset, rows_and_columns
 from orchestration.platform.dbt import dbt_layer
-from orchestration.platform.progress import tell
+from orchestration.platform.progress import report_progress
 from orchestration.platform.resources import Home
 
 # Each table that Python writes and what it reads.
@@ -43,7 +43,7 @@ def alerts_assets() -> dg.AssetsDefinition:
             training = training_context(connection, home.settings, context.run_id, context.run.tags)
             write_default_course(connection, training)
             abnormal = write_transaction_alerts(connection, seed=training.seed)
-            tell(f"{abnormal:,} abnormal transactions")
+            report_progress(f"{abnormal:,} abnormal transactions")
             described = {key: rows_and_columns(connection, key) for key in WRITTEN}
         for key, metadata in described.items():
             yield dg.MaterializeResult(asset_key=key, metadata=metadata)

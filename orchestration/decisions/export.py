@@ -248,7 +248,7 @@ def export_release(
     missing = [table for table in NEEDED if not has_table(connection, table)]
     if missing:
         raise ExportRefused(
-            f"release {release_id} cannot be exported: expected {', '.join(missing)} in it"
+            f"release {release_id} cannot be exported: it has no {', '.join(missing)}"
         )
     folder.mkdir(parents=True, exist_ok=True)
     for leftover in folder.glob(".*.unfinished"):

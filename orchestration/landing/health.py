@@ -119,12 +119,12 @@ def _judge_model_store(settings: Settings) -> None:
     store, artifacts = settings.mlflow_home / "mlflow.db", settings.mlflow_home / "artifacts"
     if settings.mlflow_tracking_uri != settings.own_model_store:
         return
-    anew = f"or move {settings.mlflow_home} away: the next refresh then trains every model again"
-    _judge(store, "the model store", anew)
+    cure = f"or move {settings.mlflow_home} away: the next refresh then trains every model again"
+    _judge(store, "the model store", cure)
     if not store.exists() and artifacts.is_dir() and any(artifacts.iterdir()):
         raise HomeRefused(
             f"{store} is missing: expected the store of the models in {artifacts}. "
-            f"Restore it from a backup, {anew}."
+            f"Restore it from a backup, {cure}."
         )
 
 

@@ -122,7 +122,7 @@ def customer_sql(connection: duckdb.DuckDBPyConnection, horizon: int) -> str:
 
 
 def _members_sql(population: Population) -> str:
-    """Who belongs to a population in one month; parameter: month.
+    """The customers of a population in one month; parameter: month.
 
     Queried apart from the features, since sorting the wide rows costs more than reading them.
     """

@@ -17,7 +17,7 @@ from orchestration.models.records import Records
 from orchestration.models.registration import LEARNED_UNTIL, PROFILE, SCORE_PROFILE, is_on
 from orchestration.models.studies import STUDIES
 from orchestration.models.study import Off, Study
-from orchestration.platform.progress import tell
+from orchestration.platform.progress import report_progress
 from orchestration.platform.tables import append_rows, ensure_table
 
 DRIFT, MONITORING = "meta.model_drift", "meta.model_monitoring"
@@ -42,7 +42,7 @@ def monitor(
         champion = registry.champion(study.name)
         if isinstance(study, Off) or champion is None or not is_on(connection, study.name):
             continue
-        tell(f"{study.name}: drift and accuracy of version {champion.version}")
+        report_progress(f"{study.name}: drift and accuracy of version {champion.version}")
         try:
             _drift(connection, records, registry, champion)
             _accuracy(connection, records, registry, champion, study)

@@ -127,8 +127,8 @@ def _scored(
     both = pd.concat([frame, pd.DataFrame(dict(known), index=frame.index)], axis=1)
     scored = pd.DataFrame({"customer_id": frame["customer_id"], "product_id": known[OFFER]})
     for name, champion in champions.items():
-        told = scores(name, champion.model, both)
-        both[told.columns] = scored[told.columns] = told
+        found = scores(name, champion.model, both)
+        both[found.columns] = scored[found.columns] = found
         scored[version_of(name).name] = champion.number
     if UPLIFT.name in champions:
         scored["reason"] = _reasons(champions[UPLIFT.name], both)
@@ -143,10 +143,10 @@ def _reasons(champion: Champion, frame: pd.DataFrame) -> np.ndarray | None:
     # All these rows share one offer, so it is not a reason.
     kept = [place for place, name in enumerate(names) if name != OFFER]
     moved, names = moved[:, kept], [names[place] for place in kept]
-    told = top_reasons(moved, names, frame, usual_values(frame, names))
-    told = told[(told["direction"] == RAISES) & (told["rank"] <= REASONS)]
-    words = told["feature"] + " " + told["value"] + " (usual " + told["usual"] + ")"
+    reasons = top_reasons(moved, names, frame, usual_values(frame, names))
+    reasons = reasons[(reasons["direction"] == RAISES) & (reasons["rank"] <= REASONS)]
+    words = reasons["feature"] + " " + reasons["value"] + " (usual " + reasons["usual"] + ")"
     found = np.full(len(frame), None, dtype=object)
-    for row, said in words.groupby(told["row"]):
-        found[int(row)] = "; ".join(said)
+    for row, texts in words.groupby(reasons["row"]):
+        found[int(row)] = "; ".join(texts)
     return found

@@ -133,17 +133,17 @@ class Explainer:
         shown = self._shown(frame, moved, names)
         if self._mean is not None:
             moved = moved - self._mean
-        told = top_reasons(moved, names, shown, self._usual)
+        reasons = top_reasons(moved, names, shown, self._usual)
         return pd.DataFrame(
             {
-                "customer_id": customers[told["row"].to_numpy()],
+                "customer_id": customers[reasons["row"].to_numpy()],
                 "model_name": self.name,
-                "rank": told["rank"],
-                "feature": told["feature"],
-                "value": told["value"],
-                "usual": told["usual"],
-                "contribution": told["contribution"],
-                "direction": told["direction"],
+                "rank": reasons["rank"],
+                "feature": reasons["feature"],
+                "value": reasons["value"],
+                "usual": reasons["usual"],
+                "contribution": reasons["contribution"],
+                "direction": reasons["direction"],
                 "model_version": self._champion.number,
             }
         )

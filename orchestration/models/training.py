@@ -40,7 +40,7 @@ from orchestration.models.registration import (
     switch_off,
 )
 from orchestration.models.study import Learner, Material, Off, Sample, Study
-from orchestration.platform.progress import tell
+from orchestration.platform.progress import report_progress
 
 # Minimum numbers of events, and of customers without one, for training and for evaluation.
 LEAST_LEARNED, LEAST_JUDGED = 20, 10
@@ -133,7 +133,9 @@ def train(
     on = [study.name for study in studies if isinstance(study, Study)]
     new = [name for name in on if registry.champion(name) is None]
     if new:
-        tell(f"no champion yet of {', '.join(new)}: learners are compared with the rules alone")
+        report_progress(
+            f"no champion yet of {', '.join(new)}: learners are compared with the rules alone"
+        )
     # Two fits that share the cores are faster than one whose threads wait for each other. The limit
     # of BLAS applies to the process, so it is set once here and not by each thread.
     with (
@@ -150,7 +152,7 @@ def train(
             always = context.mode == "always"
             learners = prepared.study.learners
             learned, judged = len(prepared.material.train), len(prepared.material.later)
-            tell(
+            report_progress(
                 f"{study.name}: {learners[0].name} learns from {learned:,} rows, "
                 f"to be judged on {judged:,} later ones"
             )
@@ -169,7 +171,9 @@ def train(
             else:
                 report = _settle(connection, context, registry, contest)
                 reports[report.model_name] = report
-                tell(f"{report.model_name}: champion is version {report.version} ({report.kind})")
+                report_progress(
+                    f"{report.model_name}: champion is version {report.version} ({report.kind})"
+                )
 
         while waiting or running:
             at_work = sum(not one.done() for one in running)
@@ -181,7 +185,7 @@ def train(
             done = next(iter(wait(running, return_when=FIRST_COMPLETED).done))
             contest = running.pop(done)
             if done.result():
-                tell(f"{contest.study.name}: {done.result()}")
+                report_progress(f"{contest.study.name}: {done.result()}")
             if not any(other is contest for other in running.values()):
                 go_on(contest)
     return [reports[study.name] for study in studies]
@@ -201,7 +205,7 @@ def _prepare(
     needed, reason = needs_training(context.mode, champion, study.wanted)
     if not needed and champion is not None:
         return keep(connection, registry, champion, study.horizon, (study.note, reason))
-    tell(f"{study.name}: reading what there is to learn")
+    report_progress(f"{study.name}: reading what there is to learn")
     material = study.read()
     few = _too_few(study, material)
     if few:
@@ -340,7 +344,7 @@ def _settle(
     shown = contest.winner or contest.tried[0]
     promoted: Version | None = None
     for number, tried in enumerate(contest.tried):
-        tell(f"{study.name}: registering {tried.learner}")
+        report_progress(f"{study.name}: registering {tried.learner}")
         version = register_learner(
             registry,
             context,
@@ -361,7 +365,7 @@ def _settle(
     elif promoted is not None:
         reasons.append(f"version {promoted.version} waits for approval (job promote)")
     if contest.rule_scores(context.promotion):
-        tell(f"{study.name}: registering the rule")
+        report_progress(f"{study.name}: registering the rule")
         version = register_rule(
             registry, context, study, material, contest.scoring_rule, contest.rule, shown
         )

@@ -1,6 +1,6 @@
 """The progress of a refresh on the terminal: each step's reports, warnings and errors in full.
 
-A step reports with `tell`. The message goes to Dagster's log of the run; the terminal shows it
+A step reports with `report_progress`. The message goes to Dagster's log; the terminal shows it
 below the step's name with the seconds since the step began, and at the bottom a bar of the steps.
 """
 
@@ -20,14 +20,14 @@ import dagster as dg
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-TOLD = "jingxi_told"
+REPORTED = "jingxi_progress"
 # A step without a report for this long is reported as still running.
 MOST_SILENT_SECONDS = 12.0
 
 
-def tell(message: str) -> None:
+def report_progress(message: str) -> None:
     """Report the progress of this thread's step; does nothing outside a run."""
-    dg.get_dagster_logger().info(message, extra={TOLD: True})
+    dg.get_dagster_logger().info(message, extra={REPORTED: True})
 
 
 class Lines:
@@ -136,8 +136,8 @@ class ProgressHandler(logging.Handler):
         if event is None:
             message = meta.get("orig_message") or record.getMessage()
             # Leave out the messages of the steps that are skipped after a failed one.
-            is_told = getattr(record, TOLD, False) or record.levelno >= logging.WARNING
-            if is_told and not message.startswith("Dependencies for"):
+            is_shown = getattr(record, REPORTED, False) or record.levelno >= logging.WARNING
+            if is_shown and not message.startswith("Dependencies for"):
                 self._under(meta.get("step_key"), message, _style_of(record.levelno))
             return
         key = event.step_key

@@ -21,7 +21,7 @@ from orchestration.models.studies import OF_CUSTOMERS
 from orchestration.platform import build_numbers
 from orchestration.platform.files import flush
 from orchestration.platform.gates import RUNS
-from orchestration.platform.progress import tell
+from orchestration.platform.progress import report_progress
 from orchestration.platform.releases import (
     KEPT_RELEASES,
     ReleaseRefused,
@@ -109,7 +109,7 @@ def publish(
     try:
         _keep_latest(settings)
     except OSError as error:
-        tell(f"releases beyond the last {KEPT_RELEASES} could not be removed: {error}")
+        report_progress(f"releases beyond the last {KEPT_RELEASES} could not be removed: {error}")
     return Release(release_id, path, row_counts)
 
 

@@ -7,7 +7,7 @@ import dagster as dg
 from orchestration.models.studies import OF_CUSTOMERS, OF_OFFERS
 from orchestration.platform import build_numbers
 from orchestration.platform.asset_metadata import declared_asset, rows_and_columns
-from orchestration.platform.progress import tell
+from orchestration.platform.progress import report_progress
 from orchestration.platform.resources import Home
 
 # What the customers to score are read from.
@@ -57,11 +57,11 @@ def scores_assets() -> dg.AssetsDefinition:
         with build_numbers.build(home, "scores", context.run_id) as connection:
             training = training_context(connection, home.settings, context.run_id, context.run.tags)
             customers = score_customers(connection, training)
-            tell(f"{customers:,} customers scored")
+            report_progress(f"{customers:,} customers scored")
             offers = score_offers(connection, training)
-            tell(f"{offers:,} offers to customers scored")
+            report_progress(f"{offers:,} offers to customers scored")
             loans = keep_default_probabilities(connection, training)
-            tell(f"{loans:,} loans' probabilities of default kept")
+            report_progress(f"{loans:,} loans' probabilities of default kept")
             described = {key: rows_and_columns(connection, key) for key in SCORES}
         for key, metadata in described.items():
             yield dg.MaterializeResult(asset_key=key, metadata=metadata)

@@ -2,7 +2,7 @@
 
 Scores are made after value in a refresh, so that value reads what earlier refreshes left: one row
 by account and month at whose end it was scored. The table is therefore an input of this build and
-not a result of it. It must be there before dbt runs, and outlive a build warehouse made anew.
+not a result of it. It must exist before dbt runs, and survive a rebuilt warehouse.
 """
 
 from __future__ import annotations

@@ -444,7 +444,7 @@ def test_a_bank_without_values_has_segments_all_the_same(planted):
 
 
 def test_nothing_to_compare_by_is_refused(planted):
-    with pytest.raises(ValueError, match="no feature differs"):
+    with pytest.raises(ValueError, match="expected one that differs"):
         SegmentModel().fit(planted[0][["customer_id"]].assign(age=40))
 
 
@@ -673,7 +673,7 @@ def test_moves_of_a_customer_twice_or_of_reserved_names_are_refused():
         ValueError, match="segments after are invalid: expected each customer once, 1 repeat"
     ):
         migration(once, pd.Series(["S1", "S2"], index=["a", "a"]))
-    with pytest.raises(ValueError, match="'new' or 'left'"):
+    with pytest.raises(ValueError, match="'new' and 'left' are reserved"):
         migration(pd.Series({"a": "left"}), once)
 
 

@@ -338,9 +338,9 @@ def test_columns_are_found_by_name_and_missing_ones_named(model: UpliftModel, la
     turned = later.frame[later.frame.columns[::-1]].assign(unknown=1)
     np.testing.assert_array_equal(model.predict(turned), model.predict(later.frame))
     assert set(model.columns_) == set(later.frame.columns)
-    with pytest.raises(ValueError, match="trained on: \\['age'\\]"):
+    with pytest.raises(ValueError, match="missing \\['age'\\]"):
         model.predict(later.frame.drop(columns="age"))
-    with pytest.raises(ValueError, match="trained on: \\['offer'\\]"):
+    with pytest.raises(ValueError, match="missing \\['offer'\\]"):
         model.predict(later.frame.drop(columns=OFFER))
     alone = later.frame.iloc[[7]]
     assert model.predict(alone)[0] == pytest.approx(model.predict(later.frame)[7])
