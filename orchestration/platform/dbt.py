@@ -298,11 +298,11 @@ def dbt_layer(
             ]
         columns = declared_columns(invocation.manifest)
         for output, count in zip(built, counts, strict=True):
-            metadata = {**output.metadata, ROW_COUNT: count}
             node = invocation.manifest["nodes"][output.metadata["unique_id"].value]
+            lineage = {}
             if node["resource_type"] == "model":
                 compiled = target / "compiled" / node["package_name"] / node["original_file_path"]
-                metadata[COLUMN_LINEAGE] = lineage_of(compiled.read_text(), columns)
-            yield output.with_metadata(metadata)
+                lineage = {COLUMN_LINEAGE: lineage_of(compiled.read_text(), columns)}
+            yield output.with_metadata({**output.metadata, **lineage, ROW_COUNT: count})
 
     return _layer
