@@ -516,7 +516,7 @@ def compare_each(
         rounds=rounds,
     )
     values = {n: [metric(y, scores[n]) for metric in metrics.values()] for n in kept}
-    found = {}
+    found: dict[str, dict[str, Comparison]] = {}
     for name, other in zip(others, place[1:], strict=True):
         found[name] = {}
         for number, metric_name in enumerate(metrics):
