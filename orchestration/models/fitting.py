@@ -153,6 +153,7 @@ def _serve(pipe: Connection) -> None:
     with suppress(EOFError, OSError), threadpool_limits(1):
         while True:
             function, arguments = pipe.recv()
+            answer: tuple[Any, Exception | None]
             try:
                 answer = function(*arguments), None
             except Exception as error:

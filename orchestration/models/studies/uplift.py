@@ -25,7 +25,7 @@ FIRST_TRIED = 1
 LEAST_ARM, LEAST_RESPONSES = 400, 40
 # Learner and base, in the order in which they are tried; a bank that has no champion yet waits for
 # its release, and only the first is tried unless training was asked for.
-TRIED = (
+TRIED: tuple[tuple[str, str, Base], ...] = (
     ("s_boosting", "s", "boosting"),
     ("x_boosting", "x", "boosting"),
     ("t_boosting", "t", "boosting"),
