@@ -486,18 +486,47 @@ def compare(
     ValueError
         For vectors of different length, values that are not finite, groups that are unknown.
     """
+    return compare_each(
+        metrics, y, score, {"": other}, seed=seed, rounds=rounds, level=level, groups=groups
+    )[""]
+
+
+def compare_each(
+    metrics: Mapping[str, Metric],
+    y: np.ndarray,
+    score: np.ndarray,
+    others: Mapping[str, np.ndarray],
+    *,
+    seed: int,
+    rounds: int = ROUNDS,
+    level: float = LEVEL,
+    groups: np.ndarray | None = None,
+) -> dict[str, dict[str, Comparison]]:
+    """What `compare` says of a prediction beside each of several others, by the others' names.
+
+    All are judged on the same draws; predictions that are equal are judged once.
+    """
     y, score = _two(y, score)
-    _, other = _two(y, other)
+    scores = [score, *(_two(y, other)[1] for other in others.values())]
+    place = [next(n for n, one in enumerate(scores) if np.array_equal(one, own)) for own in scores]
+    kept = sorted(set(place))
     by_round = bootstrap(
-        _drawn(metrics, y, score, other), len(y), seed=seed, groups=groups, rounds=rounds
+        _drawn(metrics, y, *(scores[n] for n in kept)),
+        len(y),
+        seed=seed,
+        groups=groups,
+        rounds=rounds,
     )
-    found = {}
-    for place, (name, metric) in enumerate(metrics.items()):
-        own, others = by_round[:, place].T
-        value, other_value = metric(y, score), metric(y, other)
-        found[name] = Comparison(
-            _estimate(value, own, level),
-            _estimate(other_value, others, level),
-            _estimate(value - other_value, own - others, level),
-        )
+    values = {n: [metric(y, scores[n]) for metric in metrics.values()] for n in kept}
+    found: dict[str, dict[str, Comparison]] = {}
+    for name, other in zip(others, place[1:], strict=True):
+        found[name] = {}
+        for number, metric_name in enumerate(metrics):
+            own, drawn = (by_round[:, number, kept.index(n)] for n in (0, other))
+            value, other_value = values[0][number], values[other][number]
+            found[name][metric_name] = Comparison(
+                _estimate(value, own, level),
+                _estimate(other_value, drawn, level),
+                _estimate(value - other_value, own - drawn, level),
+            )
     return found

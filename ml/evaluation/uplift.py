@@ -25,7 +25,7 @@ from ml.evaluation.metrics import (
     Comparison,
     Estimate,
     Metric,
-    compare,
+    compare_each,
     estimate,
 )
 
@@ -443,13 +443,42 @@ def uplift_compare(
 ) -> dict[str, Comparison]:
     """Two scores of the same contacts and their difference, score − other, by a paired bootstrap:
     both are judged on the same draws (see `uplift_estimate`)."""
-    for one in (score, other):
+    return uplift_compare_each(
+        metrics,
+        y,
+        score,
+        {"": other},
+        treatment,
+        probability,
+        seed=seed,
+        groups=groups,
+        rounds=rounds,
+        level=level,
+    )[""]
+
+
+def uplift_compare_each(
+    metrics: Mapping[str, UpliftMetric],
+    y: np.ndarray,
+    score: np.ndarray,
+    others: Mapping[str, np.ndarray],
+    treatment: np.ndarray,
+    probability: np.ndarray | None = None,
+    *,
+    seed: int,
+    groups: np.ndarray | None = None,
+    rounds: int = ROUNDS,
+    level: float = LEVEL,
+) -> dict[str, dict[str, Comparison]]:
+    """What `uplift_compare` says of a score beside each of several others, by the others' names;
+    all are judged on the same draws (see `ml.evaluation.metrics.compare_each`)."""
+    for one in (score, *others.values()):
         _contacts(y, one, treatment, probability)
-    return compare(
+    return compare_each(
         _by_rows(metrics, y, treatment, probability),
         np.arange(len(y)),
         score,
-        other,
+        others,
         seed=seed,
         groups=groups,
         rounds=rounds,
@@ -524,12 +553,17 @@ def area_under_gain(y_star: np.ndarray, score: np.ndarray) -> float:
         For vectors of different length, values that are not finite.
     """
     y_star, score = _transformed(y_star, score)
-    return _area_under_gain(y_star, y_star, rankdata(score))
+    return area_under_gain_of_ranks(y_star, rankdata(score))
 
 
-def _area_under_gain(y_star: np.ndarray, y_rank: np.ndarray, score_rank: np.ndarray) -> float:
+def area_under_gain_of_ranks(y_star: np.ndarray, rank: np.ndarray) -> float:
+    """`area_under_gain` of scores whose average ranks are known; arrays of shape (n,)."""
     size = len(y_star)
-    return float(np.dot(score_rank - (size + 1) / 2, y_star) / size**2)
+    return float(np.dot(rank - (size + 1) / 2, y_star) / size**2)
 
 
-BY_RANK[area_under_gain] = _area_under_gain
+def _by_rank(y_star: np.ndarray, y_rank: np.ndarray, score_rank: np.ndarray) -> float:
+    return area_under_gain_of_ranks(y_star, score_rank)
+
+
+BY_RANK[area_under_gain] = _by_rank

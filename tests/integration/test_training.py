@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
 import shutil
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -133,6 +135,15 @@ def _boosted(sample: Sample, seed: int) -> DiscreteTimeHazard:
     return DiscreteTimeHazard(seed=seed, periods=1, trees=25).fit(
         sample.features, np.ones(len(sample)), sample.y > 0, sample.customers
     )
+
+
+def _elsewhere(sample: Sample, seed: int) -> ColumnRate:
+    assert multiprocessing.parent_process() is not None
+    return _by_products(sample, seed)
+
+
+def _by_products(sample: Sample, seed: int) -> ColumnRate:
+    return ColumnRate("products", None, 2).fit(sample.features, sample.y)
 
 
 RULE_OF_THUMB = rate("products", 2, name="rule_of_thumb")
@@ -357,6 +368,18 @@ def test_where_nobody_beats_the_rule_the_rule_is_the_first_champion(home, ruled)
     ):
         expected = score_of(RULE_OF_THUMB.fit(learned, 0), NOW.frame)
         np.testing.assert_allclose(score_of(loaded, NOW.frame), expected)
+
+
+def test_a_long_study_is_fitted_in_another_process_with_the_same_results(home, monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    usual = study("usual", Learner("products", _by_products), rule=Learner("boosted", _boosted))
+    long = replace(usual, name="long", learners=(Learner("products", _elsewhere),), is_long=True)
+    reports = home.train_all([usual, long])
+    # The rule wins: it is fitted for scoring after the verdict.
+    assert [report.kind for report in reports] == [RULE, RULE]
+    assert reports[0].metrics == reports[1].metrics
+    here, there = (home.registry.load(home.champion(name)) for name in ("usual", "long"))
+    np.testing.assert_array_equal(score_of(here, NOW.frame), score_of(there, NOW.frame))
 
 
 def test_what_is_told_of_the_rule_is_its_own(home, ruled):

@@ -14,7 +14,15 @@ from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 from sklearn.metrics import mean_absolute_error as absolute_error_of_scikit_learn
 
 from ml.evaluation import metrics
-from ml.evaluation.metrics import Comparison, Estimate, Metric, bootstrap, compare, estimate
+from ml.evaluation.metrics import (
+    Comparison,
+    Estimate,
+    Metric,
+    bootstrap,
+    compare,
+    compare_each,
+    estimate,
+)
 from ml.evaluation.plots import (
     calibration_figure,
     coverage_figure,
@@ -716,3 +724,25 @@ def test_draws_ranked_by_counting_give_what_sorting_each_draw_gives(
 
     assert compared["counted"] == compared["sorted"]
     assert estimated["counted"] == estimated["sorted"] == compared["counted"].other
+
+
+def test_a_prediction_beside_several_others_is_what_it_is_beside_each_alone():
+    generator = np.random.default_rng(5)
+    y = (generator.random(300) < 0.3).astype(float)
+    score, other = generator.random(300), generator.random(300)
+    groups = generator.integers(0, 100, 300)
+    calls: list[int] = []
+
+    def counted(outcomes: np.ndarray, predicted: np.ndarray) -> float:
+        calls.append(1)
+        return metrics.brier(outcomes, predicted)
+
+    others = {"other": other, "the same": score.copy(), "again": other.copy()}
+    chosen: dict[str, Metric] = {"auc": metrics.auc, "brier": counted}
+    together = compare_each(chosen, y, score, others, seed=3, groups=groups, rounds=20)
+    # Of two different predictions, in each draw and once on all rows.
+    assert len(calls) == 2 * 21
+    for name, one in others.items():
+        alone = compare(chosen, y, score, one, seed=3, groups=groups, rounds=20)
+        assert together[name] == alone
+    assert together["the same"]["auc"].difference == Estimate(0.0, 0.0, 0.0)

@@ -13,7 +13,14 @@ from scipy.stats import f_oneway, kruskal
 from sklearn.metrics import adjusted_rand_score
 from threadpoolctl import threadpool_limits
 
-from ml.segments.comparison import LEFT, NEW, explained_share, migration, stability_between
+from ml.segments.comparison import (
+    LEFT,
+    NEW,
+    epsilon_squared,
+    explained_share,
+    migration,
+    stability_between,
+)
 from ml.segments.dimensions import DIMENSION, DIMENSIONS, VIEWS, DimensionScaler
 from ml.segments.model import RuleTiering, SegmentModel, matched
 from ml.segments.naming import AVERAGE, name_segments
@@ -600,6 +607,16 @@ def test_explained_shares_agree_with_scipys_f_and_h():
     assert share.epsilon_squared == pytest.approx((f - 1) * 3 / (f * 3 + 196))
     assert share.rank_eta_squared == pytest.approx(h / 199)
     assert share.rank_epsilon_squared == pytest.approx((h - 3) / 196)
+
+
+@pytest.mark.parametrize("step", [1.0, 1_000.0, -0.5, 1e6])
+def test_the_share_that_is_counted_equals_the_share_that_is_sorted(step):
+    generator = np.random.default_rng(3)
+    labels = generator.choice([0, 2, 3, 7], 500) * step
+    y = generator.lognormal(0, 1, 500) + labels
+    assert epsilon_squared(y, labels) == explained_share(y, labels).epsilon_squared
+    with pytest.raises(ValueError, match="explains itself"):
+        epsilon_squared(np.arange(3.0), np.arange(3) * step)
 
 
 def test_labels_at_random_explain_nothing_once_their_number_is_taken_off():

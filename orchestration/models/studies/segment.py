@@ -27,9 +27,9 @@ APART = 1_000
 
 
 def _explained(y: np.ndarray, labels: np.ndarray) -> float:
-    from ml.segments.comparison import explained_share
+    from ml.segments.comparison import epsilon_squared
 
-    return explained_share(y, labels).epsilon_squared
+    return epsilon_squared(y, labels)
 
 
 def segment_study(records: Records) -> Study | Off:
