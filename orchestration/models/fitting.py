@@ -13,7 +13,7 @@ import signal
 import traceback
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -24,6 +24,7 @@ from threadpoolctl import threadpool_limits
 
 from orchestration.models.examination import Examination, Reach, examine, reach_of
 from orchestration.models.study import Learner, Material, Sample, Study
+from orchestration.platform.supervision import ended_with_this_process
 
 T = TypeVar("T")
 
@@ -103,20 +104,20 @@ def _not_here() -> NoReturn:
 class OwnProcess:
     """A process that runs one call after the other; it starts with the first.
 
-    It ends with the `with` block, or with the process that started it: its pipe is then closed.
+    It ends with the `with` block, or with the process that started it, however that ends.
     """
 
     def __init__(self) -> None:
         self._calls = ThreadPoolExecutor(1)
         self._process: BaseProcess | None = None
+        self._guard = ExitStack()
 
     def __enter__(self) -> OwnProcess:
         return self
 
     def __exit__(self, *_: object) -> None:
         # First the process: a call that still waits for it then fails instead of holding the exit.
-        if self._process is not None:
-            self._process.terminate()
+        self._guard.close()
         self._calls.shutdown(cancel_futures=True)
         if self._process is not None:
             self._process.join()
@@ -133,6 +134,7 @@ class OwnProcess:
             self._process = context.Process(target=_serve, args=(its_end,), daemon=True)
             self._process.start()
             its_end.close()
+            self._guard.enter_context(ended_with_this_process(self._process))
         try:
             self._pipe.send((function, arguments))
             result, error = self._pipe.recv()

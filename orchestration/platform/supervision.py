@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -73,7 +74,7 @@ def supervise(work: Callable[[], int], patience: float = 0) -> Ended:
 
 
 @contextmanager
-def ended_with_this_process(child: subprocess.Popen) -> Iterator[None]:
+def ended_with_this_process(child: subprocess.Popen | BaseProcess) -> Iterator[None]:
     """Kill a child process, if it is still at work, when the block or this process ends.
 
     A run that the UI launches has no watcher: killed, its dbt would go on to write the warehouse
