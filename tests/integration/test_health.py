@@ -206,7 +206,7 @@ def test_a_home_whose_name_a_component_misreads_is_refused_at_the_start(
 def test_a_home_with_a_name_too_long_is_refused_at_the_start(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("JINGXI_HOME", str(tmp_path.joinpath(*["long" * 20] * 5)))
     assert main(["summary"]) == 2
-    assert "expected 380 at most" in capsys.readouterr().err
+    assert "expected at most 380" in capsys.readouterr().err
 
 
 def test_an_existing_home_is_closed_to_others_and_what_is_not_ours_stays(settings):
