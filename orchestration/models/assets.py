@@ -55,8 +55,13 @@ def models_assets() -> dg.AssetsDefinition:
             registry = training.registry()
             records = Records(connection, training)
             studies = [STUDIES[name].study(records) for name in selected]
-            reports = train(connection, training, registry, studies)
-            monitor(connection, records, registry, studies)
+            reports = train(
+                connection,
+                training,
+                registry,
+                studies,
+                lambda study: monitor(connection, records, registry, [study]),
+            )
             write_audit(connection, registry)
         base = pages(home.settings)
         for report in reports:

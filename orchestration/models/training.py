@@ -108,8 +108,11 @@ def train(
     context: TrainingContext,
     registry: Registry,
     studies: Sequence[Study | Off],
+    settled: Callable[[Study | Off], None] = lambda study: None,
 ) -> list[TrainingReport]:
     """Train each study's model where requested or needed; record which version scores.
+
+    `settled` is called with each study whose champion stands, while others are still fitted.
 
     Samples are read and versions registered one study after the other; two learners or rules are
     fitted at a time, those of a long study in a process of their own.
@@ -161,6 +164,7 @@ def train(
             prepared = _prepare(connection, context, registry, study)
             if isinstance(prepared, TrainingReport):
                 reports[prepared.model_name] = prepared
+                settled(study)
                 return
             # Mode `always` fits all learners; otherwise the first learner that passes is taken.
             always = context.mode == "always"
@@ -191,6 +195,7 @@ def train(
                 report_progress(
                     f"{report.model_name}: champion is version {report.version} ({report.kind})"
                 )
+                settled(contest.study)
 
         while waiting or running:
             going = [(fit, one) for fit, (one, _) in running.items() if not fit.done()]

@@ -97,6 +97,7 @@ create table value.offer as
 create table scores.customer (
     customer_id varchar, clv_12m decimal(18, 2), segment_name varchar, p_default double
 );
+create view scores.clv as select customer_id, clv_12m from scores.customer;
 create table scores.offer (
     customer_id varchar, product_id varchar, p_response double, uplift double,
     product_value decimal(18, 2), expected_loss decimal(18, 2),

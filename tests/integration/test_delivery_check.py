@@ -100,7 +100,7 @@ def test_a_failed_gate_names_the_rule_what_was_seen_the_limit_and_the_cure(deliv
     broken = [rule for rule in found.gate if not rule["success"] and rule["severity"] == "fail"]
     assert len(found.problems) == len(broken)
     assert any("transaction" in rule["seen"] and rule["limit"] == "at most 0" for rule in broken)
-    assert "deliver it again" in found.problems[0]
+    assert "deliver the file again" in found.problems[0]
 
 
 def test_events_older_than_the_bookings_are_counted_and_not_seen_with_one_note(delivery):

@@ -659,7 +659,7 @@ def test_the_history_begins_after_a_stray_early_date_but_before_a_missing_month(
 def test_without_bookings_there_is_no_month(bank):
     bank.put("transaction.csv", BANK["transaction"].splitlines()[0] + "\n")
     for resolve in (resolve_as_of, first_booking_month):
-        with pytest.raises(DeliveryRefused, match="no booking"):
+        with pytest.raises(DeliveryRefused, match="at least one booking"):
             resolve(bank.warehouse, DeliveredFiles(bank.delivery), TODAY)
 
 
