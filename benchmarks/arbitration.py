@@ -1,4 +1,4 @@
-"""Arbitration of a contact plan, beside the linear relaxation by HiGHS and the greedy plan.
+"""Benchmark the arbitration of a contact plan against HiGHS's linear relaxation and greedy.
 
 A bank of 100,000 customers with eight offers and four channels, visits by some hundred managers,
 households, a budget. Each side reads the same options and works in a process of its own; the time
@@ -23,7 +23,7 @@ from orchestration.platform.settings import Settings
 
 SEED = 11
 OFFERS = 8
-# Visit, call, e-mail, app: the effect on uplift, the cost of a contact, who can be reached by it.
+# Visit, call, e-mail, app: the effect on uplift, the cost of a contact, the share reached by it.
 LIFT = np.array([1.0, 0.55, 0.2, 0.15])
 CONTACT_COST = np.array([24.0, 7.0, 0.3, 0.1])
 REACHED = np.array([1.0, 0.8, 0.7, 0.5])

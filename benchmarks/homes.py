@@ -1,4 +1,4 @@
-"""Homes of a benchmark's own: the working home's settings, another place, another bank."""
+"""Homes for benchmarks: the settings of the working home, in another place, of another bank."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SHOWN_LINES = 12
 
 
 class CommandFailed(Exception):
-    """A command in a home of a benchmark ended badly; its last words."""
+    """A command in a benchmark's home failed; the message has the last lines of its log."""
 
 
 def variables(settings: Settings) -> dict[str, str]:
@@ -44,16 +44,16 @@ def own_store(settings: Settings) -> str:
 
 
 def once(settings: Settings, command: Sequence[str]) -> Settings:
-    """Run a Python module (`command`: its name and arguments) in a home, unless the home holds what
-    the same command made with the same settings and the same code; returns the settings.
+    """Run a Python module (`command`: its name and arguments) in a home, unless the home holds the
+    result of the same command, settings and code; returns the settings.
 
-    What other code, other settings or a killed run left is removed first: its champion would stay.
+    A home of other code, other settings or a killed run is removed first: its champion would stay.
 
     Raises
     ------
     CommandFailed
-        With the last lines it wrote; all of them are in `measured.log` of the home. Also for a home
-        that holds something else: it would be lost.
+        With the last lines of the command's log, `measured.log` in the home. Also for a home with
+        other files, which would be lost.
     """
     mark, log = settings.home / MARK, settings.home / "measured.log"
     wanted = {
@@ -66,7 +66,9 @@ def once(settings: Settings, command: Sequence[str]) -> Settings:
             return settings
         shutil.rmtree(settings.home)
     elif settings.home.exists() and any(settings.home.iterdir()):
-        raise CommandFailed(f"{settings.home} holds files that no measurement made; move them away")
+        raise CommandFailed(
+            f"{settings.home} holds files that no measurement wrote. Move them away."
+        )
     settings.home.mkdir(parents=True, exist_ok=True)
     mark.write_text(json.dumps({**wanted, "done": False}), encoding="utf-8")
     with log.open("w", encoding="utf-8") as words:
@@ -86,7 +88,7 @@ def once(settings: Settings, command: Sequence[str]) -> Settings:
 
 
 def refreshed(settings: Settings) -> Settings:
-    """A home with a whole refresh of its settings, made where it is not there yet."""
+    """A home with a whole refresh of its settings, run if missing."""
     return once(settings, ("orchestration", "refresh"))
 
 

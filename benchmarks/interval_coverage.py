@@ -1,9 +1,9 @@
-"""Whether the intervals of customer lifetime value hold what they promise.
+"""Measure the coverage of the intervals of customer lifetime value.
 
-Two answers. What training logged: intervals set by the errors of one period, judged on a later,
-both in the past. And the real question, `beyond`: a bank whose records go on for twelve months
-after the as-of date is refreshed as of that date, so that nothing later is seen; then the value of
-all months is built in a second home, and the intervals that were scored meet what came.
+Two measures. The one that training logged: intervals set by the errors of one period, judged on a
+later one, both in the past. And `beyond`: a bank with records of twelve months after the as-of date
+is refreshed as of that date, without the later records; then the value of all months is built in a
+second home, and the scored intervals are compared with the actual outcomes.
 
 A longer synthetic bank of the same seed is another bank (its newcomers are spread over other
 months): both homes read the records of the longer one.
@@ -31,7 +31,7 @@ from orchestration.platform.settings import Settings, read_settings
 
 @dataclass(frozen=True)
 class Coverage:
-    """How many outcomes lay within their intervals.
+    """The share of outcomes within their intervals.
 
     `low` and `high` are the 90 % bootstrap interval of `covered`, customers resampled; `worst` is
     the share covered in the tenth of the predictions (`worst_tenth`, 10 the highest) that is
@@ -75,7 +75,7 @@ def coverage_of(
 
 
 def logged(registry: Registry, version: Version, tracking_uri: str) -> Coverage | None:
-    """What training measured of a version; None for one without intervals that were judged.
+    """The coverage that training measured for a version; None without evaluated intervals.
 
     Raises
     ------
@@ -118,8 +118,8 @@ def beyond(settings: Settings, today: date | None = None) -> Coverage:
     CommandFailed
         When a refresh or the value of the later months could not be made.
     ValueError
-        When the months before the as-of date are not the same in both: then something later was
-        seen, and the comparison would be worth nothing.
+        When the months before the as-of date differ between the homes: later records leaked, and
+        the comparison would be invalid.
     """
     from sources.synthetic import SyntheticBank
 
@@ -152,7 +152,7 @@ def beyond(settings: Settings, today: date | None = None) -> Coverage:
 
 
 def met(seen: Settings, later: Settings, as_of: date, nominal: float, seed: int) -> Coverage:
-    """Intervals that the warehouse `seen` scored as of a month, against what `later` says came.
+    """Intervals that the warehouse `seen` scored as of a month, against the outcomes in `later`.
 
     Raises
     ------

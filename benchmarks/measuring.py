@@ -1,4 +1,4 @@
-"""What every benchmark measures alike: a process of its own, its time and its peak of memory."""
+"""Measure the time and the peak memory of a process, for all benchmarks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SAMPLED_EVERY = 0.5
 
 @dataclass(frozen=True)
 class Run:
-    """How long the measured work took, and the most memory its process held."""
+    """The duration of the measured work and the peak memory of its process."""
 
     seconds: float
     peak_bytes: int
@@ -49,7 +49,7 @@ class Row:
 
 
 def in_process(command: Sequence[str], log: Path, **environment: str) -> Run:
-    """Run a command to its end, its words into `log`.
+    """Run a command to its end, with its output in `log`.
 
     Raises
     ------
@@ -82,7 +82,7 @@ class TreeRun:
 
 
 def process_tree(root: int) -> list[int]:
-    """A process and all that descend from it and still run."""
+    """A process and its running descendants."""
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -110,7 +110,7 @@ def held_bytes(process: int) -> int:
 
 
 def in_tree(command: Sequence[str], log: Path, **environment: str) -> TreeRun:
-    """Run a command to its end, its words into `log`, and watch the memory of its process tree.
+    """Run a command to its end, with its output in `log`, and sample its process tree's memory.
 
     Raises
     ------
@@ -140,7 +140,7 @@ def in_tree(command: Sequence[str], log: Path, **environment: str) -> TreeRun:
 
 
 def median(runs: Sequence[Run]) -> Run:
-    """The middle of the times and of the peaks, each by itself."""
+    """The median time and the median peak."""
     return Run(
         statistics.median(run.seconds for run in runs),
         int(statistics.median(run.peak_bytes for run in runs)),

@@ -1,5 +1,5 @@
-"""Incremental profit of the contact plan as the hidden truth counts it, beside simpler policies and
-the plan that the truth itself would make under the same limits."""
+"""Incremental profit of the contact plan by the hidden truth, compared with simpler policies and
+with the optimal plan of the truth under the same limits."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ class PlanRecovery:
 def plan_recoveries(
     connection: duckdb.DuckDBPyConnection, settings: Settings, seed: int
 ) -> list[PlanRecovery]:
-    """Each policy of a home's build beside the truth's own; nothing where there is no plan.
+    """Each policy of a home's build compared with the truth's plan; empty without a plan.
 
     Raises
     ------
     LookupError
-        For options that the truth does not know.
+        For options that are missing in the truth.
     """
     options = read_options(connection)
     if options.rows.empty:

@@ -1,4 +1,4 @@
-"""BG/NBD with Gamma-Gamma on a million customers, beside the package lifetimes.
+"""Benchmark BG/NBD with Gamma-Gamma on a million customers against the package lifetimes.
 
 Each side fits and values the same customers in a process of its own, in turns; the time is that of
 the work, without imports. The customers are drawn from the models themselves with parameters near

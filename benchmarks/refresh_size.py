@@ -1,4 +1,4 @@
-"""A whole refresh of a large bank: seconds and memory by stage, beside the default bank's.
+"""Benchmark a whole refresh of a large bank: seconds and memory by stage, and the default bank's.
 
 The baseline is the refresh of 10,000 customers in the same run, with the same memory for the engine
 (`JINGXI_MEMORY`). A stage that takes more than the ratio of the customers grows faster than the

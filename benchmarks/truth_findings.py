@@ -1,4 +1,4 @@
-"""What was found of a bank's models beside its hidden truth, and how it is told: text tables."""
+"""The findings on a bank's models against its hidden truth, and their report as text tables."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ One = TypeVar("One")
 
 
 def share(figure: float, of: float) -> float:
-    """NaN where there is nothing to have a share of."""
+    """`figure` over `of`; NaN unless `of` is above 0."""
     return figure / of if of > 0 else float("nan")
 
 
@@ -61,7 +61,7 @@ class Bias:
 
 @dataclass(frozen=True)
 class Findings:
-    """All that was measured of one bank; `notes` says what could not be, or is not as it seems."""
+    """All measurements of one bank; `notes` lists missing and qualified ones."""
 
     recoveries: Sequence[Recovery] = ()
     biases: Sequence[Bias] = ()
@@ -110,7 +110,7 @@ def report(found: Findings) -> str:
 
 
 def table(found: Iterable[Recovery]) -> str:
-    """Metrics that a share of the truth's own has a meaning for, a line each."""
+    """Metrics with a meaningful share of the truth's figure, one line each."""
     head = (
         f"{'model':<11}{'metric':<32}{'model':>8}{'rule':>8}{'truth':>8}"
         f"{'model/truth':>13} {'[90 %]':<18}{'rule/truth':>11}"

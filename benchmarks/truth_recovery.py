@@ -1,9 +1,9 @@
-"""How much of the synthetic bank's hidden truth the models recover, beside the simple rules.
+"""Measure how much of the synthetic bank's hidden truth the models and the simple rules recover.
 
-What a customer brings, and whether one leaves or fails to pay, is part expectation, part luck. The
-hidden truth is the expectation itself: what it achieves on the realised outcome is about all that
-can be achieved, so that a model is shown as a share of it. Everything is measured on the evaluation
-period, by the champions' evaluation twins, which have not seen it.
+The outcomes of a customer (contribution, attrition, default) are part expectation, part chance. The
+hidden truth is the expectation: its figure on the realised outcomes is about the best possible one,
+and a model's is shown as a share of it. Everything is measured on the evaluation period, with the
+champions' evaluation twins, which were fitted without it.
 
     make truth                      the bank refreshed in JINGXI_HOME
     make truth SEEDS="1 2 3 4 5"    one bank a seed, each refreshed in a home of its own
@@ -62,7 +62,7 @@ def log_score_skill(y: np.ndarray, probability: np.ndarray) -> float:
     return 1 - metrics.log_score(y, probability) / base
 
 
-# Each is 0 for a score that knows nothing, so that a share of the truth's own has a meaning.
+# Each is 0 for an uninformative score, so that the share of the truth's figure is meaningful.
 CAPTURE = "top-decile capture over chance"
 VALUE_METRICS: Mapping[str, Metric] = {
     CAPTURE: capture_over_chance,
@@ -85,7 +85,7 @@ UPLIFT_METRICS: Mapping[str, Metric] = {
 
 
 class NotMeasurable(Exception):
-    """A home that holds nothing to be compared with a truth, and what to do."""
+    """The home holds nothing to compare with a truth; the message has the cure."""
 
 
 def recovery(
@@ -230,8 +230,8 @@ def _judged(
         return Findings(notes=[f"{study.name}: there is no champion"])
     differing = [name for name, value in study.wanted.items() if champion.tags.get(name) != value]
     if differing:
-        told = f"{study.name}: the champion was made for another {', '.join(differing)}"
-        return Findings(notes=[told])
+        note = f"{study.name}: the champion was made for another {', '.join(differing)}"
+        return Findings(notes=[note])
     material = study.read()
     later = material.later
     rule = study.rule.fit(material.train, records.context.seed)
@@ -302,7 +302,7 @@ def column_by_key(
     Raises
     ------
     LookupError
-        For keys that the truth does not know: a truth of another bank would be taken for 0.
+        For keys that are missing in the truth: those of another bank would count as 0.
     """
     frame = connection.execute(query, dict(parameters)).df()
     known = frame.set_index(frame.columns[0])["expected"]
@@ -335,8 +335,8 @@ def with_coverage_beyond(settings: Settings, found: Findings) -> Findings:
     try:
         beyond = interval_coverage.beyond(settings)
     except Exception as error:
-        told = f"coverage beyond the as-of date: {type(error).__name__}: {error}"
-        return replace(found, notes=(*found.notes, told))
+        note = f"coverage beyond the as-of date: {type(error).__name__}: {error}"
+        return replace(found, notes=(*found.notes, note))
     return replace(found, coverages=(*found.coverages, beyond))
 
 
@@ -345,14 +345,14 @@ def each_seed(
     judged: Callable[[int], Findings],
     say: Callable[[str], None],
 ) -> tuple[dict[int, Findings], dict[int, str]]:
-    """Judge seed after seed and say each at once; what one of them raises does not end the others.
+    """Judge seed after seed and print each at once; an error of one does not end the others.
 
     Returns the findings, and why seeds have none, by seed.
     """
     found: dict[int, Findings] = {}
     failed: dict[int, str] = {}
     for seed in seeds:
-        # Hours of other seeds must not be lost, whatever it is.
+        # Any error: hours of other seeds must not be lost.
         try:
             found[seed] = judged(seed)
         except Exception as error:

@@ -1,8 +1,8 @@
-"""Building value, as the refresh does it by dbt, beside the same SQL run bare in DuckDB.
+"""Benchmark the build of value by dbt against the same SQL run directly in DuckDB.
 
-The bare run is the baseline: what the engine needs for the work itself, without dbt's start, its
-contracts and its tests. Both run in processes of their own on the same warehouse file, one after
-the other, with the same memory limit; `rounds` pairs, the median of each.
+The direct run is the baseline: DuckDB's own work, without dbt's start, contracts and tests. Both
+run in processes of their own on the same warehouse file, one after the other, with the same memory
+limit; `rounds` pairs, the median of each.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ AS_OF = {12: "2023-12", 24: "2024-12", 36: "2025-12"}
 
 
 def warehouse_with_base(settings: Settings, months: int) -> Path:
-    """A warehouse of the synthetic bank, landed and with its base built, made once a home."""
+    """A warehouse of the synthetic bank with landing and base, built once per home."""
     settings = settings.model_copy(update={"as_of": AS_OF[months]})
     environment.prepare(settings)
     reference.prepare_reference(settings)

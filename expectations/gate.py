@@ -1,7 +1,7 @@
-"""The judge: the engine computes a suite's profiles, Great Expectations judges them.
+"""Run a gate: DuckDB computes a suite's profiles, Great Expectations checks them.
 
-No figure leaves the process: an ephemeral context, analytics off, nothing written to the working
-directory.
+No figure leaves the process: the context is ephemeral, analytics are off, and nothing is written to
+the working directory.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from great_expectations.core.batch_definition import BatchDefinition
 
-# A profile larger than this is not a profile: it would grow with the bank.
+# A larger result is not a profile: it would grow with the bank.
 MOST_PROFILE_ROWS = 100_000
 MOST_NAMED = 8
 
@@ -48,17 +48,18 @@ RESULT_COLUMNS = {
 
 
 class ProfileError(Exception):
-    """A profile that cannot be computed; the message is what the gate reports."""
+    """A profile cannot be computed; the gate reports the message."""
 
 
 def judge(
     connection: duckdb.DuckDBPyConnection, suite: Suite, build_number: int, run_id: str
 ) -> GateOutcome:
-    """Compute the suite's profiles, judge them, keep both in the warehouse.
+    """Compute the suite's profiles, check them, and store both in the warehouse.
 
     Profiles become tables `profile.<subject>`; the results replace those of the same gate in
-    `meta.gate_result`, but for another suite's about the same build. A profile that cannot be
-    computed, or an expectation that errs, fails its rules: it never passes them.
+    `meta.gate_result`, which the caller has made, but for another suite's about the same build. A
+    profile that cannot be computed, or an expectation that errs, fails its rules: it never passes
+    them.
     """
     connection.execute("create schema if not exists profile")
     results: dict[int, GateResult] = {}
@@ -161,14 +162,14 @@ def _off(connection: duckdb.DuckDBPyConnection, profile: Profile) -> str:
             if connection.execute(profile.off_when).fetchall()[0][0]:
                 return profile.off_means
         except duckdb.Error as error:
-            raise ProfileError(f"the profile could not be computed: {_first_line(error)}") from None
+            raise ProfileError(f"the profile cannot be computed: {_first_line(error)}") from None
     return ""
 
 
 def _require(connection: duckdb.DuckDBPyConnection, profile: Profile) -> None:
     missing = [table for table in profile.needs if not _exists(connection, table)]
     if missing:
-        raise ProfileError(f"{', '.join(missing)} does not exist; the layer before was not built")
+        raise ProfileError(f"{', '.join(missing)} does not exist: build the previous layer")
 
 
 def _compute(connection: duckdb.DuckDBPyConnection, subject: str, profile: Profile) -> pd.DataFrame:
@@ -180,23 +181,23 @@ def _compute(connection: duckdb.DuckDBPyConnection, subject: str, profile: Profi
         if rows > MOST_PROFILE_ROWS:
             connection.execute(f"drop table profile.{subject}")
             raise ProfileError(
-                f"the profile has {rows} rows, more than {MOST_PROFILE_ROWS}: it is no profile"
+                f"the profile is invalid: expected at most {MOST_PROFILE_ROWS} rows, found {rows}"
             )
         return connection.execute(f"select * from profile.{subject}").df()
     except duckdb.Error as error:
-        raise ProfileError(f"the profile could not be computed: {_first_line(error)}") from None
+        raise ProfileError(f"the profile cannot be computed: {_first_line(error)}") from None
 
 
 def _first_line(error: Exception) -> str:
-    # Later lines of an engine's message quote the query, sometimes with values from the data.
+    # Later lines of DuckDB's messages quote the query, sometimes with values from the data.
     return str(error).splitlines()[0]
 
 
 @cache
 def _whole_frames() -> BatchDefinition:
-    """Great Expectations' view of frames in memory, silent and without a store.
+    """Great Expectations' batch definition for frames in memory, silent and without a store.
 
-    One for all: each that is added has the whole configuration written anew.
+    Cached, since adding one rewrites the whole configuration.
     """
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     os.environ.setdefault("DO_NOT_TRACK", "1")
@@ -215,7 +216,7 @@ def _judge_frame(
     profile: Profile,
     rules: Sequence[tuple[int, Rule]],
 ) -> Iterable[tuple[int, bool, str, str, tuple[Breach, ...]]]:
-    """Number, success, what was seen and where, for each rule about one profile."""
+    """Number, success, observed value, unexpected rows and breaches of each rule of a profile."""
     import great_expectations as gx
     from great_expectations.expectations.registry import get_expectation_impl
 
@@ -248,8 +249,8 @@ def _judge_frame(
 
 
 def _beyond_chance(frame: pd.DataFrame, rule: Rule) -> pd.Series:
-    """What of each figure's interval lies nearest to the rule's limits: the figure itself where its
-    interval is not known. An interval of a bootstrap need not hold its figure."""
+    """The point of each figure's interval nearest to the rule's limits, or the figure itself if its
+    interval is unknown. A bootstrap interval need not contain its figure."""
     _, arguments = _type_and_arguments(rule)
     value, low, high = (frame[name] for name in (arguments["column"], *(rule.interval or ())))
     low, high = low.fillna(value).clip(upper=value), high.fillna(value).clip(lower=value)
@@ -265,7 +266,7 @@ def _read(
     column = arguments.get("column")
     raised = _exception(parts)
     if raised:
-        observed = f"the rule could not be judged: {raised}"
+        observed = f"the rule cannot be checked: {raised}"
         return False, observed, "", _breaches(frame, profile, rule, observed, ())
     success = all(part["success"] for part in parts.values())
     result = parts["rule"]["result"]
@@ -291,7 +292,8 @@ def _read(
 def _breaches(
     frame: pd.DataFrame, profile: Profile, rule: Rule, observed: str, positions: Sequence[int]
 ) -> tuple[Breach, ...]:
-    """The broken rows by the table or model they are about; what was seen where no row tells."""
+    """The rows that break the rule by table or model; without rows, one breach of the observed
+    value."""
     about = rule.about or profile.about
     if not positions:
         return (Breach("" if "{" in about else about, observed),)
@@ -316,7 +318,7 @@ def _breaches(
 
 
 def _distance(value: Any, rule: Rule) -> float:
-    """How far a figure lies beyond its limits; what is no figure lies farthest."""
+    """How far a figure lies beyond its limits; infinite for a value that is not a number."""
     _, arguments = _type_and_arguments(rule)
     try:
         figure = float(value)
@@ -342,7 +344,7 @@ def _where(
 
 
 def _chance(row: Mapping[str, Any], rule: Rule) -> str:
-    """How the breach is known to be more than chance; empty where no figure is a sample's."""
+    """Why the breach is beyond chance; empty if the figure is not of a sample."""
     if isinstance(row.get("chance"), str):
         return str(row["chance"])
     if rule.interval is None:
@@ -424,8 +426,8 @@ def _month_ranges(months: Iterable[date]) -> str:
 
 
 def _shown(value: Any) -> str:
-    """A figure as a person writes it: whole numbers without decimals, months as YYYY-MM."""
-    # NaN, NaT and NA alike; NA refuses to be compared, even with itself.
+    """A formatted value: whole numbers without decimals, months as YYYY-MM."""
+    # NaN, NaT and NA; NA cannot be compared, even with itself.
     if value is None or str(value) in ("nan", "NaT", "<NA>"):
         return "empty"
     if isinstance(value, bool):
@@ -446,9 +448,6 @@ def _shown(value: Any) -> str:
 
 
 def _keep(connection: duckdb.DuckDBPyConnection, outcome: GateOutcome) -> None:
-    columns = ", ".join(f"{name} {kind}" for name, kind in RESULT_COLUMNS.items())
-    connection.execute("create schema if not exists meta")
-    connection.execute(f"create table if not exists meta.gate_result ({columns})")
     for name, kind in RESULT_COLUMNS.items():
         connection.execute(f"alter table meta.gate_result add column if not exists {name} {kind}")
     rows = [

@@ -1,4 +1,4 @@
-"""What a gate is made of: profiles computed by the engine, and rules that judge them."""
+"""The parts of a gate: profiles computed by DuckDB, and rules that check them."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ Severity = Literal["fail", "warn"]
 
 @dataclass(frozen=True)
 class Profile:
-    """A small table of figures about the bank's tables; its size never follows their rows.
+    """A small table of figures about the bank's tables; its size does not depend on their rows.
 
-    `sql` is one query, or a function of the connection where the query depends on which tables
-    exist. `key` names the columns that say which row is meant; a `detail` column, where there is
-    one, is quoted when the row breaks a rule; a `chance` column says how chance was allowed for.
-    `about` names the table or model that the figures are about, `base.account`, or by the row's own
-    columns, `landing.{table_name}`. A missing table of `needs` fails the subject's rules.
-    A capability that is off (a table of `off_without` missing or empty, or `off_when`, a query of
-    one boolean, true) passes them and says `off_means`.
+    `sql` is one query, or a function of the connection if the query depends on which tables exist.
+    `key` names the columns that identify a row; an optional column `detail` is quoted when the row
+    breaks a rule, an optional column `chance` describes how chance is allowed for.
+    `about` names the table or model of the figures, as `base.account`, or with the row's columns,
+    as `landing.{table_name}`. A missing table of `needs` fails the subject's rules.
+    If a capability is off (a table of `off_without` is missing or empty, or the query `off_when`
+    returns true), the rules pass with the reason `off_means`.
     """
 
     sql: str | Callable[[duckdb.DuckDBPyConnection], str]
@@ -39,13 +39,13 @@ class Profile:
 class Rule:
     """One expectation about one profile.
 
-    `expectation` is an expectation of Great Expectations, or its type and arguments, which spares
-    the import until the gate judges. With `nulls="fail"` an empty figure breaks the rule: Great
-    Expectations skips NULLs, so that a rule would pass by judging nothing.
-    `meaning` says what holds when the rule passes, `cure` what to do when it does not; `figure`
-    names the figure where its column does not, `about` its table or model where the profile's is
-    another. `interval` names the columns of the figure's 90 % interval: a rule that is broken only
-    within the interval, that is within chance, holds.
+    `expectation` is an expectation of Great Expectations, or its type and arguments, which defers
+    the import until the gate runs. With `nulls="fail"` an empty figure breaks the rule: Great
+    Expectations skips NULLs, so that a rule without figures would pass.
+    `meaning` states what holds when the rule passes, `cure` what to do when it does not. `figure`
+    is a label for the figure, by default its column; `about` its table or model, by default the
+    profile's. `interval` names the columns of the figure's 90 % interval: a rule holds unless the
+    whole interval breaks it.
     """
 
     subject: str
@@ -61,7 +61,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Suite:
-    """The rules one gate judges in one go. Several suites may belong to one gate."""
+    """Rules that a gate checks together. A gate may have several suites."""
 
     gate: str
     name: str
@@ -71,14 +71,16 @@ class Suite:
     def __post_init__(self) -> None:
         unknown = sorted({rule.subject for rule in self.rules} - set(self.profiles))
         if unknown:
-            raise ValueError(f"suite {self.name}: rules about unknown profiles {unknown}")
+            raise ValueError(
+                f"suite {self.name} is invalid: expected rules about its profiles, got {unknown}"
+            )
 
 
 @dataclass(frozen=True)
 class Breach:
     """Where a rule is broken: a table or model, its figure farthest beyond the limit, the rows.
 
-    `about` is empty where no row says which table or model it is.
+    `about` is empty if no row identifies the table or model.
     """
 
     about: str
@@ -89,10 +91,10 @@ class Breach:
 
 @dataclass(frozen=True)
 class GateResult:
-    """One rule's outcome. `unexpected` says where it broke: months, tables, files.
+    """One rule's outcome. `unexpected` lists where it is broken: months, tables, files.
 
-    `judged` is false where there was nothing to judge: a capability that is off (the rule holds) or
-    a profile that could not be computed (it does not). `breaches` are empty where the rule holds.
+    `judged` is false if the rule was not checked: its capability is off (the rule holds) or its
+    profile cannot be computed (it does not). `breaches` are empty if the rule holds.
     """
 
     gate: str
@@ -115,13 +117,13 @@ class GateResult:
         return tuple(breach.about for breach in self.breaches if breach.about)
 
     def lines(self) -> tuple[str, ...]:
-        """One line a table or model: gate, which, figure, limit, chance, where, what to do."""
+        """One line per table or model: gate, table, figure, limit, chance, where, what to do."""
         return tuple(self.line(breach) for breach in self.breaches)
 
     def line(self, breach: Breach) -> str:
-        says = "warns" if self.severity == "warn" else "stops the refresh"
+        effect = "warns" if self.severity == "warn" else "stops the refresh"
         return (
-            f"{self.gate} {says}: {named(breach.about) or self.subject}: {breach.seen}"
+            f"{self.gate} {effect}: {named(breach.about) or self.subject}: {breach.seen}"
             + (f", limit {self.limit}" if self.limit else "")
             + (f", beyond chance ({breach.chance})" if breach.chance else "")
             + (f"; {breach.where}" if breach.where else "")
@@ -130,13 +132,13 @@ class GateResult:
 
 
 def named(about: str) -> str:
-    """A table by its name, a model as such: `base.account`, `model clv`."""
+    """The name of a table or model in messages: `base.account`, `model clv`."""
     return about.replace("models.", "model ", 1) if about.startswith("models.") else about
 
 
 @dataclass(frozen=True)
 class GateOutcome:
-    """What a suite found. The gate opens when no rule of severity fail is broken."""
+    """The results of a suite. The gate passes when no rule of severity fail is broken."""
 
     gate: str
     suite: str
@@ -172,17 +174,18 @@ class GateOutcome:
         return "\n".join([*lines, *(f"  {line}" for line in self.warnings())])
 
     def warnings(self) -> list[str]:
-        """One line a table or model that a rule warns of."""
+        """One line per table or model with a warning."""
         return [line for result in once(self.warned) for line in result.lines()]
 
 
 def once(results: Sequence[GateResult]) -> list[GateResult]:
-    """A profile that could not be computed breaks all its rules alike: they are told once."""
-    told = {
+    """Results without repetition: a profile that cannot be computed fails all its rules with one
+    message."""
+    distinct = {
         (r.subject, r.severity, r.observed, r.unexpected or r.expectation * r.judged): r
         for r in reversed(results)
     }
-    return list(reversed(told.values()))
+    return list(reversed(distinct.values()))
 
 
 def column_between(

@@ -1,7 +1,8 @@
-"""Who made which version champion, when and why: one MLflow run an event, in `promotions`.
+"""The audit of champions: who promoted which version, when and why.
 
-A record is written before the alias moves and closed after it. A process killed between leaves it
-open; `Registry.settle` reads from the alias whether the move came to pass, and closes it with that.
+Each event is one MLflow run in the experiment `promotions`. A record is written before the alias
+moves and closed after it. A process killed in between leaves it open; `Registry.settle` then checks
+the alias and closes the record as done or abandoned.
 """
 
 from __future__ import annotations
@@ -28,11 +29,11 @@ LONGEST = 4000
 
 @dataclass(frozen=True)
 class AuditRecord:
-    """One event: `version` took the place of `previous_version` (empty where there was none).
+    """One event: `version` replaced `previous_version` (empty for the first champion).
 
-    `event` is `first` (somebody has to score), `automatic` (by the policy alone), `promoted` (a
-    person approved), `override` (a person, against the policy) or `rollback`. `state` is `done`;
-    `requested` while it is under way, or since it was interrupted; `abandoned` when it was
+    `event` is `first` (the first champion), `automatic` (by the policy alone), `promoted` (a person
+    approved), `override` (a person, against the policy) or `rollback`. `state` is `done`;
+    `requested` while the event is in progress, or after it was interrupted; `abandoned` if it was
     interrupted before the alias moved.
     """
 
@@ -64,7 +65,7 @@ class Audit:
         self._experiment = experiment
 
     def records(self, name: str | None = None) -> list[AuditRecord]:
-        """Of one model or all, oldest first; those deleted in MLflow's UI too."""
+        """The records of one model or all, oldest first, including those deleted in MLflow's UI."""
         from mlflow.entities import Run, ViewType
 
         runs: list[Run] = []
@@ -93,7 +94,7 @@ class Audit:
         dagster_run_id: str,
         mode: str,
     ) -> AuditRecord:
-        """Write the record of what is about to happen."""
+        """Write the record of an event before it happens."""
         earlier = self.records()
         tags = {
             "number": str(earlier[-1].number + 1 if earlier else 1),
@@ -116,22 +117,22 @@ class Audit:
         return _record(run.info.run_id, tags)
 
     def close(self, record: AuditRecord, state: State) -> None:
-        """Say what became of it."""
+        """Set the final state of a record."""
         self._client.set_tag(record.run_id, "state", state)
         self._client.set_terminated(record.run_id, "FINISHED" if state == DONE else "KILLED")
 
 
 def shortened(text: str) -> str:
-    """A text as long as a tag may be."""
+    """A text truncated to the length of a tag."""
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 
 def champions_before(records: list[AuditRecord], standing: str) -> list[str]:
     """The versions that were champion before the standing one, nearest first.
 
-    A rollback undoes a promotion: what it left is not among them, so that a second rollback goes
-    further back and not to where the first came from. What the alias was moved to by hand is known
-    from the next record's `previous_version`.
+    A rollback undoes a promotion: the version that it left is not among them, so that a second
+    rollback goes further back. A version to which the alias was moved by hand is known from the
+    next record's `previous_version`.
 
     Parameters
     ----------
@@ -162,20 +163,20 @@ def champions_before(records: list[AuditRecord], standing: str) -> list[str]:
 
 
 def _record(run_id: str, tags: dict[str, str]) -> AuditRecord:
-    def said(name: str) -> str:
+    def tag(name: str) -> str:
         return tags.get(name, "")
 
     return AuditRecord(
         number=int(tags.get("number", 0)),
-        model_name=said("model_name"),
-        event=said("event"),
-        version=said("version"),
-        previous_version=said("previous_version"),
-        approver=said("approver"),
-        reason=said("reason"),
+        model_name=tag("model_name"),
+        event=tag("event"),
+        version=tag("version"),
+        previous_version=tag("previous_version"),
+        approver=tag("approver"),
+        reason=tag("reason"),
         at=datetime.fromisoformat(tags["at"]) if "at" in tags else datetime.fromtimestamp(0, UTC),
-        dagster_run_id=said("dagster_run_id"),
-        mode=said("mode"),
-        state=said("state"),
+        dagster_run_id=tag("dagster_run_id"),
+        mode=tag("mode"),
+        state=tag("state"),
         run_id=run_id,
     )

@@ -1,4 +1,4 @@
-"""The simple rule of a probability: as often as it happened to those who looked alike before."""
+"""The simple rule of a probability: the past rate of similar rows."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from ml.estimator import ProbabilityClassifier, check_binary, check_frame
 
 
 class ColumnRate(ProbabilityClassifier):
-    """The rate of the event by class of one column: what a person would look at first.
+    """The rate of the event by class of one column.
 
-    Classes lie between given edges, or hold about equally many each. Rates are shrunk towards that
-    of all by the weight of `prior` rows, so that a small class does not say 0 or 1; a class without
-    a row has the rate of all. A missing value is a class of its own.
+    Classes lie between given edges, or have about equal counts. Rates are shrunk towards the
+    overall rate with the weight of `prior` rows, so that a small class does not have rate 0 or 1; a
+    class without rows has the overall rate. A missing value is a class of its own.
 
     Parameters
     ----------
@@ -38,12 +38,13 @@ class ColumnRate(ProbabilityClassifier):
         self.prior = prior
 
     def fit(self, frame: pd.DataFrame, event: np.ndarray) -> ColumnRate:
-        """Learn from the column and whether the event came, array of shape (n,).
+        """Fit on the column and whether the event happened, array of shape (n,).
 
         Raises
         ------
         ValueError
-            When lengths differ, there is no row, an event is not 0 or 1, or the column is missing.
+            When lengths differ, there are no rows, an event is not 0 or 1, or the column is
+            missing.
         """
         event = check_binary(frame, event, [self.column])
         self.columns_ = [self.column]

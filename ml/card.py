@@ -1,4 +1,4 @@
-"""The card of a registered model: what it is for, how it was judged, what it cannot do."""
+"""The card of a registered model: its purpose, evaluation and limits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ml.evaluation.drift import MUCH_DRIFT, SOME_DRIFT
 
 DIGITS = 3
 MOST_DRIFTED, MOST_IMPORTANT = 10, 20
-# Why a section may have nothing to say; a run that knows better says so in `unavailable`.
+# The default reason why a section has no data; `unavailable` overrides it.
 REASONS = {
     "Figures": "the version was not evaluated",
     "By cut-off": "one evaluation cut-off only",
@@ -30,7 +30,7 @@ INTERVAL = "90 % bootstrap interval"
 
 @dataclass(frozen=True)
 class CardFacts:
-    """What a run knows of the version that it registered.
+    """The facts of a registered version.
 
     Attributes
     ----------
@@ -44,15 +44,15 @@ class CardFacts:
         The days up to which features were known: of the twin that was judged, of the customers it
         was judged on, and of the version that scores.
     rows
-        Of the training.
+        Training rows.
     evaluation
         metric, value, low, high, rule_value, difference_low, difference_high, better.
     reasons
-        Why it was trained, and promoted or not.
+        Why it was trained, and why it was promoted or not.
     by_cutoff, deciles, coverage, fairness, drift, importance
         Tables of any columns, shown as they are; of drift and importance the first rows.
     nominal_coverage
-        What the intervals were asked to cover, from 0 to 1.
+        Nominal coverage of the intervals, from 0 to 1.
     unavailable
         Title of a section → why it has no data, in place of the usual reason.
     """
@@ -88,17 +88,19 @@ class CardFacts:
 def model_card(facts: CardFacts) -> str:
     """The card in Markdown, after Mitchell et al. (2019), Model Cards for Model Reporting.
 
-    Made of the facts alone: the same facts give the same text. Figures are rounded to three digits;
-    a section without data says why.
+    The same facts give the same text. Figures are rounded to three digits; a section without data
+    states the reason.
 
     Raises
     ------
     ValueError
-        When `unavailable` names a section that there is not.
+        When `unavailable` names an unknown section.
     """
     unknown = sorted(set(facts.unavailable) - set(REASONS))
     if unknown:
-        raise ValueError(f"no sections that may lack data: {unknown}; there are {list(REASONS)}")
+        raise ValueError(
+            f"unavailable is invalid: expected sections among {list(REASONS)}, got {unknown}"
+        )
     sections = {
         "What it is": _what(facts),
         "Data": _data(facts),
@@ -121,7 +123,7 @@ def model_card(facts: CardFacts) -> str:
 
 
 def _rounded(value: object) -> str:
-    """A figure for reading: whole numbers as they are, others to three digits, '–' for none."""
+    """A formatted figure: whole numbers unchanged, others to three digits, '–' for none."""
     if value is None or value is pd.NA or value is pd.NaT:
         return "–"
     if isinstance(value, (bool, np.bool_)):
@@ -154,7 +156,7 @@ def _table(table: pd.DataFrame | None) -> str:
     if table is None or table.empty:
         return ""
     columns = [_rounded(str(name).replace("_", " ")) for name in table.columns]
-    # Column by column: whole numbers beside fractions would become fractions in a row.
+    # By column: in a row, whole numbers would become fractions.
     cells = [[_rounded(value) for value in table[name].tolist()] for name in table.columns]
     return _markdown(columns, zip(*cells, strict=True))
 

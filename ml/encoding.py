@@ -1,4 +1,4 @@
-"""From a frame of features to the matrix that gradient boosting takes."""
+"""Encode a frame of features as the matrix of gradient boosting."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ def _levels(column: pd.Series) -> list[str]:
 
 
 class FrameEncoder(TransformerMixin, BaseEstimator):
-    """Numbers as they are (missing stays missing), categories as the codes of the levels seen.
+    """Encode numbers unchanged (missing stays missing), categories as the codes of their levels.
 
-    Codes are numbers to the trees: scikit-learn's own handling of categories stores functions in
-    the model, which a file that must run no code on load cannot hold.
+    Trees use the codes as numbers: scikit-learn's own handling of categories stores functions in
+    the model, which a file that runs no code on load cannot hold.
 
-    Columns that say the same of everybody when fitting (or nothing) are left out.
+    Columns that are constant or empty when fitting are left out.
 
     Columns are found by name when transforming: their order in the frame does not matter, and
-    columns not seen when fitting are not read. A level not seen is a missing value.
+    columns unknown when fitting are not read. An unknown level is a missing value.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ class FrameEncoder(TransformerMixin, BaseEstimator):
         return self
 
     def keep(self, places: np.ndarray) -> None:
-        """Of the columns, those at these places only; the others are not read any more."""
+        """Keep only the columns at these places; the others are no longer read."""
         self.columns_ = [self.columns_[place] for place in places]
         self.levels_ = {name: self.levels_[name] for name in self.columns_ if name in self.levels_}
 
@@ -62,7 +62,7 @@ class FrameEncoder(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            When a column that was there when fitting is missing; names all of them.
+            When columns known when fitting are missing; names all of them.
         """
         check_is_fitted(self)
         check_frame(frame, self.columns_)
@@ -79,11 +79,11 @@ class FrameEncoder(TransformerMixin, BaseEstimator):
 
 
 class Binner(TransformerMixin, BaseEstimator):
-    """Each column as the number of its bin: bins of about equal count, one for each value where
-    there are few.
+    """Replace values by the numbers of their bins: bins of about equal count, or one bin per value
+    if there are few values.
 
-    Gradient boosting bins its input itself, but anew for every model of the same customers, and by
-    weighted quantiles, three times slower, where customers have weights.
+    Gradient boosting bins its input itself, but again for every model of the same customers, and
+    three times slower, by weighted quantiles, if customers have weights.
 
     Attributes
     ----------
@@ -96,7 +96,7 @@ class Binner(TransformerMixin, BaseEstimator):
         return self
 
     def keep(self, places: np.ndarray) -> None:
-        """Of the columns, those at these places only."""
+        """Keep only the columns at these places."""
         self.borders_ = [self.borders_[place] for place in places]
 
     def transform(self, matrix: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What every estimator here keeps to: scikit-learn's contract, on frames with named columns."""
+"""The contract of all estimators here: scikit-learn's, on frames with named columns."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SHOWN = 5
 
 
 class ProbabilityClassifier(ClassifierMixin, BaseEstimator, ABC):
-    """A classifier of 0 and 1 that is asked for the probability of 1, `probability(frame)`."""
+    """A classifier of 0 and 1 that defines the probability of 1, `probability(frame)`."""
 
     classes_: np.ndarray
 
@@ -34,15 +34,14 @@ class ProbabilityClassifier(ClassifierMixin, BaseEstimator, ABC):
 
 
 def score_of(model: Any, frame: pd.DataFrame) -> np.ndarray:
-    """What a fitted model says of each row, shape (n,): of a classifier of 0 and 1 the probability
-    of 1, else its prediction."""
+    """The score of each row, shape (n,): a classifier's probability of 1, else the prediction."""
     if hasattr(model, "predict_proba"):
         return np.asarray(model.predict_proba(frame))[:, 1]
     return np.asarray(model.predict(frame))
 
 
 def check_frame(frame: Any, columns: Collection[str] = ()) -> pd.DataFrame:
-    """The frame, if it is one, has a row, and has these columns.
+    """Check that `frame` is a DataFrame with these columns, and return it.
 
     Raises
     ------
@@ -56,12 +55,12 @@ def check_frame(frame: Any, columns: Collection[str] = ()) -> pd.DataFrame:
         )
     missing = [name for name in dict.fromkeys(columns) if name not in frame.columns]
     if missing:
-        raise ValueError(f"features missing that the model was trained on: {missing}")
+        raise ValueError(f"features are invalid: missing {missing}, which the model was trained on")
     return frame
 
 
 def check_outcomes(frame: Any, y: Any, columns: Collection[str] = ()) -> np.ndarray:
-    """Outcomes to learn from beside the frame's rows: finite numbers, shape (n,), float.
+    """Check the outcomes of the frame's rows and return them: finite numbers, shape (n,), float.
 
     Raises
     ------

@@ -13,7 +13,6 @@ from ml.clv.model import ANCHORS
 from ml.estimator import check_frame
 from ml.hazard import DiscreteTimeHazard
 
-LINES = ("deposits", "lending", "cards", "wealth", "agency", "payments")
 # Months of the recent past whose mean is a line's pace: interest and fees come by the quarter.
 SPAN = 3
 # Columns of a line, less its name: accounts_deposits is accounts of the line deposits.
@@ -35,6 +34,8 @@ OF_A_CUSTOMER = (
     *("fee_income_3m", "fee_income_12m", "loan_repayments_3m", "loan_instalment"),
 )
 LOANS = ("loans", "loan_remaining_months")
+# What models go by that were stored before the lines of loans were an argument.
+STORED_LOAN_LINES = ("lending",)
 # Periods without a loss that the hazard learns from: the losses, fewer, say what there is to learn.
 MOST_PERIODS = 20_000
 
@@ -56,31 +57,33 @@ def monthly_pace(frame: pd.DataFrame, line: str) -> np.ndarray:
     return np.nan_to_num(numbers(frame, f"contribution_{line}_{SPAN}m")) / months
 
 
-def contract_months(frame: pd.DataFrame, line: str) -> np.ndarray:
+def contract_months(frame: pd.DataFrame, line: str, loan_lines: Sequence[str]) -> np.ndarray:
     """Months after which the contract of a line ends, shape (n,); NaN where that is not known.
 
-    Known of lending that is loans only: an overdraft line beside them goes on.
+    Known of a line of loans where the customer has nothing but loans on such lines: a credit line
+    beside them goes on.
     """
-    if line != "lending" or any(name not in frame.columns for name in LOANS):
+    if line not in loan_lines or any(name not in frame.columns for name in LOANS):
         return np.full(len(frame), np.nan)
     remaining = numbers(frame, "loan_remaining_months")
-    only_loans = numbers(frame, "loans") >= numbers(frame, "accounts_lending")
+    held = [f"accounts_{one}" for one in loan_lines if f"accounts_{one}" in frame.columns]
+    only_loans = numbers(frame, "loans") >= sum(numbers(frame, name) for name in held)
     return np.where(only_loans, remaining, np.nan)
 
 
 def lines_of(frame: pd.DataFrame) -> list[str]:
     """Lines of which the frame has the least: accounts_<line> and contribution_<line>_3m.
 
+    In the order of the frame's columns.
+
     Raises
     ------
     ValueError
         When there is none.
     """
-    lines = [
-        line
-        for line in LINES
-        if {f"accounts_{line}", f"contribution_{line}_{SPAN}m"} <= set(frame.columns)
-    ]
+    held = [str(name) for name in frame.columns if str(name).startswith("accounts_")]
+    named = [name.removeprefix("accounts_") for name in held]
+    lines = [line for line in named if f"contribution_{line}_{SPAN}m" in frame.columns]
     if not lines:
         raise ValueError("no line has its columns accounts_<line> and contribution_<line>_3m")
     return lines
@@ -98,13 +101,16 @@ def held_rows(frame: pd.DataFrame, line: str) -> np.ndarray:
     return np.flatnonzero(np.nan_to_num(numbers(frame, f"accounts_{line}")) > 0)
 
 
-def line_frame(frame: pd.DataFrame, line: str) -> pd.DataFrame:
+def line_frame(
+    frame: pd.DataFrame, line: str, lines: Sequence[str], loan_lines: Sequence[str]
+) -> pd.DataFrame:
     """The compact frame of one line: columns that mean the same for every line, and the customer's.
 
-    One row for each row of the frame, whether the line is held or not.
+    One row for each row of the frame, whether the line is held or not. A line is known by its place
+    among `lines`.
     """
     columns: dict[str, np.ndarray | pd.Series] = {
-        "line": np.full(len(frame), LINES.index(line), dtype=np.float32)
+        "line": np.full(len(frame), lines.index(line), dtype=np.float32)
     }
     for name in OF_A_LINE:
         values = numbers(frame, _column(name, line))
@@ -114,7 +120,7 @@ def line_frame(frame: pd.DataFrame, line: str) -> pd.DataFrame:
     months = np.clip(np.where(np.isnan(observed), 12, observed), 1, 12)
     long = numbers(frame, f"contribution_{line}_12m") / months
     size = np.abs(average) + 1
-    columns["contract_months"] = contract_months(frame, line)
+    columns["contract_months"] = contract_months(frame, line, loan_lines)
     columns["line_pace"] = pace
     columns["line_turn"] = (pace - long) / (np.abs(pace) + np.abs(long) + 1)
     columns["line_yield"] = pace / size
@@ -129,13 +135,15 @@ def line_frame(frame: pd.DataFrame, line: str) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def line_rows(frame: pd.DataFrame, held: pd.DataFrame) -> pd.DataFrame:
+def line_rows(
+    frame: pd.DataFrame, held: pd.DataFrame, lines: Sequence[str], loan_lines: Sequence[str]
+) -> pd.DataFrame:
     """The compact frame of the lines held (columns row, line), in the order of `held`."""
     held = held.reset_index(drop=True)
-    parts = [
-        line_frame(frame.iloc[of_line["row"]], str(line)).set_index(of_line.index)
-        for line, of_line in held.groupby("line", sort=False)
-    ]
+    parts = []
+    for line, of_line in held.groupby("line", sort=False):
+        rows = line_frame(frame.iloc[of_line["row"]], str(line), lines, loan_lines)
+        parts.append(rows.set_index(of_line.index))
     return pd.concat(parts).loc[held.index].reset_index(drop=True)
 
 
@@ -155,6 +163,8 @@ class LineHazard(BaseEstimator):
     seed : int
     most_rows : int
         Customers and lines from which is learned; of more, a fixed sample.
+    loan_lines : sequence of str
+        Lines whose accounts are loans, which end with their contract.
 
     Attributes
     ----------
@@ -166,9 +176,14 @@ class LineHazard(BaseEstimator):
     hazard_ : DiscreteTimeHazard or None, by period
     """
 
-    def __init__(self, seed: int = 0, most_rows: int = 300_000) -> None:
+    loan_lines: Sequence[str] = STORED_LOAN_LINES
+
+    def __init__(
+        self, seed: int = 0, most_rows: int = 300_000, loan_lines: Sequence[str] = ()
+    ) -> None:
         self.seed = seed
         self.most_rows = most_rows
+        self.loan_lines = loan_lines
 
     def fit(self, frame: pd.DataFrame, held: pd.DataFrame, horizon: int) -> LineHazard:
         """Learn from features at past cut-offs, oldest first, and when the lines held were lost.
@@ -210,7 +225,7 @@ class LineHazard(BaseEstimator):
             seed=self.seed, periods=self.horizon_ // self.step_, most_rows=MOST_PERIODS
         )
         if not event.all() and len(pd.unique(groups[event])) >= model.folds:
-            rows = line_rows(frame[self.columns_], held)
+            rows = line_rows(frame[self.columns_], held, self.lines_, self.loan_lines)
             self.hazard_ = model.fit(rows, time, event, groups=groups)
         return self
 
@@ -229,7 +244,8 @@ class LineHazard(BaseEstimator):
         check_frame(frame, self.columns_)
         hazard = np.full((len(frame), self.horizon_ // self.step_), self.steady_hazard_)
         if self.hazard_ is not None:
-            hazard = self.hazard_.hazard(line_frame(frame[self.columns_], line))
+            rows = line_frame(frame[self.columns_], line, self.lines_, self.loan_lines)
+            hazard = self.hazard_.hazard(rows)
         by_month = np.repeat(1 - (1 - hazard) ** (1 / self.step_), self.step_, axis=1)[:, :months]
         last = by_month[:, -2 * self.step_ :].mean(axis=1, keepdims=True)
         later = np.repeat(last, max(0, months - self.horizon_), axis=1)

@@ -1,22 +1,22 @@
 """The policy by which a challenger becomes champion.
 
-1. Everybody is judged on the same rows: the evaluation set is fixed before anything is fitted, its
-   outcomes are later than all that was learned, and challenger, champion and rule predict exactly
-   its rows. The champion is represented by its twin, which has not seen that period either.
+1. All are judged on the same rows: the evaluation set is fixed before anything is fitted, its
+   outcomes are later than all training data, and challenger, champion and rule predict exactly its
+   rows. The champion is represented by its twin, which was fitted without that period.
 2. Differences are judged by a paired bootstrap of the customers. Better, or worse, "beyond chance"
-   means that the whole 90 % interval of the difference lies on one side of nothing.
-3. The challenger must beat the rule, and the champion where there is one: better on the deciding
+   means that the whole 90 % interval of the difference lies on one side of 0.
+3. The challenger must beat the rule, and the champion if there is one: better on the deciding
    measure beyond chance, and worse on no measure beyond chance.
-4. It must keep within its bounds: calibration error, bias in total, drift of the scores from the
-   champion's, groups of customers treated unlike others. A bound does not depend on the others: a
-   model outside it is not promoted, however far ahead.
-5. What fails is said in words, all of it, and the champion stays. Where there is none, the rule
-   becomes the first champion: somebody has to score.
+4. It must keep its bounds: calibration error, bias in total, drift of the scores from the
+   champion's, groups of customers treated differently from others. Each bound holds on its own: a
+   model outside one is not promoted, however much better it is.
+5. All failures are reported, and the champion stays. Without a champion, the rule becomes the first
+   champion.
 6. In the mode `auto` a challenger that passes is promoted at once. In the mode `approval` the
-   verdict is noted with the version, and a person who did not train it promotes it; until then the
+   verdict is stored with the version, and a person who did not train it promotes it; until then the
    champion, or else the rule, scores.
 
-This module gives the verdict; who acts on it is the orchestration's part.
+This module returns the verdict; the orchestration acts on it.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from ml.evaluation.metrics import Comparison, Estimate, Metric, compare
 
 @dataclass(frozen=True)
 class Measure:
-    """A metric of an evaluation, and which way is better: what is best at zero (a bias) is reported
-    and judged by its size, but not compared."""
+    """A metric of an evaluation and its better direction; a metric that is best at 0 (a bias) is
+    reported and judged by its size, but not compared."""
 
     name: str
     metric: Metric
@@ -50,10 +50,10 @@ class Measure:
 
 @dataclass(frozen=True)
 class Bound:
-    """A figure of a challenger that may not exceed its limit, whatever the others achieve.
+    """A figure of a challenger that must not exceed its limit.
 
-    `words` say what is wrong where it does, instead of the figure: which groups are treated
-    unfairly, where `value` only counts them. A figure that is not known (NaN) keeps no bound.
+    `words` replace the figure in the message: they name the groups that are treated unfairly, where
+    `value` only counts them. An unknown figure (NaN) breaks its bound.
     """
 
     name: str
@@ -76,10 +76,10 @@ class Bound:
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether a challenger is promoted, why, and how it fares beside the rule, by measure.
+    """Whether a challenger is promoted, why, and how it compares with the rule, by measure.
 
-    `beats`: ahead of the rule and the champion beyond chance, and nowhere behind; `within_bounds`:
-    every bound holds. It is promoted when both are so.
+    `beats`: it is ahead of the rule and the champion beyond chance, and behind on no measure;
+    `within_bounds`: every bound holds. It is promoted if both are true.
     """
 
     promote: bool
@@ -90,8 +90,8 @@ class Decision:
 
 
 def defined(measures: Sequence[Measure], y: np.ndarray) -> tuple[Measure, ...]:
-    """The measures that say something of these outcomes: those that the outcomes themselves, as the
-    best prediction there is, give a finite figure."""
+    """The measures that are defined for these outcomes: those with a finite figure for the outcomes
+    themselves, the best possible prediction."""
     return tuple(measure for measure in measures if np.isfinite(measure.metric(y, y)))
 
 
@@ -111,8 +111,8 @@ def decide(
     """Promote a challenger that keeps its bounds and beats the rule and any champion.
 
     It beats another when the deciding measure is better beyond chance, and no measure is worse
-    beyond chance: a better order of the customers does not pay for figures that are further off.
-    Beyond chance: the whole 90 % interval of the paired bootstrap lies on one side.
+    beyond chance: a better ranking does not make up for less accurate figures. Beyond chance: the
+    whole 90 % interval of the paired bootstrap lies on one side.
 
     Parameters
     ----------
@@ -120,11 +120,11 @@ def decide(
         Name of the measure that must be better.
     y, challenger, rule, champion : arrays of shape (n,)
         Outcomes of a later period and each one's predictions for the same customers. The
-        champion's come from its evaluation twin, which has not seen that period either.
+        champion's come from its evaluation twin, which was fitted without that period.
     bounds
-        Figures of the challenger, computed by the caller, that may not exceed their limits.
+        Figures of the challenger, computed by the caller, that must not exceed their limits.
     groups : array of shape (n,), optional
-        Rows that belong together, such as those of one customer: they are drawn together.
+        Rows that belong together, such as those of one customer, and are drawn together.
     """
     by_name = {measure.name: measure for measure in measures}
     metrics = {measure.name: measure.metric for measure in measures}

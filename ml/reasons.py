@@ -1,4 +1,4 @@
-"""The few features that moved a prediction most, as text that a person can be told."""
+"""The features that moved a prediction most, as text."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from ml.clv.model import LAST_PERIOD, PACE
 COLUMNS = ["row", "rank", "feature", "value", "usual", "contribution", "direction"]
 RAISES, LOWERS = "raises", "lowers"
 DIGITS = 4
-# Share of all that moved a row below which a contribution is what is left by rounding.
+# A contribution below this share of a row's total is a rounding error.
 NEGLIGIBLE = 1e-9
 # The most decimals by which a number of four digits can be divided exactly.
 MOST_DECIMALS = 22
 WINDOW = re.compile(r"(_max|_deepest)?_\d+m$")
-# What a feature's name alone does not say: the anchors are the margin of the last period.
+# Stems that the names do not show: the anchors are the margin of the last period.
 STEMS = {LAST_PERIOD: "contribution_margin", PACE: "contribution_margin"}
 
 
 def stem(name: str) -> str:
-    """What a feature measures, whatever the window it is taken over.
+    """What a feature measures, without its window.
 
     `income_3m`, `income_12m` and `income_max_12m` are `income`; an average of a balance is the
-    balance. A trend stays apart from its level: high and falling are two reasons.
+    balance. A trend has its own stem: a high level and a falling one are two reasons.
     """
     if name in STEMS:
         return STEMS[name]
@@ -47,7 +47,7 @@ def _number_text(numbers: np.ndarray) -> np.ndarray:
     there = np.isfinite(numbers) & (numbers != 0)
     places = np.zeros(len(numbers))
     places[there] = DIGITS - 1 - np.floor(np.log10(np.abs(numbers[there])))
-    # Powers of ten above 1 only: those below are not exact and would leave digits behind.
+    # Powers of ten above 1 only: smaller ones are not exact and would leave extra digits.
     up = 10.0 ** np.clip(places, 0, MOST_DECIMALS)
     down = 10.0 ** np.clip(-places, 0, None)
     rounded = np.where(there, np.round(numbers * up / down) * down / up, numbers)
@@ -70,8 +70,8 @@ def _text(column: pd.Series) -> np.ndarray:
 def usual_values(frame: pd.DataFrame, names: Sequence[str]) -> dict[str, str]:
     """The median of each number and the most frequent of each category, as text.
 
-    Missing values do not count; a feature that nobody has is an empty text. Of categories equally
-    frequent the first by name.
+    Missing values do not count; a feature without values is an empty text. Of equally frequent
+    categories the first by name.
 
     Raises
     ------
@@ -96,11 +96,11 @@ def _refuse_missing(there: Iterable[str], names: Sequence[str], where: str) -> N
     known = set(there)
     missing = [name for name in names if name not in known]
     if missing:
-        raise ValueError(f"features missing in {where}: {missing}")
+        raise ValueError(f"features are invalid: missing in {where}: {missing}")
 
 
 def _strongest(strength: np.ndarray, top: int) -> np.ndarray:
-    """Flags of the `top` largest of each row that are above 0; of equal ones, the first."""
+    """Flags of the `top` largest values of each row that are above 0; of equal ones, the first."""
     if top >= strength.shape[1]:
         return strength > 0
     least = np.partition(strength, -top, axis=1)[:, [-top]]
@@ -132,13 +132,13 @@ def top_reasons(
         What each feature adds to each prediction, as from `ml.tree_paths.path_contributions`.
     names : features, in the order of the contributions' columns
     frame : frame of n rows
-        The values as the model was given them; columns are found by name.
-    usual : mapping, feature → what is usual of it, as from `usual_values`
+        The input of the model; columns are found by name.
+    usual : mapping, feature → its usual value, as from `usual_values`
     top : int
-        Reasons a row at most.
+        The most reasons per row.
     by_stem : bool
         Features of one stem (`stem`: the same measure over several windows) are one reason. Its
-        contribution is the stem's sum; shown is the member that adds most in the sum's direction.
+        contribution is the stem's sum; its feature is the one that adds most in that direction.
 
     Returns
     -------
@@ -146,9 +146,9 @@ def top_reasons(
         Ordered by row and rank. Columns: row (position in the frame), rank (from 1), feature, value
         and usual (text: numbers to four significant digits, an empty text where missing),
         contribution (in the unit of the contributions), direction ('raises' or 'lowers').
-        Contributions that are nothing but rounding, and those not known (NaN), are no reasons: a
-        row may have fewer than `top`, or none. Of reasons equally strong the first is that whose
-        name (that of the stem, by stem) is first in the alphabet.
+        Rounding errors and unknown contributions (NaN) are not reasons: a row may have fewer than
+        `top`, or none. Of equally strong reasons the first has the first name (with `by_stem`, of
+        the stem) in the alphabet.
 
     Raises
     ------
@@ -158,14 +158,14 @@ def top_reasons(
     """
     contributions = np.asarray(contributions, dtype=float)
     if top < 1:
-        raise ValueError(f"at least one reason must be asked for, not {top}")
+        raise ValueError(f"top is invalid: expected 1 or more, got {top}")
     if contributions.shape != (len(frame), len(names)):
         raise ValueError(
-            f"contributions of shape {contributions.shape} for {len(frame)} rows "
-            f"and {len(names)} features"
+            f"contributions are invalid: expected shape {(len(frame), len(names))}, got "
+            f"{contributions.shape}"
         )
     if len(set(names)) < len(names):
-        raise ValueError("a feature is named twice")
+        raise ValueError("names are invalid: expected each feature once")
     _refuse_missing(frame.columns, names, "the frame")
     _refuse_missing(usual, names, "the usual values")
     if not contributions.size:

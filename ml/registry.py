@@ -1,4 +1,4 @@
-"""The model registry: what is logged of a model, and which version is champion."""
+"""The model registry: log and register models, and set their champions."""
 
 from __future__ import annotations
 
@@ -54,21 +54,21 @@ PROMOTED_BY, PROMOTED_AT, PROMOTION_REASON, PREVIOUS_CHAMPION, PROMOTION_EVENT =
     "previous_champion",
     "promotion_event",
 )
-# How a version's files are laid out; those registered before there was a word for it have none.
-# They score here as before, but cannot be loaded without this project.
+# The layout of a version's files. Older versions have no such tag: they score here, but cannot be
+# loaded without this project.
 PACKAGE, PYFUNC = "package", "pyfunc"
 PACKED_MODEL = f"data/{MODEL}"
-# The tag with the digest of the rows learned from, and what else tells which they were.
+# The tag with the digest of the training rows, and the others that identify the training set.
 DATA_DIGEST = "data_digest"
 TRAINING_SET = (
     *("source", "trained_as_of", "refit_cutoffs", "evaluated_from", "refit_rows"),
     *("code_version", "dagster_run_id", DATA_DIGEST),
 )
-# MLflow keeps no more of a dataset's digest.
+# MLflow truncates a dataset's digest to this length.
 DIGEST_LENGTH = 36
 REMEDY = (
-    "restore its artifacts from a backup, return to the champion before (make rollback-model), "
-    "or train anew (TRAIN=always)"
+    "restore its artifacts from a backup, return to the previous champion (make rollback-model), "
+    "or train again (TRAIN=always)"
 )
 
 
@@ -78,14 +78,14 @@ class ChampionUnusable(Exception):
 
 @dataclass(frozen=True)
 class Candidate:
-    """A fitted model with all that is logged of it.
+    """A fitted model with all that is logged with it.
 
-    `model` scores; `twin` is the same learner fitted before the evaluation period: what a later
-    challenger is compared with, since the scoring model has seen that period. `example` holds rows
-    of what is scored, from which types and typical values are taken; none of them is logged.
-    `purpose` describes the registered model, `title` and `description` its run and this version.
-    `texts` are files by name (`model_card.md`). Of several learners of one training only the best
-    takes the alias `challenger`; the others say `alias=False`.
+    `model` scores; `twin` is the same learner fitted before the evaluation period, with which later
+    challengers are compared, since `model` was fitted on that period, too. `example` holds rows to
+    score, which give types and typical values; no row is logged. `purpose` describes the registered
+    model, `title` and `description` its run and this version. `texts` are files by name
+    (`model_card.md`). Of several learners of one training only the best takes the alias
+    `challenger`; the others have `alias=False`.
     """
 
     name: str
@@ -125,9 +125,9 @@ class Registry:
     Parameters
     ----------
     tracking_uri : str
-        MLflow's own form.
+        In MLflow's form.
     artifact_root : str
-        Where experiments made here keep their artifacts (MLflow would use ./mlruns).
+        The artifact folder of experiments created here (MLflow's default is ./mlruns).
     """
 
     def __init__(self, tracking_uri: str, artifact_root: str) -> None:
@@ -156,18 +156,18 @@ class Registry:
     def register(self, candidate: Candidate) -> Version:
         """Log a candidate in a run of its own and register it, with the digests of its files.
 
-        A learner becomes the challenger, unless it says it is not.
+        A learner becomes the challenger, unless its `alias` is false.
 
         Raises
         ------
         TypeError
-            For a model or twin of types that no model file may hold.
+            For a model or twin that holds untrusted types.
         """
         mlflow = self._mlflow
         with (
             warnings.catch_warnings(),
             tempfile.TemporaryDirectory() as folder,
-            # With its tags from the start: a run that is killed can be told by them.
+            # With its tags from the start, which identify the run if it is killed.
             mlflow.start_run(
                 experiment_id=self._experiment(candidate.name),
                 run_name=candidate.title or None,
@@ -180,11 +180,11 @@ class Registry:
             skops.io.dump(candidate.model, model)
             skops.io.dump(candidate.twin, twin)
             for path in (model, twin):
-                # Here rather than at the first load, when it is champion.
+                # Check here rather than at the first load, when the version is champion.
                 if strange := set(skops.io.get_untrusted_types(file=path)) - set(TRUSTED_TYPES):
                     raise TypeError(
-                        f"model {candidate.name} holds types that are not trusted: "
-                        f"{', '.join(sorted(strange))}; add them to ml.serving.TRUSTED_TYPES"
+                        f"model {candidate.name} holds untrusted types: "
+                        f"{', '.join(sorted(strange))}. Add them to ml.serving.TRUSTED_TYPES."
                     )
             mlflow.log_params(dict(candidate.parameters))
             mlflow.log_metrics(dict(candidate.metrics))
@@ -210,8 +210,8 @@ class Registry:
                 TWIN_DIGEST: _digest(twin),
                 TABLE_DIGESTS: json.dumps(tables),
             }
-        # With its tags in one step: a version without them would be one of unknown origin.
-        with redirect_stderr(io.StringIO()):  # it tells of each version there
+        # Register with the tags in one step: a version without them has no known origin.
+        with redirect_stderr(io.StringIO()):  # MLflow prints a line for each version there
             registered = mlflow.register_model(
                 info.model_uri, candidate.name, await_registration_for=0, tags=tags
             )
@@ -229,7 +229,7 @@ class Registry:
         """Log the model's file with the code that reads it, its requirements and an example."""
         search_path = sys.path
         try:
-            # MLflow tries the example on what it logged, and leaves its code on the search path.
+            # MLflow runs the example through the logged model, and leaves its code on sys.path.
             return self._mlflow.pyfunc.log_model(
                 name="model",
                 loader_module="ml.serving",
@@ -244,14 +244,14 @@ class Registry:
             sys.path = search_path
 
     def run_address(self, run_id: str, base: str) -> str:
-        """Where MLflow's pages, served at `base`, show a run."""
+        """The address of a run in MLflow's UI, which is served at `base`."""
         experiment = self._client.get_run(run_id).info.experiment_id
         return f"{base}/#/experiments/{experiment}/runs/{run_id}"
 
     def close_unfinished(self, dagster_run_ids: Collection[str]) -> int:
-        """End the runs that these Dagster runs began and left RUNNING; returns how many.
+        """End the runs that these Dagster runs started and left RUNNING; returns their number.
 
-        The records of promotions are left to `settle`, which looks at what became of them.
+        `settle` closes the records of promotions.
         """
         from mlflow.entities import RunStatus
 
@@ -272,15 +272,15 @@ class Registry:
         return len(left)
 
     def learned_from(self, version: Version) -> tuple[int, dict[str, str]]:
-        """How many rows the scoring model has learned from, and the columns that it reads, each
-        with its type in MLflow's signature."""
+        """The number of rows that the scoring model was fitted on, and the columns that it reads,
+        with their types in MLflow's signature."""
         info = self._mlflow.models.get_model_info(f"models:/{version.name}/{version.version}")
         rows = self._client.get_run(version.run_id).data.params.get("refit_rows", "0")
         columns = info.signature.inputs.to_dict() if info.signature else []
         return int(rows), {column["name"]: column["type"] for column in columns}
 
     def tag(self, version: Version, tags: Mapping[str, str]) -> Version:
-        """Add tags to a version, such as the policy's verdict on it; returns it as it is then."""
+        """Add tags to a version, such as the policy's verdict; returns the version with them."""
         for name, value in tags.items():
             self._client.set_model_version_tag(version.name, version.version, name, value)
         return self.version(version.name, version.version)
@@ -295,22 +295,22 @@ class Registry:
         mode: str = "",
         dagster_run_id: str = "",
     ) -> Version:
-        """Make a version the champion and record it; returns it with the tags that tell of it.
+        """Make a version the champion and record it; returns it with the tags of the promotion.
 
-        The record is opened, the alias moved, the record closed; see `ml.audit` for what a process
-        that is killed between leaves.
+        Opens the record, moves the alias, and closes the record; `ml.audit` describes the state
+        after a process is killed in between.
 
         Raises
         ------
         ValueError
-            When it is champion already, or nobody is named, or no reason.
+            When the version is already champion, or the approver or the reason is empty.
         """
         if not by.strip() or not reason.strip():
-            raise ValueError(f"model {version.name}: a champion is made by somebody, for a reason")
+            raise ValueError(f"model {version.name}: expected an approver and a reason")
         self.settle(version.name)
         standing = self.champion(version.name)
         if standing is not None and standing.version == version.version:
-            raise ValueError(f"model {version.name}: version {version.version} is champion already")
+            raise ValueError(f"model {version.name}: version {version.version} is already champion")
         record = self._audit.open(
             model_name=version.name,
             event=event,
@@ -334,30 +334,30 @@ class Registry:
         mode: str = "",
         dagster_run_id: str = "",
     ) -> tuple[Version, tuple[str, ...]]:
-        """Make the champion before the standing one champion again.
+        """Make the previous champion champion again.
 
-        Versions that cannot be loaded are passed over, and so are those that differ from the
-        standing champion in one of the tags `alike`: made for another bank, say. Returns the
-        version, and in words those passed over; the record names them too.
+        Versions that cannot be loaded are skipped, and so are those that differ from the current
+        champion in one of the tags `alike`, as those of another bank. Returns the version, and the
+        skipped ones with the reasons; the record has them, too.
 
         Raises
         ------
         LookupError
-            When there is no champion, or none before it that may return.
+            When there is no champion, or no earlier one that may return.
         """
         self.settle(name)
         standing = self.champion(name)
         if standing is None:
-            raise LookupError(f"model {name} has no champion, so none to return from")
+            raise LookupError(f"model {name} has no champion")
         passed_over: list[str] = []
         for number in champions_before(self.audit(name), standing.version):
             complaint = self._not_fit_to_return(name, number, standing, alike)
             if not complaint:
-                said = f"{reason.strip()} (passed over: {'; '.join(passed_over)})"
+                recorded = f"{reason.strip()} (passed over: {'; '.join(passed_over)})"
                 version = self.promote(
                     self.version(name, number),
                     by=by,
-                    reason=said if passed_over else reason,
+                    reason=recorded if passed_over else reason,
                     event="rollback",
                     mode=mode,
                     dagster_run_id=dagster_run_id,
@@ -365,7 +365,7 @@ class Registry:
                 return version, tuple(passed_over)
             passed_over.append(f"version {number}: {complaint}")
         raise LookupError(
-            f"model {name}: no champion before version {standing.version} to return to"
+            f"model {name}: no champion before version {standing.version} can return"
             + (f"; passed over: {'; '.join(passed_over)}" if passed_over else "")
         )
 
@@ -387,8 +387,8 @@ class Registry:
         return self._audit.records(name)
 
     def settle(self, name: str) -> None:
-        """Close the records that a killed process left open: done where the alias stands at their
-        version, abandoned elsewhere."""
+        """Close the records that a killed process left open: as done if the alias points to their
+        version, else as abandoned."""
         standing = self.champion(name)
         for record in self.audit(name):
             if record.state != REQUESTED:
@@ -411,14 +411,14 @@ class Registry:
         return version
 
     def champion(self, name: str) -> Version | None:
-        """The champion of a model; None where there is none yet.
+        """The champion of a model; None without one.
 
-        A store that cannot be read is not one without a champion: its error goes through.
+        The error of a store that cannot be read is raised, not taken for a missing champion.
         """
         return self._aliased(name, CHAMPION)
 
     def challenger(self, name: str) -> Version | None:
-        """The newest candidate of a model; None where there is none yet."""
+        """The newest candidate of a model; None without one."""
         return self._aliased(name, CHALLENGER)
 
     def _aliased(self, name: str, alias: str) -> Version | None:
@@ -439,7 +439,7 @@ class Registry:
         )
 
     def versions(self, name: str) -> list[Version]:
-        """All versions of a model, oldest first; none where the model is not known."""
+        """All versions of a model, oldest first; empty for an unknown model."""
         if name not in self.models():
             return []
         found = self._client.search_model_versions(f"name = '{name}'")
@@ -451,17 +451,17 @@ class Registry:
         Raises
         ------
         LookupError
-            When there is none; names those there are.
+            For an unknown model or version; the message lists the existing ones.
         """
         known = self.versions(name)
         for one in known:
             if one.version == str(version):
                 return one
         if known:
-            there_are = ", ".join(one.version for one in known)
-            raise LookupError(f"model {name} has no version {version}; there are {there_are}")
-        there_are = ", ".join(self.models()) or "none"
-        raise LookupError(f"there is no model {name}; there are {there_are}")
+            existing = ", ".join(one.version for one in known)
+            raise LookupError(f"model {name} has no version {version}: expected one of {existing}")
+        existing = ", ".join(self.models()) or "none"
+        raise LookupError(f"model {name} is not registered. Registered models: {existing}.")
 
     def load_champion(self, name: str) -> Any:
         """The champion's fitted model.
@@ -469,11 +469,11 @@ class Registry:
         Raises
         ------
         ChampionUnusable
-            When there is none, or as `load`.
+            When there is no champion, or as `load`.
         """
         champion = self.champion(name)
         if champion is None:
-            raise ChampionUnusable(f"model {name} has no champion; train one (TRAIN=always)")
+            raise ChampionUnusable(f"model {name} has no champion. Train one (TRAIN=always).")
         return self.load(champion)
 
     def load(self, version: Version) -> Any:
@@ -482,8 +482,8 @@ class Registry:
         Raises
         ------
         ChampionUnusable
-            When its file is missing, is not the one that was registered, or holds a type not
-            trusted. It is compared with its digest before anything is read from it.
+            When its file is missing, differs from the registered one, or holds an untrusted type.
+            Its digest is checked before anything is read from it.
         """
         file = PACKED_MODEL if version.tags.get(PACKAGE) == PYFUNC else MODEL
         uri = f"models:/{version.name}/{version.version}/{file}"
@@ -494,8 +494,8 @@ class Registry:
         uri = f"runs:/{version.run_id}/{TWIN}"
         return self._loaded(version, TWIN, uri, version.tags.get(TWIN_DIGEST))
 
-    # Not MLflow's own loader: it takes the code that reads a model from a folder beside the model,
-    # so that whoever can write there could have anything run.
+    # Not MLflow's own loader: it imports the code that reads a model from a folder beside the
+    # model, so that anyone with write access there could run code.
     def _loaded(self, version: Version, what: str, uri: str, digest: str | None) -> Any:
         return self._usable(
             lambda path: skops.io.load(path, trusted=TRUSTED_TYPES), version, what, uri, digest
@@ -507,7 +507,7 @@ class Registry:
         Raises
         ------
         ChampionUnusable
-            When it is missing, or is not the one that was logged.
+            When it is missing, or differs from the logged one.
         """
         digests = json.loads(version.tags.get(TABLE_DIGESTS, "{}"))
         what, uri = f"{name}.csv", f"runs:/{version.run_id}/{name}.csv"
@@ -524,8 +524,8 @@ class Registry:
         named = f"model {version.name}: {what} of version {version.version}"
         if digest is None:
             raise ChampionUnusable(
-                f"{named} was registered without a digest of it, so that nobody can tell whether "
-                "it is still the same; train anew (TRAIN=always)"
+                f"{named} was registered without a digest, so that it cannot be verified. Train "
+                "again (TRAIN=always)."
             )
         try:
             with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
@@ -540,8 +540,8 @@ class Registry:
                 f"{' '.join(str(error).split())}); {REMEDY}"
             ) from error
         raise ChampionUnusable(
-            f"{named} was tampered with or is damaged: SHA-256 {digest} was registered, "
-            f"{found} was found; {REMEDY}"
+            f"{named} was tampered with or is damaged: expected SHA-256 {digest}, found {found}; "
+            f"{REMEDY}"
         )
 
     def _fetched(self, uri: str, folder: str) -> Path:
@@ -549,8 +549,8 @@ class Registry:
 
 
 def _signature(candidate: Candidate) -> Any:
-    """The columns that are read and those that are answered; whole numbers as doubles, so that a
-    missing value does not break it."""
+    """The signature of the columns read and returned; whole numbers as doubles, which may be
+    missing."""
     from mlflow.models import ModelSignature
     from mlflow.types.schema import ColSpec, Schema
 
@@ -577,7 +577,7 @@ def _kind(example: pd.DataFrame, name: str) -> str:
 
 
 def _typical(example: pd.DataFrame, inputs: Any) -> pd.DataFrame:
-    """One row of each column's median or most frequent value: nobody's own."""
+    """One row of each column's median or most frequent value, which is no customer's."""
     row: dict[str, Any] = {}
     for column in inputs.inputs:
         known = example[column.name].dropna() if column.name in example else pd.Series(dtype=float)
@@ -589,20 +589,20 @@ def _typical(example: pd.DataFrame, inputs: Any) -> pd.DataFrame:
 
 
 def _log_training_set(candidate: Candidate, schema: Any) -> None:
-    """Tell what the version learned from: where it comes from, and its digest; not the rows."""
+    """Log the origin and the digest of the training set, without its rows."""
     import mlflow
     from mlflow.data.code_dataset_source import CodeDatasetSource
     from mlflow.data.meta_dataset import MetaDataset
 
-    told = {**candidate.parameters, **candidate.tags}
-    if not told.get(DATA_DIGEST):
+    recorded = {**candidate.parameters, **candidate.tags}
+    if not recorded.get(DATA_DIGEST):
         return
-    origin = {name: str(told[name]) for name in TRAINING_SET if name in told}
+    origin = {name: str(recorded[name]) for name in TRAINING_SET if name in recorded}
     mlflow.log_input(
         MetaDataset(  # type: ignore[abstract]
             CodeDatasetSource({"table": "features.customer_month", **origin}),
             name=f"{candidate.name} training set",
-            digest=str(told[DATA_DIGEST])[:DIGEST_LENGTH],
+            digest=str(recorded[DATA_DIGEST])[:DIGEST_LENGTH],
             schema=schema,
         ),
         context="training",

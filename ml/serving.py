@@ -1,8 +1,8 @@
-"""What a registered model says of published rows, under the names of the published columns.
+"""Score published rows with a registered model, with the names of the published columns.
 
-The refresh scores by these functions; MLflow packs this package with each model and opens it
-through `_load_pyfunc`, so that whoever loads `models:/clv@champion` without this project gets the
-same scores from the same rows.
+The refresh scores with these functions. MLflow packs this package with each model and loads it
+through `_load_pyfunc`, so that `models:/clv@champion` gives the same scores from the same rows
+without this project.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ MODEL = "model.skops"
 TIER, TOP_TIER = "tier_number", 1
 P_RESPONSE = "p_response"
 LONG_VALUE = 36
-# What a model without an entry of its own answers with.
+# The column of a model without its own entry in `ANSWERS`.
 PREDICTION = "prediction"
 NUMBER, TEXT = "double", "string"
 TEXTS = (OFFER, OFFER_LINE)
 
-# What skops may load. Anything else in a model file is refused: skops runs no code on load, a
-# pickle would. All of it is scikit-learn's trees and this project's own estimators.
+# The types that skops may load: scikit-learn's trees and this project's estimators. Any other type
+# in a model file is refused. Unlike a pickle, skops runs no code on load.
 TRUSTED_TYPES = [
     "ml.attrition.model.AttritionModel",
     "ml.base_rate.ColumnRate",
@@ -62,7 +62,7 @@ TRUSTED_TYPES = [
     "ml.segments.model.SegmentModel",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
 ]
-# What this package imports, and MLflow, which opens a registry and serves.
+# The packages that this package imports, and MLflow.
 PACKAGES = ("mlflow", "numpy", "pandas", "scikit-learn", "scipy", "skops", "threadpoolctl")
 
 Kept = Callable[[pd.DataFrame], pd.Series]
@@ -78,17 +78,17 @@ def everybody(frame: pd.DataFrame) -> pd.Series:
 
 
 def holders(frame: pd.DataFrame) -> pd.Series:
-    """Those who hold an account."""
+    """Customers with an account."""
     return frame["accounts"] > 0
 
 
 def borrowers(frame: pd.DataFrame) -> pd.Series:
-    """Those who have a loan and are not in default."""
+    """Customers with a loan who are not in default."""
     return (frame["loans"] > 0) & ~_defaulted(frame)
 
 
 def below_top(frame: pd.DataFrame) -> pd.Series:
-    """Holders of an account whose value tier is known and not the top one."""
+    """Customers with an account whose value tier is known and not the top one."""
     return holders(frame) & (frame[TIER] > TOP_TIER)
 
 
@@ -98,9 +98,9 @@ def _defaulted(frame: pd.DataFrame) -> pd.Series:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model answers: `columns`, name → type, made by `score` of the rows that `kept` says
-    it speaks of. `beside` names what is read besides the model's own columns; `optional` those of
-    them that a caller may leave out."""
+    """The output of a model: `columns`, name → type, computed by `score` for the rows that `kept`
+    selects. `beside` names columns that are read in addition to the model's own; `optional` those
+    of them that a caller may leave out."""
 
     columns: Mapping[str, str]
     score: Callable[[Any, pd.DataFrame], Mapping[str, np.ndarray]]
@@ -122,7 +122,7 @@ def _attrition(model: Any, frame: pd.DataFrame) -> dict[str, np.ndarray]:
 
 
 def _default(model: Any, frame: pd.DataFrame) -> dict[str, np.ndarray]:
-    # Who is in default is so with certainty (Basel III, CRE36: PD 100 %).
+    # A customer in default has the probability 1 (Basel III, CRE36: PD 100 %).
     probability = np.ones(len(frame))
     performing = ~_defaulted(frame).to_numpy(dtype=bool)
     if performing.any():
@@ -140,7 +140,7 @@ def _segment(model: Any, frame: pd.DataFrame) -> dict[str, np.ndarray]:
 def _uplift(model: Any, frame: pd.DataFrame) -> dict[str, np.ndarray]:
     effect = model.predict(frame)
     if P_RESPONSE in frame:
-        # A contact cannot add more than those contacted do; an unknown rate is no bound.
+        # The uplift is at most the response probability; an unknown one is no bound.
         effect = np.fmin(effect, frame[P_RESPONSE].to_numpy(dtype=float))
     return {"uplift": np.round(effect, 6)}
 
@@ -188,7 +188,7 @@ ANY = Answer({PREDICTION: NUMBER}, lambda model, frame: {PREDICTION: score_of(mo
 
 
 def answer_of(name: str) -> Answer:
-    """What a registered model answers; `prediction` where the name is not among ours."""
+    """The output of a registered model; the column `prediction` for an unknown name."""
     return ANSWERS.get(name, ANY)
 
 
@@ -199,25 +199,25 @@ def columns_read(name: str, model: Any) -> list[str]:
 
 
 def scores(name: str, model: Any, frame: pd.DataFrame) -> pd.DataFrame:
-    """What a model says of each row, by its published columns.
+    """The published columns of each row.
 
     Parameters
     ----------
-    frame : rows of `features.customer_month`, with those of `features.offer` beside where the
-        model speaks of offers; further columns are not read
+    frame : rows of `features.customer_month`, joined with those of `features.offer` for a model of
+        offers; further columns are not read
 
     Returns
     -------
-    Frame of the same index; empty (NaN, None) where the model does not speak of the customer.
+    Frame of the same index; empty (NaN, None) for customers that the model does not score.
     """
     answer = answer_of(name)
     kept = answer.kept(frame).to_numpy(dtype=bool)
-    told = answer.score(model, frame[kept].reset_index(drop=True)) if kept.any() else {}
+    scored = answer.score(model, frame[kept].reset_index(drop=True)) if kept.any() else {}
     found = {}
     for column, kind in answer.columns.items():
         values = np.full(len(frame), None if kind == TEXT else np.nan, dtype=object)
         if kept.any():
-            values[kept] = told[column]
+            values[kept] = scored[column]
         found[column] = values if kind == TEXT else values.astype(float)
     return pd.DataFrame(found, index=frame.index)
 

@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 Boosting: TypeAlias = HistGradientBoostingClassifier | HistGradientBoostingRegressor
 
-# Rows at a time: what is held of them for one tree stays in the processor's cache.
+# Rows per block, so that the data of one tree stay in the processor's cache.
 ROWS = 8192
 
 
@@ -33,8 +33,8 @@ class _Split:
 def _expectations(nodes: np.ndarray) -> np.ndarray:
     """Expected value at each node: a leaf's own, else its children's weighted by their counts.
 
-    The values that scikit-learn keeps for inner nodes are of no use: they are not shrunk by the
-    learning rate, the leaves' are, and the root's is always 0.
+    scikit-learn's values of inner nodes are not usable: unlike the leaves' they are not shrunk by
+    the learning rate, and the root's is always 0.
     """
     expected = nodes["value"].astype(float)
     count = nodes["count"].astype(float)
@@ -70,12 +70,14 @@ def _splits(nodes: np.ndarray, expected: np.ndarray) -> list[_Split]:
 def _trees(model: Boosting) -> Iterator[np.ndarray]:
     """The node arrays of a model whose trees split numbers only and give one value each."""
     check_is_fitted(model)
-    # Where a column is declared a category, scikit-learn also moves the columns about.
+    # With a column declared a category, scikit-learn also reorders the columns.
     if model.is_categorical_ is not None:
-        raise ValueError("categorical splits have no paths here; encode the categories as numbers")
+        raise ValueError(
+            "the model is invalid: expected no categorical splits. Encode categories as numbers."
+        )
     for trees in model._predictors:
         if len(trees) != 1:
-            raise ValueError(f"{len(trees)} classes have no paths here; two are needed")
+            raise ValueError(f"the model is invalid: expected two classes, got {len(trees)}")
         yield trees[0].nodes
 
 
@@ -114,7 +116,7 @@ def path_contributions(model: Boosting, matrix: np.ndarray) -> tuple[float, np.n
     matrix = np.asarray(matrix, dtype=float)
     if matrix.ndim != 2 or matrix.shape[1] != model.n_features_in_:
         raise ValueError(
-            f"a matrix of {model.n_features_in_} columns is needed, not one of shape {matrix.shape}"
+            f"matrix is invalid: expected {model.n_features_in_} columns, got shape {matrix.shape}"
         )
     bias = float(model._baseline_prediction.item())
     grown = []
@@ -134,8 +136,8 @@ def path_contributions(model: Boosting, matrix: np.ndarray) -> tuple[float, np.n
 def _added(grown: list[list[_Split]], values: dict[int, np.ndarray]) -> np.ndarray:
     """Moves of the trees by feature, shape (features used, rows), in the order of `values`.
 
-    All rows are put to every split, also those that never reach it: comparing a column with one
-    number and combining flags is several times quicker than gathering each row's own split.
+    Every split is evaluated for all rows, even those that never reach it: comparing a column with
+    one number and combining flags is several times faster than gathering each row's own split.
     """
     added = {feature: np.zeros(len(column)) for feature, column in values.items()}
     missing = {feature: np.isnan(column) for feature, column in values.items()}

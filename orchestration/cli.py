@@ -1,6 +1,6 @@
-"""The command `jingxi`, which `make` calls too: what it reads and how it ends.
+"""The command `jingxi`, which `make` calls, too.
 
-A command imports what it needs when it runs: help and refusals of arguments are immediate.
+A command imports its modules when it runs, so that help and errors of arguments are immediate.
 """
 
 from __future__ import annotations
@@ -60,11 +60,11 @@ Reason = Annotated[str, typer.Option(help="Why; kept in the audit.")]
 def run() -> NoReturn:
     """`main` as a program.
 
-    All is closed and written when `main` returns. An ordinary exit would then take hundreds of
-    modules apart, for three seconds after a refresh.
+    Everything is closed and written when `main` returns. A normal exit would then spend three
+    seconds tearing down hundreds of modules after a refresh.
     """
-    # The libraries hold a million objects for as long as a refresh lasts. To look through them for
-    # cycles as often as Python does by default takes a tenth of the time of a small refresh.
+    # The libraries hold a million objects during a refresh. Searching them for cycles as often as
+    # Python does by default takes a tenth of the time of a small refresh.
     gc.set_threshold(50_000, 50, 100)
     status = main()
     atexit._run_exitfuncs()
@@ -75,7 +75,7 @@ def run() -> NoReturn:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit status; it ends with a message, not a stack trace."""
-    # Boxes and colour for a person, plain text for a file or pipe.
+    # Boxes and colour on a terminal, plain text in a file or pipe.
     app.rich_markup_mode = "rich" if terminal.is_terminal() and sys.stderr.isatty() else None
     try:
         app(args=arguments, prog_name="jingxi")
@@ -90,7 +90,7 @@ def refresh(
         str | None,
         typer.Option(
             metavar="YYYY-MM[:YYYY-MM]",
-            help="Rebuild these months and those whose records changed; default: all.",
+            help="Rebuild these months and those whose records changed; default: all months.",
         ),
     ] = None,
     verbose: Verbose = False,
@@ -131,13 +131,13 @@ def check(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Judge a delivery in seconds and build nothing.
+    """Check a delivery in seconds and build nothing.
 
     Shows what is wrong with the delivery, how many rows of each table land or go to quarantine,
-    bookings and amounts by month, and gate G1. The home's landing, warehouse and releases stay
-    as they are; a refresh may run meanwhile.
+    bookings and amounts by month, and gate G1. The home's landing, warehouse and releases do not
+    change; a refresh may run at the same time.
 
-    Exit status: 0 a refresh would build on it, 1 gate G1 fails, 2 the delivery is refused.
+    Exit status: 0 a refresh would accept it, 1 gate G1 fails, 2 the delivery is refused.
     """
     from orchestration.operations.delivery_check import check as judge
 
@@ -158,8 +158,8 @@ def train(
 ) -> None:
     """Train and judge the models; publish nothing.
 
-    They learn from the features of the last refresh; make refresh TRAIN=never then scores with
-    them.
+    Training uses the features of the last refresh; make refresh TRAIN=never then scores with the
+    new models.
     """
     _supervise(
         "train",
@@ -179,7 +179,7 @@ def promote(
         typer.Option("--override", help="Promote against the policy; recorded in the audit."),
     ] = False,
 ) -> None:
-    """Make a version champion. Somebody who did not train it approves."""
+    """Make a version champion. The approver must not be its trainer."""
 
     def appoint(settings: Settings) -> Appointment:
         from orchestration.models import governance
@@ -209,7 +209,7 @@ def rollback_model(model: Model, approver: Approver, reason: Reason) -> None:
 
 @app.command()
 def summary(as_json: AsJson = False) -> None:
-    """Show what the served release holds and where to look."""
+    """Show the contents of the served release and where to find them."""
 
     def show(settings: Settings) -> int:
         from orchestration.release.summary import read_summary, show_summary
@@ -260,7 +260,7 @@ def rollback(
     def serve(settings: Settings) -> int:
         from orchestration.platform.releases import roll_back
 
-        print(f"served now: {roll_back(settings, release_id).stem}")
+        print(f"now served: {roll_back(settings, release_id).stem}")
         return 0
 
     _run("rollback", serve)
@@ -281,7 +281,7 @@ def export(
 def customer(
     customer_id: Annotated[str, typer.Option("--id", help="The customer_id.")],
     role: Annotated[
-        str, typer.Option(help="Who reads the page; some roles see more of a person.")
+        str, typer.Option(help="Role of the reader; some roles see more personal data.")
     ] = "manager",
     to: Annotated[
         Path | None, typer.Option(help="File to write; default: the home's customer pages.")
@@ -322,7 +322,7 @@ def _run(command: str, work: Callable[[Settings], int], *, reading: bool = False
 
 
 def _locked(command: str, work: Callable[[Settings], int]) -> NoReturn:
-    """The same, while nobody else changes the home."""
+    """The same, holding the home's lock."""
 
     def hold(settings: Settings) -> int:
         with one_refresh_at_a_time(settings, f"make {command}"):
@@ -332,7 +332,7 @@ def _locked(command: str, work: Callable[[Settings], int]) -> NoReturn:
 
 
 def _supervise(command: str, work: Callable[[Settings], int], *, quiet: bool) -> NoReturn:
-    """The same, in a process of its own, which ends with all that it started when this one does."""
+    """The same, in a process of its own, which ends with all of its children when this one does."""
 
     def watch(settings: Settings) -> int:
         before = _link(settings)
@@ -348,7 +348,7 @@ def _supervise(command: str, work: Callable[[Settings], int], *, quiet: bool) ->
 
 
 def _reported(command: str, work: Callable[[], int], *, quiet: bool = False) -> int:
-    """The exit status of the work; a failure is reported in a few lines."""
+    """Do the work and return its exit status; a failure is reported in a few lines."""
     from pydantic import ValidationError
 
     try:
@@ -373,7 +373,7 @@ def _reported(command: str, work: Callable[[], int], *, quiet: bool = False) -> 
 
 
 def _failure(command: str, error: Exception) -> str:
-    """An unforeseen error: its reason, the cure if there is one, where the trace is."""
+    """The message of an unexpected error: its reason, a known cure, the path of the trace."""
     from orchestration.landing.health import cure_of
 
     reason: BaseException = error
@@ -391,21 +391,20 @@ def _failure(command: str, error: Exception) -> str:
         write_whole(path, trace)
         lines.append(f"the trace is in {path}")
     except (ValueError, OSError):
-        lines.append("no trace could be written to the home")
-    lines.append("the release served before is untouched")
+        lines.append("the trace cannot be written to the home")
+    lines.append("the served release is unchanged")
     return "\n".join(lines)
 
 
 def _refresh(settings: Settings, months: str | None, *, verbose: bool, quiet: bool) -> int:
-    """Run the whole refresh in this process; the exit status is 0 when it published."""
+    """Run the whole refresh in this process; the exit status is 0 if it published a release."""
     from orchestration.platform.partitions import months_asked, months_of, months_written
 
     if months:
-        # Before the delivery is read, which may take minutes.
+        # Check the months before reading the delivery, which may take minutes.
         months_written(months)
     from orchestration.landing.delivery import open_delivery
     from orchestration.landing.health import prepare_home
-    from orchestration.platform import ahead
     from orchestration.platform.engine import connect
     from orchestration.platform.reference import prepare_reference
 
@@ -415,14 +414,13 @@ def _refresh(settings: Settings, months: str | None, *, verbose: bool, quiet: bo
     for line in prepare_home(settings):
         print(f"  note: {line}", flush=True)
     prepare_reference(settings)
-    ahead.prepare_stores(settings)
     with connect(settings) as connection:
         delivery = open_delivery(settings, connection)
     last_month = months_of(settings).get_last_partition_key()
     if last_month is None or delivery.as_of > last_month:
         raise ValueError(
-            f"{named('as_of')} is invalid: {delivery.as_of} lies after the last month of this "
-            f"source, {last_month}"
+            f"{named('as_of')} is invalid: expected a month up to {last_month}, the last of this "
+            f"source, got {delivery.as_of}"
         )
     start, end = months_asked(months, delivery.first_month, delivery.as_of)
     print(f"  as of {delivery.as_of}, months {start} to {end}", flush=True)
@@ -431,7 +429,6 @@ def _refresh(settings: Settings, months: str | None, *, verbose: bool, quiet: bo
     from orchestration.platform.runs import REFRESH
     from orchestration.release.summary import failure_summary, read_summary, show_summary
 
-    ahead.import_heavy_modules()
     tags = refresh_tags(delivery.as_of, (start, end))
     result = _execute(settings, REFRESH, tags, verbose=verbose, quiet=quiet)
     seconds = time.monotonic() - started
@@ -443,8 +440,7 @@ def _refresh(settings: Settings, months: str | None, *, verbose: bool, quiet: bo
 
 
 def _train(settings: Settings, model: str | None, *, verbose: bool, quiet: bool) -> int:
-    """Train and judge one model or all from the features as they stand; scores and publishes
-    nothing.
+    """Train and judge one model or all from the current features; score and publish nothing.
 
     Raises
     ------
@@ -469,7 +465,7 @@ def _train(settings: Settings, model: str | None, *, verbose: bool, quiet: bool)
     if not result.success:
         terminal.problem(failure_summary(settings, result, time.monotonic() - started))
         return FAILED
-    print("trained; to score and publish with these models: make refresh TRAIN=never")
+    print("trained; to score and publish with these models, run: make refresh TRAIN=never")
     return 0
 
 
@@ -495,7 +491,7 @@ def _execute(
         definition = build_definitions(settings).resolve_job_def(job)
         own = {**tags, runs.PROCESS_TAG: str(os.getppid())}
         with (
-            # What Dagster logs goes past a bar and would break it.
+            # Dagster's log lines would break a bar.
             progress.displayed(len(definition.nodes), quiet=quiet, bar=not verbose),
             redirect_stdout(sys.stdout if verbose else words),
         ):
@@ -518,13 +514,13 @@ def _export(settings: Settings, folder: Path, file_format: str) -> int:
         source = source_of(settings)
         source.prepare(connection)
         count = export_delivery(connection, settings.delivery / "synthetic", folder, file_format)
-    print(f"{count} files in {folder}; refresh from them: ")
+    print(f"{count} files in {folder}; to refresh from them, run:")
     print(f"  make refresh SOURCE=files SOURCE_PATH={folder}")
     return 0
 
 
 def _serve(settings: Settings, port: int) -> int:
-    """The UI until a signal ends it, its servers and the runs that were launched from it."""
+    """Serve the UI until a signal ends it, its servers and the runs launched from it."""
     from orchestration.operations import ui
 
     ended = supervise(
@@ -547,7 +543,7 @@ def _stopped(settings: Settings, command: str, ended: Ended, before: str | None)
     if not ended.asked:
         cause += " from outside"
         if ended.signal is signal.SIGKILL:
-            cause += ", perhaps by the system because memory ran out (JINGXI_MEMORY limits it)"
+            cause += ", perhaps because memory ran out (set JINGXI_MEMORY to limit it)"
     return f"{command} was stopped by {cause}; all of its processes have ended. " + (
         f"Published: {now}" if now != before else f"Still served: {now or 'nothing yet'}"
     )

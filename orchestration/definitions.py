@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 
-from orchestration.alerts.assets import ALERTS, alerts_assets
+from orchestration.alerts.assets import ALERTS, alerts_assets, customer_scores_assets
 from orchestration.alerts.checks import scores_gate
 from orchestration.base.assets import base_assets
 from orchestration.base.checks import base_gate
@@ -29,7 +29,8 @@ from orchestration.platform.reference import prepare_reference
 from orchestration.platform.resources import Home
 from orchestration.platform.settings import Settings, read_settings
 from orchestration.release.assets import release_asset
-from orchestration.scores.assets import SCORES, scores_assets
+from orchestration.scores.assets import PUBLISHED as SCORES
+from orchestration.scores.assets import scores_assets
 from orchestration.value.assets import value_assets
 from orchestration.value.checks import value_gate
 
@@ -53,8 +54,9 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             value_assets(manifest, months),
             features_assets(manifest, months),
             models_assets(),
-            scores_assets(models_of(manifest, "features")),
+            scores_assets(),
             alerts_assets(),
+            customer_scores_assets(manifest, months),
             campaign_inputs(),
             contacts_assets(manifest, months),
             campaigns_assets(),
@@ -72,7 +74,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         ],
         jobs=[refresh, train, promote_job, rollback_job, customer_page_job],
         schedules=schedules(settings, refresh, train),
-        resources={"home": Home(), "dbt": dbt_resource(settings)},
+        resources={"home": Home(), "dbt": dbt_resource()},
         loggers={"progress": progress_logger, "console": dg.colored_console_logger},
         executor=dg.in_process_executor,
     )

@@ -1,8 +1,8 @@
 """The PKDD'99 "financial" data: a Czech bank, 1993 to 1998, as a source.
 
 Petr Berka and Marta Sochorova, Discovery Challenge of PKDD'99 (Prague). The mapping is documented
-in docs/berka.md. A code that the mapping does not know is passed on as it is, so that landing sets
-the row aside by name; it never vanishes in a default.
+in docs/berka.md. A code outside the mapping is passed on unchanged, so that landing puts the row
+into quarantine with it; no default hides it.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ PURPOSES = {
     "POJISTNE": "insurance",
     "LEASING": "leasing",
 }
-# What the payment is for says more than how it was made, so k_symbol is asked first. SIPO
-# (household payments) and LEASING name no kind of the contract: the operation does.
+# The purpose of a payment (k_symbol) is more specific than its operation and takes precedence. SIPO
+# (household payments) and LEASING have no kind in the contract: the operation decides.
 KIND_BY_SYMBOL = {
     "UROK": "interest_paid",
     "SANKC. UROK": "interest_charged",
@@ -77,12 +77,12 @@ STANDING = ("SIPO", "UVER", "POJISTNE", "LEASING")
 
 
 def text(column: str) -> str:
-    """The value, NULL where it is blank (k_symbol may be one space) or `?`."""
+    """The value, NULL if it is blank (k_symbol may be one space) or `?`."""
     return f"nullif(nullif(trim({column}), ''), '?')"
 
 
 def iso_date(column: str) -> str:
-    """YYMMDD, also with a time behind it, as 19YY-MM-DD; anything else as it is."""
+    """YYMMDD, optionally with a time, as 19YY-MM-DD; anything else unchanged."""
     return (
         f"case when regexp_full_match({column}, '[0-9]{{6}}( 00:00:00)?') then "
         f"'19' || {column}[1:2] || '-' || {column}[3:4] || '-' || {column}[5:6] "
@@ -100,7 +100,7 @@ def listed(values: tuple[str, ...]) -> str:
 
 
 class Berka:
-    """The source `berka`: a folder of the .asc files, the full set or a part of it."""
+    """The source `berka`: a folder of the .asc files, all or some of them."""
 
     name = "berka"
 
@@ -120,11 +120,11 @@ class Berka:
         return {name: found[f"{name}.asc"] for name in HEADERS if f"{name}.asc" in found}
 
     def first_month(self, connection: duckdb.DuckDBPyConnection) -> str:
-        """The first of the six years that were published."""
+        """The first month of the published six years."""
         return "1993-01"
 
     def prepare(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Nothing to do: the files are there."""
+        """Nothing to do: the files are delivered."""
 
     def problems(self, connection: duckdb.DuckDBPyConnection) -> list[Problem]:
         """Missing, empty or unreadable files and columns, all at once."""
@@ -138,7 +138,7 @@ class Berka:
                 )
             ]
         found = [
-            Problem(f"{name}.asc", "", "is missing", "Deliver the file beside the others.")
+            Problem(f"{name}.asc", "", "is missing", "Deliver the file with the others.")
             for name in REQUIRED
             if name not in self._files
         ]
@@ -158,7 +158,7 @@ class Berka:
     def _file_problems(
         self, connection: duckdb.DuckDBPyConnection, name: str, path: Path
     ) -> list[Problem]:
-        again = "Take the file again from the original."
+        again = "Copy the file again from the original."
         inspection = inspect_bytes(path)
         if inspection.size == 0:
             return [Problem(path.name, "", "is empty (0 bytes)", again)]
@@ -207,7 +207,7 @@ class Berka:
                 column for column, *_ in described if column in BY_NAME[table].column_names
             )
             path = self._files[name]
-            # The one product is no row of any file.
+            # The product is not a row of any file.
             counted = None if table == "product" else self._reader.read(connection, path).records
             digest = self._reader.inspection(path).sha256
             found.append(SourceFile(table, path, relation, columns, records=counted, sha256=digest))
@@ -218,8 +218,8 @@ class Berka:
 
 
 def _district(rows: dict[str, str]) -> str:
-    # A12 and A13 are the unemployment rates of 1995 and 1996, in per cent: known long after most of
-    # the months of a refresh, so that they are not read. A11, the average salary, has no year.
+    # A12 and A13, the unemployment rates of 1995 and 1996 in per cent, are not read: they were
+    # unknown in most of the months of a refresh. A11, the average salary, has no year.
     return f"""
         select a1 as district_id, a2 as district_name, a3 as region, {text("a4")} as population,
             {text("a11")} as average_salary, _row, _malformed
@@ -227,8 +227,8 @@ def _district(rows: dict[str, str]) -> str:
 
 
 def _branch(rows: dict[str, str]) -> str:
-    # An account names the district of its branch, nothing smaller: one branch a district, with or
-    # without an account: were they taken from the accounts, later ones would add branches.
+    # An account has the district of its branch, nothing smaller: one branch per district. They are
+    # not derived from the accounts, since later accounts would add branches.
     return f"""
         select a1 as branch_id, a2 as branch_name, a1 as district_id, _row, _malformed
         from {rows["district"]}"""
@@ -261,7 +261,7 @@ def _customer(rows: dict[str, str]) -> str:
 
 
 def _product() -> str:
-    # The data name no products: what every account of them is, is a current account.
+    # The data have no products: every account is a current account.
     return (
         f"select {literal(PRODUCT)} as product_id, 'Current account' as product_name, "
         "'deposits' as product_line, 1::bigint as _row"
@@ -283,7 +283,8 @@ def _account_holder(rows: dict[str, str]) -> str:
 
 
 def _loan(rows: dict[str, str]) -> str:
-    # The status (A, B, C, D) is that of 1998: it would tell each earlier month how its loan ends.
+    # The status (A, B, C, D) is not read: it is that of 1998 and would leak how the loan ends into
+    # every earlier month.
     return f"""
         select loan_id, account_id, {iso_date("date")} as granted_on, amount as principal,
             duration as term_months, payments as instalment, _row, _malformed

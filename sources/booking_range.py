@@ -1,4 +1,4 @@
-"""What a delivery's booking dates say about the months it covers."""
+"""Derive the months that a delivery covers from its booking dates."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from sources.contract import DAY
 from sources.grammar import text_of, typed
 from sources.interface import DeliveryRefused, Problem, SourceFile
 
-# A history that pauses longer than this (months) has a stray date before the pause.
+# Months. A date before a longer pause in the history is an error.
 LONGEST_PAUSE = 12
 
 
 class Delivery(Protocol):
-    """What is asked here of a source."""
+    """The part of a source that this module uses."""
 
     def files(self, connection: duckdb.DuckDBPyConnection) -> list[SourceFile]: ...
 
@@ -46,15 +46,15 @@ def booking_days(
 def last_booking(
     connection: duckdb.DuckDBPyConnection, source: Delivery, today: date | None = None
 ) -> date | None:
-    """The latest booking date that is not after today; None where there is none."""
+    """The latest booking date up to today; None without bookings."""
     return max(booking_days(connection, source, today), default=None)
 
 
 def first_booking_month(
     connection: duckdb.DuckDBPyConnection, source: Delivery, today: date | None = None
 ) -> str:
-    """The first month (YYYY-MM) of the history: the earliest with bookings from which on they never
-    pause for more than a year. A single misdated row must not open a century of empty months.
+    """The first month (YYYY-MM) of the history: the earliest with bookings after which no pause
+    exceeds a year. A single misdated row must not create a century of empty months.
 
     Raises
     ------
@@ -75,8 +75,8 @@ def first_booking_month(
 def resolve_as_of(
     connection: duckdb.DuckDBPyConnection, source: Delivery, today: date | None = None
 ) -> str:
-    """The last complete month (YYYY-MM): that of the last booking when it falls in the month's last
-    three days, else the month before.
+    """The last complete month (YYYY-MM): the month of the last booking if it falls in the month's
+    last three days, else the month before.
 
     Raises
     ------
@@ -97,7 +97,7 @@ def _no_booking() -> DeliveryRefused:
             Problem(
                 "transaction",
                 "booked_on",
-                "there is no booking with a date up to today, so no month to refresh",
+                "has no date up to today: expected at least one booking",
                 "Deliver bookings dated YYYY-MM-DD.",
             )
         ]

@@ -1,4 +1,4 @@
-"""Codes that the contract does not list, in words: the most seen, and what they may have meant."""
+"""Describe the codes that the contract does not list: the most frequent, with the likely code."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ import difflib
 import re
 from collections.abc import Mapping, Sequence
 
-MOST_TOLD = 5
-LONGEST_TOLD = 40
-# In a table with personal columns a shifted row puts a name where a code belongs. What so many
-# rows, and such a share of them, have in common is a code and nobody's name.
+MOST_LISTED = 5
+LONGEST_SHOWN = 40
+# In a table with personal columns a shifted row may put a name into a code's column. A value of at
+# least this many rows, and this share of them, is a code and not a name.
 LEAST_SHARED = 10
 LEAST_SHARE = 0.01
 
 
-def told(counts: Mapping[str, int], allowed: Sequence[str], *, values: int, personal: bool) -> str:
+def describe(
+    counts: Mapping[str, int], allowed: Sequence[str], *, values: int, personal: bool
+) -> str:
     """`depsit` (412 rows): did you mean `deposit`?; `KK` (3 rows); 7 other values (9 rows).
 
     Parameters
@@ -22,18 +24,18 @@ def told(counts: Mapping[str, int], allowed: Sequence[str], *, values: int, pers
     counts
         Rows by value, of the values that are not allowed.
     allowed
-        What the contract lists.
+        The codes that the contract lists.
     values
         Rows with a value, allowed or not.
     personal
-        Whether the table has personal columns: what few rows hold is then counted only.
+        Whether the table has personal columns: rare values are then counted but not shown.
     """
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     shown = [
         (value, rows)
         for value, rows in ranked
         if not personal or (rows >= LEAST_SHARED and rows >= LEAST_SHARE * values)
-    ][:MOST_TOLD]
+    ][:MOST_LISTED]
     parts = [f"{_quoted(value)} ({_rows(rows)}){_guess(value, allowed)}" for value, rows in shown]
     others = len(ranked) - len(shown)
     if others:
@@ -48,8 +50,8 @@ def listed(allowed: Sequence[str]) -> str:
 
 
 def nearest(value: str, allowed: Sequence[str]) -> str | None:
-    """The allowed value that was probably meant: the same but for capitals and signs, the only one
-    that begins so, or one spelt much alike."""
+    """The allowed value most like a value: equal apart from case and punctuation, the only one with
+    this beginning, or one of similar spelling; None if there is none."""
     plain = re.sub(r"[^a-z0-9]+", "_", value.lower()).strip("_")
     if not plain or plain in allowed:
         return plain or None
@@ -66,7 +68,7 @@ def _guess(value: str, allowed: Sequence[str]) -> str:
 
 
 def _quoted(value: str) -> str:
-    text = value if len(value) <= LONGEST_TOLD else value[:LONGEST_TOLD] + "…"
+    text = value if len(value) <= LONGEST_SHOWN else value[:LONGEST_SHOWN] + "…"
     return "`" + "".join(sign if sign.isprintable() else "�" for sign in text) + "`"
 
 

@@ -1,8 +1,8 @@
 """The source contract: what a bank delivers, column by column.
 
-One place says which tables and columns exist, their types, keys, references, allowed values and
-ranges. Landing turns it into row rules, the `files` source into its inspection, `docs/contract.md`
-into a page. Shape lives here; distributions are the gates' business.
+It is the one definition of tables and columns, their types, keys, references, allowed values and
+ranges. Landing derives its row rules from it, the `files` source its inspection, and
+`docs/contract.md` is generated from it. The contract covers shape; gates check distributions.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
+
+from sources import vocabulary
 
 Type = Literal["VARCHAR", "DATE", "DECIMAL(18,2)", "DECIMAL(9,6)", "INTEGER", "DOUBLE", "BOOLEAN"]
 
@@ -27,11 +29,14 @@ class Column:
     """One column of a delivered table.
 
     `meaning`, `unit`, `sign` and `example` are the words of `docs/contract.md`; `example` is a
-    value that lands. A unit that the type implies (a day, text) is not said.
+    value that lands. `unit` is empty if the type implies it (a day, text).
     `low` and `high` are SQL literals or expressions, inclusive; `as_of` may be used in them.
     `personal` columns name or reach a person: no stage reads them, and they are not landed.
     `null_after_as_of` marks a date that describes an event of the future when it lies after the
     as-of date (an account's closing): it is not known yet, so it is read as NULL.
+    `attribute` marks a column that staging and base pass on by a macro; it is the column's
+    description there. A customer's attribute becomes a feature where
+    `features_customer_month.yml` names it.
     `form` is the regular expression of a code, which is read in capitals and without blanks around.
     """
 
@@ -48,6 +53,7 @@ class Column:
     references: str | None = None
     personal: bool = False
     null_after_as_of: bool = False
+    attribute: str = ""
     form: str | None = None
     first_of_month: bool = False
 
@@ -56,8 +62,8 @@ class Column:
         return self.type in (MONEY, RATE, WHOLE, REAL)
 
     @property
-    def said_sign(self) -> str:
-        """What the sign of a number says; empty for what is no number."""
+    def shown_sign(self) -> str:
+        """The meaning of the sign of a number; empty for other types."""
         never = self.low is not None and self.low in ("0", "1")
         return self.sign or ("never negative" if self.is_number and never else "")
 
@@ -89,6 +95,10 @@ class Table:
         return tuple(column.name for column in self.columns if column.required)
 
     @property
+    def attributes(self) -> tuple[Column, ...]:
+        return tuple(column for column in self.columns if column.attribute)
+
+    @property
     def personal(self) -> bool:
         """Does the table have personal columns?"""
         return any(column.personal for column in self.columns)
@@ -97,9 +107,8 @@ class Table:
         return next(column for column in self.columns if column.name == name)
 
 
-PRODUCT_LINES = ("deposits", "lending", "cards", "wealth", "agency", "payments")
+PRODUCT_LINES = tuple(line.product_line for line in vocabulary.PRODUCT_LINES)
 ROLES = ("owner", "joint", "authorised")
-CREDIT, DEBIT = 1, -1
 
 
 @dataclass(frozen=True)
@@ -116,34 +125,18 @@ class Kind:
         return self.on.get(product_line, self.sign)
 
 
-BOOKING_KINDS = (
-    Kind("deposit", CREDIT, "cash paid in"),
-    Kind("withdrawal", DEBIT, "cash drawn"),
-    Kind("transfer_in", CREDIT, "received from another account, of this bank or another"),
-    Kind("transfer_out", DEBIT, "sent to another account, of this bank or another"),
-    Kind("card_payment", DEBIT, "paid by card, or taken by a merchant", {"payments": None}),
-    Kind("salary", CREDIT, "wages received"),
-    Kind("pension", CREDIT, "pension received"),
-    Kind("interest_paid", CREDIT, "interest that the bank pays to the customer"),
-    Kind("interest_charged", DEBIT, "interest that the bank charges to the customer"),
-    Kind("fee", DEBIT, "fee or commission that the bank charges"),
-    Kind("penalty", DEBIT, "charge for an overdraft or a late payment"),
+BOOKING_KINDS = tuple(
     Kind(
-        "loan_payout",
-        CREDIT,
-        "principal paid out: credits the account that receives it, debits the loan's own",
-        {"lending": DEBIT, "cards": None},
-    ),
-    Kind(
-        "loan_repayment",
-        DEBIT,
-        "instalment or early repayment: debits the account that pays, credits the loan's own",
-        {"lending": CREDIT, "cards": None},
-    ),
-    Kind("purchase", DEBIT, "securities or fund units bought: the money leaves the account"),
-    Kind("sale", CREDIT, "securities or fund units sold, or a merchant's takings: money comes in"),
-    Kind("insurance_premium", DEBIT, "premium paid; on an insurer's account", {"agency": None}),
-    Kind("other", None, "anything else"),
+        kind.kind,
+        vocabulary.SIGNS[kind.sign],
+        kind.meaning,
+        {
+            line.product_line: line.signs[kind.kind]
+            for line in vocabulary.PRODUCT_LINES
+            if kind.kind in line.signs
+        },
+    )
+    for kind in vocabulary.BOOKING_KINDS
 )
 KINDS = tuple(kind.name for kind in BOOKING_KINDS)
 # Kind, product line and sign of the amount, where it has one.
@@ -153,7 +146,7 @@ SIGNS: tuple[tuple[str, str, int], ...] = tuple(
     for line in PRODUCT_LINES
     if (sign := kind.sign_on(line)) is not None
 )
-CHANNELS = ("branch", "atm", "card", "online", "mobile", "telephone", "standing_order", "system")
+CHANNELS = tuple(channel.channel for channel in vocabulary.CHANNELS)
 ARMS = ("treatment", "control")
 TOPICS = ("inquiry", "complaint", "appointment", "visit", "feedback")
 LEDGER_ACCOUNTS = ("interest_income", "interest_expense", "fee_income", "customer_balance")
@@ -284,9 +277,27 @@ TABLES: tuple[Table, ...] = (
                 example="2015-02-13",
                 low=EARLIEST,
             ),
-            Column("occupation", TEXT, "the bank's own word", example="specialist"),
-            Column("education", TEXT, "the bank's own word", example="university"),
-            Column("marital_status", TEXT, "the bank's own word", example="divorced"),
+            Column(
+                "occupation",
+                TEXT,
+                "the bank's own word",
+                example="specialist",
+                attribute="occupation",
+            ),
+            Column(
+                "education",
+                TEXT,
+                "the bank's own word",
+                example="university",
+                attribute="education",
+            ),
+            Column(
+                "marital_status",
+                TEXT,
+                "the bank's own word",
+                example="divorced",
+                attribute="marital status",
+            ),
             Column(
                 "monthly_income",
                 MONEY,
@@ -295,6 +306,7 @@ TABLES: tuple[Table, ...] = (
                 unit="the bank's currency a month",
                 low="0",
                 high=LARGEST,
+                attribute="monthly income as declared",
             ),
             Column(
                 "household_id",

@@ -1,10 +1,10 @@
-"""Delimited text as relations: every data row once and numbered, malformed ones marked.
+"""Delimited text as queries: every data row once, numbered, malformed rows marked.
 
 DuckDB's reader is fast on text that follows RFC 4180 and strict about the rest: it aborts, or with
-`ignore_errors` drops rows and lets one stray quote swallow its neighbours; a record that does not
-fit its buffer at the end of a file it leaves out. So each file is first counted twice, by DuckDB
-strictly and by its bytes. Where the two differ, or DuckDB refuses, or a record is longer than
-`LONGEST_RECORD`, the file is copied row by row, with its row numbers and with the broken rows
+`ignore_errors` drops rows, and one stray quote swallows the rows that follow; it leaves out a
+record that does not fit its buffer at the end of a file. So the records of each file are counted
+twice, by DuckDB in strict mode and from the bytes. If the two differ, DuckDB fails, or a record is
+longer than `LONGEST_RECORD`, the file is copied row by row, with row numbers and malformed rows
 marked, and the copy is read instead.
 """
 
@@ -28,10 +28,10 @@ import numpy as np
 CHUNK = 1 << 20
 # Columns that `DelimitedReader` adds to those of the header.
 RESERVED = ("_row", "_malformed")
-# A quoted value may run over lines (an address, a remark). Further than this it is a stray quote.
+# A quoted value may span lines (an address, a remark). Beyond this number the quote is a stray one.
 MOST_LINES = 20
-# Bytes. DuckDB's reader holds many times the longest record for each thread, and refuses two
-# megabytes; a value of such length is a file that went into the wrong column.
+# Bytes. DuckDB's reader buffers many times the longest record for each thread, and refuses two
+# megabytes; a value of this length is a file in the wrong column.
 LONGEST_RECORD = 1_000_000
 TOO_LONG = f"longer than {LONGEST_RECORD:,} bytes"
 QUOTE, LINE_END, RETURN = b'"\n\r'
@@ -51,9 +51,9 @@ def quoted(name: str) -> str:
 class Inspection:
     """The bytes of one file.
 
-    `sha256` and `size` are of the file as delivered; what follows is of its text, unpacked: where
-    it stops being UTF-8 (None: nowhere), its records (the header is one, a blank line is none) and
-    the bytes of the longest one.
+    `sha256` and `size` are of the file as delivered; the other fields are of its uncompressed text:
+    the first place that is not UTF-8 (None if all is), the number of records (including the header,
+    without blank lines) and the bytes of the longest one.
     """
 
     sha256: str
@@ -68,12 +68,12 @@ def is_packed(path: Path) -> bool:
 
 
 def inspect_bytes(path: Path, text: bool = True) -> Inspection:
-    """One pass over the file (two over a packed one); memory holds one megabyte of it.
+    """Inspect a file in one pass (two if it is compressed), with one megabyte of it in memory.
 
     Raises
     ------
     OSError, EOFError
-        When a packed file cannot be unpacked.
+        When a compressed file cannot be decompressed.
     """
     with path.open("rb") as stream:
         if text and not is_packed(path):
@@ -116,7 +116,7 @@ def _inspect(stream: IO[bytes] | gzip.GzipFile) -> Inspection:
 
 
 class _RecordCount:
-    """Counts the line ends that stand outside quotes, and the bytes between them."""
+    """Counts the line ends outside quotes, and the bytes between them."""
 
     def __init__(self) -> None:
         self.count = self.longest = 0
@@ -151,14 +151,14 @@ class _RecordCount:
 
 
 def open_text(path: Path, *, newline: str | None) -> TextIO:
-    """The text of a file, packed or not, without its byte order mark."""
+    """The text of a file, compressed or not, without its byte order mark."""
     if is_packed(path):
         return gzip.open(path, "rt", encoding="utf-8-sig", errors="replace", newline=newline)
     return path.open(encoding="utf-8-sig", errors="replace", newline=newline)
 
 
 def read_header(path: Path, delimiter: str) -> tuple[str, ...]:
-    """The names in the first line, stripped, nameless ones numbered; none for a blank line."""
+    """The names in the first line, stripped, unnamed ones numbered; none for a blank line."""
     with open_text(path, newline="") as stream:
         first = next(csv.reader(iter([stream.readline(LONGEST_RECORD)]), delimiter=delimiter), [])
     names = tuple(name.strip() or f"unnamed_{place}" for place, name in enumerate(first, 1))
@@ -167,14 +167,14 @@ def read_header(path: Path, delimiter: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Reading:
-    """A file as a relation (see `DelimitedReader.relation`), and the data rows it must yield."""
+    """A file as a query (see `DelimitedReader.relation`), and the number of rows it must yield."""
 
     relation: str
     records: int
 
 
 class DelimitedReader:
-    """Turns delimited files into relations; owns the copies of those that needed one."""
+    """Turns delimited files into queries; owns the copies of files that DuckDB cannot read."""
 
     def __init__(self, delimiter: str) -> None:
         self.delimiter = delimiter
@@ -183,7 +183,7 @@ class DelimitedReader:
         self._readings: dict[tuple[Path, int, int], Reading] = {}
 
     def inspection(self, path: Path) -> Inspection:
-        """See `inspect_bytes`; made once for a file that does not change."""
+        """The result of `inspect_bytes`, cached until the file changes."""
         known = _state(path)
         if known not in self._inspections:
             self._inspections[known] = inspect_bytes(path)
@@ -221,7 +221,7 @@ class DelimitedReader:
                 return Reading(f"{relation} where {given} is not null", rows)
         copy = Path(self._copies.name) / f"{len(self._readings)}.csv"
         rows = self._copy(path, copy, len(header))
-        # A quote is written twice: a record may have become twice as long.
+        # The copy doubles every quote: a record may be twice as long.
         scan = self._scan(copy, ",", ("_row", "_malformed", *header), 3 * LONGEST_RECORD)
         return Reading(f"select * replace (_row::bigint as _row) from {scan}", rows)
 
@@ -237,7 +237,7 @@ class DelimitedReader:
         )
 
     def _copy(self, path: Path, copy: Path, width: int) -> int:
-        """Returns the number of data rows."""
+        """Copy the file row by row; returns the number of data rows."""
         empty = [""] * width
         number = 0
         with (
@@ -262,7 +262,7 @@ def _state(path: Path) -> tuple[Path, int, int]:
 
 
 def _lines(stream: TextIO) -> Iterator[str | None]:
-    """The lines of a text, None for one that is too long to be held."""
+    """The lines of a text, None for a line longer than `LONGEST_RECORD`."""
     while line := stream.readline(LONGEST_RECORD):
         if len(line) < LONGEST_RECORD or line.endswith("\n"):
             yield line
@@ -275,14 +275,15 @@ def _lines(stream: TextIO) -> Iterator[str | None]:
 def split_records(
     lines: Iterator[str | None], delimiter: str, width: int
 ) -> Iterator[list[str] | str]:
-    """The fields of each record, or what is wrong with it; None stands for a line too long to be
-    held. Blank lines, and those that hold nothing but delimiters, are passed over.
+    """The fields of each record, or what is wrong with it; None in `lines` is a line that is too
+    long. Blank lines, and lines that hold nothing but delimiters, are skipped.
 
-    After a broken record reading resumes at the very next line, so that a stray quote costs its own
-    row and not those behind it.
+    After a malformed record, reading resumes at the next line, so that a stray quote does not
+    affect the rows that follow.
     """
     separator = re.escape(delimiter)
-    # An unquoted value may hold a quote further on (5" pipe), as DuckDB's strict reader allows.
+    # An unquoted value may hold a quote after its first character (5" pipe), as in DuckDB's strict
+    # reader.
     value = re.compile(rf'"(?:[^"]|"")*"|[^"{separator}][^{separator}]*|', re.DOTALL)
 
     def split(text: str) -> list[str] | None:

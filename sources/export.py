@@ -1,4 +1,4 @@
-"""The synthetic bank's delivery written out, as Parquet or as CSV."""
+"""Export the synthetic bank's delivery as Parquet or CSV."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def export_delivery(
     Raises
     ------
     ValueError
-        When the folder already holds something: two deliveries must not mix.
+        When the folder is not empty: two deliveries must not mix.
     """
     if folder.exists() and any(folder.iterdir()):
-        raise ValueError(f"{folder} is not empty; export into a new folder")
+        raise ValueError(f"{folder} is not empty. Export into a new folder.")
     paths = sorted(delivery.rglob("*.parquet"))
     for path in paths:
         target = folder / path.relative_to(delivery)

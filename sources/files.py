@@ -1,9 +1,9 @@
-"""A bank's own files in the contract's layout: CSV (UTF-8, header; gzip does no harm) or Parquet.
+"""A bank's own files in the contract's layout: CSV (UTF-8, header, optionally gzip) or Parquet.
 
 `<table>.csv`, `<table>.parquet`, or a folder of either named like the table or such a file, at any
-depth, as Spark, pandas, DuckDB or a spreadsheet leave them. A `YYYY-MM` in the path below the
-table's folder stamps a master's extract (`customer/2024-03.parquet`,
-`customer/month=2024-03/part-0.csv`); for events it is only a name, their dates say the month. A
+depth, as Spark, pandas, DuckDB or a spreadsheet write them. A `YYYY-MM` in the path below the
+table's folder is the month of a master's extract (`customer/2024-03.parquet`,
+`customer/month=2024-03/part-0.csv`); for events it has no meaning, since their rows are dated. A
 folder `column=value` gives its column to the files in it.
 """
 
@@ -51,15 +51,15 @@ from sources.interface import Problem, SourceFile
 from sources.parquet import parquet_names, parquet_relation, parquet_rows
 
 FORMATS = (".csv", ".csv.gz", ".parquet")
-# Known by the table's name and yet not read: said as such, not as a file of no table.
+# Formats that are not read: a file named like a table gets a message of its own.
 UNREAD = (
     *(".csv.zip", ".csv.bz2", ".csv.xz", ".csv.zst", ".parquet.gz", ".zip", ".xlsx", ".xls"),
     *(".ods", ".json", ".orc", ".avro", ".txt", ".tsv"),
 )
-# What editors, spreadsheets, file managers and Spark leave behind.
+# Temporary files of editors, spreadsheets, file managers and Spark.
 LEFTOVER = re.compile(r"[._~#].*|.*[~#]|.*\.(bak|tmp|swp|crc)|thumbs\.db|desktop\.ini", re.I)
 STAMP = re.compile(r"(?<!\d)((?:19|20)\d{2})-(0[1-9]|1[0-2])(?!\d)")
-# Spark names part files by random numbers, in which a month may seem to stand.
+# Spark puts random UUIDs into the names of part files, which may look like a month.
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.I)
 PARTITION = re.compile(r"([A-Za-z_]+)=(.*)")
 NO_PARTITION_VALUE = "__HIVE_DEFAULT_PARTITION__"
@@ -71,9 +71,9 @@ MOST = 0.5
 _NUMBERS = r"U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|DECIMAL.*"
 _FLOATS = r"FLOAT|DOUBLE"
 ZONED = re.compile(r"TIMESTAMP WITH TIME ZONE|TIMESTAMPTZ.*")
-# Parquet types that can become the contract's type; text is judged by its values. Money is no
-# float: of FLOAT's seven digits cents are lost before the file is read, and of a sum in DOUBLE it
-# cannot be said whether they were.
+# Parquet types that can become the contract's type; text is checked by its values. Money must not
+# be a float: FLOAT's seven digits lose cents before the file is read, and a DOUBLE does not show
+# whether cents were lost.
 ACCEPTED = {
     TEXT: re.compile(rf"VARCHAR|{_NUMBERS}|DATE|BOOLEAN|UUID|ENUM.*"),
     DAY: re.compile(r"VARCHAR|DATE|TIMESTAMP.*"),
@@ -93,14 +93,14 @@ HOW_TO_WRITE = {
     REAL: "Write numbers with a decimal point.",
     FLAG: "Write true or false.",
 }
-AGAIN = "Deliver the file again, whole."
+AGAIN = "Deliver the complete file again."
 UNPACK = "Deliver the table as .csv, .csv.gz or .parquet."
 
 
 @dataclass(frozen=True)
 class DeliveredFile:
-    """One file of a table; `stamp` is the extract's month, `partition` the columns and values that
-    its folders give."""
+    """One file of a table; `stamp` is the extract's month, `partition` the columns and values from
+    its folders' names."""
 
     table: Table
     path: Path
@@ -115,7 +115,7 @@ class DeliveredFile:
 
 @dataclass(frozen=True)
 class Given:
-    """A column as a file gives it: under which name, of which type (a folder's has no name)."""
+    """A column of a file: its name and type there (None as the name of a folder's column)."""
 
     name: str | None
     type: str
@@ -124,8 +124,8 @@ class Given:
 
 @dataclass(frozen=True)
 class Misfit:
-    """A column of a file whose values are mostly of another kind, or none of those allowed (then
-    with the rows of each `code`)."""
+    """A column of a file whose values are mostly of another type, or mostly not allowed (then
+    `codes` has the rows of each)."""
 
     file: DeliveredFile
     column: Column
@@ -160,10 +160,10 @@ class DeliveredFiles:
         return first_booking_month(connection, self)
 
     def prepare(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Nothing to do: the bank has delivered."""
+        """Nothing to do: the files are delivered."""
 
     def problems(self, connection: duckdb.DuckDBPyConnection) -> list[Problem]:
-        """Everything that makes the delivery unreadable or plainly wrong, all at once."""
+        """Everything that makes the delivery unreadable or invalid, all at once."""
         if not self.path.is_dir():
             return [
                 Problem(
@@ -181,13 +181,13 @@ class DeliveredFiles:
             elif table.required and table.name not in self._packed:
                 found.append(self._missing_table(table))
         found += [
-            Problem(label, "", f"is a {kind} file, which is not read", UNPACK)
+            Problem(label, "", f"is a {kind} file, which is not supported", UNPACK)
             for label, kind in self._packed.values()
         ]
         return found
 
     def notes(self, connection: duckdb.DuckDBPyConnection) -> list[str]:
-        """What is not there or not read, and what that switches off; one line each."""
+        """What is missing or not read, and what that switches off; one line each."""
         delivered, lines = self._delivered, []
         for table in TABLES:
             if table.name not in delivered:
@@ -198,19 +198,19 @@ class DeliveredFiles:
             if empty:
                 labels = _listed([file.label for file in empty[:MOST_LISTED]])
                 more = f" and {len(empty) - MOST_LISTED} more" if empty[MOST_LISTED:] else ""
-                lines.append(f"{labels}{more}: passed over, no rows")
+                lines.append(f"{labels}{more}: ignored, no rows")
             if not full:
                 lines.append(f"no rows of `{table.name}`: without {table.without_it}")
                 continue
             given = [self._layout(connection, file) for file in full]
             lacking = [name for name in table.column_names if not any(name in g for g in given)]
             if lacking:
-                lines.append(f"`{table.name}` comes without {_listed(lacking)}: read as unknown")
+                lines.append(f"`{table.name}` has no {_listed(lacking)}: read as unknown")
             for file, columns in zip(full, given, strict=True):
                 unknown = _unknown(table, columns)
                 if unknown:
                     lines.append(f"{file.label}: column(s) {_listed(unknown)} are not read")
-        lines += [f"{label}: not read, it is no table of the contract" for label in self._unknown]
+        lines += [f"{label}: not read, not a table of the contract" for label in self._unknown]
         return lines
 
     def files(self, connection: duckdb.DuckDBPyConnection) -> list[SourceFile]:
@@ -230,7 +230,7 @@ class DeliveredFiles:
 
     @cached_property
     def _packed(self) -> dict[str, tuple[str, str]]:
-        """Tables that come in a format which is not read only: the file and its format."""
+        """Tables delivered only in a format that is not read: the file and its format."""
         found: dict[str, tuple[str, str]] = {}
         for label in self._unknown:
             table, kind = _table_of(Path(label)), _format(Path(label), UNREAD)
@@ -265,13 +265,13 @@ class DeliveredFiles:
     def _full_and_empty(
         self, connection: duckdb.DuckDBPyConnection, files: list[DeliveredFile]
     ) -> tuple[list[DeliveredFile], list[DeliveredFile]]:
-        """The files of a table with rows (or that cannot be read), and those without."""
+        """The files of a table with rows (or unreadable), and those without."""
         empty = [file for file in files if self._records(connection, file) == 0]
         return [file for file in files if file not in empty], empty
 
     def _records(self, connection: duckdb.DuckDBPyConnection, file: DeliveredFile) -> int | None:
-        """The file's rows: of Parquet as its footer says, of CSV as they were counted beforehand;
-        None where the file cannot be read."""
+        """The number of rows: of Parquet from its footer, of CSV from the count of its records;
+        None if the file cannot be read."""
         try:
             if file.path.stat().st_size == 0:
                 return 0
@@ -288,7 +288,7 @@ class DeliveredFiles:
             return None
 
     def _header(self, file: DeliveredFile) -> tuple[str, ...]:
-        """The header of a CSV file where it can be read with; else nothing."""
+        """The header of a CSV file; empty if its names are repeated or reserved."""
         header = read_header(file.path, ",")
         lowered = [name.lower() for name in header]
         sound = len(set(lowered)) == len(lowered) and not set(lowered) & set(RESERVED)
@@ -327,7 +327,7 @@ class DeliveredFiles:
                     misfits.append(one)
                 else:
                     found.append(one)
-        found += _told(misfits)
+        found += _misfit_problems(misfits)
         if len({file.is_csv for file in files}) > 1:
             csv, parquet = (next(f for f in files if f.is_csv is kind) for kind in (True, False))
             found.append(
@@ -344,8 +344,8 @@ class DeliveredFiles:
                 Problem(
                     bare.label,
                     "",
-                    "carries no month while other extracts of the table do",
-                    "Put the month (YYYY-MM) into the name of each extract, or of none.",
+                    "has no month in its path while other extracts of the table do",
+                    "Put the month (YYYY-MM) into the name of every extract, or of none.",
                 )
             )
         found += _delivered_twice(table, inspected)
@@ -367,8 +367,8 @@ class DeliveredFiles:
         full: list[DeliveredFile],
         empty: list[DeliveredFile],
     ) -> Iterator[Problem]:
-        """An empty part beside full ones says nothing; a required table without any row, or an
-        extract of a month that holds nobody, is no delivery."""
+        """Problems of a required table without rows, or of a month's extract without rows; an empty
+        file is fine if another of the same extract has rows."""
         if not table.required:
             return
         stamps = {file.stamp for file in full}
@@ -394,7 +394,7 @@ class DeliveredFiles:
         if file.is_csv:
             header = read_header(file.path, ",")
             if not header:
-                yield problem("has no header in its first line", "Begin with the column names.")
+                yield problem("has no header in its first line", "Start with the column names.")
                 return
             if len(header) == 1:
                 for mark, word in OTHER_DELIMITERS.items():
@@ -419,7 +419,7 @@ class DeliveredFiles:
         kept = RESERVED if file.is_csv else (*RESERVED, "file_row_number")
         reserved = [name for name in header if name.strip().lower() in kept]
         for name in reserved:
-            yield problem("has a name that is kept for row numbers", "Rename it.", name)
+            yield problem("has a reserved name", "Rename it.", name)
         if twice or reserved:
             return
         names = self._layout(connection, file)
@@ -427,7 +427,7 @@ class DeliveredFiles:
         for name in file.table.required_columns:
             if name not in names:
                 near = difflib.get_close_matches(name, [u.lower() for u in unknown], n=1)
-                guess = f" Did you mean it by {near[0]}?" if near else ""
+                guess = f" Is it {near[0]}?" if near else ""
                 yield problem(
                     "a required column is missing", f"Add the column {name}.{guess}", name
                 )
@@ -440,8 +440,8 @@ class DeliveredFiles:
     def _value_problems(
         self, connection: duckdb.DuckDBPyConnection, file: DeliveredFile
     ) -> Iterator[Problem | Misfit]:
-        """Judged on the first rows: no rows, most rows broken, most values of another kind or none
-        of those allowed."""
+        """Problems of the first rows: most rows malformed, most values of another type or not
+        allowed."""
         source = self._source_file(connection, file)
         given = self._layout(connection, file)
         judged: list[tuple[Column, str, str]] = []
@@ -452,7 +452,7 @@ class DeliveredFiles:
                 yield Problem(
                     file.label,
                     name,
-                    f"is of type {kind}, which is no {column.type}",
+                    f"is of type {kind}: expected {column.type}",
                     HOW_TO_WRITE[column.type],
                 )
             elif ZONED.fullmatch(kind):
@@ -465,7 +465,7 @@ class DeliveredFiles:
         figures = ["count(*)", "count(_malformed)" if file.is_csv else "0"]
         for column, text, good in judged:
             bad = f"filter (where {text} is not null and not {good})"
-            seen = f"histogram(left({text}, {codes.LONGEST_TOLD + 1})) {bad}"
+            seen = f"histogram(left({text}, {codes.LONGEST_SHOWN + 1})) {bad}"
             figures += [f"count({text})", f"count(*) {bad}", seen if column.values else "null"]
         rows, malformed, *found = connection.execute(
             f"select {', '.join(figures)} from (select * from ({source.relation}) limit {SAMPLE})"
@@ -487,7 +487,8 @@ class DeliveredFiles:
     def _zone_problems(
         connection: duckdb.DuckDBPyConnection, file: DeliveredFile, source: SourceFile, name: str
     ) -> Iterator[Problem]:
-        """An instant is a day only in a zone, and the file does not say which is the bank's."""
+        """Refuse instants other than midnight in UTC: their day depends on a time zone, which the
+        file does not contain."""
         times = f"epoch_us({quoted(name)}::timestamptz)"
         given, within = connection.execute(
             f"select count({times}), count(*) filter (where {times} % 86400000000 <> 0) "
@@ -505,7 +506,7 @@ class DeliveredFiles:
     def _layout(
         self, connection: duckdb.DuckDBPyConnection, file: DeliveredFile
     ) -> dict[str, Given]:
-        """Every column of the file by its name in the contract's spelling."""
+        """Every column of the file by its name in lower case, as in the contract."""
         if file.path not in self._layouts:
             self._layouts[file.path] = self._find_layout(connection, file)
         return self._layouts[file.path]
@@ -527,8 +528,7 @@ class DeliveredFiles:
         described = connection.execute(f"describe {parquet_relation(file.path)}").fetchall()
         kinds = {name: kind for name, kind, *_ in described if name != "file_row_number"}
         known = {name.strip().lower(): name for name in kinds}
-        # A writer that sees no value in a column does not know its type: whatever it wrote, the
-        # values are unknown.
+        # A writer cannot infer the type of a column without values: accept any type there.
         doubtful = [
             own
             for name, own in known.items()
@@ -596,7 +596,8 @@ def _unknown(table: Table, given: Mapping[str, Given]) -> list[str]:
 def _delivered_twice(
     table: Table, inspected: list[tuple[DeliveredFile, Inspection]]
 ) -> Iterator[Problem]:
-    """Files with the same bytes. An unchanged master may repeat from month to month, not within."""
+    """Files with the same bytes. A master may be unchanged from month to month, but not repeated
+    within one."""
     first: dict[tuple[str, date | None], DeliveredFile] = {}
     for file, inspection in inspected:
         if inspection.size == 0:
@@ -612,8 +613,8 @@ def _delivered_twice(
         first.setdefault(same, file)
 
 
-def _told(misfits: list[Misfit]) -> Iterator[Problem]:
-    """One problem a column, however many files have it."""
+def _misfit_problems(misfits: list[Misfit]) -> Iterator[Problem]:
+    """One problem per column, however many files have it."""
     by_column: dict[Column, list[Misfit]] = defaultdict(list)
     for misfit in misfits:
         by_column[misfit.column].append(misfit)
@@ -625,12 +626,12 @@ def _told(misfits: list[Misfit]) -> Iterator[Problem]:
             for one in found:
                 seen.update(one.codes or {})
             table = found[0].file.table
-            said = codes.told(seen, column.values, values=values, personal=table.personal)
-            what = f"{bad:,} of {values:,} values{more} are not among those allowed: {said}"
+            listed = codes.describe(seen, column.values, values=values, personal=table.personal)
+            what = f"{bad:,} of {values:,} values{more} are not allowed: {listed}"
             cure = f"Map each to one of {codes.listed(column.values)}."
         else:
-            what = f"{bad:,} of {values:,} values{more} are no {column.type}; are columns swapped?"
-            cure = HOW_TO_WRITE[column.type]
+            what = f"{bad:,} of {values:,} values{more} are invalid: expected {column.type}"
+            cure = f"{HOW_TO_WRITE[column.type]} Check whether columns are swapped."
         yield Problem(found[0].file.label, column.name, what, cure)
 
 

@@ -1,4 +1,4 @@
-"""What every source offers: its problems, found beforehand, and its files as relations."""
+"""The interface of a source: its problems, found in advance, and its files as queries."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import duckdb
 
 @dataclass(frozen=True)
 class Problem:
-    """Why a delivery is refused: where it is, what is wrong, what to do."""
+    """A reason to refuse a delivery: where, what is wrong, what to do."""
 
     file: str
     column: str
@@ -25,7 +25,7 @@ class Problem:
 
 
 class DeliveryRefused(ValueError):
-    """A delivery with problems: nothing is built from it. Lists all of them."""
+    """The delivery has problems and nothing is built from it; the message lists all of them."""
 
     def __init__(self, problems: list[Problem]) -> None:
         self.problems = problems
@@ -35,16 +35,16 @@ class DeliveryRefused(ValueError):
 
 @dataclass(frozen=True)
 class SourceFile:
-    """One delivered file as seen by one table of the contract.
+    """One delivered file that feeds one table of the contract.
 
     `relation` is a SQL query over the file. It yields the columns named in `columns` (contract
     names, in the file's own types or as text) and `_row`, the 1-based number of the data row in the
     file; a reader of delimited text may add `_malformed`, why a line could not be split (or NULL).
     Landing casts, checks and dates; a source only maps names and codes.
-    `extract_month` stamps a master's extract (first day of its month); None where there is but one.
-    `records` is the number of data rows, counted otherwise than by running `relation`, and `sha256`
-    the digest of the bytes, taken before they are read; None where the source has not looked.
-    Landing refuses a file of which other rows or other bytes were landed.
+    `extract_month` is the month of a master's extract (its first day); None if there is only one.
+    `records` is the number of data rows, counted independently of `relation`, and `sha256` the
+    digest of the bytes, taken before they are read; None if the source has not determined them.
+    Landing refuses a file if the rows or bytes landed differ from these.
     """
 
     table: str
@@ -68,7 +68,7 @@ class Source(Protocol):
     def identity(self) -> str: ...
 
     def prepare(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Make the records ready to be read (the synthetic bank is generated here)."""
+        """Prepare the records for reading (the synthetic bank is generated here)."""
 
     def problems(self, connection: duckdb.DuckDBPyConnection) -> list[Problem]:
         """Everything that makes the delivery unreadable, all at once."""

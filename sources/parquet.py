@@ -1,4 +1,4 @@
-"""Parquet files as they are written: their rows, their columns, the relation that reads them."""
+"""Parquet files: the number of rows, the columns, the query that reads them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sources.delimited import literal
 
 def parquet_relation(path: Path) -> str:
     """A query yielding the file's columns and `file_row_number`, from 0."""
-    # Old writers do not say that their bytes are text.
+    # Old writers do not mark text columns as text.
     return (
         f"select * from read_parquet({literal(path)}, file_row_number = true, "
         "hive_partitioning = false, binary_as_string = true)"
@@ -20,7 +20,7 @@ def parquet_relation(path: Path) -> str:
 
 
 def parquet_rows(connection: duckdb.DuckDBPyConnection, path: Path) -> int:
-    """The rows of the file, as its footer says."""
+    """The number of rows in the file's footer."""
     ((rows,),) = connection.execute(
         f"select num_rows from parquet_file_metadata({literal(path)})"
     ).fetchall()
@@ -28,7 +28,7 @@ def parquet_rows(connection: duckdb.DuckDBPyConnection, path: Path) -> int:
 
 
 def parquet_names(connection: duckdb.DuckDBPyConnection, path: Path) -> tuple[str, ...]:
-    """The columns as they are written: DuckDB renames the second of two like ones."""
+    """The columns as in the file; DuckDB itself renames the second of two equal names."""
     rows = iter(
         connection.execute(
             f"select name, coalesce(num_children, 0) from parquet_schema({literal(path)})"

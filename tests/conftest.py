@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from orchestration.platform.ahead import make_model_store
 from orchestration.platform.environment import DBT_PROJECT
+from orchestration.platform.model_store import make_model_store
 from orchestration.platform.settings import Settings
 from tests import started
 from tests.plan_bank import LISTS
@@ -111,10 +111,8 @@ def parsed_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return once(tmp_path_factory, "parsed_project", make) / "dbt"
 
 
-@pytest.fixture(scope="session")
-def list_queries(tmp_path_factory: pytest.TempPathFactory, parsed_project: Path) -> dict[str, str]:
-    """The queries of dbt's lists by table, in the order in which they are built; they name their
-    tables without a database."""
+def _queries(tmp_path_factory: pytest.TempPathFactory, tag: str) -> dict[str, str]:
+    """The queries of the dbt models of a tag, by model; their tables have no database."""
 
     def make(folder: Path) -> None:
         places = {
@@ -123,19 +121,38 @@ def list_queries(tmp_path_factory: pytest.TempPathFactory, parsed_project: Path)
         }
         compiled = started.dbt(
             [
-                *("--no-use-colors", "compile", "--select", "tag:decisions"),
+                *("--no-use-colors", "compile", "--select", f"tag:{tag}"),
                 *(f"--{name}={at}" for name, at in places.items()),
             ],
             folder,
             {**os.environ, "DBT_WAREHOUSE": str(folder / "warehouse.duckdb"), "DO_NOT_TRACK": "1"},
-            parsed_project,
         )
         assert compiled.returncode == 0, compiled.stdout + compiled.stderr
 
-    folder = once(tmp_path_factory, "list_queries", make)
-    found = {path.stem: path for path in (folder / "compiled").rglob("lists/decisions_*.sql")}
+    folder = once(tmp_path_factory, f"{tag}_queries", make)
+    models = (folder / "compiled" / "jingxi" / "models").rglob("*.sql")
     return {
-        name: found[f"decisions_{name}"].read_text().replace('"warehouse".', "") for name in LISTS
+        path.stem: path.read_text().replace('"warehouse".', "")
+        for path in models
+        # A model has a folder of its tests by the name of their file.
+        if path.parent.suffix != ".yml"
+    }
+
+
+@pytest.fixture(scope="session")
+def list_queries(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The queries of dbt's lists by table, in the order in which they are built."""
+    found = _queries(tmp_path_factory, "decisions")
+    return {name: found[f"decisions_{name}"] for name in LISTS}
+
+
+@pytest.fixture(scope="session")
+def customer_score_queries(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The queries of `scores.customer` and of what follows from it, in the order of building."""
+    found = _queries(tmp_path_factory, "customer_scores")
+    return {
+        "scores.customer": found["scores_customer"],
+        "alerts.credit": found["alerts_credit"],
     }
 
 

@@ -162,6 +162,10 @@ class PlanBank:
                 for table, columns in FORM.items()
             )
         )
+        # The grid reads the value to come before dbt joins it.
+        self.connection.execute(
+            "create view scores.clv as select customer_id, clv_12m from scores.customer"
+        )
         self.add("landing.refresh_window", {"as_of": AS_OF, "source": "made by hand"})
         for channel, needs_person in CHANNELS.items():
             self.add("contacts.channel", {"channel": channel, "needs_person": needs_person})

@@ -2,8 +2,7 @@
 
 A refresh imports Dagster, dbt, Great Expectations, scikit-learn and MLflow for longer than it works
 on a small bank. Nothing of the project itself is imported before the fork: each command runs
-`orchestration` anew, with its own environment, folder and outputs. dbt is given the project as it
-was parsed once.
+`orchestration` or dbt anew, with its own environment, folder and outputs.
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 
 LIBRARIES = (
@@ -39,7 +37,6 @@ AT_IMPORT = {
 }
 
 TIMEOUT_SECONDS = 900
-PARTIAL_PARSE = "partial_parse.msgpack"
 
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(list(LIBRARIES))
@@ -53,10 +50,10 @@ def orchestration(
 
 
 def dbt(
-    arguments: Sequence[str], folder: Path, environment: Mapping[str, str], parsed: Path
+    arguments: Sequence[str], folder: Path, environment: Mapping[str, str]
 ) -> subprocess.CompletedProcess[str]:
-    """`dbt` with the arguments on the project that was parsed into the folder `parsed`."""
-    return _run(partial(_dbt, str(parsed / PARTIAL_PARSE)), arguments, folder, environment)
+    """`dbt` with the arguments, as `subprocess.run` returns it."""
+    return _run(_dbt, arguments, folder, environment)
 
 
 def _run(
@@ -120,12 +117,10 @@ def _orchestration(arguments: list[str]) -> int:
     return 0
 
 
-def _dbt(parsed: str, arguments: list[str]) -> int:
+def _dbt(arguments: list[str]) -> int:
     from dbt.cli.main import dbtRunner
 
-    from orchestration.platform.dbt_server import read_manifest
-
-    result = dbtRunner(manifest=read_manifest(parsed)).invoke(arguments)
+    result = dbtRunner().invoke(arguments)
     if result.exception:
         print(result.exception, file=sys.stderr)
     return 0 if result.success else 1

@@ -1,8 +1,5 @@
 {# How campaigns are measured: the windows, the chance of treatment, sums by stratum and arm. #}
 
-{# Days after a contact, and after the last of a plan's month, in which a response counts. #}
-{% macro response_days() %}{{ return(60) }}{% endmacro %}
-
 {# Months after the contact's that contribution is summed over, at whose end the balance stands. #}
 {% macro outcome_months() %}{{ return(3) }}{% endmacro %}
 

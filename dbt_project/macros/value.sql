@@ -105,7 +105,8 @@ from rolled
 {%- endmacro %}
 
 {# The row of a seed by product line and product that holds for each product and month: the
-   product's own before the line's (product_id *). #}
+   product's own before the line's (product_id *), that before the one of all lines (product_line
+   *). #}
 {% macro in_force_by_product(seed, months, products) -%}
     (
         select
@@ -114,12 +115,14 @@ from rolled
         from {{ products }}
         inner join {{ in_force(seed, ['seed.product_line', 'seed.product_id'], months) }} as rule
             on
-                {{ products }}.product_line = rule.product_line
+                rule.product_line in ('*', {{ products }}.product_line)
                 and rule.product_id in ('*', {{ products }}.product_id)
         qualify
             row_number() over (
                 partition by {{ products }}.product_id, rule.month
-                order by case when rule.product_id = '*' then 1 else 0 end
+                order by
+                    case when rule.product_id = '*' then 1 else 0 end,
+                    case when rule.product_line = '*' then 1 else 0 end
             ) = 1
     )
 {%- endmacro %}

@@ -7,7 +7,8 @@ import duckdb
 from expectations.rules import Profile, Rule, Suite, column_between, column_zero, row_count_at_least
 from expectations.suites.landing import CURRENT_ACCOUNT, CURRENT_HOLDER
 
-# What the base says and the same figure from what landed (or from its own other table), exactly.
+# Figures of the base and the same figures from the landed records (or another base table), which
+# must be equal.
 COUNT = f"""
     with
     figure as (
@@ -290,35 +291,35 @@ def base_suite() -> Suite:
             about="base.ledger_reconciliation",
             needs=("base.ledger_reconciliation", "base.account_month"),
             off_without=("landing.ledger",),
-            off_means="no ledger was delivered; source totals are reconciled instead",
+            off_means="no ledger is delivered; source totals are reconciled instead",
         ),
     }
     rebuild = (
-        "rebuild base for the whole history; if it stays, the base model and landing read"
-        " different rows"
+        "rebuild base for the whole history; if the difference remains, the base model and landing"
+        " read different rows"
     )
     rules = (
         Rule(
             "base_count",
             column_zero("difference"),
             "fail",
-            "customers, accounts, bookings and balances equal what landed, to the cent",
+            "customers, accounts, bookings and balances equal the landed records, to the cent",
             rebuild,
         ),
         Rule(
             "base_account_month",
             row_count_at_least(1),
             "fail",
-            "account months were built",
-            "look at the base step's log",
+            "base.account_month has rows",
+            "check the log of step base",
         ),
         Rule(
             "base_account_month",
             column_zero("balance_breaks"),
             "fail",
-            "every account-month opens with the balance the month before closed with",
-            "rebuild base from the first month named on: a month was refreshed and the later ones"
-            " were not",
+            "every account-month opens with the closing balance of the previous month",
+            "rebuild base from the first month named on: a month was refreshed without the later"
+            " ones",
         ),
         Rule(
             "base_account_month",
@@ -338,7 +339,7 @@ def base_suite() -> Suite:
             "base_customer_month",
             column_zero("customers_without_months"),
             "fail",
-            "every customer has a row a month",
+            "every customer has monthly rows",
             rebuild,
         ),
         Rule(
@@ -367,7 +368,7 @@ def base_suite() -> Suite:
             column_between("rows", low=1),
             "fail",
             "no table of the base is empty",
-            "look at the base step's log",
+            "check the log of step base",
         ),
         Rule(
             "base_key",
@@ -388,15 +389,15 @@ def base_suite() -> Suite:
             column_zero("days_after_as_of"),
             "fail",
             "nothing in the base is dated after the as-of date",
-            "the column named reads rows landing should have left out: check the contract's"
-            " dated_by and null_after_as_of",
+            "landing should leave out these rows: check the contract's dated_by and"
+            " null_after_as_of for the column named",
         ),
         Rule(
             "base_ledger",
             ("expect_column_max_to_be_between", {"column": "lines", "min_value": 1}),
             "fail",
-            "the delivered ledger was reconciled",
-            "look at base.ledger_reconciliation: it is empty although a ledger landed",
+            "the delivered ledger is reconciled",
+            "check base.ledger_reconciliation: it is empty although a ledger landed",
         ),
         Rule(
             "base_ledger",
@@ -411,8 +412,8 @@ def base_suite() -> Suite:
             column_zero("lines_differing"),
             "fail",
             "every ledger line equals the bookings, to the cent",
-            "compare the branch, line and ledger account named with quarantine.transaction: a"
-            " quarantined or missing booking, or a ledger of another closing",
+            "compare the branch, line and ledger account named with quarantine.transaction: likely"
+            " causes are quarantined or missing bookings, or a ledger of another closing",
         ),
     )
     return Suite("G2", "base", profiles, rules)

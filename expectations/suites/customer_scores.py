@@ -1,4 +1,4 @@
-"""The part of G4 that judges customers' values and segments."""
+"""The part of G4 that checks customers' lifetime values and segments."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def value_judge(model: str, *, factor: float, most_long_pace: float) -> Judge:
                 "score_clv",
                 column_zero("not_finite"),
                 "fail",
-                "every customer lifetime value is a finite figure",
+                "every customer lifetime value is finite",
                 PROMOTE,
             ),
             Rule(
@@ -143,26 +143,27 @@ def value_judge(model: str, *, factor: float, most_long_pace: float) -> Judge:
                 "score_clv",
                 column_between("clv_ratio", low=1 / factor, high=factor),
                 "warn",
-                f"the value to come is within a factor {factor:.0f} of what came in as many months",
-                "check what changed at the bank; a growing bank's customers are new and short of"
+                f"the value to come is within a factor {factor:.0f} of the value of as many past"
+                " months",
+                "check what changed at the bank; a growing bank has new customers with little"
                 " history",
                 nulls="pass",
-                figure="value to come over what came before",
+                figure="value to come over past value",
                 interval=("clv_ratio_low", "clv_ratio_high"),
             ),
             Rule(
                 "score_clv",
                 column_zero("clv_36m_not_finite"),
                 "fail",
-                f"every value of {LONG_MONTHS} months is a finite figure",
+                f"every value of {LONG_MONTHS} months is finite",
                 PROMOTE,
             ),
             Rule(
                 "score_clv",
                 column_between("clv_36m_ratio", low=1.0),
                 "warn",
-                f"{LONG_MONTHS} months bring in all as much as the horizon at least",
-                "look at the margins assumed after the horizon",
+                f"the total value of {LONG_MONTHS} months is at least that of the horizon",
+                "check the margins assumed after the horizon",
                 nulls="pass",
                 figure=f"value of {LONG_MONTHS} months over that of the horizon",
             ),
@@ -170,11 +171,11 @@ def value_judge(model: str, *, factor: float, most_long_pace: float) -> Judge:
                 "score_clv",
                 column_between("clv_36m_pace", high=most_long_pace),
                 "warn",
-                f"a month of the {LONG_MONTHS} brings in all at most {most_long_pace} times one of"
-                " the horizon",
-                "look at the retention and the growth assumed after the horizon",
+                f"the mean monthly value of {LONG_MONTHS} months is at most {most_long_pace} times"
+                " that of the horizon",
+                "check the retention and the growth assumed after the horizon",
                 nulls="pass",
-                figure=f"value a month of {LONG_MONTHS} over that of the horizon",
+                figure=f"monthly value of {LONG_MONTHS} months over that of the horizon",
             ),
         )
         return Suite("G4", "value to come", {"score_clv": profile}, rules)
@@ -183,7 +184,7 @@ def value_judge(model: str, *, factor: float, most_long_pace: float) -> Judge:
 
 
 def segment_judge(model: str, *, fewest: int, most: int, largest_share: float) -> Judge:
-    """Judges segments: how many there are, and what share of the customers the largest holds."""
+    """Rules of segments: their number, and the largest one's share of the customers."""
 
     def judge(models: Collection[str]) -> Suite:
         profile = model_profile(
@@ -200,14 +201,14 @@ def segment_judge(model: str, *, fewest: int, most: int, largest_share: float) -
                 column_between("segments", low=fewest, high=most),
                 "warn",
                 f"there are {fewest} to {most} segments",
-                "look at the segment model's card; roll it back if it tells nobody apart",
+                "check the segment model's card; roll it back if it does not separate customers",
             ),
             Rule(
                 "score_segment",
                 column_between("largest_share", high=largest_share),
                 "warn",
                 f"no segment holds more than {largest_share:.0%} of the customers",
-                "look at the segment model's card; roll it back if it tells nobody apart",
+                "check the segment model's card; roll it back if it does not separate customers",
                 nulls="pass",
                 figure="share of the largest segment",
             ),

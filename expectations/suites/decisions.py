@@ -1,12 +1,12 @@
-"""G5: whom the plan contacts, what it keeps to, and what is said of campaigns."""
+"""G5: the contact plan, its limits and control groups, the lists and campaigns' measurement."""
 
 from __future__ import annotations
 
 from expectations.rules import Profile, Rule, Suite, column_between, column_zero
 
-# A share of so many customers drawn by chance lies within so many standard deviations.
+# Standard deviations within which the share of a random draw lies.
 MOST_DEVIATIONS = 5.0
-# How far from the best the plan may be, proven.
+# The largest proven distance from the best plan.
 MOST_GAP = 0.01
 
 PLAN = """
@@ -176,8 +176,8 @@ MEASUREMENT = """
     from campaigns.measurement
 """
 
-PLANNED = "look into contacts.contactability and contacts.candidate, then run the whole refresh"
-AGAIN = "run the whole refresh; if it comes back, the code is wrong: report it"
+PLANNED = "check contacts.contactability and contacts.candidate, then run the whole refresh"
+AGAIN = "run the whole refresh; if the rule fails again, report a bug"
 
 
 def decisions_suite() -> Suite:
@@ -226,45 +226,45 @@ def decisions_suite() -> Suite:
             ),
         },
         rules=(
-            never("plan", "not_contactable", "nobody is planned who may not be contacted"),
-            never("plan", "without_consent", "nobody is planned without consent"),
-            never("plan", "in_early_warning", "nobody in early warning is planned"),
-            never("plan", "no_candidate", "whoever is planned was a candidate for it"),
-            never("plan", "otherwise_valued", "the plan values contacts as the candidates", AGAIN),
-            never("plan", "treated_control", "nobody of a control group is contacted", AGAIN),
-            never("plan", "control_not_drawn", "controls were drawn before the plan", AGAIN),
+            never("plan", "not_contactable", "every planned customer may be contacted"),
+            never("plan", "without_consent", "every planned customer has consented"),
+            never("plan", "in_early_warning", "no planned customer has an early warning"),
+            never("plan", "no_candidate", "every planned contact is a candidate"),
+            never("plan", "otherwise_valued", "profit is the candidate's", AGAIN),
+            never("plan", "treated_control", "no customer of a control group is contacted", AGAIN),
+            never("plan", "control_not_drawn", "controls are drawn before the plan", AGAIN),
             never("plan", "without_arm", "every row has an arm", AGAIN),
-            never("plan", "customers_twice", "a customer has one offer at most", AGAIN),
-            never("plan", "unprofitable", "nobody is contacted at a loss", AGAIN),
-            never("plan", "over_household_room", "no household is contacted too often", AGAIN),
+            never("plan", "customers_twice", "a customer has at most one offer", AGAIN),
+            never("plan", "unprofitable", "no contact has an expected loss", AGAIN),
+            never("plan", "over_household_room", "no household exceeds its contacts", AGAIN),
             never("limit", "broken", "no capacity or budget is exceeded", AGAIN),
             never("candidate", "suppressed", "no candidate is suppressed"),
-            never("candidate", "miscalculated", "expected profit is what its parts say", AGAIN),
-            never("candidate", "out_of_range", "probabilities and losses are possible", AGAIN),
+            never("candidate", "miscalculated", "expected profit equals its formula", AGAIN),
+            never("candidate", "out_of_range", "probabilities and losses are in range", AGAIN),
             Rule(
                 "control_group",
                 column_between("deviations", -MOST_DEVIATIONS, MOST_DEVIATIONS),
                 "fail",
-                "control groups have the share that the policy says, but for chance",
-                "customer ids that collide, or a changed assignment seed: see contact_policy",
+                "control groups have the policy's share, but for chance",
+                "check contact_policy: customer ids may collide, or the assignment seed changed",
             ),
             Rule(
                 "optimality",
                 column_between("gap", high=MOST_GAP),
                 "warn",
                 f"the plan is proven to be within {MOST_GAP:.0%} of the best",
-                "look at decisions.plan_comparison; the plan itself keeps every limit",
+                "check decisions.plan_comparison; the plan itself keeps every limit",
                 figure="proven distance from the best plan, as a share,",
             ),
-            never("worklist", "not_planned", "lists hold contacts of the plan only", AGAIN),
-            never("worklist", "missing", "each contact by a person is on a list", AGAIN),
+            never("worklist", "not_planned", "lists hold planned contacts only", AGAIN),
+            never("worklist", "missing", "every contact by a person is on a list", AGAIN),
             never("measurement", "outside_interval", "effects lie in their intervals", AGAIN),
             Rule(
                 "measurement",
                 column_zero("sample_ratio_mismatches"),
                 "warn",
-                "campaigns' arms have the sizes that their assignment says",
-                "do not trust the campaign's effect before it is known who was lost (measurement)",
+                "campaigns' arms have the sizes of their assignment",
+                "find the missing customers before using the campaign's effect (measurement)",
                 figure="campaigns whose arms have other sizes",
             ),
         ),

@@ -1,4 +1,4 @@
-"""The part of G3 that judges the features that models are built on."""
+"""The part of G3 that checks the features that models are built on."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import duckdb
 
 from expectations.rules import Profile, Rule, Suite, column_between, column_zero, row_count_at_least
 
-# What describes a person without describing his or her banking, or identifies the person.
+# Columns that identify a person, or describe one without describing the banking.
 BARRED_FEATURES = (
     "sex",
     "full_name",
@@ -66,7 +66,7 @@ def _feature_column_sql(connection: duckdb.DuckDBPyConnection) -> str:
         every.append(
             f"count({quoted}) as filled_{place},"
             f"{infinite} as infinite_{place},"
-            # Two values already tell a constant from a column that says something.
+            # Comparing two values is enough to find a constant column.
             f"(min({quoted}) <> max({quoted}))::integer as varies_{place}"
         )
         listed.append(
@@ -116,8 +116,8 @@ def features_suite() -> Suite:
             "feature_month",
             row_count_at_least(1),
             "fail",
-            "features were computed",
-            "look at the features step's log",
+            "features are computed",
+            "check the log of step features",
         ),
         Rule(
             "feature_month",
@@ -131,21 +131,21 @@ def features_suite() -> Suite:
             column_zero("duplicate_customers"),
             "fail",
             "no customer has two feature rows in a month",
-            "a join in features multiplies rows",
+            "check the joins in features: one multiplies rows",
         ),
         Rule(
             "feature_month",
             column_zero("after_as_of"),
             "fail",
             "no features are dated after the as-of date",
-            "rebuild features: rows of an earlier build reach further than this one",
+            "rebuild features: rows of an earlier build remain after the as-of date",
         ),
         Rule(
             "feature_column",
             column_zero("infinite_values"),
             "fail",
             "every feature is finite",
-            "a ratio divides by zero: guard it with nullif",
+            "check the feature's ratio for a division by zero; guard it with nullif",
         ),
         Rule(
             "feature_column",
@@ -155,16 +155,16 @@ def features_suite() -> Suite:
             ),
             "fail",
             "no feature identifies a person or states the sex",
-            "take the column out of features.customer_month",
+            "remove the column from features.customer_month",
         ),
         Rule(
             "feature_column",
             column_between("emptied", high=MOST_EMPTIED),
             "warn",
-            f"no feature is empty for {MOST_EMPTIED:.0%} more of the customers to be scored than of"
+            f"no feature is empty for {MOST_EMPTIED:.0%} more of the customers to score than of"
             " those before",
-            "the table behind it was not delivered, or stopped being filled",
-            figure="share of customers for whom it is newly empty",
+            "check whether the feature's source table is still delivered and filled",
+            figure="share of customers with a newly empty value",
         ),
     )
     return Suite("G3", "features", profiles, rules)

@@ -1,4 +1,4 @@
-"""G1: what a bank delivered, before anything is built from it."""
+"""G1: the delivery, before anything is built from it."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from expectations.rules import (
 
 REQUIRED_TABLES = ("customer", "account", "account_holder", "product", "transaction")
 
-# A month below this share of the median of the three before it is part of a file. Growth only
-# lifts the ratio; the lowest month of Berka's first fifteen stands at 0.71, half a file of a bank
-# that grows by 5 % a month at 0.55.
+# A month below this share of the median of the three before it is incomplete. Growth only raises
+# the ratio; the lowest of Berka's first fifteen months is at 0.71, half a file of a bank that grows
+# by 5 % a month at 0.55.
 LEAST_MONTH_RATIO = 0.6
 # Amounts in a hundredth of the unit are a factor of 100 away. Berka's months, from 177 bookings
 # to 9,139, stay within a factor of 1.8 of the others' median.
@@ -32,20 +32,21 @@ LEAST_CHAINED_SHARE = 0.95
 CHAIN_TOLERANCE = "1.00"
 CHAIN_TOLERANCE_BY_TURNOVER = "0.0001"
 LEAST_CHAINED_ACCOUNTS = 20
-# Beyond, a fixed sample: 36 million bookings of 200,000 accounts took 16 s and spilled to disk.
+# Above this a fixed sample is checked: 36 million bookings of 200,000 accounts took 16 s and
+# spilled to disk.
 MOST_CHAINED_ACCOUNTS = 50_000
 MOST_SHRINKAGE = 0.2
 MOST_NULL_JUMP = 0.25
-# Single bookings of the other sign are reversals: a fee given back, a payment recalled.
+# Single bookings of the opposite sign are reversals: a refunded fee, a recalled payment.
 MOST_TURNED_OF_KIND = 0.5
 MOST_TURNED_OF_MONTH = 0.2
 LEAST_OF_KIND = 20
 MOST_WITHOUT_HOLDER = 0.01
 MOST_WITHOUT_OWNER = 0.001
-# A whole history cut in the middle of a file ordered by account leaves half without bookings.
+# Truncating a file of the whole history, ordered by account, leaves many accounts without bookings.
 MOST_WITHOUT_BOOKING = 0.3
 
-# The current picture of a master is its latest extract.
+# The current state of a master is its latest extract.
 CURRENT = """(
     select * from landing.{table}
     where extract_month = (select max(extract_month) from landing.{table})
@@ -85,7 +86,7 @@ def _table_sql(required: tuple[str, ...]):
             latest = ""
             if name in present and _has_column(connection, name, "extract_month"):
                 source = f"(select count(*) from {CURRENT.format(table=chr(34) + name + chr(34))})"
-                # Quarantine knows no month of a master that is not stamped.
+                # Quarantine has no month for a master's single extract.
                 latest = (
                     "where month is not distinct from nullif("
                     f'(select max(extract_month) from landing."{name}"), {UNSTAMPED})'
@@ -162,7 +163,7 @@ def _quarantine_sql(connection: duckdb.DuckDBPyConnection) -> str:
             from meta.bad_code
             group by table_name
         ),
-        told as (
+        described as (
             select
                 by_rule.table_name,
                 string_agg(
@@ -223,11 +224,11 @@ def _quarantine_sql(connection: duckdb.DuckDBPyConnection) -> str:
             end as above_tolerance,
             case
                 when share.quarantined_rows > 0
-                    then told.detail
+                    then described.detail
                     || coalesce('; row(s) that refer to them follow: ' || following.detail, '')
             end as detail
         from meta.quarantine_share as share
-        left join told on told.table_name = share.table_name
+        left join described on described.table_name = share.table_name
         left join following
             on
                 following.cause_table = share.table_name
@@ -316,9 +317,9 @@ BOOKING_MONTH = f"""
 """
 
 # Every account-month is a link: delivered balance at its end = balance at the end of the account's
-# booking month before + the month's amounts. Which booking of a day came last is not delivered,
-# so that any balance of the last day may close the month. A link breaks where a booking is
-# missing, quarantined, or in the wrong unit or sign, and the next link is whole again.
+# previous month with bookings + the month's amounts. The order of a day's bookings is not
+# delivered, so that any balance of the last day may be the closing one. A missing or quarantined
+# booking, or one in the wrong unit or sign, breaks its link but not the next.
 BALANCE_CHAIN = f"""
     with
     sampled as (
@@ -356,7 +357,7 @@ BALANCE_CHAIN = f"""
             and movement.month = booking.month
             and movement.last_booked = booking.booked_on
         where booking.balance_after is not null
-        -- A shop's account with hundreds of bookings a day tells nothing: any balance fits.
+        -- A shop's account with hundreds of bookings a day is no evidence: any balance fits.
         qualify count(*) over (partition by booking.account_id, booking.month) <= 50
     ),
     link as (
@@ -395,8 +396,8 @@ BALANCE_CHAIN = f"""
     order by month
 """
 
-# Bookings whose amount has the other sign than their kind says: by kind and product line over the
-# history, and by month for what those kinds do not explain (one file without signs).
+# Bookings whose amount has the opposite sign of their kind: by kind and product line over the
+# history, and by month without those kinds (one file without signs).
 BOOKING_SIGN = f"""
     with
     account as (
@@ -466,7 +467,7 @@ BALANCE_CHAIN_TOTAL = """
 
 
 def _account_sql(connection: duckdb.DuckDBPyConnection) -> str:
-    # Quarantine has a rule of its own: as many accounts as it holds rows of holders are its matter.
+    # Do not count accounts again whose holders are in quarantine: quarantine has its own rule.
     set_aside = "0"
     if "account_holder" in _tables(connection, "quarantine"):
         set_aside = "(select count(distinct (file, row_number)) from quarantine.account_holder)"
@@ -592,13 +593,13 @@ def landing_suite(
             about="landing.transaction",
             needs=(*bookings, "landing.account"),
             off_when="select count(balance_after) = 0 from landing.transaction",
-            off_means="balances after each booking were not delivered",
+            off_means="balances after each booking are not delivered",
         ),
         "landing_balance_chain_total": Profile(
             BALANCE_CHAIN_TOTAL,
             about="landing.transaction",
             off_without=("profile.landing_balance_chain",),
-            off_means="no account-month has delivered balances to follow",
+            off_means="no account-month has consecutive delivered balances",
         ),
         "landing_booking_sign": Profile(
             BOOKING_SIGN.format(signs=meant),
@@ -616,7 +617,7 @@ def landing_suite(
             about="landing.customer",
             needs=("landing.customer", "landing.refresh_window"),
             off_when="select count(birth_date) = 0 from landing.customer",
-            off_means="birth dates were not delivered",
+            off_means="birth dates are not delivered",
         ),
         "landing_null_share": Profile(
             NULL_SHARE,
@@ -631,33 +632,33 @@ def landing_suite(
             column_zero("absent"),
             "fail",
             "every required table has rows",
-            "deliver the table, or set the as-of month to one it reaches",
+            "deliver the table, or set the as-of month to one that it covers",
         ),
         Rule(
             "landing_table",
             column_between("required_change", low=-MOST_SHRINKAGE),
             "fail",
-            f"no required table shrank by more than {MOST_SHRINKAGE:.0%} since the release before",
-            "compare the delivery with the one before: part of a file, or another bank's, is"
-            " likely. Where a shorter history is meant, set FIRST_MONTH (JINGXI_FIRST_MONTH);"
-            " where the bank did shrink, or is another one, begin with another HOME"
-            " (JINGXI_HOME), which has nothing to compare with",
+            f"no required table shrank by more than {MOST_SHRINKAGE:.0%} since the last release",
+            "compare the delivery with the previous one: a file is probably incomplete or another"
+            " bank's. For a shorter history set FIRST_MONTH (JINGXI_FIRST_MONTH); if the bank did"
+            " shrink or is another one, use another HOME (JINGXI_HOME), which has no release to"
+            " compare with",
             nulls="pass",
         ),
         Rule(
             "landing_table",
             column_between("optional_change", low=-MOST_SHRINKAGE),
             "warn",
-            f"no optional table shrank by more than {MOST_SHRINKAGE:.0%} since the release before",
-            "compare the delivery with the one before",
+            f"no optional table shrank by more than {MOST_SHRINKAGE:.0%} since the last release",
+            "compare the delivery with the previous one",
             nulls="pass",
         ),
         Rule(
             "landing_input_file",
             column_zero("repeated"),
             "fail",
-            "no file was delivered twice for one table",
-            "remove the repeated file; each booking may be delivered once",
+            "no file is delivered twice for one table",
+            "remove the repeated file; deliver each booking once",
         ),
         Rule(
             "landing_input_file",
@@ -671,14 +672,14 @@ def landing_suite(
             column_between("above_tolerance", high=0.0),
             "fail",
             "the share of quarantined rows stays within each table's tolerance",
-            "look at quarantine.<table> (file, row number, rule, value), have the file corrected"
-            " and deliver it again",
+            "correct the rows listed in quarantine.<table> (file, row number, rule, value) and"
+            " deliver the file again",
         ),
         Rule(
             "landing_booking_month",
             row_count_at_least(1),
             "fail",
-            "there are bookings to refresh from",
+            "the delivery has bookings",
             "deliver transactions up to the as-of month",
         ),
         Rule(
@@ -693,9 +694,10 @@ def landing_suite(
             "landing_booking_month",
             column_between("bookings_ratio", low=LEAST_MONTH_RATIO),
             "fail",
-            f"no month has under {LEAST_MONTH_RATIO:.0%} of the bookings of the months before it",
-            "the month's file is probably part of a file: deliver it whole, or set the as-of month"
-            " to the last complete one",
+            f"every month has at least {LEAST_MONTH_RATIO:.0%} of the bookings of the months before"
+            " it",
+            "the month's file is probably incomplete: deliver the complete file, or set the as-of"
+            " month to the last complete one",
             nulls="pass",
         ),
         Rule(
@@ -703,8 +705,8 @@ def landing_suite(
             column_between("silent_days_at_end", high=LONGEST_SILENT_END),
             "fail",
             f"no month's bookings end more than {LONGEST_SILENT_END} days before the month does",
-            "the month's file stops in the middle: deliver it whole, or set the as-of month to the"
-            " last complete one",
+            "the month's file is truncated: deliver the complete file, or set the as-of month to"
+            " the last complete one",
             nulls="pass",
         ),
         Rule(
@@ -720,7 +722,7 @@ def landing_suite(
             "landing_balance_chain",
             column_between("judged_share", low=LEAST_CHAINED_SHARE),
             "fail",
-            "in every month the delivered balances follow from the amounts booked",
+            "in every month the delivered balances agree with the booked amounts",
             "check the month's amounts: unit, sign, swapped columns, missing bookings",
             nulls="pass",
         ),
@@ -728,7 +730,7 @@ def landing_suite(
             "landing_balance_chain_total",
             column_between("share", low=LEAST_CHAINED_SHARE),
             "fail",
-            "over the whole history the delivered balances follow from the amounts booked",
+            "over the whole history the delivered balances agree with the booked amounts",
             "check whether amount and balance_after are swapped, in different units, or booked"
             " with the opposite sign (+ credits the account)",
         ),
@@ -736,10 +738,9 @@ def landing_suite(
             "landing_booking_sign",
             column_zero("is_turned"),
             "fail",
-            "amounts have the sign that their kind says: + credits the account",
-            "give the amounts of the bookings named their sign (a withdrawal, a payment, a fee"
-            " debits: -), or map them to the kind that they are; docs/contract.md lists the sign of"
-            " each kind",
+            "amounts have the sign of their kind: + credits the account",
+            "correct the sign of the amounts named (withdrawals, payments and fees debit: -), or"
+            " map the bookings to another kind; docs/contract.md lists the sign of each kind",
             figure="share with the other sign above"
             f" {MOST_TURNED_OF_KIND:.0%} of a kind or {MOST_TURNED_OF_MONTH:.0%} of a month",
         ),
@@ -761,8 +762,8 @@ def landing_suite(
             "landing_account",
             column_between("without_booking_share", high=MOST_WITHOUT_BOOKING),
             "fail",
-            f"at most {MOST_WITHOUT_BOOKING:.0%} of the accounts open for 60 days never booked",
-            "the transactions of part of the accounts are missing: deliver the whole history",
+            f"at most {MOST_WITHOUT_BOOKING:.0%} of the accounts open for 60 days have no bookings",
+            "transactions of some accounts are missing: deliver the whole history",
             about="landing.transaction",
         ),
         Rule(
@@ -777,7 +778,7 @@ def landing_suite(
             column_between("jump", high=MOST_NULL_JUMP),
             "warn",
             "no booking column suddenly fills or empties",
-            "ask the sender whether the column changed its meaning in the month named",
+            "ask the sender whether the meaning of the column changed in the month named",
             nulls="pass",
         ),
     )

@@ -1,4 +1,4 @@
-"""G3: the models that are to score, and the features they are built on."""
+"""G3: the models and the features they are built on, before scoring."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from expectations.suites.features import features_suite
 from expectations.suites.switched import model_profile
 
 MOST_CALIBRATION_ERROR = 0.1
-# A level off by a quarter misleads whoever sums the predictions.
+# Sums of predictions that are off by a quarter are misleading.
 MOST_BIAS = 0.25
-# Above it the population is another one (Siddiqi, 2006, Credit Risk Scorecards).
+# Above it the population has changed (Siddiqi, 2006, Credit Risk Scorecards).
 MOST_DRIFT = 0.25
 MOST_DRIFTING_SHARE = 0.1
 
@@ -170,9 +170,10 @@ def models_suite(models: tuple[str, ...] = ("clv",)) -> Suite:
     """G3, before scoring: the features, and the models built on them.
 
     `models` names those that are on. Reads what `features_suite` reads, `meta.model_evaluation`,
-    `meta.model_version`, `meta.model_drift` and `meta.model_monitoring`; the last two may say
-    nothing of a model. Metrics are known by name: `…calibration_error…` (share of one), `…bias…`
-    (predicted over actual total, minus one). With no model on, the models' rules pass and say so.
+    `meta.model_version`, `meta.model_drift` and `meta.model_monitoring`; the last two need not have
+    rows of every model. Metrics are identified by name: `…calibration_error…` (share of one),
+    `…bias…` (predicted over actual total, minus one). With no model on, the models' rules pass with
+    that reason.
     """
     built_on = features_suite()
     listed = models or ("none",)
@@ -203,13 +204,13 @@ def models_suite(models: tuple[str, ...] = ("clv",)) -> Suite:
             ("expect_column_values_to_be_in_set", {"column": "champions", "value_set": [1]}),
             "fail",
             "every model that is on has one champion",
-            "train the model; the simple rule is registered as champion where no model beats it",
+            "train the model; the simple rule becomes champion if no model beats it",
         ),
         Rule(
             "model_champion",
             column_between("figures", low=1),
             "fail",
-            "every champion was evaluated on a later period",
+            "every champion is evaluated on a later period",
             "evaluate the champion on this build",
         ),
         Rule(
@@ -217,29 +218,30 @@ def models_suite(models: tuple[str, ...] = ("clv",)) -> Suite:
             column_zero("not_finite"),
             "fail",
             "every figure of a champion is finite",
-            "look at the evaluation's later period: it may be empty or hold one class only",
+            "check the evaluation's later period: it may be empty or hold one class only",
         ),
         Rule(
             "model_champion",
             column_between("compared_with_rule", low=1),
             "warn",
-            "every champion was compared with the simple rule it must beat",
-            "train the model anew (make train): the comparison is made with it",
+            "every champion is compared with the simple rule",
+            "train the model again (make train): training makes the comparison",
             figure="figures compared with the simple rule's",
         ),
         Rule(
             "model_champion",
             column_zero("without_promoter"),
             "fail",
-            "the policy or a person answers for every champion",
-            "train anew, or promote a version in somebody's name and with a reason",
+            "every champion was promoted by the policy or a person",
+            "train again (make train), or promote a version with an approver and a reason (make"
+            " promote)",
         ),
         Rule(
             "model_comparison",
             row_count_at_least(1),
             "warn",
             "a comparison with the simple rule exists",
-            "train the models anew (make train): the comparison is made with them",
+            "train the models again (make train): training makes the comparison",
             figure="comparisons with a simple rule",
         ),
         Rule(
@@ -255,7 +257,7 @@ def models_suite(models: tuple[str, ...] = ("clv",)) -> Suite:
             "warn",
             f"probabilities are off by at most {MOST_CALIBRATION_ERROR} on average, or not beyond"
             " chance",
-            "train anew on the latest labels (make train); until then use the ranking only",
+            "train again on the latest labels (make train); until then use the ranking only",
             nulls="pass",
             figure="calibration error",
             interval=("low", "high"),
@@ -264,7 +266,7 @@ def models_suite(models: tuple[str, ...] = ("clv",)) -> Suite:
             "model_calibration",
             column_between("bias", low=-MOST_BIAS, high=MOST_BIAS),
             "warn",
-            f"predicted totals are within {MOST_BIAS:.0%} of what happened, or not beyond chance",
+            f"predicted totals are within {MOST_BIAS:.0%} of actual totals, or not beyond chance",
             "the level moved between training and evaluation: use the ranking, not the sums",
             nulls="pass",
             figure="predicted total over actual total, less 1,",
@@ -274,8 +276,8 @@ def models_suite(models: tuple[str, ...] = ("clv",)) -> Suite:
             "model_drift",
             column_between("score_psi", high=MOST_DRIFT),
             "warn",
-            f"scores are distributed as when the model learned (stability index ≤ {MOST_DRIFT})",
-            "find out which features moved; train anew (make train) if the customers changed",
+            f"scores have the distribution of the training data (stability index ≤ {MOST_DRIFT})",
+            "find the features that moved; train again (make train) if the customers changed",
             nulls="pass",
             figure="stability index of the scores",
         ),
@@ -285,7 +287,7 @@ def models_suite(models: tuple[str, ...] = ("clv",)) -> Suite:
             "warn",
             f"at most {MOST_DRIFTING_SHARE:.0%} of a model's features have a stability index above"
             f" {MOST_DRIFT}",
-            "find out whether the bank or the delivery changed; then train anew (make train)",
+            "find out whether the bank or the delivery changed; then train again (make train)",
             nulls="pass",
             figure=f"share of features with a stability index above {MOST_DRIFT}",
         ),
@@ -295,7 +297,7 @@ def models_suite(models: tuple[str, ...] = ("clv",)) -> Suite:
             "warn",
             f"on the newest customers whose outcome is known, totals are within {MOST_BIAS:.0%}, or"
             " not beyond chance",
-            "the level moved: train anew (make train); until then use the ranking, not the sums",
+            "the level moved: train again (make train); until then use the ranking, not the sums",
             nulls="pass",
             figure="predicted total over actual total, less 1,",
             interval=("low", "high"),
@@ -306,7 +308,7 @@ def models_suite(models: tuple[str, ...] = ("clv",)) -> Suite:
             "warn",
             "on the newest customers whose outcome is known, probabilities are off by at most"
             f" {MOST_CALIBRATION_ERROR}, or not beyond chance",
-            "train anew on the latest labels (make train); until then use the ranking only",
+            "train again on the latest labels (make train); until then use the ranking only",
             nulls="pass",
             figure="calibration error",
             interval=("low", "high"),

@@ -1,4 +1,4 @@
-"""The part of G4 that judges `scores.offer`, and abnormal transactions."""
+"""The part of G4 that checks `scores.offer` and abnormal transactions."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def never(subject: str, column: str, meaning: str, cure: str) -> Rule:
 
 
 def response_judge(models: Collection[str]) -> Suite:
-    """Judges the probabilities of response, which every scored offer has."""
+    """Rules of the probabilities of response, which every scored offer has."""
     profile = model_profile(
         OFFER,
         on=RESPONSE in models,
@@ -91,8 +91,8 @@ def response_judge(models: Collection[str]) -> Suite:
             "score_offer",
             row_count_at_least(1),
             "fail",
-            "offers were scored",
-            "look at the scores step's log",
+            "offers are scored",
+            "check the log of step scores",
         ),
         Rule(
             "score_offer",
@@ -105,7 +105,7 @@ def response_judge(models: Collection[str]) -> Suite:
             "score_offer",
             column_zero("duplicate_customers"),
             "fail",
-            "a customer has one score an offer",
+            "every customer has at most one score per offer",
             RESCORE,
         ),
         Rule(
@@ -127,7 +127,7 @@ def response_judge(models: Collection[str]) -> Suite:
 
 
 def uplift_judge(model: str) -> Judge:
-    """Judges what contacts add."""
+    """Rules of the uplift."""
 
     def judge(models: Collection[str]) -> Suite:
         profile = model_profile(
@@ -143,7 +143,7 @@ def uplift_judge(model: str) -> Judge:
             never(
                 "score_uplift",
                 "above_response",
-                "no contact adds more than those contacted respond",
+                "no uplift exceeds the response probability",
                 RESCORE,
             ),
             never("score_uplift", "without_version", "every uplift names its version", BY_CHAMPION),
@@ -154,8 +154,8 @@ def uplift_judge(model: str) -> Judge:
 
 
 def product_value_judge(model: str, *, most_mean_value: float) -> Judge:
-    """Judges the money of offers; a product that brings more or less than `most_mean_value` in a
-    year on average is a mistake of units."""
+    """Rules of the money of offers. A product whose mean value of a year lies outside
+    ±`most_mean_value` points to wrong units."""
 
     def judge(models: Collection[str]) -> Suite:
         profile = model_profile(
@@ -178,20 +178,20 @@ def product_value_judge(model: str, *, most_mean_value: float) -> Judge:
                 "score_product_value",
                 "without_loss",
                 "the expected loss of every offer is known and at least 0",
-                "look at exposure and loss given default of new accounts: value.offer",
+                "check exposure and loss given default of new accounts: value.offer",
             ),
             never(
                 "score_product_value",
                 "without_profit",
-                "what may be offered has an expected profit",
+                "every offer has an expected profit",
                 RESCORE,
             ),
             Rule(
                 "score_product_value",
                 column_between("mean_value", -most_mean_value, most_mean_value),
                 "warn",
-                "a product brings a possible amount in a year",
-                "look at value.account_month of new accounts: units, or one account far off",
+                "the mean value of a product in a year is plausible",
+                "check value.account_month of new accounts for wrong units or one extreme account",
                 figure="mean value of a product in its first year",
             ),
         )
@@ -201,7 +201,7 @@ def product_value_judge(model: str, *, most_mean_value: float) -> Judge:
 
 
 def transaction_alert_suite() -> Suite:
-    """Judges `alerts.transaction`, which needs no model."""
+    """Rules of `alerts.transaction`, which needs no model."""
     profile = Profile(
         ABNORMAL,
         key=("severity",),
@@ -217,15 +217,15 @@ def transaction_alert_suite() -> Suite:
             ),
             "fail",
             f"every alert of a transaction is one of {', '.join(SEVERITIES)}",
-            "look at the step alerts_layer",
+            "check the step alerts_layer",
         ),
         never(
             "alert_transaction",
             "unknown_accounts",
-            "every abnormal transaction is of an account of the base",
+            "every transaction alert is about an account of the base",
             RESCORE,
         ),
-        never("alert_transaction", "without_reason", "every alert says why", RESCORE),
+        never("alert_transaction", "without_reason", "every alert has a reason", RESCORE),
         never("alert_transaction", "of_other_months", "alerts are of the as-of month", RESCORE),
     )
     return Suite("G4", "transactions", {"alert_transaction": profile}, rules)

@@ -14,7 +14,7 @@ from expectations.suites.switched import Judge, is_off, model_profile
 # Added to the expected events and to those before: chance alone makes a factor of 3 out of few
 # events, and any out of none.
 EVENTS_ADDED = 5
-# Who leaves the bank leaves every line; probabilities are rounded in the sixth place.
+# A customer who leaves the bank leaves every line; probabilities are rounded to six decimals.
 LINE_TOLERANCE = 1e-6
 SEVERITIES = ("watch", "warning", "alarm")
 
@@ -50,7 +50,7 @@ SCORED_WITH_TIER = f"""
 
 
 def _figures(score: str, version: str, due: str) -> str:
-    """What is counted of any probability: `due` says who should have one."""
+    """SQL figures of a probability; `due` is the condition of the customers that must have one."""
     return f"""
             count({score}) as rows,
             count(*) filter ({due} and {score} is null) as missing,
@@ -164,16 +164,17 @@ ALERT = """
     order by alert.severity
 """
 
-RESCORE = "score again; nobody is left out and nobody is invented"
-PROMOTE = "roll back to the champion before, or train again"
-BY_CHAMPION = "score from the champion of the registry only"
+RESCORE = "run the refresh again to score again; if the rule fails again, report a bug"
+PROMOTE = "roll back to the previous champion (make rollback-model), or train again (make train)"
+BY_CHAMPION = "run the refresh again to score with the registry's champion only"
 
 
 def rules_of_score(subject: str, what: str, due: str) -> tuple[Rule, ...]:
-    """Rules about one score of `scores.customer`: `due` says who has it, in the plural."""
+    """Rules about one score of `scores.customer`: `due` names the customers that have it, in the
+    plural."""
     return (
         Rule(subject, column_zero("missing"), "fail", f"all {due} have a {what}", RESCORE),
-        Rule(subject, column_zero("not_due"), "fail", f"none but {due} have a {what}", RESCORE),
+        Rule(subject, column_zero("not_due"), "fail", f"only {due} have a {what}", RESCORE),
         Rule(
             subject,
             column_zero("without_version"),
@@ -193,7 +194,7 @@ def rules_of_score(subject: str, what: str, due: str) -> tuple[Rule, ...]:
 
 @dataclass(frozen=True)
 class Impossible:
-    """Rows that there must be none of: `found` is a condition on the scored customers."""
+    """Rows that must not exist: `found` is a condition on the scored customers."""
 
     name: str
     found: str
@@ -203,10 +204,11 @@ class Impossible:
 
 @dataclass(frozen=True)
 class Level:
-    """Events expected beside those of as many months before, in a population of the same size.
+    """Expected events compared with those of as many earlier months, in a population of the same
+    size.
 
-    `exposed` and `event` are conditions on `base.customer_month`, `counted` on the scored
-    customers; `events` are the events in words, and at most `factor` times as many or as few.
+    `exposed` and `event` are conditions on `base.customer_month`, `counted` one on the scored
+    customers; `events` names the events; the ratio must lie between 1 / `factor` and `factor`.
     """
 
     exposed: str
@@ -218,12 +220,12 @@ class Level:
 
 @dataclass(frozen=True)
 class ProbabilityJudge:
-    """Judges a probability of `scores.customer`.
+    """Rules of a probability of `scores.customer`.
 
-    `what` is the probability and `due` who has it in words, in the plural; `is_due` says it of the
-    scored customers: `is_holder`, `is_borrower`, `is_defaulted`, and `is_below_top` where it is
-    `by_tier`. Reads `scores.customer`, `base.customer`, `base.customer_month`,
-    `value.customer_tier`, `meta.model_version`.
+    `what` names the probability and `due` the customers that have it, in the plural; `is_due` is
+    the condition on the scored customers, with the columns `is_holder`, `is_borrower`,
+    `is_defaulted`, and `is_below_top` if `by_tier`. Reads `scores.customer`, `base.customer`,
+    `base.customer_month`, `value.customer_tier`, `meta.model_version`.
     """
 
     model: str
@@ -236,7 +238,7 @@ class ProbabilityJudge:
     level: Level | None = None
 
     def __call__(self, models: Collection[str]) -> Suite:
-        """The profile and its rules, not judged where the model is not among those that are on."""
+        """The profile and its rules, not checked if the model is not among those that are on."""
         subject = f"score_{self.model}"
         tier = ("value.customer_tier", "landing.refresh_window") if self.by_tier else ()
         profile = model_profile(
@@ -284,16 +286,16 @@ def _level_rule(subject: str, level: Level) -> Rule:
         subject,
         column_between("level_ratio", low=1 / level.factor, high=level.factor),
         "warn",
-        f"as many {level.events} are expected as in the months before, within a factor"
-        f" {level.factor:.0f}",
-        "check what changed at the bank; if nothing did, train anew (make train)",
+        f"expected {level.events} are within a factor {level.factor:.0f} of those of the months"
+        " before",
+        "check what changed at the bank; if nothing did, train again (make train)",
         nulls="pass",
         figure=f"{level.events} over those in as many months before",
     )
 
 
 def product_line_judge(model: str) -> Judge:
-    """Judges `scores.product_attrition`, the probabilities of giving up a product line."""
+    """Rules of `scores.product_attrition`, the probabilities of giving up a product line."""
 
     def judge(models: Collection[str]) -> Suite:
         profile = model_profile(
@@ -310,8 +312,8 @@ def product_line_judge(model: str) -> Judge:
 
 
 def credit_judge(model: str) -> Judge:
-    """Judges `scores.account_default` and `alerts.credit`, which come from the scores of a model of
-    default."""
+    """Rules of `scores.account_default` and `alerts.credit`, which derive from the scores of a
+    model of default."""
 
     def judge(models: Collection[str]) -> Suite:
         def profile(sql: str, key: tuple[str, ...], about: str, *tables: str) -> Profile:
@@ -348,15 +350,15 @@ LINE_RULES = (
         "score_product_attrition",
         row_count_at_least(1),
         "warn",
-        "product lines were scored",
-        "where the champion of attrition is a rule it says nothing of lines: promote a model"
-        " (make promote), or go without; else look at the scores step's log",
+        "product lines are scored",
+        "if the champion of attrition is a rule, it does not score lines: promote a model (make"
+        " promote) to have them; otherwise check the log of step scores",
     ),
     Rule(
         "score_product_attrition",
         column_zero("duplicate_customers"),
         "fail",
-        "a customer has one probability a product line",
+        "every customer has at most one probability per product line",
         RESCORE,
     ),
     Rule(
@@ -370,15 +372,15 @@ LINE_RULES = (
         "score_product_attrition",
         column_zero("unscored_customers"),
         "fail",
-        "whose lines were scored was scored as a customer",
+        "every customer with scored lines has a score",
         RESCORE,
     ),
     Rule(
         "score_product_attrition",
         column_zero("below_customer"),
         "fail",
-        "nobody gives up a line less probably than the bank",
-        "look at the scores step: who leaves the bank leaves every line",
+        "no probability of giving up a line is below that of leaving the bank",
+        "check the scores step: a customer who leaves the bank gives up every line",
     ),
 )
 CREDIT_RULES = (
@@ -386,8 +388,8 @@ CREDIT_RULES = (
         "score_account_default",
         column_zero("unscored"),
         "fail",
-        "accounts were scored in the as-of month, where there are borrowers",
-        "look at the scores step's log; value would fall back to the rating table next month",
+        "borrowers' accounts are scored in the as-of month",
+        "check the log of step scores; value would fall back to the rating table next month",
     ),
     Rule(
         "score_account_default",
@@ -404,7 +406,7 @@ CREDIT_RULES = (
         ),
         "fail",
         f"every alert is one of {', '.join(SEVERITIES)}",
-        "look at the step alerts_layer",
+        "check the step alerts_layer",
     ),
     Rule(
         "alert_credit",
@@ -424,7 +426,7 @@ CREDIT_RULES = (
         "alert_credit",
         column_zero("without_loss"),
         "fail",
-        "the loss expected of every alert is known and at least 0",
-        "look at exposure and loss given default of the accounts",
+        "the expected loss of every alert is known and at least 0",
+        "check exposure and loss given default of the accounts",
     ),
 )

@@ -47,8 +47,8 @@ REASON = f"""
 def scores_suite(judges: Iterable[Judge] = (), models: Collection[str] = ("clv",)) -> Suite:
     """G4. Reads `scores.*`, `alerts.*`, `base.*` and what the judges read.
 
-    `judges` are those that the studies name; `models` names the models that are on: the rules about
-    a model that is off pass and say so.
+    `judges` come from the studies; `models` names the models that are on: the rules about a model
+    that is off pass with that reason.
     """
     none_on = "no model is on for this source"
     profiles: dict[str, Profile | str] = {
@@ -73,8 +73,8 @@ def scores_suite(judges: Iterable[Judge] = (), models: Collection[str] = ("clv",
             "score_population",
             column_between("scored", low=1),
             "fail",
-            "customers were scored",
-            "look at the scores step's log",
+            "customers are scored",
+            "check the log of step scores",
         ),
         Rule(
             "score_population",
@@ -102,7 +102,7 @@ def scores_suite(judges: Iterable[Judge] = (), models: Collection[str] = ("clv",
             column_zero("outside_rank"),
             "fail",
             "every reason has a rank of 1 to 3",
-            "look at the scores step",
+            "check the scores step",
         ),
         Rule(
             "score_reason",
@@ -116,7 +116,7 @@ def scores_suite(judges: Iterable[Judge] = (), models: Collection[str] = ("clv",
             column_zero("barred_features"),
             "fail",
             "no reason states the sex or identifies a person",
-            "take the column out of features.customer_month and train anew",
+            "remove the column from features.customer_month and train again (make train)",
         ),
     )
     parts = [*(judge(models) for judge in judges), transaction_alert_suite()]

@@ -1,4 +1,4 @@
-"""Profiles of models, which are off where a bank's records do not allow them."""
+"""Profiles of models, which are off if the bank's records do not support them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 
 from expectations.rules import Profile, Suite
 
-# Judges the scores of a model, given the models that are on.
+# A function of the models that are on to the rules of one model's scores.
 Judge = Callable[[Collection[str]], Suite]
 
 
@@ -19,7 +19,7 @@ def model_profile(
     about: str = "",
     needs: tuple[str, ...] = (),
 ) -> Profile:
-    """A profile that is judged when its model is on; one that is off need not leave a table."""
+    """A profile that is checked if its model is on; a model that is off need not have tables."""
     return Profile(
         sql,
         key=key,

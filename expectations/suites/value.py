@@ -5,8 +5,8 @@ from __future__ import annotations
 from expectations.rules import Profile, Rule, Suite, column_between, column_zero, row_count_at_least
 
 LEDGER = "ledger or source"
-# What value.reconciliation must compare in every month, besides the ledger or the bookings, and the
-# table that is wrong where it differs.
+# The statements that value.reconciliation compares in every month, besides the ledger or the
+# bookings, and the table to which a difference points.
 COMPARED = {
     "treasury": "residual",
     "overhead pools": "overhead",
@@ -131,7 +131,7 @@ TIER = """
             and profit.month > tier.month - interval 12 month
         group by tier.month
     ),
-    told as (
+    tiered as (
         select month, count(*) as customers, sum(contribution_margin_12m) as contribution_margin
         from value.customer_tier group by month
     ),
@@ -142,11 +142,11 @@ TIER = """
     select
         owned.month,
         owned.customers,
-        owned.customers - coalesce(told.customers, 0) as customers_difference,
-        coalesce(earned.contribution_margin, 0) - coalesce(told.contribution_margin, 0)
+        owned.customers - coalesce(tiered.customers, 0) as customers_difference,
+        coalesce(earned.contribution_margin, 0) - coalesce(tiered.contribution_margin, 0)
             as contribution_difference
     from owned
-    left join told on told.month = owned.month
+    left join tiered on tiered.month = owned.month
     left join earned on earned.month = owned.month
     order by owned.month
 """
@@ -188,7 +188,10 @@ def value_suite() -> Suite:
             UNALLOCATED, key=("month",), about="value.residual", needs=("value.residual",)
         ),
     }
-    rebuild = "refresh the whole history (make refresh); if it stays, the model named is wrong"
+    rebuild = (
+        "refresh the whole history (make refresh); if the difference remains, the model named is"
+        " wrong"
+    )
     rules = (
         Rule(
             "value_reconciliation",
@@ -202,30 +205,30 @@ def value_suite() -> Suite:
             column_zero("lines_differing"),
             "fail",
             "profit agrees with the ledger, the pools and every roll-up, to the cent",
-            "run the query named on the build warehouse: it gives the keys and the amounts. Ledger"
-            " or source: a ledger of another closing, or bookings in quarantine. A roll-up: a"
-            " month was changed after the roll-up was built, refresh the whole history",
+            "run the query named on the build warehouse for the keys and amounts. Ledger or source:"
+            " check for a ledger of another closing, or bookings in quarantine. Roll-up: refresh"
+            " the whole history, since a month changed after the roll-up was built",
         ),
         Rule(
             "value_month",
             row_count_at_least(1),
             "fail",
-            "value was computed",
-            "look at the value step's log",
+            "value is computed",
+            "check the log of step value",
         ),
         Rule(
             "value_month",
             column_zero("account_months_difference"),
             "fail",
             "every account-month of the base has its value, and no other",
-            "refresh value for the months named; if it stays, a product has no reference data: the"
-            " test reference_data_cover_every_case_once says which",
+            "refresh value for the months named; if the difference remains, a product has no"
+            " reference data: see the test reference_data_cover_every_case_once",
         ),
         Rule(
             "value_month",
             column_zero("balance_difference"),
             "fail",
-            "the balances valued are those of the base, to the cent",
+            "the valued balances equal those of the base, to the cent",
             rebuild,
         ),
         Rule(
@@ -233,29 +236,29 @@ def value_suite() -> Suite:
             column_zero("unbalanced"),
             "fail",
             "margin, contribution and economic profit are the sums of their parts, to the cent",
-            "a component is empty or was changed: refresh value for the months named",
+            "refresh value for the months named: a component is empty or changed",
         ),
         Rule(
             "value_customer_tier",
             column_zero("customers_difference"),
             "fail",
             "every customer of a month has a value tier",
-            "the shares of the seed tier_scheme must cover every customer",
+            "correct the seed tier_scheme: its shares must cover every customer",
         ),
         Rule(
             "value_customer_tier",
             column_zero("contribution_difference"),
             "fail",
-            "tiers stand on the twelve months as they are now",
-            "a month was refreshed alone with other figures: refresh the eleven after it too",
+            "tiers agree with the current figures of their twelve months",
+            "refresh the eleven months after the one that was refreshed alone",
         ),
         Rule(
             "value_unallocated",
             column_zero("unallocated"),
             "warn",
             "every overhead pool is allocated",
-            "no account drives the pools named in these months: choose another driver, or end the"
-            " pool with amounts of 0",
+            "choose another driver for the pools named, or end a pool with amounts of 0: no account"
+            " has the driver in these months",
         ),
     )
     return Suite("GV", "value", profiles, rules)

@@ -31,7 +31,7 @@ FEATURES = (*LOGARITHMIC, *LINEAR)
 TREES = 100
 # Liu, Ting and Zhou (2008): more rows a tree do not isolate better.
 ROWS_A_TREE = 256
-# What the two say counts the same: the rule knows the account, the forest the whole day.
+# Both scores have equal weight: the rule covers the account, the forest the whole day.
 RULE_WEIGHT = 0.5
 
 

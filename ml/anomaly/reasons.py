@@ -1,4 +1,4 @@
-"""Why a day is abnormal, in words without anybody's name or number."""
+"""Describe why a day is abnormal, without names or account numbers."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 MOST_REASONS = 5
-# Natural logarithms of surprise below which a sign is not worth a word.
+# Surprise (natural logarithm) below which a sign is not mentioned.
 LEAST_SURPRISE = 1.0
 TIMES_USUAL = 2.0
-# Fewer bookings of its own do not make an account's habit.
+# The least number of an account's own bookings that define its habit.
 HABIT = 3
 EMPTIED, PASSED = 0.8, 0.9
 SILENT_DAYS, YEAR = 120, 366
@@ -65,7 +65,7 @@ class KindEvidence:
 
 @dataclass(frozen=True)
 class DayEvidence:
-    """What an account's whole day says: shares of the balance, days since it was last used."""
+    """Evidence of an account's whole day: shares of the balance, days since its last use."""
 
     swept_share: float
     passed_share: float
@@ -113,7 +113,7 @@ def explain(kinds: Sequence[KindEvidence], day: DayEvidence) -> str:
     if day.passed_share > PASSED:
         signs.append((day.pass_surprise, "leaves on the day it arrived"))
     signs = [sign for sign in signs if sign[0] >= LEAST_SURPRISE]
-    # No surprise of their own is counted: they tell an investigator what to look at.
+    # These signs have no surprise of their own but show an investigator where to look.
     if any(kind.strangers and not kind.is_in for kind in kinds):
         signs.append((LEAST_SURPRISE, "new counterparty"))
     if day.days_silent >= SILENT_DAYS:

@@ -1,4 +1,4 @@
-"""How seldom a score as high as this one is met, on a scale that two scores can share."""
+"""The rarity of a score, on a scale that makes two scores comparable."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Self
 
 import numpy as np
 
-# Beyond this share the sample is thin: the exponential tail speaks for it.
+# In this upper share the sample is sparse, and an exponential tail replaces it.
 TAIL_SHARE = 0.02
 
 
@@ -35,14 +35,14 @@ class TailSurprise:
         """
         ordered = np.sort(np.asarray(scores, dtype=float))
         if ordered.ndim != 1 or not len(ordered) or not np.isfinite(ordered).all():
-            raise ValueError("a sample of finite scores is needed")
+            raise ValueError("scores are invalid: expected finite numbers, at least one")
         self._ordered = ordered
         place = len(ordered) - max(1, int(TAIL_SHARE * len(ordered)))
         self.threshold_ = float(ordered[place])
         above = ordered[ordered >= self.threshold_]
         self.tail_share_ = len(above) / len(ordered)
         excess = float((above - self.threshold_).mean())
-        # Scores that are all the same at the top have no tail to learn from.
+        # Equal scores at the top have no tail.
         spread = float(ordered.std())
         self.mean_excess_ = excess or spread or 1.0
         return self

@@ -1,4 +1,4 @@
-"""Who will leave, and when."""
+"""Models of attrition: whether and when customers leave."""
 
 from ml.attrition.model import AttritionModel
 

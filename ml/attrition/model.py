@@ -1,6 +1,8 @@
-"""Who will leave: the customer, and product line by product line."""
+"""Attrition of customers, and of each product line that they hold."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -9,9 +11,9 @@ from sklearn.utils.validation import check_is_fitted
 from ml.clv.model import PACE
 from ml.estimator import ProbabilityClassifier, check_frame
 from ml.hazard import DiscreteTimeHazard
-from ml.lines import LineHazard, held_rows, monthly_pace
+from ml.lines import STORED_LOAN_LINES, LineHazard, held_rows, monthly_pace
 
-# Raise it when a stored model can no longer be read by this code: champions are then trained anew.
+# Increase it when this code can no longer read stored models: champions are then trained again.
 FORMAT = "1"
 OF_A_LINE_LOST = ("row", "line", "p_attrition", "value_at_risk")
 
@@ -19,19 +21,21 @@ OF_A_LINE_LOST = ("row", "line", "p_attrition", "value_at_risk")
 class AttritionModel(ProbabilityClassifier):
     """Monthly hazard that the customer leaves, and that each product line held is lost.
 
-    A customer leaves with the last account, which is the discrete-time hazard of `ml.hazard`. Of a
-    line the same is learned by `ml.lines.LineHazard`, where it is known what became of the lines.
+    A customer leaves by closing the last account: the discrete-time hazard of `ml.hazard`. If the
+    outcomes of lines are known, `ml.lines.LineHazard` models the loss of a line.
 
-    Who leaves loses every line, so that no line can be safer than the customer: a line is lost by
-    leaving or, as a competing risk, by customers who stay, and `LineHazard` learns the second, of
-    which leaving is a censoring. A line is kept with the product of both survivals. (The larger of
-    two hazards learned apart would be coherent too, but high wherever both estimate one event.)
+    A customer who leaves loses every line, so that no line can be safer than the customer: a line
+    is lost by leaving or, as a competing risk, by a customer who stays. `LineHazard` models the
+    second, with leaving as censoring; the survival of a line is the product of both. (The larger of
+    two separate hazards would be coherent, too, but too high where both estimate one event.)
 
     Parameters
     ----------
     seed : int
     periods : int
         Months of the horizon.
+    loan_lines : sequence of str
+        Lines whose accounts are loans, which end with their contract.
 
     Attributes
     ----------
@@ -42,9 +46,12 @@ class AttritionModel(ProbabilityClassifier):
     classes_ : array of 0 and 1
     """
 
-    def __init__(self, seed: int = 0, periods: int = 12) -> None:
+    loan_lines: Sequence[str] = STORED_LOAN_LINES
+
+    def __init__(self, seed: int = 0, periods: int = 12, loan_lines: Sequence[str] = ()) -> None:
         self.seed = seed
         self.periods = periods
+        self.loan_lines = loan_lines
 
     def fit(
         self,
@@ -65,8 +72,8 @@ class AttritionModel(ProbabilityClassifier):
         groups : array of shape (n,), the customer of each row; None where each row is its own
         lines : one row for each row of the frame and line held, ordered by both, with row, line,
             customer_id, months_held and is_lost within `periods` (as
-            `ml.clv.retention_margin.LineOutcomes.lines`); None or empty where that is not known:
-            nothing is then said of lines
+            `ml.clv.retention_margin.LineOutcomes.lines`); None or empty if unknown: lines are then
+            not modelled
 
         Raises
         ------
@@ -79,7 +86,7 @@ class AttritionModel(ProbabilityClassifier):
         self.classes_ = self.customer_.classes_
         self.line_: LineHazard | None = None
         if lines is not None and len(lines):
-            self.line_ = LineHazard(seed=self.seed).fit(
+            self.line_ = LineHazard(seed=self.seed, loan_lines=self.loan_lines).fit(
                 frame,
                 _lost_by_those_who_stay(lines, np.asarray(time), np.asarray(event)),
                 self.periods,
@@ -112,7 +119,7 @@ class AttritionModel(ProbabilityClassifier):
         """Probability of leaving × what the customer brings at the present pace; shape (n,).
 
         In currency units over the horizon, to which the column `ml.clv.model.PACE` must be scaled.
-        Who costs more than they bring has nothing at risk.
+        0 for customers of negative value.
 
         Raises
         ------
@@ -122,12 +129,12 @@ class AttritionModel(ProbabilityClassifier):
         check_is_fitted(self)
         check_frame(frame)
         if PACE not in frame.columns:
-            raise ValueError(f"the value at risk needs the column {PACE}")
+            raise ValueError(f"features are invalid: missing {PACE}, which the value at risk needs")
         pace = np.nan_to_num(frame[PACE].to_numpy(dtype=float))
         return self.probability(frame) * np.maximum(pace, 0)
 
     def line_attrition(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Of each line held: whether it will be lost within the horizon, and what with it.
+        """The probability of losing each line held within the horizon, and the value at risk.
 
         The probability is at least the customer's own. The values at risk of the lines need not add
         up to the customer's: lines are lost by customers who stay.
@@ -180,7 +187,7 @@ class AttritionModel(ProbabilityClassifier):
 def _lost_by_those_who_stay(
     lines: pd.DataFrame, time: np.ndarray, event: np.ndarray
 ) -> pd.DataFrame:
-    """Lines held, of which those lost by leaving are censored in the month of it."""
+    """The lines held; those lost by leaving are censored in that month."""
     row = lines["row"].to_numpy()
     by_leaving = event.astype(bool)[row] & (lines["months_held"].to_numpy() >= time[row])
     return lines.assign(is_lost=lines["is_lost"].to_numpy(dtype=bool) & ~by_leaving)

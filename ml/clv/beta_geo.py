@@ -1,4 +1,4 @@
-"""How often customers will buy again, and whether they are still customers: BG/NBD."""
+"""The BG/NBD model of future purchases and of whether customers are still active."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ from ml.clv.likelihood import (
 Boundary: TypeAlias = Literal["nobody_leaves", "all_leave_alike", "at_once_or_never"]
 
 NAMES = ("r", "alpha", "a", "b")
-# A Beta(a, b) of this b is a point, or has 0 and 1 alone: customers with 100 purchases tell no
-# difference to 1e-5.
+# With this b, Beta(a, b) is a point, or has only the values 0 and 1, within 1e-5 for customers with
+# 100 purchases.
 LIMITS: dict[Boundary, float] = {"all_leave_alike": 1e9, "at_once_or_never": 1e-9}
-# By how much a sum may cancel before fewer than ten digits are sure.
+# Cancellation of a sum beyond which fewer than ten digits are exact.
 CANCELLED = 1e6
-# Customers at a time, so that what is computed of them stays in the processor's cache.
+# Customers per block, so that their data stay in the processor's cache.
 BLOCK = 8192
-# Of many distinct customers, every sixteenth give the start, if that leaves enough.
+# Every sixteenth of many distinct customers gives the start, if that leaves enough.
 PART, LARGE_ENOUGH = 16, 4000
-# Logarithm of what the tails of an integral may leave out.
+# Negative logarithm of the mass that the tails of an integral may leave out.
 TAIL = 40.0
 
 
@@ -45,7 +45,7 @@ class BetaGeoModel(BaseEstimator):
 
     While a customer, one buys at random at a rate that differs between customers as
     Gamma(r, rate alpha); after each purchase one leaves for good with a probability that differs as
-    Beta(a, b). Who never bought again is taken as still there: nobody leaves before a repeat
+    Beta(a, b). A customer without a repeat purchase counts as active: nobody leaves before a repeat
     purchase.
 
     A customer is described by `frequency`, the number of repeat purchases (not counting the first;
@@ -53,11 +53,11 @@ class BetaGeoModel(BaseEstimator):
     the time from the first purchase to the end of the observation; both times in one unit, that of
     the forecasts too.
 
-    In many purchase logs nobody is seen to leave: the likelihood then rises as a goes to 0, to that
-    of the NBD model (Ehrenberg, 1959, Applied Statistics 8(1)), which has r and alpha alone. In
+    Many purchase logs show no customers leaving: the likelihood then rises as a goes to 0, to that
+    of the NBD model (Ehrenberg, 1959, Applied Statistics 8(1)), which has only r and alpha. In
     others it rises as a and b grow in proportion (all leave with one probability), or vanish in
     proportion (a share leaves at the first repeat purchase, the others never). The fit at such a
-    boundary is returned and flagged; where nobody leaves, everybody is a customer still.
+    boundary is returned and flagged; if nobody leaves, everybody is still active.
 
     Attributes
     ----------
@@ -91,24 +91,25 @@ class BetaGeoModel(BaseEstimator):
             beyond T or without a repeat purchase, a frequency that is not whole, or data in which
             nobody bought again.
         NotConverged
-            When the likelihood has no maximum, nor one at a boundary; names the parameter that
-            runs away.
+            When the likelihood has no maximum, nor one at a boundary; names the diverging
+            parameter.
         """
         frequency, recency, T = _checked(frequency, recency, T)
         if not frequency.any():
             raise ValueError(
-                f"none of {len(frequency)} customers bought again: no rate can be learned"
+                f"frequency is invalid: expected a repeat purchase of some of the {len(frequency)} "
+                "customers"
             )
         refuse((frequency > 0) & (T == 0), "T is 0 beside a repeat purchase", T)
         unit = T.mean()
         customers = distinct(frequency, recency / unit, T / unit)
         likelihood = BetaGeoLikelihood(*customers)
-        # From the first, one in a hundred samples of some hundred customers runs past its maximum,
-        # at times to a likelihood at infinity that is a tenth higher; the finite one is taken.
+        # From the first start, one in a hundred samples of some hundred customers misses its
+        # maximum, sometimes for a likelihood a tenth higher at infinity; use the finite one.
         alpha = 1 / float(frequency.mean())
         starts: list[list[float]] = [[1, alpha, 1, 3], [0.1, 0.1, 0.1, 1], [1, alpha, 0.1, 10]]
         if len(customers[0]) > PART * LARGE_ENOUGH:
-            # A part of them leads near the maximum of all in a fraction of the time.
+            # A part of the customers leads near the maximum of all in a fraction of the time.
             part = BetaGeoLikelihood(*(column[::PART] for column in customers))
             with suppress(NotConverged):
                 starts.insert(0, list(maximise(part, starts, NAMES).parameters))
@@ -124,8 +125,8 @@ class BetaGeoModel(BaseEstimator):
     def probability_alive(
         self, frequency: np.ndarray, recency: np.ndarray, T: np.ndarray
     ) -> np.ndarray:
-        """Probability of being a customer still at T, shape (n,); 1 without a repeat purchase, and
-        for everybody where nobody leaves.
+        """Probability of being still active at T, shape (n,); 1 without a repeat purchase, and for
+        everybody if nobody leaves.
 
         From the paper's likelihood by Bayes' rule (Fader and Hardie, 2008, note 021). Raises
         ValueError as `fit` does.
@@ -152,7 +153,9 @@ class BetaGeoModel(BaseEstimator):
         frequency, recency, T = _checked(frequency, recency, T)
         (horizon,) = customer_vectors(t=np.atleast_1d(t))
         if len(horizon) not in (1, len(T)):
-            raise ValueError(f"t must be a number or of shape {T.shape}, not {horizon.shape}")
+            raise ValueError(
+                f"t is invalid: expected a number or shape {T.shape}, got {horizon.shape}"
+            )
         r, alpha, _, _ = (self.params_[name] for name in NAMES)
         # What those still there will buy does not depend on the recency: few distinct pairs.
         codes, ahead = pd.factorize(horizon / (alpha + T))
@@ -189,9 +192,9 @@ class BetaGeoModel(BaseEstimator):
         frequency, recency, T = _checked(frequency, recency, T)
         ends, factors = np.asarray(ends, dtype=float), np.asarray(factors, dtype=float)
         if ends.ndim != 1 or ends.shape != factors.shape or not np.isfinite([ends, factors]).all():
-            raise ValueError("ends and factors must be finite vectors of one length")
+            raise ValueError("ends and factors are invalid: expected finite vectors of one length")
         if len(ends) == 0 or ends[0] <= 0 or (np.diff(ends) <= 0).any():
-            raise ValueError("the periods' ends must rise, the first from above 0")
+            raise ValueError("ends are invalid: expected increasing numbers above 0")
         r, alpha, _, _ = (self.params_[name] for name in NAMES)
         # What those still there will buy does not depend on the recency: few distinct pairs.
         codes, spans = pd.factorize(T)
@@ -261,7 +264,7 @@ def _maximum(
             points = [[r, alpha, a / b] for r, alpha, a, b in starts]
             found = maximise(partial(likelihood.with_fixed, size), points, NAMES[:3])
             limits.append((_extended(found, [1, 1, size, size]), boundary))
-    # On its way to a boundary the likelihood stays below its limit: else it ran somewhere else.
+    # Towards a boundary the likelihood stays below its limit; otherwise it diverged elsewhere.
     least = runaway.reached - ROUNDING * abs(runaway.reached)
     reached = [limit for limit in limits if limit[0].log_likelihood >= least]
     if not reached:
@@ -411,9 +414,9 @@ def purchases_while_alive(y: np.ndarray, shape: np.ndarray, a: float, b: np.ndar
     with np.errstate(all="ignore"):
         retained = np.exp((1 - a) * np.log1p(y)) * hyp2f1(a - 1, c - shape, c, y / (1 + y))
         expected = c * (1 - retained) / (a - 1)
-        # With a close to one, or next to no time, both sides of the difference are the same.
+        # With a close to 1, or very little time, both sides of the difference are equal.
         sound = np.abs(c) < CANCELLED * np.abs(a - 1) * expected
-        # Nobody buys more than if nobody left.
+        # The expectation is at most that without leaving.
         sound &= expected <= shape * y * (1 + 1e-9)
     if not sound.all():
         expected[~sound] = _integrated(y[~sound], shape[~sound], a, b[~sound])

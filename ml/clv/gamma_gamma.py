@@ -1,4 +1,4 @@
-"""What customers spend on a purchase: the Gamma-Gamma model."""
+"""The Gamma-Gamma model of spend per purchase."""
 
 from __future__ import annotations
 
@@ -21,8 +21,7 @@ class GammaGammaModel(BaseEstimator):
     number of purchases averaged, and `monetary_value`, their mean; with BG/NBD these are the repeat
     purchases.
 
-    The mean over all customers, p v / (q − 1), exists for q > 1 only: below, so many customers
-    spend so much that it is infinite.
+    The mean over all customers, p v / (q − 1), is finite for q > 1 only.
 
     Attributes
     ----------
@@ -40,9 +39,9 @@ class GammaGammaModel(BaseEstimator):
     def fit(self, frequency: np.ndarray, monetary_value: np.ndarray) -> GammaGammaModel:
         """Maximum likelihood, with exact first and second derivatives.
 
-        Customers without a purchase to average (frequency 0) say nothing and are left out; equal
-        ones are counted once, with their number. Money is measured in means of the spend
-        while fitting, so that the result does not depend on its unit.
+        Customers without a purchase to average (frequency 0) are left out; equal ones are counted
+        once, with their number. Money is scaled by the mean spend while fitting, so that the result
+        does not depend on its unit.
 
         Parameters
         ----------
@@ -54,12 +53,14 @@ class GammaGammaModel(BaseEstimator):
             For vectors of different length, values that are not finite or negative, a frequency
             that is not whole, a monetary value of 0 beside a purchase, or nobody with a purchase.
         NotConverged
-            When the likelihood has no maximum, as where all spend the same.
+            When the likelihood has no maximum, for example if all customers spend the same.
         """
         frequency, monetary_value = _checked(frequency, monetary_value)
         bought = frequency > 0
         if not bought.any():
-            raise ValueError(f"none of {len(frequency)} customers has a purchase to average")
+            raise ValueError(
+                f"frequency is invalid: expected a purchase of any of {len(frequency)} customers"
+            )
         x, spend = frequency[bought], monetary_value[bought]
         unit = spend.mean()
         likelihood = GammaGammaLikelihood(*distinct(x, spend / unit))
@@ -77,8 +78,8 @@ class GammaGammaModel(BaseEstimator):
     def expected_value(self, frequency: np.ndarray, monetary_value: np.ndarray) -> np.ndarray:
         """Expected spend on a customer's next purchase, shape (n,).
 
-        Between the customer's own mean and that of all, by how often the own was seen; the mean of
-        all for frequency 0, whose monetary value is not read (note 025).
+        A weighted mean of the customer's own mean and the overall mean, by the customer's
+        frequency; the overall mean for frequency 0, whose monetary value is not read (note 025).
 
         Parameters
         ----------

@@ -11,11 +11,11 @@ SMALLEST_GROUP = 40
 
 
 class ConformalInterval(BaseEstimator):
-    """Asymmetric intervals, conformal within groups of like predictions.
+    """Asymmetric intervals, conformal within groups of similar predictions.
 
     Split conformal prediction (Papadopoulos et al., 2002; Lei et al., 2018) within bins of the
     prediction (Mondrian; Vovk, 2005), since large customers' errors are larger. The residuals come
-    from a period after the training's, so that the interval holds the period's own surprises too.
+    from a period after the training period, so that the interval covers changes between periods.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class ConformalInterval(BaseEstimator):
             raise ValueError("predictions and outcomes are invalid: expected finite numbers")
         groups = int(max(1, min(GROUPS, len(y) // SMALLEST_GROUP)))
         borders = np.linspace(0, 1, groups + 1)[1:-1]
-        # A border is a prediction that occurs and not the least one: no group is empty under ties.
+        # A border is an existing prediction other than the least: ties leave no group empty.
         edges = np.unique(np.quantile(predicted, borders, method="higher"))
         self.edges_ = edges[edges > predicted.min()]
         group = np.searchsorted(self.edges_, predicted, side="right")

@@ -1,4 +1,4 @@
-"""Maximum likelihood as the purchase models share it: input checks, equal rows, Newton's method."""
+"""Maximum likelihood for the purchase models: input checks, distinct rows, Newton's method."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ MOST_STEPS = 200
 # In logarithms of the parameters, so that these are relative changes.
 LONGEST_STEP = 2.0
 LAST_STEP = 1e-7
-# Beyond it (or below its inverse) a parameter of scaled data is on its way to infinity (or zero).
+# Above it (or below its inverse) a parameter of scaled data diverges to infinity (or zero).
 FURTHEST = 1e6
-# Of the log-likelihood: what adding up in another order may change.
+# Relative change of the log-likelihood from another order of summation.
 ROUNDING = 1e-12
 
 
 class NotConverged(RuntimeError):
-    """The likelihood of these data has no maximum that could be found.
+    """No maximum of the likelihood was found.
 
     Attributes
     ----------
@@ -48,10 +48,10 @@ def maximise(
 ) -> Maximum:
     """The maximum over positive parameters, by Newton's method in their logarithms.
 
-    Directions in which the likelihood is not concave are climbed by the size of their curvature;
-    steps are bounded, and halved until they climb (Nocedal and Wright, 2006, section 3.4). It has
-    converged where a full step changes no parameter by more than a ten-millionth: unlike a small
-    gradient, that is not met on a slope that levels off towards infinity.
+    In directions where the likelihood is not concave, steps use the size of the curvature; steps
+    are bounded, and halved until the likelihood rises (Nocedal and Wright, 2006, section 3.4). It
+    has converged when a full step changes no parameter by more than a ten-millionth: unlike a small
+    gradient, this does not hold on a slope that levels off towards infinity.
 
     Parameters
     ----------
@@ -62,7 +62,8 @@ def maximise(
     Raises
     ------
     NotConverged
-        From every start; of the first, naming the parameter that runs away, or the gradient left.
+        If all starts fail; the message is of the first, with the diverging parameter or the
+        remaining gradient.
     """
     failures = []
     for start in starts:
@@ -151,10 +152,10 @@ def customer_vectors(**columns: object) -> tuple[np.ndarray, ...]:
     shapes = {values.shape for values in vectors.values()}
     if len(shapes) > 1 or any(len(shape) != 1 for shape in shapes):
         shown = ", ".join(f"{name} {values.shape}" for name, values in vectors.items())
-        raise ValueError(f"vectors of one length are needed, not {shown}")
+        raise ValueError(f"data are invalid: expected vectors of one length, got {shown}")
     for name, values in vectors.items():
         if not len(values):
-            raise ValueError(f"{name} is empty: at least one customer is needed")
+            raise ValueError(f"{name} is empty: expected at least one customer")
         refuse(~np.isfinite(values), f"{name} is not finite", values)
         refuse(values < 0, f"{name} is negative", values)
     return tuple(vectors.values())

@@ -14,29 +14,29 @@ from ml.encoding import MOST_BINS, Binner, FrameEncoder
 from ml.estimator import check_frame, check_outcomes
 from ml.tree_paths import path_contributions
 
-# Contribution of the last period: what the rule repeats and the learner starts from.
+# Contribution of the last period, which the rule repeats and the learner starts from.
 LAST_PERIOD = "last_period_contribution"
 # The same at a yearly pace, for customers with less than a whole period of history.
 PACE = "pace_of_contribution"
 ANCHORS = (LAST_PERIOD, PACE)
-# Raise it when a stored model can no longer be read by this code: champions are then trained anew.
+# Increase it when this code can no longer read stored models: champions are then trained again.
 FORMAT = "3"
 
 
 class LastPeriodAgain(RegressorMixin, BaseEstimator):
-    """The simple rule: the next period brings what the last one brought.
+    """The simple rule: the next period has the contribution of the last.
 
     Parameters
     ----------
     horizon : int
-        Months of a period: only `predict_months` asks.
+        Months of a period, for `predict_months` only.
     """
 
     def __init__(self, horizon: int = 12) -> None:
         self.horizon = horizon
 
     def fit(self, frame: pd.DataFrame, y: np.ndarray) -> LastPeriodAgain:
-        """Nothing is learned but what is usual; the intervals are set by `calibrate`.
+        """Learn the median only; `calibrate` sets the intervals.
 
         Raises
         ------
@@ -61,7 +61,7 @@ class LastPeriodAgain(RegressorMixin, BaseEstimator):
         return frame[LAST_PERIOD].to_numpy(dtype=float)
 
     def predict_months(self, frame: pd.DataFrame, months: int) -> np.ndarray:
-        """The same again and again, shape (n,): it knows of no end."""
+        """The same contribution in each further period, shape (n,), without attrition."""
         return self.predict(frame) * months / self.horizon
 
     def predict_interval(self, frame: pd.DataFrame) -> np.ndarray:
@@ -75,13 +75,13 @@ class LastPeriodAgain(RegressorMixin, BaseEstimator):
 
 
 class TwoPartRegressor(RegressorMixin, BaseEstimator):
-    """P(the customer brings anything) × E[what it brings, given that it does].
+    """P(the contribution is not 0) × E[the contribution, given that it is not 0].
 
     The two-part model of semicontinuous outcomes (Duan et al., 1983; for customer value, Vanderveld
     et al., 2016) on histogram gradient boosting. The second part learns the *change* against the
     customer's own pace, as a share of the customer's size, weighted by that size: margins are
-    heavy-tailed, and a squared error in money would learn the few largest customers only, one in
-    logarithms would not add up to the bank's total.
+    heavy-tailed, so that a squared error in money would fit only the few largest customers, and one
+    in logarithms would not add up to the bank's total.
 
     Parameters
     ----------
@@ -89,8 +89,7 @@ class TwoPartRegressor(RegressorMixin, BaseEstimator):
     trees, leaves, least_leaf, rate, penalty
         Of both parts.
     horizon, annual_discount_rate
-        Months of the outcomes that are learned from, and the rate they were discounted at: only
-        `predict_months` asks.
+        Months of the outcomes and their discount rate, for `predict_months` only.
     """
 
     def __init__(
@@ -131,19 +130,19 @@ class TwoPartRegressor(RegressorMixin, BaseEstimator):
         Parameters
         ----------
         frame : frame of shape (n, features), with the two anchors
-        y : array of shape (n,), contribution over the horizon; 0 where nothing was brought
+        y : array of shape (n,), contribution over the horizon; 0 for none
 
         Raises
         ------
         ValueError
-            When nobody brought anything, lengths differ, an outcome is not finite, or an anchor is
+            When all outcomes are 0, lengths differ, an outcome is not finite, or an anchor is
             missing.
         """
         y = check_outcomes(frame, y, ANCHORS)
         stays = y != 0
         if not stays.any():
             raise ValueError(
-                "nobody brought anything after the cut-offs; there is nothing to learn"
+                "outcomes are invalid: expected a contribution other than 0 after the cut-offs"
             )
         self.encoder_ = FrameEncoder().fit(frame)
         self.columns_ = self.encoder_.columns_
@@ -159,7 +158,7 @@ class TwoPartRegressor(RegressorMixin, BaseEstimator):
         self.floor_ = float(np.median(np.abs(y[stays])) or 1.0)
         size = np.abs(anchor) + self.floor_
         change = (y - anchor) / size
-        # A thousandth at each end is held back: single windfalls teach nothing.
+        # Clip a thousandth at each end: single windfalls carry no information.
         low, high = np.quantile(change[stays], [0.001, 0.999])
         self.change_ = HistGradientBoostingRegressor(**settings).fit(
             matrix[stays], np.clip(change[stays], low, high), sample_weight=size[stays]
@@ -185,9 +184,9 @@ class TwoPartRegressor(RegressorMixin, BaseEstimator):
     def predict_months(self, frame: pd.DataFrame, months: int) -> np.ndarray:
         """Expected contribution over several horizons, shape (n,).
 
-        Beyond the first nothing was observed: each further one brings what the one before did, for
-        those who stay, whose share is the first part's. Where the outcomes learned from were
-        discounted, further ones are so too, by `annual_discount_rate`.
+        Beyond the first nothing was observed: each further horizon has the contribution of the one
+        before, for those who stay, whose share is the first part's. If the training outcomes are
+        discounted, further ones are, too, by `annual_discount_rate`.
         """
         first = self.predict(frame)
         matrix = self.binner_.transform(self.encoder_.transform(frame))
@@ -215,10 +214,10 @@ class TwoPartRegressor(RegressorMixin, BaseEstimator):
 
         and the pace, besides, P × (the pace less its training median). Paths are those of
         `path_contributions`. The size is taken as it is, its own dependence on the pace left out.
-        Exact where everybody stays (P = 1): the contributions then add up to the prediction less
-        median pace + size × the mean change. Elsewhere what they leave grows with the distance of P
-        from the share of the training customers that stay: they rank reasons, and are no account
-        of the money.
+        Exact if everybody stays (P = 1): the contributions then add up to the prediction less
+        median pace + size × the mean change. Otherwise the remainder grows with the distance of P
+        from the share of the training customers that stay: the contributions rank reasons, they do
+        not decompose the money.
 
         Returns
         -------

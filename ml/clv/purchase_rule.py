@@ -10,9 +10,9 @@ from ml.clv.likelihood import customer_vectors
 
 
 class AsManyAgain(BaseEstimator):
-    """As many purchases again as before in the same time: nobody leaves, nobody is lucky.
+    """Each customer's past rate of purchases continues.
 
-    Who has been observed for no time is expected to buy at the mean rate of all.
+    Customers with T = 0 have the mean rate of all.
 
     Attributes
     ----------
@@ -23,7 +23,7 @@ class AsManyAgain(BaseEstimator):
         """Learn the mean rate; arguments and errors as of `BetaGeoModel.fit`."""
         frequency, recency, T = customer_vectors(frequency=frequency, recency=recency, T=T)
         if not T.sum() > 0:
-            raise ValueError("T is 0 for every customer: no rate can be learned")
+            raise ValueError("T is invalid: expected a customer with T above 0")
         self.rate_ = float(frequency.sum() / T.sum())
         return self
 

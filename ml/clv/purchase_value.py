@@ -1,4 +1,4 @@
-"""What customers who buy without a contract are worth: purchases to come times spend."""
+"""Value of customers without a contract: future purchases times spend."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def discounted_value(
     Raises
     ------
     ValueError
-        For a month, a number of months or a discount that makes no periods, else as the models do.
+        For a month or months of 0 or less or a discount of −1 or less, else as the models do.
     """
     if not month > 0 or months < 1 or not monthly_discount > -1:
-        raise ValueError("month and months must be above 0, the discount above -1")
+        raise ValueError("expected month and months above 0, monthly_discount above -1")
     number = np.arange(1, months + 1)
     bought = purchases.discounted_purchases(
         month * number, (1 + monthly_discount) ** -number.astype(float), frequency, recency, T

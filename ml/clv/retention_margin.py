@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,7 @@ from ml.estimator import check_frame
 from ml.lines import (
     OF_A_CUSTOMER,
     SPAN,
+    STORED_LOAN_LINES,
     LineHazard,
     held_rows,
     line_columns,
@@ -27,9 +28,9 @@ from ml.lines import (
     lines_of,
 )
 
-# Customers whose weight a flat course has against the one observed.
+# Weight, in customers, of a flat profile against the observed one.
 FLAT = 100
-# Raise it when a stored model can no longer be read by this code: champions are then trained anew.
+# Increase it when this code can no longer read stored models: champions are then trained again.
 FORMAT = "1"
 
 
@@ -44,16 +45,16 @@ def monthly_discount(annual_rate: float, months: int) -> np.ndarray:
         For a rate of −1 or less.
     """
     if not annual_rate > -1:
-        raise ValueError(f"the annual discount rate must be above -1, not {annual_rate}")
+        raise ValueError(f"annual_rate is invalid: expected a number above -1, got {annual_rate}")
     return (1 + annual_rate) ** -((np.arange(months) + 0.5) / 12)
 
 
 def amortisation(remaining: np.ndarray, months: int) -> np.ndarray:
-    """What of the recent balance of a loan is on average owed in months 1, 2, …; (n, months).
+    """The share of a loan's recent balance owed on average in months 1, 2, …; (n, months).
 
-    A straight line to nothing at the end of the contract, from the quarter before the cut-off,
-    whose mean is the pace; 1 throughout where the end is not known. How far instalments of equal
-    amount repay later than this is learned with the margin.
+    A straight line to 0 at the end of the contract, from the quarter before the cut-off, whose mean
+    is the pace; 1 throughout if the end is unknown. The margin learns the later repayment of equal
+    instalments.
     """
     middle = np.arange(months) + 0.5
     left = np.asarray(remaining, dtype=float)[:, None]
@@ -63,7 +64,7 @@ def amortisation(remaining: np.ndarray, months: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class LineOutcomes:
-    """What became of the lines that the customers of a frame held at its cut-offs.
+    """The outcomes of the lines that the customers of a frame held at its cut-offs.
 
     Attributes
     ----------
@@ -126,12 +127,12 @@ class RetentionMarginModel(RegressorMixin, BaseEstimator):
 
     One factor makes the total over the training cut-offs right.
 
-    Beyond the horizon nothing was observed, and as little as can be is assumed: the mean hazard of
-    the customer's last two quarters persists; the margin goes on falling at the line's learned rate
-    (that from the first half of the horizon to the second) where it falls, and stays where it grew;
-    loans end with their contracts; new business stays at its monthly mean of the horizon, so that
-    it does not grow by what is taken up later, and fades as the customer's lines are lost (by the
-    mean of all lines for those who hold none), since who leaves the bank takes up nothing.
+    Nothing was observed beyond the horizon, and the assumptions are cautious: the mean hazard of
+    the customer's last two quarters persists; a falling margin keeps falling at the line's learned
+    rate (from the first half of the horizon to the second), a growing one stays constant; loans end
+    with their contracts; new business stays at its monthly mean of the horizon, without growth from
+    later lines, and fades as the customer's lines are lost (by the mean of all lines for customers
+    without one), since customers who left take up nothing.
 
     Parameters
     ----------
@@ -142,6 +143,8 @@ class RetentionMarginModel(RegressorMixin, BaseEstimator):
         Of the boosting of margins.
     most_rows : int
         Customers and lines from which is learned; of more, a fixed sample.
+    loan_lines : sequence of str
+        Lines whose accounts are loans, which end with their contract.
 
     Attributes
     ----------
@@ -154,6 +157,8 @@ class RetentionMarginModel(RegressorMixin, BaseEstimator):
     factor_ : float
     """
 
+    loan_lines: Sequence[str] = STORED_LOAN_LINES
+
     def __init__(
         self,
         seed: int = 0,
@@ -164,6 +169,7 @@ class RetentionMarginModel(RegressorMixin, BaseEstimator):
         rate: float = 0.1,
         penalty: float = 5.0,
         most_rows: int = 300_000,
+        loan_lines: Sequence[str] = (),
     ) -> None:
         self.seed = seed
         self.annual_discount_rate = annual_discount_rate
@@ -173,9 +179,10 @@ class RetentionMarginModel(RegressorMixin, BaseEstimator):
         self.rate = rate
         self.penalty = penalty
         self.most_rows = most_rows
+        self.loan_lines = loan_lines
 
     def fit(self, frame: pd.DataFrame, outcomes: LineOutcomes) -> RetentionMarginModel:
-        """Learn from features at past cut-offs, oldest first, and what came of the lines held.
+        """Fit on features at past cut-offs, oldest first, and the outcomes of the lines held.
 
         Parameters
         ----------
@@ -192,12 +199,12 @@ class RetentionMarginModel(RegressorMixin, BaseEstimator):
         check_frame(frame)
         if len(outcomes.other) != len(frame):
             raise ValueError(
-                f"outcomes of {len(outcomes.other)} customers do not go with {len(frame)} rows"
+                f"outcomes are invalid: expected {len(frame)} customers, got {len(outcomes.other)}"
             )
         self.lines_ = lines_of(frame)
         held = outcomes.lines[outcomes.lines["line"].isin(self.lines_)].reset_index(drop=True)
         if held.empty:
-            raise ValueError("nobody held a line at the cut-offs; there is nothing to learn")
+            raise ValueError("outcomes are invalid: expected a line held at the cut-offs")
         total = float(outcomes.other.sum() + held["contribution"].sum())
         self.horizon_ = int(outcomes.horizon)
         self.columns_ = line_columns(frame, self.lines_)
@@ -206,12 +213,12 @@ class RetentionMarginModel(RegressorMixin, BaseEstimator):
         if len(held) > self.most_rows:
             held = held.sample(self.most_rows, random_state=self.seed).sort_index()
             held = held.reset_index(drop=True)
-        self.hazard_ = LineHazard(seed=self.seed, most_rows=self.most_rows).fit(
-            frame, held, self.horizon_
-        )
+        self.hazard_ = LineHazard(
+            seed=self.seed, most_rows=self.most_rows, loan_lines=self.loan_lines
+        ).fit(frame, held, self.horizon_)
         # Where cores are shared, threads that wait for one another take four times as long.
         with threadpool_limits(1):
-            self._fit_margin(line_rows(frame, held), held)
+            self._fit_margin(line_rows(frame, held, self.lines_, self.loan_lines), held)
             self._fit_new_business(frame, outcomes.other)
         self.factor_ = 1.0
         predicted = float(self._components(frame, self.horizon_, 0.0)[0].sum())
@@ -275,7 +282,7 @@ class RetentionMarginModel(RegressorMixin, BaseEstimator):
         }
         size = np.abs(pace) + np.array([self.floor_[name] for name in line])
         change = (margin - pace) / size
-        # A thousandth at each end is held back: single windfalls teach nothing.
+        # Clip a thousandth at each end: single windfalls carry no information.
         low, high = np.quantile(change, [0.001, 0.999])
         self.encoder_ = FrameEncoder().fit(rows)
         matrix = self.encoder_.transform(rows)
@@ -318,7 +325,7 @@ class RetentionMarginModel(RegressorMixin, BaseEstimator):
             if not len(rows):
                 continue
             held = frame.iloc[rows]
-            of_line = line_frame(held, line)
+            of_line = line_frame(held, line, self.lines_, self.loan_lines)
             pace = of_line["line_pace"].to_numpy()
             matrix = self.binner_.transform(self.encoder_.transform(of_line))
             with threadpool_limits(1):
@@ -334,7 +341,7 @@ class RetentionMarginModel(RegressorMixin, BaseEstimator):
         profile, rate = self.profile_[line], self.run_off_[line]
         half = self.horizon_ // 2
         later = np.arange(self.horizon_ + 1, months + 1)
-        # From the middle of the second half on: its mean is free of the quarter's ups and downs.
+        # From the middle of the second half on: its mean does not vary with single quarters.
         middle = self.horizon_ - (half - 1) / 2
         level = profile[-half:].mean() if half else profile[-1]
         return np.concatenate([profile[:months], level * rate ** (later - middle)])
@@ -343,10 +350,12 @@ class RetentionMarginModel(RegressorMixin, BaseEstimator):
         self, frame: pd.DataFrame, months: int, rate: float
     ) -> tuple[np.ndarray, list[str]]:
         if months < 1:
-            raise ValueError(f"a value over {months} months cannot be said; ask for 1 or more")
+            raise ValueError(f"months is invalid: expected 1 or more, got {months}")
         missing = [name for name in self.columns_ if name not in frame.columns]
         if missing:
-            raise ValueError(f"features missing that the model was trained on: {missing}")
+            raise ValueError(
+                f"features are invalid: missing {missing}, which the model was trained on"
+            )
         frame = frame[self.columns_]
         discount = monthly_discount(rate, months)
         kinds = ("pace", "change", "run_off", "attrition")
@@ -426,10 +435,10 @@ class RetentionMarginModel(RegressorMixin, BaseEstimator):
         Returns
         -------
         contributions : array of shape (n, k), in money, discounted
-        names : list of str; of each line what it would bring at its pace for the whole horizon
-            (pace_<line>), by how much its margin, while held, is expected to exceed that
-            (change_<line>), what falls away as loans are repaid (run_off_<line>) and as the line
-            may be lost (attrition_<line>); and new_business
+        names : list of str; for each line its contribution at its pace over the whole horizon
+            (pace_<line>), the expected change of its margin while held (change_<line>), the
+            reduction by repayment of loans (run_off_<line>) and by the risk of losing the line
+            (attrition_<line>); and new_business
         """
         check_is_fitted(self)
         return self._components(frame, self.horizon_, self.annual_discount_rate)

@@ -1,4 +1,4 @@
-"""Whom to contact with what, within limits."""
+"""Choose contacts and offers within limits."""
 
 from ml.decisions.arbitration import choose_at_prices, solve
 from ml.decisions.problem import Plan, Problem

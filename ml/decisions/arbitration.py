@@ -1,8 +1,8 @@
 """Arbitration of a contact plan: which customer gets which offer through which channel.
 
-`solve` proves how good its plan is: small problems exactly, large ones by Lagrangian relaxation.
-Its shadow prices say what one more unit of each shared limit would bring, and what somebody outside
-the problem (a control group) would have been offered in the same market.
+`solve` proves the quality of its plan: small problems exactly, large ones by Lagrangian relaxation.
+Its shadow prices are the profit of one more unit of each shared limit, and determine the offers
+that customers outside the problem (a control group) would have had.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from ml.decisions.heuristics import at_random, best_within_rooms, greedy, stable
 from ml.decisions.problem import PRICE_COLUMNS, Plan, Problem, price_table, violations
 from ml.decisions.reduction import Reduced, reduce, roomy, starts
 
-# Options left after reduction that branch and bound is tried on.
+# The most options after reduction for which branch and bound is tried.
 EXACT_LIMIT = 2_000
-# Worth below this share of the profit is rounding of prices that leave nothing.
+# Worth below this share of the profit is a rounding error of the prices.
 NOTHING = 1e-9
 
 
 def solve(problem: Problem, exact_limit: int = EXACT_LIMIT) -> Plan:
     """The plan of most profit within all limits, with a proven bound and shadow prices.
 
-    The same options and limits give the same plan, in whatever order the rows come; of options
-    equal in every value, any may be the one taken.
+    The plan does not depend on the order of the rows; of options equal in every value, any may be
+    chosen.
 
     Parameters
     ----------
@@ -37,9 +37,9 @@ def solve(problem: Problem, exact_limit: int = EXACT_LIMIT) -> Plan:
     Returns
     -------
     Plan, method "exact" (the optimum, to a millionth; prices: duals of the linear relaxation) or
-    "lagrangian" (prices: the multipliers of the bound; also where branch and bound did not come to
-    its end). A channel or manager of capacity 0, or a budget of 0, has the least price at which
-    nobody would take it, a most of what its first unit would bring.
+    "lagrangian" (prices: the multipliers of the bound; also if branch and bound did not finish). A
+    channel or manager of capacity 0, or a budget of 0, has the least price at which no option uses
+    it, an upper bound of the profit of its first unit.
 
     References
     ----------
@@ -67,14 +67,14 @@ def _found(
         return np.zeros(len(problem), dtype=bool), 0.0, np.zeros(1), "exact"
     if len(reduced) > exact_limit:
         chosen, bound, prices = lagrangian.near_optimum(problem, reduced)
-        # Where one limit alone binds, plain greed fills it up and may be a little ahead.
+        # If a single limit binds, the greedy plan may be slightly better.
         plain = greedy(problem, problem.profit)
         better = plain.profit > float(problem.profit[chosen].sum())
         return plain.chosen if better else chosen, bound, prices, "lagrangian"
     choice, bound, proven = exact.optimum(reduced)
     chosen = np.zeros(len(problem), dtype=bool)
     chosen[reduced.rows[choice]] = True
-    # The solver's tolerance is not money's: a choice that overspends is not taken.
+    # The solver's tolerance allows overspending: reject such a choice.
     sound = not violations(problem, chosen)
     if proven and sound:
         return chosen, bound, exact.relaxation(reduced)[1], "exact"
@@ -109,7 +109,7 @@ def _all_prices(
 
 
 def reduced_profit(problem: Problem, prices: pd.DataFrame) -> np.ndarray:
-    """Profit less the shared prices of what each option takes: its reduced cost, turned round.
+    """Profit less the prices of the shared limits that each option uses: its negative reduced cost.
 
     Parameters
     ----------
@@ -131,7 +131,9 @@ def reduced_profit(problem: Problem, prices: pd.DataFrame) -> np.ndarray:
     manager[needed] = _prices_of(prices, "manager", problem.manager[needed])
     budget = prices.loc[prices["kind"] == "budget", "shadow_price"].to_numpy(float)
     if len(budget) != 1 or not np.isfinite(budget[0]):
-        raise ValueError(f"one price of the budget is needed, not {budget.tolist()}")
+        raise ValueError(
+            f"prices are invalid: expected one price of the budget, got {budget.tolist()}"
+        )
     return problem.profit - channel - manager - budget[0] * problem.cost
 
 
@@ -139,21 +141,21 @@ def _prices_of(prices: pd.DataFrame, kind: str, codes: np.ndarray) -> np.ndarray
     """Price of each code, shape of `codes`."""
     rows = prices[prices["kind"] == kind]
     if rows["key"].duplicated().any():
-        raise ValueError(f"a {kind} has several prices")
+        raise ValueError(f"prices are invalid: expected one price for each {kind}")
     known = pd.Series(rows["shadow_price"].to_numpy(float), rows["key"].to_numpy(int))
     found = known.reindex(codes).to_numpy(float)
     missing = np.isnan(found)
     if missing.any():
-        raise ValueError(f"{kind} {codes[np.argmax(missing)]} has no price")
+        raise ValueError(f"prices are invalid: {kind} {codes[np.argmax(missing)]} has no price")
     return found
 
 
 def choose_at_prices(problem: Problem, prices: pd.DataFrame) -> np.ndarray:
-    """What the customers of a problem would be offered if shared capacity had these prices.
+    """The options that customers would have at these prices of shared capacity.
 
     Options of positive `reduced_profit`, the best within the rooms of customers and households;
-    capacities and budget play no part but through their prices. This is the Lagrangian subproblem,
-    solved exactly. A customer at the margin may be offered what the plan could not fit in.
+    capacities and budget count through their prices only. This is the Lagrangian subproblem, solved
+    exactly. A customer at the margin may have an option that did not fit into the plan.
 
     Returns
     -------
@@ -166,7 +168,7 @@ def choose_at_prices(problem: Problem, prices: pd.DataFrame) -> np.ndarray:
     """
     worth = reduced_profit(problem, prices)
     rows = np.flatnonzero(roomy(problem) & (worth > NOTHING * np.abs(problem.profit)))
-    # Stable in worth too: of equal ones the first by customer, offer and channel is taken.
+    # Also stable for equal worth: the first by customer, offer and channel is taken.
     rows = stable_order(problem, rows, np.zeros(len(rows)))
     customer, offer = problem.customer[rows], problem.offer[rows]
     chosen = best_within_rooms(

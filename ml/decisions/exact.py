@@ -8,18 +8,18 @@ from scipy.optimize import Bounds, LinearConstraint, linprog, milp
 
 from ml.decisions.reduction import Reduced, power_of_two
 
-# A limit by nodes and not by time: the same problem must end the same way on every machine.
+# A limit of nodes, not of time, so that results do not depend on the machine.
 MOST_NODES = 200
 RELATIVE_GAP = 1e-6
-# The solver's tolerances are absolute: the largest profit and the largest cost are brought here.
+# The solver's tolerances are absolute: the largest profit and the largest cost are scaled to this.
 LARGEST = 1_024.0
 
 
 def rows_of_limits(reduced: Reduced) -> tuple[sparse.csr_array, np.ndarray, int]:
     """Coefficients (rows, m) and right-hand sides of every limit that can bind.
 
-    The last of them, as many as the third value says, are the shared ones: resources, and the
-    budget if it can run short. Costs and budget are scaled by `cost_scale`.
+    The third value is the number of shared limits, which come last: resources, and the budget if it
+    can run short. Costs and budget are scaled by `cost_scale`.
     """
     m = len(reduced)
     blocks, limits = [], []
@@ -74,8 +74,8 @@ def cost_scale(reduced: Reduced) -> float:
 def optimum(reduced: Reduced) -> tuple[np.ndarray, float, bool]:
     """Mask (m,) of the best choice found, a proven bound, and whether it is the optimum.
 
-    HiGHS (Huangfu & Hall, 2018) as scipy calls it; branching is given up after `MOST_NODES`, with
-    an empty choice and an infinite bound if nothing was found until then.
+    HiGHS (Huangfu & Hall, 2018) through scipy; branching stops after `MOST_NODES`, with an empty
+    choice and an infinite bound if nothing was found.
     """
     matrix, limit, _ = rows_of_limits(reduced)
     scale = profit_scale(reduced)
@@ -100,13 +100,13 @@ def relaxation(reduced: Reduced) -> tuple[float, np.ndarray]:
     Raises
     ------
     RuntimeError
-        When the solver ends without optimum.
+        When the solver finds no optimum.
     """
     matrix, limit, shared = rows_of_limits(reduced)
     scale = profit_scale(reduced)
     found = linprog(-reduced.profit / scale, A_ub=matrix, b_ub=limit, bounds=(0, 1), method="highs")
     if found.status != 0:
-        raise RuntimeError(f"the linear relaxation was not solved: {found.message}")
+        raise RuntimeError(f"the linear relaxation cannot be solved: {found.message}")
     prices = np.zeros(reduced.resources + 1)
     marginals = -found.ineqlin.marginals[len(limit) - shared :] * scale
     prices[:shared] = np.maximum(marginals, 0.0)

@@ -9,7 +9,7 @@ import numpy as np
 from ml.decisions.problem import Plan, Problem, allowed, price_table
 from ml.decisions.reduction import possible, starts
 
-# Rows whose limits are looked at together before the loop: what is full by then is skipped.
+# Rows per chunk: options whose limits are full at its start are skipped before the loop.
 CHUNK = 20_000
 
 
@@ -63,7 +63,7 @@ def _top(worth: np.ndarray, group: np.ndarray, room: np.ndarray) -> np.ndarray:
 
 @dataclass
 class Left:
-    """What is left of each limit while options are taken one by one."""
+    """The remainder of each limit while options are taken one by one."""
 
     customer: list[int]
     household: list[int]
@@ -73,7 +73,7 @@ class Left:
 
     @classmethod
     def of(cls, problem: Problem) -> Left:
-        # A last place without limit stands for no household and no manager: code -1 finds it.
+        # The last place, without limit, is that of code -1: no household, no manager.
         return cls(
             problem.customer_room.tolist(),
             [*problem.household_room.tolist(), len(problem) + 1],
@@ -84,7 +84,7 @@ class Left:
 
 
 def taken_in_order(problem: Problem, rows: np.ndarray) -> np.ndarray:
-    """Mask of shape (n,): each of `rows` in turn is taken where every limit still allows it."""
+    """Mask of shape (n,): each of `rows` in turn is taken if every limit still allows it."""
     left = Left.of(problem)
     taken = np.zeros(len(problem), dtype=bool)
     offered: set[tuple[int, int]] = set()
@@ -168,13 +168,11 @@ def greedy(problem: Problem, order: np.ndarray, *, only_profitable: bool = True)
     Raises
     ------
     ValueError
-        When there is not one score for each option.
+        When scores and options differ in number.
     """
     score = np.asarray(order, dtype=float)
     if score.shape != (len(problem),):
-        raise ValueError(
-            f"one score is needed for each of {len(problem)} options, not {score.shape}"
-        )
+        raise ValueError(f"scores are invalid: expected {len(problem)}, got shape {score.shape}")
     rows = np.flatnonzero(_takeable(problem, only_profitable) & ~np.isnan(score))
     return _plan(problem, stable_order(problem, rows, score[rows]), "greedy")
 
@@ -182,7 +180,7 @@ def greedy(problem: Problem, order: np.ndarray, *, only_profitable: bool = True)
 def at_random(problem: Problem, seed: int, *, only_profitable: bool = True) -> Plan:
     """Take options in random order as long as every limit allows it; see `greedy`.
 
-    The draw belongs to the option, not to its row: rows in another order give the same plan.
+    The draw depends on the option, not on its row: rows in another order give the same plan.
     """
     rows = np.flatnonzero(_takeable(problem, only_profitable))
     rows = stable_order(problem, rows, np.zeros(len(rows)))

@@ -1,4 +1,4 @@
-"""Large problems: shared limits priced, a proven bound, and a plan repaired from the prices.
+"""Large problems: prices of shared limits, a proven bound, and a plan repaired from the prices.
 
 Lagrangian relaxation (Geoffrion, 1974; Fisher, 1981) of channels, managers and budget: at given
 prices every household chooses for itself. Its dual function
@@ -9,8 +9,8 @@ is an upper bound of every plan at any p, and its least value that of the linear
 the households' own limits are a laminar matroid (the integrality property; Geoffrion, 1974). It is
 minimised by cutting planes (Kelley, 1960), with a model for each block of households that share a
 manager, and queried between the best prices and the model's (in-out; Ben-Ameur & Neto, 2007). The
-model's value is a lower limit of the minimum, so that the search knows how near it is; subgradient
-steps (Held, Wolfe & Crowder, 1974) do not, and need a step rule.
+model's value is a lower limit of the minimum and shows how near the search is; subgradient steps
+(Held, Wolfe & Crowder, 1974) have no such limit, and need a step rule.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from ml.decisions.heuristics import best_within_rooms, taken_in_order
 from ml.decisions.problem import Problem
 from ml.decisions.reduction import Reduced, power_of_two
 
-# How near to its minimum the dual function is brought, as a share of its value.
+# The largest distance of the dual function from its minimum, as a share of its value.
 DUAL_GAP = 2e-5
 MOST_ROUNDS = 60
-# Between the best prices (0) and the model's (1): where the dual function is asked next.
+# The next point of the dual function, between the best prices (0) and the model's (1).
 STEP = 0.3
 # Blocks: more make the model finer and its linear programme longer.
 FEWEST_BLOCKS, MOST_BLOCKS = 32, 256
-# Entries of the model's matrix: beyond, the half of the cuts that have not been tight for longest
-# is left out. Cuts left out sooner were seen to come back for ever.
+# The most entries of the model's matrix: above, the half of the cuts that were not tight for
+# longest is removed. Cuts that are removed sooner keep coming back.
 MOST_ENTRIES = 200_000
 # A plan this near to the bound, as a share of it, is not improved further.
 AIM = 2e-3
-# How far profits are blurred, as a share of each: little loses little, much tells more apart.
+# Relative perturbation of profits: a small one loses little, a large one separates more options.
 BLURS = (3e-3, 1e-2)
 
 
@@ -197,7 +197,7 @@ class Model:
             method="highs-ds",
         )
         if found.status != 0:
-            raise RuntimeError(f"the model of the dual was not solved: {found.message}")
+            raise RuntimeError(f"the model of the dual cannot be solved: {found.message}")
         self._forget(found.ineqlin.marginals != 0)
         return found.x[:wide], float(found.fun)
 
@@ -249,8 +249,8 @@ def minimised(dual: Relaxation) -> Dual:
 def repaired(problem: Problem, dual: Relaxation, prices: np.ndarray) -> np.ndarray:
     """Mask (n,) of a plan within all limits: options by falling worth at the prices.
 
-    Of a resource that too many want, those of least worth go without and take their next best, or
-    nothing; what is left is filled with what still fits.
+    If a resource is exceeded, its options of least worth are replaced by the next best ones, or
+    removed; the remaining capacity is then filled with options that still fit.
     """
     order = np.argsort(-dual.worth(prices), kind="stable")
     return taken_in_order(problem, dual.reduced.rows[order])
@@ -259,16 +259,16 @@ def repaired(problem: Problem, dual: Relaxation, prices: np.ndarray) -> np.ndarr
 def near_optimum(problem: Problem, reduced: Reduced) -> tuple[np.ndarray, float, np.ndarray]:
     """Mask (n,) of a plan, a proven bound of every plan, and the prices of the bound.
 
-    Where many options are equal, prices alone do not say which of them to take (with one profit
-    for all, the repair alone was seen 64 % below the bound). The search is then repeated with
-    profits blurred by up to each of `BLURS`; the bound is always that of the true profits.
+    If many options are equal, prices alone do not determine which of them to take (with one profit
+    for all, the repair alone was 64 % below the bound). The search is then repeated with profits
+    raised at random by up to each of `BLURS`; the bound is always that of the true profits.
     """
     dual = Relaxation.of(reduced)
     found = minimised(dual)
     prices, bound = found.best, found.bound
     plan, profit = _best_plan(problem, dual, dual, found)
     for blur in BLURS:
-        # Prices that are still far away are no matter of equal options.
+        # If the prices have not converged, equal options are not the cause.
         if bound - profit <= AIM * bound or not found.reached:
             break
         blurred = dual.blurred(blur)

@@ -1,4 +1,4 @@
-"""How large an effect a campaign with these arms can show: power of a difference of two shares."""
+"""Power of a test of two shares: the effect that a campaign's arms can detect."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def power_of(treated: int, control: int, base_rate: float, effect: float) -> flo
 
 
 def minimum_detectable_effect(treated: int, control: int, base_rate: float) -> float:
-    """The least positive effect that is found with a power of 80 %; NaN where there is none."""
+    """The least positive effect that is detected with a power of 80 %; NaN if none is."""
     most = 1 - base_rate
     if not power_of(treated, control, base_rate, most) >= POWER:
         return math.nan
@@ -54,8 +54,8 @@ def minimum_detectable_effect(treated: int, control: int, base_rate: float) -> f
 
 
 def control_share_for(customers: int, base_rate: float, effect: float) -> float:
-    """The least share of the customers to hold out for a power of 80 %; NaN where half of them
-    would not do (with equal arms power is about the highest)."""
+    """The least share of the customers to hold out for a power of 80 %; NaN if half of them is not
+    enough (power is about highest with equal arms)."""
     if not power_of(customers - customers // 2, customers // 2, base_rate, effect) >= POWER:
         return math.nan
     low, high = 1, customers // 2

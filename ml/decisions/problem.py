@@ -1,7 +1,7 @@
-"""The contact plan's problem: which options to take, under which constraints, and what a plan is.
+"""The optimisation problem of the contact plan: options, constraints and plans.
 
-An option is a customer, an offer and a channel, and the person who makes the contact where the
-channel needs one. Choosing among them is a multiple-choice, multi-dimensional knapsack problem
+An option is a customer, an offer and a channel, and the person who makes the contact if the channel
+needs one. Choosing among them is a multiple-choice, multi-dimensional knapsack problem
 (Kellerer, Pferschy & Pisinger, 2004, ch. 9 and 11).
 """
 
@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 NONE = -1
-# Sums of costs are compared with the budget to this share: below it is rounding, not money.
+# Relative tolerance of sums of costs against the budget, for rounding errors.
 TOLERANCE = 1e-9
 PRICE_COLUMNS = ("kind", "key", "capacity", "used", "shadow_price")
 _CODES = ("customer", "household", "offer", "channel", "manager")
@@ -26,7 +26,7 @@ _CAPACITIES = ("channel_capacity", "manager_capacity")
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """Options, one row each, and what limits them. Arrays are copied and cannot be written to.
+    """Options, one row each, and their limits. Arrays are copied and read-only.
 
     Parameters
     ----------
@@ -78,7 +78,9 @@ class Problem:
     def _check(self) -> None:
         lengths = {name: len(getattr(self, name)) for name in OPTION_FIELDS}
         if len(set(lengths.values())) > 1:
-            raise ValueError(f"one value is needed for each option, not {lengths}")
+            raise ValueError(
+                f"options are invalid: expected one value of each field per option, got {lengths}"
+            )
         for name, limit, least in (
             ("customer", self.customer_room, 0),
             ("household", self.household_room, NONE),
@@ -92,20 +94,22 @@ class Problem:
             if wrong.any():
                 row = int(np.argmax(wrong))
                 raise ValueError(
-                    f"{name} must be a code from {least} to {most}; row {row} has {codes[row]} "
-                    f"({int(wrong.sum())} such rows)"
+                    f"{name} is invalid: expected codes from {least} to {most}, row {row} has "
+                    f"{codes[row]} ({int(wrong.sum())} such rows)"
                 )
         if (self.cost < 0).any():
             row = int(np.argmax(self.cost < 0))
-            raise ValueError(f"cost must not be below 0; row {row} has {self.cost[row]:g}")
+            raise ValueError(
+                f"cost is invalid: expected 0 or more, row {row} has {self.cost[row]:g}"
+            )
         if np.isnan(self.budget) or self.budget < 0:
-            raise ValueError(f"budget must be 0 or more, or infinity, not {self.budget:g}")
+            raise ValueError(f"budget is invalid: expected 0 or more, got {self.budget:g}")
         home = np.full(len(self.customer_room), NONE, dtype=self.household.dtype)
         home[self.customer] = self.household
         strangers = home[self.customer] != self.household
         if strangers.any():
             code = int(self.customer[np.argmax(strangers)])
-            raise ValueError(f"customer {code} has options of more than one household")
+            raise ValueError(f"customer {code} is invalid: expected options of one household")
 
     def take(self, rows: np.ndarray) -> Problem:
         """The same limits with some of the options, in the order of `rows` (mask or positions)."""
@@ -115,13 +119,13 @@ class Problem:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """What was chosen, and how far from the best it can be at most.
+    """The chosen options, and a bound of the best plan.
 
     Attributes
     ----------
     chosen : array of shape (n,), True for the options taken
     profit : their total, in the unit of the problem's profit
-    bound : no plan makes more than this, proven; None where nothing was proven
+    bound : proven upper bound of the profit of every plan; None if nothing was proven
     method : "exact", "lagrangian", "greedy" or "random"
     prices : columns kind (channel, manager, budget), key (code; -1 for the budget), capacity, used,
         shadow_price (profit that one more unit of capacity would bring, at the margin; NaN where
@@ -146,23 +150,23 @@ class Plan:
 def _codes(name: str, given: Sequence[int] | np.ndarray) -> np.ndarray:
     values = np.asarray(given)
     if values.ndim != 1:
-        raise ValueError(f"{name} must have one dimension, not shape {values.shape}")
+        raise ValueError(f"{name} is invalid: expected one dimension, got shape {values.shape}")
     if len(values) and values.dtype.kind not in "iu":
-        raise ValueError(f"{name} must be whole codes, not {values.dtype}")
+        raise ValueError(f"{name} is invalid: expected integer codes, got {values.dtype}")
     largest = np.iinfo(np.int32)
     if len(values) and (values.min() < largest.min or values.max() > largest.max):
-        raise ValueError(f"{name} has codes beyond {largest.max}")
+        raise ValueError(f"{name} is invalid: expected codes up to {largest.max}")
     return values.astype(np.int32)
 
 
 def _figures(name: str, given: Sequence[float] | np.ndarray) -> np.ndarray:
     values = np.array(given, dtype=float)
     if values.ndim != 1:
-        raise ValueError(f"{name} must have one dimension, not shape {values.shape}")
+        raise ValueError(f"{name} is invalid: expected one dimension, got shape {values.shape}")
     wrong = ~np.isfinite(values)
     if wrong.any():
         row = int(np.argmax(wrong))
-        raise ValueError(f"{name} must be finite; row {row} has {values[row]}")
+        raise ValueError(f"{name} is invalid: expected finite numbers, row {row} has {values[row]}")
     return values
 
 
@@ -170,20 +174,21 @@ def _rooms(name: str, given: Sequence[int] | np.ndarray) -> np.ndarray:
     values = _codes(name, given)
     if (values < 0).any():
         code = int(np.argmax(values < 0))
-        raise ValueError(f"{name} must not be below 0; code {code} has {values[code]}")
+        raise ValueError(f"{name} is invalid: expected 0 or more, code {code} has {values[code]}")
     return values
 
 
 def _capacities(name: str, given: Sequence[float | None] | np.ndarray) -> np.ndarray:
     values = np.array([np.inf if one is None else one for one in given], dtype=float)
     if values.ndim != 1:
-        raise ValueError(f"{name} must have one dimension, not shape {values.shape}")
+        raise ValueError(f"{name} is invalid: expected one dimension, got shape {values.shape}")
     finite = np.isfinite(values)
     wrong = np.isnan(values) | (values < 0) | (finite & (values != np.floor(values)))
     if wrong.any():
         code = int(np.argmax(wrong))
         raise ValueError(
-            f"{name} must be whole numbers from 0, None or infinity; code {code} has {values[code]}"
+            f"{name} is invalid: expected whole numbers from 0, None or infinity, code {code} has "
+            f"{values[code]}"
         )
     return values
 
@@ -199,21 +204,23 @@ def as_mask(problem: Problem, chosen: np.ndarray) -> np.ndarray:
     given = np.asarray(chosen)
     if given.dtype == bool:
         if given.shape != (len(problem),):
-            raise ValueError(f"a mask of {len(problem)} options is needed, not {given.shape}")
+            raise ValueError(
+                f"mask is invalid: expected {len(problem)} options, got shape {given.shape}"
+            )
         return given
     mask = np.zeros(len(problem), dtype=bool)
     if given.size:
         places = given.astype(np.int64)
         if places.min() < 0 or places.max() >= len(problem):
-            raise ValueError(f"positions must be from 0 to {len(problem) - 1}")
+            raise ValueError(f"positions are invalid: expected 0 to {len(problem) - 1}")
         mask[places] = True
         if mask.sum() != len(places):
-            raise ValueError("an option was chosen twice")
+            raise ValueError("positions are invalid: expected each option once")
     return mask
 
 
 def violations(problem: Problem, chosen: np.ndarray) -> list[str]:
-    """Every broken constraint in words; empty for a plan that keeps all of them.
+    """A text for every broken constraint; empty for a plan that keeps all of them.
 
     Parameters
     ----------
@@ -243,12 +250,12 @@ def violations(problem: Problem, chosen: np.ndarray) -> list[str]:
 
 
 def allowed(budget: float) -> float:
-    """The budget and what rounding may add to a sum of costs."""
+    """The budget with the tolerance for rounding errors."""
     return budget + TOLERANCE * max(budget, 1.0)
 
 
 def usage(codes: np.ndarray, number: int) -> np.ndarray:
-    """How many options of each code, shape (number,); those without (-1) are not counted."""
+    """The number of options of each code, shape (number,); code -1 is not counted."""
     return np.bincount(codes[codes >= 0], minlength=number)
 
 

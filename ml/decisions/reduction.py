@@ -1,4 +1,4 @@
-"""A smaller problem with the same optimum: what cannot be taken or need not be is left out."""
+"""Reduce a problem to a smaller one with the same optimum."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from ml.decisions.problem import NONE, Problem
 
 @dataclass(frozen=True, eq=False)
 class Reduced:
-    """What is left of a problem's options, in an order that their values alone decide.
+    """The remaining options of a problem, in an order that depends on their values only.
 
     Resources are the channels and managers that can run short, numbered from 0; the budget comes
-    after them, and a last place, always without price, stands for a resource that is not needed.
+    after them, and a last place, always without price, represents a resource that is not needed.
 
     Attributes
     ----------
@@ -60,12 +60,12 @@ class Reduced:
 
 
 def reduce(problem: Problem) -> Reduced:
-    """Leave out options that no best plan needs.
+    """Leave out options that no optimal plan needs.
 
-    Those without profit; those of a customer, household, channel or manager without room; those
-    that cost more than the budget; and those dominated by another of the same customer that takes
-    the same resources, costs no more and brings no less (for customers with room for several, of
-    the same offer only). Capacities that even all options together would not fill are no limits.
+    These are options without profit; those of a customer, household, channel or manager without
+    room; those that cost more than the budget; and those dominated by another of the same customer
+    that uses the same resources, costs no more and has no less profit (for customers with room for
+    several, of the same offer only). Capacities that exceed all options together are no limits.
     """
     rows = np.flatnonzero(possible(problem) & (problem.profit > 0))
     channel, channel_code = _resources(problem.channel[rows], problem.channel_capacity, 0)
@@ -157,10 +157,10 @@ def starts(*codes: np.ndarray) -> np.ndarray:
 
 
 def _undominated(group: np.ndarray, profit: np.ndarray) -> np.ndarray:
-    """Rows that bring more than all before them of their group; groups sorted by cost.
+    """Rows with more profit than all before them in their group; groups sorted by cost.
 
-    Ranks are compared, not figures: with the group's number before it, a running maximum starts
-    anew in each group and stays exact.
+    Ranks are compared, not figures: combined with the group's number, a running maximum restarts in
+    each group and stays exact.
     """
     rank = np.unique(profit, return_inverse=True)[1].astype(np.int64)
     number = np.cumsum(starts(group)) - 1

@@ -1,4 +1,4 @@
-"""How far the customers of today differ from those a model was trained on, feature by feature."""
+"""Drift of features between the training customers and today's."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from scipy.stats import chi2
 
 BINS = 10
 LEAST_SHARE = 1e-4
-# A level held by fewer is part of `other`: a profile is kept, and must not point at a customer.
+# A level with fewer customers is part of `other`: a stored profile must not identify a customer.
 LEAST_MEMBERS = 10
-# Usual bounds of the index (Siddiqi, 2006): below the first no change to speak of, above the second
-# the population is another one.
+# Usual bounds of the index (Siddiqi, 2006): below the first no relevant change, above the second a
+# different population.
 SOME_DRIFT, MUCH_DRIFT = 0.1, 0.25
 MISSING, OTHER = "missing", "other"
 PROFILE = ["feature", "bin", "lower", "level", "share"]
@@ -32,7 +32,7 @@ def _numbers(column: pd.Series) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _Numbers:
-    """Bins up to each edge, above the last one, and of what is missing or not finite."""
+    """Bins up to each edge, above the last one, and of missing and infinite values."""
 
     edges: np.ndarray
 
@@ -57,7 +57,7 @@ class _Numbers:
 
 @dataclass(frozen=True)
 class _Levels:
-    """A bin for each level, for all other levels, and for what is missing."""
+    """A bin for each level, for all other levels, and for missing values."""
 
     levels: tuple[str, ...]
 
@@ -84,9 +84,10 @@ def _margin(values: np.ndarray) -> np.ndarray:
 
 
 def _edges(values: np.ndarray, bins: int) -> np.ndarray:
-    """Between the customers at the quantiles and the next ones, so that no edge is a value: a
-    profile read from text may be off in the last digit. A value that several quantiles share has a
-    bin of its own: a flag that nearly all have would otherwise be one bin with those that do not.
+    """Edges between the values at the quantiles and the next values, so that no edge is a value: a
+    profile read from text may differ in the last digit. A value that several quantiles share has a
+    bin of its own: otherwise a flag that nearly all customers have would share its only bin with
+    the others.
     """
     ordered = np.sort(values)
     if not len(ordered):
@@ -118,7 +119,7 @@ def _index(expected: np.ndarray, actual: np.ndarray) -> float:
 def _share(counts: np.ndarray) -> np.ndarray:
     total = counts.sum()
     if not total:
-        raise ValueError("drift needs customers: there is no row")
+        raise ValueError("data are invalid: expected at least one row")
     return counts / total
 
 
@@ -128,16 +129,15 @@ def population_stability_index(
     """Σ (a − e) ln(a / e) over the shares e and a of each bin (Siddiqi, 2006, Credit Risk
     Scorecards).
 
-    Numbers are binned at the quantiles of `expected`, categories by level; what is missing (or not
-    finite) has a bin of its own, and so have, together, levels that `expected` has fewer than 10
-    times or not at all. No share counts as less than 1e-4. Below 0.1 is read as no change to speak
-    of, above 0.25 as another population; in small samples chance alone exceeds the first:
-    `psi_noise`.
+    Numbers are binned at the quantiles of `expected`, categories by level. Missing and infinite
+    values have a bin of their own, and so have, together, levels with fewer than 10 rows in
+    `expected`. Shares are at least 1e-4. Below 0.1 means no relevant change, above 0.25 a different
+    population; in small samples chance alone exceeds the first: `psi_noise`.
 
     Parameters
     ----------
     expected, actual : arrays or columns of any lengths, numbers or categories
-    bins : int, of numbers at most (beside the missing)
+    bins : int, the most bins of numbers (besides missing)
 
     Raises
     ------
@@ -150,9 +150,9 @@ def population_stability_index(
 
 
 def psi_noise(bins: int, n_expected: int, n_actual: int) -> float:
-    """What the index stays below in 95 of 100 pairs of samples without drift.
+    """The 95 % quantile of the index for pairs of samples without drift.
 
-    Without drift it is nearly (1/n + 1/m) times a chi-square of bins − 1 degrees of freedom
+    Without drift it is about (1/n + 1/m) times a chi-square of bins − 1 degrees of freedom
     (Yurdakul and Naranjo, 2020, Journal of Risk Model Validation 14(4)), for independent customers;
     0 for a single bin.
     """
@@ -162,11 +162,11 @@ def psi_noise(bins: int, n_expected: int, n_actual: int) -> float:
 
 
 def profile_of(frame: pd.DataFrame, bins: int = BINS) -> pd.DataFrame:
-    """What the index needs to know of a frame: to keep with a model instead of its customers.
+    """The profile of a frame for the index, which a model stores instead of its customers.
 
-    No value of a single customer is in it: levels that fewer than 10 have are part of `other`, and
-    an edge is a value only where a tenth of the customers share it. It survives `to_csv` and
-    `read_csv` as it is.
+    It contains no value of a single customer: levels of fewer than 10 customers are part of
+    `other`, and an edge is a value only if a tenth of the customers share it. `to_csv` and
+    `read_csv` preserve it.
 
     Returns
     -------
@@ -193,11 +193,11 @@ def profile_of(frame: pd.DataFrame, bins: int = BINS) -> pd.DataFrame:
 
 
 def _compared(profile: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
-    """Index of each feature of the profile, and how many bins have anyone in them."""
+    """Index of each feature of the profile, and the number of bins with customers."""
     wanted = [str(name) for name in profile["feature"].unique()]
     missing = [name for name in wanted if name not in frame.columns]
     if missing:
-        raise ValueError(f"features missing that the profile tells of: {missing}")
+        raise ValueError(f"features are invalid: missing {missing}, which the profile has")
     bins, lower, level, share = (profile[name].to_numpy() for name in PROFILE[1:])
     rows = []
     for name, places in profile.groupby("feature", sort=False).indices.items():
@@ -214,24 +214,24 @@ def _compared(profile: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _with_noise(table: pd.DataFrame, n_expected: int, n_actual: int) -> pd.DataFrame:
-    """The worst first, beside what chance alone would give."""
+    """The table with the column `noise`, greatest index first."""
     noise = [psi_noise(int(occupied), n_expected, n_actual) for occupied in table.pop("occupied")]
     ordered = table.assign(noise=noise)
     return ordered.sort_values("psi", ascending=False, kind="stable", ignore_index=True)
 
 
 def drift_from_profile(profile: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
-    """Index of each feature of a kept profile (`profile_of`) in a frame of today.
+    """Index of each feature of a stored profile (`profile_of`) in a frame of today.
 
     Returns a frame with columns feature, psi, noise, greatest index first; further columns of the
-    frame are not read. `noise` is what chance alone stays below (`psi_noise`) had as many customers
-    been profiled as there are today: a profile does not keep their number.
+    frame are not read. `noise` is `psi_noise` for as many profiled customers as there are today: a
+    profile does not contain their number.
 
     Raises
     ------
     ValueError
-        When features of the profile are missing (names all of them), there are no rows, or there
-        is text where there were numbers.
+        When features of the profile are missing (names all of them), there are no rows, or a
+        feature of numbers is text.
     """
     return _with_noise(_compared(profile, frame), len(frame), len(frame))
 
@@ -239,10 +239,10 @@ def drift_from_profile(profile: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFra
 def drift_table(
     expected_frame: pd.DataFrame, actual_frame: pd.DataFrame, bins: int = BINS
 ) -> pd.DataFrame:
-    """Index of each feature of the first frame in the second, beside what chance would give.
+    """Index of each feature of the first frame in the second, with the noise of the index.
 
-    Returns a frame with columns feature, psi, noise (`psi_noise` of the bins that have anyone in
-    them), greatest index first. Errors as of `drift_from_profile`.
+    Returns a frame with columns feature, psi, noise (`psi_noise` of the bins with customers),
+    greatest index first. Errors as of `drift_from_profile`.
     """
     compared = _compared(profile_of(expected_frame, bins), actual_frame)
     return _with_noise(compared, len(expected_frame), len(actual_frame))

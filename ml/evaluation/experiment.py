@@ -1,10 +1,10 @@
-"""What a randomised campaign changed, from sums by stratum and arm alone.
+"""The effect of a randomised campaign, from sums by stratum and arm.
 
-Intention to treat: customers count with the arm they were assigned to. Within a stratum all had the
+Intention to treat: customers count with their assigned arm. All customers of a stratum have the
 same chance of treatment, so that the difference of its means is unbiased; strata count by their
-size (Imbens and Rubin, 2015, chapter 9). Where chances are as many as customers, a stratum holds
-means weighted by one over the chance of the arm instead (Hájek, 1971). A covariate from before the
-assignment takes noise out (CUPED; Deng, Xu, Kohavi and Walker, 2013).
+size (Imbens and Rubin, 2015, chapter 9). If nearly every customer has a different chance, a stratum
+has means weighted by one over the chance of the arm instead (Hájek, 1971). A covariate from before
+the assignment reduces the variance (CUPED; Deng, Xu, Kohavi and Walker, 2013).
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ SUMS = ("n", "w", "wy", "wx", "ww", "wwy", "wwx", "wwyy", "wwxx", "wwxy")
 CHANCE = ("p", "pq")
 LEVEL = 0.95
 MISMATCH = 0.001
-# Below it a count is too far from normal for a term of its own in a chi-square.
+# The least variance of a count for its own term in a chi-square: below, it is not normal enough.
 LEAST_VARIANCE = 5.0
 LEAST_OF_ARM = 2
-# A variance this small beside the mean square is what rounding leaves of none.
+# A variance below this share of the mean square is a rounding error.
 ROUNDING = 1e-12
 
 
@@ -63,9 +63,11 @@ class Strata:
         """
         unknown = set(frame["arm"]) - set(ARMS)
         if unknown:
-            raise ValueError(f"arms must be {' or '.join(ARMS)}, not {sorted(unknown)}")
+            raise ValueError(
+                f"arms are invalid: expected {' or '.join(ARMS)}, got {sorted(unknown)}"
+            )
         if frame.duplicated(["stratum", "arm"]).any():
-            raise ValueError("a stratum and arm must have one row")
+            raise ValueError("frame is invalid: expected one row of each stratum and arm")
         names = sorted(frame["stratum"].unique())
         sums = np.zeros((len(names), len(ARMS), len(SUMS)))
         chance = np.zeros((len(names), len(CHANCE)))
@@ -100,9 +102,9 @@ class Strata:
 class Effect:
     """A difference of means, treatment less control, in the outcome's unit.
 
-    Means are of the strata, counted as the effect counts them: their difference is the effect.
-    `theta` is the covariate's coefficient, 0 without one. What cannot be known is NaN: an interval
-    of an outcome without any variation, all of a campaign without two customers in each arm.
+    Means are of the strata, with the weights of the effect: their difference is the effect. `theta`
+    is the covariate's coefficient, 0 without one. Unknown figures are NaN: the interval of an
+    outcome without variation, all figures of a campaign without two customers in each arm.
     """
 
     treated_mean: float
@@ -121,7 +123,7 @@ NO_EFFECT = Effect(*[float("nan")] * 9)
 
 @dataclass(frozen=True)
 class SampleRatio:
-    """Share of treatment by design and as it came, with the chance of so much difference."""
+    """Designed and actual share of treatment, with the p-value of the difference."""
 
     expected: float
     observed: float
@@ -140,7 +142,7 @@ def strata_of_rows(
     *,
     weighted: bool = False,
 ) -> Strata:
-    """Sums of rows in memory: a stratum for each share, or one, weighted, of all.
+    """Sums of rows in memory: a stratum for each share, or one weighted stratum of all.
 
     Parameters
     ----------
@@ -166,19 +168,19 @@ def strata_of_rows(
 
 
 def without_certainty(strata: Strata) -> tuple[Strata, int]:
-    """Strata in which either arm was possible, and the customers of the others.
+    """Strata in which either arm was possible, and the number of customers in the others.
 
-    Who was certain to be treated, or not to be, tells nothing of the effect.
+    Customers with a certain arm carry no information on the effect.
     """
     certain = strata.chance[:, 1] <= 0
     return strata.taken(~certain), int(strata.counts[certain].sum())
 
 
 def pool_small_strata(strata: Strata) -> tuple[Strata, int]:
-    """Strata of at least two customers in each arm, and how many smaller ones were pooled for it.
+    """Strata of at least two customers in each arm, and the number of smaller, pooled ones.
 
-    The smallest goes together with the one of the nearest chance, both weighted by one over the
-    chance of the arm, so that different chances do not bias the pool.
+    The smallest is pooled with the one of the nearest chance, both weighted by one over the chance
+    of the arm, so that different chances do not bias the pool.
     """
     pooled = 0
     while len(strata.sums) > 1 and (strata.counts.min(axis=1) < LEAST_OF_ARM).any():
@@ -198,7 +200,7 @@ def pool_small_strata(strata: Strata) -> tuple[Strata, int]:
 
 
 def _inversely_weighted(strata: Strata, share: np.ndarray) -> np.ndarray:
-    """Sums as if each customer weighed one over the chance of the arm; strata that do stay."""
+    """Sums with each customer weighted by one over the chance of the arm; weighted strata stay."""
     weight = np.stack([1 / share, 1 / (1 - share)], axis=1)
     weight[strata.is_weighted] = 1.0
     power = np.array([name.count("w") for name in SUMS])
@@ -207,7 +209,7 @@ def _inversely_weighted(strata: Strata, share: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _Arms:
-    """Means of an outcome and a covariate by stratum and arm, and how these means vary."""
+    """Means of an outcome and a covariate by stratum and arm, with their variances."""
 
     y: np.ndarray
     x: np.ndarray
@@ -238,27 +240,29 @@ class _Arms:
 def effect(
     strata: Strata, *, of_treated: bool = False, adjusted: bool = False, level: float = LEVEL
 ) -> Effect:
-    """The effect over all strata, each by its size, with the interval of Neyman's variance.
+    """The effect over all strata, weighted by size, with the interval of Neyman's variance.
 
-    Effects may differ between strata: of all customers, or of the treated alone (what a campaign
-    has brought is the latter times their number). Degrees of freedom after Satterthwaite (1946):
-    one stratum gives Welch's test.
+    Effects may differ between strata: the result is that of all customers, or of the treated alone
+    (the total of a campaign is the latter times their number). Degrees of freedom after
+    Satterthwaite (1946): one stratum gives Welch's test.
 
-    With `adjusted`, the covariate's difference times theta is taken off. Theta is one figure for
-    all strata, from moments within strata and arms, and makes the variance least; with one stratum
+    With `adjusted`, the covariate's difference times theta is subtracted. Theta is one figure for
+    all strata, from moments within strata and arms, and minimises the variance; with one stratum
     this is the regression with interactions of Lin (2013, Annals of Applied Statistics 7, p. 295).
 
     Raises
     ------
     ValueError
-        For a stratum with less than two customers in an arm (see `pool_small_strata`), unless it is
-        the only one: then nothing is known.
+        For a stratum with fewer than two customers in an arm (see `pool_small_strata`), unless it
+        is the only one: then all figures are NaN.
     """
     counts = strata.counts
     if not len(counts) or (len(counts) == 1 and counts.min() < LEAST_OF_ARM):
         return NO_EFFECT
     if counts.min() < LEAST_OF_ARM:
-        raise ValueError("a stratum has less than two customers in an arm: pool it first")
+        raise ValueError(
+            "strata are invalid: expected two customers or more in each arm. Pool them first."
+        )
     size = counts[:, 0] if of_treated else counts.sum(axis=1)
     weight = (size / size.sum())[:, None]
     arms = _Arms.of(strata)
@@ -293,16 +297,16 @@ def _with_interval(
 
 
 def variance_reduction(plain: Effect, adjusted: Effect) -> float:
-    """Share of the variance that the covariate takes away."""
+    """Share of the variance that the covariate removes."""
     return 1 - adjusted.variance / plain.variance if plain.variance > 0 else float("nan")
 
 
 def sample_ratio(strata: Strata) -> SampleRatio:
     """Treated customers against their chances of treatment, over strata whose chances are known.
 
-    Chi-square with one degree of freedom a stratum; those too small for one are taken together
-    (Fabijan and others, 2019, on what a mismatch tells: the assignment, or the record of it, is not
-    what it should be, and the effect not to be trusted).
+    Chi-square with one degree of freedom per stratum; strata that are too small are combined. A
+    mismatch shows that the assignment, or its record, is faulty, and the effect is not reliable
+    (Fabijan and others, 2019).
     """
     known = strata.taken(np.asarray(strata.chance[:, 1] > 0))
     if not len(known.sums):
@@ -336,15 +340,15 @@ class Experiment:
 def measure(
     strata: Strata, *, treated_strata: Strata | None = None, has_covariate: bool = True
 ) -> Experiment:
-    """All effects of one outcome, and in words how they were got at.
+    """All effects of one outcome, with the method and notes as text.
 
-    Strata without a choice are left out, small ones pooled, unknown chances taken as equal.
+    Strata with a certain arm are left out, small ones pooled, unknown chances assumed equal.
 
     Parameters
     ----------
-    treated_strata : the same customers, where weights make controls stand for the treated: p / (1 −
-        p), and 1 for the treated (Hirano and Imbens, 2001). Without weights not needed: strata then
-        count by their treated.
+    treated_strata : the same customers with weights for the effect on the treated: p / (1 − p) for
+        controls, 1 for the treated (Hirano and Imbens, 2001). Not needed without weights: strata
+        then count by their treated.
     """
     treated, control = (int(count) for count in strata.counts.sum(axis=0))
     usable, certain = without_certainty(strata)

@@ -1,4 +1,4 @@
-"""Whether a model is as right for one group of customers as for another, and whom it prefers."""
+"""Fairness of a model: its calibration and selection by groups of customers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from ml.evaluation.metrics import LEVEL, ROUNDS, bootstrap, gini
 
-# Below, the gap of a fair model is chance, and a figure may point at a customer.
+# In smaller groups the gap of a fair model is chance, and a figure may identify a customer.
 LEAST_GROUP, LEAST_OUTCOMES = 100, 10
 MOST_GAP = 0.25
 UNKNOWN = "unknown"
@@ -37,7 +37,7 @@ def age_band(age: ArrayLike | pd.Series) -> np.ndarray:
 
 
 def _selected(score: np.ndarray) -> np.ndarray:
-    """How much of each customer is in the top tenth: those tied at its edge share what is left."""
+    """Part of each customer in the top tenth: those tied at its edge share the remaining places."""
     size = int(np.ceil(len(score) / 10))
     edge = np.sort(score)[-size]
     above, tied = score > edge, score == edge
@@ -47,13 +47,13 @@ def _selected(score: np.ndarray) -> np.ndarray:
 def _values(column: ArrayLike, rows: int, attribute: str) -> np.ndarray:
     found = pd.Series(np.asarray(column, dtype=object))
     if found.shape != (rows,):
-        raise ValueError(f"{attribute}: a group of each of {rows} customers is needed")
+        raise ValueError(f"{attribute} is invalid: expected a group of each of {rows} customers")
     found = found.where(found.notna(), "").astype(str).str.strip()
     return found.where(found != "", UNKNOWN).to_numpy(dtype=object)
 
 
 def _ordered(values: np.ndarray) -> list[str]:
-    """By age where they are ages, else by name; the unknown last."""
+    """Groups in order of age if they are age bands, else by name; unknown last."""
     found = set(values)
     if found <= set(AGE_BANDS):
         return [band for band in AGE_BANDS if band in found]
@@ -64,14 +64,15 @@ def _checked(y: np.ndarray, score: np.ndarray, kind: str) -> tuple[np.ndarray, n
     y, score = np.asarray(y, dtype=float), np.asarray(score, dtype=float)
     if y.shape != score.shape or y.ndim != 1 or not len(y):
         raise ValueError(
-            f"two equal, non-empty vectors are needed, not {y.shape} and {score.shape}"
+            "outcomes and scores are invalid: expected non-empty vectors of one length, got "
+            f"{y.shape} and {score.shape}"
         )
     if not (np.isfinite(y).all() and np.isfinite(score).all()):
-        raise ValueError("outcomes and scores must be finite")
+        raise ValueError("outcomes and scores are invalid: expected finite numbers")
     if kind not in ("value", "probability"):
-        raise ValueError(f"a score is a value or a probability, not {kind!r}")
+        raise ValueError(f"kind is invalid: expected value or probability, got {kind!r}")
     if kind == "probability" and not (np.isin(y, (0, 1)).all() and (abs(score - 0.5) <= 0.5).all()):
-        raise ValueError("of probabilities, outcomes are 0 or 1 and scores from 0 to 1")
+        raise ValueError("expected outcomes of 0 or 1 and scores from 0 to 1 for probabilities")
     return y, score
 
 
@@ -86,11 +87,11 @@ def fairness_table(
     rounds: int = ROUNDS,
     level: float = LEVEL,
 ) -> pd.DataFrame:
-    """Calibration, selection and order of each group of customers.
+    """Calibration, selection and ranking of each group of customers.
 
-    Calibration within groups is what a decision by expected value needs to be fair; it cannot be
-    had together with equal selection where the groups' outcomes differ (Kleinberg, Mullainathan and
-    Raghavan, 2017; Chouldechova, 2017): both are shown, and only the first is judged (`unfair`).
+    Fair decisions by expected value require calibration within groups. It is incompatible with
+    equal selection if the groups' outcomes differ (Kleinberg, Mullainathan and Raghavan, 2017;
+    Chouldechova, 2017): both are reported, and only the first is judged (`unfair`).
 
     Parameters
     ----------
@@ -109,7 +110,7 @@ def fairness_table(
         calibration_gap : mean score less mean outcome, over the size of all customers' mean outcome
         gap_low, gap_high : its percentile bootstrap interval, 90 % by default
         selection_rate : share of the group in the tenth of all customers with the highest scores;
-            those tied at its edge share what is left of it
+            those tied at its edge share the remaining places
         selection_ratio : that over the share of all customers
         discrimination : normalised Gini within the group, NaN where all outcomes are the same
 
@@ -132,7 +133,7 @@ def fairness_table(
 
     def gaps(rows: np.ndarray) -> np.ndarray:
         times = np.bincount(rows, minlength=len(y))
-        # Not by a product of vectors: its own threads would stall those of the bootstrap.
+        # No product of vectors: its threads would stall those of the bootstrap.
         overall = abs(y[rows].mean())
         found = [np.zeros(0)]
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -178,7 +179,7 @@ def fairness_table(
 
 
 def unfair(table: pd.DataFrame, most_gap: float = MOST_GAP) -> list[str]:
-    """A sentence on each group whose calibration gap exceeds the bound beyond chance: the whole
+    """A sentence for each group whose calibration gap exceeds the bound beyond chance: the whole
     interval lies outside ± `most_gap`.
 
     Parameters

@@ -1,4 +1,4 @@
-"""What several measured effects say together."""
+"""Meta-analysis of several measured effects."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class PooledEffect:
-    """Effects pooled as one and the same (fixed), and as drawn from many (random).
+    """Effects pooled as one common effect (fixed), and as draws from a distribution (random).
 
     `tau_squared` is their variance beyond the chance of each, `q` Cochran's heterogeneity with its
     p-value, `i_squared` the share of it that chance does not explain. Heterogeneity of a single
@@ -55,9 +55,11 @@ def pooled_effect(effects: np.ndarray, variances: np.ndarray) -> PooledEffect:
     """
     effects, variances = np.asarray(effects, dtype=float), np.asarray(variances, dtype=float)
     if not len(effects) or effects.shape != variances.shape:
-        raise ValueError(f"as many effects as variances are needed, not {effects.shape}")
+        raise ValueError(
+            f"effects are invalid: expected one per variance, got shape {effects.shape}"
+        )
     if not (np.isfinite(effects).all() and np.isfinite(variances).all() and (variances > 0).all()):
-        raise ValueError("effects must be finite, variances positive and finite")
+        raise ValueError("expected finite effects and positive, finite variances")
     weight = 1 / variances
     mean = float(weight @ effects / weight.sum())
     fixed = Interval.of(mean, float(1 / weight.sum()))
@@ -79,7 +81,7 @@ def pooled_effect(effects: np.ndarray, variances: np.ndarray) -> PooledEffect:
 
 
 def slope_on(predicted: np.ndarray, effects: np.ndarray, variances: np.ndarray) -> Interval:
-    """By how much a measured effect rises with the predicted one: 1 where predictions are right.
+    """Slope of the measured effects on the predicted ones: 1 if predictions are right.
 
     Least squares with weights of one over the known variances (fixed-effects meta-regression);
     unknown (NaN) for less than two different predictions.

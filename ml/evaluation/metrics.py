@@ -24,18 +24,19 @@ def _two(y: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     y, score = np.asarray(y, dtype=float), np.asarray(score, dtype=float)
     if y.shape != score.shape or y.ndim != 1 or not len(y):
         raise ValueError(
-            f"two equal, non-empty vectors are needed, not {y.shape} and {score.shape}"
+            "outcomes and scores are invalid: expected non-empty vectors of one length, got "
+            f"{y.shape} and {score.shape}"
         )
     if not (np.isfinite(y).all() and np.isfinite(score).all()):
-        raise ValueError("outcomes and scores must be finite")
+        raise ValueError("outcomes and scores are invalid: expected finite numbers")
     return y, score
 
 
 def gini(y: np.ndarray, score: np.ndarray) -> float:
     """Normalised Gini: area between the gains curve by `score` and the diagonal, over that by `y`.
 
-    1 orders as the outcome does, 0 is chance. Tied scores share their places, so that the order of
-    the rows does not matter. Outcomes may be negative. Equals 2 AUC − 1 for a 0/1 outcome (Hand and
+    1 is the order of the outcomes, 0 is chance. Tied scores share their places: the order of the
+    rows does not matter. Outcomes may be negative. Equals 2 AUC − 1 for a 0/1 outcome (Hand and
     Till, 2001; cumulative form as in Frees, Meyers and Cummings, 2011).
 
     Parameters
@@ -72,10 +73,10 @@ def _spearman(y: np.ndarray, first: np.ndarray, second: np.ndarray) -> float:
 
 
 def top_decile_capture(y: np.ndarray, score: np.ndarray) -> float:
-    """Share of the total outcome that the tenth with the highest scores brings.
+    """Share of the total outcome in the tenth with the highest scores.
 
     The tenth has ceil(n / 10) members; those tied at its edge count with the mean of their outcomes
-    (so the order of the rows does not matter). May exceed 1 where others bring losses; undefined
+    (so the order of the rows does not matter). It may exceed 1 if others have losses; undefined
     (NaN) for a total of zero or less.
     """
     y, score = _two(y, score)
@@ -102,8 +103,8 @@ def mean_absolute_error(y: np.ndarray, score: np.ndarray) -> float:
 
 
 def _shared(y: np.ndarray, score: np.ndarray) -> np.ndarray:
-    """Outcomes with those of tied scores replaced by their mean: which of them falls into which bin
-    must not depend on the order of the rows."""
+    """Outcomes with those of tied scores replaced by their mean, so that bins do not depend on the
+    order of the rows."""
     _, place = np.unique(score, return_inverse=True)
     return (np.bincount(place, weights=y) / np.bincount(place))[place]
 
@@ -164,7 +165,7 @@ def _auc(y: np.ndarray, y_rank: np.ndarray, score_rank: np.ndarray) -> float:
     hits = y.sum()
     if not 0 < hits < len(y):
         return float("nan")
-    # The rank sum of Wilcoxon's test, less what the hits would have among themselves.
+    # The rank sum of Wilcoxon's test, less that of the hits among themselves.
     beaten = score_rank[y > 0].sum() - hits * (hits + 1) / 2
     return float(beaten / (hits * (len(y) - hits)))
 
@@ -174,11 +175,11 @@ def _log_odds(probability: np.ndarray) -> np.ndarray:
 
 
 def calibration_in_the_large(y: np.ndarray, probability: np.ndarray) -> float:
-    """Intercept that the log-odds lack: that of a logistic regression of the outcome with the
-    log-odds as offset (Cox, 1958; Van Calster et al., 2019).
+    """Intercept of a logistic regression of the outcome with the log-odds as offset (Cox, 1958; Van
+    Calster et al., 2019).
 
-    0 says that the probabilities are right on the whole, below 0 that they are too high. NaN where
-    all outcomes are the same.
+    0 means that the probabilities are right on average, below 0 that they are too high. NaN if all
+    outcomes are the same.
     """
     y, probability = _two(y, probability)
     rate = y.mean()
@@ -196,9 +197,9 @@ def calibration_slope(y: np.ndarray, probability: np.ndarray) -> float:
     """Slope of a logistic regression of the 0/1 outcome on the log-odds (Cox, 1958; Van Calster
     et al., 2019), by Newton's method.
 
-    1 is right, below 1 says that the probabilities are too extreme. NaN where there is no finite
-    maximum: equal outcomes, equal probabilities, or outcomes that the probabilities separate
-    (Albert and Anderson, 1984).
+    1 is right, below 1 means that the probabilities are too extreme. NaN without a finite maximum:
+    equal outcomes, equal probabilities, or outcomes that the probabilities separate (Albert and
+    Anderson, 1984).
     """
     y, probability = _two(y, probability)
     score = _log_odds(probability)
@@ -220,7 +221,7 @@ def calibration_slope(y: np.ndarray, probability: np.ndarray) -> float:
         rate = expit(design @ line)
         curvature = design.T @ (design * (rate * (1 - rate))[:, None])
         step = np.linalg.solve(curvature, design.T @ (y - rate))
-        # A full step may overshoot where few outcomes lie on the wrong side.
+        # A full step may overshoot if few outcomes lie on the wrong side.
         while (following := loss(line + step)) > current and np.abs(step).max() > LEAST_STEP:
             step = step / 2
         line, current = line + step, following
@@ -234,13 +235,13 @@ def _inside(y: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     y, low, high = (np.asarray(values, dtype=float) for values in (y, low, high))
     if not y.shape == low.shape == high.shape or y.ndim != 1 or not len(y):
         raise ValueError(
-            "three equal, non-empty vectors are needed, not "
+            "outcomes and intervals are invalid: expected non-empty vectors of one length, got "
             f"{y.shape}, {low.shape} and {high.shape}"
         )
     if not np.isfinite(y).all():
-        raise ValueError("outcomes must be finite")
+        raise ValueError("outcomes are invalid: expected finite numbers")
     if not (low <= high).all():
-        raise ValueError("an interval's low end must not be unknown or above its high end")
+        raise ValueError("intervals are invalid: expected known low ends up to the high ends")
     return ((low <= y) & (y <= high)).astype(float)
 
 
@@ -265,7 +266,8 @@ def coverage_by_decile(
 ) -> pd.DataFrame:
     """Share of the outcomes within their intervals by tenth of the predictions, lowest first.
 
-    A coverage that is right on the whole may hide intervals too narrow for the best customers.
+    A coverage that is right on average may hide intervals that are too narrow for the best
+    customers.
     Returns a frame with columns decile (1–10), customers, predicted, coverage.
     """
     table = decile_table(_inside(y, low, high), predicted)
@@ -301,8 +303,8 @@ def bootstrap(
     """Figures of `rounds` samples drawn with replacement from `size` rows (Efron, 1979).
 
     With `groups`, whole groups are drawn, as many as there are (Field and Welsh, 2007; Cameron,
-    Gelbach and Miller, 2008): rows of one customer at several cut-offs are not so many customers.
-    Groups of one row each give what no groups give.
+    Gelbach and Miller, 2008): several cut-offs of one customer are not independent rows. Groups of
+    one row each give the same figures as no groups.
 
     Parameters
     ----------
@@ -324,8 +326,8 @@ def bootstrap(
     else:
         of_row = np.asarray(groups)
         if of_row.shape != (size,) or pd.isna(of_row).any():
-            raise ValueError(f"a known group of each of {size} rows is needed, not {of_row.shape}")
-        # Numbered as they first appear: their names do not matter to the draws.
+            raise ValueError(f"groups are invalid: expected a known one for each of {size} rows")
+        # Numbered in order of appearance, so that the draws do not depend on their names.
         codes, _ = pd.factorize(of_row)
         length = np.bincount(codes)
         first = np.cumsum(length) - length
@@ -341,16 +343,16 @@ def bootstrap(
         places = np.repeat(first[drawn] - start, lengths) + np.arange(lengths.sum())
         return figures(by_group[places])
 
-    # A product of vectors beyond 10,000 rows has threads of its own: within these they stall one
-    # another (40 draws of 26,000 rows: 12 s, else 2 s). One thread adds up in another order: kept
-    # figures without groups would change in their last digit.
+    # A product of vectors above 10,000 rows uses its own threads, which stall those of the pool (40
+    # draws of 26,000 rows: 12 s instead of 2 s). One thread sums in another order: without groups,
+    # stored figures would change in the last digit.
     limit = None if groups is None else 1
-    # Most of it is sorting, which holds no lock.
+    # Most of the time is sorting, which releases the lock.
     with threadpool_limits(limit, user_api="blas"), ThreadPoolExecutor() as threads:
         return np.array(list(threads.map(resampled, range(rounds))), dtype=float)
 
 
-# What these say of a draw follows from its outcomes and both sides' ranks.
+# Metrics of a draw that follow from its outcomes and the ranks of both sides.
 BY_RANK: dict[Metric, Callable[[np.ndarray, np.ndarray, np.ndarray], float]] = {
     gini: _gini,
     spearman: _spearman,
@@ -359,10 +361,10 @@ BY_RANK: dict[Metric, Callable[[np.ndarray, np.ndarray, np.ndarray], float]] = {
 
 
 class _Ranked:
-    """A vector whose draws are ranked by counting, where `rankdata` sorts each draw anew.
+    """A vector whose draws are ranked by counting, while `rankdata` sorts each draw.
 
-    The values are put in order once; a draw's average ranks, equal to those of `rankdata` to the
-    last digit, follow from how often each value was drawn.
+    The values are sorted once; a draw's average ranks, equal to those of `rankdata` to the last
+    digit, follow from the counts of each value.
     """
 
     def __init__(self, values: np.ndarray) -> None:
@@ -378,7 +380,7 @@ class _Ranked:
 def _drawn(
     metrics: Mapping[str, Metric], y: np.ndarray, *scores: np.ndarray
 ) -> Callable[[np.ndarray], list[list[float]]]:
-    """Row numbers → each metric of each score: what `bootstrap` takes."""
+    """Row numbers → each metric of each score, the function for `bootstrap`."""
     ranked = (
         [_Ranked(values) for values in (y, *scores)] if set(metrics.values()) & set(BY_RANK) else []
     )
@@ -397,7 +399,7 @@ def _drawn(
 
 
 def _estimate(value: float, samples: np.ndarray, level: float) -> Estimate:
-    """A value with the percentile interval of its samples, less those without a figure."""
+    """A value with the percentile interval of its samples, without undefined ones."""
     known = samples[~np.isnan(samples)]
     if not len(known):
         return Estimate(value, float("nan"), float("nan"))
@@ -415,8 +417,8 @@ def estimate(
     rounds: int = ROUNDS,
     level: float = LEVEL,
 ) -> dict[str, Estimate]:
-    """Each metric of one prediction with its percentile bootstrap interval: what `compare` says of
-    it for the same seed.
+    """Each metric of one prediction with its percentile bootstrap interval, equal to that of
+    `compare` for the same seed.
 
     Parameters
     ----------
@@ -469,8 +471,8 @@ def compare(
 ) -> dict[str, Comparison]:
     """Each metric of two predictions with percentile bootstrap intervals (Efron, 1979).
 
-    Customers are resampled, the same for both predictions and all metrics. Pairing takes out of the
-    difference what both have in common: the luck of which customers were drawn.
+    The same customers are drawn for both predictions and all metrics. Pairing removes the common
+    variation of the draw from the difference.
 
     Parameters
     ----------
@@ -484,18 +486,47 @@ def compare(
     ValueError
         For vectors of different length, values that are not finite, groups that are unknown.
     """
+    return compare_each(
+        metrics, y, score, {"": other}, seed=seed, rounds=rounds, level=level, groups=groups
+    )[""]
+
+
+def compare_each(
+    metrics: Mapping[str, Metric],
+    y: np.ndarray,
+    score: np.ndarray,
+    others: Mapping[str, np.ndarray],
+    *,
+    seed: int,
+    rounds: int = ROUNDS,
+    level: float = LEVEL,
+    groups: np.ndarray | None = None,
+) -> dict[str, dict[str, Comparison]]:
+    """What `compare` says of a prediction beside each of several others, by the others' names.
+
+    All are judged on the same draws; predictions that are equal are judged once.
+    """
     y, score = _two(y, score)
-    _, other = _two(y, other)
+    scores = [score, *(_two(y, other)[1] for other in others.values())]
+    place = [next(n for n, one in enumerate(scores) if np.array_equal(one, own)) for own in scores]
+    kept = sorted(set(place))
     by_round = bootstrap(
-        _drawn(metrics, y, score, other), len(y), seed=seed, groups=groups, rounds=rounds
+        _drawn(metrics, y, *(scores[n] for n in kept)),
+        len(y),
+        seed=seed,
+        groups=groups,
+        rounds=rounds,
     )
-    found = {}
-    for place, (name, metric) in enumerate(metrics.items()):
-        own, others = by_round[:, place].T
-        value, other_value = metric(y, score), metric(y, other)
-        found[name] = Comparison(
-            _estimate(value, own, level),
-            _estimate(other_value, others, level),
-            _estimate(value - other_value, own - others, level),
-        )
+    values = {n: [metric(y, scores[n]) for metric in metrics.values()] for n in kept}
+    found: dict[str, dict[str, Comparison]] = {}
+    for name, other in zip(others, place[1:], strict=True):
+        found[name] = {}
+        for number, metric_name in enumerate(metrics):
+            own, drawn = (by_round[:, number, kept.index(n)] for n in (0, other))
+            value, other_value = values[0][number], values[other][number]
+            found[name][metric_name] = Comparison(
+                _estimate(value, own, level),
+                _estimate(other_value, drawn, level),
+                _estimate(value - other_value, own - drawn, level),
+            )
     return found

@@ -1,4 +1,4 @@
-"""Pictures of an evaluation: calibration, gains, coverage of intervals, importance of features."""
+"""Figures of an evaluation: calibration, gains, coverage of intervals, importance of features."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def gains_figure(y: np.ndarray, scores: dict[str, np.ndarray]) -> Figure:
 
 
 def coverage_figure(table: pd.DataFrame, nominal: float) -> Figure:
-    """Share of the outcomes within their intervals by tenth of the predictions, beside the share
-    that was asked for.
+    """Share of the outcomes within their intervals by tenth of the predictions, with the nominal
+    share.
 
     Parameters
     ----------
@@ -82,8 +82,8 @@ def importance_figure(names: Sequence[str], importance: np.ndarray, top: int = 2
     Parameters
     ----------
     names : sequence of n feature names
-    importance : array of shape (n,), in whatever unit; may be negative
-    top : int, how many are shown at most
+    importance : array of shape (n,), in any unit; may be negative
+    top : int, the most features shown
 
     Raises
     ------
@@ -94,11 +94,13 @@ def importance_figure(names: Sequence[str], importance: np.ndarray, top: int = 2
 
     importance = np.asarray(importance, dtype=float)
     if importance.shape != (len(names),) or not len(names):
-        raise ValueError(f"{len(names)} features have importances of shape {importance.shape}")
+        raise ValueError(
+            f"importance is invalid: expected {len(names)} values, got shape {importance.shape}"
+        )
     shown = np.argsort(-importance, kind="stable")[:top][::-1]
     figure = Figure(figsize=(6, 1.2 + 0.25 * len(shown)), layout="tight")
     axes = figure.subplots()
-    # Numbered places: matplotlib would draw two features of one name as one bar.
+    # Numbered positions: matplotlib draws two features of one name as one bar.
     axes.barh(np.arange(len(shown)), importance[shown], height=0.7)
     axes.set_yticks(np.arange(len(shown)), [names[place] for place in shown])
     axes.set(xlabel="importance", title="important features", ylim=(-0.6, len(shown) - 0.4))

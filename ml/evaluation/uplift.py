@@ -1,12 +1,12 @@
-"""Metrics of a ranking by uplift, of randomised contacts: definitions that libraries differ in.
+"""Metrics of a ranking by uplift on randomised contacts; definitions differ between libraries.
 
-Arguments are the same everywhere: outcomes `y`, what ranks (`score`, highest first), `treatment` (1
-treated, 0 control) and `probability`, that of the arm actually assigned. Rows then weigh by its
-inverse, scaled to a mean of 1 within each arm; without probabilities, or where they are the same
-for everybody, all weigh 1 and the metrics are those of the papers and of scikit-uplift.
+Arguments are the same everywhere: outcomes `y`, ranking `score` (highest first), `treatment` (1
+treated, 0 control) and `probability`, that of the assigned arm. Rows are weighted by its inverse,
+scaled to a mean of 1 within each arm; without probabilities, or with equal ones, all weights are 1
+and the metrics are those of the papers and of scikit-uplift.
 
-Tied scores are one block that is entered evenly: curves are straight across it and a top share that
-ends inside it takes the same part of each of its rows. So the order of the rows never matters.
+Tied scores form one block: curves are straight across it, and a top share that ends inside it takes
+the same part of each of its rows. So the order of the rows does not matter.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ml.evaluation.metrics import (
     Comparison,
     Estimate,
     Metric,
-    compare,
+    compare_each,
     estimate,
 )
 
@@ -66,13 +66,13 @@ def _contacts(
     arm = np.asarray(treatment, dtype=float)
     if y.ndim != 1 or not len(y) or not y.shape == score.shape == arm.shape:
         raise ValueError(
-            "outcomes, scores and treatments must be equal, non-empty vectors, not "
+            "expected outcomes, scores and treatments as non-empty vectors of one length, got "
             f"{y.shape}, {score.shape} and {arm.shape}"
         )
     if not (np.isfinite(y).all() and np.isfinite(score).all()):
-        raise ValueError("outcomes and scores must be finite")
+        raise ValueError("outcomes and scores are invalid: expected finite numbers")
     if not ((arm == 0) | (arm == 1)).all():
-        raise ValueError("treatments must be 1 (treated) or 0 (control)")
+        raise ValueError("treatments are invalid: expected 1 (treated) or 0 (control)")
     treated = arm == 1
     weight = np.ones(len(y))
     if probability is not None:
@@ -86,19 +86,20 @@ def _contacts(
 def _probability(probability: np.ndarray, size: int) -> np.ndarray:
     chance = np.asarray(probability, dtype=float)
     if chance.shape != (size,):
-        raise ValueError(f"{size} assignment probabilities are needed, not {chance.shape}")
+        raise ValueError(f"probabilities are invalid: expected {size}, got shape {chance.shape}")
     outside = ~((chance > 0) & (chance < 1))
     if outside.any():
         raise ValueError(
-            f"assignment probabilities must lie within (0, 1); {int(outside.sum())} do not"
+            "assignment probabilities are invalid: expected numbers within (0, 1); "
+            f"{int(outside.sum())} are not"
         )
     return chance
 
 
 @dataclass(frozen=True)
 class _Cumulated:
-    """Contacts from the highest score down to each distinct score: how many, and by arm the sums of
-    weights and of weighted outcomes; arrays of shape (distinct scores,)."""
+    """Contacts from the highest score down to each distinct score: their number, and by arm the
+    sums of weights and of weighted outcomes; arrays of shape (distinct scores,)."""
 
     contacts: np.ndarray
     treated: np.ndarray
@@ -128,7 +129,7 @@ def _cumulated(contacts: _Contacts) -> _Cumulated:
 
 
 def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
-    """Quotient, 0 where nothing is below the line."""
+    """Quotient, 0 where the denominator is 0."""
     return np.divide(above, below, out=np.zeros_like(above), where=below > 0)
 
 
@@ -150,7 +151,7 @@ def uplift_curve(
     treatment: np.ndarray,
     probability: np.ndarray | None = None,
 ) -> Curve:
-    """Incremental outcome if the k contacts with the highest scores were treated.
+    """Incremental outcome of treating the k contacts with the highest scores.
 
         V(k) = k (Ȳ₁(k) − Ȳ₀(k))
 
@@ -167,7 +168,7 @@ def uplift_curve(
     ------
     ValueError
         For vectors of different length, values that are not finite, another arm than 0 and 1,
-        probabilities outside (0, 1). So do all metrics here.
+        probabilities outside (0, 1). The same holds for all metrics here.
     """
     return _uplift_curve(_contacts(y, score, treatment, probability))
 
@@ -222,7 +223,7 @@ def _area(
         return area / len(contacts) ** 2
     if not np.isin(contacts.y, (0, 1)).all():
         raise ValueError(
-            "the best order is known of 0/1 outcomes only: ask for the area (normalised=False)"
+            "the best order is known for outcomes of 0 and 1 only. Set normalised=False."
         )
     perfect = _Contacts(contacts.y, best(contacts), contacts.treated, contacts.weight)
     most = _above_diagonal(curve(perfect))
@@ -240,9 +241,10 @@ def auuc(
     """Area under the uplift curve, above that of treating at random.
 
     A = ∫₀ⁿ V(k) dk − n V(n) / 2 by trapezoids. Normalised: over the A of the best order there is of
-    these 0/1 outcomes (scikit-uplift's `uplift_auc_score`); that order knows outcomes, so that even
-    the true effects stay far below 1. Else A / n², in the outcome's unit a contact: Gutierrez and
-    Gérardy's (2017) area over shares, less the diagonal. 0 is chance; NaN where an arm is empty.
+    these 0/1 outcomes (scikit-uplift's `uplift_auc_score`); that order uses the outcomes, so that
+    even the true effects stay far below 1. Else A / n², in the outcome's unit per contact: the area
+    over shares of Gutierrez and Gérardy (2017), less the diagonal. 0 is chance; NaN if an arm is
+    empty.
 
     Raises
     ------
@@ -280,8 +282,8 @@ def qini_coefficient(
 
 
 def _top(score: np.ndarray, size: float) -> np.ndarray:
-    """How much of each row is among the `size` with the highest scores, shape (n,): 1 above the
-    edge, 0 below, the same part of each of those tied at it."""
+    """Part of each row among the `size` with the highest scores, shape (n,): 1 above the edge, 0
+    below, the same part for all tied at it."""
     if size >= len(score):
         return np.ones(len(score))
     place = len(score) - max(int(np.ceil(size)), 1)
@@ -292,7 +294,7 @@ def _top(score: np.ndarray, size: float) -> np.ndarray:
 
 def _size(count: int, share: float) -> int:
     if not 0 < share <= 1:
-        raise ValueError(f"a share lies within (0, 1], not {share}")
+        raise ValueError(f"share is invalid: expected a number within (0, 1], got {share}")
     return max(int(count * share + ROUNDING), 1)
 
 
@@ -332,7 +334,7 @@ def uplift_at(
     if strategy == "overall":
         return _mean_difference(contacts, _top(contacts.score, _size(len(contacts), share)))
     if strategy != "by_group":
-        raise ValueError(f"strategy {strategy!r} is not known; there are overall, by_group")
+        raise ValueError(f"strategy is invalid: expected overall or by_group, got {strategy!r}")
     part = np.zeros(len(contacts))
     for rows in (contacts.treated, ~contacts.treated):
         if rows.any():
@@ -361,7 +363,7 @@ def policy_value(
     estimator: Literal["hajek", "ipw"] = "hajek",
     cost: float = 0.0,
 ) -> float:
-    """Value a contact of treating some by their score, over treating nobody or everybody.
+    """Value per contact of treating by score, compared with treating nobody or everybody.
 
     The policy π(x) treats the share with the highest scores (π is a part at a tied edge), or those
     whose score is above the threshold. Its value over nobody's is E[π (Y(1) − Y(0) − cost)], over
@@ -382,11 +384,11 @@ def policy_value(
     """
     contacts = _contacts(y, score, treatment, probability)
     if (share is None) == (threshold is None):
-        raise ValueError("either a share or a threshold says who is treated")
+        raise ValueError("expected either share or threshold")
     if against not in ("nobody", "everybody"):
-        raise ValueError(f"against {against!r} is not known; there are nobody, everybody")
+        raise ValueError(f"against is invalid: expected nobody or everybody, got {against!r}")
     if estimator not in ("hajek", "ipw"):
-        raise ValueError(f"estimator {estimator!r} is not known; there are hajek, ipw")
+        raise ValueError(f"estimator is invalid: expected hajek or ipw, got {estimator!r}")
     if share is not None:
         part = _top(contacts.score, _size(len(contacts), share))
     else:
@@ -441,13 +443,42 @@ def uplift_compare(
 ) -> dict[str, Comparison]:
     """Two scores of the same contacts and their difference, score − other, by a paired bootstrap:
     both are judged on the same draws (see `uplift_estimate`)."""
-    for one in (score, other):
+    return uplift_compare_each(
+        metrics,
+        y,
+        score,
+        {"": other},
+        treatment,
+        probability,
+        seed=seed,
+        groups=groups,
+        rounds=rounds,
+        level=level,
+    )[""]
+
+
+def uplift_compare_each(
+    metrics: Mapping[str, UpliftMetric],
+    y: np.ndarray,
+    score: np.ndarray,
+    others: Mapping[str, np.ndarray],
+    treatment: np.ndarray,
+    probability: np.ndarray | None = None,
+    *,
+    seed: int,
+    groups: np.ndarray | None = None,
+    rounds: int = ROUNDS,
+    level: float = LEVEL,
+) -> dict[str, dict[str, Comparison]]:
+    """What `uplift_compare` says of a score beside each of several others, by the others' names;
+    all are judged on the same draws (see `ml.evaluation.metrics.compare_each`)."""
+    for one in (score, *others.values()):
         _contacts(y, one, treatment, probability)
-    return compare(
+    return compare_each(
         _by_rows(metrics, y, treatment, probability),
         np.arange(len(y)),
         score,
-        other,
+        others,
         seed=seed,
         groups=groups,
         rounds=rounds,
@@ -461,7 +492,7 @@ def _by_rows(
     treatment: np.ndarray,
     probability: np.ndarray | None,
 ) -> dict[str, Metric]:
-    """Metrics of (numbers of rows, score): what the bootstrap of two vectors takes."""
+    """Metrics of (numbers of rows, score), the functions for the bootstrap of two vectors."""
     y, treatment = np.asarray(y, dtype=float), np.asarray(treatment)
     chance = None if probability is None else np.asarray(probability, dtype=float)
 
@@ -480,11 +511,11 @@ def _transformed(y_star: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.
     y_star, score = np.asarray(y_star, dtype=float), np.asarray(score, dtype=float)
     if y_star.ndim != 1 or not len(y_star) or y_star.shape != score.shape:
         raise ValueError(
-            "transformed outcomes and scores must be equal, non-empty vectors, not "
+            "expected transformed outcomes and scores as non-empty vectors of one length, got "
             f"{y_star.shape} and {score.shape}"
         )
     if not (np.isfinite(y_star).all() and np.isfinite(score).all()):
-        raise ValueError("transformed outcomes and scores must be finite")
+        raise ValueError("transformed outcomes and scores are invalid: expected finite numbers")
     return y_star, score
 
 
@@ -522,12 +553,17 @@ def area_under_gain(y_star: np.ndarray, score: np.ndarray) -> float:
         For vectors of different length, values that are not finite.
     """
     y_star, score = _transformed(y_star, score)
-    return _area_under_gain(y_star, y_star, rankdata(score))
+    return area_under_gain_of_ranks(y_star, rankdata(score))
 
 
-def _area_under_gain(y_star: np.ndarray, y_rank: np.ndarray, score_rank: np.ndarray) -> float:
+def area_under_gain_of_ranks(y_star: np.ndarray, rank: np.ndarray) -> float:
+    """`area_under_gain` of scores whose average ranks are known; arrays of shape (n,)."""
     size = len(y_star)
-    return float(np.dot(score_rank - (size + 1) / 2, y_star) / size**2)
+    return float(np.dot(rank - (size + 1) / 2, y_star) / size**2)
 
 
-BY_RANK[area_under_gain] = _area_under_gain
+def _by_rank(y_star: np.ndarray, y_rank: np.ndarray, score_rank: np.ndarray) -> float:
+    return area_under_gain_of_ranks(y_star, score_rank)
+
+
+BY_RANK[area_under_gain] = _by_rank

@@ -1,4 +1,4 @@
-"""Response to an offer, its uplift, and what a product brings."""
+"""Models of the response to an offer, its uplift, and the value of a product."""
 
 from ml.response.model import OfferBaseRate, ResponseModel
 from ml.response.product_value import ProductMeanValue, ProductValueModel

@@ -1,7 +1,7 @@
 """Logistic regression of binned columns, kept as a table of values for each column.
 
-What a column adds depends on its bin only, so that a prediction is a sum of values looked up: it is
-the same in whichever batch a row comes, and says at once what each column adds.
+A column's contribution depends on its bin only, so that a prediction is a sum of table values: it
+does not depend on the batch of a row, and shows the contribution of each column.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ MOST_STEPS, LEAST_STEP = 50, 1e-6
 
 
 def _codes(size: int, is_category: bool) -> np.ndarray:
-    """What each bin of a column, and last a missing value, is in the design: shape (size + 1, k).
+    """The design of each bin of a column, and last of a missing value: shape (size + 1, k).
 
-    A category is an indicator for each level. A number is the rank of its bin, of variance one
-    where the bins are equally full: amounts of money are too uneven to be taken as they are. A
-    missing number has an indicator of its own.
+    A category has an indicator for each level. A number is the rank of its bin, of variance one for
+    equal bins: amounts of money are too skewed to use directly. A missing number has an indicator
+    of its own.
     """
     if is_category:
         return np.eye(size + 1)
@@ -49,7 +49,7 @@ def _ridge(design: np.ndarray, y: np.ndarray, penalty: float) -> tuple[float, np
         p = expit(columns @ line)
         curvature = columns.T @ (columns * (p * (1 - p))[:, None]) + np.diag(shrink)
         step = np.linalg.solve(curvature, columns.T @ (y - p) - shrink * line)
-        # A full step may overshoot where few outcomes lie on the wrong side.
+        # A full step may overshoot if few outcomes lie on the wrong side.
         while (following := loss(line + step)) > current and np.abs(step).max() > LEAST_STEP:
             step = step / 2
         line, current = line + step, following
@@ -77,16 +77,16 @@ def additive_logistic(
 
     Returns
     -------
-    level : float, log-odds expected of the rows learned from
+    level : float, expected log-odds of the training rows
     tables : list of arrays of shape (size + 1,), log-odds that each bin of a column adds, last a
-        missing value; of mean 0 over the rows learned from. A bin without a row adds what the rank
-        says, of a category 0.
+        missing value; of mean 0 over the training rows. A bin without rows adds the value of its
+        rank, for a category 0.
     """
     places = bins.astype(int)
     codes = [_codes(size, kind) for size, kind in zip(sizes, is_category, strict=True)]
     blocks = [code[places[:, number]] for number, code in enumerate(codes)]
     design = np.concatenate(blocks, axis=1) if blocks else np.empty((len(y), 0))
-    # Centred, the level is what is expected of the rows, and is hardly moved by the shrinkage.
+    # With a centred design the level is the expectation of the rows; shrinkage hardly changes it.
     centre = design.mean(axis=0)
     used = np.flatnonzero((design != centre).any(axis=0))
     coefficients = np.zeros(design.shape[1])
@@ -104,7 +104,7 @@ def additive_logistic(
 
 
 def parts(tables: Sequence[np.ndarray], bins: np.ndarray) -> np.ndarray:
-    """What each column adds to the log-odds of each row, shape (n, columns)."""
+    """The contribution of each column to the log-odds of each row, shape (n, columns)."""
     places = bins.astype(int)
     added = np.empty(bins.shape)
     for number, table in enumerate(tables):
@@ -113,7 +113,7 @@ def parts(tables: Sequence[np.ndarray], bins: np.ndarray) -> np.ndarray:
 
 
 def score(level: float, tables: Sequence[np.ndarray], bins: np.ndarray) -> np.ndarray:
-    """Log-odds of each row, shape (n,): column by column, whatever rows are scored together."""
+    """Log-odds of each row, shape (n,), summed by column, so that the batch does not matter."""
     total = np.full(len(bins), level)
     places = bins.astype(int)
     for number, table in enumerate(tables):

@@ -18,9 +18,9 @@ from ml.response.additive import additive_logistic, parts, score
 from ml.tree_paths import path_contributions
 
 OFFER = "offer"
-# The product line of the offer: offers of a line lend each other what they have too little of.
+# The product line of the offer: offers with little data use those of their line.
 OFFER_LINE = "offer_line"
-# Raise it when a stored model can no longer be read by this code: champions are then trained anew.
+# Increase it when this code can no longer read stored models: champions are then trained again.
 FORMAT = "2"
 TINY = 1e-6
 MISSING = -1
@@ -30,7 +30,7 @@ RESPONSES_PER_TREE, RESPONSES_PER_LEAF = 6, 40
 TREES_WEIGHT = 2 / 3
 
 # A group's trees, and its logistic regression as a level and a table of values for each column. A
-# plain mapping: what a stored model may hold is kept to a short list of types.
+# plain mapping, since stored models may hold few types only.
 Learner: TypeAlias = dict[str, Any]
 
 
@@ -42,8 +42,8 @@ def _logit(probability: np.ndarray) -> np.ndarray:
 def calibration_line(raw: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Level and slope of a line in log-odds (Platt, 1999) by penalised maximum likelihood.
 
-    The slope has a normal prior about 1, the model as it is, and stays above 0: out-of-fold scores
-    of a weak signal are noise, and a free line then turns the order of the customers round.
+    The slope has a normal prior about 1, the uncalibrated model, and stays above 0: out-of-fold
+    scores of a weak signal are noise, and an unconstrained line could reverse the ranking.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def calibration_line(raw: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def _named(frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Offer and product line of each contact; an empty text where no line is known."""
+    """Offer and product line of each contact; an empty text for an unknown line."""
     offers = frame[OFFER].astype(str).to_numpy()
     if OFFER_LINE not in frame:
         return offers, np.full(len(frame), "", dtype=object)
@@ -75,12 +75,12 @@ def _named(frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
 
 
 class OfferBaseRate(ProbabilityClassifier):
-    """The simple rule: everyone responds to an offer as often as those contacted before did.
+    """The simple rule: the response rate of an offer's past contacts.
 
     The rate of an offer is shrunk towards that of its product line (column `offer_line`, if there
-    is one), the line's towards that of all offers, each by the weight of `prior` contacts, so that
-    a small campaign does not say 0 or 1. An offer not seen gets the rate of its line, or else of
-    all.
+    is one), the line's towards that of all offers, each with the weight of `prior` contacts, so
+    that a small campaign does not have rate 0 or 1. An unknown offer has the rate of its line, or
+    else of all.
     """
 
     def __init__(self, prior: float = 20.0) -> None:
@@ -115,7 +115,7 @@ class OfferBaseRate(ProbabilityClassifier):
         return float((y.sum() + self.prior * above) / (len(y) + self.prior))
 
     def line_rate(self, frame: pd.DataFrame) -> np.ndarray:
-        """The rate of each contact's product line, or of all where it has none, shape (n,)."""
+        """The rate of each contact's product line, or of all if it has none, shape (n,)."""
         check_is_fitted(self)
         _, lines = _named(frame)
         return pd.Series(lines).map(self.line_rates_).fillna(self.rate_).to_numpy(dtype=float)
@@ -137,15 +137,15 @@ class OfferBaseRate(ProbabilityClassifier):
 class ResponseModel(ProbabilityClassifier):
     """For each offer boosted trees and a logistic regression, calibrated on the newest contacts.
 
-    Who takes an offer depends on the offer (a card goes to the young, a fund to the saver), more
-    than a model of all offers finds: each offer has learners of its own. An offer with fewer than
-    `least_responses` borrows those of its product line, moved to its own rate; where the line has
+    The customers who take an offer depend on the offer (the young take cards, savers take funds)
+    more than a model of all offers captures: each offer has its own learners. An offer with fewer
+    than `least_responses` uses those of its product line, adjusted to its own rate; if the line has
     too few as well, it gets its rate, shrunk towards the line's and that of all offers
-    (`OfferBaseRate`). An offer never seen is scored as its line is.
+    (`OfferBaseRate`). An unknown offer is scored like its line.
 
-    The learners are averaged in log-odds, two parts trees to one part regression: trees find what
-    acts together, but a leaf knows nothing beyond what was seen, and the shrunken regression holds
-    better when times change. Trees and leaves grow with the responses there are to learn from.
+    The learners are averaged in log-odds, two parts trees to one part regression: trees find
+    interactions, but a leaf does not extrapolate, and the shrunken regression is more robust to
+    changes over time. Trees and leaves grow with the number of responses.
 
     The calibration is a line in log-odds (`calibration_line`), fitted on out-of-fold predictions of
     the newest contacts: rates drift, and an older sample would calibrate to the past.
@@ -154,7 +154,7 @@ class ResponseModel(ProbabilityClassifier):
     ----------
     seed : int
     trees, leaves : int
-        The most of them; there are at least 25 and 4, else one per 6 and 40 responses.
+        The largest numbers; there are at least 25 and 4, else one per 6 and 40 responses.
     least_leaf : int
         Contacts in a leaf.
     rate, penalty : float
@@ -162,9 +162,9 @@ class ResponseModel(ProbabilityClassifier):
     shrinkage : float
         Ridge penalty of the logistic regression: one over the variance of the coefficients' prior.
     folds : int
-        Of the cross-fitting; contacts are dealt at random within offer and outcome.
+        Of the cross-fitting; contacts are split at random within offer and outcome.
     calibration_share : float
-        Share of the contacts, the newest, that calibrate.
+        Share of the contacts, the newest, used for calibration.
     """
 
     def __init__(
@@ -228,7 +228,7 @@ class ResponseModel(ProbabilityClassifier):
         y: np.ndarray,
         by_offer: dict[str, Learner],
     ) -> dict[str, Learner]:
-        """A learner for each line; that of the offer itself where the line has one offer only."""
+        """A learner for each line; that of the offer if the line has only one."""
         alone = {
             str(line): str(own[0])
             for line in np.unique(lines)
@@ -253,7 +253,7 @@ class ResponseModel(ProbabilityClassifier):
         by_offer: dict[str, Learner],
         by_line: dict[str, Learner],
     ) -> list[tuple[Learner, np.ndarray, bool]]:
-        """Each learner with the rows it speaks of, and whether it is borrowed from the line."""
+        """Each learner with the rows that it scores, and whether it is the line's."""
         own = np.isin(offers, list(by_offer))
         found = [(learner, offers == offer, False) for offer, learner in by_offer.items()]
         found += [(learner, (lines == line) & ~own, True) for line, learner in by_line.items()]
@@ -286,8 +286,8 @@ class ResponseModel(ProbabilityClassifier):
         Raises
         ------
         ValueError
-            For outcomes other than 0 and 1, without the column `offer`, or when the newer contacts,
-            which calibrate, are all of one kind.
+            For outcomes other than 0 and 1, without the column `offer`, or when all outcomes of the
+            newer contacts, which calibrate, are equal.
         """
         y = check_binary(frame, y, [OFFER])
         newest = np.arange(len(y)) >= int(len(y) * (1 - self.calibration_share))
@@ -301,7 +301,7 @@ class ResponseModel(ProbabilityClassifier):
         self.sizes_ = [len(borders) + 1 for borders in self.binner_.borders_]
         self.is_category_ = [name in self.encoder_.levels_ for name in self.encoder_.columns_]
         bins = self._bins(frame)
-        # Contacts of one offer are few: threads waiting for each other took a third of the fit.
+        # Offers have few contacts: threads waiting for each other took a third of the fit.
         with threadpool_limits(1):
             self.line_ = self._calibrated(frame, bins, y, newest)
             self.base_ = OfferBaseRate().fit(frame, y)
@@ -314,8 +314,8 @@ class ResponseModel(ProbabilityClassifier):
         self, frame: pd.DataFrame, bins: np.ndarray, y: np.ndarray, newest: np.ndarray
     ) -> np.ndarray:
         offers, lines = _named(frame)
-        # Dealt so that each fold has its share of every offer's responses: an out-of-fold base rate
-        # otherwise runs against the outcomes held out.
+        # Stratified, so that each fold has its share of every offer's responses: otherwise an
+        # out-of-fold base rate is negatively correlated with the outcomes held out.
         generator = np.random.default_rng(self.seed)
         order = np.lexsort((generator.random(len(y)), newest, y, offers))
         fold = np.empty(len(y), dtype=int)
@@ -333,8 +333,8 @@ class ResponseModel(ProbabilityClassifier):
         return calibration_line(raw[newest], y[newest])
 
     def _bins(self, frame: pd.DataFrame) -> np.ndarray:
-        # A column may be empty for all contacts of one offer, which the trees' binning refuses:
-        # a missing value is a place of its own below all others.
+        # A column may be empty for all contacts of one offer, which the trees' binning rejects:
+        # missing values have a bin of their own below all others.
         bins = self.binner_.transform(self.encoder_.transform(frame))
         return np.nan_to_num(bins, nan=MISSING)
 
@@ -351,9 +351,9 @@ class ResponseModel(ProbabilityClassifier):
 
         The weighted mean of the paths through the trees (`path_contributions`) and of the logistic
         regression's values of the contact's offer, or of its line, times the slope of the
-        calibration. The offer itself adds what its learners expect on the whole, or its base rate
-        where it has none, less the rate of all offers. Together they add up to the log-odds of the
-        prediction less what the calibration makes of the rate of all offers.
+        calibration. The offer itself adds its learners' mean expectation, or its base rate without
+        learners, less the rate of all offers. Together they add up to the log-odds of the
+        prediction less the calibrated rate of all offers.
 
         Returns
         -------

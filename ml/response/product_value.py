@@ -1,4 +1,4 @@
-"""What a product brings in the first twelve months after a customer took it, and the rule."""
+"""Value of a product in the first twelve months after a customer took it, and the simple rule."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from ml.estimator import check_frame, check_outcomes
 from ml.response.model import OFFER
 from ml.response.model import OFFER_LINE as LINE
 
-# Raise it when a stored model can no longer be read by this code: champions are then trained anew.
+# Increase it when this code can no longer read stored models: champions are then trained again.
 FORMAT = "1"
-# What says how large a customer's dealings are, and where in life he stands. Hundreds of other
-# features beside them, for some hundred accounts of a product, rank customers worse.
+# The size of a customer's business and the stage of life. With hundreds of further features, the
+# ranking is worse, since a product has only some hundred accounts.
 SIZES = (
     *("monthly_income", "income_12m", "income_max_12m", "inflow_12m", "outflow_12m"),
     *("card_payments_12m", "balance_deposits", "average_deposits_12m", "average_wealth_12m"),
     *("average_lending_12m", "credit_limit", "contribution_margin_12m", "age", "tenure_months"),
 )
 PENALTIES = np.logspace(-1, 4, 11)
-# Amounts beyond these quantiles of a product's are drawn in: one merchant is not a pattern.
+# Amounts are clipped to these quantiles of the product: one merchant is not a pattern.
 LOWEST, HIGHEST = 0.01, 0.99
-# What the logarithm is taken of starts so many currency units above nothing.
+# Currency units added to an amount, above the product's lower quantile, before the logarithm.
 OFFSET = 20.0
 
 
 class ProductMeanValue(RegressorMixin, BaseEstimator):
-    """The simple rule: a product brings from everybody what it brought from those who took it.
+    """The simple rule: the mean value of the product's past accounts.
 
-    Means are shrunk towards the product line's, and these towards that of all, by the weight of
-    `prior` accounts; a product or line not seen has the mean of what lies above it.
+    Means are shrunk towards the product line's, and these towards that of all, with the weight of
+    `prior` accounts; an unknown product has the mean of its line, an unknown line that of all.
     """
 
     def __init__(self, prior: float = 20.0) -> None:
@@ -78,12 +78,12 @@ class ProductMeanValue(RegressorMixin, BaseEstimator):
 
 
 class ProductValueModel(RegressorMixin, BaseEstimator):
-    """Ridge regression and boosting of the logarithm of what an account brought, by product.
+    """Ridge regression and boosting of the logarithm of an account's value, by product.
 
-    Sizes multiply: who earns twice as much borrows twice as much. The features, those of `SIZES`
-    that are there, enter by their signed logarithm, too. Small trees beside the line find what
-    bends; the two predictions of the logarithm are averaged. The mean of the exponentiated
-    prediction is brought to the mean of the amounts (Duan, 1983, smearing estimate: a factor). A
+    Sizes are multiplicative: a customer who earns twice as much borrows twice as much. The
+    available features of `SIZES` enter by their signed logarithm, too. Small trees find the
+    nonlinear part; the two predictions of the logarithm are averaged. The mean of the exponentiated
+    prediction is scaled to the mean of the amounts (Duan, 1983, smearing estimate: a factor). A
     product with fewer than `least_accounts` has its mean by `ProductMeanValue`.
 
     Parameters
@@ -164,7 +164,7 @@ class ProductValueModel(RegressorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            When a column is missing that was there when fitting.
+            When a column known when fitting is missing.
         """
         check_is_fitted(self)
         check_frame(frame, self.columns_)
@@ -173,8 +173,8 @@ class ProductValueModel(RegressorMixin, BaseEstimator):
         for product, (low, high, factor) in self.figures_.items():
             rows = products == product
             if rows.any():
-                told = np.exp(self._logarithm(product, matrix[rows]))
-                amount[rows] = np.clip(factor * told + low - OFFSET, low, high)
+                scored = np.exp(self._logarithm(product, matrix[rows]))
+                amount[rows] = np.clip(factor * scored + low - OFFSET, low, high)
         return amount
 
 

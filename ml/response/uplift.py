@@ -1,4 +1,4 @@
-"""What contacting a customer changes: effects of offers, as far as they are more than chance."""
+"""Uplift of contacting a customer: effects of offers, as far as they exceed chance."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ml.response.uplift_learners import (
 
 __all__ = ["FORMAT", "UpliftModel", "mean_effects", "pseudo_outcome", "shrunken"]
 
-# Raise it when a stored model can no longer be read by this code: champions are then trained anew.
+# Increase it when this code can no longer read stored models: champions are then trained again.
 FORMAT = "1"
 ANY = ""
 LEAST_VARIANCE = 1e-18
@@ -34,16 +34,16 @@ LEAST_VARIANCE = 1e-18
 def shrunken(
     estimates: np.ndarray, variances: np.ndarray, centre: float | None = None
 ) -> tuple[np.ndarray, float, float]:
-    """Estimates of several means drawn to their common one (empirical Bayes).
+    """Estimates of several means, shrunk towards their common mean (empirical Bayes).
 
-    Their true spread A is what their scatter exceeds their own variances by (the moments of
+    Their true spread A is the excess of their scatter over their own variances (the moments of
     DerSimonian and Laird, 1986); each becomes (A x + v c) / (A + v) (Morris, 1983).
 
     Parameters
     ----------
     estimates, variances : arrays of shape (k,)
     centre : float, optional
-        The common mean where it is known; else the mean weighted by 1 / (A + v).
+        The common mean if known; else the mean weighted by 1 / (A + v).
 
     Returns
     -------
@@ -65,7 +65,7 @@ def shrunken(
 
 
 def offers_of(frame: pd.DataFrame) -> np.ndarray:
-    """The offer of each row as text; one and the same where the frame has no column of offers."""
+    """The offer of each row as text; the same for all if the frame has no column of offers."""
     if OFFER not in check_frame(frame).columns:
         return np.full(len(frame), ANY, dtype=object)
     return frame[OFFER].astype(str).to_numpy(dtype=object)
@@ -74,7 +74,7 @@ def offers_of(frame: pd.DataFrame) -> np.ndarray:
 def centred_outcome(
     y: np.ndarray, treatment: np.ndarray, probability: np.ndarray, offers: np.ndarray
 ) -> np.ndarray:
-    """`pseudo_outcome` about what is expected of each offer: its mean weighted by P(other arm) /
+    """`pseudo_outcome` about the expectation of each offer: its mean weighted by P(other arm) /
     P(arm), which is (1 − p) μ₁ + p μ₀; shape (n,)."""
     other = 1 / probability - 1
     expected = np.empty(len(y))
@@ -87,8 +87,8 @@ def centred_outcome(
 def mean_effects(
     y: np.ndarray, treatment: np.ndarray, probability: np.ndarray, offers: np.ndarray
 ) -> tuple[dict[str, float], float]:
-    """Each offer's mean effect, inverse-probability weighted and `shrunken`, and that of an offer
-    never made."""
+    """Each offer's mean effect, inverse-probability weighted and `shrunken`, and that of an unknown
+    offer."""
     transformed = centred_outcome(y, treatment, probability, offers)
     names, place = np.unique(offers.astype(str), return_inverse=True)
     count = np.bincount(place)
@@ -99,21 +99,20 @@ def mean_effects(
 
 
 class UpliftModel(RegressorMixin, BaseEstimator):
-    """Effect of contacting a customer with an offer, drawn to the offer's mean by what is chance.
+    """Effect of contacting a customer with an offer, shrunk towards the offer's mean.
 
         τ(x, offer) = τ̄(offer) + s(offer) (h(x) − h̄(offer)),   0 ≤ s ≤ 1
 
     τ̄ is the offer's mean effect, inverse-probability weighted and shrunk towards that of all
-    offers (empirical Bayes). h is a learner of its own for each offer: who is moved by an offer
-    depends on the offer, even in opposite ways. s is the slope of the best linear predictor
-    (Chernozhukov, Demirer, Duflo and Fernández-Val, 2018): the pseudo-outcome of contacts regressed
-    on what a learner that has not seen them says of them, about their means. 1 says that the
-    differences between customers are as found, 0 that they are chance. Slopes of offers are drawn
-    to each other, all of them to 0 as far as their common one may be chance, and kept within
-    [0, 1].
+    offers (empirical Bayes). h is a learner for each offer: the customers whom an offer influences
+    depend on the offer, even in opposite ways. s is the slope of the best linear predictor
+    (Chernozhukov, Demirer, Duflo and Fernández-Val, 2018): the regression of the pseudo-outcome on
+    out-of-fold predictions, both about their means. 1 means that the differences between customers
+    are as predicted, 0 that they are chance. Slopes of offers are shrunk towards each other, all of
+    them towards 0 as far as their common slope may be chance, and kept within [0, 1].
 
     An offer whose arms have fewer than `least_contacts`, or fewer than `least_responses` contacts
-    of the rarer outcome of 0/1 outcomes, has its mean effect alone.
+    of the rarer outcome of 0/1 outcomes, has only its mean effect.
 
     Parameters
     ----------
@@ -121,7 +120,7 @@ class UpliftModel(RegressorMixin, BaseEstimator):
     base : "boosting" or "linear"
     seed : int
     folds : int
-        Of the cross-fitting, dealt at random within offer, arm and outcome.
+        Of the cross-fitting, split at random within offer, arm and outcome.
     trees, leaves, least_leaf, rate, penalty, max_features, ridge
         Of the base (see `Outcome`); without `trees` as many as suit the learner (`TREES`).
     """
@@ -248,7 +247,7 @@ class UpliftModel(RegressorMixin, BaseEstimator):
                 matrix[others], y[others], treatment[others], probability[others]
             )
             effect = learner.effects_of(matrix[held])[:, 0]
-            # About the fold's own means: levels of folds differ by chance and say nothing here.
+            # About the fold's own mean: levels of folds differ only by chance.
             found[held] = effect - effect.mean()
             residual[held] = transformed[held] - transformed[held].mean()
         squares = float(found @ found)
@@ -258,13 +257,13 @@ class UpliftModel(RegressorMixin, BaseEstimator):
         return slope, float((found**2) @ ((residual - slope * found) ** 2)) / squares**2
 
     def predict(self, frame: pd.DataFrame) -> np.ndarray:
-        """Effect of contacting, shape (n,), in the outcome's unit; an offer never seen has the mean
+        """Effect of contacting, shape (n,), in the outcome's unit; an unknown offer has the mean
         effect of all offers.
 
         Raises
         ------
         ValueError
-            When a column is missing that was there when fitting.
+            When a column known when fitting is missing.
         """
         offers = self._offers(frame)
         effect = np.array([self.effects_.get(str(offer), self.usual_) for offer in offers])
@@ -275,7 +274,7 @@ class UpliftModel(RegressorMixin, BaseEstimator):
         return effect
 
     def _moved(self, offers: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
-        """Offers whose effect differs between customers, and their rows where there are any."""
+        """Offers whose effect differs between customers, and their rows if there are any."""
         for offer, slope in self.slopes_.items():
             rows = np.flatnonzero(offers == offer)
             if slope > 0 and len(rows):
@@ -290,7 +289,7 @@ class UpliftModel(RegressorMixin, BaseEstimator):
         """What each feature adds to the effect, and the features' names.
 
         Features add as in `Learner.contributions_of`, times the slope; the offer adds the rest: its
-        mean effect less that of all offers, and what the features add for its average customer.
+        mean effect less that of all offers, and the features' contributions for its mean customer.
         Together they add up to the effect less `usual_`.
 
         Returns
@@ -310,10 +309,10 @@ class UpliftModel(RegressorMixin, BaseEstimator):
 
 
 def _real(slopes: np.ndarray, variances: np.ndarray) -> list[float]:
-    """Slopes of several offers as far as they are more than chance, within [0, 1].
+    """Slopes of several offers as far as they exceed chance, within [0, 1].
 
-    Each is drawn to their common slope, and that to 0 by the factor 1 − 1 / t² (James and Stein,
-    1961, positive part), t its quotient by its standard error.
+    Each is shrunk towards their common slope, and that towards 0 by the factor 1 − 1 / t² (James
+    and Stein, 1961, positive part), t the common slope over its standard error.
     """
     if not len(slopes):
         return []

@@ -29,10 +29,10 @@ BASES = ("boosting", "linear")
 MISSING = -1
 LEAST_SPREAD = 1e-9
 LEAST_COLUMNS = 8
-# The penalty should not hold back the mean effect, as it does those of features.
+# Scales the treatment's column, so that the penalty does not shrink the mean effect.
 MARK_SCALE = 10.0
 MOST_ITERATIONS = 300
-# By chance in fewer than one of a million samples.
+# Exceeded by chance in fewer than one of a million samples.
 MOST_ERRORS = 5.0
 
 
@@ -47,7 +47,7 @@ def pseudo_outcome(
         ψ = (W / p − (1 − W) / (1 − p)) (Y − m(x)),   p = P(W = 1 | x)
 
     the inverse-probability transformed outcome (Athey and Imbens, 2016), its variance reduced by
-    `expected`, any function m of what was known before the contact. With p = 1/2, a 0/1 outcome and
+    `expected`, any function m of data known before the contact. With p = 1/2, a 0/1 outcome and
     m = 1/2 it is 2Z − 1 of class transformation (Jaskowski and Jaroszewicz, 2012); with
     m = (1 − p) μ₁(x) + p μ₀(x) it is the doubly robust score (Robins, Rotnitzky and Zhao, 1994),
     the least variance there is.
@@ -161,11 +161,11 @@ def deal(seed: int, folds: int, *strata: np.ndarray) -> np.ndarray:
 
 
 class Design(TransformerMixin, BaseEstimator):
-    """From a frame to the matrix a base learner takes.
+    """Transform a frame to the matrix of a base learner.
 
-    boosting: numbers of quantile bins, missing values a place of their own below all others.
-    linear: the same numbers, that is ranks, standardised (a balance of millions then pulls at
-    nothing); a missing value is average and marked in a column of its own; levels of categories
+    boosting: numbers of quantile bins; missing values have a bin of their own below all others.
+    linear: the same numbers, that is ranks, standardised (so that a balance of millions has no
+    leverage); a missing value is average and marked in a column of its own; levels of categories
     are columns.
 
     Attributes
@@ -191,7 +191,7 @@ class Design(TransformerMixin, BaseEstimator):
             self.centre_ = np.nansum(bins, axis=0) / np.maximum(known, 1)
             wide = self._wide(bins)
             self.mean_, spread = wide.mean(axis=0), wide.std(axis=0)
-            # A column that says the same of everybody (a mark where nothing is missing) weighs 0.
+            # A constant column (the mark of a column without missing values) has weight 0.
             self.spread_ = np.where(spread > LEAST_SPREAD, spread, np.inf)
             self.source_ = np.repeat(self.source_, [self._width(name) for name in self.columns_])
         return self
@@ -228,22 +228,22 @@ class Design(TransformerMixin, BaseEstimator):
 
 
 class Outcome(BaseEstimator):
-    """Expected outcome of a row: a probability where outcomes are 0 and 1, else a mean.
+    """Expected outcome of a row: a probability if outcomes are 0 and 1, else a mean.
 
     Strongly regularised: boosting of few small trees with large leaves, or a line with an L2
-    penalty (logistic where outcomes are 0 and 1).
+    penalty (logistic if outcomes are 0 and 1).
 
     Parameters
     ----------
     least_leaf : int
-        Rows a leaf must hold at least.
+        The least rows of a leaf.
     max_features : float
-        Share of the columns, drawn anew, that a split chooses from (but at least LEAST_COLUMNS): of
-        many columns that say much the same, one that fits the sample by chance is then not chosen
-        again and again.
+        Share of the columns, drawn for each split, that a split chooses from (but at least
+        LEAST_COLUMNS): among many similar columns, one that fits the sample by chance is then not
+        chosen repeatedly.
     ridge : float
-        Strength of the linear penalty as a number of rows: about so many rows are needed before the
-        data say as much of a standardised column as the prior.
+        Strength of the linear penalty as a number of rows: with about so many rows, the data have
+        as much weight for a standardised column as the prior.
     """
 
     def __init__(
@@ -280,7 +280,7 @@ class Outcome(BaseEstimator):
         self.is_binary_ = bool(np.isin(y, (0, 1)).all()) and not squared
         self.is_constant_ = bool((y == y[0]).all()) or not matrix.shape[1]
         if not self.is_constant_:
-            # Samples are small: threads waiting for each other cost more than they bring.
+            # For such small samples, several threads cost more than they gain.
             with threadpool_limits(1):
                 self.model_ = self._model(matrix.shape[1]).fit(matrix, y, sample_weight=weight)
         return self
@@ -318,9 +318,9 @@ class Outcome(BaseEstimator):
     def contributions(self, matrix: np.ndarray) -> tuple[float, np.ndarray]:
         """A usual outcome and what each column adds to it; together they are the prediction.
 
-        Of trees the paths (`path_contributions`), of a line its terms, which are 0 for the average
-        row. A probability's log-odds are shared out so, and each column is given its share of the
-        difference in probability (the rescale rule of DeepLIFT, Shrikumar et al., 2017).
+        For trees the paths (`path_contributions`), for a line its terms, which are 0 for the
+        average row. For a probability they split the log-odds, and each column gets its share of
+        the difference in probability (the rescale rule of DeepLIFT, Shrikumar et al., 2017).
 
         Returns
         -------
@@ -347,7 +347,7 @@ class Outcome(BaseEstimator):
 
 
 class Learner(BaseEstimator, ABC):
-    """What the learners share: encoding, checks, and the parameters of their base (see `Outcome`).
+    """Base class of the learners: encoding, checks, and the parameters of their base (`Outcome`).
 
     Parameters
     ----------
@@ -410,8 +410,8 @@ class Learner(BaseEstimator, ABC):
     def fit_matrix(
         self, matrix: np.ndarray, y: np.ndarray, treatment: np.ndarray, probability: np.ndarray
     ) -> Learner:
-        """Learn from what a `Design` of this base made of a frame; the rest is as in `fit`, and
-        checked already."""
+        """Fit on the matrix of a `Design` of this base; the other arguments are as in `fit`, and
+        already checked."""
         self.treatments_ = int(treatment.max())
         self._learn(matrix, y, treatment, 1 / probability)
         return self
@@ -450,33 +450,33 @@ class Learner(BaseEstimator, ABC):
 
     @abstractmethod
     def effects_of(self, matrix: np.ndarray) -> np.ndarray:
-        """`effects` from what the design made of a frame."""
+        """`effects` from the design's matrix of a frame."""
 
     @abstractmethod
     def contributions_of(self, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """What each column of the matrix adds to the effect of the first treatment: differences of
-        what it adds to the outcomes whose difference the effect is (see `Outcome.contributions`).
+        """What each column of the matrix adds to the effect of the first treatment: the difference
+        of its contributions to the two outcomes of the effect (see `Outcome.contributions`).
 
         Returns
         -------
-        rest : array of shape (n,), what no column adds
+        rest : array of shape (n,), the part of no column
         added : array of shape (n, width); rest + added.sum(axis=1) is the effect
         """
 
 
 class SLearner(Learner):
     """A single model of the outcome with the treatment among its features (Künzel et al., 2019,
-    section 2): the effect is what changes when the treatment is put in its place.
+    section 2): the effect is the change of the prediction with the treatment.
 
-    The linear base is given the products of the treatments with all features too; without them it
-    could only say the same effect of all.
+    The linear base also has the products of the treatments with all features; without them the
+    effect would be the same for all.
     """
 
     def _with(self, matrix: np.ndarray, arm: np.ndarray) -> np.ndarray:
         marks = (arm[:, None] == np.arange(1, self.treatments_ + 1)).astype(float)
         if self.base == "boosting":
             return np.column_stack([matrix, marks])
-        # About their mean under equal weights of the arms: products and features are then not one.
+        # About their mean with equal weights of the arms, so that products differ from features.
         marks -= 1 / (1 + self.treatments_)
         products = [matrix * mark[:, None] for mark in marks.T]
         return np.column_stack([matrix, *products, marks * MARK_SCALE])
@@ -532,13 +532,13 @@ class XLearner(Learner):
     """Effects imputed to each contact with the other arm's model, then learned (Künzel et al.,
     2019, section 2.2).
 
-    The treated are imputed Y − μ₀(x), the control μₖ(x) − Y; of the two models of these the one
-    learned from more contacts counts more: τ(x) = g τ₀(x) + (1 − g) τₖ(x), g the share of the
-    treated. Chances of assignment are no part of a customer's features here, so that g is one
-    number: any g between 0 and 1 is valid.
+    The treated are imputed Y − μ₀(x), the control μₖ(x) − Y; the model of these that is fitted on
+    more contacts has more weight: τ(x) = g τ₀(x) + (1 − g) τₖ(x), g the share of the treated.
+    Chances of assignment are not features of a customer here, so that g is one number: any g
+    between 0 and 1 is valid.
 
-    A contact's own outcome is never in the model that imputes it, as that is learned from the other
-    arm: the imputed effects are out of sample without further cross-fitting.
+    The model that imputes a contact's effect is fitted on the other arm and never contains its own
+    outcome: the imputed effects are out of sample without further cross-fitting.
     """
 
     def _learn(
@@ -582,14 +582,14 @@ class XLearner(Learner):
 class ClassTransformation(Learner):
     """Regression of the transformed outcome (Jaskowski and Jaroszewicz, 2012, in its general form).
 
-    Class transformation learns Z = W Y + (1 − W)(1 − Y), 1 where the contact was treated and
-    answered or was not and did not; with assignment at 1/2, E[2 Z − 1 | x] is the effect.
-    2 Z − 1 is `pseudo_outcome` with an expected outcome of 1/2: with inverse probabilities it holds
-    for any assignment (Athey and Imbens, 2016), and with the outcome expected of x in place of 1/2
-    its variance is a fraction where responses are few. That outcome is cross-fitted, and weighted
-    by P(other arm) / P(arm): the mean so weighted is (1 − p) μ₁ + p μ₀.
+    Class transformation learns Z = W Y + (1 − W)(1 − Y), 1 for treated contacts that responded and
+    controls that did not; with assignment at 1/2, E[2 Z − 1 | x] is the effect. 2 Z − 1 is
+    `pseudo_outcome` with an expected outcome of 1/2: with inverse probabilities it holds for any
+    assignment (Athey and Imbens, 2016), and with the expected outcome given x instead of 1/2 its
+    variance is a fraction if responses are few. That outcome is cross-fitted, and weighted by
+    P(other arm) / P(arm): the mean so weighted is (1 − p) μ₁ + p μ₀.
 
-    Of several treatments each is set against the control; contacts of the others count 0 in the
+    With several treatments each is compared with the control; contacts of the others count 0 in the
     mean, as in Horvitz and Thompson (1952).
     """
 
@@ -618,8 +618,8 @@ class ClassTransformation(Learner):
         return np.full(len(matrix), rest), added
 
 
-# Trees that did best on contacts of the synthetic bank drawn anew. Most trees of an S learner find
-# what both arms have in common; the others learn chance from so many.
+# The best numbers of trees on newly drawn contacts of the synthetic bank. Most trees of an S
+# learner fit the common part of both arms; with so many trees the others would fit noise.
 TREES = {"s": 120, "t": 40, "x": 40, "class_transformation": 20}
 LEARNERS: dict[str, type[Learner]] = {
     "s": SLearner,

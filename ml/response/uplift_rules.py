@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
 from ml.estimator import check_binary, check_frame, score_of
-from ml.evaluation.uplift import area_under_gain
+from ml.evaluation.uplift import area_under_gain, area_under_gain_of_ranks
 from ml.response.model import OFFER
 from ml.response.uplift import centred_outcome, mean_effects, offers_of, shrunken
 from ml.response.uplift_learners import arms_of, deal, randomised
@@ -28,6 +28,15 @@ def _one_treatment(
 
 def _numbers(frame: pd.DataFrame, name: str) -> np.ndarray:
     return pd.to_numeric(frame[name]).to_numpy(dtype=float, na_value=np.nan)
+
+
+class _Outcomes:
+    """Transformed outcomes of some contacts, with their mean and variance."""
+
+    def __init__(self, values: np.ndarray) -> None:
+        self.values = values
+        self.mean = values.mean()
+        self.variance = values.var()
 
 
 class BestColumnRule(RegressorMixin, BaseEstimator):
@@ -75,20 +84,23 @@ class BestColumnRule(RegressorMixin, BaseEstimator):
         self.borders_: dict[str, np.ndarray] = {}
         self.found_: dict[str, np.ndarray] = {}
         fold = deal(self.seed, self.folds, (y > np.median(y)), treatment, offers.astype(str))
+        numbers = {name: _numbers(frame, name) for name in numeric}
         for offer in np.unique(offers):
             rows = np.flatnonzero(offers == offer)
+            own = _Outcomes(transformed[rows])
+            parts = self._parts(own.values, fold[rows])
             best = 0.0
             for name in numeric:
-                values = _numbers(frame, name)[rows]
+                values = numbers[name][rows]
                 borders = self._borders(values)
                 place = _bin(values, borders)
                 if place.min() == place.max():
                     continue
-                score = self._score(place, transformed[rows], fold[rows])
+                score = self._score(place, own.values, fold[rows], parts)
                 if score > best:
                     best = score
                     self.chosen_[str(offer)], self.borders_[str(offer)] = name, borders
-                    self.found_[str(offer)] = self._effects(place, transformed[rows])
+                    self.found_[str(offer)] = self._effects(place, own)
         self.columns_ = [
             str(name)
             for name in frame.columns
@@ -102,24 +114,39 @@ class BestColumnRule(RegressorMixin, BaseEstimator):
             return np.empty(0)
         return np.unique(np.quantile(known, np.arange(1, self.bins) / self.bins))
 
-    def _effects(self, place: np.ndarray, transformed: np.ndarray) -> np.ndarray:
+    def _effects(self, place: np.ndarray, outcomes: _Outcomes) -> np.ndarray:
         """Of each bin the difference from the offer's mean effect, shape (bins + 1,)."""
         size = self.bins + 1
         count = np.bincount(place, minlength=size)
-        total = np.bincount(place, weights=transformed, minlength=size)
+        total = np.bincount(place, weights=outcomes.values, minlength=size)
         some = count > 0
-        mean = transformed.mean()
         found = np.zeros(size)
-        variance = transformed.var() / count[some]
-        found[some] = shrunken(total[some] / count[some], variance, mean)[0] - mean
+        variance = outcomes.variance / count[some]
+        means = total[some] / count[some]
+        found[some] = shrunken(means, variance, outcomes.mean)[0] - outcomes.mean
         return found
 
-    def _score(self, place: np.ndarray, transformed: np.ndarray, fold: np.ndarray) -> float:
-        found = np.zeros(len(place))
-        for number in range(self.folds):
-            held = fold == number
-            found[held] = self._effects(place[~held], transformed[~held])[place[held]]
-        return area_under_gain(transformed, found)
+    def _parts(
+        self, transformed: np.ndarray, fold: np.ndarray
+    ) -> list[tuple[np.ndarray, _Outcomes]]:
+        """Of each fold the rows outside of it and their outcomes, the same for every column."""
+        others = [np.flatnonzero(fold != number) for number in range(self.folds)]
+        return [(rows, _Outcomes(transformed[rows])) for rows in others]
+
+    def _score(
+        self,
+        place: np.ndarray,
+        transformed: np.ndarray,
+        fold: np.ndarray,
+        parts: list[tuple[np.ndarray, _Outcomes]],
+    ) -> float:
+        found = np.concatenate([self._effects(place[rows], own) for rows, own in parts])
+        # One of few values for each row: its average rank is counted, not sorted.
+        cell = fold * (self.bins + 1) + place
+        different, number = np.unique(found, return_inverse=True)
+        times = np.bincount(number[cell], minlength=len(different))
+        rank = (np.cumsum(times) - (times - 1) / 2)[number[cell]]
+        return area_under_gain_of_ranks(transformed, rank)
 
     def predict(self, frame: pd.DataFrame) -> np.ndarray:
         """Effect of contacting, shape (n,), in the outcome's unit."""

@@ -1,4 +1,4 @@
-"""Segments of customers whose ids last."""
+"""Customer segments with permanent ids."""
 
 from ml.segments.model import RuleTiering, SegmentModel
 

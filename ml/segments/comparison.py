@@ -1,4 +1,4 @@
-"""What a segmentation says of a later outcome, and how customers and segments move."""
+"""Compare segmentations: explained variance of outcomes, migration, stability."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ if TYPE_CHECKING:
     from ml.segments.model import SegmentModel
 
 NEW, LEFT = "new", "left"
+MOST_COUNTED = 10_000
 
 
 @dataclass(frozen=True)
 class ExplainedShare:
     """Shares of the variance of an outcome that labels explain.
 
-    `eta_squared` is the plain share; `epsilon_squared` is less what as many labels dealt at random
-    would explain. The same of ranks for outcomes with heavy tails.
+    `eta_squared` is the plain share; `epsilon_squared` subtracts the share that as many random
+    labels explain. The same of ranks for outcomes with heavy tails.
     """
 
     labels: int
@@ -44,9 +45,9 @@ def _shares(y: np.ndarray, place: np.ndarray, labels: int) -> tuple[float, float
 def explained_share(y: np.ndarray, labels: np.ndarray) -> ExplainedShare:
     """Share of the variance of an outcome explained by labels (one-way analysis of variance).
 
-    η² = SS between / SS total grows with the number of labels, whatever they say. Kelley's (1935)
-    ε² = 1 − (1 − η²)(n − 1)/(n − k) takes off what k labels at random explain (0 on average; may be
-    negative). On ranks, ties at their mean, η² is H/(n − 1) and ε² is (H − k + 1)/(n − k) with H of
+    η² = SS between / SS total grows with the number of labels, even of random ones. Kelley's (1935)
+    ε² = 1 − (1 − η²)(n − 1)/(n − k) subtracts the share that k random labels explain (0 on average;
+    may be negative). On ranks, ties at their mean, η² is H/(n − 1), ε² is (H − k + 1)/(n − k), H of
     Kruskal and Wallis (1952). Tomczak and Tomczak (2014) call these two ε² and η² of H; the names
     here are those of the same formulas on money.
 
@@ -60,14 +61,9 @@ def explained_share(y: np.ndarray, labels: np.ndarray) -> ExplainedShare:
     ValueError
         For vectors of different length, outcomes that are not finite, or as many labels as rows.
     """
-    y, labels = np.asarray(y, dtype=float), np.asarray(labels)
-    if y.shape != labels.shape or y.ndim != 1 or not len(y):
-        raise ValueError(f"two equal, non-empty vectors are needed: {y.shape} and {labels.shape}")
-    if not np.isfinite(y).all():
-        raise ValueError("outcomes must be finite")
+    y, labels = _checked(y, labels)
     kinds, place = np.unique(labels, return_inverse=True)
-    if len(kinds) >= len(y):
-        raise ValueError(f"{len(kinds)} labels for {len(y)} rows: every row explains itself")
+    _check_labels(len(kinds), len(y))
     return ExplainedShare(
         len(kinds),
         *_shares(y, place, len(kinds)),
@@ -75,30 +71,64 @@ def explained_share(y: np.ndarray, labels: np.ndarray) -> ExplainedShare:
     )
 
 
+def epsilon_squared(y: np.ndarray, labels: np.ndarray) -> float:
+    """The `epsilon_squared` of `explained_share` alone, equal to the last digit, for many draws.
+
+    Labels that are small whole numbers from 0 are counted instead of sorted. Parameters and errors
+    are those of `explained_share`.
+    """
+    y, labels = _checked(y, labels)
+    number = labels.astype(np.intp)
+    if (number == labels).all() and number.min() >= 0 and number.max() < MOST_COUNTED:
+        present = np.bincount(number) > 0
+        kinds, place = int(present.sum()), (np.cumsum(present) - 1)[number]
+    else:
+        different, place = np.unique(labels, return_inverse=True)
+        kinds = len(different)
+    _check_labels(kinds, len(y))
+    return _shares(y, place, kinds)[1]
+
+
+def _checked(y: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    y, labels = np.asarray(y, dtype=float), np.asarray(labels)
+    if y.shape != labels.shape or y.ndim != 1 or not len(y):
+        raise ValueError(f"two equal, non-empty vectors are needed: {y.shape} and {labels.shape}")
+    if not np.isfinite(y).all():
+        raise ValueError("outcomes must be finite")
+    return y, labels
+
+
+def _check_labels(kinds: int, rows: int) -> None:
+    if kinds >= rows:
+        raise ValueError(f"{kinds} labels for {rows} rows: every row explains itself")
+
+
 def migration(before: pd.Series, after: pd.Series) -> pd.DataFrame:
-    """How customers moved between segments, with those who came and went.
+    """Moves of customers between segments, including new and lost customers.
 
     Parameters
     ----------
-    before, after : segments by customer (the index); customers without a segment are not there
+    before, after : segments by customer (the index), without customers who have no segment
 
     Returns
     -------
-    frame with columns from_segment ("new" for customers not there before), to_segment ("left" for
-    those not there after), customers, share (of the from_segment's); pairs that occur, sorted
+    frame with columns from_segment ("new" for customers missing in `before`), to_segment ("left"
+    for those missing in `after`), customers, share (of the from_segment's); existing pairs, sorted
 
     Raises
     ------
     ValueError
-        When a customer is there twice, or a segment is called "new" or "left".
+        When a customer is repeated, or a segment is called "new" or "left".
     """
     before, after = before.dropna(), after.dropna()
     for name, side in (("before", before), ("after", after)):
         twice = side.index[side.index.duplicated()]
         if len(twice):
-            raise ValueError(f"{len(twice)} customers are there twice {name}")
+            raise ValueError(
+                f"segments {name} are invalid: expected each customer once, {len(twice)} repeat"
+            )
         if side.isin([NEW, LEFT]).any():
-            raise ValueError(f"segments {name} are called {NEW!r} or {LEFT!r}")
+            raise ValueError(f"segments {name} are invalid: {NEW!r} and {LEFT!r} are reserved")
     moves = pd.DataFrame({"from_segment": before, "to_segment": after})
     moves["from_segment"] = moves["from_segment"].astype(object).fillna(NEW)
     moves["to_segment"] = moves["to_segment"].astype(object).fillna(LEFT)

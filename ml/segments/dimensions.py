@@ -1,4 +1,4 @@
-"""What customers are compared by: a few dimensions of three views, each on a scale of its own."""
+"""The dimensions by which customers are compared: three views, each dimension with its scale."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ VALUE, BEHAVIOUR, LIFE_STAGE = "value", "behaviour", "life stage"
 VIEWS = (VALUE, BEHAVIOUR, LIFE_STAGE)
 MONTHS = "months_observed"
 YEAR = 12
-# Smoothing of shares by one booking either way: one payment at the counter is no habit.
+# Shares are smoothed by one booking either way: one payment at the counter is not a habit.
 SMOOTHING = 1.0
 TAIL = 0.005
 
@@ -30,17 +30,17 @@ class Dimension:
     ----------
     name : str
     view : one of VIEWS
-    columns : names that are added up; those a bank does not have are left out
-    kind : how the sum is taken: as a signed logarithm in units of the bank's typical amount
-        (money, its negative for debt), log(1 + x) (count), as it is (number), or as a share of
-        itself and `others` (share)
-    others : names beside `columns` of which a share is taken
-    is_flow : a sum of up to twelve months, brought to a yearly pace by `months_observed`
-    missing : value that stands for missing; None where it is not known (the median stands in)
-    low, high : words for segments below and above the population; None where that says nothing
-    very_low, very_high : words for those far from it, where there are better ones
-    theme : of dimensions of one theme, one gives its word to a name
-    low_theme : the theme of the low word, where it is another
+    columns : names that are summed; those a bank does not have are left out
+    kind : transformation of the sum: a signed logarithm in units of the bank's typical amount
+        (money, its negative for debt), log(1 + x) (count), none (number), or the share of itself
+        and `others` (share)
+    others : further names of the denominator of a share
+    is_flow : a sum of up to twelve months, scaled to a yearly pace by `months_observed`
+    missing : value of missing entries; None if unknown (the median is used)
+    low, high : words for segments below and above the population; None if uninformative
+    very_low, very_high : words for segments far from it, if better ones exist
+    theme : of dimensions of one theme, only one contributes a word to a name
+    low_theme : the theme of the low word, if different
     """
 
     name: str
@@ -213,16 +213,16 @@ def _sum(frame: pd.DataFrame, names: Iterable[str]) -> np.ndarray:
 
 
 class DimensionScaler(TransformerMixin, BaseEstimator):
-    """From features to dimensions on one scale, each view with the same weight.
+    """Transform features to dimensions on one scale, each view with the same weight.
 
-    Every dimension is taken by its kind, winsorised at half a per cent of either end, centred at
-    the mean and divided by the standard deviation of what is left (quartiles would do for none of
-    the balances that most customers do not have), missing values standing at the median. Each is
-    then weighted by 1/√(dimensions of its view kept): the views have the same total variance,
-    whatever the number of their columns.
+    Every dimension is transformed by its kind, winsorised at half a per cent of either end, centred
+    at the mean and divided by the standard deviation of the result (quartiles do not work for
+    balances that most customers do not have); missing values get the median. Each is then weighted
+    by 1/√(dimensions of its view kept), so that the views have the same total variance, whatever
+    the number of their columns.
 
-    A dimension is left out where the bank has none of its columns, or they say the same of all but
-    the half per cent at either end.
+    A dimension is left out if the bank has none of its columns, or they are constant except for the
+    half per cent at either end.
 
     Attributes
     ----------
@@ -239,7 +239,7 @@ class DimensionScaler(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            When nothing is left to compare customers by.
+            When no dimension is left.
         """
         check_frame(frame)
         present = {str(name) for name in frame.columns}
@@ -259,7 +259,7 @@ class DimensionScaler(TransformerMixin, BaseEstimator):
                 scales.append(scale)
         if not scales:
             raise ValueError(
-                "no feature differs between the customers; segments need at least one of "
+                "features are invalid: expected one that differs between customers among "
                 f"{sorted({part for dimension in DIMENSIONS for part in dimension.columns})}"
             )
         kept = self.dimensions_
@@ -281,7 +281,7 @@ class DimensionScaler(TransformerMixin, BaseEstimator):
         if not self.parts_[name]:
             return None
         if dimension.kind == "share":
-            # Of channels that nobody uses, smoothing would make a share that follows the activity.
+            # For channels that nobody uses, smoothing would give a share that follows the activity.
             others = self.others_[name]
             if not others or not all(
                 np.nansum(_sum(frame, parts)) > 0 for parts in (self.parts_[name], others)
@@ -339,7 +339,7 @@ class DimensionScaler(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            When a column that was there when fitting is missing; names all of them.
+            When columns known when fitting are missing; names all of them.
         """
         self._check(frame)
         return pd.DataFrame(

@@ -1,4 +1,4 @@
-"""Customer segments by value, behaviour and life stage, and the rule beside them."""
+"""Customer segments by value, behaviour and life stage, and the simple rule."""
 
 from __future__ import annotations
 
@@ -20,18 +20,19 @@ from ml.segments.dimensions import DimensionScaler
 from ml.segments.naming import name_segments
 
 VALUE_COLUMN, AGE_COLUMN = "contribution_margin_12m", "age"
-# Raise it when a stored model can no longer be read by this code: champions are then trained anew.
+# Increase it when this code can no longer read stored models: champions are then trained again.
 FORMAT = "1"
 FEWEST_SEGMENTS, MOST_SEGMENTS = 5, 10
 RESTARTS = 2
-# How far a segment may move and keep its id, as a share of the way to the nearest other segment.
+# The farthest move with which a segment keeps its id, as a share of the distance to the nearest
+# other segment.
 MOST_DRIFT = 0.5
-# Instability that is none: a customer in a hundred between two groups.
+# Negligible instability: one customer in a hundred between two groups.
 LEAST_INSTABILITY = 0.005
 # Rows of the tree that K-means starts from: its cost grows with their square.
 TREE = 700
-# By how much more the sum of squares may be from the previous centres than from the best start:
-# below it, another start finds the same structure and moves customers for nothing.
+# The largest excess of the sum of squares from the previous centres over that from the best start:
+# below it, another start finds the same structure and moves customers without need.
 TOLERATED_LOSS = 0.02
 
 
@@ -48,7 +49,7 @@ def _nearest(matrix: np.ndarray, centres: np.ndarray) -> np.ndarray:
 
 
 def _kmeans(matrix: np.ndarray, start: int | np.ndarray, starts: int, seed: int) -> KMeans:
-    """Fitted from so many random starts of k-means++, or from given centres."""
+    """K-means from `starts` random starts of k-means++, or from given centres."""
     number, first = (start, "k-means++") if isinstance(start, int) else (len(start), start)
     return KMeans(number, init=first, n_init=starts, tol=1e-3, random_state=seed).fit(matrix)
 
@@ -62,8 +63,8 @@ def _best(matrix: np.ndarray, start: np.ndarray, starts: int, seed: int) -> np.n
 def _ward_centres(matrix: np.ndarray, numbers: Iterable[int]) -> dict[int, np.ndarray]:
     """Starts for K-means from Ward's (1963) tree of the first rows, which are in random order.
 
-    One tree serves every number, and it depends on the customers alone: with random starts only,
-    the index of stability tells how lucky they were (0.6 to 0.9 for the same data and number).
+    One tree serves every number, and it depends only on the customers: with random starts, the
+    index of stability depends on chance (0.6 to 0.9 for the same data and number).
     """
     rows = matrix[:TREE]
     tree = linkage(rows, "ward")
@@ -71,7 +72,7 @@ def _ward_centres(matrix: np.ndarray, numbers: Iterable[int]) -> dict[int, np.nd
     for number in numbers:
         leaf = fcluster(tree, number, "maxclust")
         means = np.array([rows[leaf == one].mean(axis=0) for one in np.unique(leaf)])
-        # Fewer branches than asked for, where rows are equal: any rows fill up.
+        # With equal rows there are fewer branches than requested: any rows fill up.
         starts[number] = np.concatenate([means, matrix[: number - len(means)]])
     return starts
 
@@ -89,11 +90,11 @@ def _number(segment: str) -> int:
 
 
 def matched(before: np.ndarray, after: np.ndarray, least_overlap: float = 0.5) -> dict[int, str]:
-    """Segments of a new clustering that continue one of before.
+    """Segments of a new clustering that continue an earlier one.
 
-    Pairs are those of the assignment with the most customers in common (Kuhn, 1955), kept where
-    the Jaccard coefficient, |both| / |either|, reaches `least_overlap` (Hennig, 2007: below one
-    half, a cluster has dissolved). A pair above one half is always part of that assignment.
+    Pairs are those of the assignment with the most common customers (Kuhn, 1955), kept if the
+    Jaccard coefficient, |both| / |either|, reaches `least_overlap` (Hennig, 2007: below one half, a
+    cluster has dissolved). A pair above one half is always part of that assignment.
 
     Parameters
     ----------
@@ -117,18 +118,17 @@ def matched(before: np.ndarray, after: np.ndarray, least_overlap: float = 0.5) -
 
 
 class SegmentModel(BaseEstimator):
-    """K-means on the dimensions of three views with equal weight, with ids that last.
+    """K-means on the dimensions of three views with equal weight, with permanent ids.
 
     The number of segments is the largest that is about as stable as the most stable. Instability is
     1 − the mean adjusted Rand index between the clusters of a sample and those of its bootstrap
-    resamples (von Luxburg, 2010); up to `tolerance` more of it is taken for more segments, provided
-    every segment is found again, by the Jaccard coefficient with the most similar cluster of the
+    resamples (von Luxburg, 2010); up to `tolerance` more of it is accepted for more segments, if
+    every segment is recovered, by the Jaccard coefficient with the most similar cluster of the
     resamples (Hennig, 2007). A refresh keeps the number of the previous model unless the most
     stable is better by more than the 95 % interval of the difference, and starts from the previous
-    centres unless another start fits clearly better: segments that people plan by should not change
-    because a draw did.
+    centres unless another start fits clearly better: segments should not change with random draws.
 
-    The file holds centres, scales and group figures only, nothing of a single customer.
+    The file contains only centres, scales and group figures, nothing of a single customer.
 
     Parameters
     ----------
@@ -136,23 +136,23 @@ class SegmentModel(BaseEstimator):
     segments : int or None
         A fixed number, or None to choose from `fewest` to `most`.
     sample : int
-        Most customers that take part in choosing the number and the start.
+        The most customers used to choose the number and the start.
     resamples : int
         Bootstrap refits for each number.
     starts : int
-        Starts of K-means (k-means++) of which the best is kept.
+        Starts of K-means (k-means++), of which the best is kept.
     tolerance : float
-        Instability beyond that of the most stable number, as a share of it, for which more segments
-        are worth it.
+        Instability above that of the most stable number, as a share of it, that is accepted for
+        more segments.
     least_recovery : float
         Mean Jaccard coefficient over the resamples that every segment of a number must reach
-        (Hennig calls clusters from 0.75 stable); where no number does, all are candidates.
+        (Hennig calls clusters from 0.75 stable); if no number does, all are candidates.
     least_share : float
         Numbers with a segment smaller than this share of the sample are not chosen.
     least_overlap : float
-        Jaccard coefficient from which a segment keeps its id and name, provided its centre is still
-        where it was: customers of a kind not known before are all in the segments nearest to them,
-        and may outnumber those that the segment was made for.
+        Jaccard coefficient from which a segment keeps its id and name, if its centre has not moved
+        by more than `MOST_DRIFT`: customers of a new kind all join the nearest segments, and may
+        outnumber the original ones.
 
     Attributes
     ----------
@@ -161,9 +161,9 @@ class SegmentModel(BaseEstimator):
     centres_ : array of shape (segments, dimensions), on the scale of `scaler_`
     columns_ : list of str, the features read
     dimensions_ : list of str
-    retired_ : list of str, ids of segments that are no more, not to be given again
+    retired_ : list of str, ids of former segments, which are not reused
     stability_ : dict with segments, mean, low, high: adjusted Rand index of refits with its 95 %
-        interval, least_recovery: Jaccard coefficient of the segment found again least well, and
+        interval, least_recovery: Jaccard coefficient of the segment with the worst recovery, and
         by_number: number → mean
     overlap_ : dict, id kept → Jaccard coefficient with the previous model's segment
     """
@@ -216,14 +216,14 @@ class SegmentModel(BaseEstimator):
         different = len(np.unique(sample, axis=0))
         if different < (self.segments or self.fewest):
             raise ValueError(
-                f"{different} different customers are too few for "
-                f"{self.segments or self.fewest} segments"
+                f"features are invalid: expected {self.segments or self.fewest} or more different "
+                f"customers, got {different}"
             )
         before = None
         if previous is not None:
-            # A column that the bank no longer has is missing to the previous model.
+            # The previous model treats a column that the bank no longer has as missing.
             before = previous.predict(frame.reindex(columns=previous.columns_))
-        # Threads waiting for each other cost more than they give to fits as small as these.
+        # For such small fits, several threads cost more than they gain.
         with threadpool_limits(1):
             start = self._choose(sample, previous, different)
             centres = self._centres(matrix, start, before)
@@ -235,7 +235,7 @@ class SegmentModel(BaseEstimator):
     def _choose(
         self, sample: np.ndarray, previous: SegmentModel | None, different: int
     ) -> np.ndarray:
-        """Centres of the sample, as many as there shall be segments."""
+        """Centres of the sample, one for each segment."""
         generator = np.random.default_rng(self.seed)
         asked = [self.segments] if self.segments else range(self.fewest, self.most + 1)
         numbers = [number for number in asked if number <= different]
@@ -312,7 +312,7 @@ class SegmentModel(BaseEstimator):
         frame: pd.DataFrame,
     ) -> None:
         assigned = _nearest(matrix, centres)
-        # Where the bank has no value, the largest segment comes first.
+        # Without values, the largest segment comes first.
         rank_by = natural["value"] if "value" in natural else pd.Series(np.ones(len(natural)))
         order_by = rank_by.groupby(assigned).agg("mean" if "value" in natural else "sum")
         order = [int(cluster) for cluster in order_by.sort_values(ascending=False).index]
@@ -360,10 +360,10 @@ class SegmentModel(BaseEstimator):
     def _drift(
         self, frame: pd.DataFrame, assigned: np.ndarray, previous: SegmentModel
     ) -> np.ndarray:
-        """How far each new centre is from each previous one, as a share of the way from there to
-        the nearest other previous centre, shape (new, previous).
+        """Distance of each new centre from each previous one, as a share of the previous one's
+        distance to the nearest other previous centre, shape (new, previous).
 
-        On the previous scale, by the dimensions that both models have.
+        On the previous scale, in the dimensions that both models have.
         """
         both = np.isin(previous.dimensions_, self.dimensions_)
         matrix = previous.scaler_.transform(frame.reindex(columns=previous.columns_))[:, both]
@@ -436,8 +436,8 @@ class SegmentModel(BaseEstimator):
         return np.array(self.segments_, dtype=object)[nearest]
 
     def distance(self, frame: pd.DataFrame) -> np.ndarray:
-        """Distances to the own and the second nearest centre, shape (n, 2), in units of the scale:
-        a customer near the border has two that are almost the same."""
+        """Distances to the own and the second nearest centre, shape (n, 2), in units of the scale;
+        near a border they are almost equal."""
         check_is_fitted(self)
         squares = _squared_distances(self.scaler_.transform(frame), self.centres_)
         if squares.shape[1] == 1:
@@ -445,10 +445,10 @@ class SegmentModel(BaseEstimator):
         return np.sqrt(np.partition(squares, 1, axis=1)[:, :2])
 
     def contributions(self, frame: pd.DataFrame) -> tuple[np.ndarray, list[str]]:
-        """What puts each customer nearer to the own centre than to the population's.
+        """The dimensions that place each customer nearer to the own centre than to the mean.
 
-        By dimension, the squared distance to the population's mean less that to the own centre:
-        positive speaks for the segment, and a row's sum is the difference of the whole squared
+        By dimension, the squared distance to the population's mean less that to the own centre: a
+        positive one supports the segment, and a row's sum is the difference of the total squared
         distances.
 
         Returns
@@ -465,7 +465,7 @@ class RuleTiering(BaseEstimator):
     """The simple rule: tier of value × stage of life.
 
     Value by the contribution margin of twelve months: the upper tenth, the next three tenths, the
-    rest, and those with a loss whatever their place. Life by age: under 30, 30–44, 45–61, 62+.
+    rest, and all customers with a loss. Life by age: under 30, 30–44, 45–61, 62+.
 
     Attributes
     ----------
@@ -482,7 +482,9 @@ class RuleTiering(BaseEstimator):
         """
         check_frame(frame)
         if VALUE_COLUMN not in frame.columns or not frame[VALUE_COLUMN].notna().any():
-            raise ValueError(f"tiers of value need the column {VALUE_COLUMN}")
+            raise ValueError(
+                f"features are invalid: missing {VALUE_COLUMN}, which value tiers need"
+            )
         self.columns_ = [name for name in (VALUE_COLUMN, AGE_COLUMN) if name in frame.columns]
         self.borders_ = np.quantile(frame[VALUE_COLUMN].dropna().to_numpy(dtype=float), [0.6, 0.9])
         return self

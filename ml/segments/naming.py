@@ -1,4 +1,4 @@
-"""Names for segments, from what sets them apart."""
+"""Name segments by their distinguishing dimensions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ml.segments.dimensions import BEHAVIOUR, DIMENSION, DIMENSIONS, LIFE_STAGE,
 
 TELLING, FAR = 0.5, 1.5
 FEWEST, MOST, FURTHER = 2, 3, 2
-# The order of the words in a name: who they are, what they do, what they bring.
+# The order of the words in a name: life stage, behaviour, value.
 ORDER = (LIFE_STAGE, BEHAVIOUR, VALUE)
 PLACE = {
     dimension.name: place
@@ -19,7 +19,7 @@ LOSING = "loss-making"
 
 
 def _words(deviation: Mapping[str, float], is_losing: bool) -> list[tuple[str, str, float]]:
-    """Dimension, word and size of the deviation, most telling first, one a theme."""
+    """Dimension, word and size of the deviation, largest first, one per theme."""
     words: list[tuple[str, str, float]] = []
     themes: set[str] = set()
     for name, by in sorted(deviation.items(), key=lambda item: (-abs(item[1]), item[0])):
@@ -46,13 +46,13 @@ def _join(words: Sequence[tuple[str, str, float]]) -> str:
     )
 
 
-def _told_apart(
+def _distinguishing_word(
     segment: str,
     alike: Sequence[str],
     deviations: Mapping[str, Mapping[str, float]],
     unused: Sequence[tuple[str, str, float]],
 ) -> tuple[str, str, float]:
-    """The word for what sets a segment apart most from others of the same name."""
+    """The word that distinguishes a segment most from others of the same name."""
     others = [deviations[one] for one in alike if one != segment] or [{}]
 
     def difference(word: tuple[str, str, float]) -> float:
@@ -67,17 +67,17 @@ def name_segments(
     losing: Collection[str] = (),
     taken: Collection[str] = (),
 ) -> dict[str, str]:
-    """A name for each segment, of the two or three words for what sets it apart most.
+    """A name for each segment, of two or three words for its largest deviations.
 
-    Deviations under half a standard deviation are used for want of others only, as "rather …".
-    Where names would be the same, up to two words more say what sets these apart from each other;
-    where that does not help either, the id is added.
+    Deviations under half a standard deviation are used only without larger ones, as "rather …".
+    Equal names get up to two more words for the differences between these segments; names that are
+    still equal get the id.
 
     Parameters
     ----------
     deviations : segment → dimension → mean less the population's, in standard deviations
     losing : segments whose mean value is negative
-    taken : names not to be given again
+    taken : names that must not be reused
 
     Returns
     -------
@@ -100,7 +100,7 @@ def name_segments(
         for segment, others in alike.items():
             unused = [word for word in words[segment] if word not in used[segment]]
             if unused:
-                further = _told_apart(segment, others, deviations, unused)
+                further = _distinguishing_word(segment, others, deviations, unused)
                 used[segment] = [*used[segment], further]
                 names[segment] = _join(used[segment])
     held = [*names.values(), *taken]

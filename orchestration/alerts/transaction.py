@@ -123,7 +123,9 @@ def write_transaction_alerts(
         When the capacity is below zero.
     """
     if capacity_per_1000 < 0:
-        raise ValueError(f"capacity_per_1000 is {capacity_per_1000}; it cannot be below zero")
+        raise ValueError(
+            f"capacity_per_1000 is invalid: expected 0 or more, got {capacity_per_1000}"
+        )
     capacity = _capacity(connection, capacity_per_1000)
     chosen = _chosen(_judged(connection, seed), capacity) if capacity else pd.DataFrame()
     if chosen.empty:

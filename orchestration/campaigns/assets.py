@@ -11,7 +11,7 @@ import duckdb
 
 from orchestration.platform import build_numbers
 from orchestration.platform.asset_metadata import rows_and_columns, team
-from orchestration.platform.progress import tell
+from orchestration.platform.progress import report_progress
 from orchestration.platform.resources import Home
 from orchestration.platform.tables import declared
 
@@ -84,7 +84,7 @@ def campaigns_assets() -> dg.AssetsDefinition:
         from orchestration.campaigns.measurement import measure_campaigns
 
         with build_numbers.build(home, "campaigns", context.run_id) as connection:
-            tell("the measurement of campaigns")
+            report_progress("the measurement of campaigns")
             measure_campaigns(connection)
             described = _described(connection, ESTIMATES)
         yield from described

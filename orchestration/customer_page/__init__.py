@@ -10,14 +10,16 @@ import os
 import uuid
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
+import reports
 from orchestration.customer_page.content import CustomerUnknown, customer_facts
-from orchestration.customer_page.render import render_customer_page
 from orchestration.decisions.roles import MANAGER, RoleUnknown
 from orchestration.platform.engine import connect
 from orchestration.platform.releases import ReleaseRefused, served
 from orchestration.platform.settings import Settings
+from reports.formats import ENGLISH
 
 __all__ = [
     "CustomerUnknown",
@@ -28,6 +30,11 @@ __all__ = [
 ]
 
 LOG = "customer_page.log"
+
+
+def render_customer_page(facts: dict[str, Any], language: str = ENGLISH) -> str:
+    """The page of the facts that `customer_facts` gathered: HTML5, escaped, made for A4."""
+    return reports.render("customer.html", facts, language)
 
 
 def customer_page(
@@ -50,6 +57,7 @@ def customer_page(
     """
     release = served(settings)
     if release is None:
+        _note(settings, customer_id, role, None, "refused")
         raise ReleaseRefused("nothing is published yet: make refresh")
     try:
         with connect(settings, release, read_only=True) as connection:
@@ -76,7 +84,9 @@ def customer_page(
     return path
 
 
-def _note(settings: Settings, customer_id: str, role: str, release_id: str, outcome: str) -> None:
+def _note(
+    settings: Settings, customer_id: str, role: str, release_id: str | None, outcome: str
+) -> None:
     """One line of JSON: a line break in an id cannot make a second one."""
     line = json.dumps(
         {

@@ -10,7 +10,7 @@ from duckdb import DuckDBPyConnection
 
 from orchestration.decisions.reason_words import feature_words, is_withheld, reason_in_words
 from orchestration.decisions.roles import COMPLIANCE, MANAGER, WITHHELD, withheld_from
-from orchestration.models.studies import STUDIES
+from orchestration.models.studies import OF_CUSTOMERS, STUDIES
 from orchestration.platform.optional_tables import has_table
 
 Row = dict[str, Any]
@@ -76,6 +76,7 @@ def customer_facts(connection: DuckDBPyConnection, customer_id: str, *, role: st
         )
     month = release["month"]
     history = _history(connection, customer_id, month)
+    scores = _scores(connection, customer_id)
     return {
         "release": release,
         "role": role,
@@ -93,7 +94,13 @@ def customer_facts(connection: DuckDBPyConnection, customer_id: str, *, role: st
         "holdings": _holdings(connection, customer_id),
         "history": history,
         "years": _years(history),
-        "scores": _scores(connection, customer_id),
+        "scores": scores,
+        "shown_scores": [
+            (column.label, column.shown, (scores or {}).get(column.name))
+            for study in OF_CUSTOMERS
+            for column in study.columns
+            if column.label
+        ],
         "product_attrition": _rows(
             connection,
             "scores.product_attrition",
@@ -172,7 +179,11 @@ def _holdings(connection: DuckDBPyConnection, customer_id: str) -> Row | None:
     if accounts is None:
         return None
     return {
-        "open": [account for account in accounts if account["is_open"]],
+        "open": [
+            account | {"product": account["product_name"] or account["product_id"]}
+            for account in accounts
+            if account["is_open"]
+        ],
         "closed": sum(not account["is_open"] for account in accounts),
     }
 
@@ -270,7 +281,8 @@ def _contacts(connection: DuckDBPyConnection, customer_id: str) -> list[Row] | N
     return _rows(
         connection,
         "base.campaign_contact",
-        f"where customer_id = $1 order by contacted_on desc, contact_id limit {SHOWN_CONTACTS}",
+        "select *, coalesce(campaign_name, campaign_id) as campaign"
+        f" where customer_id = $1 order by contacted_on desc, contact_id limit {SHOWN_CONTACTS}",
         customer_id,
     )
 

@@ -8,7 +8,7 @@ import dagster as dg
 from orchestration.platform import build_numbers
 from orchestration.platform.asset_metadata import declared_asset, rows_and_columns
 from orchestration.platform.dbt import dbt_layer
-from orchestration.platform.progress import tell
+from orchestration.platform.progress import report_progress
 from orchestration.platform.resources import Home
 
 # Each table that Python writes and what it reads.
@@ -38,7 +38,7 @@ def plan_assets() -> dg.AssetsDefinition:
 
         with build_numbers.build(home, "plan", context.run_id) as connection:
             contacts = write_plan(connection, home.settings.seed)
-            tell(f"{contacts:,} contacts planned")
+            report_progress(f"{contacts:,} contacts planned")
             described = {key: rows_and_columns(connection, key) for key in PLAN}
         for key, metadata in described.items():
             yield dg.MaterializeResult(asset_key=key, metadata=metadata)

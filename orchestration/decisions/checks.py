@@ -1,4 +1,4 @@
-"""G5: nobody is contacted who must not be, and no limit is broken."""
+"""G5: the plan contacts only customers who may be contacted, and keeps every limit."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def decisions_gate() -> dg.AssetChecksDefinition:
         "G5",
         [*LISTS, *CAMPAIGNS],
         suite,
-        "the plan contacts nobody who must not be, within every limit, and holds its controls out",
+        "the plan keeps suppressions and limits, and contacts no customer of a control group",
         # The lists are made from the plan: they do not wait for the gate that judges both.
         earlier=[
             *(dg.AssetKey(["contacts", name]) for name in ("candidate", "contactability")),

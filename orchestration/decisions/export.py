@@ -248,7 +248,7 @@ def export_release(
     missing = [table for table in NEEDED if not has_table(connection, table)]
     if missing:
         raise ExportRefused(
-            f"release {release_id} cannot be exported: it holds no {', '.join(missing)}"
+            f"release {release_id} cannot be exported: it has no {', '.join(missing)}"
         )
     folder.mkdir(parents=True, exist_ok=True)
     for leftover in folder.glob(".*.unfinished"):
@@ -343,12 +343,12 @@ def _write_csv(
 def _write_manifest(
     path: Path, release_id: str, files: list[Written], withheld: dict[str, int]
 ) -> None:
-    told = {
+    manifest = {
         "release_id": release_id,
         "files": {one.path.name: {"rows": one.rows, "sha256": _digest(one.path)} for one in files},
         "withheld_contacts": withheld,
     }
-    path.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
 
 
 def _digest(path: Path) -> str:

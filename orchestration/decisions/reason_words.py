@@ -6,40 +6,18 @@ import re
 from collections.abc import Collection
 
 from orchestration.decisions.roles import WITHHELD
+from sources.vocabulary import BOOKING_GROUPS, CHANNELS, PRODUCT_LINES
 
 WINDOW = re.compile(r"^(?P<stem>.+?)_(?P<months>\d+)m$")
 # "balance_deposits -169.3 (usual 1978)": a feature, what it is, and what is usual.
 PART = re.compile(r"^(?P<feature>[a-z][a-z0-9_]*) (?P<values>.*)$", re.DOTALL)
 SEPARATOR = "; "
 
-LINES = {
-    "deposits": "deposits",
-    "lending": "loans",
-    "cards": "cards",
-    "wealth": "investments",
-    "agency": "insurance and funds",
-    "payments": "payments",
-}
+LINES = {line.product_line: line.label for line in PRODUCT_LINES}
 BOOKINGS = {
-    "branch": "bookings at a branch",
-    "atm": "bookings at cash machines",
-    "card": "bookings by card",
-    "online": "bookings online",
-    "mobile": "bookings by mobile",
-    "telephone": "bookings by telephone",
-    "standing_order": "standing orders carried out",
-    "system": "bookings by the bank's systems",
+    **{channel.channel: channel.label for channel in CHANNELS},
     "no_channel": "bookings without a channel",
-    "income": "salaries and pensions, number",
-    "cash_in": "cash paid in, number",
-    "cash_out": "cash withdrawals, number",
-    "transfer_in": "transfers in, number",
-    "transfer_out": "transfers out, number",
-    "card_payment": "card payments, number",
-    "credit": "loan bookings, number",
-    "investment": "purchases and sales of investments",
-    "charge": "charges, number",
-    "other": "other bookings",
+    **{group.booking_group: group.label for group in BOOKING_GROUPS},
 }
 BY_LINE = {
     "balance": "balance on {}",

@@ -34,5 +34,5 @@ def withheld_from(role: str) -> frozenset[str]:
         For a role that is not in `ROLES`; names those there are.
     """
     if role not in ROLES:
-        raise RoleUnknown(f"no role {role!r}; known are {', '.join(sorted(ROLES))}")
+        raise RoleUnknown(f"role {role!r} is invalid: expected one of {', '.join(sorted(ROLES))}")
     return ROLES[COMPLIANCE] - ROLES[role]

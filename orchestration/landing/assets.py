@@ -1,4 +1,4 @@
-"""Landing: the delivered records, typed, checked row by row, dated, as Parquet by month."""
+"""Landing: the delivered records, typed, checked row by row and stored as Parquet by month."""
 
 from collections.abc import Iterator
 
@@ -16,11 +16,11 @@ from orchestration.platform.asset_metadata import (
 )
 from orchestration.platform.model_store import check_model_store
 from orchestration.platform.partitions import ONE_MONTH_A_RUN, first_day, last_day, months_asked
-from orchestration.platform.progress import tell
+from orchestration.platform.progress import report_progress
 from orchestration.platform.resources import MONTHS_TAG, Home
 from sources.contract import TABLES
 
-# Which months a refresh covers: every layer reads it.
+# The months that a refresh covers; every layer reads this table.
 WINDOW = dg.AssetKey(["landing", "refresh_window"])
 
 
@@ -65,21 +65,21 @@ def landing_assets(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinitio
 
         settings = home.settings
         if context.job_name == REFRESH:
-            # Its models come last: what they need is asked for before the hours of the rest.
+            # The models run last: check their store before hours of other work.
             check_model_store(settings)
             for note in prepare_home(settings):
                 context.log.warning(note)
         with home.warehouse() as connection:
-            tell(f"reading the delivery of {settings.source}")
+            report_progress(f"reading the delivery of {settings.source}")
             delivery = open_delivery(settings, connection, context.partition_key)
             for note in delivery.notes(connection):
-                tell(f"note: {note}")
+                report_progress(f"note: {note}")
             history = delivery.first_month, delivery.as_of
-            # Landing adds the months whose records changed.
+            # `land` adds the months whose records changed.
             tagged = context.run.tags.get(MONTHS_TAG, delivery.as_of)
             asked = months_asked(tagged, *history, MONTHS_TAG)
-            afresh = delivery.bind_warehouse(connection, whole=asked == history)
-            start, end = history if afresh else asked
+            why_rebuilt = delivery.bind_warehouse(connection, whole=asked == history)
+            start, end = history if why_rebuilt else asked
             finished = not build_numbers.complaints(connection, "features")
             build_numbers.begin(connection, "landing", context.run_id)
             summary = land(
@@ -107,8 +107,8 @@ def landing_assets(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinitio
             }
             window = rows_and_columns(connection, WINDOW)
             build_numbers.finish(connection, "landing")
-        if afresh and asked != history:
-            context.log.warning(f"{afresh}: rebuilding {start} to {end}")
+        if why_rebuilt and asked != history:
+            context.log.warning(f"{why_rebuilt}: rebuilding {start} to {end}")
         for line in summary.lines():
             context.log.warning(line)
         by_table = {table.table_name: table for table in summary.tables}

@@ -1,24 +1,24 @@
-"""What a delivery changed since the landing before, and the months that a refresh rebuilds for it.
+"""What a delivery changed since the previous landing, and the months that a refresh rebuilds.
 
-Every landed row is filed under the first month that it can change in a table built by month; a
-table's rows of a month have a digest, kept in `meta.landed_month`. The first month whose digest is
-another than it was is where the rebuild begins. Events are filed under their own month. Masters:
+Every landed row is filed under the first month that it can change in a table built by month. The
+rows of one table and month have one digest, stored in `meta.landed_month`. The rebuild begins at
+the first month whose digest changed. Events are filed under their own month. Masters:
 
 | rows of | are filed under |
 |---|---|
 | account, customer | their first extract: the first month of the account, of the accounts held; |
 | | a later extract: its month |
-| account | besides, its closing: the month of it |
+| account | its closing, in addition: the month of the closing |
 | account_holder | the account's first month |
 | product | the first month of an account of it |
 | loan, card, campaign | granted or first status, issued, first contact |
 | district, branch, employee, standing_order | no month: only tables built whole read them |
 
-An account's first month is that of its opening, or of a booking before it.
+An account's first month is the month of its opening, or of an earlier booking.
 
-Digests are sums of the engine's hashes of typed rows: the same for any writer of the files, order
-of the rows and number of threads. Another version of the engine may hash otherwise: then everything
-counts as changed, and everything is built anew.
+Digests are sums of DuckDB's hashes of typed rows: they do not depend on the writer of the files,
+the order of the rows or the number of threads. Another version of DuckDB may hash differently: then
+everything counts as changed and is rebuilt.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ NEW, HELD = "temp.landing_month", "temp.landing_month_held"
 UNDATED = ("district", "branch", "employee", "standing_order")
 TEMPORARY = ("month", "month_held", "account", "customer")
 
-# Of an account: what holds for all its months from its first one on, whichever extract says it
-# last; and what its closing says. The rest has a history (base.account_history).
+# Columns of an account that hold for all its months, taken from the latest extract; and the columns
+# of its closing. The others have a history (base.account_history).
 OPENING, CLOSING = ("account_id", "opened_on", "currency"), ("account_id", "closed_on")
 
 
 @dataclass(frozen=True)
 class Change:
-    """A table's rows filed under a month are others than at the landing before; `rows` is how many
-    more there are."""
+    """The rows of a table filed under a month differ from those of the previous landing; `rows` is
+    the number of rows now less the number then."""
 
     table: str
     month: date
@@ -64,19 +64,19 @@ class Change:
 
 @dataclass(frozen=True)
 class Standing:
-    """What the landing before left: its window, and whether the layers after it were built."""
+    """The previous landing: its window, and whether the layers after it were built."""
 
     window: Window
     finished: bool
 
 
 def digest(columns: Sequence[str]) -> str:
-    """SQL for the digest of the rows of a group, order-free."""
+    """SQL for the digest of the rows of a group, independent of their order."""
     return f"sum(hash({', '.join(columns)})::hugeint)"
 
 
 def begin(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, date], int]:
-    """Make the temporary tables; returns the digests of the events landed before."""
+    """Create the temporary tables; returns the digests of the events landed before."""
     connection.execute(f"create table if not exists meta.landed_month {COLUMNS}")
     connection.execute(f"create or replace temp table landing_month {COLUMNS}")
     connection.execute("create or replace temp table landing_month_held as from meta.landed_month")
@@ -92,7 +92,8 @@ def keep(
 
 
 def forget(connection: duckdb.DuckDBPyConnection, table: str, months: Sequence[date]) -> None:
-    """Months whose files are about to be replaced: if that is cut short, they count as changed."""
+    """Delete the digests of months whose files are about to be replaced: after an interrupted
+    replacement they count as changed."""
     connection.execute(
         "delete from meta.landed_month "
         "where table_name = ? and month in (select unnest(?::date[]))",
@@ -101,8 +102,8 @@ def forget(connection: duckdb.DuckDBPyConnection, table: str, months: Sequence[d
 
 
 def compare(connection: duckdb.DuckDBPyConnection, window: Window) -> list[Change]:
-    """File the masters beside the events, keep all digests, and tell what differs from those kept
-    before in the history up to the as-of month; in order."""
+    """File the masters with the events, store all digests, and return what differs from the stored
+    digests in the history up to the as-of month, ordered by month and table."""
     for statement in _masters(window.first_month):
         connection.execute(statement)
     connection.execute(f"""
@@ -120,8 +121,8 @@ def compare(connection: duckdb.DuckDBPyConnection, window: Window) -> list[Chang
 
 
 def widen(asked: Window, standing: Standing | None, changes: Sequence[Change]) -> Window:
-    """The months to rebuild: those asked for, and from the first one on that changed, was never
-    built, or was to be rebuilt by a refresh that did not finish."""
+    """The months to rebuild: those requested, and all from the first month that changed, was never
+    built, or belonged to a refresh that did not finish."""
     last = asked.as_of.replace(day=1)
     starts, ends = [asked.month_from], [asked.month_to]
     if changes:
@@ -142,7 +143,7 @@ def widen(asked: Window, standing: Standing | None, changes: Sequence[Change]) -
 def explain(
     asked: Window, rebuilt: Window, standing: Standing | None, changes: Sequence[Change]
 ) -> list[str]:
-    """Why other months are rebuilt than were asked for, in one line; none where they are not."""
+    """One line that explains why more months are rebuilt than requested; empty if none are."""
     if asked == rebuilt:
         return []
     reasons = []
@@ -159,14 +160,14 @@ def explain(
         if unbuilt < asked.month_from:
             reasons.append(f"{unbuilt:%Y-%m} was not built yet")
         if not standing.finished:
-            reasons.append("the refresh before did not finish")
+            reasons.append("the previous refresh did not finish")
     return [
         f"{'; '.join(reasons)}: rebuilding {rebuilt.month_from:%Y-%m} to {rebuilt.month_to:%Y-%m}"
     ]
 
 
 def _masters(first_month: date) -> list[str]:
-    """Statements that file the masters' rows beside the events', from the landed tables."""
+    """Statements that file the masters' rows from the landed tables."""
     account, customer = _versions("account"), _versions("customer")
     of_latest = {*OPENING[1:], *CLOSING[1:]}
     versioned = [name for name in _columns("account") if name not in of_latest]
@@ -218,7 +219,7 @@ def _masters(first_month: date) -> list[str]:
             else _file(table, f"landing.{table}", "null", _columns(table), first_month)
             for table in MASTERS
         ),
-        # What tables read of the latest extract only, and a closing from its month on.
+        # Columns that tables read from the latest extract only, and a closing from its month on.
         _file("account", latest_account, "landing_account.month", OPENING, first_month, rows="0"),
         _file(
             "account",
@@ -239,7 +240,8 @@ def _file(
     first_month: date,
     rows: str = "count(*)",
 ) -> str:
-    """The statement that adds rows, by the month under which they are filed, to those there."""
+    """The statement that adds a relation's rows, grouped by the month under which they are
+    filed."""
     begins = day(first_month)
     return f"""insert into {NEW}
         select '{table}', case when {month} is not null then greatest({month}, {begins}) end,
@@ -260,9 +262,9 @@ def _latest(table: str) -> str:
 
 
 def _versions(table: str) -> str:
-    """The rows of all extracts of a master with a history; `since` is the extract that says so, or
-    NULL for the first one, which stands for all the time before it; `month` is the first month of
-    a table in which it can be seen."""
+    """The rows of all extracts of a master with a history; `since` is the extract's month, or NULL
+    for the first one, which counts for all the time before it; `month` is the first month of a
+    table that the row can change."""
     return f"""(
         select
             delivered.*,

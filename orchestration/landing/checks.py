@@ -1,4 +1,4 @@
-"""G1: nothing is built on records that are not whole."""
+"""G1: nothing is built on incomplete records."""
 
 from __future__ import annotations
 
@@ -26,5 +26,5 @@ def landing_gate() -> dg.AssetChecksDefinition:
         "G1",
         [key_of(table.name) for table in TABLES],
         suite,
-        "delivered records are whole, dated, in balance and near enough free of bad rows",
+        "delivered records are complete, dated, in balance and have few invalid rows",
     )

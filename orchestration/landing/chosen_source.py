@@ -42,8 +42,8 @@ def _folder(settings: Settings) -> Path:
                 Problem(
                     "SOURCE_PATH",
                     "",
-                    f"source {settings.source} needs the folder of its files",
-                    f"Run: make refresh SOURCE={settings.source} SOURCE_PATH=<folder>",
+                    f"is missing: source {settings.source} requires the folder of its files",
+                    f"Run make refresh SOURCE={settings.source} SOURCE_PATH=<folder>.",
                 )
             ]
         )

@@ -7,9 +7,7 @@ from pathlib import Path
 from orchestration.landing.rules import CURES, TOLERATED_KEY_SHARE
 from sources.contract import (
     BOOKING_KINDS,
-    CREDIT,
     DAY,
-    DEBIT,
     FLAG,
     MONEY,
     RATE,
@@ -23,7 +21,7 @@ from sources.contract import (
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "contract.md"
 
-# What a type implies where the column says nothing else.
+# The unit of a type, for columns without one of their own.
 UNITS = {
     TEXT: "text",
     DAY: "day",
@@ -46,26 +44,26 @@ Written from `sources/contract.py`; change that, then run
   at any depth; one format for a table. A folder may be named like a file, `transaction.parquet/`,
   as Spark does, and a folder `column=value` gives the column to the files below it.
 - Files and folders beginning with `.`, `_`, `~` or `#`, ending with `~`, `#`, `.bak`, `.tmp`,
-  `.swp` or `.crc`, `Thumbs.db` and `desktop.ini` are passed over.
-- A file without rows (no bytes, a header only, an empty Parquet file) is passed over with a note
-  where others of its table hold rows. A required table, and each month's extract of one, has rows;
+  `.swp` or `.crc`, `Thumbs.db` and `desktop.ini` are ignored.
+- A file without rows (no bytes, a header only, an empty Parquet file) is ignored with a note if
+  other files of its table hold rows. A required table, and each month's extract of one, has rows;
   an optional table without rows counts as not delivered.
 - CSV is UTF-8 with a header, commas and double quotes. A byte order mark, Windows line ends,
-  quotes around every value, capitals in the header and a trailing comma do no harm. An empty value
-  is unknown. A row that holds nothing but commas is a blank line. A row longer than 1,000,000 bytes
-  goes to quarantine.
+  quotes around every value, capitals in the header and a trailing comma are accepted. An empty
+  value is unknown. A row that holds nothing but commas is a blank line. A row longer than 1,000,000
+  bytes goes to quarantine.
 - Parquet may be written by any library, with any compression and row groups. A column without any
-  value is unknown whatever its type: a writer that sees no value does not know the type.
-- Events may come whole or by month; their dates say which month a row belongs to. Masters come as
-  full extracts. Where there are several, each carries its month (`YYYY-MM`) in its path, as in
+  value is unknown whatever its type: a writer cannot infer a type without values.
+- Events may come whole or by month; a row's date decides its month. Masters come as full extracts.
+  If there are several, each has its month (`YYYY-MM`) in its path, as in
   `customer/2024-03.parquet`; history is derived from them.
-- A missing optional table or column switches off what the table below says, with one line in the
-  log. A column or file that the contract does not know is named in the log and not read.
+- A missing optional table or column switches off the feature named in the table below, with one
+  line in the log. A column or file outside the contract is named in the log and not read.
 
 ## How values are written
 
-The same grammar holds for text in CSV and in Parquet. What it does not know goes to quarantine by
-the rule `type`; spaces around a number, a date or a truth value do no harm.
+The same grammar holds for text in CSV and in Parquet. A value that does not match it goes to
+quarantine by the rule `type`; spaces around a number, a date or a truth value are accepted.
 
 | type | written | not read |
 |---|---|---|
@@ -78,42 +76,42 @@ the rule `type`; spaces around a number, a date or a truth value do no harm.
 
 In Parquet, besides:
 
-- Money is DECIMAL or a whole number. FLOAT and DOUBLE are refused by name: FLOAT holds seven
-  digits, and 645,662,237.11 is delivered as 645,662,235.90. Rates and other numbers may be floats.
+- Money is DECIMAL or a whole number. FLOAT and DOUBLE are refused: FLOAT holds seven digits, and
+  645,662,237.11 is delivered as 645,662,235.90. Rates and other numbers may be floats.
 - A timestamp without time zone gives its own day. A timestamp with time zone is an instant, and its
-  day depends on the zone, which the file does not say: it is read where every value is midnight in
-  UTC (a date that a program has made a timestamp), and refused by name otherwise. Text with a zone
-  (`2024-03-31T00:00:00Z`) is read likewise only at midnight in UTC.
+  day depends on the zone, which the file does not contain: it is accepted if every value is
+  midnight in UTC (a date that a program converted to a timestamp), and refused otherwise. Text with
+  a zone (`2024-03-31T00:00:00Z`) is accepted only at midnight in UTC, too.
 - A value of more than 1,000,000 bytes goes to quarantine.
 
-Every session of the engine has the time zone UTC: the same delivery gives the same tables whatever
-the zone of the machine.
+Every DuckDB session has the time zone UTC: the same delivery gives the same tables whatever the
+zone of the machine.
 
-A delivery is refused before anything is built, with every problem at once, when a required table or
-column is missing, a file is not UTF-8, delimited otherwise, packed otherwise than by gzip, cut
-short or delivered twice, a column is delivered twice, or most of a column's values are of another
-kind or none of those allowed. It is refused while it is landed when a file changes, or when the
-rows that the engine reads are not those that the file holds, counted by the bytes of a CSV file and
-by the footer of a Parquet file. So landed, quarantined, later and earlier rows are all rows, and
+A delivery is refused before anything is built, with all problems at once, when a required table or
+column is missing, a file is not UTF-8, has another delimiter, is compressed other than by gzip, is
+truncated or delivered twice, a column is delivered twice, or most of a column's values are of
+another type or not allowed. It is refused during landing when a file changes, or when the number of
+rows read differs from the number that the file holds, counted from the bytes of a CSV file and from
+the footer of a Parquet file. So landed, quarantined, later and earlier rows add up to all rows, and
 the `sha256` of `meta.input_file` is that of the bytes landed.
 
-## What is seen as of a date
+## The as-of date
 
-A row dated after the as-of date (in the column marked *dates the row*) is counted and not seen; so
-is a row that needs a parent dated later. An optional reference to a later parent, and a closing
-date after the as-of date, are not known yet: they are read as NULL.
+A row dated after the as-of date (in the column marked *dates the row*) is counted and otherwise
+ignored; so is a row with a required reference to a parent dated later. An optional reference to a
+later parent, and a closing date after the as-of date, are read as NULL.
 
-The history begins with the first month of bookings (or `JINGXI_FIRST_MONTH`). Events of optional
-tables that lie before it, such as contacts of years whose bookings are not delivered, are counted
-and not seen likewise, with one line in the log.
+The history begins with the first month of bookings (or `JINGXI_FIRST_MONTH`). Earlier events of
+optional tables, such as contacts of years whose bookings are not delivered, are counted and
+ignored, too, with one line in the log.
 
 ## One currency
 
-All accounts that are seen are in the bank's currency: `JINGXI_CURRENCY`, or the only one delivered.
-A delivery with accounts in another one is refused, with the accounts of each currency: amounts of
-two currencies are never added. Codes are those of ISO 4217; capitals and blanks around do not
-matter (`eur ` is `EUR`). An account that names no currency counts as the bank's, with one line in
-the log. A row whose currency is no code (`EURO`, `€`) goes to quarantine.
+All accounts are in the bank's currency: `JINGXI_CURRENCY`, or the only one delivered. A delivery
+with accounts in other currencies is refused with the accounts of each currency: amounts of two
+currencies are never added. Codes are those of ISO 4217; case and surrounding blanks do not matter
+(`eur ` is `EUR`). An account without a currency counts as the bank's, with one line in the log. A
+row whose currency is not a code (`EURO`, `€`) goes to quarantine.
 
 ## Tables
 
@@ -129,10 +127,10 @@ make check SOURCE_PATH=/path/to/delivery            # AS_OF=2025-06 SOURCE=berka
 .venv/bin/jingxi check /path/to/delivery --as-of 2025-06 --json
 ```
 
-`check` reads, lands and judges a delivery by gate G1 exactly as a refresh does, in a folder of its
-own below `JINGXI_HOME/tmp` that it removes at the end. It builds nothing else, leaves the home's
-landing, warehouse and releases as they are, and may run while a refresh runs. It prints the
-problems, the notes, the rows of each table, the control totals and the gate's rules.
+`check` reads and lands a delivery and runs gate G1 exactly as a refresh does, in a folder of its
+own below `JINGXI_HOME/tmp` that it removes at the end. It builds nothing else, does not change the
+home's landing, warehouse and releases, and may run during a refresh. It prints the problems, the
+notes, the rows of each table, the control totals and the gate's rules.
 
 | status | exit status | meaning |
 |---|---|---|
@@ -140,22 +138,22 @@ problems, the notes, the rows of each table, the control totals and the gate's r
 | `gate_failed` | 1 | the delivery was landed, and G1 would stop the refresh |
 | `refused` | 2 | nothing can be landed: missing tables, unreadable files, wrong settings |
 
-`make` ends with status 2 whenever a command does not end with 0: where 1 and 2 must differ, call
-`.venv/bin/jingxi check`, or read `status`. Errors go to standard error. With
-`JSON=1` or `--json` standard output is one JSON object and nothing else. (Called for another folder
-by its option `-C`, make adds lines of its own, which `--no-print-directory` silences.)
+`make` ends with status 2 whenever a command does not end with 0: to tell 1 from 2, call
+`.venv/bin/jingxi check`, or read `status`. Errors go to standard error. With `JSON=1` or `--json`
+standard output is exactly one JSON object. (With the option `-C`, make prints lines of its own;
+`--no-print-directory` suppresses them.)
 
 - `status`: `ok`, `gate_failed` or `refused`.
 - `problems`: why the status is not `ok`, one text each: where, what is wrong, what to do.
-- `notes`: what is not delivered or not read, what went to quarantine, what the gate warns of.
+- `notes`: what is not delivered or not read, what went to quarantine, the gate's warnings.
 - `tables`: for each delivered `table` its rows: `delivered` = `landed` + `quarantined` + `later`.
-  `later` are all rows outside the history; `earlier` says how many of them lie before it.
+  `later` are all rows outside the history; `earlier` is the number of those before it.
 - `control`: landed transactions by `month` (`YYYY-MM`): `bookings`, and the sum of `amount` as text
   with two decimals, exact to the cent.
-- `gate`: each rule of G1: `rule`, what was `seen`, its `limit`, `success`, and `severity` (`fail`
+- `gate`: each rule of G1: `rule`, the value `seen`, its `limit`, `success`, and `severity` (`fail`
   stops a refresh, `warn` does not).
 
-A refused delivery has no tables, control totals and rules.
+A refused delivery has no tables, control totals or rules.
 """
 
 
@@ -178,27 +176,29 @@ def _section(table: Table) -> str:
     ]
     for column in table.columns:
         star = "*" if column.required else ""
-        told = (column.meaning, unit_of(column), column.said_sign, f"`{column.example}`")
-        cells = (f"`{column.name}`{star}", column.type, *told, _rule(table, column))
+        cells = (
+            *(f"`{column.name}`{star}", column.type, column.meaning, unit_of(column)),
+            *(column.shown_sign, f"`{column.example}`", _rule(table, column)),
+        )
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
 def unit_of(column: Column) -> str:
-    """The unit that the column says, or the one that its type implies."""
+    """The unit of the column, or of its type."""
     return column.unit or (
         "month, by its first day" if column.first_of_month else UNITS[column.type]
     )
 
 
 def _kinds() -> str:
-    words = {CREDIT: "+", DEBIT: "-", None: "either"}
+    words = {1: "+", -1: "-", None: "either"}
     lines = [
         "### Kinds of bookings",
         "",
-        "`+` credits the account, `-` debits it. A few bookings of the other sign are ordinary",
-        "(a fee given back); where most of a kind have it, or many of a month, gate G1 stops the",
-        "refresh: amounts without a sign, or of the bank's own sign, would turn into balances.",
+        "`+` credits the account, `-` debits it. A few bookings of the other sign are normal (a",
+        "refunded fee); if most of a kind or many of a month have it, gate G1 stops the refresh:",
+        "amounts without a sign, or with the bank's own sign, would give wrong balances.",
         "",
         "| kind | sign of `amount` | meaning |",
         "|---|---|---|",
@@ -210,24 +210,24 @@ def _kinds() -> str:
 
 
 def _rule(table: Table, column: Column) -> str:
-    said = ["first day of the month"] if column.first_of_month else []
+    rules = ["first day of the month"] if column.first_of_month else []
     if column.name == table.dated_by:
-        said.append("dates the row")
+        rules.append("dates the row")
     if column.references:
-        said.append(f"names a row of {column.references}")
+        rules.append(f"references {column.references}")
     if column.values:
-        said.append("one of " + ", ".join(f"`{value}`" for value in column.values))
+        rules.append("one of " + ", ".join(f"`{value}`" for value in column.values))
     if column.form is not None:
-        said.append(f"a code of the form `{column.form}`, read in capitals without blanks around")
+        rules.append(f"a code of the form `{column.form}`, after trimming, in upper case")
     if column.low is not None:
-        said.append(f"from {_limit(column.low)}")
+        rules.append(f"from {_limit(column.low)}")
     if column.high is not None:
-        said.append(f"up to {_limit(column.high)}")
+        rules.append(f"up to {_limit(column.high)}")
     if column.null_after_as_of:
-        said.append("NULL when after the as-of date")
+        rules.append("NULL when after the as-of date")
     if column.personal:
-        said.append("personal: read by no stage and not kept")
-    return "; ".join(said)
+        rules.append("personal: read by no stage and not stored")
+    return "; ".join(rules)
 
 
 def _limit(expression: str) -> str:
@@ -243,16 +243,16 @@ def _rules() -> str:
         "",
         "A row that breaks a rule goes to `quarantine.<table>` with file, row number (the first",
         "after the header is 1), rule, column and value, once for each rule it breaks. Gate G1",
-        "refuses the delivery when the share of such rows, of those seen, is above",
+        "refuses the delivery when the share of such rows among the rows of the history is above",
         f"{TABLES[0].tolerated_share:.2%}; for keys and references of required tables above",
         f"{TOLERATED_KEY_SHARE:.2%}.",
         "",
-        "A row that refers to one in quarantine follows it (`parent_quarantined`), and its column",
+        "A row that references one in quarantine follows it (`parent_quarantined`), and its column",
         "`cause` names the rule that was broken first: a product of an unknown line takes its",
-        "accounts along, they their holders and bookings. Messages tell of the cause, with the",
-        "rows that follow; beyond what is tolerated for references these stop the refresh, too.",
-        "Values that no list allows are told with their rows and what was probably meant; in a",
-        "table with personal columns only those that many rows share.",
+        "accounts along, and they take their holders and bookings. Messages name the cause and the",
+        "number of rows that follow; above the tolerance for references these stop the refresh,",
+        "too. Messages list values that are not allowed, with their rows and the probable meaning;",
+        "for a table with personal columns only values that many rows share.",
         "",
         "| rule | cure |",
         "|---|---|",

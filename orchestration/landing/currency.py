@@ -1,4 +1,4 @@
-"""One currency a bank: amounts of different currencies are never added as if they were one."""
+"""One currency per bank: amounts of different currencies are never added together."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ FORM = BY_NAME["account"].column("currency").form
 def currency_notes(
     connection: duckdb.DuckDBPyConnection, source: Source, as_of: date, bank: str | None
 ) -> tuple[str, ...]:
-    """What is to be said of the accounts' currencies.
+    """Notes on the accounts' currencies.
 
     Parameters
     ----------
     as_of
-        Accounts opened, and extracts stamped, after this day are not seen.
+        Accounts opened and extracts dated after this day are ignored.
     bank
-        The bank's currency; None where it is the only one delivered.
+        The bank's currency; None if it is the only one delivered.
 
     Raises
     ------
@@ -37,13 +37,13 @@ def currency_notes(
         named = _listed(counts)
         raise _refused(
             f"accounts in {len(counts)} currencies are delivered ({named})",
-            "Deliver the accounts of one currency only, with their bookings; "
-            "CURRENCY=<code> says which one is the bank's",
+            "Deliver the accounts of one currency only, with their bookings, and set "
+            "CURRENCY=<code> to the bank's own",
         )
     others = {currency: count for currency, count in counts.items() if currency != bank}
     if bank is not None and others:
         raise _refused(
-            f"accounts in another currency than the bank's, {bank}, are delivered "
+            f"accounts in currencies other than the bank's, {bank}, are delivered "
             f"({_listed(others)})",
             f"Deliver the accounts in {bank} only, with their bookings, or set CURRENCY to the "
             "bank's own",
@@ -52,14 +52,14 @@ def currency_notes(
     if own is None or not unnamed:
         return ()
     total = unnamed + sum(counts.values())
-    return (f"{unnamed:,} of {total:,} accounts name no currency: they count as {own}",)
+    return (f"{unnamed:,} of {total:,} accounts have no currency and count as {own}",)
 
 
 def _accounts(
     connection: duckdb.DuckDBPyConnection, source: Source, as_of: date
 ) -> tuple[dict[str, int], int]:
-    """Accounts by currency, the most frequent first, and those that name none; what is no code is
-    left to the row rules."""
+    """Accounts by currency, the most frequent first, and the number without one; the row rules
+    check values that are not codes."""
     rows = [
         f"select account_id::varchar as account_id, {code('currency::' + TEXT)} as currency "
         f"from ({file.relation}) "

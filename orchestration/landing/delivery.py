@@ -1,4 +1,4 @@
-"""A delivery opened: prepared, inspected, dated; and the home bound to one bank's records."""
+"""Open a delivery: prepare, inspect and date it; bind the home to one bank's records."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KEY_BYTES = 32
 
 @dataclass(frozen=True)
 class Delivery:
-    """Records that were found readable, with the months they cover (`YYYY-MM`)."""
+    """Readable records, with the months they cover (`YYYY-MM`)."""
 
     source: Source
     settings: Settings
@@ -31,20 +31,21 @@ class Delivery:
     remarks: tuple[str, ...] = ()
 
     def notes(self, connection: duckdb.DuckDBPyConnection) -> list[str]:
-        """What is not there or not read, and how what is not said is read; one line each."""
+        """What is missing or not read, and the defaults used; one line each."""
         return [*getattr(self.source, "notes", lambda _: [])(connection), *self.remarks]
 
     def bind_warehouse(self, connection: duckdb.DuckDBPyConnection, *, whole: bool) -> str:
-        """Start afresh when the warehouse holds another bank's records, or another project's tables
-        (tables are a function of inputs, code and seeds; a month of new code among old months is
-        neither). Returns why everything is to be built, or nothing where the tables may stand.
+        """Empty the warehouse if it holds another bank's records or tables of another project.
+
+        Tables are a function of inputs, code and seeds: months of new and old code must not mix.
+        Returns why everything must be rebuilt, or an empty text if the tables stay.
 
         Raises
         ------
         ValueError
-            When only some months are asked for and the warehouse holds another bank's.
+            When only some months are requested and the warehouse holds another bank's.
         """
-        # dagster-dbt takes seconds to import, and whoever only opens a delivery needs none of it.
+        # dagster-dbt takes seconds to import; opening a delivery does not need it.
         from orchestration.platform.dbt import project_digest
 
         connection.execute("create schema if not exists meta")
@@ -58,14 +59,14 @@ class Delivery:
         wanted = (self.source.identity, self.first_month, project_digest(self.settings))
         if held == [wanted]:
             return ""
-        why = "nothing was built yet"
+        why = "nothing is built yet"
         if held:
             ((identity, first_month, _),) = held
             if identity != self.source.identity and not whole:
                 raise ValueError(
-                    f"the build warehouse holds {identity}; the first refresh of "
-                    f"{self.source.identity} must cover all months: make refresh without MONTHS, "
-                    f"or in the UI with the tag jingxi/months={self.first_month}:{self.as_of}"
+                    f"the build warehouse holds {identity}: expected {self.source.identity}. "
+                    "Refresh all months first: run make refresh without MONTHS, or in the UI set "
+                    f"the tag jingxi/months={self.first_month}:{self.as_of}."
                 )
             why = "the code or the reference data changed"
             if first_month != self.first_month:
@@ -98,8 +99,10 @@ def forget(connection: duckdb.DuckDBPyConnection) -> None:
 def open_delivery(
     settings: Settings, connection: duckdb.DuckDBPyConnection, as_of: str | None = None
 ) -> Delivery:
-    """Prepare and inspect the settings' source, as of a month (`YYYY-MM`) that is not later than
-    that of the settings, or than the last complete month; without one as of that.
+    """Prepare and inspect the settings' source as of a month (`YYYY-MM`).
+
+    The month must not lie after the as-of month of the settings, or the last complete month without
+    one; this latest month is the default.
 
     Raises
     ------
@@ -124,7 +127,7 @@ def open_delivery(
                     "transaction",
                     "booked_on",
                     f"the month {as_of} lies after the as-of month {latest}",
-                    f"Choose a month up to it, or set {named('as_of')}",
+                    f"Choose an earlier month, or set {named('as_of')}.",
                 )
             ]
         )
@@ -135,7 +138,7 @@ def open_delivery(
                     "transaction",
                     "booked_on",
                     f"the as-of month {as_of} lies before the first booking ({first_month})",
-                    f"Choose a later {named('as_of')}",
+                    f"Choose a later {named('as_of')}.",
                 )
             ]
         )
@@ -144,22 +147,22 @@ def open_delivery(
 
 
 def token_key(settings: Settings) -> bytes:
-    """The home's own key for tokens of personal values, made at first use, readable by its owner.
+    """The home's key for tokens of personal values, created at first use, readable by its owner.
 
-    It never leaves the home: without it a token cannot be tried against a list of names.
+    It never leaves the home: without it nobody can test a token against a list of names.
 
     Raises
     ------
     HomeRefused
-        When the key is not whole, or gone from a home that made tokens with it: with another key
-        the same value would have another token.
+        When the key is truncated, or missing from a home that has tokens: another key would give
+        the same value another token.
     """
     path = settings.token_key
     if not path.exists():
         if (settings.landing / STATE_FILE).exists():
             raise HomeRefused(
-                f"{path} is missing, and {settings.landing} was landed with it: expected the key. "
-                f"Restore it from a backup, or remove {settings.landing} to begin with a new key "
+                f"{path} is missing: expected the key that {settings.landing} was landed with. "
+                f"Restore it from a backup, or remove {settings.landing} to start with a new key "
                 "(the same value then has another token)."
             )
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -169,6 +172,6 @@ def token_key(settings: Settings) -> bytes:
         raise HomeRefused(
             f"{path} is invalid: it has {len(key)} bytes, expected {KEY_BYTES}. Restore it from a "
             "backup, or remove it together with "
-            f"{settings.landing} to begin with a new key (the same value then has another token)."
+            f"{settings.landing} to start with a new key (the same value then has another token)."
         )
     return key

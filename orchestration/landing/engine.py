@@ -1,13 +1,13 @@
 """Landing: a delivery becomes typed Parquet by month; rows that break a rule go to quarantine.
 
-Rows stay in the engine: each table is staged once (cast, judged, matched with its parents), checked
-for repeated keys over the whole delivery, and written month by month. DuckDB spills what does not
-fit its memory limit.
+Rows stay in DuckDB: each table is staged once (cast, checked, joined to its parents), checked for
+repeated keys over the whole delivery, and written month by month. DuckDB spills what does not fit
+its memory limit.
 
-What a row dated after the as-of date says is not seen at all: it is counted, neither landed nor
-judged, and so is a row that needs a parent dated later. Where the reference is optional (a
-customer's manager, the account a response led to) only the reference is not known yet: it is NULL.
-Events of optional tables before the first month of bookings are counted and not seen likewise.
+A row dated after the as-of date is counted and otherwise ignored: neither landed nor checked. So is
+a row with a required reference to a parent dated later. An optional reference to such a parent (a
+customer's manager, the account that a response led to) is set to NULL. Events of optional tables
+before the first month of bookings are counted and ignored, too.
 """
 
 from __future__ import annotations
@@ -68,8 +68,9 @@ class TableLanded:
     """One table: rows delivered = landed + quarantined + dated after the as-of date + dated before
     the first month of bookings (events of optional tables).
 
-    `rules` has the rows that break each, `codes` what stands in columns with a list of values that
-    does not allow it, `following` the rows whose parents are in quarantine by table and rule there.
+    `rules` counts the rows that break each rule, `codes` describes the values that a column's list
+    does not allow, `following` counts the rows whose parents are in quarantine, by the parent's
+    table and rule.
     """
 
     table_name: str
@@ -85,9 +86,9 @@ class TableLanded:
 
 @dataclass(frozen=True)
 class LandingSummary:
-    """What a landing did, table by table in the contract's order; delivered tables only.
+    """The delivered tables in the contract's order, and what the landing did with them.
 
-    `window` holds the months to rebuild, `widened` says why they are others than was asked for.
+    `window` holds the months to rebuild, `widened` why they are more than those requested.
     """
 
     window: Window
@@ -104,18 +105,18 @@ class LandingSummary:
         return sum(table.quarantined for table in self.tables)
 
     def lines(self) -> list[str]:
-        """Why other months are rebuilt than were asked for; one line for all rows that lie before
-        the history; one for each table and rule that sent rows to quarantine, with count and cure,
-        the codes that no list allows, and the rows of other tables that followed theirs."""
+        """Why more months are rebuilt than requested; one line for all rows before the history; one
+        for each table and rule that sent rows to quarantine, with the count, the cure, the values
+        that are not allowed, and the rows of other tables that follow."""
         earlier = ", ".join(
             f"{table.before_first_month:,} of {table.rows:,} row(s) of {table.table_name}"
             for table in self.tables
             if table.before_first_month
         )
         first = f"{self.window.first_month:%Y-%m}"
-        before = f"{earlier} lie before the first month of bookings, {first}, and are not seen"
-        said = [*self.widened, *([before] if earlier else [])]
-        return said + [
+        before = f"{earlier} lie before the first month of bookings, {first}, and are ignored"
+        lines = [*self.widened, *([before] if earlier else [])]
+        return lines + [
             self._line(table, rule, count)
             for table in self.tables
             for rule, count in table.rules.items()
@@ -123,7 +124,7 @@ class LandingSummary:
 
     def _line(self, table: TableLanded, rule: str, count: int) -> str:
         seen = (
-            "".join(f" ({column}: {told})" for column, told in table.codes.items())
+            "".join(f" ({column}: {values})" for column, values in table.codes.items())
             if rule == "allowed_values"
             else ""
         )
@@ -149,12 +150,12 @@ def land(
     *,
     finished: bool = True,
 ) -> LandingSummary:
-    """Land the delivery as seen at `window.as_of`, and say which months are to be rebuilt: at least
-    the window's.
+    """Land the delivery as of `window.as_of` and return the months to rebuild: at least the
+    window's.
 
-    Of event tables the window's months are written and those whose rows are others than before;
-    other months' files are not touched. Masters, quarantine and the `meta` tables are functions of
-    the whole delivery and are replaced whole, so that a month run again leaves them as they were.
+    Of event tables, only the window's months and months with changed rows are written. Masters,
+    quarantine and the `meta` tables are functions of the whole delivery and are replaced whole, so
+    that running a month again does not change them.
 
     Parameters
     ----------
@@ -164,14 +165,14 @@ def land(
     today
         The day after which a date is impossible; default: the day of the run.
     finished
-        Whether the months of the landing before were built: if not, they are rebuilt now.
+        Whether the months of the previous landing were built: if not, they are rebuilt now.
 
     Raises
     ------
     DeliveryRefused
-        When a delivered file cannot be read, changes while it is read or yields another number of
-        rows than it holds, or when the folder holds another bank's months that the window would
-        leave standing.
+        When a delivered file cannot be read, changes while it is read or yields a different number
+        of rows than it holds, or when the folder holds another bank's months that the window does
+        not replace.
     """
     files = source.files(connection)
     labels = _labels(files)
@@ -200,8 +201,8 @@ def land(
 
 
 def empty_landing(connection: duckdb.DuckDBPyConnection) -> None:
-    """Every landing view typed and without rows, with the meta tables: what a fresh warehouse needs
-    before dbt can be parsed against it or its tests run."""
+    """Create every landing view, typed and without rows, and the meta tables: an empty warehouse
+    needs them before dbt can parse against it or run tests."""
     _create_schemas(connection)
     for table in TABLES:
         view = f"landing.{quoted(table.name)}"
@@ -213,7 +214,7 @@ def empty_landing(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 class _Run:
-    """One landing: the tables staged so far and what was found in them."""
+    """One landing: the tables staged so far and their findings."""
 
     def __init__(
         self,
@@ -284,7 +285,7 @@ class _Run:
                 self._following(table, landed + quarantined),
             )
         )
-        # The share is taken of the rows seen: those outside the history must not dilute it.
+        # Rows outside the history must not dilute the share.
         for rule_class in (KEY_OR_REFERENCE, OTHER):
             self.connection.execute(
                 f"""insert into landing_quarantine_share
@@ -300,14 +301,14 @@ class _Run:
             )
 
     def _bad_codes(self, table: Table) -> dict[str, str]:
-        """What stands in the columns with a list of values and is not on it, by column."""
+        """The values that a column's list does not allow, described, by column."""
         found = {}
         for column in table.columns:
             if not column.values:
                 continue
             name = quoted(column.name)
             ((counts,),) = self.connection.execute(
-                f"""select histogram(left({name}, {codes.LONGEST_TOLD + 1}))
+                f"""select histogram(left({name}, {codes.LONGEST_SHOWN + 1}))
                     from landing_staged semi join (
                         select _file, row_number as _row from {faulty(table.name)}
                         where rule = 'allowed_values' and column_name = ?
@@ -318,20 +319,22 @@ class _Run:
                 ((values,),) = self.connection.execute(
                     f"select count({name}) from landing_staged"
                 ).fetchall()
-                told = codes.told(counts, column.values, values=values, personal=table.personal)
+                described = codes.describe(
+                    counts, column.values, values=values, personal=table.personal
+                )
                 allowed = codes.listed(column.values)
-                found[column.name] = f"{told}; allowed: {allowed}"
+                found[column.name] = f"{described}; allowed: {allowed}"
                 self.connection.execute(
                     "insert into landing_bad_code values (?, ?, ?, ?, ?)",
-                    [table.name, column.name, sum(counts.values()), told, allowed],
+                    [table.name, column.name, sum(counts.values()), described, allowed],
                 )
         return found
 
     def _following(self, table: Table, seen: int) -> dict[tuple[str, str], int]:
-        """The rows set aside because their parents are, by table and rule of the first cause.
+        """The rows in quarantine because their parents are, by table and rule of the first cause.
 
-        With the rows whose own keys or references are broken they must stay within the tolerance
-        for these.
+        Together with the rows whose own keys or references are invalid, they must stay within the
+        tolerance for keys and references.
         """
         faults = faulty(table.name)
         self.connection.execute(
@@ -360,8 +363,10 @@ class _Run:
         return {(parent, rule): rows for parent, rule, rows in found}
 
     def publish(self, finished: bool) -> tuple[Window, list[Change], list[str]]:
-        """Put the months in place, then everything in the warehouse in one transaction; returns the
-        months to rebuild, what changed, and why they are others than was asked for."""
+        """Move the months into place, then write the warehouse in one transaction.
+
+        Returns the months to rebuild, the changes, and why more months are rebuilt than requested.
+        """
         window = _standing_window(self.connection)
         standing = Standing(window, finished) if window else None
         self.months.replace(self.delivered)
@@ -397,7 +402,7 @@ class _Run:
         return rebuilt, found, changes.explain(self.window, rebuilt, standing, found)
 
     def drop(self) -> None:
-        """Leave nothing of the run behind but what `publish` put in place."""
+        """Drop the temporary files and tables of the run."""
         self.months.drop()
         names = [
             "staged",
@@ -420,7 +425,7 @@ def _tolerated(table: Table, rule_class: str) -> float:
 
 
 def _labels(files: Collection[SourceFile]) -> dict[Path, str]:
-    """Each file's path below the delivery's folder: the same wherever the delivery lies."""
+    """Each file's path relative to the delivery's folder."""
     paths = {file.path for file in files}
     if not paths:
         return {}
@@ -433,14 +438,14 @@ def _digest(path: Path) -> str:
 
 
 def _refuse_changed(digests: Mapping[Path, str], labels: Mapping[Path, str]) -> None:
-    """What was landed must be what was hashed: of a file still being written it is neither."""
+    """Refuse a delivery with files that changed after they were hashed."""
     changed = sorted(
         labels[path]
         for path, before in digests.items()
         if not path.exists() or _digest(path) != before
     )
     if changed:
-        cure = "Start the refresh again once the delivery is complete."
+        cure = "Run the refresh again once the delivery is complete."
         raise DeliveryRefused(
             [Problem(label, "", "changed while it was being read", cure) for label in changed]
         )
@@ -450,8 +455,8 @@ def _lost(label: str, delivered: int | None, read: int) -> Problem:
     return Problem(
         label,
         "",
-        f"holds {delivered:,} row(s), of which the engine read {read:,}",
-        "Deliver the file again; if it is whole, deliver the table in smaller files.",
+        f"is not read completely: expected {delivered:,} row(s), read {read:,}",
+        "Deliver the file again; if it is complete, deliver the table in smaller files.",
     )
 
 
@@ -462,8 +467,9 @@ def _create_schemas(connection: duckdb.DuckDBPyConnection) -> None:
 
 INPUT_FILE = """(table_name varchar, path varchar, extract_month date, rows bigint, landed bigint,
     quarantined bigint, after_as_of bigint, before_first_month bigint, sha256 varchar)"""
-# What G1 is told of the quarantine: shares by class of rules, codes that no list allows, and rows
-# that followed others (`quarantined_rows` with those whose own keys and references are broken).
+# G1's inputs on quarantine: shares by class of rules, values that no list allows, and rows that
+# follow their parents (`quarantined_rows` includes rows with invalid keys or references of their
+# own).
 QUARANTINE = {
     "quarantine_share": """(table_name varchar, rule_class varchar, rows bigint,
         quarantined_rows bigint, tolerated_share double)""",
@@ -476,7 +482,7 @@ QUARANTINE = {
 
 
 def _standing_window(connection: duckdb.DuckDBPyConnection) -> Window | None:
-    """The window of the landing before, in a warehouse that knows what was landed then."""
+    """The window of the previous landing; None if the warehouse has no digests of it."""
     if not connection.execute(f"select 1 from {changes.HELD} limit 1").fetchall():
         return None
     rows = connection.execute(

@@ -1,7 +1,7 @@
-"""Whether a home is fit for a refresh, looked at before the work begins.
+"""Check before the work begins whether a home is fit for a refresh.
 
-What can be made anew (the build warehouse) is removed when it is damaged, and told. What cannot
-(model store, run history, releases) is named with its file and the cure.
+A damaged build warehouse is removed with a note, since a refresh rebuilds it. Damage to anything
+else (model store, run history, releases) is refused with the file and the cure.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from orchestration.platform.environment import HomeRefused
 from orchestration.platform.releases import served
 from orchestration.platform.settings import Settings
 
-# Room for the build of a small bank; a release takes as much again as the one before it.
+# Room for the build of a small bank; a release takes about as much as the previous one.
 LEAST_FREE_BYTES = 200 << 20
 NONE_FREE_BYTES = 1 << 20
 HEADER_BYTES = 3 * 4096
@@ -33,13 +33,12 @@ DAMAGED = (
 
 
 def prepare_home(settings: Settings) -> list[str]:
-    """Judge what the home holds; returns a line for each thing that will be made anew.
+    """Check the home's stores; returns a line for each that the refresh rebuilds.
 
     Raises
     ------
     HomeRefused, orchestration.platform.releases.ReleaseDamaged
-        For what is damaged and cannot be made anew, with the cure; all that was looked at before it
-        is sound.
+        For the first damaged store that cannot be rebuilt, with the cure.
     """
     _room(settings)
     token_key(settings)
@@ -47,9 +46,9 @@ def prepare_home(settings: Settings) -> list[str]:
     for path in (*sorted(history.rglob("*.db")), schedules / "schedules.db"):
         _judge(
             path,
-            "the runs' history",
-            f"or move {history} and {schedules} away: the list of runs in the UI then begins anew; "
-            "releases and models do not need it",
+            "the run history",
+            f"or move {history} and {schedules} away: the list of runs in the UI then starts "
+            "empty; releases and models do not depend on it",
         )
     _judge_model_store(settings)
     served(settings)
@@ -57,27 +56,27 @@ def prepare_home(settings: Settings) -> list[str]:
 
 
 def cure_of(reason: str, settings: Settings) -> str | None:
-    """What to do about an error that says that the disk is full or a file is damaged, if it does.
+    """The cure for an error that reports a full disk or a damaged file; None for other errors.
 
-    A build warehouse that proved damaged while it was read is removed.
+    Removes a build warehouse that is damaged.
     """
-    said = reason.lower()
+    text = reason.lower()
     free = shutil.disk_usage(settings.home).free
-    # SQLite calls it an input/output error, too.
-    if free < NONE_FREE_BYTES or any(words in said for words in FULL):
+    # SQLite also reports a full disk as an input/output error.
+    if free < NONE_FREE_BYTES or any(words in text for words in FULL):
         return (
             f"the disk of {settings.home} is full ({_megabytes(free)} are free now): make room "
             "and run the refresh again"
         )
-    if not any(words in said for words in DAMAGED):
+    if not any(words in text for words in DAMAGED):
         return None
     landed = str(settings.landing) in reason
-    if landed or ".parquet" in said:
+    if landed or ".parquet" in text:
         return "a landed or delivered file is damaged: run make refresh without MONTHS"
-    if "sqlite" in said or "disk image" in said or "file is not a database" in said:
+    if "sqlite" in text or "disk image" in text or "file is not a database" in text:
         return "a store is damaged: run make refresh again, which names the file"
     _remove(settings.warehouse)
-    return f"{settings.warehouse} was damaged and is removed: make refresh makes it anew"
+    return f"{settings.warehouse} was damaged and is removed: run make refresh to rebuild it"
 
 
 def _room(settings: Settings) -> None:
@@ -96,14 +95,14 @@ def _megabytes(size: int) -> str:
 
 
 def _judge(path: Path, what: str, cure: str) -> None:
-    """Refuse an SQLite file that is damaged; one that is not there is made by its owner."""
+    """Refuse a damaged SQLite file; a missing one is created by its owner."""
     if not path.exists():
         return
     try:
         with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=rw", uri=True)) as connection:
             found = [row[0] for row in connection.execute("pragma quick_check(1)")]
     except sqlite3.OperationalError as error:
-        # Another program writes it just now; it reads it, too.
+        # Another program is writing the file, so it can be read.
         if "locked" in str(error):
             return
         found = [str(error)]
@@ -111,7 +110,7 @@ def _judge(path: Path, what: str, cure: str) -> None:
         found = [str(error)]
     if found != ["ok"]:
         raise HomeRefused(
-            f"{path} is damaged ({found[0]}), and {what} cannot be made anew. "
+            f"{path} is damaged ({found[0]}), and a refresh cannot rebuild {what}. "
             f"Restore it from a backup, {cure}."
         )
 
@@ -120,23 +119,23 @@ def _judge_model_store(settings: Settings) -> None:
     store, artifacts = settings.mlflow_home / "mlflow.db", settings.mlflow_home / "artifacts"
     if settings.mlflow_tracking_uri != settings.own_model_store:
         return
-    anew = f"or move {settings.mlflow_home} away: the next refresh then trains every model anew"
-    _judge(store, "the model store", anew)
+    cure = f"or move {settings.mlflow_home} away: the next refresh then trains every model again"
+    _judge(store, "the model store", cure)
     if not store.exists() and artifacts.is_dir() and any(artifacts.iterdir()):
         raise HomeRefused(
-            f"{store} is missing, and {artifacts} holds the models that it knew. "
-            f"Restore it from a backup, {anew}."
+            f"{store} is missing: expected the store of the models in {artifacts}. "
+            f"Restore it from a backup, {cure}."
         )
 
 
 def _fit_warehouse(settings: Settings) -> list[str]:
-    """Remove a build warehouse that cannot be built upon."""
+    """Remove a build warehouse that a refresh cannot use."""
     path = settings.warehouse
     reason = _unfit(settings) if path.exists() else None
-    # The log of a warehouse that is gone belongs to no other.
+    # A write-ahead log without its warehouse must not apply to the next one.
     if reason is not None or not path.exists():
         _remove(path)
-    return [f"{path} is made anew: {reason}"] if reason else []
+    return [f"{path} is rebuilt: {reason}"] if reason else []
 
 
 def _remove(warehouse: Path) -> None:
@@ -145,16 +144,16 @@ def _remove(warehouse: Path) -> None:
 
 
 def _unfit(settings: Settings) -> str | None:
-    """Why the warehouse must be made anew. Its blocks have checksums: a damaged one among them is
-    found by whoever reads it."""
+    """Why the warehouse must be rebuilt; None if it is sound as far as its header shows. Its blocks
+    have checksums: DuckDB reports a damaged one when it reads it."""
     path = settings.warehouse
     try:
         with connect(settings, path) as connection:
             size, blocks = connection.execute(
-                # Free blocks at the end are counted among all, though the file ends before them.
+                # `total_blocks` includes free blocks beyond the end of the file.
                 "select block_size, used_blocks from pragma_database_size()"
             ).fetchall()[0]
-            # Of earlier versions, which kept names and telephone numbers here.
+            # Earlier versions stored names and telephone numbers in this schema.
             kept = connection.execute(
                 "select 1 from duckdb_schemas() where schema_name = 'protected' "
                 "and database_name = current_database()"
@@ -164,5 +163,5 @@ def _unfit(settings: Settings) -> str | None:
     except duckdb.Error as error:
         return f"it cannot be read ({str(error).splitlines()[0]})"
     if path.stat().st_size < HEADER_BYTES + size * blocks:
-        return "it is cut off"
-    return "it held personal data, which are not kept any more" if kept else None
+        return "it is truncated"
+    return "it holds personal data, which are no longer stored" if kept else None

@@ -24,7 +24,8 @@ STATE_FILE = "landed.json"
 
 
 class Months:
-    """The folder's months as one run writes them: beside the standing ones, then in their place."""
+    """The folder's months as one run writes them: first beside the current files, then in their
+    place."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, window: Window, folder: Path) -> None:
         self.connection = connection
@@ -34,8 +35,8 @@ class Months:
         self.landed: dict[str, set[date]] = {}
 
     def write(self, table: Table) -> None:
-        """Write each month with rows; of events those only that the run is to write, or whose rows
-        are others than those of the file that stands."""
+        """Write each month with rows; of events only the run's months and months whose rows differ
+        from the current file."""
         part, names = partition(table), [quoted(n) for n in landed_columns(table)]
         months = self.connection.execute(f"""
             select _month, count(*), {changes.digest(names)} from landing_staged
@@ -50,7 +51,7 @@ class Months:
                     continue
             path = _file(self.folder / ".writing", table, month)
             path.parent.mkdir(parents=True)
-            # One file a month, sorted by key: the same rows give the same bytes.
+            # Sorted by key, so that the same rows give the same bytes.
             with _without_statistics(self.connection):
                 self.connection.execute(f"""
                     copy (
@@ -60,7 +61,7 @@ class Months:
                     ) to {literal(path)} (format parquet, compression zstd)""")
 
     def _stands(self, table: Table, month: date, digest: int) -> bool:
-        """Does the month's file of an earlier run hold the same rows?"""
+        """Whether the month's file of an earlier run holds the same rows."""
         same = self.held.get((table.name, month)) == digest
         return same and _file(self.folder, table, month).exists()
 
@@ -84,7 +85,7 @@ class Months:
         self.drop()
 
     def drop(self) -> None:
-        """Leave nothing behind of what was written and not put in place."""
+        """Remove the files that were written and not moved into place."""
         shutil.rmtree(self.folder / ".writing", ignore_errors=True)
 
     def view(self, table: Table, delivered: Collection[str]) -> str:
@@ -94,7 +95,7 @@ class Months:
             (self.folder / table.name).glob(f"{part}=*/data.parquet")
         ):
             return nothing(table)
-        # Months of an earlier run with a later as-of date may still stand: they are not seen.
+        # Leave out months of an earlier run with a later as-of date.
         return (
             f"select * from read_parquet({literal(files)}, hive_partitioning = false) "
             f"where {part} <= {day(self.window.as_of)}"
@@ -118,7 +119,7 @@ def landed_columns(table: Table) -> list[str]:
 
 
 def nothing(table: Table) -> str:
-    """A query with the landed columns, typed, and no row."""
+    """A query of the landed columns, typed, without rows."""
     kinds = {column.name: column.type for column in table.columns if not column.personal}
     kinds.setdefault(partition(table), "DATE")
     columns = ", ".join(f"null::{kind} as {quoted(name)}" for name, kind in kinds.items())
@@ -127,8 +128,9 @@ def nothing(table: Table) -> str:
 
 @contextmanager
 def _without_statistics(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """Keep what is known of the whole stage out of a month's file. DuckDB writes a column without
-    NULLs more tersely, and with its statistics one NULL in a later month changes every file."""
+    """Make each month's file independent of the other months. DuckDB writes a column without NULLs
+    differently: with the statistics of the whole stage one NULL in a later month would change every
+    file."""
     ((before,),) = connection.execute("select current_setting('disabled_optimizers')").fetchall()
     connection.execute("set disabled_optimizers = 'statistics_propagation'")
     try:
@@ -138,8 +140,13 @@ def _without_statistics(connection: duckdb.DuckDBPyConnection) -> Iterator[None]
 
 
 def claim(folder: Path, source: Source, window: Window) -> None:
-    """Months of another bank, or counted from another first month, must not stand beside this
-    run's: a whole run clears them, a part is refused."""
+    """Clear the folder of months of another bank or another first month.
+
+    Raises
+    ------
+    DeliveryRefused
+        When there are such months and the run does not cover the whole history.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(folder / ".writing", ignore_errors=True)
     state = folder / STATE_FILE
@@ -148,7 +155,7 @@ def claim(folder: Path, source: Source, window: Window) -> None:
     try:
         standing = json.loads(state.read_text(encoding="utf-8"))
     except ValueError:
-        # Damaged: whose months these are is not known.
+        # The file is damaged: the bank of these months is unknown.
         standing = {"identity": "an unknown bank", "first_month": "an unknown month"}
     wanted = {"identity": source.identity, "first_month": window.first_month.isoformat()}
     if standing == wanted:
@@ -160,7 +167,7 @@ def claim(folder: Path, source: Source, window: Window) -> None:
                     str(folder),
                     "",
                     f"holds the months of {standing['identity']} from {standing['first_month']}; "
-                    f"this run lands a part of {source.identity}",
+                    f"this run lands only some months of {source.identity}",
                     "Refresh the whole history, or use another HOME (JINGXI_HOME).",
                 )
             ]

@@ -1,4 +1,4 @@
-"""What the served release counted, for G1 to compare a delivery with."""
+"""The row counts of the served release, which G1 compares with a delivery."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ EVENTS = {table.name for table in TABLES if table.event}
 def record_previous(
     connection: duckdb.DuckDBPyConnection, settings: Settings, delivery: Delivery
 ) -> None:
-    """Write `meta.previous_release_count`: rows by table in the release that the settings' home
-    serves, as G1 counted them there.
+    """Write `meta.previous_release_count`: the rows that G1 counted by table in the release that
+    the settings' home serves.
 
-    It has no rows where there is nothing to compare with: before the first release, where another
-    bank's is served, or one of a later month. Events are left out where a first month is asked for
-    that is not the release's: a shorter history is meant then.
+    The table is empty before the first release, and if the served release is another bank's or of a
+    later month. Events are left out if `FIRST_MONTH` is set to another month than the release's:
+    the shorter history is intended.
     """
     connection.execute(
         "create or replace table meta.previous_release_count (table_name varchar, rows bigint)"
@@ -35,7 +35,7 @@ def _counts(settings: Settings, delivery: Delivery) -> list[tuple[str, int]]:
     try:
         path = served(settings)
     except ReleaseDamaged:
-        # A refresh has been refused by then; a check judges without.
+        # `prepare_home` refuses a refresh before this; a check runs without the comparison.
         return []
     if path is None:
         return []
@@ -47,7 +47,7 @@ def _counts(settings: Settings, delivery: Delivery) -> list[tuple[str, int]]:
                 "select table_name, rows from profile.landing_table"
             ).fetchall()
     except duckdb.CatalogException:
-        # Published before releases held these tables.
+        # Releases of earlier versions do not have these tables.
         return []
     if as_of > delivery.as_of or [bank for bank, _ in banks] != [delivery.source.identity]:
         return []

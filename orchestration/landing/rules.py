@@ -14,10 +14,10 @@ from sources.grammar import rounds, text_of, typed
 
 KEY_OR_REFERENCE = "key_or_reference"
 OTHER = "other"
-# A row whose parent is in quarantine: judged with the rule that its parent breaks.
+# A row whose parent is in quarantine: counted under the rule that the parent breaks.
 FOLLOWING = "following"
-# A required table with a broken key or reference loses whole rows of a customer's picture: stricter
-# than the contract's share for values.
+# Stricter than the contract's share for values: an invalid key or reference in a required table
+# loses the whole row.
 TOLERATED_KEY_SHARE = 0.0005
 
 AS_OF = re.compile(r"\bas_of\b")
@@ -25,7 +25,7 @@ AS_OF = re.compile(r"\bas_of\b")
 
 @dataclass(frozen=True)
 class Calendar:
-    """What "later" means: the last day seen, the first day of history, the day of the run."""
+    """The as-of date, the first day of history and the day of the run."""
 
     as_of: date
     first_month: date
@@ -47,7 +47,7 @@ def day(value: date) -> str:
 
 
 def code(text: str) -> str:
-    """SQL for a code as it is read: capitals, no blanks around, NULL where nothing is left."""
+    """SQL for a code: trimmed, in upper case, NULL if empty."""
     return f"nullif(upper(trim({text})), '')"
 
 
@@ -55,13 +55,13 @@ def cast_columns(table: Table, types: Mapping[str, str]) -> tuple[list[str], lis
     """Two steps of expressions over a relation whose columns have `types` (contract name → type).
 
     The first gives each contract column in its type and, as `raw_<column>`, in text. The second
-    says by `bad_<column>` that a value is there which is not of the type, and by `rough_<column>`
-    that the type would round it without a word (12.345 as money, 1.5 as a count).
+    gives `bad_<column>`, true for a value that is not of the type, and `rough_<column>`, true for a
+    value that the type would round silently (12.345 as money, 1.5 as a count).
 
-    Other types are cast by way of text (see `grammar`): a DOUBLE 0.1 becomes '0.1' and then exactly
+    Other types are cast through text (see `grammar`): a DOUBLE 0.1 becomes '0.1' and then exactly
     0.100000.
 
-    A personal value is a token from here on (`token`): the engine neither keeps nor spills it.
+    Personal values are replaced by tokens here (`token`): DuckDB neither stores nor spills them.
     """
     first: list[str] = []
     second: list[str] = []
@@ -91,10 +91,10 @@ def cast_columns(table: Table, types: Mapping[str, str]) -> tuple[list[str], lis
 def row_rules(table: Table, calendar: Calendar, delivered: Collection[str]) -> list[Rule]:
     """Every rule that a single row of the table can break, in the order of the columns.
 
-    `delivered` are the tables that references are checked against; for each such column the cast
-    delivery carries `seen_<column>`: true where the parent is landed, false where it is dated after
-    the as-of date, NULL where it is unknown or in quarantine; `cause_<column>` says for a parent in
-    quarantine what is wrong with it.
+    `delivered` are the tables that references are checked against. For each such column the cast
+    delivery has `seen_<column>`: true if the parent is landed, false if it is dated after the as-of
+    date, NULL if it is unknown or in quarantine; and `cause_<column>`: the number of the cause of a
+    parent in quarantine.
     """
     rules: list[Rule] = []
     for column in table.columns:
@@ -148,36 +148,36 @@ def row_rules(table: Table, calendar: Calendar, delivered: Collection[str]) -> l
 
 
 def token(text: str) -> str:
-    """SQL for the token of a text: the first 16 hex digits of sha256(key || text), the key being
+    """SQL for the token of a text: the first 16 hex digits of sha256(key || text), where the key is
     the variable `landing_token_key`; NULL for NULL."""
     return f"left(sha256(getvariable('landing_token_key') || encode({text})), 16)"
 
 
 def shown_value(table: Table, column: str) -> str:
-    """SQL for the value as quarantine shows it: as delivered, or a token where the table has
-    personal columns. There any column may hold one: a shifted row puts an e-mail in a date."""
+    """SQL for the value in quarantine: as delivered, or a token if the table has personal columns,
+    where any column may hold a personal value: a shifted row puts an e-mail in a date."""
     raw = quoted(f"raw_{column}")
-    # A personal column's raw text is a token already.
+    # The raw text of a personal column is already a token.
     return token(raw) if table.personal and not table.column(column).personal else raw
 
 
-# What a reader of the quarantine can do about each rule.
+# The cure for each rule.
 CURES: dict[str, str] = {
-    "malformed_row": "quote values that hold the delimiter or a quote, and deliver the row whole, "
-    "in at most a million bytes",
-    "required": "fill the column; a row without it cannot be placed",
+    "malformed_row": "quote values that hold the delimiter or a quote, and deliver the complete "
+    "row in at most a million bytes",
+    "required": "fill the column; a row without it cannot be used",
     "type": "write dates as YYYY-MM-DD, numbers with digits and a decimal point only, and true or "
     "false",
-    "length": "deliver what the column means, not a document",
+    "length": "shorten the value to at most a million bytes",
     "precision": "deliver money with two decimals and counts as whole numbers",
     "allowed_values": "map the bank's own code to one of the contract's values",
-    "form": "write the code of three letters that ISO 4217 gives the currency, such as EUR",
-    "range": "correct the value, or the row it was taken from",
-    "month_start": "give the first day of the month",
-    "reference": "deliver the row it refers to, or correct the identifier",
-    "parent_quarantined": "correct the row it refers to; quarantine says what is wrong with it",
+    "form": "write the three-letter ISO 4217 code of the currency, such as EUR",
+    "range": "correct the value",
+    "month_start": "write the first day of the month",
+    "reference": "deliver the row it references, or correct the identifier",
+    "parent_quarantined": "correct the row it references; quarantine shows what is wrong with it",
     "date_in_future": "correct the date: it lies after today",
     "before_first_month": f"set {named('first_month')} to the first month, or correct the date",
     "duplicate_row": "deliver each row once",
-    "duplicate_key": "give one row per key; the first by file and row was kept",
+    "duplicate_key": "deliver one row per key; the first by file and row is kept",
 }

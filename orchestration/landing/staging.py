@@ -1,8 +1,8 @@
-"""One table staged: cast, judged, matched with its parents; its broken rows set aside.
+"""Stage one table: cast it, check its rows, join it to its parents, and mark invalid rows.
 
-The stage is the temporary table `landing_staged`: every row delivered once, with its file, row,
-month and state. What is wrong with a row is in `landing_faulty_<table>`, the keys that children may
-name in `landing_known_<table>`.
+The stage is the temporary table `landing_staged`: every delivered row once, with its file, row,
+month and state. `landing_faulty_<table>` lists the broken rules by row, `landing_known_<table>` the
+keys that children may reference.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ from sources.interface import DeliveryRefused, Problem, SourceFile
 UNSTAMPED = date(1900, 1, 1)
 LANDED, BROKEN, LATER, REPEATED, EARLIER = 0, 1, 2, 3, 4
 REPEATED_RULES = ("duplicate_row", "duplicate_key")
-# What is wrong with rows that others refer to: those follow them into quarantine. By number, which
-# is narrow: every booking is matched with its account's.
+# The rules broken by rows that others reference, which follow them into quarantine. A number, since
+# it is narrow: every booking is joined to its account's.
 CAUSE = """(number integer, table_name varchar, rule_class varchar, rule varchar,
     column_name varchar)"""
 
 
 @dataclass(frozen=True)
 class Part:
-    """One file of the table at hand: its place in the order of files, its columns' types."""
+    """One file of the table: its place in the order of files and its columns' types."""
 
     number: int
     file: SourceFile
@@ -55,7 +55,7 @@ class Stage:
     labels
         Each file's name in messages and in quarantine.
     delivered
-        The tables staged before: those that references are checked against.
+        The tables staged before, which references are checked against.
     """
 
     def __init__(
@@ -76,7 +76,13 @@ class Stage:
         self.rules = row_rules(table, calendar, delivered)
 
     def run(self) -> None:
-        """Raises DeliveryRefused naming the file that cannot be read to its end."""
+        """Stage the table.
+
+        Raises
+        ------
+        DeliveryRefused
+            With the file that cannot be read to its end.
+        """
         self._stage()
         self._set_repeated_aside()
         self._write_quarantine()
@@ -90,8 +96,8 @@ class Stage:
         return {name: kind for name, kind, *_ in described}
 
     def _delivery(self, parts: Sequence[Part], broken_only: bool = False) -> str:
-        """Files of the table as one query: cast (`cast_columns`), numbered (`_file`, `_row`),
-        matched with their parents (`seen_<column>`, `cause_<column>`)."""
+        """Files of the table as one query: cast (`cast_columns`), numbered (`_file`, `_row`) and
+        joined to their parents (`seen_<column>`, `cause_<column>`)."""
         queries = []
         for part in parts:
             names = set(part.file.columns) & set(self.table.column_names)
@@ -172,8 +178,8 @@ class Stage:
             raise self._culprit(error) from error
 
     def _earlier(self) -> str:
-        """Does the row lie before the first month of bookings? Nothing is built of those months, so
-        that the events of other tables there are not seen; a booking there is misdated."""
+        """SQL: whether the row lies before the first month of bookings. Nothing is built for those
+        months, so that events of optional tables are ignored; a booking there is misdated."""
         if not self.table.event or self.table.required:
             return "false"
         return f"{quoted(str(self.table.dated_by))} < {day(self.calendar.first_month)}"
@@ -190,8 +196,8 @@ class Stage:
         return error
 
     def _set_repeated_aside(self) -> None:
-        """The first row of a key by (file, row) stays; the others are exact repetitions or differ.
-        Keys are unique over the whole delivery of events, within one extract of a master."""
+        """Keep the first row of a key by (file, row); the others are exact duplicates or differ.
+        Keys are unique over all events of a delivery, and within one extract of a master."""
         key = [quoted(name) for name in self.table.key] + ([] if self.table.event else ["_month"])
         content = ", ".join(f"{quoted(n)} := {quoted(n)}" for n in self.table.column_names)
         keys, given_key = ", ".join(key), ", ".join(quoted(name) for name in self.table.key)
@@ -214,10 +220,10 @@ class Stage:
                 and landing_staged._row = landing_repeated._row""")
 
     def _write_quarantine(self) -> None:
-        """One line for each row and rule it breaks, in the order of the files and their rows.
+        """Write one line for each row and broken rule, in the order of the files and their rows.
 
-        The text of the values is read again for this, from the files with broken rows and one file
-        at a time: kept for every row it would double the stage.
+        The text of the values is read again, one file at a time, from the files with invalid rows:
+        storing it for every row would double the stage.
         """
         faults = [
             f"case when {rule.condition} then {{'rule': {literal(rule.name)}, "
@@ -263,8 +269,8 @@ class Stage:
             order by _file, _row, rule, column_name""")
 
     def _remember_keys(self) -> None:
-        """The table's keys for its children: seen, dated later, in quarantine with its first cause,
-        or (absent) unknown."""
+        """Store the table's keys for its children: landed, dated later, or in quarantine with the
+        first cause; absent keys are unknown."""
         if not any(c.references == self.table.name for child in TABLES for c in child.columns):
             return
         (key,) = self.table.key
@@ -310,5 +316,5 @@ def _and(expressions: Sequence[str]) -> str:
 def unreadable(label: str, error: duckdb.Error) -> DeliveryRefused:
     reason = str(error).splitlines()[0]
     return DeliveryRefused(
-        [Problem(label, "", f"cannot be read: {reason}", "Deliver the file again, whole.")]
+        [Problem(label, "", f"cannot be read: {reason}", "Deliver the complete file again.")]
     )

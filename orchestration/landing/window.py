@@ -18,20 +18,24 @@ class Window:
     def __post_init__(self) -> None:
         months = (self.first_month, self.month_from, self.month_to)
         if any(month.day != 1 for month in months):
-            raise ValueError("first_month, month_from and month_to are first days of months")
+            raise ValueError(
+                "first_month, month_from and month_to are invalid: expected first days of months"
+            )
         if (self.as_of + timedelta(days=1)).day != 1:
-            raise ValueError(f"as_of is the last day of a month, not {self.as_of}")
+            raise ValueError(
+                f"as_of is invalid: expected the last day of a month, got {self.as_of}"
+            )
         if not self.first_month <= self.month_from <= self.month_to <= self.as_of:
             raise ValueError(
-                f"months {self.month_from:%Y-%m} to {self.month_to:%Y-%m} do not lie between the "
-                f"first month {self.first_month:%Y-%m} and the as-of month {self.as_of:%Y-%m}"
+                f"months {self.month_from:%Y-%m} to {self.month_to:%Y-%m} are invalid: expected "
+                f"months in {self.first_month:%Y-%m}:{self.as_of:%Y-%m}, in order"
             )
 
     @property
     def whole(self) -> bool:
-        """Does the run rebuild the whole history?"""
+        """Whether the run rebuilds the whole history."""
         return self.month_from == self.first_month and self.month_to == self.as_of.replace(day=1)
 
     def holds(self, month: date) -> bool:
-        """Is the month among those of the run?"""
+        """Whether the month is one of the run's."""
         return self.month_from <= month <= self.month_to

@@ -8,7 +8,7 @@ import dagster as dg
 from orchestration.models.studies import STUDIES
 from orchestration.platform import build_numbers
 from orchestration.platform.asset_metadata import COLUMN_SCHEMA, ROW_COUNT, team
-from orchestration.platform.model_store import check_model_store, pages
+from orchestration.platform.model_store import check_model_store, make_model_store, pages
 from orchestration.platform.resources import Home
 
 if TYPE_CHECKING:
@@ -44,11 +44,9 @@ def models_assets() -> dg.AssetsDefinition:
         from orchestration.models.monitoring import monitor
         from orchestration.models.records import Records
         from orchestration.models.training import train
-        from orchestration.platform import ahead
 
-        ahead.finish()
         check_model_store(home.settings)
-        ahead.make_model_store(home.settings)
+        make_model_store(home.settings)
         selected = [key.path[-1] for key in MODELS if key in context.selected_asset_keys]
         with build_numbers.build(
             home, "models", context.run_id, selected, all_parts=STUDIES
@@ -57,8 +55,13 @@ def models_assets() -> dg.AssetsDefinition:
             registry = training.registry()
             records = Records(connection, training)
             studies = [STUDIES[name].study(records) for name in selected]
-            reports = train(connection, training, registry, studies)
-            monitor(connection, records, registry, studies)
+            reports = train(
+                connection,
+                training,
+                registry,
+                studies,
+                lambda study: monitor(connection, records, registry, [study]),
+            )
             write_audit(connection, registry)
         base = pages(home.settings)
         for report in reports:

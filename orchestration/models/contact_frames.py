@@ -1,7 +1,7 @@
 """Contacts of campaigns with what was known of customer, offer and market before each of them.
 
-Joined and summed by the engine: a response is known 60 days after its contact, when its window is
-over, and counts for no contact before that day.
+Joined and summed by the engine: a response is known once its window is over (`RESPONSE_DAYS` after
+the contact), and counts for no contact before that day.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ import pandas as pd
 
 from ml.response.model import OFFER, OFFER_LINE
 from orchestration.models.datasets import feature_columns
+from sources.vocabulary import days_of
 
-RESPONSE_DAYS = 60
+RESPONSE_DAYS = days_of("response")
 # Weight, in contacts, with which a rate is shrunk to that of its line, and the line's to the total.
 PRIOR_CONTACTS = 20
 # Contacts beyond which a model learns from a fixed sample, as from customers (MOST_CUSTOMERS).
@@ -213,7 +214,9 @@ def offers_to_score(
         ).fetchall()
         unknown = sorted(set(never_offered) - {name for (name,) in known})
         if unknown:
-            raise ValueError(f"offers that are no products of the bank: {', '.join(unknown)}")
+            raise ValueError(
+                f"offers {', '.join(unknown)} are invalid: expected products of the bank"
+            )
         asked += """
             union all
             select

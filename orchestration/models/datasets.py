@@ -16,6 +16,7 @@ import pandas as pd
 
 from ml.clv.model import LAST_PERIOD, PACE
 from ml.serving import TIER, TOP_TIER, below_top, borrowers, everybody, holders
+from sources.vocabulary import lines_where
 
 KEYS = ("customer_id", "month")
 # Above this number of customers per cut-off a training set is a fixed sample: more customers would
@@ -121,7 +122,7 @@ def customer_sql(connection: duckdb.DuckDBPyConnection, horizon: int) -> str:
 
 
 def _members_sql(population: Population) -> str:
-    """Who belongs to a population in one month; parameter: month.
+    """The customers of a population in one month; parameter: month.
 
     Queried apart from the features, since sorting the wide rows costs more than reading them.
     """
@@ -138,6 +139,7 @@ def _outcome_sql(
     connection: duckdb.DuckDBPyConnection, horizon: int, population: Population
 ) -> str:
     """The same with what came after; parameters: month, rate."""
+    entrusted = " + ".join(f"balance_{line}" for line in lines_where("is_entrusted")) or "0"
     return f"""
         with
         customer as (
@@ -168,7 +170,7 @@ def _outcome_sql(
                     as months_to_default,
                 sum(bookings)::double as bookings,
                 sum(inflow)::double as inflow,
-                arg_max(balance_deposits + balance_wealth, month)::double as balance,
+                arg_max({entrusted}, month)::double as balance,
                 arg_max(accounts, month)::double as accounts
             from base.customer_month
             where month > $month and month <= $month::date + to_months({horizon})

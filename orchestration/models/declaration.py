@@ -52,18 +52,15 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the schema `scores`."""
+    """A table of the schema `scores`; `key` names the columns of which a row is one."""
 
     name: str
+    meaning: str
     columns: tuple[Column, ...]
-    key: tuple[str, ...] = ()
+    key: tuple[str, ...]
 
-    @property
-    def create(self) -> str:
-        """The statement that makes the table anew, empty."""
-        columns = [f"{column.name} {column.type}" for column in self.columns]
-        key = [f"primary key ({', '.join(self.key)})"] if self.key else []
-        return f"create or replace table scores.{self.name} ({', '.join([*columns, *key])})"
+
+CUSTOMER_ID = Column("customer_id", "varchar", "customer")
 
 
 @dataclass(frozen=True)
@@ -80,7 +77,7 @@ class Declaration:
     columns : what it adds to `scores.customer` or `scores.offer`, before its version
     study : makes the study for this bank, or the reason why there is none
     gate : the checks of its scores in G4
-    population : whom it scores, a name of `datasets.POPULATIONS`; of customers only
+    population : the customers that it scores, a name of `datasets.POPULATIONS`; of customers only
     beside : from the records, a function that fills the columns which the model does not answer:
         of a batch and the places of those scored, column → value or values
     tables : tables of its own in the schema `scores`
@@ -111,6 +108,16 @@ class Declaration:
     def scored_columns(self) -> tuple[Column, ...]:
         """Its columns in its table of scores, the version last."""
         return (*self.columns, version_of(self.name))
+
+    @property
+    def table(self) -> Table:
+        """The table of a model of customers, of its name: those whom it scores."""
+        return Table(
+            self.name,
+            f"{self.description}; a row for each customer whom the model scores",
+            (CUSTOMER_ID, *self.scored_columns),
+            ("customer_id",),
+        )
 
 
 def version_of(model: str) -> Column:

@@ -58,15 +58,17 @@ def examine(
 ) -> Examination:
     """Judge the twins of the origins, of which the last decides; `groups` names the groups to be
     treated alike, row by row of its evaluation."""
+    judged_by = [
+        study.judged(twin, split.later) for twin, split in zip(twins, material.splits, strict=True)
+    ]
     by_cutoff = pd.DataFrame(
         [
             {"evaluation": split.later.cutoffs[0], "rows": len(split.later)}
-            | _figures(study, study.judged(twin, split.later))
-            for twin, split in zip(twins, material.splits, strict=True)
+            | _figures(study, judged)
+            for judged, split in zip(judged_by, material.splits, strict=True)
         ]
     )
-    later = material.later
-    judged = study.judged(twins[-1], later)
+    later, judged = material.later, judged_by[-1]
     if study.kind == "label":
         return Examination(judged, by_cutoff, None, None, None, None, ())
     y, score, _ = judged

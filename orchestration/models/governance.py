@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import duckdb
 
 from ml.registry import RULE, ChampionUnusable, Registry, Version
-from orchestration.platform.model_store import check_model_store
+from orchestration.platform.model_store import check_model_store, make_model_store
 from orchestration.platform.refusal import Refused
 from orchestration.platform.settings import Settings
+from orchestration.platform.tables import write_table
 
 LEAST_REASON = 10
 
@@ -29,16 +30,7 @@ PASSED, REFUSED = "passed", "refused"
 # Tags that must match for a version to score here, and so to return by rollback.
 MADE_FOR = ("source", "format", "horizon_months", "features", "discount_rate")
 
-NEXT = "nothing was trained or scored; the next refresh scores with it: make refresh TRAIN=never"
-
-CREATE = """
-create schema if not exists meta;
-create or replace table meta.model_audit (
-    model_name varchar, event varchar, version varchar, previous_version varchar,
-    approver varchar, reason varchar, happened_at timestamptz, dagster_run_id varchar, mode varchar,
-    state varchar
-)
-"""
+NEXT = "nothing is trained or scored; to score with it, run: make refresh TRAIN=never"
 
 
 class PromotionRefused(Refused):
@@ -71,10 +63,8 @@ def open_registry(settings: Settings) -> Registry:
     orchestration.platform.model_store.ModelStoreUnavailable
         When it does not answer.
     """
-    from orchestration.platform import ahead
-
     check_model_store(settings)
-    ahead.make_model_store(settings)
+    make_model_store(settings)
     return Registry(settings.mlflow_tracking_uri, str(settings.mlflow_home / "artifacts"))
 
 
@@ -91,9 +81,9 @@ def promote(
 ) -> Appointment:
     """Make a version champion on a person's decision.
 
-    The version must be there and whole, and trained by somebody else; the policy must have passed
-    it in comparison with the champion that stands now, or `override` says to go against the policy,
-    which the audit then records.
+    The version must be registered and undamaged, and its trainer must not be the approver. The
+    policy must have passed it in comparison with the current champion, unless `override` is set;
+    the audit then records the override.
 
     Raises
     ------
@@ -104,7 +94,7 @@ def promote(
     registry.settle(model)
     standing = registry.champion(model)
     if standing is not None and standing.version == asked.version:
-        raise PromotionRefused(f"model {model}: version {asked.version} is champion already")
+        raise PromotionRefused(f"model {model}: version {asked.version} is already champion")
     problems = [
         *_unsigned(approver, reason),
         *_trained_by(asked, approver),
@@ -112,7 +102,7 @@ def promote(
     ]
     against = _against_policy(asked, standing)
     if against and not override:
-        problems.append(f"{against}; to promote it all the same, say override")
+        problems.append(f"{against}; to promote it against the policy, set override")
     if problems:
         raise PromotionRefused(f"model {model}, version {asked.version}: " + "; ".join(problems))
     overridden = bool(against)
@@ -141,9 +131,9 @@ def roll_back(
     mode: str = "",
     dagster_run_id: str = "",
 ) -> Appointment:
-    """Make the champion before the standing one champion again.
+    """Make the previous champion champion again.
 
-    The trainer of the model may do so too, so that a rollback is never delayed.
+    The model's trainer may approve this, too, so that a rollback is never delayed.
 
     Raises
     ------
@@ -168,7 +158,7 @@ def roll_back(
         )
     except LookupError as error:
         raise PromotionRefused(
-            f"{error}; promote a version by name, or train anew (make train)"
+            f"{error}. Promote another version (make promote), or train again (make train)."
         ) from error
     return Appointment(
         model,
@@ -193,7 +183,7 @@ def write_audit(connection: duckdb.DuckDBPyConnection, registry: Registry) -> in
         )
         for record in registry.audit()
     ]
-    connection.execute(CREATE)
+    write_table(connection, "meta.model_audit", None)
     if rows:
         connection.executemany(
             "insert into meta.model_audit values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
@@ -218,22 +208,23 @@ def _version(registry: Registry, model: str, version: str) -> Version:
 
 
 def _unknown(registry: Registry, model: str) -> str:
-    return f"there is no model {model}; there are {', '.join(registry.models()) or 'none'}"
+    existing = ", ".join(registry.models()) or "none"
+    return f"model {model} is not registered. Registered models: {existing}."
 
 
 def _unsigned(approver: str, reason: str) -> list[str]:
     problems = []
     if not approver.strip():
-        problems.append("an approver must be named")
+        problems.append("approver is missing: expected a name")
     if len(reason.strip()) < LEAST_REASON:
-        problems.append(f"a reason of at least {LEAST_REASON} characters must be given")
+        problems.append(f"reason is too short: expected at least {LEAST_REASON} characters")
     return problems
 
 
 def _trained_by(version: Version, approver: str) -> list[str]:
     trainer = version.tags.get(TRAINER, "")
     if not trainer.strip():
-        return ["who trained it is not recorded, so nobody is known to be another; train anew"]
+        return ["its trainer is not recorded, so that no approver can differ from it; train again"]
     if same_person(trainer, approver):
         return [f"{approver.strip()} trained it and may not approve it"]
     return []
@@ -242,7 +233,7 @@ def _trained_by(version: Version, approver: str) -> list[str]:
 def _not_whole(registry: Registry, version: Version) -> list[str]:
     try:
         registry.load(version)
-        # Without its twin no later challenger could be compared with it.
+        # Later challengers are compared with its twin.
         registry.load_twin(version)
     except ChampionUnusable as error:
         return [str(error)]
@@ -262,7 +253,7 @@ def _against_policy(version: Version, standing: Version | None) -> str:
     if compared_with != standing.version:
         named = f"version {compared_with}" if compared_with else "no champion"
         return (
-            f"the policy compared it with {named}, not with version {standing.version}, "
-            "which is champion now"
+            f"the policy compared it with {named}, not with version {standing.version}, the "
+            "current champion"
         )
     return ""

@@ -29,7 +29,7 @@ class Promotion(dg.Config):
     approver: str = Field(description=f"{APPROVER}; not the one who trained it")
     reason: str = Field(description=REASON)
     override: bool = Field(
-        default=False, description="promote against the policy; the audit says so"
+        default=False, description="promote against the policy; recorded in the audit"
     )
 
 

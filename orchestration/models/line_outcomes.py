@@ -7,8 +7,10 @@ import numpy as np
 import pandas as pd
 
 from ml.clv.retention_margin import LineOutcomes, monthly_discount
-from ml.lines import LINES, contract_months, monthly_pace
+from ml.lines import contract_months, monthly_pace
 from orchestration.models.datasets import EXACT
+from sources.contract import PRODUCT_LINES
+from sources.vocabulary import lines_where
 
 
 def _equal_share(amount: str) -> str:
@@ -50,7 +52,7 @@ def _held_sql(lines: list[str]) -> str:
             cutoff,
             '{line}' as line,
             pace_{line} as pace,
-            {"remaining" if line == "lending" else "null::double"} as remaining
+            remaining_{line} as remaining
         from line_customer
         where accounts_{line} > 0
         """
@@ -141,7 +143,7 @@ def line_outcomes(
     ValueError
         For a frame without customers, or where none has a known line.
     """
-    lines = [line for line in LINES if f"accounts_{line}" in frame.columns]
+    lines = [line for line in PRODUCT_LINES if f"accounts_{line}" in frame.columns]
     if frame.empty or not lines:
         raise ValueError("customers at cut-offs with columns accounts_<line> are needed")
     months = np.arange(1, horizon + 1)
@@ -174,11 +176,12 @@ def _customers(frame: pd.DataFrame, lines: list[str]) -> pd.DataFrame:
         "row": np.arange(len(frame)),
         "customer_id": frame["customer_id"].to_numpy(),
         "cutoff": pd.to_datetime(frame["cutoff"]).dt.date.to_numpy(),
-        "remaining": contract_months(frame, "lending"),
     }
+    loan_lines = lines_where("holds_loans")
     for line in lines:
         columns[f"accounts_{line}"] = frame[f"accounts_{line}"].to_numpy()
         columns[f"pace_{line}"] = monthly_pace(frame, line)
+        columns[f"remaining_{line}"] = contract_months(frame, line, loan_lines)
     return pd.DataFrame(columns)
 
 

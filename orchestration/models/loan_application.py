@@ -44,13 +44,13 @@ class _RawFiles:
     def __getitem__(self, name: str) -> str:
         path = self._folder / f"{name}.asc"
         if not path.is_file():
-            raise FileNotFoundError(f"{path} is missing: put it beside the other .asc files")
+            raise FileNotFoundError(f"{path} is missing. Put it beside the other .asc files.")
         relation = f"({self._reader.relation(self._connection, path)})"
         described = self._connection.execute(f"describe {relation}").fetchall()
         header = {column.lower() for column, *_ in described}
         wanted = HEADERS["trans" if name == BOOKINGS else name]
         if missing := [column for column in wanted if column not in header]:
-            raise ValueError(f"{path} has no column {', '.join(missing)}: take the original file")
+            raise ValueError(f"{path} has no column {', '.join(missing)}. Use the original file.")
         broken = self._connection.execute(
             f"select _row, _malformed from {relation} where _malformed is not null "
             "order by _row limit 1"
@@ -315,7 +315,7 @@ def loan_applications(
 
     Bookings are used when booked before the day of the loan, cards when issued before it, district
     rates when their year was over. Balances are the bank's own at the ends of days, rebuilt from
-    the bookings since the account was opened (which of a day's bookings came last is not said).
+    the bookings since the account was opened (the data do not order the bookings of a day).
     The instalment is principal over term, as agreed: the column `payments` is not read.
 
     Parameters
@@ -347,8 +347,8 @@ def loan_applications(
     without = found.index[~(found["account_age_days"] > 0)]
     if len(without):
         raise ValueError(
-            f"loan {without[0]} and {len(without) - 1} more: no account opened before the loan; "
-            "an application is scored from the account's history"
+            f"loan {without[0]} and {len(without) - 1} more are invalid: expected an account "
+            "opened before the loan, since an application is scored from the account's history"
         )
     return found
 
@@ -364,7 +364,7 @@ def loan_outcomes(connection: duckdb.DuckDBPyConnection, folder: Path) -> pd.Dat
     Raises
     ------
     ValueError
-        For a status that is none of A, B, C, D; names it.
+        For a status other than A, B, C or D, which the message lists.
     """
     found = connection.execute(
         f"""
@@ -375,7 +375,9 @@ def loan_outcomes(connection: duckdb.DuckDBPyConnection, folder: Path) -> pd.Dat
     ).df()
     unknown = sorted(set(found["status"].fillna("(none)")) - set(DEFAULTED))
     if unknown:
-        raise ValueError(f"loan.asc, status: {', '.join(unknown)} is not among A, B, C, D")
+        raise ValueError(
+            f"loan.asc, status is invalid: expected A, B, C or D, found {', '.join(unknown)}"
+        )
     return pd.DataFrame(
         {
             "defaulted": found["status"].map(DEFAULTED).astype(bool).to_numpy(),

@@ -17,19 +17,10 @@ from orchestration.models.records import Records
 from orchestration.models.registration import LEARNED_UNTIL, PROFILE, SCORE_PROFILE, is_on
 from orchestration.models.studies import STUDIES
 from orchestration.models.study import Off, Study
-from orchestration.platform.progress import tell
+from orchestration.platform.progress import report_progress
+from orchestration.platform.tables import append_rows, ensure_table
 
-CREATE = """
-create schema if not exists meta;
-create table if not exists meta.model_drift (
-    model_name varchar, version varchar, subject varchar, feature varchar, psi double,
-    noise double
-);
-create table if not exists meta.model_monitoring (
-    model_name varchar, version varchar, judged varchar, cutoff date, metric varchar,
-    value double, low double, high double, rows integer
-)
-"""
+DRIFT, MONITORING = "meta.model_drift", "meta.model_monitoring"
 
 
 def monitor(
@@ -43,15 +34,15 @@ def monitor(
 
     A champion that cannot be loaded is left out: scoring fails on it and reports the cause.
     """
-    for statement in CREATE.split(";"):
-        connection.execute(statement)
+    for table in (DRIFT, MONITORING):
+        ensure_table(connection, table)
     for study in studies:
-        for table in ("model_drift", "model_monitoring"):
-            connection.execute(f"delete from meta.{table} where model_name = ?", [study.name])
+        for table in (DRIFT, MONITORING):
+            connection.execute(f"delete from {table} where model_name = ?", [study.name])
         champion = registry.champion(study.name)
         if isinstance(study, Off) or champion is None or not is_on(connection, study.name):
             continue
-        tell(f"{study.name}: drift and accuracy of version {champion.version}")
+        report_progress(f"{study.name}: drift and accuracy of version {champion.version}")
         try:
             _drift(connection, records, registry, champion)
             _accuracy(connection, records, registry, champion, study)
@@ -71,12 +62,8 @@ def _drift(
     features = drift_from_profile(registry.table(champion, PROFILE), now)
     scores = drift_from_profile(registry.table(champion, SCORE_PROFILE), scored(model, now))
     both = pd.concat([features.assign(subject="feature"), scores.assign(subject="score")])
-    connection.register("drift", both)
-    connection.execute(
-        "insert into meta.model_drift select ?, ?, subject, feature, psi, noise from drift",
-        [champion.name, champion.version],
-    )
-    connection.unregister("drift")
+    drift = both[["subject", "feature", "psi", "noise"]]
+    append_rows(connection, DRIFT, drift.assign(model_name=champion.name, version=champion.version))
 
 
 def _accuracy(
@@ -100,13 +87,22 @@ def _accuracy(
         if measure.better == "zero" or measure.name == study.deciding
     }
     estimates = metrics.estimate(watched, y, score, seed=records.context.seed, groups=customers)
-    connection.executemany(
-        "insert into meta.model_monitoring values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [
-            (
-                *(champion.name, champion.version, "model" if is_later else "twin"),
-                *(f"{newest.cutoffs[-1]}-01", name, one.value, one.low, one.high, len(newest)),
-            )
-            for name, one in estimates.items()
-        ],
+    accuracy = pd.DataFrame(
+        {
+            "metric": list(estimates),
+            "value": [one.value for one in estimates.values()],
+            "low": [one.low for one in estimates.values()],
+            "high": [one.high for one in estimates.values()],
+        }
+    )
+    append_rows(
+        connection,
+        MONITORING,
+        accuracy.assign(
+            model_name=champion.name,
+            version=champion.version,
+            judged="model" if is_later else "twin",
+            cutoff=pd.Timestamp(f"{newest.cutoffs[-1]}-01"),
+            rows=len(newest),
+        ),
     )

@@ -16,16 +16,19 @@ from orchestration.models.contact_frames import offers_to_score
 from orchestration.models.context import TrainingContext
 from orchestration.models.cutoffs import LONG_HORIZON
 from orchestration.models.datasets import customers_to_score
-from orchestration.models.declaration import Column, Table, version_of
-from orchestration.models.scoring import BATCH, Champion, champion_of, insert, side_by_side
+from orchestration.models.declaration import CUSTOMER_ID, Column, Table, version_of
+from orchestration.models.scoring import BATCH, Champion, champion_of, side_by_side
 from orchestration.models.studies import OF_OFFERS, RESPONSE, UPLIFT
+from orchestration.platform.tables import append_rows, write_table
 
+TABLE = "scores.offer"
 REASONS = 2
 
 OFFER_TABLE = Table(
     "offer",
+    "probability of response, uplift and value by customer and offer",
     (
-        Column("customer_id", "varchar", "customer"),
+        CUSTOMER_ID,
         Column("product_id", "varchar", "product that is offered"),
         *(column for one in OF_OFFERS for column in one.scored_columns),
         Column(
@@ -42,7 +45,6 @@ OFFER_TABLE = Table(
     ),
     ("customer_id", "product_id"),
 )
-CREATE_OFFER = f"create schema if not exists scores;\n{OFFER_TABLE.create}"
 
 COLD = "select product_id from value.offer where campaigns = 0 order by product_id"
 
@@ -52,11 +54,13 @@ LOSS = """
     update scores.offer as score
     set expected_loss = round(
         offer.exposure::double
-        * coalesce(customer.p_default, offer.probability_of_default::double)
+        * coalesce(risk.p_default, offer.probability_of_default::double)
         * offer.loss_given_default::double,
         2
     )
-    from value.offer as offer, scores.customer as customer
+    from value.offer as offer
+    cross join base.customer as customer
+    left join scores."default" as risk on risk.customer_id = customer.customer_id
     where offer.product_id = score.product_id and customer.customer_id = score.customer_id
 """
 
@@ -75,7 +79,7 @@ PROFIT = """
 
 
 def score_offers(connection: duckdb.DuckDBPyConnection, context: TrainingContext) -> int:
-    """Write `scores.offer` from `scores.customer` and the champions; returns the rows.
+    """Write `scores.offer` from the champions and the probabilities of default; returns the rows.
 
     Offers are the products that a campaign has offered, and those of `value.offer` that none has
     yet. Empty where the response model is off; without the model of uplift or of product value
@@ -95,16 +99,16 @@ def score_offers(connection: duckdb.DuckDBPyConnection, context: TrainingContext
     asked = pd.DataFrame()
     if RESPONSE.name in champions:
         asked = offers_to_score(connection, context.as_of, offers_without_campaign(connection))
-    connection.execute(CREATE_OFFER)
+    write_table(connection, TABLE, None)
 
-    def said_of(frame: pd.DataFrame) -> list[pd.DataFrame]:
+    def scored_of(frame: pd.DataFrame) -> list[pd.DataFrame]:
         return [_scored(champions, frame, known) for known in asked.to_dict("records")]
 
     if len(asked):
         frames = customers_to_score(connection, context.as_of_month, LONG_HORIZON, BATCH)
-        for said in side_by_side(said_of, frames):
-            for scored in said:
-                insert(connection, "scores.offer", scored)
+        for batch in side_by_side(scored_of, frames):
+            for scored in batch:
+                append_rows(connection, TABLE, scored)
         connection.execute(LOSS)
         connection.execute(PROFIT)
     ((rows,),) = connection.execute("select count(*) from scores.offer").fetchall()
@@ -123,12 +127,12 @@ def _scored(
     both = pd.concat([frame, pd.DataFrame(dict(known), index=frame.index)], axis=1)
     scored = pd.DataFrame({"customer_id": frame["customer_id"], "product_id": known[OFFER]})
     for name, champion in champions.items():
-        told = scores(name, champion.model, both)
-        both[told.columns] = scored[told.columns] = told
+        found = scores(name, champion.model, both)
+        both[found.columns] = scored[found.columns] = found
         scored[version_of(name).name] = champion.number
     if UPLIFT.name in champions:
         scored["reason"] = _reasons(champions[UPLIFT.name], both)
-    return scored
+    return scored.reindex(columns=[column.name for column in OFFER_TABLE.columns])
 
 
 def _reasons(champion: Champion, frame: pd.DataFrame) -> np.ndarray | None:
@@ -139,10 +143,10 @@ def _reasons(champion: Champion, frame: pd.DataFrame) -> np.ndarray | None:
     # All these rows share one offer, so it is not a reason.
     kept = [place for place, name in enumerate(names) if name != OFFER]
     moved, names = moved[:, kept], [names[place] for place in kept]
-    told = top_reasons(moved, names, frame, usual_values(frame, names))
-    told = told[(told["direction"] == RAISES) & (told["rank"] <= REASONS)]
-    words = told["feature"] + " " + told["value"] + " (usual " + told["usual"] + ")"
+    reasons = top_reasons(moved, names, frame, usual_values(frame, names))
+    reasons = reasons[(reasons["direction"] == RAISES) & (reasons["rank"] <= REASONS)]
+    words = reasons["feature"] + " " + reasons["value"] + " (usual " + reasons["usual"] + ")"
     found = np.full(len(frame), None, dtype=object)
-    for row, said in words.groupby(told["row"]):
-        found[int(row)] = "; ".join(said)
+    for row, texts in words.groupby(reasons["row"]):
+        found[int(row)] = "; ".join(texts)
     return found

@@ -38,7 +38,7 @@ def purchase_history(
         For a unit that is not positive, or rows without a customer, day or amount.
     """
     if not unit_days > 0:
-        raise ValueError(f"unit_days must be positive, not {unit_days}")
+        raise ValueError(f"unit_days is invalid: expected a number above 0, got {unit_days}")
     nothing = connection.execute(
         f"""
         select
@@ -53,7 +53,10 @@ def purchase_history(
     columns = zip(("customer_id", "day", "amount"), nothing, strict=True)
     empty = [f"{name} in {count} row(s)" for name, count in columns if count]
     if empty:
-        raise ValueError(f"{relation} has no {', no '.join(empty)}: complete the log or filter it")
+        raise ValueError(
+            f"{relation} is invalid: expected a value in every row, found no "
+            f"{', no '.join(empty)}. Complete the log or filter it."
+        )
     return connection.execute(
         f"""
         with purchase as (

@@ -46,6 +46,7 @@ from orchestration.models.governance import (
     VERDICT,
 )
 from orchestration.models.study import Material, Study
+from orchestration.platform.tables import ensure_table
 
 # Tables kept with a version, by name.
 PROFILE, SCORE_PROFILE = "profile", "score_profile"
@@ -56,22 +57,6 @@ POLICY = "policy"
 LEARNED_UNTIL = "learned_until"
 # MLflow refuses longer tags of a version.
 LONGEST_TAG = 4_000
-
-CREATE = """
-create schema if not exists meta;
-create table if not exists meta.model_evaluation (
-    model_name varchar, version varchar, metric varchar, value double, low double, high double,
-    rule_value double, difference_low double, difference_high double, better varchar,
-    champion boolean, horizon_months integer, trained_as_of date, note varchar
-);
-create table if not exists meta.model_version (
-    model_name varchar, version varchar, alias varchar, mlflow_run_id varchar, trained_as_of date,
-    source varchar, kind varchar, learner varchar, horizon_months integer, main_metric varchar,
-    value double, low double, high double, rule_value double, data_digest varchar,
-    trained_by varchar, promoted_by varchar, promoted_at timestamptz, promotion_reason varchar,
-    previous_version varchar, note varchar
-);
-"""
 
 
 @dataclass(frozen=True)
@@ -115,7 +100,8 @@ def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
     if columns and "promoted_by" not in columns:
         # Their content comes from the registry at every refresh.
         connection.execute("drop table meta.model_version")
-    connection.execute(CREATE)
+    for table in ("meta.model_evaluation", "meta.model_version"):
+        ensure_table(connection, table)
 
 
 def is_on(connection: duckdb.DuckDBPyConnection, name: str) -> bool:
@@ -246,15 +232,15 @@ def keep(
     reasons: Sequence[str],
 ) -> TrainingReport:
     """Write the champion's rows of the release from the registry."""
-    said = tuple(filter(None, reasons))
-    _write(connection, registry, champion, horizon, "; ".join(said))
+    given = tuple(filter(None, reasons))
+    _write(connection, registry, champion, horizon, "; ".join(given))
     return TrainingReport(
         champion.name,
         champion.version,
         champion.kind,
         False,
         False,
-        said,
+        given,
         run_id=champion.run_id,
     )
 
@@ -300,7 +286,7 @@ def _described(
             f"{learner} ({'the rule itself' if kind == RULE else 'a learner'}) for {study.name}, "
             f"trained as of {context.as_of}. {study.deciding} on the evaluation period: "
             f"{row['value']:.4g} ({row['low']:.4g} to {row['high']:.4g}){beside}. "
-            "The model card says the rest."
+            "See the model card for details."
         ),
     }
 

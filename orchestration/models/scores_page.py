@@ -1,16 +1,21 @@
-"""`docs/scores.md`: the columns of the tables of scores, from the studies.
+"""What follows from the score columns of the studies: `docs/scores.md`, and the dbt sources and the
+model `scores_customer` in `dbt_project/models/scores`.
 
-`python -m orchestration.models.scores_page` writes the page.
+`python -m orchestration.models.scores_page` writes them.
 """
 
 from __future__ import annotations
 
-from orchestration.models.declaration import Table
-from orchestration.models.offer_scoring import OFFER_TABLE
-from orchestration.models.scoring import TABLES
-from orchestration.platform.environment import PROJECT
+from collections.abc import Callable
+from pathlib import Path
 
-PAGE = PROJECT / "docs" / "scores.md"
+from orchestration.models.declaration import Column, Table
+from orchestration.models.offer_scoring import OFFER_TABLE
+from orchestration.models.scoring import CUSTOMER, OF_MODELS, TABLES, WRITTEN
+from orchestration.platform.environment import DBT_PROJECT, PROJECT
+
+OWNER = "modelling"
+COMMAND = "python -m orchestration.models.scores_page"
 
 HEAD = """\
 # Scores: tables and columns
@@ -21,19 +26,119 @@ Generated from the studies (`orchestration/models/studies/`); after a change of 
 score the customer.
 """
 
+SOURCES = f"""\
+# Generated from the studies (orchestration/models/studies): {COMMAND}
+sources:
+  - name: scores
+    schema: scores
+    description: What the champions predict of this refresh's customers and offers.
+    tables:
+"""
+
+MODEL_YML = f"""\
+# Generated from the studies (orchestration/models/studies): {COMMAND}
+models:
+  - name: scores_customer
+    description: >-
+      {CUSTOMER.meaning}; empty where the model is off or does not score the customer
+    config:
+      meta:
+        owner: {OWNER}
+        grain: [customer_id]
+        read_by: [alerts_credit, contacts, decisions, release]
+    data_tests:
+      - one_row_per:
+          arguments:
+            columns: [customer_id]
+    columns:
+"""
+
 
 def scores_page() -> str:
     """The page, Markdown."""
     return "\n".join([HEAD, *(_section(table) for table in (*TABLES, OFFER_TABLE))])
 
 
+def scores_sources() -> str:
+    """The tables of scores that Python writes, as dbt sources."""
+    return SOURCES + "\n".join(_source(table) for table in (*WRITTEN, OFFER_TABLE))
+
+
+def customer_model() -> str:
+    """The query of `scores.customer`: everybody with features, and what each model predicts."""
+    columns = [
+        f"{table.name}_score.{column.name}" for table in OF_MODELS for column in table.columns[1:]
+    ]
+    joins = [
+        f"left join {{{{ source('scores', '{table.name}') }}}} as {table.name}_score\n"
+        f"    on feature.customer_id = {table.name}_score.customer_id"
+        for table in OF_MODELS
+    ]
+    return "\n".join(
+        [
+            "-- Generated from the studies (orchestration/models/studies):",
+            f"-- {COMMAND}",
+            "select",
+            "    feature.customer_id,",
+            ",\n".join(f"    {column}" for column in columns),
+            "from {{ ref('features_customer_month') }} as feature",
+            "inner join {{ ref('base_refresh_window') }} as run on feature.month = run.as_of_month",
+            *joins,
+            "",
+        ]
+    )
+
+
+def customer_yml() -> str:
+    """The contract of `scores.customer`."""
+    return MODEL_YML + "".join(_model_column(column) for column in CUSTOMER.columns)
+
+
+FOLDER = DBT_PROJECT / "models" / "scores"
+# What is written, and from what.
+FILES: dict[Path, Callable[[], str]] = {
+    PROJECT / "docs" / "scores.md": scores_page,
+    FOLDER / "sources.yml": scores_sources,
+    FOLDER / "scores_customer.sql": customer_model,
+    FOLDER / "scores_customer.yml": customer_yml,
+}
+
+
 def _section(table: Table) -> str:
-    key = f"Key: {', '.join(f'`{name}`' for name in table.key)}.\n\n" if table.key else ""
+    key = f"Key: {', '.join(f'`{name}`' for name in table.key)}.\n\n"
     rows = "\n".join(
         f"| `{column.name}` | `{column.type}` | {column.meaning} |" for column in table.columns
     )
     return f"## `scores.{table.name}`\n\n{key}| column | type | meaning |\n|---|---|---|\n{rows}\n"
 
 
+def _source(table: Table) -> str:
+    return (
+        f"      - name: {table.name}\n"
+        f"        description: {_text(table.meaning)}\n"
+        "        config:\n"
+        f"          meta: {{owner: {OWNER}, grain: [{', '.join(table.key)}]}}\n"
+        "        columns:\n"
+    ) + "".join(
+        f"          - {{name: {column.name}, data_type: {_text(column.type)}, "
+        f"description: {_text(column.meaning)}}}\n"
+        for column in table.columns
+    )
+
+
+def _model_column(column: Column) -> str:
+    not_null = "        constraints: [{type: not_null}]\n" if column.name in CUSTOMER.key else ""
+    return (
+        f"      - name: {column.name}\n"
+        f"        data_type: {column.type}\n"
+        f"        description: {_text(column.meaning)}\n{not_null}"
+    )
+
+
+def _text(words: str) -> str:
+    return '"' + words.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
 if __name__ == "__main__":
-    PAGE.write_text(scores_page(), encoding="utf-8")
+    for path, made in FILES.items():
+        path.write_text(made(), encoding="utf-8")

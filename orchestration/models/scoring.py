@@ -25,10 +25,11 @@ from orchestration.models.datasets import (
     customers_to_score,
     features_of,
 )
-from orchestration.models.declaration import Column, Table, version_of
+from orchestration.models.declaration import CUSTOMER_ID, Column, Table, version_of
 from orchestration.models.records import Records
 from orchestration.models.registration import is_on
 from orchestration.models.studies import OF_CUSTOMERS, STUDIES
+from orchestration.platform.tables import append_rows, write_table
 
 # Customers in a batch, and batches scored in parallel: they limit memory for a bank of any size.
 BATCH, MOST_AT_ONCE = 25_000, 2
@@ -37,6 +38,7 @@ Found = TypeVar("Found")
 
 CUSTOMER = Table(
     "customer",
+    "value to come, risks and segment of each customer, joined from the tables of the models",
     (
         Column("customer_id", "varchar", "customer of `base.customer`; each has a row"),
         *(column for one in OF_CUSTOMERS for column in one.scored_columns),
@@ -45,8 +47,9 @@ CUSTOMER = Table(
 )
 REASON = Table(
     "reason",
+    "the features that moved each score most",
     (
-        Column("customer_id", "varchar", "customer"),
+        CUSTOMER_ID,
         Column("model_name", "varchar", "model whose score is explained"),
         Column("rank", "integer", "1 for what moved the score most"),
         Column("feature", "varchar", "feature, or part of the model's own"),
@@ -56,9 +59,12 @@ REASON = Table(
         Column("direction", "varchar", "`raises` or `lowers`"),
         Column("model_version", "varchar", "version of the model in the registry"),
     ),
+    ("customer_id", "model_name", "rank"),
 )
+# What a release carries, the first joined by dbt from the tables of the models.
 TABLES = (CUSTOMER, REASON, *(table for one in OF_CUSTOMERS for table in one.tables))
-CREATE = ";\n".join(["create schema if not exists scores", *(table.create for table in TABLES)])
+OF_MODELS = tuple(one.table for one in OF_CUSTOMERS)
+WRITTEN = (*OF_MODELS, *TABLES[1:])
 
 
 @dataclass(frozen=True)
@@ -88,8 +94,8 @@ def champion_of(
     version = registry.champion(name)
     if version is None:
         raise ChampionUnusable(
-            f"model {name} has no champion though it is on: its alias was taken away since the "
-            "training; promote a version (make promote), or train anew (TRAIN=always)"
+            f"model {name} is on but has no champion: its alias was removed after the training. "
+            "Promote a version (make promote), or train again (TRAIN=always)."
         )
     try:
         return Champion(version, registry.load(version))
@@ -127,27 +133,26 @@ class Explainer:
         shown = self._shown(frame, moved, names)
         if self._mean is not None:
             moved = moved - self._mean
-        told = top_reasons(moved, names, shown, self._usual)
+        reasons = top_reasons(moved, names, shown, self._usual)
         return pd.DataFrame(
             {
-                "customer_id": customers[told["row"].to_numpy()],
+                "customer_id": customers[reasons["row"].to_numpy()],
                 "model_name": self.name,
-                "rank": told["rank"],
-                "feature": told["feature"],
-                "value": told["value"],
-                "usual": told["usual"],
-                "contribution": told["contribution"],
-                "direction": told["direction"],
+                "rank": reasons["rank"],
+                "feature": reasons["feature"],
+                "value": reasons["value"],
+                "usual": reasons["usual"],
+                "contribution": reasons["contribution"],
+                "direction": reasons["direction"],
                 "model_version": self._champion.number,
             }
         )
 
 
 def score_customers(connection: duckdb.DuckDBPyConnection, context: TrainingContext) -> int:
-    """Write `scores.customer` and what belongs to it; returns the customers.
+    """Write the tables of the models of customers and what belongs to them; returns the customers.
 
-    Every customer of the base has a row; where a model is off, or does not score the customer,
-    its figures are NULL.
+    A model's table holds the customers whom it scores, and none where it is off.
 
     Raises
     ------
@@ -160,8 +165,8 @@ def score_customers(connection: duckdb.DuckDBPyConnection, context: TrainingCont
         for one in OF_CUSTOMERS
         if (champion := champion_of(connection, registry, one.name)) is not None
     }
-    for statement in CREATE.split(";"):
-        connection.execute(statement)
+    for one in WRITTEN:
+        write_table(connection, f"scores.{one.name}", None)
     explainers = {
         name: Explainer(name, champion, features_of(sample))
         for name, champion in champions.items()
@@ -174,18 +179,20 @@ def score_customers(connection: duckdb.DuckDBPyConnection, context: TrainingCont
     }
     horizon = records.plan.horizon if records.plan else LONG_HORIZON
 
-    def said_of(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    def scored_of(frame: pd.DataFrame) -> tuple[int, list[tuple[str, pd.DataFrame]]]:
         batch = _Batch(frame, champions, explainers, besides)
-        return [("customer", batch.customers()), *batch.tables(), *batch.reasons()]
+        return len(frame), [*batch.predicted(), *batch.tables(), *batch.reasons()]
 
+    customers = 0
     frames = customers_to_score(connection, context.as_of_month, horizon, BATCH)
-    for said in side_by_side(said_of, frames):
-        for table, rows in said:
-            insert(connection, f"scores.{table}", rows)
+    for size, written in side_by_side(scored_of, frames):
+        customers += size
+        for table, rows in written:
+            append_rows(connection, f"scores.{table}", rows)
     for name, champion in champions.items():
         if (afterwards := STUDIES[name].afterwards) is not None:
             afterwards(connection, context, champion, horizon)
-    return _count(connection, "customer")
+    return customers
 
 
 def population_of(model: str) -> Population:
@@ -230,29 +237,21 @@ class _Batch:
         kept = self.frame.iloc[places]
         return kept["customer_id"].to_numpy(), features_of(kept).reset_index(drop=True)
 
-    def customers(self) -> pd.DataFrame:
-        """Rows of `scores.customer`."""
-        size = len(self.frame)
-        table = {"customer_id": self.frame["customer_id"].to_numpy()}
-
-        def put(column: str, places: np.ndarray, values: Any) -> None:
-            if column not in table:
-                text = np.asarray(values).dtype.kind not in "fiu"
-                table[column] = np.full(size, None if text else np.nan, object if text else float)
-            table[column][places] = values
-
+    def predicted(self) -> Iterator[tuple[str, pd.DataFrame]]:
+        """Rows of the models' tables, by the name of the table."""
         for name, champion in self.champions.items():
-            told = scores(name, champion.model, self.frame)
-            places = np.flatnonzero(told.notna().any(axis=1).to_numpy())
+            predicted = scores(name, champion.model, self.frame)
+            places = np.flatnonzero(predicted.notna().any(axis=1).to_numpy())
             if not len(places):
                 continue
-            for column, values in told.items():
-                put(str(column), places, values.to_numpy()[places])
-            put(version_of(name).name, places, champion.number)
+            rows = predicted.iloc[places].assign(
+                customer_id=self.frame["customer_id"].iloc[places],
+                **{version_of(name).name: champion.number},
+            )
             if name in self.besides:
-                for column, beside in self.besides[name](self.frame, places).items():
-                    put(column, places, beside)
-        return pd.DataFrame(table)
+                rows = rows.assign(**self.besides[name](self.frame, places))
+            columns = [column.name for column in STUDIES[name].table.columns]
+            yield name, rows.reindex(columns=columns)
 
     def tables(self) -> Iterator[tuple[str, pd.DataFrame]]:
         """Rows of the studies' own tables, by the name of the table."""
@@ -276,16 +275,3 @@ class _Batch:
             customers, features = self._population(name)
             if len(customers):
                 yield "reason", explainer.reasons(customers, features)
-
-
-def insert(connection: duckdb.DuckDBPyConnection, table: str, rows: pd.DataFrame) -> None:
-    """Append rows by the names of their columns; the table's others are NULL."""
-    if rows.empty:
-        return
-    connection.register("scored_rows", rows)
-    connection.execute(f"insert into {table} by name select * from scored_rows")
-    connection.unregister("scored_rows")
-
-
-def _count(connection: duckdb.DuckDBPyConnection, table: str) -> int:
-    return int(connection.execute(f"select count(*) from scores.{table}").fetchall()[0][0])

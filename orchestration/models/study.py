@@ -115,7 +115,8 @@ class Study:
     when they are needed, `newest` the newest cohort whose outcomes
     are complete. `learners` are tried in order: each is the challenger of what won before.
     `further` makes what is logged of a version besides what every study logs. A study that
-    `is_long` is begun first, so that the others fill the time beside it.
+    `is_long` is begun first and fitted in a process of its own beside the others: all of it but
+    `read` and `newest` must be picklable.
     """
 
     name: str

@@ -8,7 +8,7 @@ evaluation period, is kept beside it for later comparisons.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -22,12 +22,14 @@ from ml.evaluation.fairness import age_band
 from ml.promotion import decide, defined
 from ml.registry import EVALUATION, ChampionUnusable, Registry, Version
 from orchestration.models.context import TrainingContext
-from orchestration.models.examination import (
-    Examination,
-    Reach,
-    bounds_of,
-    examine,
-    reach_of,
+from orchestration.models.examination import bounds_of
+from orchestration.models.fitting import (
+    Fitted,
+    OwnProcess,
+    fit_learner,
+    fit_rule,
+    fit_scoring_rule,
+    without_records,
 )
 from orchestration.models.registration import (
     TrainingReport,
@@ -40,13 +42,16 @@ from orchestration.models.registration import (
     switch_off,
 )
 from orchestration.models.study import Learner, Material, Off, Sample, Study
-from orchestration.platform.progress import tell
+from orchestration.platform.progress import report_progress
 
 # Minimum numbers of events, and of customers without one, for training and for evaluation.
 LEAST_LEARNED, LEAST_JUDGED = 20, 10
 # Studies that are fitted side by side. Each holds its samples: more than two would need more memory
 # than a small machine has.
 MOST_AT_ONCE = 2
+# Rows of a long study that are copied to a process of its own; of more, the copy would need as much
+# memory as all else, and fits are less Python and more arithmetic.
+MOST_COPIED = 50_000
 
 
 def needs_training(
@@ -63,17 +68,6 @@ def needs_training(
     if differing:
         return True, f"the champion was made for another {', '.join(differing)}"
     return mode == "always", "training was asked for" if mode == "always" else "the champion fits"
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """A learner fitted at the deciding origin and for scoring, and examined."""
-
-    learner: str
-    model: Any
-    twin: Any
-    examination: Examination
-    reach: Reach
 
 
 @dataclass
@@ -96,6 +90,7 @@ class Contest:
     rule: Any = None
     fitted: list[Fitted] = field(default_factory=list)
     tried: tuple[Tried, ...] = ()
+    registered: list[Version] = field(default_factory=list)
     scoring_rule: Any = None
 
     @property
@@ -113,11 +108,14 @@ def train(
     context: TrainingContext,
     registry: Registry,
     studies: Sequence[Study | Off],
+    settled: Callable[[Study | Off], None] = lambda study: None,
 ) -> list[TrainingReport]:
     """Train each study's model where requested or needed; record which version scores.
 
+    `settled` is called with each study whose champion stands, while others are still fitted.
+
     Samples are read and versions registered one study after the other; two learners or rules are
-    fitted at a time.
+    fitted at a time, those of a long study in a process of their own.
 
     Raises
     ------
@@ -126,63 +124,95 @@ def train(
     """
     create_tables(connection)
     reports: dict[str, TrainingReport] = {}
-    # The contest of each running fit; the result of a fit is its progress message.
-    running: dict[Future[str], Contest] = {}
-    # The longest studies start first; the others run beside them.
+    # The contest of each running fit, and what takes its result and returns a progress message.
+    running: dict[Future[Any], tuple[Contest, Callable[[Contest, Any], str]]] = {}
+    # The long studies start first; the others run beside them.
     waiting = sorted(studies, key=lambda study: isinstance(study, Off) or not study.is_long)
     on = [study.name for study in studies if isinstance(study, Study)]
     new = [name for name in on if registry.champion(name) is None]
     if new:
-        tell(f"no champion yet of {', '.join(new)}: learners are compared with the rules alone")
+        report_progress(
+            f"no champion yet of {', '.join(new)}: learners are compared with the rules alone"
+        )
+    at_once = min(MOST_AT_ONCE, os.cpu_count() or 1)
     # Two fits that share the cores are faster than one whose threads wait for each other. The limit
-    # of BLAS applies to the process, so it is set once here and not by each thread.
+    # of BLAS applies to the process, that of OpenMP to this thread: each fit sets its own.
     with (
-        threadpool_limits(1, user_api="blas"),
-        ThreadPoolExecutor(min(MOST_AT_ONCE, os.cpu_count() or 1)) as pool,
+        threadpool_limits(1),
+        ThreadPoolExecutor(at_once) as pool,
+        OwnProcess() as own,
     ):
+
+        def is_apart(contest: Contest) -> bool:
+            few = len(contest.material.refit) <= MOST_COPIED
+            return contest.study.is_long and few and at_once > 1
+
+        def submit(
+            contest: Contest,
+            take: Callable[[Contest, Any], str],
+            fit: Callable[..., Any],
+            *more: Any,
+        ) -> None:
+            study = without_records(contest.study)
+            fits = own if is_apart(contest) else pool
+            running[fits.submit(fit, study, contest.material, *more, contest.seed)] = contest, take
+
+        def submit_learner(contest: Contest, learner: Learner) -> None:
+            submit(contest, _take_learner, fit_learner, contest.groups, learner)
 
         def begin(study: Study | Off) -> None:
             prepared = _prepare(connection, context, registry, study)
             if isinstance(prepared, TrainingReport):
                 reports[prepared.model_name] = prepared
+                settled(study)
                 return
             # Mode `always` fits all learners; otherwise the first learner that passes is taken.
             always = context.mode == "always"
             learners = prepared.study.learners
             learned, judged = len(prepared.material.train), len(prepared.material.later)
-            tell(
+            report_progress(
                 f"{study.name}: {learners[0].name} learns from {learned:,} rows, "
                 f"to be judged on {judged:,} later ones"
             )
             for learner in learners if always else learners[:1]:
-                running[pool.submit(_fit, prepared, learner)] = prepared
-            running[pool.submit(_fit_rule, prepared)] = prepared
+                submit_learner(prepared, learner)
+            submit(prepared, _take_rule, fit_rule)
 
         def go_on(contest: Contest) -> None:
             if len(contest.tried) < len(contest.fitted):
                 contest.tried = _judge_all(contest)
             following = contest.study.learners[len(contest.fitted) :]
             if following and not contest.tried[-1].decision.promote:
-                running[pool.submit(_fit, contest, following[0])] = contest
+                submit_learner(contest, following[0])
             elif contest.rule_scores(context.promotion) and contest.scoring_rule is None:
-                running[pool.submit(_fit_scoring_rule, contest)] = contest
+                submit(contest, _take_scoring_rule, fit_scoring_rule, contest.rule)
+                _register_learners(registry, context, contest)
             else:
+                if not contest.registered:
+                    _register_learners(registry, context, contest)
                 report = _settle(connection, context, registry, contest)
                 reports[report.model_name] = report
-                tell(f"{report.model_name}: champion is version {report.version} ({report.kind})")
+                report_progress(
+                    f"{report.model_name}: champion is version {report.version} ({report.kind})"
+                )
+                settled(contest.study)
 
         while waiting or running:
-            at_work = sum(not one.done() for one in running)
-            held = len({contest.study.name for contest in running.values()})
+            going = [(fit, one) for fit, (one, _) in running.items() if not fit.done()]
+            # The process of its own fits one after the other.
+            at_work = sum(not is_apart(one) for _, one in going) + any(
+                is_apart(one) for _, one in going
+            )
+            held = len({contest.study.name for contest, _ in running.values()})
             # One study more than are fitted: it is judged and registered during the fits.
             if waiting and at_work < MOST_AT_ONCE and held <= MOST_AT_ONCE:
                 begin(waiting.pop(0))
                 continue
             done = next(iter(wait(running, return_when=FIRST_COMPLETED).done))
-            contest = running.pop(done)
-            if done.result():
-                tell(f"{contest.study.name}: {done.result()}")
-            if not any(other is contest for other in running.values()):
+            contest, take = running.pop(done)
+            if message := take(contest, done.result()):
+                report_progress(f"{contest.study.name}: {message}")
+            if not any(other is contest for other, _ in running.values()):
                 go_on(contest)
     return [reports[study.name] for study in studies]
 
@@ -201,7 +231,7 @@ def _prepare(
     needed, reason = needs_training(context.mode, champion, study.wanted)
     if not needed and champion is not None:
         return keep(connection, registry, champion, study.horizon, (study.note, reason))
-    tell(f"{study.name}: reading what there is to learn")
+    report_progress(f"{study.name}: reading what there is to learn")
     material = study.read()
     few = _too_few(study, material)
     if few:
@@ -235,42 +265,19 @@ def _prepare(
     )
 
 
-def _fit(contest: Contest, learner: Learner) -> str:
-    """Fit a learner at each origin and for scoring, examine it, and add it to the contest."""
-    study, material, seed = contest.study, contest.material, contest.seed
-    with threadpool_limits(1, user_api="openmp"):
-        twins = [
-            _calibrated(learner.fit(split.train, seed), split.later) for split in material.splits
-        ]
-        model = learner.fit(material.refit, seed)
-        _take_interval(model, twins[-1])
-        contest.fitted.append(
-            Fitted(
-                learner.name,
-                model,
-                twins[-1],
-                examine(study, twins, material, contest.groups, seed),
-                reach_of(study, model, material),
-            )
-        )
-    count = f"{len(contest.fitted)} of at most {len(study.learners)} learners"
-    return f"{learner.name} fitted and examined ({count})"
+def _take_learner(contest: Contest, fitted: Fitted) -> str:
+    contest.fitted.append(fitted)
+    count = f"{len(contest.fitted)} of at most {len(contest.study.learners)} learners"
+    return f"{fitted.learner} fitted and examined ({count})"
 
 
-def _fit_rule(contest: Contest) -> str:
-    """Fit the rule on data from before the evaluation period; returns no progress message."""
-    material = contest.material
-    with threadpool_limits(1, user_api="openmp"):
-        fitted = contest.study.rule.fit(material.train, contest.seed)
-        contest.rule = _calibrated(fitted, material.later)
+def _take_rule(contest: Contest, rule: Any) -> str:
+    contest.rule = rule
     return ""
 
 
-def _fit_scoring_rule(contest: Contest) -> str:
-    """Fit the rule on all there is to learn from."""
-    with threadpool_limits(1, user_api="openmp"):
-        contest.scoring_rule = contest.study.rule.fit(contest.material.refit, contest.seed)
-        _take_interval(contest.scoring_rule, contest.rule)
+def _take_scoring_rule(contest: Contest, rule: Any) -> str:
+    contest.scoring_rule = rule
     return "the rule fitted for scoring, for no learner may score yet"
 
 
@@ -326,42 +333,49 @@ def _judge_all(contest: Contest) -> tuple[Tried, ...]:
     return tuple(tried)
 
 
+def _register_learners(registry: Registry, context: TrainingContext, contest: Contest) -> None:
+    """Register the learners that were tried, each with the policy's verdict."""
+    study = contest.study
+    for number, tried in enumerate(contest.tried):
+        report_progress(f"{study.name}: registering {tried.learner}")
+        contest.registered.append(
+            register_learner(
+                registry,
+                context,
+                study,
+                contest.material,
+                tried,
+                contest.rule,
+                alias=not number or tried.decision.promote,
+                # Of each the champion, though the next learner must beat one that passed, so that
+                # an approval does not report a missing comparison with the champion.
+                compared_with=contest.standing.version if contest.standing else "",
+            )
+        )
+
+
 def _settle(
     connection: duckdb.DuckDBPyConnection,
     context: TrainingContext,
     registry: Registry,
     contest: Contest,
 ) -> TrainingReport:
-    """Register the learners that were tried. The winner becomes champion or waits for approval;
-    where no version may score yet, the rule becomes champion."""
+    """The winner becomes champion or waits for approval; where no version may score yet, the rule
+    is registered and becomes champion."""
     study, material = contest.study, contest.material
     reasons = list(contest.reasons)
-    compared_with = contest.standing.version if contest.standing else ""
     shown = contest.winner or contest.tried[0]
     promoted: Version | None = None
-    for number, tried in enumerate(contest.tried):
-        tell(f"{study.name}: registering {tried.learner}")
-        version = register_learner(
-            registry,
-            context,
-            study,
-            material,
-            tried,
-            contest.rule,
-            alias=not number or tried.decision.promote,
-            compared_with=compared_with,
-        )
+    for tried, version in zip(contest.tried, contest.registered, strict=True):
         reasons += [f"{tried.learner}: {words}" for words in tried.decision.reasons]
         if tried.decision.promote:
-            # The next learner must beat this one, and so the champion. `compared_with` stays the
-            # champion, so that an approval does not report a missing comparison with it.
             promoted = version
     if promoted is not None and context.promotion == "auto":
         install(registry, context, promoted, "; ".join(shown.decision.reasons), "automatic")
     elif promoted is not None:
         reasons.append(f"version {promoted.version} waits for approval (job promote)")
     if contest.rule_scores(context.promotion):
-        tell(f"{study.name}: registering the rule")
+        report_progress(f"{study.name}: registering the rule")
         version = register_rule(
             registry, context, study, material, contest.scoring_rule, contest.rule, shown
         )
@@ -383,18 +397,6 @@ def _settle(
         rule_metrics={name: one.other.value for name, one in compared.items()},
         run_id=standing.run_id,
     )
-
-
-def _calibrated(model: Any, later: Sample) -> Any:
-    """Calibrate the intervals of a model that has them on a period after its training."""
-    if hasattr(model, "calibrate"):
-        model.calibrate(later.features, later.y)
-    return model
-
-
-def _take_interval(model: Any, twin: Any) -> None:
-    if hasattr(twin, "interval_"):
-        model.interval_ = twin.interval_
 
 
 def _too_few(study: Study, material: Material) -> str:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from ml.evaluation.metrics import Comparison, Estimate
+from ml.evaluation.metrics import Estimate
 from ml.evaluation.uplift import (
     UpliftMetric,
     auuc,
     policy_value,
     qini_coefficient,
     uplift_at,
-    uplift_compare,
+    uplift_compare_each,
 )
 from ml.response.uplift_rules import StrongerRule
 from orchestration.models.study import Sample
@@ -40,33 +39,27 @@ def policy_table(model: Any, rule: StrongerRule, later: Sample, seed: int) -> pd
     Columns: policy, metric, value, low, high, difference, difference_low, difference_high,
     contacts, evaluated_from.
     """
-    predicted = model.predict(later.features)
+    arms = later.further
+    compared = uplift_compare_each(
+        METRICS,
+        arms.y,
+        model.predict(later.features),
+        {name: simple.predict(later.features) for name, simple in rule.rules_.items()},
+        arms.treatment,
+        arms.probability,
+        seed=seed,
+        groups=later.customers,
+        rounds=ROUNDS,
+    )
     rows: dict[tuple[str, str], dict[str, float]] = {}
-    for name, simple in rule.rules_.items():
-        for metric, one in _compared(later, predicted, simple.predict(later.features), seed):
+    for name, by_metric in compared.items():
+        for metric, one in by_metric.items():
             rows["model", metric] = _figures("", one.score)
             rows[name, metric] = _figures("", one.other) | _figures("difference", one.difference)
     table = pd.DataFrame(
         [{"policy": policy, "metric": metric} | row for (policy, metric), row in rows.items()]
     )
     return table.assign(contacts=len(later), evaluated_from=later.cutoffs[0])
-
-
-def _compared(
-    sample: Sample, score: np.ndarray, other: np.ndarray, seed: int
-) -> Iterator[tuple[str, Comparison]]:
-    arms = sample.further
-    yield from uplift_compare(
-        METRICS,
-        arms.y,
-        score,
-        other,
-        arms.treatment,
-        arms.probability,
-        seed=seed,
-        groups=sample.customers,
-        rounds=ROUNDS,
-    ).items()
 
 
 def _figures(name: str, one: Estimate) -> dict[str, float]:

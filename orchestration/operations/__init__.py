@@ -1,1 +1,1 @@
-"""How the stages are run: jobs, schedules, the UI, health, a delivery judged alone."""
+"""Run the stages: jobs, schedules, the UI, the check of a delivery."""

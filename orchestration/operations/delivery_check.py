@@ -1,8 +1,8 @@
-"""A delivery judged without building from it: what `check` prints, and its exit status.
+"""Check a delivery without building from it: the output and the exit status of `check`.
 
-The delivery is read, landed and judged by G1 exactly as a refresh does it, in a folder of its own
-below `<home>/tmp` that is removed at the end. The home's landing, warehouse and releases are not
-touched, so that a refresh may run meanwhile.
+The delivery is read, landed and checked by G1 exactly as in a refresh, in a folder of its own below
+`<home>/tmp` that is removed at the end. The home's landing, warehouse and releases do not change,
+so that a refresh may run at the same time.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ if TYPE_CHECKING:
 Status = Literal["ok", "gate_failed", "refused"]
 EXIT: dict[Status, int] = {"ok": 0, "gate_failed": 1, "refused": 2}
 VERDICT: dict[Status, str] = {
-    "ok": "ok: a refresh would build on this delivery",
-    "gate_failed": "gate G1 fails: a refresh would stop at it",
-    "refused": "refused: nothing can be built from this delivery",
+    "ok": "ok: a refresh would accept this delivery",
+    "gate_failed": "gate G1 fails: a refresh would stop there",
+    "refused": "refused: a refresh cannot build from this delivery",
 }
 
 
 class TableRows(TypedDict):
     """delivered = landed + quarantined + later. `later` are the rows outside the history, which are
-    not seen; `earlier` says how many of them lie before it, not after."""
+    ignored; `earlier` is the number of those before it."""
 
     table: str
     delivered: int
@@ -75,7 +75,7 @@ class RuleJudged(TypedDict):
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a check found. Tables, control totals and gate are empty where nothing was landed."""
+    """The result of a check. Tables, control totals and gate are empty if nothing is landed."""
 
     status: Status
     problems: list[str] = field(default_factory=list)
@@ -86,11 +86,11 @@ class Judgement:
     months: str = ""
 
     def as_json(self) -> str:
-        """One object on one line; `months` is for the eye only."""
+        """One object on one line, without `months`."""
         return json.dumps({name: value for name, value in vars(self).items() if name != "months"})
 
     def lines(self) -> Iterator[str]:
-        """The same for a person."""
+        """The result as lines of text."""
         if self.months:
             yield f"months {self.months}"
         if self.tables:
@@ -109,7 +109,7 @@ class Judgement:
             broken = [rule for rule in self.gate if not rule["success"]]
             failed = sum(rule["severity"] == "fail" for rule in broken)
             yield (
-                f"G1: {len(self.gate)} rules, {failed} failed, {len(broken) - failed} to look at"
+                f"G1: {len(self.gate)} rules, {failed} failed, {len(broken) - failed} warning(s)"
             )
             for rule in broken:
                 yield f"  [{rule['severity']}] {rule['rule']}"
@@ -118,7 +118,7 @@ class Judgement:
 
 
 def check(given: Mapping[str, str], *, as_json: bool = False, quiet: bool = False) -> int:
-    """Judge a delivery and print the answer; returns the exit status (`EXIT`).
+    """Check a delivery and print the result; returns the exit status (`EXIT`).
 
     Parameters
     ----------
@@ -127,10 +127,10 @@ def check(given: Mapping[str, str], *, as_json: bool = False, quiet: bool = Fals
     as_json
         Print one JSON object on standard output, and nothing else there.
     quiet
-        Print the problems alone, on standard error.
+        Print only the problems, on standard error.
     """
     for stream in (sys.stdout, sys.stderr):
-        # A file's name may hold what the terminal cannot show.
+        # The name of a file may contain characters that the terminal cannot encode.
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     os.environ.update(environment.QUIET)
@@ -164,8 +164,8 @@ def _show(found: Judgement) -> None:
 
 
 def judgement(given: Mapping[str, str]) -> Judgement:
-    """Judge the delivery that the settings name, those `given` first; the source is `files` unless
-    one is named. What cannot be read is refused with its reason."""
+    """Check the delivery of the settings; `given` settings override the environment, and the source
+    is `files` by default. An unreadable delivery is refused with the reason."""
     named = dict(given)
     if not os.environ.get(f"{PREFIX}SOURCE"):
         named.setdefault("source", "files")
@@ -186,18 +186,18 @@ def judgement(given: Mapping[str, str]) -> Judgement:
     except ValueError as error:
         return Judgement("refused", [str(error)])
     except Exception as error:
-        # A delivery may be malformed in ways that no reader foresees, and must have an answer all
-        # the same. Only the first line: those after it quote the query, sometimes with values.
+        # A delivery may be malformed in unforeseen ways and still needs a result. Only the first
+        # line: later ones quote the query, sometimes with values.
         what = (str(error).splitlines() or [""])[0]
-        return Judgement("refused", [f"cannot be judged: {type(error).__name__}: {what}"])
+        return Judgement("refused", [f"cannot be checked: {type(error).__name__}: {what}"])
 
 
 @contextmanager
 def own_place(home: Path) -> Iterator[Path]:
-    """A folder below `<home>/tmp` that no other check uses, removed at the end, whatever happens.
+    """A folder below `<home>/tmp` that no other check uses, removed at the end.
 
-    The system frees a lock however its process ends: what a killed check left behind is known by
-    its free lock and removed by the next.
+    The operating system releases the lock of a killed check: the next check removes folders whose
+    lock is free.
     """
     tmp = home / "tmp"
     tmp.mkdir(parents=True, exist_ok=True)
@@ -223,8 +223,8 @@ def own_place(home: Path) -> Iterator[Path]:
 
 
 def judge_delivery(settings: Settings, serving: Settings) -> Judgement:
-    """Read, land and judge the settings' delivery in the settings' home, which is this check's own,
-    and compare it with the release that another home is `serving`.
+    """Read, land and check the settings' delivery in the settings' home, which is this check's own,
+    and compare it with the release of the home `serving`.
 
     Raises
     ------
@@ -239,7 +239,7 @@ def judge_delivery(settings: Settings, serving: Settings) -> Judgement:
     with connect(settings) as connection:
         delivery = open_delivery(settings, connection)
         notes = delivery.notes(connection)
-        # The judge takes seconds to import; the engine lands meanwhile.
+        # Great Expectations takes seconds to import: do it while DuckDB lands.
         judging = threading.Thread(target=lambda: __import__("great_expectations"), daemon=True)
         judging.start()
         first, last = first_day(delivery.first_month), first_day(delivery.as_of)
@@ -254,7 +254,10 @@ def judge_delivery(settings: Settings, serving: Settings) -> Judgement:
         judging.join()
         from expectations.gate import judge
         from expectations.suites.landing import landing_suite
+        from orchestration.platform.gates import GATE_RESULT
+        from orchestration.platform.tables import ensure_table
 
+        ensure_table(connection, GATE_RESULT)
         outcome = judge(connection, landing_suite(SIGNS), build_number=1, run_id="check")
         return Judgement(
             "ok" if outcome.success else "gate_failed",

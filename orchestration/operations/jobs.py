@@ -1,4 +1,4 @@
-"""The jobs of the code location that run over assets; those of a person are in `models/jobs.py`."""
+"""The jobs over assets; `models/jobs.py` has those of promotion and rollback."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import dagster as dg
 from orchestration.platform.resources import MONTHS_TAG, TRAIN_TAG
 from orchestration.platform.runs import REFRESH, TRAIN
 
-# What `define_asset_job` returns, which Dagster exports no name for.
+# The return type of `define_asset_job`, which Dagster does not export.
 AssetJob = Any
 
 
@@ -21,15 +21,15 @@ def refresh_job(months: dg.PartitionsDefinition) -> AssetJob:
         partitions_def=months,
         description=(
             "landing, G1, base, G2, value, GV, features, models, G3, scores, alerts, G4, "
-            "contacts, decisions, G5, release; the partition is the as-of month. The months whose "
-            "records changed are rebuilt, or with the tag "
-            f"{MONTHS_TAG} at least those of YYYY-MM:YYYY-MM"
+            "contacts, decisions, G5, release; the partition is the as-of month. Rebuilds the "
+            f"months whose records changed, and with the tag {MONTHS_TAG} also those of "
+            "YYYY-MM:YYYY-MM"
         ),
     )
 
 
 def train_job() -> AssetJob:
-    """The models alone, from the features as they stand, and the gate behind them.
+    """Train the models from the current features and run their gate.
 
     The scores are then older than the models: no release is published before the next refresh.
     """
@@ -38,14 +38,14 @@ def train_job() -> AssetJob:
         selection=dg.AssetSelection.groups("models"),
         tags={TRAIN_TAG: "always"},
         description=(
-            "models, G3: challengers from the features as they stand; scores nothing; of the "
-            "assets selected, where some are"
+            "models, G3: trains challengers from the current features, all or the selected ones; "
+            "does not score"
         ),
     )
 
 
 def refresh_tags(as_of: str, months: tuple[str, str] | None = None) -> dict[str, str]:
-    """What makes a run the refresh as of a month, `YYYY-MM`, that rebuilds at least the months from
-    the first to the last of `months`; without them those whose records changed."""
+    """The tags of a refresh as of a month, `YYYY-MM`. It rebuilds the months whose records changed,
+    and those from the first to the last of `months`."""
     asked = {MONTHS_TAG: ":".join(months)} if months else {}
     return {"dagster/partition": as_of, **asked}

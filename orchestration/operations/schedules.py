@@ -1,7 +1,7 @@
-"""When things run by themselves: nothing, until a person switches a schedule on in Dagster.
+"""The schedules, which are off until somebody switches them on in Dagster.
 
-Times are UTC. The monthly refresh is on the third: by then a month's records have been delivered.
-Training follows on the next day of each quarter, from the features of that refresh.
+Times are UTC. The monthly refresh runs on the third, when a month's records have been delivered.
+Training runs on the next day in each quarter's first month, from the features of that refresh.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ def schedules(
             cron_schedule=MONTHLY_CRON,
             execution_fn=_refresh_due(settings),
             default_status=dg.DefaultScheduleStatus.STOPPED,
-            description="as of the newest complete month; months missed before it are rebuilt, too",
+            description="as of the newest complete month; rebuilds missed months, too",
         ),
         dg.ScheduleDefinition(
             name=QUARTERLY,
             job=train,
             cron_schedule=QUARTERLY_CRON,
             default_status=dg.DefaultScheduleStatus.STOPPED,
-            description="challengers from the features as they stand, judged by the policy",
+            description="challengers from the current features, judged by the policy",
         ),
     ]
 
@@ -65,10 +65,10 @@ def _refresh_due(
         due = month_due(settings, context.scheduled_execution_time)
         if due is None:
             return dg.SkipReason(
-                f"nothing is published in {settings.home} yet; the first refresh covers the whole "
-                "history: make refresh"
+                f"nothing is published in {settings.home} yet. Run make refresh, which covers the "
+                "whole history."
             )
-        # The key keeps a source that has ended from being refreshed every month anew.
+        # The key prevents monthly refreshes of a source whose last month is done.
         return dg.RunRequest(run_key=due, tags=refresh_tags(due))
 
     return request

@@ -19,15 +19,15 @@ from orchestration.platform.environment import PROJECT
 from orchestration.platform.settings import Settings
 
 HOST = "127.0.0.1"
-# The path of a socket may have some hundred bytes only, its own name among them.
+# The path of a socket may have about a hundred bytes, including the file's name.
 LONGEST_SOCKET_FOLDER = 60
 # A first load parses the dbt project, which takes some ten seconds on an idle machine.
 LOAD_SECONDS = 300
 POLL_SECONDS = 0.5
 STALE_SECONDS = 10
-# What the servers have to end by themselves.
+# The servers' time to end after SIGTERM.
 PATIENCE_SECONDS = 15
-# A run of the UI takes the lock a moment after it is STARTED.
+# A run of the UI takes the lock shortly after it is STARTED.
 SETTLED = timedelta(minutes=1)
 
 LOCATIONS = """
@@ -42,7 +42,7 @@ LOCATIONS = """
 
 
 class UnloadedLocation(Exception):
-    """The Dagster UI is there, and has nothing to show."""
+    """The Dagster UI runs, but the code location does not load."""
 
 
 def workspace() -> Path:
@@ -88,7 +88,7 @@ def taken(port: int) -> bool:
 
 
 def loaded(port: int) -> str | None:
-    """What the webserver has loaded, in words; None while it is still loading.
+    """A description of what the webserver has loaded; None while it is still loading.
 
     Raises
     ------
@@ -117,7 +117,7 @@ def loaded(port: int) -> str | None:
             raise UnloadedLocation(_innermost(location or {"message": "no reason was given"}))
         for repository in location["repositories"]:
             assets += len(repository["assetNodes"])
-            # Beside those that are named, one for what is launched from the lineage.
+            # Leave out Dagster's implicit job for assets launched from the lineage.
             jobs += sum(not job["name"].startswith("__") for job in repository["jobs"])
             schedules += len(repository["schedules"])
     return f"{assets} assets, {jobs} jobs, {schedules} schedules"
@@ -128,9 +128,9 @@ def _innermost(error: dict) -> str:
 
 
 def serve(settings: Settings, port: int) -> int:
-    """Start the servers, wait for the code location, stay while all of them run.
+    """Start the servers, wait for the code location, and stay while all servers run.
 
-    To be called under `supervise`, which ends the servers and whatever they have started.
+    Call it under `supervise`, which ends the servers and all processes they started.
 
     Raises
     ------
@@ -140,13 +140,13 @@ def serve(settings: Settings, port: int) -> int:
     servers = commands(settings, port)
     busy = [str(number) for number, _ in servers.values() if taken(number)]
     if busy:
-        raise ValueError(f"port(s) {', '.join(busy)} are taken; choose others: make ui PORT=4000")
+        raise ValueError(f"port(s) {', '.join(busy)} are in use. Choose others: make ui PORT=4000.")
     close_stale_runs(settings)
     logs = settings.home / "logs"
     logs.mkdir(exist_ok=True)
     own = dict(os.environ)
     if len(os.fsencode(settings.temporary)) > LONGEST_SOCKET_FOLDER:
-        # Dagster's processes meet at a socket there, and it holds no data.
+        # Dagster's processes share a socket there, which holds no data.
         own["TMPDIR"] = "/tmp"
     running: list[subprocess.Popen] = []
     try:
@@ -161,7 +161,7 @@ def serve(settings: Settings, port: int) -> int:
                     env=own,
                 )
             )
-        print("  Dagster loads the code location ...", flush=True)
+        print("  Dagster is loading the code location ...", flush=True)
         print(f"  loaded: {_wait_for_location(port, running)}", flush=True)
         for name, (number, _) in servers.items():
             print(f"  {name:<32}http://{HOST}:{number}", flush=True)
@@ -193,7 +193,7 @@ def _wait_for_location(port: int, running: Sequence[subprocess.Popen]) -> str:
 
 
 def close_stale_runs(settings: Settings, unchanged_for: timedelta = timedelta()) -> None:
-    """Close the runs whose process has gone, and say which."""
+    """Close the runs whose process has gone, and print them."""
     from dagster import DagsterInstance
 
     from orchestration.platform import runs

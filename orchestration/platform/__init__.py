@@ -1,1 +1,1 @@
-"""What every stage stands on: settings, the engine, dbt, the lock, gates, runs, what is printed."""
+"""Shared by all stages: settings, DuckDB, dbt, the lock, gates, runs and terminal output."""

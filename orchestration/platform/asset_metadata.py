@@ -1,4 +1,4 @@
-"""What the UI tells of an asset: who answers for it, how many rows and which columns it has."""
+"""The metadata that the UI shows of an asset: owners, number of rows and columns."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import duckdb
 
 ROW_COUNT, COLUMN_SCHEMA = "dagster/row_count", "dagster/column_schema"
+COLUMN_LINEAGE = "dagster/column_lineage"
 
 
 def team(name: str) -> list[str]:
@@ -30,7 +31,7 @@ def columns_of(
     key: dg.AssetKey,
     meanings: Mapping[str, str] | None = None,
 ) -> dg.TableSchema:
-    """The columns of an asset's table as they are in the warehouse, with what they mean."""
+    """The columns of an asset's table in the warehouse, with their meanings."""
     table = connection.table(_name(key))
     return dg.TableSchema(
         [
@@ -43,8 +44,8 @@ def columns_of(
 def rows_and_columns(
     connection: duckdb.DuckDBPyConnection, key: dg.AssetKey
 ) -> dict[str, int | dg.TableSchema]:
-    """The metadata of an asset whose table is written by Python: what a column means is its comment
-    in the warehouse."""
+    """The metadata of an asset whose table Python writes; the meaning of a column is its comment in
+    the warehouse."""
     meanings = dict(
         connection.execute(
             "select column_name, comment from duckdb_columns() where schema_name = ? "

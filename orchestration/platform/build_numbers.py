@@ -1,10 +1,11 @@
-"""Which layer was built when, by which run: what the release audits before it publishes.
+"""The builds of the layers, which the release audits before it publishes.
 
-Dagster's blocking checks hold only inside the run that executes them. A layer built again later, or
-a release asked for on its own, must be caught here: every layer carries the number of its build, a
-gate records which build it judged, and the release wants them in order.
+Dagster's blocking checks hold only inside the run that executes them. Build numbers also catch a
+layer built again later, or a release run on its own: every layer has the number of its build, a
+gate records the build that it checked, and the release requires them in order.
 
-A layer may consist of parts that are built alone, as the models are: it is whole when each part is.
+A layer may consist of parts that are built separately, as the models are: it is complete when each
+part is.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import dagster as dg
 import duckdb
 
 from orchestration.platform.resources import Home
+from orchestration.platform.tables import ensure_table
 
 # Each layer and the layers that must be older than it.
 AFTER: dict[str, tuple[str, ...]] = {
@@ -27,43 +29,36 @@ AFTER: dict[str, tuple[str, ...]] = {
     "campaign_inputs": ("models",),
     "scores": ("models",),
     "alerts": ("scores",),
-    "contacts": ("alerts", "campaign_inputs"),
+    "customer_scores": ("alerts",),
+    "contacts": ("customer_scores", "campaign_inputs"),
     "campaigns": ("contacts",),
     "plan": ("contacts",),
     "decisions": ("plan",),
 }
 LAYERS = tuple(AFTER)
-# Each gate and the layers that it judges together.
+# Each gate and the layers that it checks together.
 GATES = {
     "G1": ("landing",),
     "G2": ("base",),
     "GV": ("value",),
     "G3": ("models",),
-    "G4": ("scores", "alerts"),
+    "G4": ("scores", "alerts", "customer_scores"),
     "G5": ("campaigns", "decisions"),
 }
 
-CREATE = """
-create schema if not exists meta;
-create table if not exists meta.layer_build (
-    layer varchar primary key,
-    build_number bigint not null,
-    run_id varchar not null,
-    started_at timestamptz not null,
-    finished_at timestamptz
-)
-"""
+TABLE = "meta.layer_build"
 
 
 def begin(connection: duckdb.DuckDBPyConnection, layer: str, run_id: str) -> int:
     """Open a build of a layer or of one part of it, `layer/part`; until it is finished the layer
     counts as broken."""
-    connection.execute(CREATE)
+    ensure_table(connection, TABLE)
     (number,) = connection.execute(
         "select coalesce(max(build_number), 0) + 1 from meta.layer_build"
     ).fetchall()[0]
+    connection.execute("delete from meta.layer_build where layer = ?", [layer])
     connection.execute(
-        "insert or replace into meta.layer_build values (?, ?, ?, current_timestamp, null)",
+        "insert into meta.layer_build values (?, ?, ?, current_timestamp, null)",
         [layer, number, run_id],
     )
     return number
@@ -77,7 +72,7 @@ def finish(connection: duckdb.DuckDBPyConnection, layer: str) -> None:
 
 
 def judged_by(connection: duckdb.DuckDBPyConnection, gate: str) -> int:
-    """The number of the build that a gate judges: the latest of its layers', of whichever part.
+    """The number of the build that a gate checks: the latest of its layers and their parts.
 
     Raises
     ------
@@ -88,7 +83,7 @@ def judged_by(connection: duckdb.DuckDBPyConnection, gate: str) -> int:
     missing = [layer for layer in GATES[gate] if layer not in builds]
     if missing:
         raise LookupError(
-            f"layer {', '.join(missing)} was never built here; run the whole refresh first"
+            f"layer {', '.join(missing)} is not built. Run the whole refresh (make refresh)."
         )
     return max(_newest(builds[layer]) for layer in GATES[gate])
 
@@ -103,7 +98,7 @@ def build(
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """A layer built by Python: open the build, yield the connection, close the build on success.
 
-    Of a layer in parts, `parts` are those that this build makes.
+    For a layer in parts, `parts` are those of this build and `all_parts` those of the layer.
     """
     with home.warehouse() as connection:
         require(connection, layer)
@@ -118,54 +113,57 @@ def build(
 
 
 def _expect(connection: duckdb.DuckDBPyConnection, layer: str, parts: Collection[str]) -> None:
-    """Note the parts that a layer consists of: one that was never built has the number 0."""
+    """Record the parts of a layer; a part that is not built yet has the number 0."""
     connection.execute(
         "delete from meta.layer_build where split_part(layer, '/', 1) = ? and layer not in "
         "(select unnest(?))",
         [layer, list(parts)],
     )
-    connection.executemany(
-        "insert or ignore into meta.layer_build values (?, 0, '', current_timestamp, null)",
-        [[part] for part in parts],
+    connection.execute(
+        "insert into meta.layer_build select part, 0, '', current_timestamp, null "
+        "from (select unnest(?) as part) "
+        "anti join meta.layer_build on layer_build.layer = part",
+        [list(parts)],
     )
 
 
 def require(connection: duckdb.DuckDBPyConnection, layer: str) -> None:
-    """A layer is built only when every layer before it is whole and passed its gates.
+    """Require that every layer before this one is complete and passed its gates.
 
-    Dagster's gates hold within a run only: a layer may be asked for in a run of its own.
+    Dagster's gates hold within a run only, and a layer may be built in a run of its own.
 
     Raises
     ------
     dagster.Failure
-        With every reason why it may not be built.
+        With every reason why the layer must not be built.
     """
     found = complaints(connection, *AFTER[layer])
     if found:
         raise dg.Failure(
-            f"{layer} is not built on what did not pass: {'; '.join(found)}. "
-            "Run the whole refresh (make refresh)",
+            f"{layer} is not built: expected complete layers that passed their gates; "
+            f"{'; '.join(found)}. Run the whole refresh (make refresh).",
             allow_retries=False,
         )
 
 
 def complaints(connection: duckdb.DuckDBPyConnection, *up_to: str) -> list[str]:
-    """Why the present build must not be published, or built upon; empty when it may.
+    """Why the current build must not be published or built upon; empty if it may.
 
-    Every layer finished in all its parts, each built after the layers that it reads, every gate
-    passed for exactly the build that stands now; of the layers `up_to` these, by default of all.
+    It requires that every layer is finished in all its parts and built after the layers that it
+    reads, and that every gate passed for exactly the current build. With `up_to`, only these layers
+    and those before them count.
     """
-    connection.execute(CREATE)
+    ensure_table(connection, TABLE)
     builds = _builds(connection)
     found: list[str] = []
     layers = _with_those_before(up_to or LAYERS)
     for layer in layers:
         if layer not in builds:
-            found.append(f"layer {layer} was never built")
+            found.append(f"layer {layer} is not built")
             continue
         for part, number, finished in builds[layer]:
             if not number:
-                found.append(f"layer {part} was never built")
+                found.append(f"layer {part} is not built")
                 continue
             if not finished:
                 found.append(f"the last build of layer {part} did not finish")
@@ -192,18 +190,18 @@ def complaints(connection: duckdb.DuckDBPyConnection, *up_to: str) -> list[str]:
             continue
         named = f"layer {' and '.join(own)}"
         if gate not in judged:
-            found.append(f"gate {gate} has not judged {named}")
+            found.append(f"gate {gate} has not checked {named}")
             continue
         number, passed = judged[gate]
         if number != max((_newest(builds[one]) for one in own if one in builds), default=number):
-            found.append(f"gate {gate} judged an earlier build of {named}")
+            found.append(f"gate {gate} checked an earlier build of {named}")
         elif not passed:
             found.append(f"gate {gate} failed on {named}")
     return found
 
 
 def _builds(connection: duckdb.DuckDBPyConnection) -> dict[str, list[tuple[str, int, bool]]]:
-    """Of each layer its parts with the number of their latest build and whether it finished."""
+    """Layer → its parts, the number of each one's latest build and whether it finished."""
     found: dict[str, list[tuple[str, int, bool]]] = {}
     for part, number, finished in connection.execute(
         "select layer, build_number, finished_at is not null from meta.layer_build order by layer"
@@ -217,7 +215,7 @@ def _newest(parts: Sequence[tuple[str, int, bool]]) -> int:
 
 
 def _with_those_before(layers: Sequence[str]) -> list[str]:
-    """Layers and all that they read, in order."""
+    """The layers and all that they read, in order."""
     wanted, waiting = set[str](), list(layers)
     while waiting:
         layer = waiting.pop()

@@ -3,12 +3,9 @@
 import hashlib
 import json
 import os
-import shlex
-import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -26,13 +23,14 @@ from dagster_dbt import (
 from dagster_dbt.errors import DagsterDbtCliRuntimeError
 
 from orchestration.platform import build_numbers, reference
-from orchestration.platform.asset_metadata import ROW_COUNT, count_rows, team
-from orchestration.platform.dbt_server import READY
-from orchestration.platform.environment import DBT_PROJECT, PROJECT
+from orchestration.platform.asset_metadata import COLUMN_LINEAGE, ROW_COUNT, count_rows, team
+from orchestration.platform.column_lineage import declared_columns, lineage_of
+from orchestration.platform.environment import DBT_PROJECT
 from orchestration.platform.files import write_whole
 from orchestration.platform.partitions import ONE_MONTH_A_RUN
 from orchestration.platform.resources import Home
 from orchestration.platform.settings import Settings
+from orchestration.platform.supervision import ended_with_this_process
 
 # dbt's tests on sources would exempt the staging step from the landing gate (a step that itself
 # carries a check on an upstream asset does not wait for that asset's blocking checks).
@@ -43,6 +41,7 @@ TRANSLATION = DagsterDbtTranslatorSettings(
 WATCHED = {".sql", ".yml", ".csv"}
 SHOWN_ROWS = 5
 MANIFEST, PARTIAL_PARSE, STAMP = "manifest.json", "partial_parse.msgpack", "project.digest"
+RUN = "run"
 PARSE_LOG = "parse.log"
 DBT_ERRORS = "Errors parsed from dbt logs:"
 SHOWN_LINES = 12
@@ -83,14 +82,10 @@ class LayerTranslator(DagsterDbtTranslator):
 def target_path(settings: Settings) -> Path:
     """Where dbt keeps what it writes: in the home, so that two homes never meet.
 
-    Its commands write `run`; what they read, the parsed project, stands beside it untouched.
+    The manifest that definitions are made from lies here; what dbt itself reads again and writes,
+    the parsed project and compiled SQL, below in `RUN`.
     """
     return settings.home / "dbt"
-
-
-# A refresh parses ahead, in a thread, what it needs a little later.
-_parsing = threading.Lock()
-_servers: list[subprocess.Popen[str]] = []
 
 
 def project_digest(settings: Settings) -> str:
@@ -115,25 +110,31 @@ def manifest_of(settings: Settings) -> Path:
         With dbt's own words, when the project does not parse.
     """
     folder, digest = target_path(settings), project_digest(settings)
-    with _parsing:
-        if not _is_fresh(folder, digest):
-            draft = _draft(settings.temporary)
-            command = [DBT_PROGRAM, "--no-use-colors", "parse", *_places(draft)]
-            parsed = subprocess.run(command, capture_output=True, text=True)
-            if parsed.returncode != 0:
-                raise RuntimeError(
-                    f"dbt parse failed:\n{parsed.stdout}{parsed.stderr}\n"
-                    "Correct what dbt names. After an update of the project, run make install: an "
-                    "older dbt does not read it."
-                )
-            _keep(draft, folder, digest)
-            write_whole(folder / PARSE_LOG, parsed.stdout)
+    if not _is_fresh(folder, digest):
+        settings.temporary.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="parsing-", dir=settings.temporary) as draft:
+            _keep(Path(draft), _parse(draft), folder, digest)
     return folder / MANIFEST
 
 
+def _parse(draft: str) -> str:
+    """Parse the project into a folder; returns dbt's log."""
+    places = ["--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT)]
+    command = [DBT_PROGRAM, "--no-use-colors", "parse", *places]
+    parsed = subprocess.run(
+        [*command, "--target-path", draft, "--log-path", draft], capture_output=True, text=True
+    )
+    if parsed.returncode != 0:
+        raise RuntimeError(
+            f"dbt parse failed:\n{parsed.stdout}{parsed.stderr}\n"
+            "Correct what dbt names. After an update of the project, run make install: an "
+            "older dbt does not read it."
+        )
+    return parsed.stdout
+
+
 def _is_fresh(folder: Path, digest: str) -> bool:
-    """Whether the parsed project is whole and of this digest: dbt writes its files in place, and a
-    kill cuts them off."""
+    """Whether the manifest is whole and of this digest."""
     try:
         return (folder / STAMP).read_text() == _stamp(digest, folder / MANIFEST)
     except OSError:
@@ -146,68 +147,15 @@ def _stamp(digest: str, manifest: Path) -> str:
     return f"{digest} {hashlib.sha256(manifest.read_bytes()).hexdigest()} {parser}"
 
 
-def _draft(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return Path(tempfile.mkdtemp(prefix="parsing-", dir=folder))
-
-
-def _keep(draft: Path, folder: Path, digest: str) -> None:
-    """Put a parsed project in place; the stamp, last, makes it valid."""
+def _keep(draft: Path, log: str, folder: Path, digest: str) -> None:
+    """Put a parsed project in place, whole or not at all; the stamp, last, makes it valid."""
     stamp = _stamp(digest, draft / MANIFEST)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in (MANIFEST, PARTIAL_PARSE):
-        if (draft / name).exists():
-            os.replace(draft / name, folder / name)
+    (folder / RUN).mkdir(parents=True, exist_ok=True)
+    # Where the layers' builds find it, and parse nothing again.
+    os.replace(draft / PARTIAL_PARSE, folder / RUN / PARTIAL_PARSE)
+    os.replace(draft / MANIFEST, folder / MANIFEST)
+    write_whole(folder / PARSE_LOG, log)
     write_whole(folder / STAMP, stamp)
-    shutil.rmtree(draft, ignore_errors=True)
-
-
-def _places(folder: Path) -> list[str]:
-    places = ["--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT)]
-    return [*places, "--target-path", str(folder), "--log-path", str(folder)]
-
-
-def start_server(settings: Settings) -> None:
-    """Start a dbt that the layers of this refresh share; where it cannot start they go without.
-
-    It parses the project if that is to be done anyway, and the manifest is then there.
-    """
-    folder, digest = target_path(settings), project_digest(settings)
-    with _parsing:
-        fresh = _is_fresh(folder, digest)
-        draft = _draft(settings.scratch)
-        parsed = str(folder / PARTIAL_PARSE) if fresh else ""
-        options = [*_places(draft), *(["--no-write-json"] if fresh else [])]
-        folder.mkdir(parents=True, exist_ok=True)
-        socket = Path(tempfile.mkdtemp(prefix="dbt-", dir=settings.scratch)) / "socket"
-        with (folder / "server.log").open("w") as log:
-            server = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    "orchestration.platform.dbt_server",
-                    str(socket),
-                    parsed,
-                    *options,
-                ],
-                cwd=PROJECT,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-            )
-        _servers.append(server)
-        if not fresh and server.stdout and server.stdout.readline().strip() == READY:
-            _keep(draft, folder, digest)
-    os.environ["DBT_SERVER"] = str(socket)
-
-
-def stop_server() -> None:
-    """End the server, if there is one; its memory is wanted elsewhere."""
-    os.environ.pop("DBT_SERVER", None)
-    while _servers:
-        server = _servers.pop()
-        server.communicate()
 
 
 def models_of(manifest: Path, layer: str) -> list[dg.AssetKey]:
@@ -220,21 +168,10 @@ def models_of(manifest: Path, layer: str) -> list[dg.AssetKey]:
     )
 
 
-def dbt_resource(settings: Settings) -> DbtCliResource:
-    """The dbt command line with the project's own profile, by way of the refresh's dbt server."""
-    client = Path(__file__).with_name("dbt_client.py")
-    command = [sys.executable, "-I", "-S", str(client), DBT_PROGRAM, version("dbt-core")]
-    launcher = target_path(settings) / "dbt"
-    launcher.parent.mkdir(parents=True, exist_ok=True)
-    # Another process may be starting it.
-    draft = launcher.with_name(f".{launcher.name}.{os.getpid()}")
-    draft.write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n')
-    draft.chmod(0o700)
-    os.replace(draft, launcher)
+def dbt_resource() -> DbtCliResource:
+    """The dbt command line of this installation with the project's own profile."""
     return DbtCliResource(
-        project_dir=str(DBT_PROJECT),
-        profiles_dir=str(DBT_PROJECT),
-        dbt_executable=str(launcher),
+        project_dir=str(DBT_PROJECT), profiles_dir=str(DBT_PROJECT), dbt_executable=DBT_PROGRAM
     )
 
 
@@ -327,26 +264,23 @@ def dbt_layer(
             if prepare is not None:
                 prepare(connection, home.settings)
             os.environ["DBT_MONTHS_AT_ONCE"] = str(months_at_once(connection, home.settings))
-        folder = target_path(home.settings)
-        target = folder / "run"
+        target = target_path(home.settings) / RUN
         # Without its artifacts: dbt would write the whole manifest again for every layer.
         arguments = ["build", "--no-write-json", "--exclude-resource-type", "unit_test"]
-        if (folder / PARTIAL_PARSE).exists():
-            parsed = str(folder / PARTIAL_PARSE)
-            arguments += ["--partial-parse-file-path", parsed]
         invocation = dbt.cli(arguments, context=context, target_path=target)
         built: list[dg.Output] = []
         failed: dict[str, Any] = {}
         came = False
         try:
-            for event in invocation.stream():
-                came = True
-                failed |= failures_of(event)
-                if isinstance(event, dg.Output):
-                    # Counted when dbt has let go of the warehouse.
-                    built.append(event)
-                else:
-                    yield event
+            with ended_with_this_process(invocation.process):
+                for event in invocation.stream():
+                    came = True
+                    failed |= failures_of(event)
+                    if isinstance(event, dg.Output):
+                        # Counted when dbt has let go of the warehouse.
+                        built.append(event)
+                    else:
+                        yield event
         except DagsterDbtCliRuntimeError as error:
             yield from built
             if not came:
@@ -362,7 +296,13 @@ def dbt_layer(
                 count_rows(connection, context.asset_key_for_output(output.output_name))
                 for output in built
             ]
+        columns = declared_columns(invocation.manifest)
         for output, count in zip(built, counts, strict=True):
-            yield output.with_metadata({**output.metadata, ROW_COUNT: count})
+            node = invocation.manifest["nodes"][output.metadata["unique_id"].value]
+            lineage = {}
+            if node["resource_type"] == "model":
+                compiled = target / "compiled" / node["package_name"] / node["original_file_path"]
+                lineage = {COLUMN_LINEAGE: lineage_of(compiled.read_text(), columns)}
+            yield output.with_metadata({**output.metadata, **lineage, ROW_COUNT: count})
 
     return _layer

@@ -1,4 +1,4 @@
-"""DuckDB as every part of jingxi opens it: one memory budget, spilling inside the home."""
+"""DuckDB connections: one memory budget, spilling inside the home."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ def connect(
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection to a file, or to a database in memory, closed at the end.
 
-    What does not fit the settings' memory is spilled to the home. Closing matters: dbt runs in a
-    process of its own, and an open handle here locks it out. The session's time zone is UTC,
-    whatever the machine's: else the day of a zoned timestamp depends on where the refresh runs.
+    DuckDB spills to the home what does not fit the settings' memory. Closing matters: dbt runs in a
+    process of its own, and an open handle here locks it out. The session's time zone is UTC, so
+    that the day of a zoned timestamp does not depend on the machine.
 
     Raises
     ------
     WarehouseBusy
         When another process holds the file.
     """
-    # A reader holds no lock: what it spills must outlast the next refresh's emptying of `scratch`.
+    # A reader holds no lock: it must not spill to `scratch`, which the next refresh empties.
     spill = settings.temporary if read_only else settings.scratch
     if not read_only:
         spill.mkdir(parents=True, exist_ok=True)
@@ -45,7 +45,7 @@ def connect(
             config={
                 "memory_limit": settings.engine_memory,
                 "threads": settings.engine_threads,
-                # One for each process: the engine's own file names are the same everywhere.
+                # One folder per process: DuckDB's file names are the same in every process.
                 "temp_directory": str(spill / f"engine-{os.getpid()}"),
             },
         )
@@ -53,9 +53,9 @@ def connect(
         if "lock" not in str(error):
             raise
         raise WarehouseBusy(
-            f"{database} is being written by another process; wait for that refresh to end, "
-            "or close the program that has the build warehouse open "
-            "(readers should open published/current.duckdb, which is never locked)"
+            f"{database} is locked by another process. Wait for that refresh to end, or close the "
+            "program that has the build warehouse open (to read, open published/current.duckdb, "
+            "which is never locked)."
         ) from error
     try:
         connection.execute(IN_UTC)

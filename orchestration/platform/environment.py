@@ -18,7 +18,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 DBT_PROJECT = PROJECT / "dbt_project"
 VERSION = "0.1.0"
 
-# Set in code, not by hand: a forgotten variable would send a bank's usage data outside.
+# Set in code: a forgotten variable would send usage data outside the bank.
 QUIET = {
     "DO_NOT_TRACK": "1",
     "DAGSTER_DISABLE_TELEMETRY": "1",
@@ -28,11 +28,12 @@ QUIET = {
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
 }
 
-# Threads that wait give the processor back. Spinning, OpenMP's default, made training ten times
-# slower wherever another process wanted one of two cores.
+# Waiting threads release the processor. Spinning, OpenMP's default, made training ten times slower
+# when another process used one of two cores.
 SHARING = {"OMP_WAIT_POLICY": "PASSIVE"}
-# A model store that dies during a run fails its step within two minutes a request; MLflow's own
-# values let a dead address take five minutes, a silent one sixteen, and a server ask for any wait.
+# A model store that fails during a run fails its step within two minutes per request. With MLflow's
+# defaults a dead address takes five minutes, a silent one sixteen, and a server may request any
+# wait.
 PATIENCE = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
@@ -55,11 +56,11 @@ run_monitoring:
 
 
 class HomeRefused(Refused):
-    """The home, or something in it that cannot be made anew, is not fit for a refresh."""
+    """The home, or a file in it that a refresh cannot rebuild, is not usable."""
 
 
 FORMER_EVENT_LOG = "orchestration.event_log"
-# Digests of what earlier versions wrote: a file that nobody has edited follows.
+# Digests of the files that earlier versions wrote: an unedited one is replaced.
 WRITTEN_BEFORE = {
     "abb34d23b609405ed50150600ef1e456deab7ebcf24d87e311971527425f33fd",
     "857407216a9ce1814cf18c319334edabb4ce91806d25ca56ccb64ac1973e86c6",
@@ -70,9 +71,9 @@ SOURCE_SUFFIXES = {".py", ".sql", ".yml", ".csv", ".html"}
 
 
 def prepare(settings: Settings, *, reading: bool = False) -> None:
-    """Make the home's folders, for their owner alone, and point every component at them.
+    """Create the home's folders, for their owner alone, and point every component at them.
 
-    A command that is only `reading` writes nothing: it works in a home on a read-only disk.
+    A command that is only `reading` writes nothing and works in a home on a read-only disk.
 
     Raises
     ------
@@ -92,7 +93,7 @@ def prepare(settings: Settings, *, reading: bool = False) -> None:
     os.environ["DBT_MEMORY_LIMIT"] = settings.engine_memory
     os.environ["DBT_DUCKDB_THREADS"] = str(settings.engine_threads)
     os.environ["DBT_TEMP_DIRECTORY"] = str(settings.scratch / "dbt")
-    # Whoever holds the lock has a folder of his own below it.
+    # The holder of the lock has its own folder below it.
     within = Path(tempfile.gettempdir()).is_relative_to(settings.temporary)
     if settings.temporary.is_dir() and not within:
         use_temporary(settings.temporary)
@@ -120,11 +121,10 @@ def _make(settings: Settings) -> None:
             write_whole(configuration, DAGSTER_YAML)
         elif FORMER_EVENT_LOG in configuration.read_text():
             raise HomeRefused(
-                f"{configuration} is invalid: event_log_storage names {FORMER_EVENT_LOG}, which is "
-                "no longer there. Remove event_log_storage from it: Dagster's own reads the same "
-                "files."
+                f"{configuration} is invalid: event_log_storage names {FORMER_EVENT_LOG}, which no "
+                "longer exists. Remove event_log_storage: Dagster's default reads the same files."
             )
-        # Folders that are there say nothing of whether they may be written.
+        # Existing folders need not be writable.
         write_whole(settings.temporary / ".writable", "")
     except OSError as error:
         raise HomeRefused(
@@ -135,10 +135,8 @@ def _make(settings: Settings) -> None:
 
 
 def keep_private(settings: Settings) -> None:
-    """Tighten a home that was made readable for others, and what a component made so since.
-
-    Only what jingxi writes, and the home itself where it holds nothing else.
-    """
+    """Remove the permissions of others from what jingxi writes, and from the home itself if it
+    holds nothing else."""
     for place in settings.own_places:
         keep_to_owner(place)
     if set(settings.home.iterdir()) <= set(settings.own_places):
@@ -147,14 +145,14 @@ def keep_private(settings: Settings) -> None:
 
 
 def use_temporary(folder: Path) -> None:
-    """Have every component put its temporary files there: they may hold customers' records."""
+    """Set the folder of all components' temporary files, which may hold customers' records."""
     os.environ["TMPDIR"] = str(folder)
     tempfile.tempdir = str(folder)
 
 
 @cache
 def code_version() -> str:
-    """The version and a digest of the code and seeds that make the tables, with or without git."""
+    """The version and a digest of the code and seeds that define the tables, also without git."""
     digest = hashlib.sha256()
     for folder in SOURCE_FOLDERS:
         for path in sorted((PROJECT / folder).rglob("*")):

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and for their owner alone."""
+"""Write files atomically and keep them private to their owner."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ OTHERS = 0o077
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    """Write beside, flush to disk, rename: a kill leaves the old file or none."""
+    """Write to a draft, flush it to disk and rename it: a killed process leaves the old file or
+    none."""
     draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
     try:
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -26,7 +27,7 @@ def write_whole(path: Path, content: str | bytes) -> None:
 
 
 def flush(path: Path) -> None:
-    """Have the disk hold what was written to a file or folder."""
+    """Flush a file or folder to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -35,9 +36,9 @@ def flush(path: Path) -> None:
 
 
 def keep_to_owner(path: Path) -> None:
-    """Take away what group and others may do with a file, or with a folder and all in it.
+    """Remove the permissions of group and others from a file, or from a folder and its contents.
 
-    Links are left as they are; what belongs to another account is that account's to answer for.
+    Links and files of other accounts are left unchanged.
     """
     if path.is_symlink():
         return

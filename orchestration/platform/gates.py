@@ -1,4 +1,4 @@
-"""Gates as blocking asset checks: Great Expectations judges, Dagster stops what lies downstream."""
+"""Gates as blocking asset checks: a failed gate stops the steps downstream of its layer."""
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -10,6 +10,7 @@ import dagster as dg
 from orchestration.platform import build_numbers
 from orchestration.platform.resources import Home
 from orchestration.platform.settings import Settings
+from orchestration.platform.tables import ensure_table
 
 if TYPE_CHECKING:
     import duckdb
@@ -17,12 +18,13 @@ if TYPE_CHECKING:
     from expectations.rules import Breach, GateOutcome, GateResult, Suite
 
 REPORT = "gates.html"
+GATE_RESULT = "meta.gate_result"
 # Reports by run, under the reports; `publish` keeps them as long as releases.
 RUNS = "runs"
 
 
 def models_on(connection: "duckdb.DuckDBPyConnection") -> tuple[str, ...]:
-    """The models that this bank's records allow; rules about the others are not judged."""
+    """The models that are on; rules about the others are not checked."""
     return tuple(
         name
         for (name,) in connection.execute(
@@ -33,7 +35,7 @@ def models_on(connection: "duckdb.DuckDBPyConnection") -> tuple[str, ...]:
 
 
 def report_of(settings: Settings, run_id: str) -> Path:
-    """The gate report of a run: no other run writes it."""
+    """The gate report of a run; other runs do not overwrite it."""
     return settings.reports / RUNS / run_id / REPORT
 
 
@@ -47,13 +49,13 @@ def gate(
 ) -> dg.AssetChecksDefinition:
     """A gate over a layer: one blocking check on each of the layer's assets.
 
-    A broken rule sits on the asset that breaks it: red and an error where it fails, yellow where it
-    warns; the others stay green. When any rule fails the gate's step fails, so that everything
-    behind any asset of the layer is skipped in this run; in a later run `build_numbers.require`
-    stops it.
+    The check of an asset that breaks a rule fails: as an error if the rule's severity is fail, else
+    as a warning; the others pass. If any rule fails, the gate's step fails, so that everything
+    downstream of any asset of the layer is skipped in this run; in a later run
+    `build_numbers.require` stops it.
 
-    `earlier` are assets of earlier layers that the gate judges too. Checks on them do not block:
-    what this layer is made from would otherwise wait for this layer.
+    `earlier` are assets of earlier layers that the gate checks, too. Checks on them do not block:
+    otherwise the layer's inputs would wait for the layer.
     """
     specs = [
         dg.AssetCheckSpec(name, asset=asset, blocking=asset in assets, description=description)
@@ -63,11 +65,12 @@ def gate(
     @dg.multi_asset_check(name=f"gate_{name}", specs=specs, can_subset=True)
     def _gate(context: dg.AssetCheckExecutionContext, home: Home) -> Iterator[dg.AssetCheckResult]:
         from expectations.gate import judge
-        from expectations.report import render_report
+        from orchestration.platform.gate_report import render_report
 
         report = report_of(home.settings, context.run.run_id)
         with home.warehouse() as connection:
             number = build_numbers.judged_by(connection, name)
+            ensure_table(connection, GATE_RESULT)
             outcome = judge(connection, suite(connection), number, context.run.run_id)
             render_report(connection, report)
         shutil.copyfile(report, home.settings.reports / REPORT)
@@ -91,7 +94,8 @@ Broken = tuple["GateResult", "Breach"]
 def broken_rules(
     outcome: "GateOutcome", assets: Sequence[dg.AssetKey], earlier: Sequence[dg.AssetKey] = ()
 ) -> dict[dg.AssetKey, list[Broken]]:
-    """The broken rules of each asset; one that names none of them is every one's of the layer."""
+    """The broken rules of each asset; a rule that names none of them counts for every asset of the
+    layer."""
     found: dict[dg.AssetKey, list[Broken]] = {asset: [] for asset in (*assets, *earlier)}
     for result in (*outcome.failed, *outcome.warned):
         for breach in result.breaches:
@@ -105,11 +109,13 @@ def _result(
     asset: dg.AssetKey, outcome: "GateOutcome", broken: Sequence[Broken], report: Path
 ) -> dg.AssetCheckResult:
     failed = any(result.severity == "fail" for result, _ in broken)
-    said = [result.line(breach) for result, breach in broken]
+    lines = [result.line(breach) for result, breach in broken]
     if not failed and not outcome.success:
         tables = dict.fromkeys(about for result in outcome.failed for about in result.about)
-        whom = ", ".join(tables) or "the whole layer"
-        said.insert(0, f"{outcome.gate} failed on {whom}: nothing downstream of this layer runs")
+        failing = ", ".join(tables) or "the whole layer"
+        lines.insert(
+            0, f"{outcome.gate} failed on {failing}: nothing downstream of this layer runs"
+        )
     metadata: dict[str, dg.MetadataValue] = {
         "rules": dg.MetadataValue.int(len(outcome.results)),
         "failed": dg.MetadataValue.int(sum(r.severity == "fail" for r, _ in broken)),
@@ -138,6 +144,6 @@ def _result(
         asset_key=asset,
         passed=not broken,
         severity=dg.AssetCheckSeverity.ERROR if failed else dg.AssetCheckSeverity.WARN,
-        description="\n".join(said) or None,
+        description="\n".join(lines) or None,
         metadata=metadata,
     )

@@ -1,4 +1,4 @@
-"""One process at a time changes a home: a refresh, a training, a promotion, from make or the UI."""
+"""The lock of a home: one process at a time changes it, whether started by make or the UI."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from orchestration.platform.environment import use_temporary
 from orchestration.platform.refusal import Refused
 from orchestration.platform.settings import Settings
 
-# What this process holds: a command holds the lock over the run that it executes.
+# The locks of this process: a command holds the lock during the run that it executes.
 _held: set[Path] = set()
 
 
@@ -23,16 +23,16 @@ class RefreshRunning(Refused):
 
 @contextmanager
 def one_refresh_at_a_time(settings: Settings, holder: str = "another refresh") -> Iterator[None]:
-    """Hold the home's lock; the system frees it when this process ends, however it ends.
+    """Hold the home's lock; the operating system releases it when this process ends.
 
-    Within a process that holds it already this changes nothing. The file names the `holder`, for
-    whoever is refused. Temporary files go to `scratch` meanwhile: what an earlier holder left there
-    is removed first, what this one leaves at the end.
+    This does nothing in a process that holds the lock already. The lock file names the `holder` for
+    the message of a refused process. Temporary files go to `scratch`, which is emptied at the
+    beginning and at the end.
 
     Raises
     ------
     RefreshRunning
-        When another process holds it.
+        When another process holds the lock.
     """
     path = settings.lock
     if path in _held:
@@ -44,8 +44,8 @@ def one_refresh_at_a_time(settings: Settings, holder: str = "another refresh") -
         except BlockingIOError as error:
             lock.seek(0)
             raise RefreshRunning(
-                f"{lock.read().strip() or 'another refresh'} is changing {settings.home}; wait "
-                "for it to end, or use a home of its own (JINGXI_HOME=<folder>)"
+                f"{lock.read().strip() or 'another refresh'} is changing {settings.home}. Wait "
+                "for it to end, or use another home (JINGXI_HOME=<folder>)."
             ) from error
         lock.truncate(0)
         lock.write(f"{holder} (process {os.getpid()})")

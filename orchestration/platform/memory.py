@@ -1,7 +1,7 @@
-"""How much memory the engine may use: `JINGXI_MEMORY`, or a share of what is free to this process.
+"""The memory budget of DuckDB: `JINGXI_MEMORY`, or a share of the memory free to this process.
 
-It is the budget of DuckDB's buffers in the process that is at work. Python's own tables come on
-top: the whole process tree of a refresh needs about twice as much (docs/decisions/0019).
+It limits DuckDB's buffers in the working process. Python's own data need memory in addition: the
+whole process tree of a refresh needs about twice as much (docs/decisions/0019).
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ MEGABYTE, GIGABYTE = 10**6, 10**9
 UNITS = {"MB": MEGABYTE, "GB": GIGABYTE}
 FORM = re.compile(r"(\d+(?:\.\d+)?)\s*(MB|GB)", re.IGNORECASE)
 
-# Below, a refresh of the smallest bank no longer ends.
+# With less, a refresh of the smallest bank does not finish.
 LEAST = 400 * MEGABYTE
-# More does not make a refresh faster: what does not fit is spilled and read back from the page
+# More does not make a refresh faster: data that do not fit are spilled and read back from the page
 # cache.
 MOST_BY_DEFAULT = 4 * GIGABYTE
-# DuckDB's operators reserve room by thread.
+# DuckDB's operators reserve memory per thread.
 LEAST_A_THREAD = 200 * MEGABYTE
 
 
@@ -35,8 +35,8 @@ def parse_memory(text: str) -> int:
     found = FORM.fullmatch(text.strip())
     if not found:
         raise ValueError(
-            f"{text!r} is not an amount of memory: expected a number with MB or GB, "
-            "for example 2GB or 800MB"
+            f"{text!r} is not an amount of memory: expected a number with MB or GB, such as 2GB or "
+            "800MB"
         )
     amount = int(float(found[1]) * UNITS[found[2].upper()])
     if amount < LEAST:
@@ -50,12 +50,12 @@ def shown(amount: int) -> str:
 
 
 def default_budget(free: int) -> int:
-    """Half of what is free, within the bounds that make sense; bytes."""
+    """Half of the free memory, between `LEAST` and `MOST_BY_DEFAULT`; bytes."""
     return max(LEAST, min(free // 2, MOST_BY_DEFAULT))
 
 
 def engine_threads(budget: int, processors: int) -> int:
-    """One thread a processor, fewer where each would have too little memory to work in."""
+    """One thread per processor, fewer if each would have less memory than `LEAST_A_THREAD`."""
     return max(1, min(processors, budget // LEAST_A_THREAD))
 
 
@@ -65,11 +65,10 @@ def processors() -> int:
 
 
 def free_bytes(root: Path = Path("/")) -> int:
-    """What this process may still take: the machine's available memory, or less where a control
-    group (version 1 or 2) that it is in leaves less.
+    """The memory that this process may still use: the machine's available memory, or what its
+    control groups (version 1 or 2) leave, whichever is less.
 
-    `root` is where `proc` and `sys` are found. A system without `/proc/meminfo` is asked for its
-    physical memory.
+    `root` is the folder of `proc` and `sys`. Without `/proc/meminfo` it is the physical memory.
     """
     try:
         meminfo = (root / "proc" / "meminfo").read_text()
@@ -80,7 +79,7 @@ def free_bytes(root: Path = Path("/")) -> int:
 
 
 def _left_in_groups(root: Path) -> Iterator[int]:
-    """The limit less the use of each control group of this process, up to the outermost."""
+    """The limit less the usage of each control group of this process, up to the outermost."""
     try:
         lines = (root / "proc" / "self" / "cgroup").read_text().splitlines()
     except OSError:
@@ -95,7 +94,7 @@ def _left_in_groups(root: Path) -> Iterator[int]:
             top = mount / "memory"
         else:
             continue
-        # In a container the path is the host's, the mount the container's own: its top is read too.
+        # In a container the path is the host's but the mount the container's: read its top, too.
         folder = top / path.strip("/")
         for group in [folder, *folder.parents]:
             left = _left(group, *names)
@@ -111,7 +110,7 @@ def _left(group: Path, limit: str, used: str, reclaimable: str) -> int | None:
         if most == "max":
             return None
         stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
-        # Pages of files that were read count as used, and are given back when memory is wanted.
+        # Cached file pages count as used, but are released on demand.
         return int(most) - int((group / used).read_text()) + int(stat.get(reclaimable, 0))
     except OSError:
         return None

@@ -1,4 +1,4 @@
-"""The model store: whether it answers, asked before anything is built, and where its files lie."""
+"""The model store: check that it responds before anything is built; keep its file paths current."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import configparser
 import json
 import os
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
@@ -17,17 +19,17 @@ from urllib.parse import urlsplit, urlunsplit
 from orchestration.platform.refusal import Refused
 from orchestration.platform.settings import Settings
 
-# One read, and the whole check: name resolution has no limit of its own, and a server that sends a
-# byte now and then never reaches the first.
+# Limits of one read and of the whole check: name resolution has no timeout of its own, and a server
+# that keeps sending single bytes never exceeds the limit of a read.
 REQUEST_SECONDS, CHECK_SECONDS = 4, 6
-# Whose answer is of this shape is MLflow, of any version since 2.
+# A response with these keys identifies MLflow, since version 2.
 QUESTION = "/api/2.0/mlflow/registered-models/search"
 ANSWER = {"registered_models", "next_page_token"}
 MOST_BYTES = 4_000_000
 DATABASES = ("postgresql", "mysql", "mssql")
-# Asked by MLflow itself when they are used.
+# MLflow itself connects to these at first use.
 HOSTED = ("databricks", "databricks-uc", "uc", "uc-oss")
-# Where MLflow's database keeps the places of files.
+# The columns of MLflow's database with paths of files.
 LOCATIONS = (
     ("experiments", "artifact_location"),
     ("runs", "artifact_uri"),
@@ -43,18 +45,18 @@ LONGEST_WORDS = 300
 WHERE = "correct MLFLOW_TRACKING_URI; unset, the home's own store is used"
 START = f"start it, or {WHERE}"
 IDENTIFY = (
-    "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, as the "
-    "store's owner says"
+    "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN; the "
+    "store's owner has them"
 )
-CERTIFICATE = "name its authority in MLFLOW_TRACKING_SERVER_CERT_PATH"
+CERTIFICATE = "set MLFLOW_TRACKING_SERVER_CERT_PATH to the certificate of its authority"
 
 
 class ModelStoreUnavailable(Refused):
-    """The model store does not answer, or not as a model store does."""
+    """The model store does not respond, or the address is not a model store."""
 
 
 class _NotAStore(Exception):
-    """What answers is no model store, or keeps us out; `cure` says what to do."""
+    """The server is not a model store or denies access; `cure` is what to do."""
 
     def __init__(self, words: str, cure: str) -> None:
         super().__init__(words)
@@ -62,15 +64,15 @@ class _NotAStore(Exception):
 
 
 def check_model_store(settings: Settings) -> None:
-    """Ask the store named by MLFLOW_TRACKING_URI for its registered models, once.
+    """Request the registered models from the store of MLFLOW_TRACKING_URI, once.
 
-    The home's own store is not asked: it is made where there is none. Without MLflow's client,
-    whose import alone may take as long as all of this.
+    The home's own store is not checked: it is created when missing. MLflow's client is not used,
+    since its import alone may take as long as the check.
 
     Raises
     ------
     ModelStoreUnavailable
-        Within ten seconds; names the address without its credentials, what was tried and the cure.
+        Within ten seconds, with the address without credentials, what was tried and the cure.
     """
     uri = settings.mlflow_tracking_uri
     if uri == settings.own_model_store:
@@ -84,15 +86,42 @@ def check_model_store(settings: Settings) -> None:
         _judge(uri, "a connection", _within(CHECK_SECONDS, lambda: _connect(uri)))
     elif scheme not in (*HOSTED, *entry_points(group="mlflow.tracking_store").names):
         kinds = ", ".join(("http", "https", "sqlite", *DATABASES))
-        raise _refused(uri, f"its kind is not among those known ({kinds})", WHERE)
+        raise _refused(uri, f"its scheme is invalid: expected one of {kinds}", WHERE)
+
+
+def make_model_store(settings: Settings) -> None:
+    """Make the home's own store where there is none, whole or not at all.
+
+    MLflow makes its tables one by one, and refuses a store in which some are missing: a refresh
+    killed just then could never train again. A process of its own makes them: MLflow keeps a
+    connection to a store that it has opened, and SQLite does not write a file that was renamed. A
+    failure is reported by whoever opens the store.
+    """
+    store = settings.mlflow_home / "mlflow.db"
+    if store.exists() or settings.mlflow_tracking_uri != settings.own_model_store:
+        return
+    # `environment` imports this module.
+    from orchestration.platform.environment import PROJECT
+
+    partial = store.with_name("mlflow.db.partial")
+    partial.unlink(missing_ok=True)
+    program = (
+        "import sys; from ml.registry import Registry; Registry(*sys.argv[1:]).champion('clv')"
+    )
+    places = [f"sqlite:///{partial}", str(settings.mlflow_home / "artifacts")]
+    made = subprocess.run(
+        [sys.executable, "-c", program, *places], cwd=PROJECT, capture_output=True
+    )
+    if made.returncode == 0:
+        os.replace(partial, store)
 
 
 def settle_in(settings: Settings) -> None:
-    """Have the home's own store look for its artifacts where the home lies now.
+    """Update the artifact paths of the home's own store to the home's current path.
 
-    MLflow keeps absolute places. A home that was copied would read the other one's models, a home
-    that was moved none. What another place holds (an experiment made elsewhere by hand) is left.
-    A store that cannot be read or written is left to those who need it, and named by them.
+    MLflow stores absolute paths: a copied home would read the original's models, a moved home none.
+    Other paths (an experiment created elsewhere by hand) are left unchanged. A store that cannot be
+    read or written is skipped; the code that uses it reports the error.
     """
     store, root = settings.mlflow_home / "mlflow.db", settings.mlflow_home / "artifacts"
     if not store.exists():
@@ -128,14 +157,14 @@ def masked(uri: str) -> str:
     place = parts.netloc.rpartition("@")[2]
     hidden = "***@" if "@" in parts.netloc else ""
     query = "***" if parts.query else ""
-    # `urlunsplit` would take slashes from a database's empty host.
+    # `urlunsplit` would drop slashes of a database address with an empty host.
     if not parts.netloc:
         return uri.partition("?")[0] + ("?***" if query else "")
     return urlunsplit((parts.scheme, hidden + place, parts.path, query, ""))
 
 
 def pages(settings: Settings) -> str:
-    """The address of MLflow's pages on this store: a server's own, else that of `make ui`."""
+    """The address of MLflow's UI for this store: the server's own, else that of `make ui`."""
     uri = settings.mlflow_tracking_uri
     if urlsplit(uri).scheme not in ("http", "https"):
         return OWN_PAGES
@@ -154,14 +183,14 @@ def _check_file(uri: str) -> None:
 
     database = make_url(uri).database
     if not database or database == ":memory:":
-        raise _refused(uri, "a store in memory ends with its process, models included", WHERE)
+        raise _refused(uri, "a store in memory loses all models when its process ends", WHERE)
     path = Path(database)
     if not path.parent.is_dir():
         raise _refused(
-            uri, f"its folder {path.parent.absolute()} does not exist", f"make it, or {WHERE}"
+            uri, f"its folder {path.parent.absolute()} does not exist", f"create it, or {WHERE}"
         )
     if path.is_dir() or not os.access(path if path.exists() else path.parent, os.R_OK | os.W_OK):
-        raise _refused(uri, "it is no file that this account can read and write", WHERE)
+        raise _refused(uri, "it is not a file that this account can read and write", WHERE)
     if path.exists() and path.stat().st_size:
         with path.open("rb") as content:
             if content.read(len(SQLITE_HEADER)) != SQLITE_HEADER:
@@ -180,58 +209,59 @@ def _ask(uri: str) -> None:
         params={"max_results": "1"},
         timeout=REQUEST_SECONDS,
         stream=True,
-        # MLflow's client would follow, and lose what it posts.
+        # MLflow's client would follow a redirect and lose the body of a POST.
         allow_redirects=False,
         **_identity(uri),
     ) as response:
         code = response.status_code
         if code in (401, 403):
-            # Whoever signs requests by a plug-in is judged by its first use.
+            # Requests here lack a plug-in's signature: the first use of the store decides.
             if not os.environ.keys() & {"MLFLOW_TRACKING_AUTH", "MLFLOW_TRACKING_AWS_SIGV4"}:
-                raise _NotAStore(f"was not let in (HTTP {code})", IDENTIFY)
+                raise _NotAStore(f"access is denied (HTTP {code})", IDENTIFY)
             return
         if response.is_redirect:
             place = masked(response.headers["Location"])
-            raise _NotAStore(f"was sent on to {place} (HTTP {code})", WHERE)
+            raise _NotAStore(f"it redirects to {place} (HTTP {code})", WHERE)
         if code != 200:
-            raise _NotAStore(f"it answered HTTP {code} {response.reason}", START)
+            raise _NotAStore(f"it responded with HTTP {code} {response.reason}", START)
         body = next(response.iter_content(MOST_BYTES), b"{}")
     try:
         found = json.loads(body)
     except ValueError:
         found = None
     if not isinstance(found, dict) or not found.keys() <= ANSWER:
-        raise _NotAStore("what answered is not MLflow", WHERE)
+        raise _NotAStore("the response is not MLflow's", WHERE)
 
 
 def _identity(uri: str) -> dict[str, Any]:
-    """What MLflow's client would show of itself, by its own environment variables and file."""
-    told = os.environ
-    shown: dict[str, Any] = {}
-    if told.get("MLFLOW_TRACKING_INSECURE_TLS", "").lower() in ("true", "1"):
-        shown["verify"] = False
-    elif told.get("MLFLOW_TRACKING_SERVER_CERT_PATH"):
-        shown["verify"] = told["MLFLOW_TRACKING_SERVER_CERT_PATH"]
-    if told.get("MLFLOW_TRACKING_CLIENT_CERT_PATH"):
-        shown["cert"] = told["MLFLOW_TRACKING_CLIENT_CERT_PATH"]
+    """The arguments of `requests` with the credentials and certificates of MLflow's client, from
+    its environment variables and file."""
+    variables = os.environ
+    arguments: dict[str, Any] = {}
+    if variables.get("MLFLOW_TRACKING_INSECURE_TLS", "").lower() in ("true", "1"):
+        arguments["verify"] = False
+    elif variables.get("MLFLOW_TRACKING_SERVER_CERT_PATH"):
+        arguments["verify"] = variables["MLFLOW_TRACKING_SERVER_CERT_PATH"]
+    if variables.get("MLFLOW_TRACKING_CLIENT_CERT_PATH"):
+        arguments["cert"] = variables["MLFLOW_TRACKING_CLIENT_CERT_PATH"]
     kept = configparser.ConfigParser(interpolation=None)
     kept.read(Path("~/.mlflow/credentials").expanduser())
     user, password = (
-        told.get(f"MLFLOW_TRACKING_{name}")
+        variables.get(f"MLFLOW_TRACKING_{name}")
         or str(kept.get("mlflow", f"mlflow_tracking_{name.lower()}", fallback=""))
         for name in ("USERNAME", "PASSWORD")
     )
     if user and password:
-        shown["auth"] = (user, password)
-    elif told.get("MLFLOW_TRACKING_TOKEN"):
-        shown["headers"] = {"Authorization": f"Bearer {told['MLFLOW_TRACKING_TOKEN']}"}
-    return shown
+        arguments["auth"] = (user, password)
+    elif variables.get("MLFLOW_TRACKING_TOKEN"):
+        arguments["headers"] = {"Authorization": f"Bearer {variables['MLFLOW_TRACKING_TOKEN']}"}
+    return arguments
 
 
 def _connect(uri: str) -> None:
     import sqlalchemy
 
-    # Not through MLflow: its first use of a database makes the tables, which takes longer.
+    # Not through MLflow: its first use of a database creates the tables, which takes longer.
     engine = sqlalchemy.create_engine(uri)
     try:
         with engine.connect() as connection:
@@ -247,19 +277,19 @@ def _judge(uri: str, tried: str, found: Exception | None) -> None:
 
 
 def _diagnosis(error: Exception) -> tuple[str, str]:
-    """What came of it, and the cure."""
+    """The reason of a failed check, and the cure."""
     from requests import exceptions
 
-    told = " ".join(str(one) for one in _chain(error))
+    messages = " ".join(str(one) for one in _chain(error))
     if isinstance(error, _NotAStore):
         return str(error), error.cure
     if isinstance(error, (TimeoutError, exceptions.Timeout)):
         return f"no answer within {CHECK_SECONDS} s", START
     if isinstance(error, exceptions.SSLError):
         return "its certificate is not accepted", CERTIFICATE
-    if "resolve" in told or "Name or service" in told:
+    if "resolve" in messages or "Name or service" in messages:
         return "its name cannot be resolved", WHERE
-    if "refused" in told:
+    if "refused" in messages:
         return "nothing listens there (connection refused)", START
     words = " ".join(str(error).split()).rstrip(". ")[:LONGEST_WORDS]
     return f"it failed ({type(error).__name__}: {words})", START
@@ -280,7 +310,8 @@ def _without_credentials(words: str, uri: str) -> str:
 
 
 def _within(seconds: float, ask: Callable[[], object]) -> Exception | None:
-    """The error of a call; TimeoutError where it has not ended in time (it is left to itself)."""
+    """The error of a call, None on success; TimeoutError if it has not ended in time (its thread
+    keeps running)."""
     found: list[Exception | None] = []
 
     def work() -> None:

@@ -8,8 +8,8 @@ import dagster as dg
 
 from orchestration.platform.settings import MONTH, Settings
 
-# Where the partitions of a source begin and end. A bank's own files may reach back as far as they
-# like (the refresh finds their first booking and rebuilds from there), and they go on.
+# First and last partition of each source. A bank's own files have no last month, and start early
+# enough for any history (the refresh begins at the first booking).
 PERIOD: dict[str, tuple[str, str | None]] = {
     "synthetic": ("2023-01", "2025-12"),
     "berka": ("1993-01", "1998-12"),
@@ -44,7 +44,7 @@ def last_day(month: str) -> date:
 
 
 def months_written(text: str, name: str = "MONTHS") -> tuple[str, str]:
-    """`YYYY-MM` or `YYYY-MM:YYYY-MM` → first and last month; `name` is what the user calls it.
+    """`YYYY-MM` or `YYYY-MM:YYYY-MM` → first and last month; `name` is the setting in messages.
 
     Raises
     ------
@@ -61,7 +61,7 @@ def months_written(text: str, name: str = "MONTHS") -> tuple[str, str]:
 def months_asked(
     text: str | None, first_month: str, as_of: str, name: str = "MONTHS"
 ) -> tuple[str, str]:
-    """First and last month that are asked for; nothing → the whole history.
+    """First and last requested month; the whole history without a text.
 
     Raises
     ------

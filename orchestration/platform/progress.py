@@ -1,7 +1,7 @@
-"""What a refresh prints while it runs: what each step does, and its warnings and errors in full.
+"""The progress of a refresh on the terminal: each step's reports, warnings and errors in full.
 
-A step reports with `tell`. Dagster's log of the run keeps the message; the terminal shows it under
-the step's name with the seconds since the step began, and below that a bar of the steps.
+A step reports with `report_progress`. The message goes to Dagster's log; the terminal shows it
+below the step's name with the seconds since the step began, and at the bottom a bar of the steps.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ import dagster as dg
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-TOLD = "jingxi_told"
-# A step that reports nothing for so long is reported as still running.
+REPORTED = "jingxi_progress"
+# A step without a report for this long is reported as still running.
 MOST_SILENT_SECONDS = 12.0
 
 
-def tell(message: str) -> None:
-    """Report what the step of this thread is doing; outside a run, nothing happens."""
-    dg.get_dagster_logger().info(message, extra={TOLD: True})
+def report_progress(message: str) -> None:
+    """Report the progress of this thread's step; does nothing outside a run."""
+    dg.get_dagster_logger().info(message, extra={REPORTED: True})
 
 
 class Lines:
-    """Where progress goes: lines on the real standard output. What components print to `sys.stdout`
-    goes to the log of the refresh."""
+    """Progress as lines on the process's standard output; `sys.stdout` is redirected to the log of
+    the refresh."""
 
     def say(self, line: str, style: str = "") -> None:
         """Print a line; one with a style is a warning or an error."""
         print(line, file=sys.__stdout__, flush=True)
 
     def now(self, running: list[str], ended: int) -> None:
-        """Show the steps that run and the number of those that have ended since the last call."""
+        """Show the running steps and the number of steps that ended since the last call."""
 
 
 class Problems(Lines):
@@ -51,7 +51,7 @@ class Problems(Lines):
 
 
 class Bar(Lines):
-    """On a terminal: the lines, and below them a bar of the steps."""
+    """Progress on a terminal: lines, and below them a bar of the steps."""
 
     def __init__(self, progress: Progress, steps: int) -> None:
         self._progress, self._task = progress, progress.add_task("", total=steps)
@@ -70,7 +70,7 @@ _display = Lines()
 
 @contextmanager
 def displayed(steps: int, *, quiet: bool, bar: bool = True) -> Iterator[None]:
-    """Show the progress of a run of so many steps: warnings and errors only if `quiet`, else lines,
+    """Show the progress of a run of `steps` steps: only warnings and errors if `quiet`, else lines,
     with a `bar` below them on a terminal."""
     global _display
     stream = sys.__stdout__
@@ -116,14 +116,14 @@ class _Step:
 
 
 def name_of(step_key: str) -> str:
-    """A step as the terminal names it: `models`, `gate G3`, `release`."""
+    """The name of a step on the terminal: `models`, `gate G3`, `release`."""
     if step_key.startswith("gate_"):
         return step_key.replace("_", " ", 1)
     return step_key.removesuffix("_layer").split("__")[0]
 
 
 class ProgressHandler(logging.Handler):
-    """Turns Dagster's step events, the steps' reports, warnings and errors into lines."""
+    """Prints Dagster's step events, the steps' reports, warnings and errors as lines."""
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
@@ -135,9 +135,9 @@ class ProgressHandler(logging.Handler):
         event = meta.get("dagster_event")
         if event is None:
             message = meta.get("orig_message") or record.getMessage()
-            # Every step behind a failed one reports it; the failed one is what matters.
-            is_told = getattr(record, TOLD, False) or record.levelno >= logging.WARNING
-            if is_told and not message.startswith("Dependencies for"):
+            # Leave out the messages of the steps that are skipped after a failed one.
+            is_shown = getattr(record, REPORTED, False) or record.levelno >= logging.WARNING
+            if is_shown and not message.startswith("Dependencies for"):
                 self._under(meta.get("step_key"), message, _style_of(record.levelno))
             return
         key = event.step_key
@@ -145,7 +145,7 @@ class ProgressHandler(logging.Handler):
             self._steps[key] = _Step(name_of(key))
             self._now()
         elif event.event_type_value == "ASSET_MATERIALIZATION" and key in self._steps:
-            # An event a table and month.
+            # There is one event per table and month.
             table = ".".join(event.asset_key.path)
             self._steps[key].tables[table] = None
         elif event.event_type_value in {"STEP_SUCCESS", "STEP_FAILURE"}:
@@ -160,7 +160,7 @@ class ProgressHandler(logging.Handler):
             self._now(ended=1)
 
     def _under(self, key: str | None, message: str, style: str = "") -> None:
-        """A line under its step, whose name comes before the first."""
+        """Print a line below its step, with the step's name before the first line."""
         step = self._steps.get(key or "")
         text = message.replace("\n", "\n    ")
         if step is None:
@@ -177,7 +177,7 @@ class ProgressHandler(logging.Handler):
         self._wait()
 
     def _wait(self) -> None:
-        """Count the silence from now; not while no step runs."""
+        """Restart the timer of silence; stop it if no step runs."""
         if self._timer is not None:
             self._timer.cancel()
         self._timer = None

@@ -1,9 +1,9 @@
-"""Reference data: the bank's own prices, costs, risk, tiers and plan in place of the defaults.
+"""Reference data: the bank's own prices, costs, risk, tiers and plan instead of the defaults.
 
-The defaults are dbt seeds in the project. A bank that sets its own names a folder in
-JINGXI_REFERENCE_PATH: each file there (`transfer_curve.csv`, …) takes the place of the seed of that
-name, whole; the others keep their defaults. The files are checked here for their form, by the dbt
-test `reference_data_cover_every_case_once` for their sense.
+The defaults are dbt seeds in the project. A bank with its own sets JINGXI_REFERENCE_PATH to a
+folder: each file there (`transfer_curve.csv`, …) replaces the whole seed of that name; the other
+seeds keep their defaults. This module checks the form of the files, the dbt test
+`reference_data_cover_every_case_once` their content.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ import yaml  # type: ignore[import-untyped]
 from orchestration.platform.engine import connect
 from orchestration.platform.environment import DBT_PROJECT
 from orchestration.platform.refusal import Refused
-from orchestration.platform.settings import Settings
+from orchestration.platform.settings import Settings, named
 
 DEFAULTS = DBT_PROJECT / "seeds"
 DECLARED = "*/seeds.yml"
+# Macros and contract have these rows too: a line is added in the project.
+VOCABULARY = "vocabulary"
 SHOWN = 3
 
 
@@ -31,22 +33,23 @@ class ReferenceRefused(Refused):
 
 
 def column_types() -> dict[str, dict[str, str]]:
-    """Seed → its columns with their types, in order."""
+    """Seed → its columns with their types, in order; of seeds that a bank may replace."""
     return {
         seed["name"]: seed["config"]["column_types"]
         for declared in sorted(DEFAULTS.glob(DECLARED))
+        if declared.parent.name != VOCABULARY
         for seed in yaml.safe_load(declared.read_text())["seeds"]
     }
 
 
 def prepare_reference(settings: Settings) -> None:
-    """Check the bank's own reference data and put them where dbt's seeds take them from.
+    """Check the bank's own reference data and copy them to the folder that dbt's seeds read.
 
     Raises
     ------
     ReferenceRefused
-        For a folder that is not there, a file of another name than a seed's, columns that are
-        missing or unknown, or values that are not of the column's type.
+        For a missing folder, a file without a seed of its name, missing or unknown columns, or
+        values that are not of the column's type.
     """
     given = _given(settings)
     folder = settings.home / "reference"
@@ -59,7 +62,7 @@ def prepare_reference(settings: Settings) -> None:
 
 
 def record(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
-    """Add the bank's own reference data to the files that this refresh has read."""
+    """Add the bank's own reference data to `meta.input_file`."""
     for name, path in _given(settings).items():
         content = path.read_bytes()
         rows = max(len([line for line in content.splitlines() if line.strip()]) - 1, 0)
@@ -80,43 +83,46 @@ def digest_of(settings: Settings) -> str:
 
 
 def _given(settings: Settings) -> dict[str, Path]:
-    """Seed → the bank's own file; none without a folder."""
+    """Seed → the bank's own file; empty without a folder."""
     folder = settings.reference_path
     if folder is None:
         return {}
     known = ", ".join(f"{name}.csv" for name in column_types())
     if not folder.is_dir():
-        raise ReferenceRefused(f"the folder of the reference data is not there: {folder}")
+        raise ReferenceRefused(
+            f"{named('reference_path')} is invalid: {folder} is not a folder. Set it to the folder "
+            "of the reference data."
+        )
     given = {path.stem: path for path in sorted(folder.glob("*.csv"))}
     unknown = [f"{name}.csv" for name in given if name not in column_types()]
     if unknown or not given:
-        which = f"{', '.join(unknown)}, which is " if unknown else ""
+        found = ", ".join(unknown) or "none"
         raise ReferenceRefused(
-            f"{folder} holds {which}no reference data; known are {known} (docs/value.md)"
+            f"{folder} is invalid: expected files among {known}, found {found}. See docs/value.md."
         )
     return given
 
 
 def _checked(settings: Settings, path: Path, types: dict[str, str]) -> list[list[str]]:
-    """The rows of a file, their values in the order of the seed's columns."""
+    """The rows of a file, with values in the order of the seed's columns."""
     with path.open(encoding="utf-8-sig", newline="") as lines:
         try:
             header, *rows = [row for row in csv.reader(lines) if row] or [[]]
         except UnicodeDecodeError:
-            raise ReferenceRefused(f"{path} is not UTF-8: save it as UTF-8 CSV") from None
+            raise ReferenceRefused(f"{path} is not UTF-8. Save it as UTF-8 CSV.") from None
     header = [name.strip() for name in header]
     missing = [name for name in types if name not in header]
     extra = [name for name in header if name not in types]
     if missing or extra:
         raise ReferenceRefused(
-            f"{path} has other columns than the seed"
+            f"{path} is invalid: expected the columns of the seed"
             + (f"; missing: {', '.join(missing)}" if missing else "")
             + (f"; unknown: {', '.join(extra)}" if extra else "")
         )
     for number, row in enumerate(rows, start=2):
         if len(row) != len(header):
             raise ReferenceRefused(
-                f"{path}, line {number}: {len(row)} values for {len(header)} columns"
+                f"{path}, line {number} is invalid: expected {len(header)} values, found {len(row)}"
             )
     places = [header.index(name) for name in types]
     ordered = [[row[place].strip() for place in places] for row in rows]
@@ -132,7 +138,7 @@ def _check_types(
             values = [row[place] for row in rows]
             if kind == "varchar" or not values:
                 continue
-            # An amount with more places than the column holds would be rounded in silence.
+            # An amount with more decimals than the column would be rounded silently.
             rounded = (
                 f"or try_cast(value as decimal(38, 18)) <> try_cast(value as {kind})"
                 if kind.startswith("decimal") or kind == "integer"
@@ -148,12 +154,13 @@ def _check_types(
             if wrong:
                 shown = ", ".join(f"line {line}: {value!r}" for line, value in wrong[:SHOWN])
                 raise ReferenceRefused(
-                    f"{path}, column {name}: {len(wrong)} value(s) that are no {kind} ({shown})"
+                    f"{path}, column {name} is invalid: expected {kind} in every line, found "
+                    f"{len(wrong)} other value(s) ({shown})"
                 )
 
 
 def _write(path: Path, header: list[str], rows: list[list[str]]) -> None:
-    # Whole or not at all: a refresh under way may be reading it.
+    # Replaced atomically: a running refresh may be reading the file.
     partial = path.with_suffix(".partial")
     with partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")

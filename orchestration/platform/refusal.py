@@ -1,5 +1,5 @@
-"""The base of all refusals, apart from what raises them: to tell one, nothing is imported."""
+"""The base class of all refusals, in a module of its own so that catching one imports nothing."""
 
 
 class Refused(Exception):
-    """What was asked for cannot be done as things stand: the message says why, and what to do."""
+    """The command cannot run in the current state; the message has the reason and the cure."""

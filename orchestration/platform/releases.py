@@ -1,4 +1,4 @@
-"""The releases at hand: the one that is served, those before it, and it beside the warehouse."""
+"""The available releases: list, serve, roll back, and attach the served one to the warehouse."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from orchestration.platform.settings import Settings
 
 CURRENT = "current.duckdb"
 KEPT_RELEASES = 12
-# The served release's name where it is attached.
+# The name under which the served release is attached.
 RELEASE = "release"
 
 
 class ReleaseRefused(Refused):
-    """The build must not be published; the release served before stays."""
+    """The release must not be published or served; the served release does not change."""
 
 
 class ReleaseDamaged(ReleaseRefused):
-    """The release that is served cannot be read."""
+    """The served release cannot be read."""
 
 
 def point_at(settings: Settings, path: Path) -> None:
-    """Move the served link to a release, atomically."""
+    """Point the link of the served release to a release, atomically."""
     link = settings.published / CURRENT
     fresh = settings.published / f".{CURRENT}.{uuid.uuid4().hex}"
     fresh.symlink_to(path.relative_to(settings.published))
@@ -40,19 +40,19 @@ def point_at(settings: Settings, path: Path) -> None:
 
 
 def releases_of(settings: Settings) -> list[Path]:
-    """The releases at hand, oldest first."""
+    """The available releases, oldest first."""
     return sorted(
         (settings.published / "releases").glob("*.duckdb"), key=lambda path: path.stat().st_mtime
     )
 
 
 def served(settings: Settings) -> Path | None:
-    """The release that readers see; None before the first.
+    """The release that readers open; None before the first.
 
     Raises
     ------
     ReleaseDamaged
-        When the link leads nowhere, or to a file that is no release.
+        When the link points to a missing file, or to a file that is not a release.
     """
     link = settings.published / CURRENT
     if not link.is_symlink() and not link.exists():
@@ -62,14 +62,14 @@ def served(settings: Settings) -> Path | None:
     if fault is not None:
         raise ReleaseDamaged(
             f"{link} is broken: {path} {fault}. Restore that file from a backup, or serve another "
-            f"release (make rollback [RELEASE=<id>]); at hand: {at_hand_in_words(settings)}. Where "
-            f"there is none, remove {link} and refresh."
+            f"release (make rollback [RELEASE=<id>]); available: {at_hand_in_words(settings)}. "
+            f"Without another release, remove {link} and run make refresh."
         )
     return path
 
 
 def fault_of(settings: Settings, path: Path) -> str | None:
-    """What keeps a release from being opened."""
+    """Why a release cannot be opened; None if it can."""
     if not path.exists():
         return "is missing"
     try:
@@ -90,35 +90,35 @@ def roll_back(settings: Settings, release_id: str | None) -> Path:
     Raises
     ------
     ReleaseRefused
-        When there is no such release; the served one stays.
+        When there is no such release, or it cannot be read; the served release does not change.
     """
     at_hand, names = releases_of(settings), at_hand_in_words(settings)
     if release_id is not None:
         chosen = [path for path in at_hand if path.stem == release_id]
         if not chosen:
-            raise ReleaseRefused(f"no release {release_id}; at hand: {names}")
+            raise ReleaseRefused(f"release {release_id} does not exist. Available: {names}.")
     else:
-        # Where the link leads, also when nothing that can be read is there.
+        # The target of the link, even if it is missing or unreadable.
         current = (settings.published / CURRENT).resolve()
         before = at_hand[: at_hand.index(current)] if current in at_hand else at_hand
         chosen = [path for path in before if path != current][::-1]
         if not chosen:
-            raise ReleaseRefused(f"no release before the served one; at hand: {names}")
+            raise ReleaseRefused(f"no release precedes the served one. Available: {names}.")
     for path in chosen:
         fault = fault_of(settings, path)
         if fault is None:
             point_at(settings, path)
             return path
     raise ReleaseRefused(
-        f"no release that could be served instead: {chosen[0].name} {fault}; at hand: {names}"
+        f"no other release can be served: {chosen[0].name} {fault}. Available: {names}."
     )
 
 
 @contextmanager
 def attached_release(connection: duckdb.DuckDBPyConnection, settings: Settings) -> Iterator[bool]:
-    """Attach the served release as `release`; says whether there is one of this warehouse's bank.
+    """Attach the served release as `release`; yields whether it is of the warehouse's bank.
 
-    Ids of two banks may be the same. A release that does not say whose it is, is not this bank's.
+    Two banks may have the same ids. A release without an identity is not this bank's.
     """
     path = served(settings)
     if path is None:

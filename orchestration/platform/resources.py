@@ -1,4 +1,4 @@
-"""The build warehouse and the settings, as every stage gets them."""
+"""The resource of every stage: the settings and the build warehouse."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from orchestration.platform.engine import connect
 from orchestration.platform.lock import RefreshRunning, one_refresh_at_a_time
 from orchestration.platform.settings import Settings, read_settings
 
-# Whether a run trains; without it the setting holds.
+# Whether a run trains; overrides the setting.
 TRAIN_TAG = "jingxi/train"
-# The one model that a command's run is limited to.
+# The one model of a command's run.
 MODEL_TAG = "jingxi/model"
-# The months that a run is to rebuild whatever changed: YYYY-MM or YYYY-MM:YYYY-MM.
+# The months that a run rebuilds in addition to changed ones: YYYY-MM or YYYY-MM:YYYY-MM.
 MONTHS_TAG = "jingxi/months"
 
 
 class Home(dg.ConfigurableResource):
     """The settings of this home and its build warehouse.
 
-    A run takes the home's lock with the first step that opens the warehouse and keeps it to its
-    end, so that a run of the UI and a command never build in one home at once.
+    A run takes the home's lock in the first step that opens the warehouse and holds it until the
+    run ends, so that a run of the UI and a command never build in one home at once.
     """
 
-    # What a run holds until its end; None outside of a run.
+    # The run's name and the lock that it holds; None outside a run.
     _of_run: tuple[str, ExitStack] | None = PrivateAttr(None)
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""Runs of a command as the UI knows them, and the end of those whose process has gone."""
+"""Execute a command as a run that the UI lists, and close runs whose process has gone."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from orchestration.platform.lock import RefreshRunning, one_refresh_at_a_time
 from orchestration.platform.resources import MODEL_TAG
 from orchestration.platform.settings import Settings
 
-# As in workspace.yaml, and what Dagster calls the repository of a Definitions object.
+# The location's name in workspace.yaml, and Dagster's name for the repository of `Definitions`.
 LOCATION, REPOSITORY = "jingxi", "__repository__"
 REFRESH, TRAIN, CUSTOMER_PAGE = "refresh", "train", "customer_page"
 
-# Of a command's run: the process that watches it, and closes it should it be killed.
+# The process that watches a command's run, and closes the run if it is killed.
 PROCESS_TAG = "jingxi/process"
 UNFINISHED = (
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 )
-# A run that the UI has launched takes the lock a few seconds after it is STARTING.
+# A run launched by the UI takes the lock a few seconds after it is STARTING.
 LAUNCH = timedelta(minutes=3)
-GONE = "The process of this run has gone: nothing held the lock of the home any more."
+GONE = "The process of this run has gone: no process held the lock of the home."
 
 
 def execute(
@@ -36,10 +36,10 @@ def execute(
 ) -> dg.JobExecutionResult:
     """Execute a job in this process as a run of the code location.
 
-    With the tag `MODEL_TAG` the run is of that model's asset and its check alone.
+    With the tag `MODEL_TAG` the run consists of that model's asset and its check.
 
-    The UI's timeline shows the runs of code locations only, and `execute_in_process` makes runs
-    that belong to none.
+    The UI's timeline shows the runs of code locations only; those of `execute_in_process` belong to
+    none.
     """
     from dagster._core.definitions.job_base import InMemoryJob
     from dagster._core.execution.api import execute_run
@@ -63,16 +63,16 @@ def execute(
 def close_stale_runs(
     settings: Settings, instance: dg.DagsterInstance, unchanged_for: timedelta = timedelta()
 ) -> list[str]:
-    """Close the runs that are under way by their status and whose process has gone.
+    """Close the runs with an unfinished status whose process has gone.
 
-    Whoever holds the home's lock knows that no other run changes the home. A killed run would stand
-    as STARTED for ever, and the UI's queue of one would wait behind it. A QUEUED run is left to the
-    daemon, a page that a customer is asked for, which takes no lock, to its longest time. Where
-    several homes share a `DAGSTER_HOME` a run may be another home's: none is closed.
+    The holder of the home's lock is the only run that changes the home. A killed run would stay
+    STARTED, and the UI's queue of one would wait for it. The daemon handles QUEUED runs; a run of a
+    customer's page, which takes no lock, ends at its maximum run time. If several homes share a
+    `DAGSTER_HOME`, a run may belong to another home: none is closed.
 
     Parameters
     ----------
-    unchanged_for : runs of the UI whose status changed later than this ago are left alone; a
+    unchanged_for : runs of the UI whose status changed more recently than this are left open; a
         command holds the lock before its run begins
 
     Returns
@@ -103,7 +103,7 @@ def _unfinished(instance: dg.DagsterInstance, unchanged_for: timedelta) -> list[
     for record in instance.get_run_records(dg.RunsFilter(statuses=list(UNFINISHED))):
         run = record.dagster_run
         settled = LAUNCH if run.status == dg.DagsterRunStatus.STARTING else unchanged_for
-        # The storage keeps times without a zone, in UTC.
+        # The storage has UTC times without a zone.
         age = now - record.update_timestamp.replace(tzinfo=UTC)
         if run.job_name != CUSTOMER_PAGE and (PROCESS_TAG in run.tags or age >= settled):
             found.append(run)
@@ -113,7 +113,7 @@ def _unfinished(instance: dg.DagsterInstance, unchanged_for: timedelta) -> list[
 def _close_model_runs(settings: Settings, run_ids: set[str]) -> None:
     own = settings.mlflow_tracking_uri == settings.own_model_store
     if own and not (settings.mlflow_home / "mlflow.db").exists():
-        # Nothing was trained yet, and to open a store is to make it.
+        # No model is trained yet, and opening a store creates it.
         return
     from mlflow.exceptions import MlflowException
 
@@ -123,5 +123,5 @@ def _close_model_runs(settings: Settings, run_ids: set[str]) -> None:
         registry = Registry(settings.mlflow_tracking_uri, str(settings.mlflow_home / "artifacts"))
         registry.close_unfinished(run_ids)
     except MlflowException:
-        # A store that does not answer is reported by whatever needs it.
+        # The code that needs the store reports that it does not respond.
         return

@@ -1,4 +1,4 @@
-"""Settings, read once from the environment (prefix JINGXI_), typed; unknown names are refused."""
+"""Typed settings, read once from the environment (prefix JINGXI_); unknown names are refused."""
 
 from __future__ import annotations
 
@@ -23,42 +23,42 @@ from orchestration.platform.memory import (
 )
 
 PREFIX = "JINGXI_"
-# What pydantic puts before the words of a ValueError.
+# pydantic's prefix to the message of a ValueError.
 PYDANTIC = "Value error, "
 CURRENCY = re.compile(r"^[A-Z]{3}$")
-# dbt-duckdb cuts a path at #, SQLite's addresses at ? and %, patterns of files begin with * and [.
+# dbt-duckdb truncates a path at #, SQLite's addresses end at ? and %, * and [ are file patterns.
 UNFIT = "#?%*[]\\"
 LONGEST_HOME = 380
 MONTH = re.compile(r"^\d{4}-(0[1-9]|1[0-2])$")
 
 
 def named(setting: str) -> str:
-    """A setting as users type it: after `make`, and in the environment."""
+    """A setting's names for users: the variable of `make`, and that of the environment."""
     return f"{setting.upper()} ({PREFIX}{setting.upper()})"
 
 
 def name_of(place: tuple[int | str, ...]) -> str:
-    """The same for the place in which pydantic found an error."""
+    """The same for the location of a pydantic error."""
     return named("_".join(str(part) for part in place))
 
 
 def login_name() -> str:
-    """The operating system's name for who runs this process."""
+    """The operating system's name of the account that runs this process."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
-        # A container may run under a number that no name belongs to.
+        # A container may run under a user id without a name.
         return "unknown"
 
 
 @cache
 def _default_memory() -> int:
-    """Once a process: one database cannot be opened twice with different limits."""
+    """Cached: a process cannot open one database twice with different limits."""
     return default_budget(free_bytes())
 
 
 class Settings(BaseSettings):
-    """Where a refresh reads, writes and up to when."""
+    """The settings of a home and its refresh."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True
@@ -105,15 +105,15 @@ class Settings(BaseSettings):
         unfit = sorted({sign for sign in text if sign in UNFIT or not sign.isprintable()})
         if unfit:
             raise ValueError(
-                f"{text!r} holds {' '.join(repr(sign) for sign in unfit)}: expected a path without "
-                f"{' '.join(UNFIT)} and control characters, which the databases read as patterns "
-                "or addresses. Choose a folder of another name."
+                f"{text!r} contains {' '.join(repr(sign) for sign in unfit)}: expected a path "
+                f"without {' '.join(UNFIT)} and control characters, which the databases read as "
+                "patterns or addresses. Choose another folder."
             )
         length = len(os.fsencode(path))
         if length > LONGEST_HOME:
             raise ValueError(
-                f"{text[:60]}… has {length} bytes: expected {LONGEST_HOME} at most, as SQLite "
-                "opens no longer path. Choose a folder of a shorter name."
+                f"{text[:60]}… has {length} bytes: expected at most {LONGEST_HOME}, the longest "
+                "path that SQLite opens. Choose a folder with a shorter path."
             )
         return path
 
@@ -126,7 +126,7 @@ class Settings(BaseSettings):
     @classmethod
     def _month(cls, value: str | None) -> str | None:
         if value is not None and not MONTH.match(value):
-            raise ValueError(f"{value!r} is not a month; write it as YYYY-MM, for example 2025-12")
+            raise ValueError(f"{value!r} is not a month: expected YYYY-MM, such as 2025-12")
         return value
 
     @field_validator("memory", mode="before")
@@ -146,7 +146,7 @@ class Settings(BaseSettings):
 
     @property
     def memory_bytes(self) -> int:
-        """What the engine may use, in the process that is at work."""
+        """The memory that DuckDB may use in the working process, in bytes."""
         return self.memory or _default_memory()
 
     @field_validator("currency")
@@ -155,7 +155,9 @@ class Settings(BaseSettings):
         if value is None:
             return None
         if not CURRENCY.match(value.strip().upper()):
-            raise ValueError(f"{value!r} is no code of ISO 4217; write three letters, such as EUR")
+            raise ValueError(
+                f"{value!r} is not an ISO 4217 code: expected three letters, such as EUR"
+            )
         return value.strip().upper()
 
     @property
@@ -170,7 +172,7 @@ class Settings(BaseSettings):
 
     @property
     def scratch(self) -> Path:
-        """That of whoever holds the home's lock, who empties it first."""
+        """The temporary folder of the lock's holder, who empties it first."""
         return self.temporary / "refresh"
 
     @property
@@ -179,7 +181,7 @@ class Settings(BaseSettings):
 
     @property
     def own_places(self) -> tuple[Path, ...]:
-        """Everything that is written; the home may be a folder that holds other things, too."""
+        """Everything that jingxi writes; the home may hold other files, too."""
         names = (
             *("build", "customers", "dagster", "dbt", "delivery", "exports", "landing", "logs"),
             *("mlflow", "published", "reference", "reports", "secrets", "tmp", "truth"),
@@ -201,7 +203,7 @@ class Settings(BaseSettings):
 
     @property
     def truth(self) -> Path:
-        """The synthetic bank's hidden truth; read by evaluations only."""
+        """The folder of the synthetic bank's hidden truth, for evaluations only."""
         return self.home / "truth"
 
     @property
@@ -214,7 +216,8 @@ class Settings(BaseSettings):
 
     @property
     def customer_pages(self) -> Path:
-        """Not among the reports: those are served to whoever is on this machine."""
+        """The folder of customer pages; not among the reports, which any user of this machine can
+        open while the UI runs."""
         return self.home / "customers"
 
     @property
@@ -240,12 +243,12 @@ class Settings(BaseSettings):
 
 
 def read_settings(**given: object) -> Settings:
-    """The settings of this process; those `given` by name come before the environment's.
+    """The settings of this process; those `given` by name override the environment.
 
     Raises
     ------
     ValueError
-        For an unknown JINGXI_ name (a misspelt one would silently do nothing) or a bad value.
+        For an unknown JINGXI_ name (a misspelled one would be ignored) or an invalid value.
     """
     known = {PREFIX + name.upper() for name in Settings.model_fields}
     unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
@@ -253,6 +256,6 @@ def read_settings(**given: object) -> Settings:
         nearest = [near for name in unknown for near in get_close_matches(name, known, n=1)]
         meant = f" (did you mean {', '.join(nearest)}?)" if nearest else ""
         raise ValueError(
-            f"unknown setting(s) {', '.join(unknown)}{meant}; known are {', '.join(sorted(known))}"
+            f"unknown setting(s) {', '.join(unknown)}{meant}: expected {', '.join(sorted(known))}"
         )
     return Settings(**given)  # type: ignore[arg-type]

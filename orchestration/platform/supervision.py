@@ -1,10 +1,9 @@
-"""One way to end a refresh: a signal, and all of its processes are gone.
+"""End a refresh, with all of its processes, by one signal.
 
-The process that the user started only watches. The work runs in a session of its own, in which the
-libraries may handle signals as they like: Dagster forgets one that arrives between two steps, and a
-signal that is raised within a callback is lost with it. Nothing is wound up. All that is kept is
-written beside and renamed, so that the work may be killed at any moment, and a kill cannot be
-swallowed.
+The process that the user started only watches. The work runs in a session of its own and is killed:
+the libraries do not handle signals reliably there (Dagster ignores one that arrives between two
+steps, and one that is raised within a callback is lost). The work may be killed at any moment,
+since everything that lasts is written to a draft and renamed.
 """
 
 from __future__ import annotations
@@ -13,11 +12,13 @@ import atexit
 import ctypes
 import os
 import signal
+import subprocess
 import sys
 import time
-from collections.abc import Callable, Collection
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -27,9 +28,9 @@ PATIENCE_SECONDS = 10
 
 @dataclass(frozen=True)
 class Ended:
-    """How the work ended: `status` as a shell gives it, and the signal that ended it, if one did.
+    """How the work ended: the exit `status` as in a shell, and the signal that ended it, if any.
 
-    `asked` tells whether the signal came to the watcher; otherwise it hit the work itself.
+    `asked` is true if the watcher received the signal, false if the work itself did.
     """
 
     status: int
@@ -38,21 +39,20 @@ class Ended:
 
 
 def supervise(work: Callable[[], int], patience: float = 0) -> Ended:
-    """Run the work in a process group of its own; returns when all of its processes are gone.
+    """Run the work in a process group of its own; returns when all of its processes have ended.
 
-    To be called before threads and database connections exist: the process forks. A signal that was
-    ignored before (`nohup`) stays ignored. Where this process is killed without a chance to act, a
-    guard kills the group.
+    Call it before threads and database connections exist: the process forks. A signal that is
+    ignored already (`nohup`) stays ignored. If this process is killed, a guard kills the group.
 
     Parameters
     ----------
-    patience : seconds that servers have to end by themselves, on SIGTERM, before they are killed
+    patience : seconds that servers have to end after SIGTERM before they are killed
     """
     stopping = {one for one in STOPPING if signal.getsignal(one) is not signal.SIG_IGN}
     sys.stdout.flush()
     sys.stderr.flush()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {*stopping, signal.SIGCHLD})
-    # Some systems discard a blocked signal that nobody handles.
+    # Some systems discard a blocked signal without a handler.
     handler = signal.signal(signal.SIGCHLD, lambda *_: None)
     try:
         _adopt_orphans()
@@ -73,6 +73,24 @@ def supervise(work: Callable[[], int], patience: float = 0) -> Ended:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+@contextmanager
+def ended_with_this_process(child: subprocess.Popen | BaseProcess) -> Iterator[None]:
+    """Kill a child process, if it is still at work, when the block or this process ends.
+
+    A run that the UI launches has no watcher: killed, its dbt would go on to write the warehouse
+    that the next refresh opens. A shell waits for the end of its input, which comes with the end of
+    this process.
+    """
+    wait = f"read line; kill -KILL {child.pid}"
+    guard = subprocess.Popen(["sh", "-c", wait], stdin=subprocess.PIPE)
+    try:
+        yield
+    finally:
+        child.kill()
+        guard.kill()
+        guard.communicate()
+
+
 def _work(work: Callable[[], int], mask: Collection[int]) -> None:
     status = 1
     try:
@@ -82,7 +100,7 @@ def _work(work: Callable[[], int], mask: Collection[int]) -> None:
         status = work()
         atexit._run_exitfuncs()
     finally:
-        # As `__main__` does: what was forked here is not to run the rest of the caller.
+        # Exit as `__main__` does: the forked process must not run the rest of the caller.
         with suppress(OSError):
             sys.stdout.flush()
             sys.stderr.flush()
@@ -90,7 +108,8 @@ def _work(work: Callable[[], int], mask: Collection[int]) -> None:
 
 
 def _guard(worker: int) -> tuple[int, int]:
-    """A process that kills the group when the returned pipe closes: with the watcher, however."""
+    """Start a process that kills the group when the returned pipe closes, that is when the watcher
+    ends, for whatever reason."""
     read, lifeline = os.pipe()
     guard = os.fork()
     if guard == 0:
@@ -110,7 +129,7 @@ def _wait(worker: int, stopping: set[signal.Signals]) -> Ended:
         caught = signal.sigwait({*stopping, signal.SIGCHLD})
         if caught in stopping:
             return Ended(128 + caught, signal.Signals(caught), asked=True)
-        # One signal may stand for several children, adopted ones among them.
+        # One SIGCHLD may stand for several children, adopted ones included.
         while (found := _ended_child()) is not None:
             child, status = found
             if child != worker:
@@ -128,7 +147,7 @@ def _ended_child() -> tuple[int, int] | None:
 
 
 def _ask_all(worker: int, patience: float) -> None:
-    """Ask the group to end and wait for it, as long as patience lasts."""
+    """Send SIGTERM to the group and wait up to `patience` seconds for it to end."""
     with suppress(ProcessLookupError):
         os.killpg(worker, signal.SIGTERM)
     deadline = time.monotonic() + patience
@@ -140,7 +159,7 @@ def _ask_all(worker: int, patience: float) -> None:
 
 
 def _end_all(worker: int) -> None:
-    """Kill the group and whatever left it, and wait until they are gone."""
+    """Kill the group and the processes that left it, and wait until they have ended."""
     _kill(worker)
     with suppress(ChildProcessError):
         while True:
@@ -148,7 +167,7 @@ def _end_all(worker: int) -> None:
                 with suppress(ProcessLookupError):
                     os.kill(child, signal.SIGKILL)
             os.waitpid(-1, 0)
-    # Where orphans are not adopted they are another process's to wait for.
+    # If orphans are not adopted, another process waits for them.
     deadline = time.monotonic() + PATIENCE_SECONDS
     with suppress(ProcessLookupError, PermissionError):
         while time.monotonic() < deadline:
@@ -160,7 +179,7 @@ def _kill(worker: int) -> None:
     try:
         os.killpg(worker, signal.SIGKILL)
     except ProcessLookupError:
-        # Killed before it had a group of its own, or gone.
+        # Killed before it had its own group, or ended.
         with suppress(ProcessLookupError):
             os.kill(worker, signal.SIGKILL)
 
@@ -174,6 +193,6 @@ def _children() -> list[int]:
 
 
 def _adopt_orphans() -> None:
-    """On Linux, whatever the work leaves becomes a child of this process, to be ended here."""
+    """On Linux, adopt the processes that the work leaves behind, so that they can be ended here."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)

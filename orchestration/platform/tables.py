@@ -1,12 +1,14 @@
-"""The one way that Python writes a table: into what a dbt source declares, or not at all.
+"""Write tables from Python: only tables that a dbt source declares, only with fitting rows.
 
+`write_table` replaces a table, `append_rows` adds to one that `ensure_table` or `write_table` made.
 The source's yml (`dbt_project/models/*/sources.yml`) gives the columns, their types and the grain.
-dbt's own tests cannot guard a table that is written between two of its runs: the function does.
+dbt's tests do not cover a table that is written between two dbt runs: `write_table` checks it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -21,8 +23,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SOURCES = "models/*/sources.yml"
+# The name under which the engine reads a frame that is written.
+ROWS = "written_rows"
 ONE_ROW = ["one row"]
-# What a declared type takes without loss; money that was computed in floats is rounded to the cent.
+# The types that a declared type accepts without loss; money computed in floats is rounded to the
+# cent.
 WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UBIGINT", "UINTEGER")
 NUMBER = (*WHOLE, "FLOAT", "DOUBLE", "DECIMAL")
 TEXT = ("VARCHAR", "ENUM")
@@ -31,18 +36,18 @@ TAKES = {
     **{kind: WHOLE for kind in WHOLE},
     **{kind: NUMBER for kind in ("FLOAT", "DOUBLE", "DECIMAL")},
     "VARCHAR": TEXT,
-    # pandas has no dates: midnight stands for the day.
+    # pandas has no date type: midnight represents the day.
     "DATE": ("DATE", *TIME),
     "TIMESTAMP": ("DATE", *TIME),
 }
 
 
 class TableUndeclared(LookupError):
-    """No dbt source declares the table, or it does not declare enough of it."""
+    """No dbt source declares the table, or the declaration is incomplete."""
 
 
 class FrameInvalid(ValueError):
-    """The frame is not what the table's source declares."""
+    """The frame does not fit the declaration of the table."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,8 @@ class Column:
 
 @dataclass(frozen=True)
 class Declared:
-    """A table as its dbt source declares it; `grain` names the columns of which a row is one."""
+    """A table's declaration in a dbt source; `grain` names the columns that identify a row, none
+    for a table of one row."""
 
     name: str
     description: str
@@ -113,42 +119,103 @@ def write_table(
 ) -> int:
     """Replace a table by a frame's rows and return their number; None writes no rows.
 
-    The frame has exactly the declared columns, in any order. Whole numbers are taken as decimals
-    and floats, floats are rounded to the declared decimals, midnights are taken as dates; a column
-    without values is taken as any type. The table has the declared order, types and descriptions.
-    It stays as it was where the frame is refused.
+    The frame has exactly the declared columns, in any order. Whole numbers are accepted as decimals
+    and floats, floats are rounded to the declared decimals, midnights are accepted as dates, and a
+    column without values as any type. The table has the declared order, types and descriptions. It
+    does not change if the frame is refused.
 
     Raises
     ------
     TableUndeclared
         As `declared`.
     FrameInvalid
-        Naming table, column, what was expected and what was found: a column that is missing or not
-        declared, another type, an unfit value, NULL where none may be, two rows of a grain.
+        With table, column, expected and found: a column that is missing or not declared, a wrong
+        type, a value that does not fit, a NULL in a column without NULLs, two rows of one grain.
     """
     target = declared(table)
-    schema, name = table.split(".")
-    connection.execute(f'create schema if not exists "{schema}"')
     if frame is None:
-        connection.execute(f"create or replace table {table} as {_empty(target)}")
+        _create(connection, target, _empty(target))
     else:
-        connection.register("written_rows", frame)
-        try:
-            _replace(connection, target)
-        finally:
-            connection.unregister("written_rows")
-    connection.execute(f"comment on table {table} is {_literal(target.description)}")
-    for column in target.columns:
-        connection.execute(
-            f"comment on column {table}.{_quoted(column.name)} is {_literal(column.description)}"
-        )
+        with _registered(connection, frame):
+            _create(connection, target, f"select {_typed(connection, target)} from {ROWS}")
     return int(connection.execute(f"select count(*) from {table}").fetchall()[0][0])
 
 
-def _replace(connection: duckdb.DuckDBPyConnection, target: Declared) -> None:
+def ensure_table(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
+    """Make a table as it is declared, without rows, where it is missing; whether it was.
+
+    Raises
+    ------
+    TableUndeclared
+        As `declared`.
+    """
+    found = connection.execute(
+        "select 1 from duckdb_tables() where database_name = current_database() "
+        "and schema_name || '.' || table_name = ?",
+        [table],
+    ).fetchall()
+    if not found:
+        write_table(connection, table, None)
+    return not found
+
+
+def append_rows(
+    connection: duckdb.DuckDBPyConnection, table: str, frame: pd.DataFrame | pa.Table
+) -> None:
+    """Add a frame's rows to a table that is there, under the rules of `write_table`.
+
+    Raises
+    ------
+    TableUndeclared, FrameInvalid
+        As `write_table`; FrameInvalid also where the table has a row of the frame's grain.
+    """
+    target = declared(table)
+    with _registered(connection, frame):
+        typed = _typed(connection, target)
+        if target.grain:
+            key = ", ".join(map(_quoted, target.grain))
+            ((count,),) = connection.execute(
+                f"select count(*) from {table} semi join {ROWS} using ({key})"
+            ).fetchall()
+            if count:
+                raise FrameInvalid(
+                    f"{table} is not written: grain {', '.join(target.grain)}: expected one row of "
+                    f"each, found {count} in the table already"
+                )
+        columns = ", ".join(_quoted(column.name) for column in target.columns)
+        connection.execute(f"insert into {table} ({columns}) select {typed} from {ROWS}")
+
+
+@contextmanager
+def _registered(
+    connection: duckdb.DuckDBPyConnection, frame: pd.DataFrame | pa.Table
+) -> Iterator[None]:
+    # A copy: DuckDB refuses arrays that run backwards (std::bad_cast), as after `frame.iloc[::-1]`.
+    connection.register(ROWS, frame.copy() if hasattr(frame, "copy") else frame)
+    try:
+        yield
+    finally:
+        connection.unregister(ROWS)
+
+
+def _create(connection: duckdb.DuckDBPyConnection, target: Declared, query: str) -> None:
+    """Replace a table by a query's rows and describe it."""
+    schema, _ = target.name.split(".")
+    connection.execute(f'create schema if not exists "{schema}"')
+    connection.execute(f"create or replace table {target.name} as {query}")
+    connection.execute(f"comment on table {target.name} is {_literal(target.description)}")
+    for column in target.columns:
+        connection.execute(
+            f"comment on column {target.name}.{_quoted(column.name)} "
+            f"is {_literal(column.description)}"
+        )
+
+
+def _typed(connection: duckdb.DuckDBPyConnection, target: Declared) -> str:
+    """The declared columns as expressions over the registered rows; refuses what does not fit."""
     # The engine's own name of each declared type: text is VARCHAR.
     kinds = _types(connection, _empty(target))
-    found = _types(connection, "from written_rows")
+    found = _types(connection, f"from {ROWS}")
     problems: list[str] = []
     values: dict[str, str] = {}
     for column in target.columns:
@@ -163,7 +230,7 @@ def _replace(connection: duckdb.DuckDBPyConnection, target: Declared) -> None:
         elif _count(connection, f"{quoted} is not null"):
             problems.append(f"{expected}, found {found[column.name]}")
         else:
-            # A column without values has any type.
+            # A column without values fits any type.
             values[column.name] = f"null::{column.data_type}"
     problems += [
         f"column {name}: expected no such column, found {kind}"
@@ -173,16 +240,15 @@ def _replace(connection: duckdb.DuckDBPyConnection, target: Declared) -> None:
     problems = problems or list(_broken(connection, target, values))
     if problems:
         raise FrameInvalid(f"{target.name} is not written: {'; '.join(problems)}")
-    typed = ", ".join(
+    return ", ".join(
         f"{values[one.name]}::{one.data_type} as {_quoted(one.name)}" for one in target.columns
     )
-    connection.execute(f"create or replace table {target.name} as select {typed} from written_rows")
 
 
 def _broken(
     connection: duckdb.DuckDBPyConnection, target: Declared, values: dict[str, str]
 ) -> Iterator[str]:
-    """Values that the declaration rules out, in columns of a type that fits."""
+    """Values that break the declaration, in columns of a fitting type."""
     for column in target.columns:
         value = values[column.name]
         if column.not_null and (count := _count(connection, f"{value} is null")):
@@ -198,14 +264,14 @@ def _broken(
         return
     key = ", ".join(map(_quoted, target.grain))
     ((count,),) = connection.execute(
-        f"select count(*) from (select 1 from written_rows group by {key} having count(*) > 1)"
+        f"select count(*) from (select 1 from {ROWS} group by {key} having count(*) > 1)"
     ).fetchall()
     if count:
         yield f"grain {', '.join(target.grain)}: expected one row of each, found {count} with more"
 
 
 def _empty(target: Declared) -> str:
-    """A query of no rows of the declared columns."""
+    """A query of the declared columns, without rows."""
     typed = ", ".join(f"null::{one.data_type} as {_quoted(one.name)}" for one in target.columns)
     return f"select {typed} where false"
 
@@ -225,7 +291,7 @@ def _kind(data_type: str) -> str:
 
 def _count(connection: duckdb.DuckDBPyConnection, condition: str) -> int:
     return int(
-        connection.execute(f"select count(*) from written_rows where {condition}").fetchall()[0][0]
+        connection.execute(f"select count(*) from {ROWS} where {condition}").fetchall()[0][0]
     )
 
 

@@ -1,4 +1,4 @@
-"""What a terminal shows beyond plain lines: tables and colour. A file or pipe gets the lines alone.
+"""Tables and colour on a terminal; files and pipes get plain lines.
 
 Rich reads `NO_COLOR`, `TERM` and the width of the terminal; it is imported only for a terminal.
 """

@@ -11,7 +11,7 @@ from orchestration.platform.asset_metadata import COLUMN_SCHEMA, ROW_COUNT, colu
 from orchestration.platform.engine import connect
 from orchestration.platform.environment import code_version
 from orchestration.platform.gates import REPORT
-from orchestration.platform.progress import tell
+from orchestration.platform.progress import report_progress
 from orchestration.platform.resources import Home
 from orchestration.platform.settings import Settings
 from orchestration.release.publish import Release, publish
@@ -32,13 +32,11 @@ def release_asset(upstream: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
     )
     def published(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
         settings = home.settings
-        from expectations.report import render_report
-        from orchestration.platform import ahead
+        from orchestration.platform.gate_report import render_report
 
-        ahead.finish()
         with home.warehouse() as connection:
             record_restatement(connection, settings)
-            tell("copying the audited tables into a new release")
+            report_progress("copying the audited tables into a new release")
             release = publish(
                 connection, settings, run_id=context.run_id, code_version=code_version()
             )
@@ -58,7 +56,7 @@ def release_asset(upstream: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
             with beside(context, release, "a gate report"):
                 render_report(connection, reports / REPORT)
                 metadata["gate_report"] = dg.MetadataValue.path(str(reports / REPORT))
-        tell(f"{release.release_id} is served; value report and lists are written")
+        report_progress(f"{release.release_id} is served; value report and lists are written")
         with (
             beside(context, release, "its columns in the UI"),
             connect(settings, release.path, read_only=True) as served,

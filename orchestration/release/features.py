@@ -1,26 +1,19 @@
-"""Publishes the input rows of the released scores, so that they can be scored again."""
+"""The input rows of the released scores, so that they can be scored again."""
 
 from __future__ import annotations
 
 import duckdb
 
-MONTHLY = "customer_month"
+MONTHLY, OFFER = "customer_month", "offer"
 
 
-def publish_features(connection: duckdb.DuckDBPyConnection, target: str) -> dict[str, int]:
-    """Write `features.customer_month` and `features.offer` of the as-of month into a release.
+def released_features(connection: duckdb.DuckDBPyConnection) -> dict[str, duckdb.DuckDBPyRelation]:
+    """The rows of `features.customer_month` and `features.offer` of the as-of month, by table.
 
     Customers with all that a model may read: the features, the contribution of the last period and
     its pace, scaled to the horizon of the models, and the value tier. Offers with what is known of
-    each for contacts of the month after. The same queries give the scores' own rows.
-
-    Parameters
-    ----------
-    connection : the build warehouse, with the release attached as `target`
-
-    Returns
-    -------
-    Rows by table; nothing where the warehouse holds no features.
+    each for contacts of the month after. The same queries give the scores' own rows. Nothing where
+    the warehouse holds no features.
     """
     from orchestration.models.contact_frames import offers_to_score
     from orchestration.models.cutoffs import LONG_HORIZON, plan_cutoffs
@@ -35,20 +28,13 @@ def publish_features(connection: duckdb.DuckDBPyConnection, target: str) -> dict
     month = as_of.replace(day=1)
     plan = plan_cutoffs(first_month, month)
     horizon = plan.horizon if plan else LONG_HORIZON
-    connection.execute(f"create schema if not exists {target}.features")
-    connection.execute(
-        f"create table {target}.features.{MONTHLY} as "
+    customers = connection.sql(
         "select customer_id, $month::date as month, * exclude (customer_id) "
         f"from ({customer_sql(connection, horizon)}) order by customer_id",
-        {"month": month},
+        params={"month": month},
     )
     offers = offers_to_score(connection, as_of, offers_without_campaign(connection))
-    connection.register("offers", offers)
-    connection.execute(
-        f"create table {target}.features.offer as select offer as product_id, * from offers"
-    )
-    connection.unregister("offers")
-    ((customers,),) = connection.execute(
-        f"select count(*) from {target}.features.{MONTHLY}"
-    ).fetchall()
-    return {f"features.{MONTHLY}": int(customers), "features.offer": len(offers)}
+    return {
+        MONTHLY: customers,
+        OFFER: connection.from_df(offers).project("offer as product_id, *"),
+    }

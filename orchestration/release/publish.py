@@ -17,10 +17,11 @@ from pathlib import Path
 
 import duckdb
 
+from orchestration.models.studies import OF_CUSTOMERS
 from orchestration.platform import build_numbers
 from orchestration.platform.files import flush
 from orchestration.platform.gates import RUNS
-from orchestration.platform.progress import tell
+from orchestration.platform.progress import report_progress
 from orchestration.platform.releases import (
     KEPT_RELEASES,
     ReleaseRefused,
@@ -29,7 +30,7 @@ from orchestration.platform.releases import (
     served,
 )
 from orchestration.platform.settings import Settings
-from orchestration.release.features import publish_features
+from orchestration.release.features import released_features
 from sources.contract import TABLES
 
 PUBLISHED_SCHEMAS = (
@@ -37,8 +38,8 @@ PUBLISHED_SCHEMAS = (
 )
 # A misplaced value of such a table may be an e-mail address.
 WITHHELD = {("quarantine", table.name) for table in TABLES if table.personal}
-# Steps of the build between two tables that a release carries.
-BETWEEN = {("decisions", "contact_reason")}
+# Steps of the build between two tables that a release carries: the models' scores are joined.
+BETWEEN = {("decisions", "contact_reason"), *(("scores", one.name) for one in OF_CUSTOMERS)}
 # Views whose rows a release keeps: they compare tables as they stand.
 PUBLISHED_VIEWS = (("value", "reconciliation"),)
 # Of these schemas only some tables: the others are steps of the build.
@@ -108,7 +109,7 @@ def publish(
     try:
         _keep_latest(settings)
     except OSError as error:
-        tell(f"releases beyond the last {KEPT_RELEASES} could not be removed: {error}")
+        report_progress(f"releases beyond the last {KEPT_RELEASES} could not be removed: {error}")
     return Release(release_id, path, row_counts)
 
 
@@ -152,6 +153,20 @@ def _copy(connection: duckdb.DuckDBPyConnection, target: Path) -> dict[str, int]
         row_counts |= publish_features(connection, "release")
     finally:
         connection.execute("detach release")
+    return row_counts
+
+
+def publish_features(connection: duckdb.DuckDBPyConnection, target: str) -> dict[str, int]:
+    """Write the input rows of the scores into the release that is attached as `target`; returns
+    the rows by table."""
+    row_counts: dict[str, int] = {}
+    for name, rows in released_features(connection).items():
+        connection.execute(f"create schema if not exists {target}.features")
+        rows.create(f"{target}.features.{name}")
+        ((count,),) = connection.execute(
+            f"select count(*) from {target}.features.{name}"
+        ).fetchall()
+        row_counts[f"features.{name}"] = count
     return row_counts
 
 

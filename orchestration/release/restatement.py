@@ -14,6 +14,7 @@ import duckdb
 from orchestration.platform.optional_tables import has_table
 from orchestration.platform.releases import RELEASE, attached_release
 from orchestration.platform.settings import Settings
+from orchestration.platform.tables import write_table
 
 PROFIT = ("contribution_margin", "economic_profit", "closing_balance")
 
@@ -34,20 +35,6 @@ COMPARED: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "value.profit_by_tier": (("tier",), PROFIT),
 }
 
-CREATE = """
-create or replace table meta.restatement (
-    month date not null,
-    table_name varchar not null,
-    measure varchar not null,
-    rows_before bigint not null,
-    rows_after bigint not null,
-    rows_changed bigint not null,
-    money_before decimal(18, 2) not null,
-    money_after decimal(18, 2) not null,
-    primary key (month, table_name, measure)
-)
-"""
-
 
 @dataclass(frozen=True)
 class Restated:
@@ -64,8 +51,7 @@ def record_restatement(connection: duckdb.DuckDBPyConnection, settings: Settings
 
     It is empty before the first release, and where a release of another bank is served.
     """
-    connection.execute("create schema if not exists meta")
-    connection.execute(CREATE)
+    write_table(connection, "meta.restatement", None)
     with attached_release(connection, settings) as is_of_this_bank:
         if is_of_this_bank:
             for name in COMPARED:

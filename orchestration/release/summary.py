@@ -1,4 +1,4 @@
-"""The summary that ends a refresh: what was published, or why nothing was."""
+"""The summary at the end of a refresh: the published release, or why none was published."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from orchestration.platform.gates import REPORT, report_of
 from orchestration.platform.releases import CURRENT, ReleaseRefused, served
 from orchestration.platform.settings import Settings
 from orchestration.release.restatement import restated
-from orchestration.release.value_report import VALUE_REPORT
-from orchestration.release.value_report.content import (
+from orchestration.release.value_report import (
+    VALUE_REPORT,
     read_head,
     read_months,
     reconciled,
@@ -27,13 +27,13 @@ from orchestration.release.value_report.content import (
     roll_up,
     together,
 )
-from orchestration.release.value_report.wording import money, percent
+from reports.formats import money, percent
 
 if TYPE_CHECKING:
     from dagster import DagsterEvent, JobExecutionResult
 
 RULE = "─" * 78
-# A model's note is cut here; whole in meta.model_version.
+# A longer note of a model is truncated; meta.model_version has all of it.
 LONGEST_NOTE = 160
 SHOWN_TABLES = (
     "base.customer",
@@ -53,16 +53,16 @@ SHOWN_TABLES = (
 
 
 def read_summary(settings: Settings) -> dict[str, Any]:
-    """What the served release holds and where to look; money is `Decimal`.
+    """The contents of the served release and where to find them; money is `Decimal`.
 
     Raises
     ------
     ReleaseRefused
-        When nothing was published yet.
+        When nothing is published yet.
     """
     current = served(settings)
     if current is None:
-        raise ReleaseRefused(f"nothing is published in {settings.home} yet; run make refresh")
+        raise ReleaseRefused(f"nothing is published in {settings.home} yet. Run make refresh.")
     with connect(settings, current, read_only=True) as connection:
         (release,) = _fetch(
             connection, "select release_id, as_of, source, code_version from meta.release"
@@ -93,7 +93,7 @@ def read_summary(settings: Settings) -> dict[str, Any]:
 
 
 def show_summary(found: Mapping[str, Any], seconds: float | None) -> None:
-    """Print what `read_summary` found: lists as tables on a terminal, else as lines."""
+    """Print the result of `read_summary`: lists as tables on a terminal, else as lines."""
     release = found["release"]
     took = f", {seconds:.0f} s" if seconds is not None else ""
     print(RULE)
@@ -119,7 +119,7 @@ def _fetch(connection: duckdb.DuckDBPyConnection, query: str, *values: Any) -> l
 
 
 def _holds(connection: duckdb.DuckDBPyConnection, table: str, column: str | None = None) -> bool:
-    """Whether the release, perhaps an older version's, has the table and its column."""
+    """Whether the release has the table and its column; older releases may not."""
     schema, name = table.split(".")
     return bool(
         _fetch(
@@ -157,9 +157,9 @@ def _quarantine(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
 
 def _quarantine_lines(found: Mapping[str, Any]) -> Iterator[str]:
     if not found["quarantine"]:
-        yield "Quarantine: no row"
+        yield "Quarantine: no rows"
         return
-    yield "Quarantine and rows outside the history (not seen)"
+    yield "Quarantine and rows outside the history (ignored)"
     for row in found["quarantine"]:
         earlier = f"{row['earlier']:>9,} earlier" if row["earlier"] else ""
         yield (
@@ -193,7 +193,7 @@ def _gates_lines(found: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _warnings(connection: duckdb.DuckDBPyConnection) -> list[str]:
-    """The gates' warnings, one line per table or model."""
+    """The gates' warnings, one line for each table or model."""
     if not _holds(connection, "meta.gate_result", "lines"):
         return []
     warned = _fetch(
@@ -205,7 +205,7 @@ def _warnings(connection: duckdb.DuckDBPyConnection) -> list[str]:
 
 
 def _models_lines(found: Mapping[str, Any]) -> Iterator[str]:
-    yield "Models (figure on a later period [90 % interval], beside the simple rule's)"
+    yield "Models (figure on a later period [90 % interval], and the simple rule's)"
     for one in found["models"]:
         if one["version"] is None:
             yield f"  {one['model']:<14}off: {one['note']}"
@@ -227,7 +227,7 @@ def _shortened(note: str) -> str:
 
 
 def _value(connection: duckdb.DuckDBPyConnection) -> dict[str, Any] | None:
-    """What the bank earned; None where a release holds no profit or did not reconcile it."""
+    """The bank's profit; None if the release has no profit or no reconciliation."""
     month = read_head(connection)["month"]
     statements = reconciled(connection, month)
     period, _ = read_months(connection, month)
@@ -236,7 +236,7 @@ def _value(connection: duckdb.DuckDBPyConnection) -> dict[str, Any] | None:
         return None
     total = together(lines)
     return {
-        "period": period.length,
+        "period": f"{period.months} month{'s' if period.months > 1 else ''}",
         "income": total["income"],
         "contribution": total["contribution_margin"],
         "economic_profit": total["economic_profit"],
@@ -261,7 +261,7 @@ def _value_lines(found: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _restated(connection: duckdb.DuckDBPyConnection) -> dict[str, Any] | None:
-    """The months published before that have other figures now; None where there are none."""
+    """The published months with figures that changed since; None without any."""
     found = restated(connection)
     return None if found is None else asdict(found)
 
@@ -280,7 +280,7 @@ def _restated_lines(found: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _contacts(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
-    """Next month's contacts by the plan and by simpler policies; nothing without a plan."""
+    """Next month's contacts by the plan and by simpler policies; empty without a plan."""
     if not _holds(connection, "decisions.plan_comparison"):
         return []
     return _fetch(
@@ -294,7 +294,7 @@ def _contacts(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
 
 def _contacts_lines(found: Mapping[str, Any]) -> Iterator[str]:
     if found["contacts"]:
-        yield "Contacts of the month to come (as the models expect it, within the same limits)"
+        yield "Contacts of next month (expected profit, within the same limits)"
     for one in found["contacts"]:
         proven = ""
         if one["chosen"] and one["gap"]:
@@ -322,7 +322,7 @@ def _places_lines(found: Mapping[str, Any]) -> Iterator[str]:
     query = "from scores.customer order by clv_12m desc limit 10"
     file = places["database"]
     program = f"import duckdb; print(duckdb.connect({file!r}, read_only=True).sql({query!r}))"
-    yield "Look at it"
+    yield "Where to find it"
     yield from (f"  {name:<12} {place}" for name, place in places.items())
     yield f"  a query      .venv/bin/python -c {shlex.quote(program)}"
     yield "  lineage, runs, models, reports in the browser: make ui"
@@ -331,7 +331,7 @@ def _places_lines(found: Mapping[str, Any]) -> Iterator[str]:
 # In the order in which they are shown; one with a title is a table on a terminal.
 SECTIONS: dict[str, tuple[str, Callable[[Mapping[str, Any]], Iterator[str]]]] = {
     "rows": ("Rows", _rows_lines),
-    "quarantine": ("Quarantine and rows outside the history (not seen)", _quarantine_lines),
+    "quarantine": ("Quarantine and rows outside the history (ignored)", _quarantine_lines),
     "gates": ("Gates", _gates_lines),
     "warnings": ("", lambda found: (f"      {line}" for line in found["warnings"])),
     "models": (
@@ -340,16 +340,16 @@ SECTIONS: dict[str, tuple[str, Callable[[Mapping[str, Any]], Iterator[str]]]] = 
     ),
     "value": ("", _value_lines),
     "restated": ("", _restated_lines),
-    "contacts": ("Contacts of the month to come, as the models expect it", _contacts_lines),
+    "contacts": ("Contacts of next month, with expected profit", _contacts_lines),
     "places": ("", _places_lines),
 }
 
 
 def failure_summary(settings: Settings, result: JobExecutionResult, seconds: float) -> str:
-    """Why the run failed: each failed step with its innermost reason, and what is served."""
+    """Why the run failed: each failed step with its root cause, and the served release."""
     current = served(settings)
     own = current is not None and _run_of(settings, current) == result.run_id
-    state = "its release was published before that" if own else "nothing was published"
+    state = "its release was published before the failure" if own else "nothing was published"
     lines = [RULE, f"The refresh FAILED after {seconds:.0f} s; {state}."]
     for event in result.all_events:
         if event.event_type_value != "STEP_FAILURE":
@@ -357,15 +357,15 @@ def failure_summary(settings: Settings, result: JobExecutionResult, seconds: flo
         step, reason = str(event.step_key), _reason(event)
         if step.startswith("gate_") and reason.startswith("gate "):
             lines.append(
-                f"  gate {step.removeprefix('gate_')} stopped it: the broken rules stand above and "
-                "in the gate report"
+                f"  gate {step.removeprefix('gate_')} stopped it: see the broken rules above or in "
+                "the gate report"
             )
         else:
             lines.append(f"  step {step}: {reason}")
             cure = cure_of(reason, settings)
             lines += [f"    {cure}"] if cure else []
     if current is None:
-        lines.append("  nothing was served before either")
+        lines.append("  nothing is served yet")
     else:
         lines.append(f"  {'' if own else 'still '}served: {current.stem}")
     report = report_of(settings, result.run_id)

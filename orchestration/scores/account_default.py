@@ -6,20 +6,20 @@ import duckdb
 
 from orchestration.models.context import TrainingContext
 from orchestration.models.cutoffs import LONG_HORIZON, plan_cutoffs
-from orchestration.value.default_probability import CREATE
+from orchestration.platform.tables import append_rows, ensure_table
 
+TABLE = "scores.account_default"
 # A probability over a shorter horizon is brought to a year at the same monthly hazard.
 KNOWN = """
-    insert into scores.account_default
     select
         loan.account_id,
-        $month,
-        1 - power(1 - score.p_default, 12.0 / $horizon),
+        $month as scored_month,
+        1 - power(1 - score.p_default, 12.0 / $horizon) as p_default,
         score.default_model_version
     from alerts.loan as loan
-    inner join scores.customer as score on score.customer_id = loan.customer_id
+    inner join scores."default" as score on score.customer_id = loan.customer_id
     -- The model does not score a borrower in default: the loans that are not keep their rating.
-    where not loan.is_borrower_defaulted and score.p_default is not null
+    where not loan.is_borrower_defaulted
 """
 
 
@@ -35,7 +35,8 @@ def keep_default_probabilities(
     # The anchors of the features, too, span the horizon that the champion was trained for.
     plan = plan_cutoffs(context.first_month, month)
     horizon = plan.horizon if plan else LONG_HORIZON
-    for statement in filter(str.strip, CREATE.split(";")):
-        connection.execute(statement)
-    connection.execute("delete from scores.account_default where scored_month >= ?", [month])
-    return int(connection.execute(KNOWN, {"month": month, "horizon": horizon}).fetchall()[0][0])
+    ensure_table(connection, TABLE)
+    connection.execute(f"delete from {TABLE} where scored_month >= ?", [month])
+    known = connection.execute(KNOWN, {"month": month, "horizon": horizon}).df()
+    append_rows(connection, TABLE, known)
+    return len(known)

@@ -1,62 +1,67 @@
 """Scores: the champions' scores of every customer, and of every customer and offer."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import dagster as dg
 
-from orchestration.models.assets import MODELS
+from orchestration.models.studies import OF_CUSTOMERS, OF_OFFERS
 from orchestration.platform import build_numbers
-from orchestration.platform.asset_metadata import rows_and_columns, team
-from orchestration.platform.progress import tell
+from orchestration.platform.asset_metadata import declared_asset, rows_and_columns
+from orchestration.platform.progress import report_progress
 from orchestration.platform.resources import Home
 
-# Each table, in the order in which they are written, and what it holds.
-HOLDS = {
-    ("scores", "customer"): "value to come, attrition, default, high value, segment of customers",
-    ("scores", "offer"): "response, uplift, value and expected profit by customer and offer",
-    ("scores", "account_default"): "probabilities of default that expected loss is taken from",
+# What the customers to score are read from.
+CUSTOMERS = ("features.customer_month", "value.profit_by_customer", "value.customer_tier")
+# Each table and what it reads, in the order in which they are written.
+READ = {
+    **{f"scores.{one.name}": (f"models.{one.name}", *CUSTOMERS) for one in OF_CUSTOMERS},
+    "scores.reason": (*(f"models.{one.name}" for one in OF_CUSTOMERS), *CUSTOMERS),
+    **{
+        f"scores.{table.name}": (f"models.{one.name}", *CUSTOMERS)
+        for one in OF_CUSTOMERS
+        for table in one.tables
+    },
+    "scores.offer": (
+        *(f"models.{one.name}" for one in OF_OFFERS),
+        *CUSTOMERS,
+        *("base.campaign_contact", "base.customer", "base.product", "scores.default"),
+        *("value.offer", "value.transfer_curve"),
+    ),
+    "scores.account_default": ("alerts.loan", "scores.default"),
 }
-SCORES = [dg.AssetKey(list(key)) for key in HOLDS]
-# What scoring reads besides the features.
-READ = [
-    dg.AssetKey([*table.split(".")])
-    for table in ("base.product", "value.offer", "value.transfer_curve", "alerts.loan")
-]
+# What the customers of now are compared with is read with the rate at which margin is discounted.
+READ["scores.reason"] += ("value.product_parameter",)
+READ["scores.segment"] += ("value.product_parameter",)
+# The profile is the model's own.
+READ["scores.segment_profile"] = ("models.segment",)
+READ["scores.segment_migration"] += ("scores.segment",)
+SCORES = [dg.AssetKey(table.split(".")) for table in READ]
+# The join of the models' tables, which a release carries in their place.
+CUSTOMER = dg.AssetKey(["scores", "customer"])
+OF_MODELS = [dg.AssetKey(["scores", one.name]) for one in OF_CUSTOMERS]
+PUBLISHED = [CUSTOMER, *(key for key in SCORES if key not in OF_MODELS)]
 
 
-def scores_assets(features: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
+def scores_assets() -> dg.AssetsDefinition:
     """The score tables as one step; from models:/…@champion only."""
 
     @dg.multi_asset(
-        name="scores_layer",
-        specs=[
-            dg.AssetSpec(
-                key,
-                deps=[*features, *READ, *MODELS],
-                group_name="scores",
-                kinds={"duckdb"},
-                owners=team("modelling"),
-                description=description,
-            )
-            for key, description in zip(SCORES, HOLDS.values(), strict=True)
-        ],
+        name="scores_layer", specs=[declared_asset(table, read) for table, read in READ.items()]
     )
     def scores(context: dg.AssetExecutionContext, home: Home) -> Iterator[dg.MaterializeResult]:
         from orchestration.models.context import training_context
         from orchestration.models.offer_scoring import score_offers
         from orchestration.models.scoring import score_customers
-        from orchestration.platform import ahead
         from orchestration.scores.account_default import keep_default_probabilities
 
-        ahead.start_dbt(home.settings)
         with build_numbers.build(home, "scores", context.run_id) as connection:
             training = training_context(connection, home.settings, context.run_id, context.run.tags)
             customers = score_customers(connection, training)
-            tell(f"{customers:,} customers scored")
+            report_progress(f"{customers:,} customers scored")
             offers = score_offers(connection, training)
-            tell(f"{offers:,} offers to customers scored")
+            report_progress(f"{offers:,} offers to customers scored")
             loans = keep_default_probabilities(connection, training)
-            tell(f"{loans:,} loans' probabilities of default kept")
+            report_progress(f"{loans:,} loans' probabilities of default kept")
             described = {key: rows_and_columns(connection, key) for key in SCORES}
         for key, metadata in described.items():
             yield dg.MaterializeResult(asset_key=key, metadata=metadata)

@@ -2,7 +2,7 @@
 
 Scores are made after value in a refresh, so that value reads what earlier refreshes left: one row
 by account and month at whose end it was scored. The table is therefore an input of this build and
-not a result of it. It must be there before dbt runs, and outlive a build warehouse made anew.
+not a result of it. It must exist before dbt runs, and survive a rebuilt warehouse.
 """
 
 from __future__ import annotations
@@ -12,19 +12,10 @@ import duckdb
 from orchestration.platform.optional_tables import has_table
 from orchestration.platform.releases import RELEASE, attached_release
 from orchestration.platform.settings import Settings
+from orchestration.platform.tables import write_table
 
+TABLE = "scores.account_default"
 COLUMNS = "account_id, scored_month, p_default, default_model_version"
-
-CREATE = """
-create schema if not exists scores;
-create table if not exists scores.account_default (
-    account_id varchar,
-    scored_month date,
-    p_default decimal(9, 6) not null,
-    default_model_version varchar not null,
-    primary key (account_id, scored_month)
-);
-"""
 
 
 def ensure(connection: duckdb.DuckDBPyConnection, settings: Settings) -> int:
@@ -33,21 +24,16 @@ def ensure(connection: duckdb.DuckDBPyConnection, settings: Settings) -> int:
     They are those of the served release when that is of the bank of this warehouse, none otherwise.
     A table that is there stays as it is. The table is filled as a whole or not at all,
     since a missing part would not be noticed.
+
+    Raises
+    ------
+    orchestration.platform.tables.FrameInvalid
+        When the release holds two rows of an account and month.
     """
-    if has_table(connection, "scores.account_default"):
+    if has_table(connection, TABLE):
         return 0
     with attached_release(connection, settings) as is_of_this_bank:
-        connection.execute("begin")
-        try:
-            connection.execute(CREATE)
-            taken = 0
-            if is_of_this_bank and has_table(connection, "scores.account_default", RELEASE):
-                taken = connection.execute(
-                    f"insert into scores.account_default ({COLUMNS}) "
-                    f"select {COLUMNS} from {RELEASE}.scores.account_default"
-                ).fetchall()[0][0]
-            connection.execute("commit")
-        except BaseException:
-            connection.execute("rollback")
-            raise
-    return taken
+        kept = None
+        if is_of_this_bank and has_table(connection, TABLE, RELEASE):
+            kept = connection.sql(f"select {COLUMNS} from {RELEASE}.{TABLE}").to_arrow_table()
+    return write_table(connection, TABLE, kept)

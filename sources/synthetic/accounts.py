@@ -18,7 +18,7 @@ from sources.synthetic.products import (
 SLOT_OF_PRODUCT = np.array([product.slot for product in PRODUCTS], dtype=np.int8)
 COLUMNS: Mapping[str, type] = {
     "customer": np.int32,
-    "joint": np.int32,  # the other holder, -1 where there is none
+    "joint": np.int32,  # the other holder, -1 for none
     "authorised": np.int32,
     "product": np.int8,
     "slot": np.int8,

@@ -1,13 +1,12 @@
-"""What should not have been booked, and what only looks so.
+"""Planted anomalies, and harmless rarities that look similar.
 
 A few customers a month suffer a fraud or launder money; somewhat more go on holiday or buy a car.
-All are real bookings with their part in balances, interest and ledger, made after the month's own
-and from random numbers of their own. Only the former are in the hidden truth.
+All are real bookings that count in balances, interest and ledger, made after the month's regular
+ones with a separate random stream. Only the former are in the hidden truth.
 
-What a fraud takes the payee's bank returns within the month, and what a holiday or a car costs came
-from savings elsewhere: by the month's end an account holds what it would have held. An emptied
-account would change what its owner comes to want and whether he can pay, which is another story
-than that of an abnormal booking.
+The payee's bank returns the amount of a fraud within the month, and savings elsewhere pay for a
+holiday or a car: at the month's end the account has the balance it would have had. An emptied
+account would change the owner's later wishes and ability to pay, which is not the purpose here.
 """
 
 from __future__ import annotations
@@ -25,19 +24,19 @@ from sources.synthetic.state import Bank, Step
 ANOMALIES = ("", "account_takeover", "card_burst", "structuring", "dormant_awakened", "returned")
 TAKEOVER, CARD_BURST, STRUCTURING, DORMANT, RETURNED = 1, 2, 3, 4, 5
 
-# A month, of the customers with a current account that could be struck.
+# Share per month of the customers with an eligible current account.
 ANOMALY_RATE = 0.002
 HOLIDAY_RATE = 0.004
 LARGE_PURCHASE_RATE = 0.002
-# Drawn for each victim needed: not every account holds enough on the day.
+# Candidates drawn per victim: not every account has enough on the day.
 DRAWN_FOR_ONE = 80
 DORMANT_MONTHS = 6
-# Monthly incomes, and cents: what makes an account worth the trouble, and what the bank's economics
-# do not feel.
+# Least and largest amounts, in monthly incomes and cents: worth a fraud, and negligible for the
+# bank's economics.
 WORTH_INCOMES = 2.0
 LEAST_TAKEN, MOST_TAKEN = 300_000, 1_500_000
 LEAST_ROOM, MOST_SPENT = 250_000, 600_000
-# Share of the day's balance that is still there at the month's end.
+# Share of the day's balance that remains at the month's end.
 LEAST_STAYING = 0.9
 THRESHOLDS = np.array([100_000, 200_000, 300_000, 500_000])
 FIRST_COUNTERPARTY = 2_000_000
@@ -46,7 +45,7 @@ COUNTERPARTIES = 1_000_000
 
 @dataclass
 class Chosen:
-    """Accounts on a day of the month, with the cents there from that day to the month's end."""
+    """Accounts on a day of the month, with the cents available from then to the month's end."""
 
     account: Ints
     day: Ints
@@ -57,19 +56,19 @@ class Chosen:
 
 
 class Anomalies:
-    """Plants each month's anomalies and rarities; remembers how long accounts have been silent."""
+    """Plants each month's anomalies and rarities; tracks how long accounts have been inactive."""
 
     def __init__(self) -> None:
         self._last_active: Ints = np.zeros(0, dtype=np.int64)
 
     def plant(self, bank: Bank, step: Step, rng: np.random.Generator) -> None:
-        """Add the month's anomalies and rarities to what is booked so far."""
+        """Add the month's anomalies and rarities to its bookings."""
         current = _struck(bank, step, rng)
         counts = rng.multinomial(rng.poisson(ANOMALY_RATE * len(current)), [0.25] * 4)
         taken: list[Ints] = []
 
         def free(count: int) -> Ints:
-            """The next accounts of nobody that was chosen before."""
+            """The next accounts of customers not chosen yet."""
             before = sum(len(part) for part in taken)
             part = current[before : before + DRAWN_FOR_ONE * count]
             taken.append(part)
@@ -85,7 +84,7 @@ class Anomalies:
         _buy(bank, step, rng, free(purchases), purchases)
 
     def observe(self, bank: Bank, index: int, bookings: MonthBookings) -> None:
-        """Remember who booked of his own accord in month `index`."""
+        """Record the accounts with bookings of their owners in month `index`."""
         before = self._last_active
         self._last_active = np.full(bank.accounts.size, -1, dtype=np.int64)
         self._last_active[: len(before)] = before
@@ -93,7 +92,7 @@ class Anomalies:
         self._last_active[bookings.account[own]] = index
 
     def _awaken(self, bank: Bank, step: Step, rng: np.random.Generator, count: int) -> None:
-        """A large amount arrives on an account that has long been silent and is gone by night."""
+        """A large amount arrives on a long inactive account and leaves on the same day."""
         accounts = bank.accounts
         silent = np.flatnonzero(self._last_active <= step.month.index - DORMANT_MONTHS)
         settled = accounts["opened_month"][silent] <= step.month.index - DORMANT_MONTHS
@@ -127,7 +126,7 @@ def _strangers(rng: np.random.Generator, shape: int | tuple[int, int]) -> Ints:
 
 
 def _give_back(step: Step, rng: np.random.Generator, account: Ints, day: Ints, cents: Ints) -> None:
-    """A few days after `day` the payee's bank returns what was taken."""
+    """A few days after `day` the payee's bank returns the amount."""
     size = len(account)
     when = np.minimum(day + rng.integers(1, 6, size), step.month.days)
     step.bookings.add(
@@ -140,7 +139,7 @@ def _bring(step: Step, rng: np.random.Generator, account: Ints, day: Ints, cents
     """Up to a day before `day` money comes from the owner's account elsewhere."""
     size = len(account)
     when = np.maximum(day - rng.integers(0, 2, size), 1)
-    # An account of one's own elsewhere is always the same.
+    # A customer's own account elsewhere is always the same.
     at, payer = 1 + account % (len(BANKS) - 1), FIRST_COUNTERPARTY + COUNTERPARTIES + account
     step.bookings.add(account, when, cents, "transfer_in", "online", at, payer)
 
@@ -150,7 +149,8 @@ def _choose(
 ) -> Chosen:
     """The first accounts that hold an amount within the bounds from their day on.
 
-    What stays until the month's end is taken, or a later purchase would overdraw the account.
+    Only the balance that stays until the month's end counts: otherwise a later purchase would
+    overdraw the account.
     """
     balance = step.bookings.day_balances(account, step.month.days, bank.accounts["balance"])
     later = np.arange(1, step.month.days + 1) >= day[:, None]
@@ -223,7 +223,7 @@ def _structure(bank: Bank, step: Step, rng: np.random.Generator, account: Ints, 
 
 
 def _travel(bank: Bank, step: Step, rng: np.random.Generator, account: Ints, count: int) -> None:
-    """A holiday: four to eight card payments within ten days. Nobody's fault."""
+    """A holiday, which is harmless: four to eight card payments within ten days."""
     day = rng.integers(3, step.month.days - 8, len(account))
     chosen = _choose(bank, step, _by_card(bank, step, rng, account), day, count, LEAST_ROOM, 10**9)
     total = np.minimum(chosen.room * rng.uniform(0.15, 0.45, len(chosen)), MOST_SPENT)
@@ -238,7 +238,7 @@ def _travel(bank: Bank, step: Step, rng: np.random.Generator, account: Ints, cou
 
 
 def _buy(bank: Bank, step: Step, rng: np.random.Generator, account: Ints, count: int) -> None:
-    """A car, a kitchen: one large transfer to somebody never paid before. Nobody's fault."""
+    """A car or kitchen, which is harmless: one large transfer to a new payee."""
     day = rng.integers(3, step.month.days, len(account))
     chosen = _choose(bank, step, account, day, count, LEAST_ROOM, 2 * MOST_TAKEN)
     size = len(chosen)

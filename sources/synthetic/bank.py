@@ -52,7 +52,7 @@ from sources.synthetic.timeline import FIRST_MONTH, Month, month
 from sources.synthetic.truth import expect
 from sources.synthetic.truth_of_offers import expect_offers
 
-# Raise it when the same parameters give other records: homes then generate anew.
+# Increase it when the same parameters give different records: homes then generate the bank again.
 GENERATOR = 3
 MARKER = ".generated.json"
 # Salaries, instalments, interest, fees … come to about this many bookings a customer a month;
@@ -70,9 +70,9 @@ class SyntheticBank:
     delivery, truth
         Folders for the delivered records and for the hidden truth. Both are replaced whole.
     customers
-        How many there ever are: four fifths from the start, the others join over the months.
+        Customers in all: four fifths from the start, the others join over the months.
     bookings_per_month
-        Mean bookings a customer a month, about; below 4 it stays near 4.
+        Approximate mean bookings per customer and month; below 4 the mean stays near 4.
     """
 
     name = "synthetic"
@@ -88,7 +88,8 @@ class SyntheticBank:
     ) -> None:
         if customers < 20 or months < 1 or bookings_per_month <= 0:
             raise ValueError(
-                "the synthetic bank needs at least 20 customers, one month and some bookings"
+                "the synthetic bank is invalid: expected at least 20 customers, one month and "
+                "bookings_per_month above 0"
             )
         self.delivery = delivery
         self.truth = truth
@@ -105,23 +106,23 @@ class SyntheticBank:
         )
 
     def first_month(self, connection: duckdb.DuckDBPyConnection) -> str:
-        """The same for every bank that is generated."""
+        """The same month for every generated bank."""
         return FIRST_MONTH
 
     def prepare(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Generate unless the folders hold this very bank. A kill leaves the old or nothing.
+        """Generate the bank unless the folders hold it. A killed run leaves the old bank or none.
 
         Raises
         ------
         FileExistsError
-            When a folder holds something that was not generated: it would be lost.
+            When a folder holds other files, which would be lost.
         """
         if self._generated(self.delivery) and self._generated(self.truth):
             return
         for folder in (self.delivery, self.truth):
             if folder.exists() and any(folder.iterdir()) and not (folder / MARKER).exists():
                 raise FileExistsError(
-                    f"{folder} holds files that the synthetic bank did not write; move them away"
+                    f"{folder} holds files that the synthetic bank did not write. Move them away."
                 )
         partial = {folder: _beside(folder, "partial") for folder in (self.delivery, self.truth)}
         for folder in partial.values():
@@ -130,7 +131,7 @@ class SyntheticBank:
         self._generate(partial[self.delivery], partial[self.truth])
         for folder in partial.values():
             (folder / MARKER).write_text(json.dumps({"identity": self.identity}), encoding="utf-8")
-        # The truth first: a delivery in place always has its truth.
+        # The truth first, so that a delivery always has its truth.
         for target in (self.truth, self.delivery):
             old = _beside(target, "old")
             shutil.rmtree(old, ignore_errors=True)
@@ -140,7 +141,7 @@ class SyntheticBank:
             shutil.rmtree(old, ignore_errors=True)
 
     def problems(self, connection: duckdb.DuckDBPyConnection) -> list[Problem]:
-        """None: what is planted is for landing to find."""
+        """None: landing must find the planted defects."""
         return []
 
     def files(self, connection: duckdb.DuckDBPyConnection) -> list[SourceFile]:
@@ -302,7 +303,7 @@ class Writer:
         there = (accounts["closed"] == 0) | (accounts["closed"] >= this.start)
         index = np.flatnonzero(loan & there)
         since = accounts["defaulted_month"][index]
-        # Days past due go on counting in default, where nothing is paid any more.
+        # Days past due keep counting in default, where no payments are made.
         late = accounts["past_due"][index].astype(np.int64)
         late += np.where(since >= 0, 30 * (this.index - since), 0)
         open_now = accounts["closed"][index] == 0

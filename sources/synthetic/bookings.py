@@ -28,7 +28,7 @@ class MonthBookings:
     bank: NDArray[np.int8]  # index into BANKS, -1 none
     counterparty: NDArray[np.int64]  # account number there, -1 none
     balance_after: NDArray[np.int64]
-    mark: NDArray[np.int8]  # of what the hidden truth tells, 0 ordinary
+    mark: NDArray[np.int8]  # number of the planted anomaly in the hidden truth, 0 for none
 
     def __len__(self) -> int:
         return len(self.account)

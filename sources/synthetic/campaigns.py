@@ -1,8 +1,8 @@
 """Campaigns with a randomised control group and a planted effect that differs by customer.
 
-Whoever is eligible and drawn is contacted or held out by chance, with a share that depends on the
-customer's stratum. During the sixty days after the (real or withheld) contact the campaign's own
-two probabilities replace the customer's wish for the product, so that
+Eligible customers who are drawn are contacted or held out at random, with a share that depends on
+the stratum. During the sixty days after the (real or withheld) contact the campaign's own two
+probabilities replace the customer's wish for the product, so that
 
     uplift = response probability when contacted - response probability when held out
 
@@ -87,7 +87,7 @@ class Contacts:
 def hidden_uplift(bank: Bank, slot: Slot) -> Floats:
     """What a contact adds to the probability of taking the product, for every customer.
 
-    Known traits drive it: age, balances, activity, income; so do mood and the wish to leave.
+    It depends on age, balances, activity and income, and on mood and the wish to leave.
     """
     people = bank.people
     young = (45 - people.age(AGE_DAY)) / 20
@@ -116,7 +116,7 @@ def hidden_response(bank: Bank, slot: Slot, wish: Floats) -> tuple[Floats, Float
 
 
 def hold(bank: Bank, step: Step, campaign: Campaign, number: int) -> Contacts:
-    """Draw, randomise and contact; plan the openings of those who will answer."""
+    """Draw, randomise and contact; plan the openings of customers who will respond."""
     rng, people, this = step.rng, bank.people, step.month
     slot = campaign.slot
     wish = wish_hazard(bank)[:, slot]
@@ -176,7 +176,7 @@ def hold(bank: Bank, step: Step, campaign: Campaign, number: int) -> Contacts:
 
 
 def _caller(bank: Bank, campaign: Campaign, who: Ints, rng: np.random.Generator) -> Ints:
-    """Who calls or receives: the relationship manager, else a seller of the customer's branch."""
+    """The contacting employee: the relationship manager, else a seller of the branch."""
     if campaign.channel not in ("branch", "telephone"):
         return np.full(len(who), -1)
     places = bank.places

@@ -60,8 +60,8 @@ def book_regular(bank: Bank, step: Step, purchases: float) -> None:
     budget = np.maximum(0.12 * inflow, inflow - outgo + REVERSION * gap)
     budget *= season * np.exp(rng.normal(0, 0.15, people.size))
     rate = purchases * people.intensity * bank.engagement * np.sqrt(season)
-    # At least one purchase where the rate allows it: who seldom buys spends more at once, so that
-    # the money does not pile up.
+    # At least one purchase if the rate allows it: customers who seldom buy spend more at once, so
+    # that money does not accumulate.
     often = np.minimum(rate, 1.0)
     times = (rng.random(people.size) < often) + rng.poisson(np.maximum(rate - 1, 0))
     budget /= np.maximum(often, 0.4)
@@ -141,14 +141,14 @@ def _interest(bank: Bank, step: Step) -> None:
     book.add(paid, this.days, interest[paid], "interest_paid", "system")
     book.add(charged, this.days, interest[charged], "interest_charged", "system")
     if this.index == 0:
-        # The opening balance of an account shows only in a booking's balance_after: an account
-        # that would stay silent in the first month is stated with an interest of nothing.
+        # Only a booking's balance_after shows an account's opening balance: an account without
+        # bookings in the first month gets an interest booking of 0.
         silent = np.flatnonzero(is_open & (accounts["balance"] != 0) & ~book.touched(accounts.size))
         book.add(silent, this.days, 0, "interest_paid", "system")
 
 
 def _income(bank: Bank, step: Step, receives: Flags, current: Ints) -> Floats:
-    """Salaries, pensions and what else comes in; returns cents by customer."""
+    """Salaries, pensions and other income; returns cents by customer."""
     people, rng, book = bank.people, step.rng, step.bookings
     size = people.size
     works = ~bank.unemployed & ~bank.retired
@@ -160,7 +160,7 @@ def _income(bank: Bank, step: Step, receives: Flags, current: Ints) -> Floats:
     amount = np.where(bank.unemployed, 0.45 * amount, amount)
     partly = receives & ~salary & ~pension
     share = np.where(people.domiciled, 0.9, 0.45)
-    # Who earns elsewhere brings at least what the loans and the rent here take.
+    # Customers with income elsewhere transfer at least their instalments and rent here.
     needs = 1.15 * (bank.instalments() + people.rent)
     amount = np.where(partly & ~bank.unemployed, np.maximum(share * amount, needs), amount)
     arrives = salary | pension | (partly & (rng.random(size) < 0.85))
@@ -195,7 +195,7 @@ def _merchant_sales(bank: Bank, step: Step, active: Flags, current: Ints, season
     inflow = np.zeros(bank.people.size)
     book.add(account[who], day, sales, "sale", "system")
     book.add(account[who], day, -fee, "fee", "system")
-    # What stayed when a fee exceeded the sales is settled from the next sales.
+    # A deficit from a fee above the sales is settled from the next sales.
     net = accounts["balance"][account[who]] + sales - fee
     some = net > 0
     book.transfer(account[who], current[who], day, net, "system")
@@ -229,7 +229,7 @@ def _repay_loans(bank: Bank, step: Step, active: Flags, position: Floats) -> Flo
     broke = position[bank.people.home[owner]] < -250 * bank.income[bank.people.home[owner]]
     bank.distress[owner[broke & good]] = True
     missed = good & bank.distress[owner]
-    # People pay for the roof over their heads first.
+    # Customers pay mortgages first.
     miss_rate = np.where(accounts["slot"][account] == Slot.MORTGAGE, MORTGAGE_MISS_RATE, MISS_RATE)
     missed &= rng.random(len(account)) < miss_rate
     late = account[missed]
@@ -309,7 +309,7 @@ def _premiums(bank: Bank, step: Step, active: Flags, current: Ints) -> Floats:
 
 
 def _save(bank: Bank, step: Step, active: Flags, current: Ints, position: Floats) -> Floats:
-    """Savers put aside or draw down; windfalls and large withdrawals; leavers take it away."""
+    """Savers deposit or withdraw; windfalls and large withdrawals; leavers transfer it away."""
     accounts, book, rng = bank.accounts, step.bookings, step.rng
     people, size = bank.people, bank.people.size
     account = accounts.held[:, Slot.SAVINGS]
@@ -334,7 +334,7 @@ def _save(bank: Bank, step: Step, active: Flags, current: Ints, position: Floats
     moves = saves & ~wind & ~drawn & (bank.leaving == 0) & (rng.random(size) < SAVING_RATE)
     change = bank.drift / SAVING_RATE * (balance + 200 * bank.income)
     change = change * np.exp(rng.normal(-0.08, 0.4, size)) + rng.normal(0, 0.03, size) * balance
-    # Nobody saves more than is there, nobody draws more than two fifths at once.
+    # Deposits are limited by the balance, withdrawals to two fifths at once.
     room = np.maximum(0.5 * position[people.home] + 30 * bank.income, 0)
     change = np.rint(np.clip(change, -0.4 * balance, room)).astype(np.int64)
     change[~moves] = 0
@@ -361,12 +361,12 @@ def fund_exit(bank: Bank) -> Floats:
 
 
 def _leave_funds(bank: Bank, step: Step, active: Flags) -> None:
-    """A holder sells everything now and then, leavers above all."""
+    """Some holders sell everything, mostly leavers."""
     accounts, book = bank.accounts, step.bookings
     account = accounts.held[:, Slot.FUND]
     holds = active & (account >= 0)
     holds[holds] = accounts["opened_month"][account[holds]] < step.month.index
-    # Those who bought this month keep what they bought.
+    # Holders who bought this month do not sell.
     holds[holds] = ~book.touched(accounts.size)[account[holds]]
     who = np.flatnonzero(holds & (step.rng.random(bank.people.size) < fund_exit(bank)))
     amount = np.rint(bank.funds[who]).astype(np.int64)

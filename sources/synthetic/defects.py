@@ -1,7 +1,7 @@
-"""A few bad rows in the event tables, each recorded: what landing must put into quarantine.
+"""Invalid rows in the event tables, which landing must put into quarantine; each is recorded.
 
-All are additional rows, at the end of their file: the good rows alone are complete, chained and in
-balance with the ledger. Of an exact repetition the first row counts as the good one.
+They are additional rows at the end of their file: the valid rows alone are complete, chained and in
+balance with the ledger. Of an exact duplicate the first row is the valid one.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import pyarrow as pa
 
 from sources.contract import BY_NAME
 
-# Bad rows a good row, well below what landing tolerates (0.0005 for keys and references).
+# Invalid rows per valid row, well below landing's tolerance (0.0005 for keys and references).
 SHARE = 0.0001
 MOST_AT_ONCE = 5
 FAR_FUTURE = date(2099, 1, 1)
 Row = dict[str, Any]
-# Rule as landing names it, column, and how the row is spoilt.
+# Landing's name of the rule, the column, and the function that breaks the row.
 Defect = tuple[str, str, Callable[[Row], None]]
 
 
@@ -83,7 +83,7 @@ class Planter:
         self.records: list[Row] = []
 
     def plant(self, name: str, file: str, good: pa.Table, rows_before: int = 0) -> pa.Table:
-        """`good` with this batch's bad rows behind it; `rows_before` are in the file already."""
+        """`good` followed by this batch's invalid rows; `rows_before` are already in the file."""
         self._allowance[name] += SHARE * good.num_rows
         count = min(int(self._allowance[name]), MOST_AT_ONCE)
         if count == 0 or good.num_rows == 0:

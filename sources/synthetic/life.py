@@ -1,4 +1,4 @@
-"""Life events, wishes for products, and how customers leave: the hidden states move on."""
+"""Life events, wishes for products and attrition: the monthly changes of the hidden states."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ AGE_DAY = FIRST_DAY + 364
 FADING_RATE = 0.008
 FADING_PACE = -0.20
 
-# Share of those without the product who come to want it in a month.
+# Share of customers without the product who begin to want it in a month.
 WISH = {
     Slot.SAVINGS: 0.010,
     Slot.TERM_DEPOSIT: 0.0045,
@@ -71,7 +71,7 @@ def distress_hazard(bank: Bank) -> Floats:
 
 
 def wish_hazard(bank: Bank) -> Floats:
-    """(customers, slots): monthly probability of coming to want a product not yet held."""
+    """(customers, slots): monthly probability of beginning to want a product not yet held."""
     people = bank.people
     age = people.age(AGE_DAY)
     wealth = np.log(people.wealth / 7_000)
@@ -105,7 +105,7 @@ def wish_hazard(bank: Bank) -> Floats:
 
 
 def begin_midway(bank: Bank, rng: np.random.Generator) -> None:
-    """Put the share on its way out, and in distress, that a long history would have there."""
+    """Set the shares of leaving and distressed customers that a long history would produce."""
     size = bank.people.size
     months = rng.geometric(1 - (1 - RETURN_RATE) * (1 - CLOSE_RATE), size)
     starts = bank.alive & (rng.random(size) < 4.2 * leave_hazard(bank))
@@ -146,7 +146,7 @@ def _change_work(bank: Bank, step: Step) -> None:
     pensioned = ~bank.retired & (age >= PENSION_AGE) & (rng.random(size) < 0.2)
     bank.occupation[pensioned] = RETIRED
     bank.income[pensioned] *= 0.62
-    # Shops grow or shrink at their own pace; now and then one fades until it gives up.
+    # Shops grow or shrink at individual rates; some decline until they give up.
     bank.fading |= people.trader & (rng.random(size) < FADING_RATE)
     pace = np.where(bank.fading, FADING_PACE, people.expansion)
     bank.turnover *= np.exp(rng.normal(pace, 0.06, size))
@@ -159,7 +159,7 @@ def _change_household(bank: Bank, step: Step) -> None:
     bank.settling = np.maximum(bank.settling - 1, 0)
     single = (bank.marital == SINGLE) & (people.partner < 0) & bank.alive
     wed = np.flatnonzero(single & (age > 21) & (age < 45) & (u < 0.006))
-    # Two of the month's newly-weds move together where there is a man and a woman to pair.
+    # Newly-weds of the month form households in pairs of a man and a woman.
     women, men = wed[people.female[wed]], wed[~people.female[wed]]
     pairs = min(len(women), len(men))
     bank.household[men[:pairs]] = bank.household[women[:pairs]]
@@ -202,7 +202,7 @@ def _complain(bank: Bank, step: Step) -> None:
 
 
 def _talk(bank: Bank, step: Step, customer: np.ndarray, topic: str, mood: float) -> None:
-    # Customers on their way out sound cooler: a trace a model can find.
+    # Leaving customers have a lower sentiment, which a model can detect.
     leaving = bank.leaving[customer] > 0
     sentiment = step.rng.normal(mood, 0.3, len(customer)) - 0.3 * leaving
     step.interactions.add(
@@ -225,7 +225,7 @@ def _leave(bank: Bank, step: Step) -> None:
     closing = gone & ~back & (v < CLOSE_RATE) & bank.alive
     starts = (leaving == 0) & bank.alive & (u < hazard)
     leaving = np.where(back, 0, np.where(gone, leaving + 1, np.where(starts, 1, 0)))
-    # Who uses the partner's current account goes where the partner goes.
+    # A customer who uses the partner's current account leaves with the partner.
     bank.leaving = leaving[home].astype(np.int16)
     step.closing = closing[home] & bank.alive
     bank.engagement = np.where(
@@ -243,7 +243,7 @@ def _strain(bank: Bank, step: Step) -> None:
 
 
 def _wish(bank: Bank, step: Step) -> None:
-    """Customers who come to want a product open it within three months and often ask before."""
+    """Customers who begin to want a product open it within three months and often ask before."""
     rng, month = step.rng, step.month
     hazard = wish_hazard(bank)
     hazard[bank.answering_until >= month.index] = 0

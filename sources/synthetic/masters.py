@@ -1,4 +1,4 @@
-"""The master tables: extracts of what the bank knows, without anything hidden."""
+"""The master tables: extracts of the bank's data, without the hidden truth."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def product() -> Columns:
 
 
 class People:
-    """Customer extracts; the columns that never change are made once."""
+    """Customer extracts; the constant columns are computed once."""
 
     def __init__(self, people: Population) -> None:
         index = np.arange(people.size)
@@ -145,7 +145,7 @@ class People:
         }
 
     def extract(self, bank: Bank, month_index: int) -> Columns:
-        """Everyone who joined by the end of the month, as the bank sees them then."""
+        """All customers who joined by the end of the month, with the bank's data at that time."""
         there = np.flatnonzero(self.people.joined <= month_index)
         mask = pa.array(there)
         columns = {name: column.take(mask) for name, column in self.fixed.items()}

@@ -1,5 +1,5 @@
-"""Accounts come and go: the portfolio at the start, products taken, deposits maturing, customers
-leaving. Every amount that leaves one account of the bank arrives in another or goes outside."""
+"""Opening and closing of accounts: the initial portfolio, products taken, maturing deposits and
+leaving customers. Every amount that leaves one account arrives in another or outside the bank."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def loan_rate(bank: Bank, who: Ints, slot: Slot) -> Floats:
 
 
 def _shares(bank: Bank, who: Ints) -> Ints:
-    """The partner of those whose partner uses their current account, else -1."""
+    """The partner who uses the customer's current account, -1 for none."""
     partner = bank.people.partner[who]
     joint = (partner >= 0) & (bank.people.home[partner] == who)
     return np.where(joint, partner, -1)
@@ -96,7 +96,7 @@ def _authorise(bank: Bank, who: Ints, rng: np.random.Generator) -> Ints:
 
 
 def initial_portfolio(bank: Bank, rng: np.random.Generator) -> None:
-    """What the initial customers hold when the history begins, as if the years before had run."""
+    """The initial customers' products at the start of the history, as after years of operation."""
     people, accounts = bank.people, bank.accounts
     there = np.flatnonzero(bank.alive)
     wealth = np.log(people.wealth / 7_000)
@@ -226,7 +226,7 @@ def _insure(
     quarterly = cents(premium(bank, who) * np.exp(rng.normal(0, 0.4, len(who))))
     return bank.accounts.open(
         who, PRODUCT_OF_SLOT[Slot.INSURANCE], opened, opened_month, bank.people.branch[who],
-        # The premium is remembered as the account's instalment; the commission is a share of it.
+        # The account's instalment holds the premium; the commission is a share of it.
         instalment=quarterly, principal=np.rint(COMMISSION_SHARE * quarterly).astype(np.int64),
     )  # fmt: skip
 
@@ -251,7 +251,7 @@ def welcome(bank: Bank, step: Step) -> None:
 
 
 def open_planned(bank: Bank, step: Step) -> None:
-    """The products planned for this month, unless the customer is going or holds one by now."""
+    """Open the products planned for this month, unless the customer is leaving or holds one."""
     for planned in bank.plans.pop(step.month.index, []):
         bank.planned[planned.customer, planned.slot] = False
         day = np.minimum(planned.day, step.month.days)
@@ -403,7 +403,7 @@ def mature_deposits(bank: Bank, step: Step) -> None:
 
 
 def close_customers(bank: Bank, step: Step) -> None:
-    """Leaving customers settle and close all their accounts on one day; loans go elsewhere."""
+    """Leaving customers settle and close all accounts on one day; other banks take the loans."""
     accounts, this, book = bank.accounts, step.month, step.bookings
     going = np.zeros(bank.people.size, dtype=np.int64)
     going[:] = step.rng.integers(3, 27, bank.people.size)
@@ -414,7 +414,7 @@ def close_customers(bank: Bank, step: Step) -> None:
     balance = accounts["balance"][account]
     slot = accounts["slot"][account]
     rate = accounts["rate"][account].copy()
-    # The card's holder settles interest-free; a defaulted loan stopped earning.
+    # Credit cards are settled interest-free; defaulted loans bear no interest.
     rate[(slot == Slot.CREDIT_CARD) | (accounts["defaulted_month"][account] >= 0)] = 0
     interest = np.rint(balance * rate * (day - 1) / 365 + accounts["accrued"][account])
     interest = interest.astype(np.int64)

@@ -1,4 +1,4 @@
-"""Integer-coded columns to Arrow in the contract's types, and Parquet files of fixed content."""
+"""Convert integer-coded columns to Arrow in the contract's types, and write Parquet files."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ class Shelf:
         self.rows[file] = table.num_rows
 
     def append(self, file: str, table: pa.Table) -> int:
-        """Rows to the end of a growing file; returns how many it had before."""
+        """Append rows to a growing file; returns its previous number of rows."""
         if file not in self._growing:
             self._growing[file] = pq.ParquetWriter(
                 self.folder / file, table.schema, compression="zstd", store_schema=False

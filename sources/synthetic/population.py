@@ -1,4 +1,4 @@
-"""Who there is: districts, branches, employees, customers with their hidden traits."""
+"""Districts, branches, employees, and customers with their hidden traits."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Places:
 
 @dataclass(frozen=True)
 class Population:
-    """What never changes about a customer. Arrays of length `size`; the traits are hidden."""
+    """The constant attributes of customers. Arrays of length `size`; the traits are hidden."""
 
     size: int
     born: Ints
@@ -101,7 +101,7 @@ class Population:
 
 @dataclass(frozen=True)
 class Start:
-    """What customers begin with and life changes."""
+    """The initial values of customers' changing attributes."""
 
     income: Floats
     occupation: Ints
@@ -276,6 +276,6 @@ def assign_books(places: Places, people: Population, rng: np.random.Generator) -
 
 
 def _branch_share(branches: int) -> Floats:
-    """Branches differ in size: shares fall off gently."""
+    """Shares of the branches, which decrease gently."""
     weight = 1 / (4.0 + np.arange(branches))
     return weight / weight.sum()

@@ -1,7 +1,7 @@
-"""What the bank sells, and the economics the generator believes in.
+"""The bank's products, and the economics of the generator.
 
-The transfer prices, unit costs and risk parameters below serve only the hidden truth. The value
-layer has its own, set by the bank in seeds; the two are near each other, not linked.
+The transfer prices, unit costs and risk parameters below are used only by the hidden truth. The
+value layer has its own, which the bank sets in seeds; both are similar but not linked.
 """
 
 from __future__ import annotations

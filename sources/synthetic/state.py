@@ -1,4 +1,4 @@
-"""The bank's state as it moves from month to month."""
+"""The bank's state, which changes from month to month."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ class Bank:
 
 @dataclass
 class Step:
-    """What one month produces besides the changed state."""
+    """The output of one month besides the changed state."""
 
     month: Month
     rng: np.random.Generator

@@ -1,10 +1,10 @@
-"""The hidden truth: what each customer is expected to bring over the next twelve months.
+"""The hidden truth: the expected contribution of each customer over the next twelve months.
 
 A forward expectation from the state and traits at the end of a month, month by month, without
-drawing anything: two loyalty states (loyal, leaving) with their closing rates, balances that move
+random draws: two loyalty states (loyal, leaving) with their closing rates, balances that change
 with their hidden drifts, loans that amortise, deposits that mature, products that will be taken.
-Defaults follow a chain of employment, ability to pay and arrears; current accounts that loans are
-paid from, one on a grid of positions.
+Defaults follow a chain of employment, ability to pay and arrears, and for current accounts that pay
+loans a chain on a grid of positions.
 It uses the value layer's definition of contribution (margin against a transfer price + fees
 - activity cost - expected loss) with the economics of `products`.
 """
@@ -200,7 +200,7 @@ def expect_by_slot(
             - holds[:, Slot.OVERDRAFT] * (stays + goes) * MAINTENANCE_COST["lending"]
         )
 
-    # Savings: the drift lasts until it is drawn anew; leavers carry the balance away.
+    # Savings: the drift lasts until its next draw; leavers withdraw the balance.
     saved = of(Slot.SAVINGS, "balance") / 100
     there = np.where(bank.leaving > 0, 0.0, saved)
     away = np.where(bank.leaving > 0, saved, 0.0)
@@ -232,7 +232,7 @@ def expect_by_slot(
         debt = _debt(bank, slot)
         path = _default_path(bank, slot, share_left, shortfall, debt)
         value[:, slot] = _loan_value(bank, slot, month_index, share_left, debt, path)
-        # Who cannot pay misses both loans' instalments, the consumer loan's more often.
+        # Distressed customers miss both loans' instalments, the consumer loan's more often.
         counts = holds[:, slot] | (~borrows & (slot == Slot.CONSUMER_LOAN))
         defaulted = np.maximum(defaulted, path.probability * counts)
 
@@ -311,7 +311,7 @@ def loyalty(bank: Bank) -> tuple[list[tuple[Floats, Floats]], Floats]:
     start = leave_hazard(bank)
     stays = np.where(bank.leaving > 0, 0.0, 1.0)
     goes = 1 - stays
-    # Who uses the partner's current account shares the partner's fate.
+    # A customer who uses the partner's current account leaves with the partner.
     home = bank.people.home
     middle: list[tuple[Floats, Floats]] = []
     for h in range(HORIZON):
@@ -333,7 +333,7 @@ class Everyday:
 
 
 def _everyday(bank: Bank, days: int, purchases: float) -> Everyday:
-    """What happens on a current account in an ordinary month, all its users together."""
+    """The flows of a current account in an ordinary month, for all its users together."""
     people = bank.people
     due = bank.instalments() / 100
     income = bank.income * np.where(bank.unemployed, 0.45, np.where(people.domiciled, 1.0, 0.4))
@@ -412,7 +412,7 @@ def _deposit_path(
 
 @dataclass(frozen=True)
 class Debt:
-    """A loan by month ahead, as its schedule has it."""
+    """A loan by month ahead, by its schedule."""
 
     owed: list[Floats]  # from today to the last month's end, currency units
     runs: list[Floats]  # probability that it is not repaid before
@@ -438,7 +438,7 @@ def _debt(bank: Bank, slot: Slot) -> Debt:
 
 @dataclass(frozen=True)
 class Purse:
-    """What each customer brings and spends in a month, (customers,), in currency units."""
+    """Income and spending of each customer in a month, (customers,), in currency units."""
 
     income: Floats
     arrives: Floats  # probability of the income
@@ -464,7 +464,7 @@ def _purses(
         owner = np.flatnonzero(bank.holds(slot))
         loan = bank.accounts.held[owner, slot]
         good = bank.accounts["defaulted_month"][loan] < 0
-        # Who pays after all pays what is overdue, too.
+        # A customer who pays again also pays the overdue amounts.
         unpaid[owner] += max(2 * miss_rate - 1, 0) * good * bank.accounts["instalment"][loan] / 100
     irregular = np.isin(bank.occupation, (SELF_EMPLOYED, STUDENT)) | ~people.domiciled
     usual = np.where(irregular, np.where(people.domiciled, 0.9, 0.45), 1.0) * bank.income
@@ -625,8 +625,8 @@ class Shortfall:
 def _shortfall(
     bank: Bank, month_index: int, purchases: float, in_state: list[tuple[Floats, Floats]]
 ) -> Shortfall:
-    """Expected on a grid of positions, because rare months matter: who buys seldom spends much at
-    once, most of all in December, and half of the defaults begin so."""
+    """Computed on a grid of positions, since rare months matter: customers who seldom buy spend
+    much at once, mostly in December, and half of the defaults begin this way."""
     purses = list(_purses(bank, month_index, purchases, in_state))
     tills = _tills(bank, purses[0])
     row = np.full(bank.people.size, len(tills.owner))
@@ -635,7 +635,7 @@ def _shortfall(
     def of_users(chance: Floats) -> Floats:
         return np.append(chance.clip(0, 1), 0.0)[row[bank.people.home]]
 
-    # An instalment looks at the position of the month before: today's decides the first.
+    # An instalment depends on the previous month's position; the first on today's.
     was = (tills.position < 0).astype(np.float64)
     begins, stays = [of_users(was)], [of_users(was)]
     mass = _put_down(np.ones((len(was), 1)), tills.position[:, None])
@@ -662,9 +662,9 @@ class DefaultPath:
 def _default_path(
     bank: Bank, slot: Slot, share_left: list[Floats], shortfall: Shortfall, debt: Debt
 ) -> DefaultPath:
-    """A chain of employment, ability to pay and arrears. A customer without a loan has the path
-    that a loan would have, less what comes of a current account overdrawn by loans: it ranks whom
-    to lend to."""
+    """A chain of employment, ability to pay and arrears. A customer without a loan has the path of
+    a hypothetical loan, without the effect of a current account overdrawn by loans: it ranks
+    potential borrowers."""
     size = bank.people.size
     miss_rate = MISS_RATES[slot]
     account = bank.accounts.held[:, slot]
@@ -680,7 +680,7 @@ def _default_path(
     dismissed = works * DISMISSAL_RATE * local * np.exp(0.3 * bank.people.risk)
     strain = distress_hazard(bank) / np.where(idle, STRAIN, 1.0)
     hazard = np.stack([strain, np.minimum(STRAIN * strain, 0.3)])[:, None]
-    # Who has another loan in default does not recover.
+    # Customers with another loan in default do not recover.
     heals = np.where(anywhere, 0.0, DISTRESS_END)
 
     # Pays, distressed, short on the current account; by out of work, arrears, customer.
@@ -704,7 +704,7 @@ def _default_path(
         missed = unable * miss_rate
         unable -= missed
         falls.append(missed[:, :, 2].sum(axis=(0, 1)))
-        # Who misses instalments no longer repays: it counts whether the loan ran at the first.
+        # Customers in arrears do not repay early: the loan must run at the first missed instalment.
         probability += falls[h] * share_left[h] * debt.runs[max(h - 2, 0)]
         state = np.zeros_like(state)
         state[0, :, 0], state[0, :, 1] = pays[:, 0] + pays[:, 1], pays[:, 2]
@@ -713,7 +713,7 @@ def _default_path(
         state[1:, :, 2] = missed[:, :, 1]
         default = np.sum(falls[-WRITE_OFF_AFTER:], axis=0)
         path.append(np.vstack([state.sum(axis=(0, 1)), default]))
-    # Who is in default already does not default again.
+    # Customers in default do not default again.
     return DefaultPath(path, np.where(anywhere, 0.0, probability))
 
 

@@ -1,4 +1,4 @@
-"""The hidden truth of the offers: what a contact would change, and what a taken product brings."""
+"""The hidden truth of the offers: the effect of a contact, and the value of a taken product."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from sources.synthetic.products import PRODUCTS, Slot
 from sources.synthetic.state import Bank
 from sources.synthetic.truth import HORIZON, loyalty, worth_of_products
 
-# Taken off a card's month beside its upkeep: the mean month counts a yearly fee, which is not due
-# before the second year. With it, cards opened in one bank brought 36 where this says 42.
+# Subtracted from a card's month, besides its upkeep: the mean month includes a yearly fee, which is
+# not due before the second year. With it, cards opened in one bank brought 36, here 42.
 LEFT_OUT = 0.6
 
 
 @dataclass(frozen=True)
 class OfferExpectation:
-    """For every customer of the bank, as things stand; arrays of shape (customers,).
+    """The expectations of every customer in the current state; arrays of shape (customers,).
 
-    `contribution` is what the product brings in the twelve months after it is taken, currency
-    units, by the definitions of the value layer.
+    `contribution` is that of the product in the twelve months after it is taken, currency units, by
+    the definitions of the value layer.
     """
 
     product_id: str

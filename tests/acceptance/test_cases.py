@@ -25,8 +25,8 @@ REFUSED = {
 }
 READ = {
     "pq_null_typed_column": "",
-    "pq_empty_part": "2025-05-part-00001.parquet`: passed over, no rows",
-    "header_only_part_beside": "2025-05-part2.csv`: passed over, no rows",
+    "pq_empty_part": "2025-05-part-00001.parquet`: ignored, no rows",
+    "header_only_part_beside": "2025-05-part2.csv`: ignored, no rows",
     "excel_blank_tail": "",
 }
 

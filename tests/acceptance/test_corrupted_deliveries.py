@@ -266,15 +266,15 @@ class Bank:
     delivery: Path
     home: Path
     rows: int
-    said: str
+    output: str
 
 
 @pytest.fixture(scope="module")
 def bank(faulty_bank):
     original = faulty_bank / "original"
-    said = (faulty_bank / "summary.txt").read_text()
+    output = (faulty_bank / "summary.txt").read_text()
     rows = len(read(booking_month(original)))
-    return Bank(original, faulty_bank / "delivered", faulty_bank / "copy", rows, said)
+    return Bank(original, faulty_bank / "delivered", faulty_bank / "copy", rows, output)
 
 
 @pytest.fixture
@@ -294,7 +294,7 @@ def named(case: Case) -> str:
 
 
 def test_a_few_bad_rows_are_set_aside_with_their_reasons(bank):
-    assert "kind: `barter` (1 row)" in bank.said
+    assert "kind: `barter` (1 row)" in bank.output
     with duckdb.connect(str(bank.home / "published" / "current.duckdb"), read_only=True) as release:
         found = set(
             release.execute(
@@ -331,10 +331,10 @@ def test_a_corrupted_delivery_is_refused_or_fails_its_gate(bank, delivery, case)
     found = judgement(
         {"source": "files", "source_path": str(delivery), "home": str(home), **case.settings}
     )
-    said = "\n".join([*found.lines(), *found.problems])
-    assert found.status == {REFUSED: "refused", STOPPED: "gate_failed"}[case.status], said
+    output = "\n".join([*found.lines(), *found.problems])
+    assert found.status == {REFUSED: "refused", STOPPED: "gate_failed"}[case.status], output
     for word in case.words:
-        assert word in said
+        assert word in output
 
 
 @pytest.mark.parametrize("case", REFRESHED, ids=named)
@@ -346,16 +346,16 @@ def test_a_corrupted_delivery_stops_and_the_release_served_before_stays(
     link = os.readlink(home / "published" / "current.duckdb")
     case.corrupt(delivery)
     result = command(home, "refresh", source="files", source_path=delivery, **case.settings)
-    said = result.stdout + result.stderr
-    assert result.returncode == case.status, said
-    assert "Traceback" not in said
+    output = result.stdout + result.stderr
+    assert result.returncode == case.status, output
+    assert "Traceback" not in output
     for word in case.words:
-        assert word in said
+        assert word in output
     if case.corrupt is ledger_off_by_a_cent:
         # Red sits on the table that disagrees; nothing behind the gate ran.
-        assert "base.ledger_reconciliation: every ledger line" in said
+        assert "base.ledger_reconciliation: every ledger line" in output
         for stage in ("value", "features", "models", "release"):
-            assert f"\n  {stage} " not in said
+            assert f"\n  {stage} " not in output
     assert os.readlink(home / "published" / "current.duckdb") == link
     assert digest(home) == before
 

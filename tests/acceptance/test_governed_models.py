@@ -40,7 +40,7 @@ class Outcome:
     """How a command ended, and what was served when it had."""
 
     status: int
-    said: str
+    output: str
     release: Path
     digest: str
 
@@ -99,9 +99,11 @@ class Bank:
         result = self._command(self.home, *arguments, **{**self._settings, **settings})
         return self._outcome(result.returncode, result.stdout + result.stderr)
 
-    def _outcome(self, status: int, said: str) -> Outcome:
+    def _outcome(self, status: int, output: str) -> Outcome:
         link = self.home / "published" / "current.duckdb"
-        return Outcome(status, said, link.resolve(), hashlib.sha256(link.read_bytes()).hexdigest())
+        return Outcome(
+            status, output, link.resolve(), hashlib.sha256(link.read_bytes()).hexdigest()
+        )
 
     def refresh_again(self, **settings: object) -> Outcome:
         """The newest month alone: what is not built anew stays as it was."""
@@ -146,7 +148,7 @@ class First:
 @pytest.fixture(scope="module")
 def first(bank):
     refreshed = bank.run("refresh")
-    assert refreshed.status == DONE, refreshed.said
+    assert refreshed.status == DONE, refreshed.output
     waiting = [
         version
         for version in bank.registry.versions("clv")
@@ -252,7 +254,7 @@ def damaged(bank, returned):
 
 def test_where_nobody_has_approved_the_rule_scores_and_the_learner_waits(first):
     assert (first.champion.kind, first.waiting.kind) == (RULE, LEARNER)
-    assert f"version {first.waiting.version} waits for approval" in first.refreshed.said
+    assert f"version {first.waiting.version} waits for approval" in first.refreshed.output
     assert first.refreshed.champion("version, kind, trained_by, promoted_by") == (
         *(first.champion.version, RULE),
         *(TRAINER, "policy"),
@@ -265,19 +267,19 @@ def test_where_nobody_has_approved_the_rule_scores_and_the_learner_waits(first):
 
 def test_its_trainer_may_not_approve_it_in_whatever_letters(first, approved):
     assert approved.by_trainer.status == NOT_ALLOWED
-    assert f"model clv, version {first.waiting.version}" in approved.by_trainer.said
-    assert "trained it and may not approve it" in approved.by_trainer.said
-    assert "Traceback" not in approved.by_trainer.said
+    assert f"model clv, version {first.waiting.version}" in approved.by_trainer.output
+    assert "trained it and may not approve it" in approved.by_trainer.output
+    assert "Traceback" not in approved.by_trainer.output
 
 
 def test_another_may_and_the_next_refresh_scores_with_it(first, approved):
     number, before = first.waiting.version, first.champion.version
     assert approved.by_another.status == DONE
     assert f"champion of clv: version {number} (before it: version {before})" in (
-        approved.by_another.said
+        approved.by_another.output
     )
     assert approved.by_another.digest == first.refreshed.digest
-    assert approved.refreshed.status == DONE, approved.refreshed.said
+    assert approved.refreshed.status == DONE, approved.refreshed.output
     assert approved.refreshed.release != first.refreshed.release
     assert approved.refreshed.scored_by == [(number,)]
     assert approved.refreshed.scored != first.refreshed.scored
@@ -299,8 +301,8 @@ def test_the_release_tells_who_approved_it_why_and_what_it_followed(first, appro
 
 
 def test_training_alone_changes_neither_champion_nor_release(approved, trained):
-    assert trained.trained.status == DONE, trained.trained.said
-    assert "make refresh TRAIN=never" in trained.trained.said
+    assert trained.trained.status == DONE, trained.trained.output
+    assert "make refresh TRAIN=never" in trained.trained.output
     assert trained.champion == approved.champion
     assert len(trained.challengers) == 2
     assert all(one.tags["trainer"] == TRAINER for one in trained.challengers)
@@ -327,15 +329,15 @@ def test_the_same_learner_trained_on_the_same_records_does_not_beat_itself(appro
 def test_a_version_that_the_policy_refused_needs_an_override(approved, overridden):
     assert overridden.wanted.tags[VERDICT] == REFUSED
     assert overridden.plainly.status == NOT_ALLOWED
-    for words in ("the policy refused it", "does not beat the champion", "say override"):
-        assert words in overridden.plainly.said
+    for words in ("the policy refused it", "does not beat the champion", "set override"):
+        assert words in overridden.plainly.output
     assert overridden.plainly.digest == approved.refreshed.digest
 
 
 def test_an_override_makes_it_champion_and_is_audited_as_one(approved, overridden, returned):
     number = overridden.wanted.version
     assert overridden.insisted.status == DONE
-    assert "against the policy: the policy refused it" in overridden.insisted.said
+    assert "against the policy: the policy refused it" in overridden.insisted.output
     assert overridden.champion.version == number
     *_, (event, version, before, approver, reason), _ = returned.refreshed.audit(
         "event, version, previous_version, approver, reason"
@@ -347,8 +349,8 @@ def test_an_override_makes_it_champion_and_is_audited_as_one(approved, overridde
 
 def test_rollback_restores_the_champion_before_and_its_scores(approved, overridden, returned):
     number = approved.champion.version
-    assert returned.called_back.status == DONE, returned.called_back.said
-    assert f"champion of clv: version {number}" in returned.called_back.said
+    assert returned.called_back.status == DONE, returned.called_back.output
+    assert f"champion of clv: version {number}" in returned.called_back.output
     assert returned.champion.version == number
     assert returned.refreshed.scored_by == [(number,)]
     assert returned.refreshed.scored == approved.refreshed.scored
@@ -369,21 +371,21 @@ def test_a_champion_with_one_other_bit_stops_the_refresh(returned, damaged):
     assert damaged.tampered.status == FAILED
     for words in (
         f"model clv: model.skops of version {number} was tampered with or is damaged",
-        f"SHA-256 {registered} was registered, {damaged.found} was found",
+        f"expected SHA-256 {registered}, found {damaged.found}",
         "restore its artifacts from a backup",
         "make rollback-model",
         "TRAIN=always",
         f"still served: {returned.refreshed.release.stem}",
     ):
-        assert words in damaged.tampered.said
-    assert "Traceback" not in damaged.tampered.said
+        assert words in damaged.tampered.output
+    assert "Traceback" not in damaged.tampered.output
     assert damaged.tampered.release == returned.refreshed.release
     assert damaged.tampered.digest == returned.refreshed.digest
 
 
 def test_training_heals_it(returned, damaged):
     """By the policy here: nobody is compared with a champion that is not whole."""
-    assert damaged.trained.status == DONE, damaged.trained.said
+    assert damaged.trained.status == DONE, damaged.trained.output
     assert damaged.champion.version != returned.champion.version
     assert damaged.champion.kind == LEARNER
-    assert f"version {damaged.champion.version}" in damaged.trained.said
+    assert f"version {damaged.champion.version}" in damaged.trained.output

@@ -73,7 +73,7 @@ for place, name in enumerate(asked):
 
 
 @dataclass(frozen=True)
-class Told:
+class Answers:
     """What a model said outside: of the published rows, of its example, and where its code lay."""
 
     rows: pd.DataFrame
@@ -117,7 +117,7 @@ class Outside:
         assert result.returncode == 0, result.stdout + result.stderr
         return result.stdout
 
-    def scored(self, home: Path, into: str, *asked: str) -> dict[str, Told]:
+    def scored(self, home: Path, into: str, *asked: str) -> dict[str, Answers]:
         """What each model says (`clv@champion`, `clv/1`), by the example of the documents."""
         script, folder = self.folder / "example.py", self.folder / into
         script.write_text("\n".join((BEFORE, DEFINED, PRINTED, AFTER)), encoding="utf-8")
@@ -126,8 +126,8 @@ class Outside:
         found = {}
         for place, name in enumerate(asked):
             rows = pd.read_csv(folder / f"{place}.csv", dtype=dict.fromkeys(KEYS, str))
-            said = json.loads((folder / f"{place}.json").read_text())
-            found[name] = Told(rows, said["answer"], Path(said["code"]))
+            actual = json.loads((folder / f"{place}.json").read_text())
+            found[name] = Answers(rows, actual["answer"], Path(actual["code"]))
         best = found["clv@champion"].rows.nlargest(1, "clv_12m")["customer_id"].item()
         assert best in printed
         return found
@@ -221,17 +221,17 @@ def outside(home, pins, tmp_path_factory) -> Outside:
 
 
 @pytest.fixture(scope="module")
-def told(outside, home, registry, champions) -> dict[str, Told]:
+def answers(outside, home, registry, champions) -> dict[str, Answers]:
     """What every champion and every registered version says in that environment."""
     versions = [f"{name}/{one.version}" for name in STUDIES for one in registry.versions(name)]
     return outside.scored(home, "told", *(f"{name}@champion" for name in champions), *versions)
 
 
-def test_every_champion_gives_the_released_scores(home, champions, told):
+def test_every_champion_gives_the_released_scores(home, champions, answers):
     switched_on = query(home, "from meta.model_version where version is not null")
     assert sorted(champions) == sorted(switched_on["model_name"])
     for name in champions:
-        rows = told[f"{name}@{CHAMPION}"].rows
+        rows = answers[f"{name}@{CHAMPION}"].rows
         keys = [key for key in KEYS if key in rows]
         table = "scores.offer" if "product_id" in keys else "scores.customer"
         released = query(home, f"from {table}")
@@ -239,29 +239,33 @@ def test_every_champion_gives_the_released_scores(home, champions, told):
         assert len(both) == len(released) == len(rows) > 0, name
         kinds = query(home, f"describe {table}").set_index("column_name")["column_type"]
         for column in answer_of(name).columns:
-            expected, said = both[column], both[f"{column}_told"]
+            expected, actual = both[column], both[f"{column}_told"]
             assert expected.notna().any(), column
             if kinds[column] == "VARCHAR":
-                assert said.fillna("").tolist() == expected.fillna("").tolist(), column
+                assert actual.fillna("").tolist() == expected.fillna("").tolist(), column
             else:
                 within = 1e-9 + (CENT if kinds[column].startswith("DECIMAL") else 0)
                 np.testing.assert_allclose(
-                    said.astype(float), expected.astype(float), rtol=0, atol=within, err_msg=column
+                    actual.astype(float),
+                    expected.astype(float),
+                    rtol=0,
+                    atol=within,
+                    err_msg=column,
                 )
 
 
-def test_every_registered_version_says_the_same_outside_as_in_the_project(home, registry, told):
+def test_every_registered_version_says_the_same_outside_as_in_the_project(home, registry, answers):
     """Learners that no release has scored with too: one at least of every model."""
     rows, learners = rows_of_offers(home), set()
     for name in STUDIES:
         for version in registry.versions(name):
-            said = told[f"{name}/{version.version}"].rows
-            keys = [key for key in KEYS if key in said]
+            actual = answers[f"{name}/{version.version}"].rows
+            keys = [key for key in KEYS if key in actual]
             asked = rows.drop_duplicates(keys, ignore_index=True)
             expected = asked[keys].join(scores(name, registry.load(version), asked))
             assert expected.drop(columns=keys).notna().any(axis=None)
             pd.testing.assert_frame_equal(
-                said.sort_values(keys, ignore_index=True),
+                actual.sort_values(keys, ignore_index=True),
                 expected.sort_values(keys, ignore_index=True),
                 check_dtype=False,
                 rtol=0,
@@ -272,8 +276,8 @@ def test_every_registered_version_says_the_same_outside_as_in_the_project(home, 
     assert learners == set(STUDIES)
 
 
-def test_the_code_that_answers_came_with_the_model(home, told):
-    for name, one in told.items():
+def test_the_code_that_answers_came_with_the_model(home, answers):
+    for name, one in answers.items():
         assert one.code.is_relative_to(home / "mlflow" / "artifacts"), name
 
 
@@ -345,7 +349,7 @@ def answering(outside, home) -> Iterator[str]:
         process.wait(30)
 
 
-def test_mlflow_serves_a_model_with_the_same_scores(answering, home, told):
+def test_mlflow_serves_a_model_with_the_same_scores(answering, home, answers):
     def asked(body: bytes) -> pd.DataFrame:
         request = urllib.request.Request(
             f"{answering}/invocations", body, {"Content-Type": "application/json"}
@@ -357,7 +361,7 @@ def test_mlflow_serves_a_model_with_the_same_scores(answering, home, told):
     example = mlflow.artifacts.download_artifacts(
         f"{info.artifact_path}/serving_input_example.json"
     )
-    known = told["clv@champion"]
+    known = answers["clv@champion"]
     pd.testing.assert_frame_equal(
         asked(Path(example).read_bytes()), pd.DataFrame(known.answer), rtol=0, atol=1e-9
     )
@@ -371,13 +375,13 @@ def test_mlflow_serves_a_model_with_the_same_scores(answering, home, told):
 
 
 def test_a_copied_home_answers_from_its_own_files(
-    outside, home, champions, told, tmp_path, command
+    outside, home, champions, answers, tmp_path, command
 ):
     copied, away = tmp_path / "copied home", home.with_name("away")
     shutil.copytree(home, copied, symlinks=True)
     home.rename(away)
     try:
-        customer = told["clv@champion"].rows["customer_id"][0]
+        customer = answers["clv@champion"].rows["customer_id"][0]
         result = command(copied, "customer", "--id", str(customer))
         assert result.returncode == 0, result.stdout + result.stderr
         asked = [f"{name}@{CHAMPION}" for name in champions]
@@ -385,5 +389,5 @@ def test_a_copied_home_answers_from_its_own_files(
     finally:
         away.rename(home)
     for name in asked:
-        pd.testing.assert_frame_equal(again[name].rows, told[name].rows)
+        pd.testing.assert_frame_equal(again[name].rows, answers[name].rows)
         assert again[name].code.is_relative_to(copied / "mlflow" / "artifacts"), name

@@ -69,3 +69,11 @@ def test_dagster_loads_the_installed_definitions_with_all_that_dbt_builds(instal
     )
     loaded = run(installed, tmp_path / "home", "python", "-c", program)
     assert loaded.stdout.splitlines()[-1:] == ["True True"], loaded.stdout + loaded.stderr
+
+
+def test_the_installed_pages_have_their_templates_styles_and_words(installed, tmp_path):
+    program = (
+        "from reports import render\nprint(render('value.html', {'head': {'month': None}}, 'zh'))\n"
+    )
+    made = run(installed, tmp_path / "home", "python", "-c", program)
+    assert "<h1>价值报告</h1>" in made.stdout and "--accent" in made.stdout, made.stderr

@@ -103,11 +103,11 @@ def test_the_release_is_complete_and_traceable(home):
         "from meta.model_version order by model_name",
     )
     assert [name for name, *_ in models] == MODELS
-    for name, *told, note in models:
+    for name, *champion_of, note in models:
         if name in ON:
-            assert told == ["champion", 32, "policy"], name
+            assert champion_of == ["champion", 32, "policy"], name
         else:
-            assert told == [None, None, None] and note.startswith("too few "), name
+            assert champion_of == [None, None, None] and note.startswith("too few "), name
     assert query(home, "select count(*), min(identity) like 'synthetic %' from meta.bank") == [
         (1, True)
     ]
@@ -350,13 +350,13 @@ def test_a_planted_cent_is_told_by_month_dimension_and_amount(
         )
         connection.execute(planted.format(first=first))
         outcome = judge(connection, value_suite(), build_number=1, run_id="planted")
-        told = connection.execute(
+        found_residuals = connection.execute(
             "select dimension, measure, abs(difference)::varchar from value.reconciliation "
             "where difference <> 0 and dimension = ?",
             [statement],
         ).fetchall()
     assert not outcome.success
-    assert told == [(statement, measure, "0.01")]
+    assert found_residuals == [(statement, measure, "0.01")]
     message = outcome.message()
     assert f"2024-09, {'ledger or source' if statement == 'ledger' else statement}" in message
     assert f"{measure}: expected " in message and "0.01; the rows: from" in message

@@ -16,7 +16,7 @@ import time
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +54,11 @@ ASSETS = """
 { assetNodes { assetKey { path } groupName description kinds isExecutable
   owners { ... on TeamAssetOwner { team } ... on UserAssetOwner { email } }
   assetChecksOrError { ... on AssetChecks { checks { name blocking } } } } }
+"""
+LINEAGE = """
+{ assetNodes { assetKey { path } dependencyKeys { path }
+  assetMaterializations(limit: 1) { metadataEntries { ... on TableColumnLineageMetadataEntry {
+    lineage { columnName columnDeps { columnName assetKey { path } } } } } } } }
 """
 LAUNCH = """
 mutation ($parameters: ExecutionParams!) { launchRun(executionParams: $parameters) {
@@ -208,12 +213,12 @@ def ui(tmp_path_factory, command) -> Iterator[Dagster]:
     mark, port = uuid.uuid4().hex, free_port()
     process = begun(home, "ui", "--port", str(port), mark=mark)
     try:
-        said = []
+        output = []
         for line in process.stdout:
-            said.append(line)
+            output.append(line)
             if "stop with Ctrl-C" in line:
                 break
-        assert any(line.strip().startswith("loaded: ") for line in said), "".join(said)
+        assert any(line.strip().startswith("loaded: ") for line in output), "".join(output)
         yield Dagster(home, port, mark, process)
     finally:
         if process.poll() is None:
@@ -243,10 +248,10 @@ def refreshed(ui) -> str:
         lambda: f"the run's hold on {lock}; runs: {ui.runs()}",
     )
     refused = begun(ui.home, "refresh")
-    said, _ = refused.communicate(timeout=60)
-    assert refused.returncode == 2, said
-    assert f"job {REFRESH}, run {run_id[:8]}" in said
-    assert "is changing" in said
+    output, _ = refused.communicate(timeout=60)
+    assert refused.returncode == 2, output
+    assert f"job {REFRESH}, run {run_id[:8]}" in output
+    assert "is changing" in output
     assert ui.wait_for_run(run_id, {"SUCCESS", "FAILURE", "CANCELED"}) == "SUCCESS"
     return run_id
 
@@ -381,14 +386,50 @@ def test_a_job_is_refused_while_a_command_changes_the_home(ui, refreshed):
         run_id = ui.launch(REFRESH, refresh_tags(AS_OF))
         assert ui.wait_for_run(run_id, {"SUCCESS", "FAILURE", "CANCELED"}) == "FAILURE"
         holder.communicate("")
-    told: list[str] = []
+    messages: list[str] = []
     after, more = None, True
     while more:
         found = ui.ask(FAILED, id=run_id, after=after)["logsForRun"]
-        told += [event["failureMetadata"]["description"] for event in found["events"] if event]
+        messages += [event["failureMetadata"]["description"] for event in found["events"] if event]
         after, more = found["cursor"], found["hasMore"]
-    assert len(told) == 1 and told[0].startswith("refused: ") and "make refresh" in told[0]
+    assert (
+        len(messages) == 1 and messages[0].startswith("refused: ") and "make refresh" in messages[0]
+    )
     assert (ui.home / "published" / "current.duckdb").resolve() == served
+
+
+def test_lineage_leads_from_lists_and_scores_to_the_delivery(ui, refreshed):
+    """By table from the declared dependencies, by column from the SQL that ran."""
+    read, columns = dict[str, set[str]](), dict[str, set[str]]()
+    for node in ui.ask(LINEAGE)["assetNodes"]:
+        name = ".".join(node["assetKey"]["path"])
+        read[name] = {".".join(key["path"]) for key in node["dependencyKeys"]}
+        for materialization in node["assetMaterializations"]:
+            for entry in materialization["metadataEntries"]:
+                for one in entry.get("lineage", []):
+                    columns[f"{name}.{one['columnName']}"] = {
+                        ".".join([*dep["assetKey"]["path"], dep["columnName"]])
+                        for dep in one["columnDeps"]
+                    }
+    scores, lists = upstream(read, "scores.customer"), upstream(read, "decisions.worklist")
+    assert {"scores.clv", "models.clv", "features.customer_month", "landing.transaction"} <= scores
+    assert scores.isdisjoint({"models.uplift", "models.response", "scores.offer"})
+    assert {"decisions.contact_plan", "scores.offer", "models.uplift", *scores} <= lists
+    assert {name for name in lists if not read[name] and not name.startswith("reference.")} == {
+        name for name in lists if name.startswith("landing.")
+    }
+    assert "scores.clv.clv_12m" in columns["scores.customer.clv_12m"]
+    assert "landing.transaction.amount" in upstream(columns, "value.account_month.fee_income")
+
+
+def upstream(read: Mapping[str, set[str]], name: str) -> set[str]:
+    """What is read for it, directly or not."""
+    found, todo = set[str](), [name]
+    while todo:
+        new = read.get(todo.pop(), set()) - found
+        found |= new
+        todo += new
+    return found
 
 
 @pytest.mark.skipif(bool(browser_missing()), reason=browser_missing())
@@ -412,7 +453,7 @@ def test_a_reader_sees_lineage_and_runs_in_a_browser(ui, refreshed, tmp_path):
         page.open(f"{base}/timeline")
         page.wait_for(["Timeline", "jingxi", REFRESH])
         page.open(f"{base}/runs/{refreshed}")
-        page.wait_for([refreshed[:8], "Success", "landing_layer", "Succeeded (19)"])
+        page.wait_for([refreshed[:8], "Success", "landing_layer", "Succeeded (20)"])
 
 
 def test_with_the_ui_all_its_processes_and_runs_end(ui, refreshed):
@@ -422,8 +463,8 @@ def test_with_the_ui_all_its_processes_and_runs_end(ui, refreshed):
     run_id = ui.launch(REFRESH, refresh_tags(AS_OF))
     ui.wait_for_run(run_id, {"STARTED"}, LOAD_SECONDS)
     ui.process.send_signal(signal.SIGTERM)
-    said, _ = ui.process.communicate(timeout=60)
-    assert ui.process.returncode == 0, said
+    output, _ = ui.process.communicate(timeout=60)
+    assert ui.process.returncode == 0, output
     assert living(ui.mark) == []
     with closing(sqlite3.connect(ui.home / "dagster" / "history" / "runs.db")) as connection:
         query = "select status from runs where run_id = ?"
@@ -480,9 +521,9 @@ def test_a_code_location_that_does_not_load_ends_the_ui_with_its_error(tmp_path)
         JINGXI_REFERENCE_PATH=str(reference),
         JINGXI_SOURCE_PATH=str(tmp_path),
     )
-    said, _ = process.communicate(timeout=LOAD_SECONDS)
-    assert process.returncode == 1, said
-    assert "the code location does not load: " in said
-    assert "hurdle_rate" in said
-    assert "loaded: " not in said
+    output, _ = process.communicate(timeout=LOAD_SECONDS)
+    assert process.returncode == 1, output
+    assert "the code location does not load: " in output
+    assert "hurdle_rate" in output
+    assert "loaded: " not in output
     assert living(mark) == []

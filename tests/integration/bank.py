@@ -26,8 +26,8 @@ from typing import Any
 import duckdb
 import pandas as pd
 
-from orchestration.models.offer_scoring import CREATE_OFFER
-from orchestration.models.scoring import CREATE
+from orchestration.models.offer_scoring import OFFER_TABLE
+from orchestration.models.scoring import WRITTEN
 from orchestration.platform.environment import DBT_PROJECT
 from orchestration.platform.settings import Settings
 from orchestration.platform.tables import write_table
@@ -540,18 +540,17 @@ def land(path: Path, bank: Bank, as_of: date, window: tuple[date, date] | None =
         )
         default_probability.ensure(connection, Settings(home=path.parent))
         # What dbt's contacts layer reads of scores, alerts and earlier plans: there are none here.
-        for statement in filter(str.strip, f"{CREATE};{CREATE_OFFER}".split(";")):
-            connection.execute(statement)
-        for table in ("alerts.credit", "decisions.earlier_plan", "models.held_out_uplift"):
-            write_table(connection, table, None)
+        for score in (*WRITTEN, OFFER_TABLE):
+            write_table(connection, f"scores.{score.name}", None)
+        for name in ("alerts.default_course", "decisions.earlier_plan", "models.held_out_uplift"):
+            write_table(connection, name, None)
         # Nobody is planned either.
         for table in ("contact_plan", "contact_reason"):
             write_table(connection, f"decisions.{table}", None)
         known = [(*key, *score) for key, score in bank.scored.items() if key[1] <= as_of]
+        connection.execute("delete from scores.account_default")
         if known:
-            connection.executemany(
-                "insert or ignore into scores.account_default values (?, ?, ?, ?)", known
-            )
+            connection.executemany("insert into scores.account_default values (?, ?, ?, ?)", known)
 
 
 def lay_reference(folder: Path, **changed: str) -> Path:
@@ -561,10 +560,6 @@ def lay_reference(folder: Path, **changed: str) -> Path:
         lines = [line.strip() for line in rows.strip().splitlines()]
         (folder / f"{seed}.csv").write_text("\n".join(lines) + "\n")
     return folder
-
-
-# The folder of the parsed dbt project, once there is one.
-parsed: dict[str, Path] = {}
 
 
 def run_dbt(
@@ -589,7 +584,6 @@ def run_dbt(
         [*("--no-use-colors", *arguments), *(f"--{name}={at}" for name, at in places.items())],
         path.parent,
         {**os.environ, **settings},
-        parsed["project"],
     )
 
 

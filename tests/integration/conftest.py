@@ -19,7 +19,6 @@ from tests.integration.bank import (
     dbt,
     land,
     lay_reference,
-    parsed,
 )
 
 Warehouse = Callable[[str, Callable[[Path], object]], Path]
@@ -52,9 +51,8 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def made_once(tmp_path_factory: pytest.TempPathFactory, parsed_project: Path) -> Warehouse:
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
     """Makes the warehouse of a name, once for all test processes."""
-    parsed["project"] = parsed_project
     file = "warehouse.duckdb"
     return lambda name, make: once(tmp_path_factory, name, lambda at: make(at / file)) / file
 

@@ -28,9 +28,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ),
         (("refresh", "--months", "2024-13"), {}, "MONTHS=2024-13 is invalid: expected YYYY-MM"),
         (("refresh",), {"costumers": "50"}, "unknown setting(s) JINGXI_COSTUMERS"),
-        (("refresh",), {"source": "files"}, "needs the folder of its files"),
+        (("refresh",), {"source": "files"}, "requires the folder of its files"),
         (("summary",), {}, "nothing is published"),
-        (("rollback",), {}, "no release before the served one"),
+        (("rollback",), {}, "no release precedes the served one"),
     ],
 )
 def test_it_says_what_is_wrong_and_ends_with_status_2(home, command, arguments, settings, words):

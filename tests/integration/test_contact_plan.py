@@ -26,7 +26,8 @@ from orchestration.decisions.assets import READ
 from orchestration.decisions.export import export_release
 from orchestration.decisions.options import read_options
 from orchestration.decisions.plan import write_plan
-from orchestration.platform.tables import write_table
+from orchestration.platform.gates import GATE_RESULT
+from orchestration.platform.tables import ensure_table, write_table
 from tests.integration.bank import compiled
 from tests.plan_bank import LISTS
 
@@ -96,6 +97,7 @@ create table value.offer as
 create table scores.customer (
     customer_id varchar, clv_12m decimal(18, 2), segment_name varchar, p_default double
 );
+create view scores.clv as select customer_id, clv_12m from scores.customer;
 create table scores.offer (
     customer_id varchar, product_id varchar, p_response double, uplift double,
     product_value decimal(18, 2), expected_loss decimal(18, 2),
@@ -145,6 +147,7 @@ class Bank:
         self.connection.execute(f"attach ':memory:' as {NAME}")
         self.connection.execute(f"use {NAME}")
         self.connection.execute(BANK)
+        ensure_table(self.connection, GATE_RESULT)
         for table in ("decisions.earlier_plan", "models.held_out_uplift"):
             write_table(self.connection, table, None)
 

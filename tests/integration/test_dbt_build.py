@@ -81,6 +81,8 @@ AS_OF = (
     "value.product_parameter",
     "value.mover",
     "decisions.price_floor",
+    "scores.customer",
+    "alerts.credit",
     "alerts.sample",
     "alerts.account",
     "alerts.peer_amount",

@@ -25,7 +25,7 @@ from jinja2 import Environment
 
 from orchestration.landing.engine import Window, land
 from orchestration.platform.environment import DBT_PROJECT
-from orchestration.value.default_probability import CREATE
+from orchestration.platform.tables import write_table
 from sources.files import DeliveredFiles
 from tests.deliveries import Delivery, Row
 from tests.integration.bank import FIRST, LAST, Bank, awkward_bank, compiled, month_of
@@ -95,8 +95,7 @@ def new_home(reference: Path) -> duckdb.DuckDBPyConnection:
     ).fetchall():
         home.execute(f"create table reference.{table} as from built.reference.{table}")
     home.execute("detach built")
-    for statement in filter(str.strip, CREATE.split(";")):
-        home.execute(statement)
+    write_table(home, "scores.account_default", None)
     return home
 
 

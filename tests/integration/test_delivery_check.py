@@ -100,7 +100,7 @@ def test_a_failed_gate_names_the_rule_what_was_seen_the_limit_and_the_cure(deliv
     broken = [rule for rule in found.gate if not rule["success"] and rule["severity"] == "fail"]
     assert len(found.problems) == len(broken)
     assert any("transaction" in rule["seen"] and rule["limit"] == "at most 0" for rule in broken)
-    assert "deliver it again" in found.problems[0]
+    assert "deliver the file again" in found.problems[0]
 
 
 def test_events_older_than_the_bookings_are_counted_and_not_seen_with_one_note(delivery):
@@ -141,7 +141,7 @@ def test_accounts_in_two_currencies_are_refused_with_the_accounts_of_each(delive
     assert problem.startswith("account, column currency: accounts in 2 currencies")
     assert "EUR 3, JPY 1" in problem
     (problem,) = delivery.check(currency="eur").problems
-    assert "another currency than the bank's, EUR" in problem
+    assert "currencies other than the bank's, EUR" in problem
     assert "(JPY 1)" in problem
 
 
@@ -156,7 +156,7 @@ def test_a_currency_is_read_in_capitals_and_a_missing_one_is_the_banks_own(deliv
     delivery.put("account.csv", accounts("eur ", ""))
     found = delivery.check()
     assert found.status == "ok", found.problems
-    assert "1 of 2 accounts name no currency: they count as EUR" in found.notes
+    assert "1 of 2 accounts have no currency and count as EUR" in found.notes
     delivery.put("account.csv", accounts("", ""))
     assert delivery.check().status == "ok"
 

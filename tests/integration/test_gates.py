@@ -12,7 +12,7 @@ import pytest
 from expectations.rules import Profile, Rule, Suite, column_between, column_zero
 from orchestration.platform import build_numbers, progress
 from orchestration.platform.gates import REPORT, gate
-from orchestration.platform.progress import progress_logger, tell
+from orchestration.platform.progress import progress_logger, report_progress
 from orchestration.platform.resources import Home
 from orchestration.platform.settings import read_settings
 from orchestration.platform.terminal import SHOW_CURSOR
@@ -39,7 +39,7 @@ def landed(_: object) -> Suite:
 @dg.asset(key=["landing", "account"])
 def landing(context: dg.AssetExecutionContext, home: Home) -> None:
     with home.warehouse() as connection:
-        tell("reading the delivery")
+        report_progress("reading the delivery")
         build_numbers.begin(connection, "landing", context.run_id)
         build_numbers.finish(connection, "landing")
 

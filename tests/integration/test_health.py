@@ -1,4 +1,4 @@
-"""What a home may have suffered: made anew where it can be, else named with its file and cure."""
+"""Damage to a home: rebuilt if possible, otherwise reported with the file and the cure."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def of_a_later_version(path: Path) -> None:
     path.write_bytes(content)
 
 
-def test_a_sound_home_has_nothing_to_say(settings):
+def test_a_sound_home_has_no_notes(settings):
     fill(settings.warehouse)
     sqlite(settings.mlflow_home / "mlflow.db")
     assert prepare_home(settings) == []
@@ -70,11 +70,11 @@ def test_a_sound_home_has_nothing_to_say(settings):
 
 
 @pytest.mark.parametrize("damage", [overwrite, cut_off, of_a_later_version])
-def test_a_damaged_warehouse_is_made_anew(settings, damage):
+def test_a_damaged_warehouse_is_rebuilt(settings, damage):
     fill(settings.warehouse)
     damage(settings.warehouse)
     (note,) = prepare_home(settings)
-    assert str(settings.warehouse) in note and "made anew" in note
+    assert str(settings.warehouse) in note and "is rebuilt" in note
     assert not settings.warehouse.exists()
 
 
@@ -93,7 +93,7 @@ def test_a_warehouse_whose_last_blocks_are_free_is_whole(settings):
     assert settings.warehouse.exists()
 
 
-def test_a_warehouse_that_held_identities_is_made_anew(settings):
+def test_a_warehouse_that_held_identities_is_rebuilt(settings):
     with duckdb.connect(str(settings.warehouse)) as connection:
         connection.execute("create schema protected")
     assert "personal data" in prepare_home(settings)[0]
@@ -104,10 +104,10 @@ def test_a_warehouse_that_held_identities_is_made_anew(settings):
 @pytest.mark.parametrize(
     ("place", "cure"),
     [
-        ("mlflow/mlflow.db", "trains every model anew"),
-        ("dagster/history/runs.db", "the list of runs in the UI then begins anew"),
-        ("dagster/history/runs/index.db", "the list of runs in the UI then begins anew"),
-        ("dagster/schedules/schedules.db", "the list of runs in the UI then begins anew"),
+        ("mlflow/mlflow.db", "trains every model again"),
+        ("dagster/history/runs.db", "the list of runs in the UI then starts empty"),
+        ("dagster/history/runs/index.db", "the list of runs in the UI then starts empty"),
+        ("dagster/schedules/schedules.db", "the list of runs in the UI then starts empty"),
     ],
 )
 def test_a_damaged_store_is_named_with_its_cure_before_the_work_begins(
@@ -128,7 +128,7 @@ def test_models_without_their_store_are_not_taken_for_a_new_home(settings):
 
 
 @pytest.mark.parametrize("size", [0, 7, 31])
-def test_a_key_that_is_not_whole_is_refused_and_never_made_anew(settings, size):
+def test_a_key_that_is_not_whole_is_refused_and_never_replaced(settings, size):
     settings.token_key.parent.mkdir()
     settings.token_key.write_bytes(bytes(size))
     with pytest.raises(HomeRefused, match=f"has {size} bytes, expected 32"):
@@ -136,7 +136,7 @@ def test_a_key_that_is_not_whole_is_refused_and_never_made_anew(settings, size):
     assert settings.token_key.read_bytes() == bytes(size)
 
 
-def test_a_key_is_made_once_and_its_loss_is_told(settings):
+def test_a_key_is_created_once_and_its_loss_is_reported(settings):
     key = token_key(settings)
     assert len(key) == 32 and token_key(settings) == key
     assert settings.token_key.stat().st_mode & 0o777 == 0o600
@@ -206,7 +206,7 @@ def test_a_home_whose_name_a_component_misreads_is_refused_at_the_start(
 def test_a_home_with_a_name_too_long_is_refused_at_the_start(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("JINGXI_HOME", str(tmp_path.joinpath(*["long" * 20] * 5)))
     assert main(["summary"]) == 2
-    assert "expected 380 at most" in capsys.readouterr().err
+    assert "expected at most 380" in capsys.readouterr().err
 
 
 def test_an_existing_home_is_closed_to_others_and_what_is_not_ours_stays(settings):

@@ -3,7 +3,7 @@
 import pytest
 
 from ml.registry import Registry
-from orchestration.platform import ahead
+from orchestration.platform.model_store import make_model_store
 from orchestration.platform.settings import Settings
 
 
@@ -18,7 +18,7 @@ def settings(tmp_path):
 def test_what_a_killed_making_left_behind_is_made_anew(settings):
     partial = settings.mlflow_home / "mlflow.db.partial"
     partial.write_bytes(b"half a store")
-    ahead.make_model_store(settings)
+    make_model_store(settings)
     assert not partial.exists()
     registry = Registry(settings.mlflow_tracking_uri, str(settings.mlflow_home / "artifacts"))
     assert registry.champion("clv") is None
@@ -27,11 +27,11 @@ def test_what_a_killed_making_left_behind_is_made_anew(settings):
 def test_a_store_that_stands_is_left_alone(settings):
     store = settings.mlflow_home / "mlflow.db"
     store.write_bytes(b"somebody's models")
-    ahead.make_model_store(settings)
+    make_model_store(settings)
     assert store.read_bytes() == b"somebody's models"
 
 
 def test_a_store_elsewhere_is_its_owners_to_make(settings, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    ahead.make_model_store(settings)
+    make_model_store(settings)
     assert not list(settings.mlflow_home.glob("*.db*"))

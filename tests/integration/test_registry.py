@@ -331,7 +331,7 @@ def test_the_search_path_is_as_it_was_before_a_model_was_registered(store, candi
 def test_run_and_version_have_names_and_descriptions_and_the_training_set_its_digest(
     store, candidate
 ):
-    told = replace(
+    candidate = replace(
         candidate,
         name="described",
         tags={**TAGS, DATA_DIGEST: "ab" * 32},
@@ -339,13 +339,13 @@ def test_run_and_version_have_names_and_descriptions_and_the_training_set_its_di
         title="described boosting as of 2025-12",
         description="boosting for described, trained as of 2025-12-31.",
     )
-    version = store.registry.register(told)
+    version = store.registry.register(candidate)
     run = store.client.get_run(version.run_id)
-    assert run.info.run_name == told.title
-    assert run.data.tags["mlflow.note.content"] == told.description
-    assert store.client.get_registered_model("described").description == told.purpose
+    assert run.info.run_name == candidate.title
+    assert run.data.tags["mlflow.note.content"] == candidate.description
+    assert store.client.get_registered_model("described").description == candidate.purpose
     found = store.client.get_model_version("described", version.version)
-    assert found.description == told.description
+    assert found.description == candidate.description
     assert {"kind", "source", MODEL_DIGEST} <= found.tags.keys()
     (dataset,) = run.inputs.dataset_inputs
     assert dataset.dataset.digest == ("ab" * 32)[:36]
@@ -568,9 +568,7 @@ def test_one_other_byte_in_the_model_file_is_refused_with_both_digests(store, ch
         ChampionUnusable, match=r"tampered with or is damaged.*rollback-model"
     ) as no:
         store.registry.load_champion("clv")
-    assert f"SHA-256 {champion.tags[MODEL_DIGEST]} was registered, {found} was found" in str(
-        no.value
-    )
+    assert f"expected SHA-256 {champion.tags[MODEL_DIGEST]}, found {found}" in str(no.value)
 
 
 def test_the_digests_are_those_of_the_files(store, champion):
@@ -625,9 +623,9 @@ def test_a_version_is_loaded_by_its_number_whoever_is_champion(store):
 
 
 def test_an_unknown_version_or_model_is_refused_with_those_there_are(store, champion):
-    with pytest.raises(LookupError, match="model clv has no version 7; there are 1$"):
+    with pytest.raises(LookupError, match="model clv has no version 7: expected one of 1$"):
         store.registry.version("clv", "7")
-    with pytest.raises(LookupError, match="there is no model clw; there are .*clv"):
+    with pytest.raises(LookupError, match="model clw is not registered. Registered models: .*clv"):
         store.registry.version("clw", "1")
     assert store.registry.versions("o'clock") == []
 
@@ -646,7 +644,7 @@ def three(store: Store, name: str, **tags: str) -> list[Version]:
     return versions
 
 
-def told(records: list[AuditRecord]) -> list[tuple[str, str, str, str]]:
+def events_of(records: list[AuditRecord]) -> list[tuple[str, str, str, str]]:
     return [(one.event, one.previous_version, one.version, one.state) for one in records]
 
 
@@ -658,7 +656,7 @@ def test_every_promotion_is_recorded_and_the_version_tells_of_it(store, candidat
         second, by=" Ana ", reason="better", mode="approval", dagster_run_id="abc"
     )
     one, two = store.registry.audit("recorded")
-    assert told([one, two]) == [("first", "", "1", DONE), ("promoted", "1", "2", DONE)]
+    assert events_of([one, two]) == [("first", "", "1", DONE), ("promoted", "1", "2", DONE)]
     assert (two.approver, two.reason, two.mode, two.dagster_run_id) == (
         *("Ana", "better", "approval", "abc"),
     )
@@ -687,10 +685,10 @@ def test_the_audit_of_one_model_is_part_of_that_of_all_and_outlives_a_deletion(s
 def test_a_champion_is_not_promoted_again_and_nobody_promotes_without_name_or_reason(store):
     champion = three(store, "again")[2]
     before = store.registry.audit("again")
-    with pytest.raises(ValueError, match="version 3 is champion already"):
+    with pytest.raises(ValueError, match="version 3 is already champion"):
         store.promote(champion)
     for by, reason in (("", "better"), ("Ana", "  ")):
-        with pytest.raises(ValueError, match="by somebody, for a reason"):
+        with pytest.raises(ValueError, match="expected an approver and a reason"):
             store.registry.promote(store.registry.version("again", "1"), by=by, reason=reason)
     assert store.registry.audit("again") == before
 
@@ -702,7 +700,7 @@ def test_a_rollback_restores_the_champion_before_and_a_second_the_one_before_tha
         assert (version.version, passed_over) == (wanted, ())
         assert store.registry.champion("back") == version
         assert version.tags["promotion_event"] == "rollback"
-    assert told(store.registry.audit("back"))[3:] == [
+    assert events_of(store.registry.audit("back"))[3:] == [
         ("rollback", "3", "2", DONE),
         ("rollback", "2", "1", DONE),
     ]
@@ -805,12 +803,12 @@ def test_a_promotion_killed_between_its_steps_is_settled_by_what_the_alias_says(
     assert (last.state, last.approver) == (REQUESTED, "Ana")
     assert store.registry.champion(name).version == then
     store.registry.settle(name)
-    assert told(store.registry.audit(name))[1:] == [("promoted", "1", "2", state)]
+    assert events_of(store.registry.audit(name))[1:] == [("promoted", "1", "2", state)]
     champion = store.registry.champion(name)
     assert champion.tags["promoted_by"] == ("Ana" if then == "2" else "the policy")
     if then == "1":
         store.promote(second)
-        assert told(store.registry.audit(name))[2:] == [("promoted", "1", "2", DONE)]
+        assert events_of(store.registry.audit(name))[2:] == [("promoted", "1", "2", DONE)]
     version, _ = store.registry.rollback(name, by="Ana", reason="too many calls")
     assert version.version == "1"
 

@@ -123,12 +123,12 @@ def judge_earlier(connection):
     [
         (break_layer, "value did not finish"),
         (build_again, "older than layer base"),
-        (build_again, "G2 judged an earlier build"),
-        (measure_again, "G5 judged an earlier build of layer campaigns and decisions"),
+        (build_again, "G2 checked an earlier build"),
+        (measure_again, "G5 checked an earlier build of layer campaigns and decisions"),
         (predict_again, "contacts is older than layer campaign_inputs"),
         (fail_gate, "G2 failed on layer base"),
-        (lose_gate, "G3 has not judged layer models"),
-        (judge_earlier, "G1 judged an earlier build"),
+        (lose_gate, "G3 has not checked layer models"),
+        (judge_earlier, "G1 checked an earlier build"),
     ],
 )
 def test_a_build_that_is_not_whole_is_refused_and_the_old_release_stays(
@@ -146,7 +146,7 @@ def test_what_is_to_be_built_upon_is_judged_as_far_as_it_goes(warehouse):
     """Training stands on the features and what is before them, not on models that are older."""
     lose_gate(warehouse)
     assert build_numbers.complaints(warehouse, "features") == []
-    assert build_numbers.complaints(warehouse) == ["gate G3 has not judged layer models"]
+    assert build_numbers.complaints(warehouse) == ["gate G3 has not checked layer models"]
     fail_gate(warehouse)
     assert build_numbers.complaints(warehouse, "features") == ["gate G2 failed on layer base"]
 
@@ -256,7 +256,7 @@ def test_rollback_serves_the_release_before_and_refuses_an_unknown_one(warehouse
     first, second = (publish(warehouse, settings).release_id for _ in range(2))
     assert releases.roll_back(settings, None).stem == first
     assert releases.served(settings).stem == first
-    with pytest.raises(releases.ReleaseRefused, match="no release before"):
+    with pytest.raises(releases.ReleaseRefused, match="no release precedes"):
         releases.roll_back(settings, None)
     with pytest.raises(releases.ReleaseRefused, match=second):
         releases.roll_back(settings, "2020-01-nonsense")
@@ -300,7 +300,7 @@ def test_what_fails_behind_the_publication_is_a_warning(warehouse, settings, mon
     warehouse.close()
     monkeypatch.setattr("orchestration.release.assets.record_restatement", lambda *_: None)
     monkeypatch.setattr("orchestration.release.assets.columns_of", broken)
-    monkeypatch.setattr("expectations.report.render_report", broken)
+    monkeypatch.setattr("orchestration.platform.gate_report.render_report", broken)
     monkeypatch.setattr(releasing, "_keep_latest", broken)
     result = dg.materialize([release_asset([])], resources={"home": Home()})
     assert result.success
@@ -325,7 +325,7 @@ def test_a_failure_behind_the_publication_does_not_say_that_nothing_was_publishe
     assert "nothing was published" in failure_summary(settings, Failed, 1.0)
     release = publish(warehouse, settings)
     said = failure_summary(settings, Failed, 1.0)
-    assert "its release was published before that" in said
+    assert "its release was published before the failure" in said
     assert f"  served: {release.release_id}" in said
     Failed.run_id = "a later run"
     said = failure_summary(settings, Failed, 1.0)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -25,8 +26,9 @@ from ml.hazard import DiscreteTimeHazard
 from ml.registry import LEARNER, PACKED_MODEL, RULE, Candidate, ChampionUnusable, Registry, Version
 from ml.response.model import OFFER, OfferBaseRate
 from ml.segments.model import RuleTiering, SegmentModel
-from orchestration.alerts import credit
-from orchestration.alerts.credit import write_credit_alerts
+from orchestration.alerts import assets as alerts_assets
+from orchestration.alerts import default_course
+from orchestration.alerts.default_course import write_default_course
 from orchestration.models import scoring
 from orchestration.models.context import TrainingContext
 from orchestration.models.cutoffs import plus_months
@@ -37,9 +39,10 @@ from orchestration.models.scoring import score_customers
 from orchestration.models.studies import OF_CUSTOMERS
 from orchestration.platform.model_store import settle_in
 from orchestration.platform.settings import Settings
-from orchestration.release.features import publish_features
+from orchestration.platform.tables import ensure_table
+from orchestration.release.publish import publish_features
+from orchestration.scores import assets as scores_assets
 from orchestration.scores.account_default import keep_default_probabilities
-from orchestration.value.default_probability import CREATE as CREATE_ACCOUNT_DEFAULT
 
 pytestmark = pytest.mark.slow
 
@@ -64,6 +67,7 @@ create table value.product_parameter (
     product_id varchar, month date, hurdle_rate decimal(9, 6), loss_given_default decimal(9, 6)
 );
 create table base.customer (customer_id varchar, employee_id varchar, is_defaulted boolean);
+create table base.refresh_window as select date '2024-12-01' as as_of_month;
 create table alerts.loan (
     account_id varchar, customer_id varchar, days_past_due integer, is_defaulted boolean,
     is_borrower_defaulted boolean, exposure decimal(18, 2), loss_given_default decimal(9, 6),
@@ -192,6 +196,28 @@ class Store:
         return self.registry.load(self.version(name))
 
 
+# The queries of dbt that follow the scores, by table.
+QUERIES: dict[str, str] = {}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def queries(customer_score_queries: dict[str, str]) -> None:
+    QUERIES.update(customer_score_queries)
+
+
+def join(connection: duckdb.DuckDBPyConnection, table: str) -> int:
+    """Build a table as dbt does; returns its rows."""
+    connection.execute(f"create or replace table {table} as {QUERIES[table]}")
+    return connection.execute(f"select count(*) from {table}").fetchall()[0][0]
+
+
+def write_credit_alerts(connection: duckdb.DuckDBPyConnection, context: TrainingContext) -> int:
+    """Build `alerts.credit` from the scores that were written."""
+    write_default_course(connection, context)
+    join(connection, "scores.customer")
+    return join(connection, "alerts.credit")
+
+
 def switched_on(connection: duckdb.DuckDBPyConnection, *names: str) -> None:
     """What training writes of models that have a champion."""
     create_tables(connection)
@@ -212,7 +238,7 @@ def connection() -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb.connect() as opened:
         opened.execute(TABLES)
         opened.execute("insert into value.product_parameter values ('loan', ?, 0.1, 0.45)", [NOW])
-        opened.execute(CREATE_ACCOUNT_DEFAULT)
+        ensure_table(opened, "scores.account_default")
         yield opened
 
 
@@ -349,6 +375,7 @@ def learned(by_hand: Store, tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 def scored(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
+    join(connection, "scores.customer")
     found = connection.execute("select * from scores.customer order by customer_id").df()
     return found.set_index("customer_id")
 
@@ -529,9 +556,54 @@ def test_a_product_never_offered_is_scored_where_the_list_of_offers_asks_for_it(
     assert scored["gold"] == pytest.approx(by_hand.loaded("response").rate_, abs=1e-6)
     before = everything(connection)
     connection.execute("insert into value.offer (product_id, campaigns) values ('bond', 0)")
-    with pytest.raises(ValueError, match="no products of the bank: bond"):
+    with pytest.raises(ValueError, match="offers bond are invalid: expected products of the bank"):
         score_offers(connection, by_hand.context)
     assert everything(connection) == before
+
+
+class Recording:
+    """A connection that notes the tables of other steps, and of this one, that its queries read."""
+
+    TABLE = re.compile(r"\b(?:from|join)\s+((?:base|value|features|scores|alerts)\.\"?\w+)")
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+        self.read: set[str] = set()
+
+    def execute(self, query: str, *arguments: Any) -> duckdb.DuckDBPyConnection:
+        self.read |= {name.replace('"', "") for name in self.TABLE.findall(query)}
+        return self._connection.execute(query, *arguments)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+
+def test_the_scores_and_the_course_of_default_depend_on_the_tables_that_they_read(
+    connection, by_hand
+):
+    """But for the models, and for tables that a step writes and counts."""
+    tell(connection, NOW, *PEOPLE)
+    connection.execute("insert into base.campaign_contact (product_id) values ('card')")
+    connection.execute("insert into base.product values ('gold', 'cards')")
+    connection.execute("insert into value.offer (product_id, campaigns) values ('gold', 0)")
+    switched_on(connection, *MODELS, "response")
+
+    def read(*work: Callable[[Any, TrainingContext], int]) -> set[str]:
+        recording = Recording(connection)
+        for one in work:
+            one(recording, by_hand.context)
+        return recording.read
+
+    def declared(tables: Mapping[str, Sequence[str]]) -> set[str]:
+        found = {name for reads in tables.values() for name in reads}
+        return {name for name in found if not name.startswith("models.")}
+
+    written = set(scores_assets.READ)
+    scores = read(score_customers, score_offers, keep_default_probabilities)
+    assert scores - written == declared(scores_assets.READ) - written
+    assert declared(scores_assets.READ) & written == {"scores.default", "scores.segment"}
+    course = "alerts.default_course"
+    assert read(write_default_course) - {course} == declared({course: alerts_assets.READ[course]})
 
 
 # Learned champions: reasons, lines, batches.
@@ -557,6 +629,7 @@ def crowd(people: int = 24) -> list[Person]:
 
 
 def written(connection: duckdb.DuckDBPyConnection) -> dict[str, pd.DataFrame]:
+    join(connection, "scores.customer")
     tables = ("customer", "product_attrition", "reason", "segment_profile", "segment_migration")
     return {
         table: connection.execute(f"select * from scores.{table} order by all").df()
@@ -685,7 +758,7 @@ def test_batches_say_the_same_as_all_at_once(told, learned, monkeypatch):
 SCORED_BY = {
     "attrition": lambda *given: score_customers(*given),
     "response": lambda *given: score_offers(*given),
-    "default": lambda *given: write_credit_alerts(*given),
+    "default": lambda *given: write_default_course(*given),
 }
 
 
@@ -924,7 +997,7 @@ def test_a_quarter_ago_is_scored_from_the_anchors_of_the_horizon_that_was_learne
     # The margins of a quarter ago were told already.
     connection.execute("delete from value.profit_by_customer where month > ?", [QUARTER_AGO])
     switched_on(connection, "default")
-    monkeypatch.setattr(credit, "BATCH", 7)
+    monkeypatch.setattr(default_course, "BATCH", 7)
     score_customers(connection, learned.context)
     assert write_credit_alerts(connection, learned.context) == 20
     alerts = connection.execute("select * from alerts.credit order by customer_id").df()

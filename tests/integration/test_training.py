@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
 import shutil
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -135,13 +137,22 @@ def _boosted(sample: Sample, seed: int) -> DiscreteTimeHazard:
     )
 
 
+def _elsewhere(sample: Sample, seed: int) -> ColumnRate:
+    assert multiprocessing.parent_process() is not None
+    return _by_products(sample, seed)
+
+
+def _by_products(sample: Sample, seed: int) -> ColumnRate:
+    return ColumnRate("products", None, 2).fit(sample.features, sample.y)
+
+
 RULE_OF_THUMB = rate("products", 2, name="rule_of_thumb")
 # Worse than the rule, better, and better still.
 NOISE, SILENCE, BOOSTED = rate("noise"), rate("silent"), Learner("boosted", _boosted)
 
 
 def study(name: str, *learners: Learner, **changed: Any) -> Study:
-    said = Study(
+    declared = Study(
         name=name,
         purpose="Who leaves within six months, for the tests.",
         horizon=6,
@@ -156,7 +167,7 @@ def study(name: str, *learners: Learner, **changed: Any) -> Study:
         unit="probability",
         limits=("a bank that never was",),
     )
-    return replace(said, **changed)
+    return replace(declared, **changed)
 
 
 def few(sample: Sample, events: int) -> Sample:
@@ -260,7 +271,7 @@ class Home:
     def logged(self, version: Version) -> Path:
         return Path(self.client.get_run(version.run_id).info.artifact_uri)
 
-    def told(self, name: str) -> dict[str, Any]:
+    def champion_row(self, name: str) -> dict[str, Any]:
         """The row of meta.model_version."""
         rows = self.connection.execute(
             "select * from meta.model_version where model_name = ?", [name]
@@ -327,7 +338,7 @@ def test_a_champion_that_fits_scores_on_and_nothing_is_read_or_registered(home, 
     report = home.train(study(name, BOOSTED, read=not_read), mode)
     assert (report.version, report.trained, report.promoted) == ("1", False, False)
     assert len(home.registry.versions(name)) == 1
-    assert home.told(name)["note"] == "the champion fits"
+    assert home.champion_row(name)["note"] == "the champion fits"
 
 
 # The policy.
@@ -359,12 +370,24 @@ def test_where_nobody_beats_the_rule_the_rule_is_the_first_champion(home, ruled)
         np.testing.assert_allclose(score_of(loaded, NOW.frame), expected)
 
 
+def test_a_long_study_is_fitted_in_another_process_with_the_same_results(home, monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    usual = study("usual", Learner("products", _by_products), rule=Learner("boosted", _boosted))
+    long = replace(usual, name="long", learners=(Learner("products", _elsewhere),), is_long=True)
+    reports = home.train_all([usual, long])
+    # The rule wins: it is fitted for scoring after the verdict.
+    assert [report.kind for report in reports] == [RULE, RULE]
+    assert reports[0].metrics == reports[1].metrics
+    here, there = (home.registry.load(home.champion(name)) for name in ("usual", "long"))
+    np.testing.assert_array_equal(score_of(here, NOW.frame), score_of(there, NOW.frame))
+
+
 def test_what_is_told_of_the_rule_is_its_own(home, ruled):
     rule = home.champion("ruled")
-    told = home.told("ruled")
-    assert (told["kind"], told["learner"]) == (RULE, "rule_of_thumb")
-    said = score_of(home.registry.load_twin(rule), LATER.frame)
-    assert told["value"] == pytest.approx(log_loss(few(LATER.sample(), 10).y, said))
+    champion_row = home.champion_row("ruled")
+    assert (champion_row["kind"], champion_row["learner"]) == (RULE, "rule_of_thumb")
+    predicted = score_of(home.registry.load_twin(rule), LATER.frame)
+    assert champion_row["value"] == pytest.approx(log_loss(few(LATER.sample(), 10).y, predicted))
     card = (home.logged(rule) / "model_card.md").read_text()
     assert "Learner: rule_of_thumb" in card and "Kind: rule" in card
     # Its column, though the learner beside it does not read it.
@@ -384,7 +407,7 @@ def test_a_worse_challenger_is_refused_in_words_and_the_champion_stays(home):
     assert len(home.registry.audit("kept")) == 1
     # The rule does not take the place of a champion who is there.
     assert [one.kind for one in home.registry.versions("kept")] == [LEARNER, LEARNER]
-    assert "rate_by_noise: does not beat the champion" in home.told("kept")["note"]
+    assert "rate_by_noise: does not beat the champion" in home.champion_row("kept")["note"]
 
 
 def test_a_better_challenger_takes_over_and_the_audit_tells_from_whom(home):
@@ -395,9 +418,13 @@ def test_a_better_challenger_takes_over_and_the_audit_tells_from_whom(home):
     record = home.registry.audit("followed")[-1]
     assert (record.approver, record.state, record.mode) == ("policy", "done", "auto")
     assert record.dagster_run_id == "run-of-the-test"
-    told = home.told("followed")
-    assert (told["version"], told["previous_version"], told["learner"]) == ("2", "1", "boosted")
-    assert "beats the champion: log_score -" in told["promotion_reason"]
+    champion_row = home.champion_row("followed")
+    assert (champion_row["version"], champion_row["previous_version"], champion_row["learner"]) == (
+        "2",
+        "1",
+        "boosted",
+    )
+    assert "beats the champion: log_score -" in champion_row["promotion_reason"]
     assert home.champion("followed").tags[COMPARED_WITH] == "1"
 
 
@@ -418,7 +445,7 @@ def test_who_has_no_champion_takes_the_first_learner_that_passes(home):
         ("settled", LEARNER, "1", False),
         ("first_passes", LEARNER, "1", True),
     ]
-    assert home.told("switched_off")["note"] == "no loans in the records"
+    assert home.champion_row("switched_off")["note"] == "no loans in the records"
     verdicts = [one.tags[VERDICT] for one in home.registry.versions("second_passes")]
     assert verdicts == [REFUSED, PASSED]
     # The release does not wait for the better one.
@@ -454,7 +481,7 @@ def test_with_approval_the_rule_scores_until_another_person_promotes(home):
     # The next refresh scores with it and trains nothing.
     after = home.train(study("awaited", SILENCE, read=not_read), promotion="approval")
     assert (after.version, after.kind) == ("1", LEARNER)
-    assert home.told("awaited")["promoted_by"] == APPROVER
+    assert home.champion_row("awaited")["promoted_by"] == APPROVER
 
 
 def test_the_winner_of_two_that_passed_waits_and_is_approved_without_overriding(home):
@@ -548,7 +575,7 @@ def test_with_too_few_events_a_model_is_off_and_says_why(home, learned, judged, 
         report = home.train(study("rare", SILENCE, read=lambda: samples), mode)
         assert (report.version, report.kind, report.reasons) == (None, "off", (words,))
     assert not is_on(home.connection, "rare")
-    assert home.told("rare")["note"] == words
+    assert home.champion_row("rare")["note"] == words
     assert home.registry.versions("rare") == []
 
 
@@ -585,7 +612,7 @@ def test_who_is_unfair_to_one_sex_is_refused_by_name_however_far_ahead(home):
     table = home.registry.table(challenger, "fairness")
     by_sex = table[table["attribute"] == "sex"].set_index("group")
     assert by_sex.loc["F", "mean_outcome"] == pytest.approx(y[LATER.is_woman].mean())
-    # What the registry keeps of them is what a person is told.
+    # A person reads the reasons that the registry stores.
     assert "unfair_groups" not in challenger.tags[REASONS]
 
 
@@ -599,8 +626,8 @@ def test_a_learner_that_is_right_for_both_sexes_passes_with_their_figures_told(h
 def test_who_scores_a_changed_population_is_refused(home):
     shifted = People(date(2024, 12, 1), 800, seed=3, silence=60)
     challenger = bounded(home, "drifted", material(scored=shifted.frame))
-    said = challenger.tags[REASONS].split("; ")[-1]
-    assert said.startswith("score_drift ") and said.endswith(" above 0.25")
+    stated = challenger.tags[REASONS].split("; ")[-1]
+    assert stated.startswith("score_drift ") and stated.endswith(" above 0.25")
     worst = home.registry.table(challenger, "drift").iloc[0]
     assert worst["feature"] == "silent" and worst["psi"] > 0.25
 
@@ -615,8 +642,8 @@ def test_probabilities_far_too_high_are_refused_whatever_their_order(home):
     challenger = bounded(
         home, "too_high", material(later=LATER.sample(later)), deciding="auc", measures=order
     )
-    said = challenger.tags[REASONS].split("; ")[-1]
-    assert said.startswith("total_bias ") and said.endswith(" above 0.25")
+    stated = challenger.tags[REASONS].split("; ")[-1]
+    assert stated.startswith("total_bias ") and stated.endswith(" above 0.25")
 
 
 # What is written down.
@@ -663,8 +690,13 @@ def test_a_version_tells_where_it_came_from(home, documented):
     }
     assert {name: champion.tags.get(name) for name in expected} == expected
     run = home.client.get_run(champion.run_id)
-    told = {"trees": "25", "training_rows": "1200", "evaluation_rows": "800", "refit_rows": "2000"}
-    assert {name: run.data.params[name] for name in told} == told
+    recorded = {
+        "trees": "25",
+        "training_rows": "1200",
+        "evaluation_rows": "800",
+        "refit_rows": "2000",
+    }
+    assert {name: run.data.params[name] for name in recorded} == recorded
     assert run.data.params["training_cutoffs"] == listed(["2023-12"])
 
 
@@ -673,14 +705,14 @@ def test_the_evaluation_is_that_of_the_twin_on_rows_that_it_has_not_seen(home, d
     twin = home.registry.load_twin(champion)
     # Fitted on the earlier rows alone, as anybody can do again.
     again = _boosted(EARLIER.sample(), home.context().seed)
-    said = score_of(twin, LATER.frame)
-    np.testing.assert_allclose(said, score_of(again, LATER.frame))
+    predicted = score_of(twin, LATER.frame)
+    np.testing.assert_allclose(predicted, score_of(again, LATER.frame))
     table = home.registry.table(champion, EVALUATION).set_index("metric")
     expected = {
-        "log_score": log_loss(LATER.y, said),
-        "brier": brier_score_loss(LATER.y, said),
-        "auc": roc_auc_score(LATER.y, said),
-        "total_bias": said.sum() / LATER.y.sum() - 1,
+        "log_score": log_loss(LATER.y, predicted),
+        "brier": brier_score_loss(LATER.y, predicted),
+        "auc": roc_auc_score(LATER.y, predicted),
+        "total_bias": predicted.sum() / LATER.y.sum() - 1,
     }
     for name, value in expected.items():
         assert table.loc[name, "value"] == pytest.approx(value), name
@@ -761,7 +793,7 @@ def test_no_customer_is_in_anything_that_is_kept(home, documented):
 def test_the_warehouse_tells_of_the_champion_as_the_registry_does(home, documented):
     champion, one = documented
     home.train(replace(one, read=not_read))
-    told = home.told("documented")
+    champion_row = home.champion_row("documented")
     expected = {
         "version": champion.version,
         "alias": "champion",
@@ -776,10 +808,10 @@ def test_the_warehouse_tells_of_the_champion_as_the_registry_does(home, document
         "promoted_by": "policy",
         "promotion_reason": champion.tags["promotion_reason"],
     }
-    assert {name: told[name] for name in expected} == expected
-    assert str(told["trained_as_of"])[:10] == "2024-12-31"
-    assert told["promoted_at"] is not None and not pd.isna(told["promoted_at"])
-    assert told["previous_version"] is None
+    assert {name: champion_row[name] for name in expected} == expected
+    assert str(champion_row["trained_as_of"])[:10] == "2024-12-31"
+    assert champion_row["promoted_at"] is not None and not pd.isna(champion_row["promoted_at"])
+    assert champion_row["previous_version"] is None
     table = home.registry.table(champion, EVALUATION)
     rows = home.connection.execute(
         "select * from meta.model_evaluation where model_name = 'documented'"
@@ -789,7 +821,7 @@ def test_the_warehouse_tells_of_the_champion_as_the_registry_does(home, document
     assert rows["champion"].all() and (rows["horizon_months"] == 6).all()
     deciding = rows.set_index("metric").loc["log_score"]
     for name in ("value", "low", "high", "rule_value"):
-        assert told[name] == pytest.approx(deciding[name])
+        assert champion_row[name] == pytest.approx(deciding[name])
 
 
 # Intervals.
@@ -902,7 +934,7 @@ def _leaves(cohorts: Any) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def watched(home: Home) -> tuple[Records, Study]:
-    """A champion of the bank's own records, and what is said of it."""
+    """A champion of the bank's own records, and its records."""
     bank(home.connection)
     records = Records(home.connection, replace(home.context(), first_month=MONTHS[0]))
     assert records.plan is not None and records.plan.horizon == 6
@@ -938,9 +970,9 @@ def test_a_champion_is_watched_by_its_twin_on_the_newest_matured_cohort(home, wa
     assert {str(day)[:10] for day in accuracy["cutoff"]} == {"2024-06-01"}
     figures = accuracy.set_index("metric")["value"]
     assert set(figures.index) == {"log_score", "calibration_error", "total_bias"}
-    said = score_of(home.registry.load_twin(champion), newest.features)
-    assert figures["log_score"] == pytest.approx(log_loss(newest.y, said))
-    assert figures["total_bias"] == pytest.approx(said.sum() / newest.y.sum() - 1)
+    predicted = score_of(home.registry.load_twin(champion), newest.features)
+    assert figures["log_score"] == pytest.approx(log_loss(newest.y, predicted))
+    assert figures["total_bias"] == pytest.approx(predicted.sum() / newest.y.sum() - 1)
     assert drift[["model_name", "subject", "feature"]].values.tolist() == [
         ["attrition", "feature", "days_since_active"],
         ["attrition", "score", "score"],
@@ -957,10 +989,10 @@ def test_a_cohort_later_than_all_that_was_learned_is_judged_by_the_champion_itse
     try:
         _, accuracy = watch(home, records, one)
         newest = records.newest(_leaves, HOLDERS)
-        said = score_of(home.registry.load(champion), newest.features)
+        predicted = score_of(home.registry.load(champion), newest.features)
         assert set(accuracy["judged"]) == {"model"}
         figures = accuracy.set_index("metric")["value"]
-        assert figures["log_score"] == pytest.approx(log_loss(newest.y, said))
+        assert figures["log_score"] == pytest.approx(log_loss(newest.y, predicted))
     finally:
         home.registry.tag(champion, {"learned_until": "2024-06"})
 
@@ -1005,10 +1037,10 @@ def test_who_cannot_be_loaded_is_left_to_scoring_to_stop_at(home, watched):
 
 def test_a_warehouse_made_anew_tells_the_same_of_the_champion(home, watched):
     _, one = watched
-    before = home.told("attrition")
+    before = home.champion_row("attrition")
     home.connection.execute("drop table meta.model_version; drop table meta.model_evaluation")
     home.train(replace(one, read=not_read))
-    after = home.told("attrition")
-    for told in (before, after):
-        told.pop("note")
+    after = home.champion_row("attrition")
+    for champion_row in (before, after):
+        champion_row.pop("note")
     assert json.dumps(before, default=str) == json.dumps(after, default=str)

@@ -41,7 +41,7 @@ def points(bank, *rows):
         )
 
 
-def said(bank, column="talking_points"):
+def texts_of(bank, column="talking_points"):
     return dict(bank.rows(f"select customer_id, {column} from decisions.worklist"))
 
 
@@ -134,7 +134,7 @@ def test_a_segments_words_come_before_the_tier_and_the_tier_before_everybody(ban
     for name in ("C1", "C2", "C3", "C4"):
         bank.plan(name)
     bank.write_lists()
-    assert said(bank) == {
+    assert texts_of(bank) == {
         "C1": "To the digital. To investors.",
         "C2": "To the top.",
         "C3": "To all.",
@@ -152,8 +152,8 @@ def test_each_language_falls_back_by_itself(bank):
     bank.customer("C1", segment="digital, good value")
     bank.plan("C1")
     bank.write_lists()
-    assert said(bank) == {"C1": "To the digital."}
-    assert said(bank, "talking_points_zh") == {"C1": "致所有人。"}
+    assert texts_of(bank) == {"C1": "To the digital."}
+    assert texts_of(bank, "talking_points_zh") == {"C1": "致所有人。"}
 
 
 def test_a_reason_is_in_words_without_what_managers_may_not_read(bank):
@@ -162,7 +162,7 @@ def test_a_reason_is_in_words_without_what_managers_may_not_read(bank):
     bank.customer("C2")
     bank.plan("C2", reason="monthly_income 2060 (usual 3100)")
     bank.write_lists()
-    assert said(bank, "reason") == {
+    assert texts_of(bank, "reason") == {
         "C1": "bookings online, last 3 months: 12 (usual 0); the offer is new",
         "C2": "chosen for its expected profit",
     }
@@ -222,7 +222,7 @@ def test_products_held_are_open_and_the_customers_own(bank):
             {"account_id": account, "customer_id": "C1", "is_beneficial": is_beneficial},
         )
     bank.write_lists()
-    assert said(bank, "products_held") == {"C1": "Current, Savings"}
+    assert texts_of(bank, "products_held") == {"C1": "Current, Savings"}
 
 
 def test_the_guide_has_every_group_with_every_offer_and_counts_the_list(bank):
@@ -250,7 +250,7 @@ def test_a_bank_without_scores_or_tiers_has_its_lists_all_the_same(bank):
     for table in ("scores.customer", "value.customer_tier", "alerts.credit"):
         bank.connection.execute(f"delete from {table}")
     bank.write_lists()
-    assert said(bank) == {"C1": "To all."}
+    assert texts_of(bank) == {"C1": "To all."}
 
 
 def test_a_second_run_leaves_the_same_tables(bank):
@@ -402,9 +402,13 @@ def answers(bank, customer_id, arm, probability, responses):
             (
                 *(f"{customer_id}-{arm}-{probability}-{number}", "K1", customer_id),
                 *(date(2025, 6, 1), arm),
-                *(probability if arm == "treatment" else 1 - probability, bool(said), True),
+                *(
+                    probability if arm == "treatment" else 1 - probability,
+                    bool(has_responded),
+                    True,
+                ),
             )
-            for number, said in enumerate(responses)
+            for number, has_responded in enumerate(responses)
         ],
     )
 

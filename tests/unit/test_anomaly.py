@@ -53,7 +53,7 @@ def test_a_higher_score_is_never_less_surprising(sample: list[float], asked: lis
 
 @pytest.mark.parametrize("sample", [[], [1.0, np.nan], [np.inf]])
 def test_a_tail_needs_a_sample(sample: list[float]) -> None:
-    with pytest.raises(ValueError, match="finite scores"):
+    with pytest.raises(ValueError, match="scores are invalid"):
         TailSurprise().fit(np.array(sample))
 
 

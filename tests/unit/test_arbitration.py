@@ -387,7 +387,7 @@ def test_greedy_is_the_loop_over_falling_scores():
     plan = greedy(problem, score, only_profitable=False)
     assert (plan.chosen == taken).all() and (problem.profit[taken] < 0).any()
     assert (problem.profit[greedy(problem, score).chosen] > 0).all()
-    with pytest.raises(ValueError, match="one score is needed for each"):
+    with pytest.raises(ValueError, match="scores are invalid: expected"):
         greedy(problem, score[1:])
 
 
@@ -425,7 +425,7 @@ def test_reduced_profit_takes_off_each_shared_price():
     ):
         with pytest.raises(ValueError, match=words):
             reduced_profit(problem, prices[prices["kind"] != kind])
-    with pytest.raises(ValueError, match="several prices"):
+    with pytest.raises(ValueError, match="expected one price for each"):
         reduced_profit(problem, pd.concat([prices, prices.iloc[:1]]))
     with pytest.raises(ValueError, match="channel 0 has no price"):
         reduced_profit(problem, greedy(problem, problem.profit).prices)
@@ -486,9 +486,9 @@ def test_broken_limits_are_told_in_words():
         "budget: 6.00 spent of 5.00",
     ]
     for chosen, words in (
-        (np.ones(2, dtype=bool), "a mask of 3 options"),
-        (np.array([3]), "positions must be"),
-        (np.array([1, 1]), "chosen twice"),
+        (np.ones(2, dtype=bool), "mask is invalid: expected 3 options"),
+        (np.array([3]), "positions are invalid: expected 0 to"),
+        (np.array([1, 1]), "expected each option once"),
     ):
         with pytest.raises(ValueError, match=words):
             violations(problem, chosen)
@@ -497,26 +497,29 @@ def test_broken_limits_are_told_in_words():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"profit": [1.0]}, "one value is needed for each option"),
-        ({"profit": [1.0, np.nan]}, "profit must be finite; row 1"),
-        ({"cost": [1.0, -2.0]}, "cost must not be below 0; row 1 has -2"),
-        ({"cost": [[1.0, 2.0]]}, "cost must have one dimension"),
-        ({"customer": [0, 2]}, "customer must be a code from 0 to 1; row 1 has 2"),
-        ({"customer": [-1, 1]}, "customer must be a code from 0 to 1; row 0 has -1"),
-        ({"customer": [0.0, 1.0]}, "customer must be whole codes"),
-        ({"customer": [[0], [1]]}, "customer must have one dimension"),
-        ({"customer": [0, 2**40]}, "customer has codes beyond"),
-        ({"household": [0, 1]}, "household must be a code from -1 to 0"),
-        ({"manager": [-2, 0]}, "manager must be a code from -1 to 0"),
-        ({"channel": [0, -1]}, "channel must be a code"),
-        ({"offer": [0, -1]}, "offer must be a code"),
-        ({"customer": [0, 0], "household": [0, -1]}, "customer 0 has options of more than one"),
-        ({"customer_room": [1, -1]}, "customer_room must not be below 0; code 1"),
-        ({"channel_capacity": [2.5]}, "channel_capacity must be whole numbers"),
-        ({"manager_capacity": [-1]}, "manager_capacity must be whole numbers"),
-        ({"manager_capacity": [np.nan]}, "manager_capacity must be whole numbers"),
-        ({"budget": -1.0}, "budget must be 0 or more"),
-        ({"budget": np.nan}, "budget must be 0 or more"),
+        ({"profit": [1.0]}, "expected one value of each field per option"),
+        ({"profit": [1.0, np.nan]}, "profit is invalid: expected finite numbers, row 1"),
+        ({"cost": [1.0, -2.0]}, "cost is invalid: expected 0 or more, row 1 has -2"),
+        ({"cost": [[1.0, 2.0]]}, "cost is invalid: expected one dimension"),
+        ({"customer": [0, 2]}, "customer is invalid: expected codes from 0 to 1, row 1 has 2"),
+        ({"customer": [-1, 1]}, "customer is invalid: expected codes from 0 to 1, row 0 has -1"),
+        ({"customer": [0.0, 1.0]}, "customer is invalid: expected integer codes"),
+        ({"customer": [[0], [1]]}, "customer is invalid: expected one dimension"),
+        ({"customer": [0, 2**40]}, "customer is invalid: expected codes up to"),
+        ({"household": [0, 1]}, "household is invalid: expected codes from -1 to 0"),
+        ({"manager": [-2, 0]}, "manager is invalid: expected codes from -1 to 0"),
+        ({"channel": [0, -1]}, "channel is invalid: expected codes from 0"),
+        ({"offer": [0, -1]}, "offer is invalid: expected codes from 0"),
+        (
+            {"customer": [0, 0], "household": [0, -1]},
+            "customer 0 is invalid: expected options of one",
+        ),
+        ({"customer_room": [1, -1]}, "customer_room is invalid: expected 0 or more, code 1"),
+        ({"channel_capacity": [2.5]}, "channel_capacity is invalid: expected whole numbers"),
+        ({"manager_capacity": [-1]}, "manager_capacity is invalid: expected whole numbers"),
+        ({"manager_capacity": [np.nan]}, "manager_capacity is invalid: expected whole numbers"),
+        ({"budget": -1.0}, "budget is invalid: expected 0 or more"),
+        ({"budget": np.nan}, "budget is invalid: expected 0 or more"),
     ],
 )
 def test_a_problem_that_makes_no_sense_is_refused(change, words):

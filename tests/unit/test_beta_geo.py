@@ -368,7 +368,7 @@ def test_each_customer_may_have_a_horizon_of_its_own(learned, known):
         for i in range(5)
     ]
     assert learned.expected_purchases(t, *seen) == pytest.approx(singly)
-    with pytest.raises(ValueError, match="t must be a number or of shape"):
+    with pytest.raises(ValueError, match="t is invalid: expected a number or shape"):
         learned.expected_purchases(t[:3], *seen)
 
 
@@ -421,7 +421,7 @@ def test_impossible_customers_are_refused_with_their_number_and_place(
 
 
 def test_without_any_repeat_purchase_there_is_nothing_to_learn():
-    with pytest.raises(ValueError, match="none of 2 customers bought again"):
+    with pytest.raises(ValueError, match="expected a repeat purchase of some of the 2 customers"):
         BetaGeoModel().fit([0, 0], [0, 0], [3, 4])
     with pytest.raises(ValueError, match="T is 0 beside a repeat purchase"):
         BetaGeoModel().fit([1, 0], [0, 0], [0, 4])

@@ -175,7 +175,7 @@ CHANGES: dict[str, tuple[Callable[[Delivery], object], str, str]] = {
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_changed_month_is_found_named_and_rebuilt_from_there_on(landed, change):
-    apply, month, told = CHANGES[change]
+    apply, month, message = CHANGES[change]
     bank = small_bank()
     apply(bank)
     summary = landed.land(bank)
@@ -183,7 +183,7 @@ def test_a_changed_month_is_found_named_and_rebuilt_from_there_on(landed, change
     assert summary.window.month_to == LAST
     (line,) = summary.lines()
     assert line.startswith(f"{month} changed (")
-    assert told in line and line.endswith(f": rebuilding {month} to 2024-06")
+    assert message in line and line.endswith(f": rebuilding {month} to 2024-06")
     assert landed.rows("select month_from, month_to from landing.refresh_window") == [
         (summary.window.month_from, LAST)
     ]
@@ -231,7 +231,7 @@ def test_a_rebuilding_that_did_not_finish_is_done_by_the_next_refresh(landed):
     landed.land(bank)
     summary = landed.land(bank, finished=False)
     assert summary.window.month_from == date(2024, 2, 1)
-    assert summary.lines() == ["the refresh before did not finish: rebuilding 2024-02 to 2024-06"]
+    assert summary.lines() == ["the previous refresh did not finish: rebuilding 2024-02 to 2024-06"]
     assert landed.land(bank).window == NEWEST
 
 

@@ -125,7 +125,9 @@ def test_an_error_is_red_on_a_terminal_only_and_not_with_no_color(home):
     command = ("rollback",)
     piped = subprocess.run([*PROGRAM, *command], cwd=PROJECT, capture_output=True, text=True)
     assert (piped.returncode, piped.stdout) == (2, "")
-    assert piped.stderr == "refused: no release before the served one; at hand: first, second\n"
+    assert (
+        piped.stderr == "refused: no release precedes the served one. Available: first, second.\n"
+    )
     status, shown = on_terminal(*command)
     assert status == 2 and "\x1b[31mrefused: no release" in shown
     status, shown = on_terminal(*command, NO_COLOR="1")

@@ -205,7 +205,7 @@ def test_offers_to_score_are_those_made_so_far_and_new_ones_asked_for(connection
     assert np.isnan(savings["lagged_rate_offer"])
     assert savings["lagged_contacts_offer"] == 0
     assert savings["lagged_rate_line"] == 1.0
-    with pytest.raises(ValueError, match="no products of the bank: bond, gold"):
+    with pytest.raises(ValueError, match="offers bond, gold are invalid"):
         offers_to_score(connection, AS_OF, also=["gold", "savings", "bond"])
 
 

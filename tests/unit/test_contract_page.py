@@ -21,7 +21,7 @@ def test_the_page_is_current():
 def test_every_column_has_a_meaning_a_unit_a_sign_and_an_example_that_lands(table, column):
     assert column.meaning
     assert unit_of(column)
-    assert bool(column.said_sign) == column.is_number
+    assert bool(column.shown_sign) == column.is_number
     if column.values:
         assert column.example in column.values
     ((landed,),) = duckdb.execute(

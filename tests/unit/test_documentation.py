@@ -12,7 +12,8 @@ from orchestration.platform.settings import Settings
 PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").rglob("*.md"))]
 FOLDERS = (
     *("orchestration", "sources", "ml", "expectations", "dbt_project", "tests", "docs"),
-    "benchmarks",
+    # A home has a folder `reports` too.
+    *("reports/templates", "reports/locale", "benchmarks"),
 )
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)")
 PLACE = re.compile(rf"`((?:{'|'.join(FOLDERS)})/[\w./-]+)`")

@@ -42,7 +42,7 @@ def not_read() -> NoReturn:
 
 
 def study(**changed: Any) -> Study:
-    said: dict[str, Any] = {
+    declared: dict[str, Any] = {
         "name": "any",
         "purpose": "For the tests.",
         "horizon": 6,
@@ -56,7 +56,7 @@ def study(**changed: Any) -> Study:
         "kind": "probability",
         "unit": "probability",
     }
-    return Study(**{**said, **changed})
+    return Study(**{**declared, **changed})
 
 
 def people(cutoff: date, n: int, seed: int, rate: float = 1.0) -> Sample:
@@ -124,10 +124,10 @@ def test_each_origin_is_judged_by_its_own_twin_on_its_own_later_rows():
     for row, factor, (_, later) in zip(
         found.by_cutoff.to_dict("records"), (0.5, 0.9), splits, strict=True
     ):
-        said = factor * later.frame["chance"]
-        assert row["log_score"] == pytest.approx(log_loss(later.y, said))
-        assert row["brier"] == pytest.approx(brier_score_loss(later.y, said))
-        assert row["total_bias"] == pytest.approx(said.sum() / later.y.sum() - 1)
+        predicted = factor * later.frame["chance"]
+        assert row["log_score"] == pytest.approx(log_loss(later.y, predicted))
+        assert row["brier"] == pytest.approx(brier_score_loss(later.y, predicted))
+        assert row["total_bias"] == pytest.approx(predicted.sum() / later.y.sum() - 1)
 
 
 def test_the_last_origin_decides():

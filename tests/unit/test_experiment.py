@@ -373,5 +373,5 @@ def test_a_frame_of_sums_is_read_and_checked():
     assert np.allclose(read.chance, strata.chance)
     with pytest.raises(ValueError, match="one row"):
         Strata.of(pd.DataFrame(table + table[:1]))
-    with pytest.raises(ValueError, match="arms must be"):
+    with pytest.raises(ValueError, match="arms are invalid"):
         Strata.of(pd.DataFrame([*table, {**table[0], "arm": "placebo"}]))

@@ -334,8 +334,8 @@ def test_the_folder_holds_what_the_manifest_says_for_its_owner_alone(bank, tmp_p
     manifest = json.loads((folder / MANIFEST).read_text())
     assert manifest["release_id"] == "r1"
     assert set(manifest["files"]) == set(FILES) - {MANIFEST}
-    for name, told in manifest["files"].items():
-        assert told["sha256"] == hashlib.sha256((folder / name).read_bytes()).hexdigest()
+    for name, entry in manifest["files"].items():
+        assert entry["sha256"] == hashlib.sha256((folder / name).read_bytes()).hexdigest()
     assert manifest["files"]["worklist.csv"]["rows"] == 1
     assert manifest["files"]["contact_plan.parquet"]["rows"] == 2
     assert manifest["files"]["dispositions_contact.csv"]["rows"] == 3
@@ -430,15 +430,18 @@ def test_templates_have_the_contracts_columns(bank, tmp_path):
 def test_a_control_is_dated_and_a_contact_waits_for_its_day(bank, tmp_path):
     export_release(bank.connection, tmp_path, "r1")
     found = rows_of(tmp_path / "r1" / "dispositions_contact.csv")
-    told = {row["customer_id"]: row for row in found}
-    assert {name: (row["arm"], row["contacted_on"]) for name, row in told.items()} == {
+    by_customer = {row["customer_id"]: row for row in found}
+    assert {name: (row["arm"], row["contacted_on"]) for name, row in by_customer.items()} == {
         "C1": ("treatment", ""),
         "C2": ("treatment", ""),
         "C3": ("control", "2026-01-01"),
     }
-    assert told["C1"]["contact_id"] == "P202601-CARD-C1"
-    assert (told["C1"]["assignment_probability"], told["C1"]["employee_id"]) == ("0.8", "E1")
-    assert told["C3"]["assignment_probability"] == "0.2"
+    assert by_customer["C1"]["contact_id"] == "P202601-CARD-C1"
+    assert (by_customer["C1"]["assignment_probability"], by_customer["C1"]["employee_id"]) == (
+        "0.8",
+        "E1",
+    )
+    assert by_customer["C3"]["assignment_probability"] == "0.2"
 
 
 def test_no_contact_of_a_plan_lies_before_its_as_of_date(bank):
@@ -457,9 +460,9 @@ def test_a_plans_campaigns_tell_the_channel_of_most_and_the_mean_cost(bank, tmp_
         bank.plan(name, "FUND", channel=channel, contact_cost=Decimal(cost))
     bank.write_lists()
     export_release(bank.connection, tmp_path, "r1")
-    told = {row["campaign_id"]: row for row in rows_of(tmp_path / "r1" / "campaign.csv")}
-    assert set(told) == {"P202601-CARD", "P202601-FUND"}
-    fund = told["P202601-FUND"]
+    by_campaign = {row["campaign_id"]: row for row in rows_of(tmp_path / "r1" / "campaign.csv")}
+    assert set(by_campaign) == {"P202601-CARD", "P202601-FUND"}
+    fund = by_campaign["P202601-FUND"]
     assert (fund["product_id"], fund["channel"]) == ("FUND", "mobile")
     assert fund["campaign_name"] == "Investment fund, 2026-01"
     assert (fund["starts_on"], fund["ends_on"]) == ("2026-01-01", "2026-01-31")

@@ -223,7 +223,7 @@ def test_ages_at_the_borders_of_their_bands():
         ([0, 1], [0.1], ["F", "M"], "probability", r"\(2,\) and \(1,\)"),
         ([], [], [], "value", "non-empty"),
         ([0, np.nan], [1, 2], ["F", "M"], "value", "finite"),
-        ([0, 1], [1, 2], ["F"], "value", "sex: a group of each of 2"),
+        ([0, 1], [1, 2], ["F"], "value", "sex is invalid: expected a group of each of 2"),
         ([0, 1], [1, 2], ["F", "M"], "amount", "'amount'"),
         ([0, 1], [0.1, 1.2], ["F", "M"], "probability", "from 0 to 1"),
         ([0, 3], [0.1, 0.2], ["F", "M"], "probability", "0 or 1"),

@@ -339,9 +339,7 @@ def test_two_empty_parts_of_an_optional_table_are_passed_over_with_a_note(tmp_pa
     below(tmp_path, "card/part-1.csv").touch()
     with duckdb.connect() as connection:
         assert source.problems(connection) == []
-        assert "`card/part-0.csv`, `card/part-1.csv`: passed over, no rows" in source.notes(
-            connection
-        )
+        assert "`card/part-0.csv`, `card/part-1.csv`: ignored, no rows" in source.notes(connection)
 
 
 def test_a_packed_file_that_is_not_read_is_named_and_one_cut_short_too(tmp_path):
@@ -353,7 +351,7 @@ def test_a_packed_file_that_is_not_read_is_named_and_one_cut_short_too(tmp_path)
         words = [str(problem) for problem in source.problems(connection)]
     assert len(words) == 2
     assert words[0].startswith("card.csv.gz: cannot be unpacked")
-    assert words[1].startswith("product.csv.zip: is a .csv.zip file, which is not read")
+    assert words[1].startswith("product.csv.zip: is a .csv.zip file, which is not supported")
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Shanghai", "America/New_York"])

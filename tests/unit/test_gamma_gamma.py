@@ -271,7 +271,7 @@ def test_impossible_customers_are_refused_with_their_number_and_place(
 
 
 def test_without_any_purchase_there_is_nothing_to_learn():
-    with pytest.raises(ValueError, match="none of 2 customers has a purchase"):
+    with pytest.raises(ValueError, match="expected a purchase of any of 2 customers"):
         GammaGammaModel().fit([0, 0], [0, 0])
 
 

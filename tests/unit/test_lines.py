@@ -24,6 +24,9 @@ from ml.lines import (
 from ml.serving import TRUSTED_TYPES
 
 HORIZON = 12
+# In the order in which models number them, and those of loans.
+LINES = ("deposits", "wealth", "cards", "agency", "lending")
+LOANS = ("lending",)
 # Hazards a month of lines held by customers who are active, and who are idle.
 HAZARDS = {"deposits": (0.005, 0.04), "wealth": (0.02, 0.02), "cards": (0.002, 0.03)}
 
@@ -112,9 +115,9 @@ def test_the_end_of_a_contract_is_known_of_lending_that_is_loans_only():
             "loan_remaining_months": [7.0, 7.0, None],
         }
     )
-    np.testing.assert_array_equal(contract_months(frame, "lending"), [7, np.nan, np.nan])
-    assert np.isnan(contract_months(frame, "cards")).all()
-    assert np.isnan(contract_months(frame[["accounts_lending"]], "lending")).all()
+    np.testing.assert_array_equal(contract_months(frame, "lending", LOANS), [7, np.nan, np.nan])
+    assert np.isnan(contract_months(frame, "cards", LOANS)).all()
+    assert np.isnan(contract_months(frame[["accounts_lending"]], "lending", LOANS)).all()
 
 
 def test_a_line_is_told_by_its_own_columns_put_under_common_names():
@@ -133,7 +136,7 @@ def test_a_line_is_told_by_its_own_columns_put_under_common_names():
         },
         index=[8],
     )
-    told = line_frame(frame, "wealth").iloc[0]
+    told = line_frame(frame, "wealth", LINES, LOANS).iloc[0]
     assert told["line_accounts"] == 2
     assert told["line_balance"] == 90
     assert told["line_average_3m"] == 99
@@ -145,16 +148,16 @@ def test_a_line_is_told_by_its_own_columns_put_under_common_names():
     assert told["age"] == 40 and told[PACE] == 77
     assert "of_no_line" not in told and not any("cards" in name for name in told.index)
     # A line of which the frame has nothing has the same columns.
-    assert list(line_frame(frame, "agency").columns) == list(told.index)
+    assert list(line_frame(frame, "agency", LINES, LOANS).columns) == list(told.index)
 
 
 def test_the_rows_of_lines_held_are_their_frames_one_by_one_in_the_same_order():
     bank = Bank(40, seed=3)
     held = bank.held.sample(frac=1, random_state=0)
-    rows = line_rows(bank.frame, held)
+    rows = line_rows(bank.frame, held, LINES, LOANS)
     single = pd.concat(
         [
-            line_frame(bank.frame.iloc[[row]], line)
+            line_frame(bank.frame.iloc[[row]], line, LINES, LOANS)
             for row, line in zip(held["row"], held["line"], strict=True)
         ],
         ignore_index=True,
@@ -164,7 +167,7 @@ def test_the_rows_of_lines_held_are_their_frames_one_by_one_in_the_same_order():
 
 def test_lines_and_columns_are_those_that_the_frame_has():
     frame = Bank(5, seed=1).frame
-    assert lines_of(frame) == ["deposits", "cards", "wealth"]
+    assert lines_of(frame) == ["deposits", "wealth", "cards"]
     assert lines_of(frame.drop(columns="contribution_cards_3m")) == ["deposits", "wealth"]
     with pytest.raises(ValueError, match="no line has its columns"):
         lines_of(frame[["age", "accounts_cards"]])
@@ -294,6 +297,24 @@ def test_a_stored_hazard_says_the_same(tmp_path):
     np.testing.assert_array_equal(
         loaded.survival(later().frame, "wealth", 36), model().survival(later().frame, "wealth", 36)
     )
+
+
+def test_a_hazard_stored_before_lines_of_loans_were_given_still_says_the_same(tmp_path):
+    frame = past().frame.assign(
+        accounts_lending=past().frame["accounts_wealth"],
+        contribution_lending_3m=past().frame["contribution_wealth_3m"],
+        loans=1,
+        loan_remaining_months=np.arange(len(past().frame)) % 40,
+    )
+    held = past().held.replace({"line": {"wealth": "lending"}})
+    fitted = LineHazard(seed=1, loan_lines=LOANS).fit(frame, held, HORIZON)
+    expected = fitted.survival(frame, "lending", HORIZON)
+    del fitted.__dict__["loan_lines"]
+    skops.io.dump(fitted, tmp_path / "model.skops")
+    loaded = skops.io.load(tmp_path / "model.skops", trusted=TRUSTED_TYPES)
+    np.testing.assert_array_equal(loaded.survival(frame, "lending", HORIZON), expected)
+    fitted.loan_lines = ()
+    assert (fitted.survival(frame, "lending", HORIZON) != expected).any()
 
 
 def test_only_the_columns_named_are_read_and_all_that_are_missing_are_named():

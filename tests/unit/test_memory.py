@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from orchestration.platform import environment
 from orchestration.platform.engine import connect
-from orchestration.platform.environment import DBT_PROJECT, PROJECT
+from orchestration.platform.environment import PROJECT
 from orchestration.platform.memory import (
     GIGABYTE,
     LEAST,
@@ -135,7 +135,6 @@ def test_a_connection_and_dbt_get_the_memory_of_the_settings(tmp_path, monkeypat
     assert Path(spill).is_relative_to(tmp_path / "tmp")
     environment.prepare(settings)
     assert os.environ["DBT_MEMORY_LIMIT"] == "1500MB"
-    assert "env_var('DBT_MEMORY_LIMIT'" in (DBT_PROJECT / "profiles.yml").read_text()
 
 
 def test_what_does_not_fit_is_spilled_in_the_home(tmp_path):

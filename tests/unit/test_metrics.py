@@ -14,7 +14,15 @@ from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 from sklearn.metrics import mean_absolute_error as absolute_error_of_scikit_learn
 
 from ml.evaluation import metrics
-from ml.evaluation.metrics import Comparison, Estimate, Metric, bootstrap, compare, estimate
+from ml.evaluation.metrics import (
+    Comparison,
+    Estimate,
+    Metric,
+    bootstrap,
+    compare,
+    compare_each,
+    estimate,
+)
 from ml.evaluation.plots import (
     calibration_figure,
     coverage_figure,
@@ -480,8 +488,8 @@ def test_coverage_by_hand_counts_the_ends_and_may_be_open():
     ("low", "high", "words"),
     [
         ([0, 0], [1, 1, 1], r"\(3,\), \(2,\) and \(3,\)"),
-        ([0, 0, 2], [1, 1, 1], "above its high end"),
-        ([0, 0, np.nan], [1, 1, 1], "unknown"),
+        ([0, 0, 2], [1, 1, 1], "up to the high ends"),
+        ([0, 0, np.nan], [1, 1, 1], "known low ends"),
     ],
 )
 def test_intervals_that_are_none_are_refused(low, high, words):
@@ -673,7 +681,7 @@ def test_a_metric_that_no_draw_defines_has_no_interval():
 
 @pytest.mark.parametrize("groups", [[1, 1], [[1], [2], [3]], [1, None, 2]])
 def test_groups_that_are_not_one_known_for_each_row_are_refused(groups):
-    with pytest.raises(ValueError, match="group of each of 3 rows"):
+    with pytest.raises(ValueError, match="for each of 3 rows"):
         estimate({"gini": metrics.gini}, np.arange(3), np.arange(3), seed=1, groups=groups)
 
 
@@ -693,7 +701,7 @@ def test_the_importance_picture_shows_the_greatest_first_from_the_top():
     names = [label.get_text() for label in axes.get_yticklabels()]
     assert names == ["a", "b", "c"]
     assert [bars[place] for place in sorted(bars)] == [0.1, 0.3, 0.5]
-    with pytest.raises(ValueError, match="2 features"):
+    with pytest.raises(ValueError, match="expected 2 values"):
         importance_figure(["a", "b"], np.ones(3))
 
 
@@ -716,3 +724,25 @@ def test_draws_ranked_by_counting_give_what_sorting_each_draw_gives(
 
     assert compared["counted"] == compared["sorted"]
     assert estimated["counted"] == estimated["sorted"] == compared["counted"].other
+
+
+def test_a_prediction_beside_several_others_is_what_it_is_beside_each_alone():
+    generator = np.random.default_rng(5)
+    y = (generator.random(300) < 0.3).astype(float)
+    score, other = generator.random(300), generator.random(300)
+    groups = generator.integers(0, 100, 300)
+    calls: list[int] = []
+
+    def counted(outcomes: np.ndarray, predicted: np.ndarray) -> float:
+        calls.append(1)
+        return metrics.brier(outcomes, predicted)
+
+    others = {"other": other, "the same": score.copy(), "again": other.copy()}
+    chosen: dict[str, Metric] = {"auc": metrics.auc, "brier": counted}
+    together = compare_each(chosen, y, score, others, seed=3, groups=groups, rounds=20)
+    # Of two different predictions, in each draw and once on all rows.
+    assert len(calls) == 2 * 21
+    for name, one in others.items():
+        alone = compare(chosen, y, score, one, seed=3, groups=groups, rounds=20)
+        assert together[name] == alone
+    assert together["the same"]["auc"].difference == Estimate(0.0, 0.0, 0.0)

@@ -38,12 +38,12 @@ def test_sizes_multiply_and_the_level_is_kept():
     frame, y, _ = bank(3_000, 1)
     later, brought, usual = bank(4_000, 2)
     model, rule = ProductValueModel().fit(frame, y), ProductMeanValue().fit(frame, y)
-    told = model.predict(later)
+    predicted = model.predict(later)
     for product in ("LOAN", "FUND"):
         rows = (later["offer"] == product).to_numpy()
-        assert spearmanr(told[rows], usual[rows]).statistic > 0.97
-        assert told[rows].sum() == pytest.approx(brought[rows].sum(), rel=0.1)
-    assert np.abs(told - brought).mean() < 0.7 * np.abs(rule.predict(later) - brought).mean()
+        assert spearmanr(predicted[rows], usual[rows]).statistic > 0.97
+        assert predicted[rows].sum() == pytest.approx(brought[rows].sum(), rel=0.1)
+    assert np.abs(predicted - brought).mean() < 0.7 * np.abs(rule.predict(later) - brought).mean()
 
 
 def test_a_rare_product_has_its_mean_and_a_new_one_its_lines():
@@ -68,10 +68,10 @@ def test_losses_missing_values_and_constant_columns_do_no_harm():
     frame["inflow_12m"] = np.nan
     frame.loc[::7, "monthly_income"] = np.nan
     model = ProductValueModel().fit(frame, y - 200)
-    told = model.predict(frame)
-    assert np.isfinite(told).all()
-    assert told.min() < 0
-    assert told.sum() == pytest.approx((y - 200).sum(), rel=0.2, abs=10_000)
+    predicted = model.predict(frame)
+    assert np.isfinite(predicted).all()
+    assert predicted.min() < 0
+    assert predicted.sum() == pytest.approx((y - 200).sum(), rel=0.2, abs=10_000)
 
 
 @pytest.mark.slow
@@ -88,7 +88,7 @@ def test_what_is_wrong_is_said():
     with pytest.raises(ValueError, match="expected one for each of 100 rows"):
         ProductValueModel().fit(frame, y[:-1])
     model = ProductValueModel().fit(frame, y)
-    with pytest.raises(ValueError, match=r"features missing .*monthly_income"):
+    with pytest.raises(ValueError, match=r"missing .*monthly_income"):
         model.predict(frame.drop(columns="monthly_income"))
 
 

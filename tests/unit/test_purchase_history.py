@@ -56,7 +56,7 @@ def test_days_are_counted_timed_and_averaged_by_hand(connection):
 def test_the_unit_of_time_is_as_many_days_as_asked(connection):
     days = purchase_history(connection, "purchase", UNTIL, unit_days=1)
     assert days[["recency", "T"]].to_numpy().tolist() == [[28, 30], [0, 0], [7, 21]]
-    with pytest.raises(ValueError, match="unit_days must be positive, not 0"):
+    with pytest.raises(ValueError, match="unit_days is invalid: expected a number above 0, got 0"):
         purchase_history(connection, "purchase", UNTIL, unit_days=0)
 
 

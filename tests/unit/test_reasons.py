@@ -274,7 +274,7 @@ def test_what_is_usual_is_the_median_or_the_most_frequent():
 
 def test_shapes_that_do_not_fit_and_names_missing_are_refused():
     usual = usual_values(CUSTOMERS, NAMES)
-    with pytest.raises(ValueError, match=r"shape \(2, 4\)"):
+    with pytest.raises(ValueError, match=r"got \(2, 4\)"):
         top_reasons(np.ones((2, 4)), NAMES, CUSTOMERS, usual)
     with pytest.raises(ValueError, match=r"frame: \['age', 'segment'\]"):
         top_reasons(np.ones((3, 4)), NAMES, CUSTOMERS[["balance", "has_card"]], usual)
@@ -282,9 +282,9 @@ def test_shapes_that_do_not_fit_and_names_missing_are_refused():
         top_reasons(np.ones((3, 4)), NAMES, CUSTOMERS, dict(list(usual.items())[:3]))
     with pytest.raises(ValueError, match=r"frame: \['rent'\]"):
         usual_values(CUSTOMERS, [*NAMES, "rent"])
-    with pytest.raises(ValueError, match="twice"):
+    with pytest.raises(ValueError, match="each feature once"):
         top_reasons(np.ones((3, 2)), ["age", "age"], CUSTOMERS, usual)
-    with pytest.raises(ValueError, match="at least one"):
+    with pytest.raises(ValueError, match="top is invalid: expected 1 or more"):
         top_reasons(np.ones((3, 4)), NAMES, CUSTOMERS, usual, top=0)
 
 
@@ -316,8 +316,8 @@ def test_the_feature_that_drives_a_rows_outcome_is_its_first_reason():
     assert len(first) == 1000
     right = first["feature"].to_numpy() == np.array(names)[group]
     assert right.mean() > 0.9
-    says = np.where(first["direction"] == "raises", 1, -1)
-    assert (says[right] == np.sign(moved[right])).mean() > 0.95
+    signs = np.where(first["direction"] == "raises", 1, -1)
+    assert (signs[right] == np.sign(moved[right])).mean() > 0.95
 
 
 # The value of customers.
@@ -385,9 +385,11 @@ def test_each_customer_is_told_what_sets_it_apart(learner, past, later):
         ((away.abs() < 30) & idle.between(4, 6) & (segment == "private"), "segment", "raises"),
         ((away > 400) & (idle <= 2), PACE, "raises"),
     ):
-        told = first.loc[np.flatnonzero(rows)]
-        assert len(told) > 10
-        assert ((told["feature"] == feature) & (told["direction"] == direction)).mean() > 0.9
+        of_feature = first.loc[np.flatnonzero(rows)]
+        assert len(of_feature) > 10
+        assert (
+            (of_feature["feature"] == feature) & (of_feature["direction"] == direction)
+        ).mean() > 0.9
 
 
 def test_the_rules_only_reason_is_the_last_period_against_the_median():
@@ -437,9 +439,9 @@ def test_the_young_are_told_their_age_for_the_card_and_the_old_for_the_fund(resp
     for offer, gladly, hardly in (("card", young, old), ("fund", old, young)):
         of_offer = (asked[OFFER] == offer).to_numpy()
         for rows, direction in ((gladly, "raises"), (hardly, "lowers")):
-            told = found[found["row"].isin(np.flatnonzero(of_offer & rows))]
-            assert len(told) > 50
-            right = (told["feature"] == "age") & (told["direction"] == direction)
+            of_offers = found[found["row"].isin(np.flatnonzero(of_offer & rows))]
+            assert len(of_offers) > 50
+            right = (of_offers["feature"] == "age") & (of_offers["direction"] == direction)
             assert right.mean() > 0.9
 
 

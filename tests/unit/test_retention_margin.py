@@ -22,6 +22,7 @@ from ml.lines import contract_months, monthly_pace
 from ml.serving import TRUSTED_TYPES
 
 HORIZON, LONG = 12, 36
+LOANS = ("lending",)
 GROWTH = {"retail": -0.2, "affluent": 0.3}
 # Hazards a month.
 ACTIVE, IDLE, REPAID_EARLY = 0.004, 0.05, 0.01
@@ -142,7 +143,7 @@ class Bank:
                     pd.DataFrame(
                         {
                             "line": line,
-                            "remaining": contract_months(self.frame.iloc[rows], line),
+                            "remaining": contract_months(self.frame.iloc[rows], line, LOANS),
                             "month": month,
                             "at_risk": 1,
                             "lost": lost.astype(int),
@@ -181,13 +182,13 @@ def later() -> Bank:
 
 @pytest.fixture(scope="module")
 def learner(past: Bank) -> RetentionMarginModel:
-    return RetentionMarginModel(seed=1).fit(past.frame, past.outcomes())
+    return RetentionMarginModel(seed=1, loan_lines=LOANS).fit(past.frame, past.outcomes())
 
 
 @pytest.fixture(scope="module")
 def with_takers() -> RetentionMarginModel:
     bank = Bank(6000, seed=1, takers=0.5)
-    return RetentionMarginModel(seed=1).fit(bank.frame, bank.outcomes())
+    return RetentionMarginModel(seed=1, loan_lines=LOANS).fit(bank.frame, bank.outcomes())
 
 
 def distance(predicted: np.ndarray, expected: np.ndarray) -> float:
@@ -205,7 +206,7 @@ def test_months_are_discounted_from_their_middle_by_hand():
         monthly_discount(0.21, 3), [monthly**-0.5, monthly**-1.5, monthly**-2.5], rtol=1e-12
     )
     np.testing.assert_array_equal(monthly_discount(0, 4), np.ones(4))
-    with pytest.raises(ValueError, match="above -1, not -1"):
+    with pytest.raises(ValueError, match="above -1, got -1"):
         monthly_discount(-1, 3)
 
 
@@ -227,9 +228,11 @@ def test_the_contract_is_known_where_lending_is_loans_only():
         }
     )
     nothing = np.nan
-    np.testing.assert_array_equal(contract_months(frame, "lending"), [7, nothing, nothing, nothing])
-    assert np.isnan(contract_months(frame, "deposits")).all()
-    assert np.isnan(contract_months(frame[["accounts_lending"]], "lending")).all()
+    np.testing.assert_array_equal(
+        contract_months(frame, "lending", LOANS), [7, nothing, nothing, nothing]
+    )
+    assert np.isnan(contract_months(frame, "deposits", LOANS)).all()
+    assert np.isnan(contract_months(frame[["accounts_lending"]], "lending", LOANS)).all()
 
 
 def test_the_pace_is_a_month_of_the_last_quarter_or_of_the_months_there_are():
@@ -289,7 +292,7 @@ def certain(remaining: float = np.nan) -> tuple[pd.DataFrame, LineOutcomes]:
 
 def test_with_nobody_leaving_and_margins_constant_the_value_is_an_annuity():
     frame, outcomes = certain()
-    model = RetentionMarginModel(annual_discount_rate=0.1).fit(frame, outcomes)
+    model = RetentionMarginModel(annual_discount_rate=0.1, loan_lines=LOANS).fit(frame, outcomes)
     monthly = 1.1 ** (-1 / 12)
     pace = frame["contribution_deposits_3m"] / 3
     for months, predicted in (
@@ -308,13 +311,13 @@ def test_with_nobody_leaving_and_margins_constant_the_value_is_an_annuity():
 
 def test_without_a_rate_the_value_is_the_plain_sum():
     frame, outcomes = certain()
-    model = RetentionMarginModel().fit(frame, outcomes)
+    model = RetentionMarginModel(loan_lines=LOANS).fit(frame, outcomes)
     np.testing.assert_allclose(model.predict(frame), frame[PACE], rtol=1e-9)
 
 
 def test_a_loan_that_ends_after_five_months_brings_nothing_afterwards():
     frame, outcomes = certain(remaining=30.0)
-    model = RetentionMarginModel().fit(frame, outcomes)
+    model = RetentionMarginModel(loan_lines=LOANS).fit(frame, outcomes)
     short = frame.assign(loan_remaining_months=5.0)
     by_month = np.diff(
         [model.predict_months(short, months)[-1] for months in range(1, 13)], prepend=0
@@ -412,7 +415,7 @@ def test_a_profile_is_the_course_of_the_margins_of_those_who_stayed():
     outcomes = LineOutcomes(
         outcomes.lines, outcomes.other, outcomes.other_discounted, profile, HORIZON
     )
-    model = RetentionMarginModel().fit(frame, outcomes)
+    model = RetentionMarginModel(loan_lines=LOANS).fit(frame, outcomes)
     np.testing.assert_allclose(model.profile_["deposits"], course / course.mean(), rtol=1e-3)
     assert model.run_off_["deposits"] == pytest.approx(1)
 
@@ -426,7 +429,7 @@ def test_margins_that_fall_go_on_falling_and_those_that_grow_stop(slope, kept):
         contribution=outcomes.profile["pace"] * course, at_risk=1_000_000
     )
     outcomes = LineOutcomes(lines, outcomes.other, outcomes.other_discounted, profile, HORIZON)
-    model = RetentionMarginModel().fit(frame, outcomes)
+    model = RetentionMarginModel(loan_lines=LOANS).fit(frame, outcomes)
     assert model.run_off_["deposits"] == pytest.approx(kept, abs=1e-4)
     value = [model.predict_months(frame, months).sum() for months in (12, 24, 36)]
     second, third = value[1] - value[0], value[2] - value[1]
@@ -479,7 +482,7 @@ def test_a_stored_model_says_the_same(with_takers, later, tmp_path):
 def test_the_same_seed_gives_the_same_model(past, later):
     part = Bank(1500, seed=6, takers=0.5)
     one, other = (
-        RetentionMarginModel(seed=7, trees=10, most_rows=1000)
+        RetentionMarginModel(seed=7, trees=10, most_rows=1000, loan_lines=LOANS)
         .fit(part.frame, part.outcomes())
         .predict(later.frame)
         for _ in range(2)
@@ -498,7 +501,9 @@ def test_a_customers_value_depends_on_no_order_and_on_no_other_customer(with_tak
 
 def test_lines_whose_columns_are_missing_are_left_out(past, later):
     lending = [name for name in past.frame if "lending" in name or "cards" in name]
-    model = RetentionMarginModel().fit(past.frame.drop(columns=lending), past.outcomes())
+    model = RetentionMarginModel(loan_lines=LOANS).fit(
+        past.frame.drop(columns=lending), past.outcomes()
+    )
     assert model.lines_ == ["deposits"]
     _, names = model.contributions(later.frame)
     assert not any("lending" in name or "cards" in name for name in names)
@@ -511,7 +516,7 @@ def test_only_the_least_columns_of_a_line_are_needed(past, later):
         for name in past.frame
         if name.startswith("accounts_") or name.endswith("_3m") and "average" not in name
     ]
-    model = RetentionMarginModel().fit(past.frame[least], past.outcomes())
+    model = RetentionMarginModel(loan_lines=LOANS).fit(past.frame[least], past.outcomes())
     assert set(model.columns_) == set(least)
     predicted = model.predict(later.frame[least])
     assert spearman(later.expectation(HORIZON), predicted) > 0.8
@@ -524,20 +529,20 @@ def test_the_learner_names_every_feature_that_is_missing(learner, later):
 
 def test_what_cannot_be_learned_or_asked_is_refused(learner, past, later):
     outcomes = past.outcomes()
-    with pytest.raises(ValueError, match="outcomes of 6000 customers do not go with 10 rows"):
-        RetentionMarginModel().fit(past.frame[:10], outcomes)
+    with pytest.raises(ValueError, match="expected 10 customers, got 6000"):
+        RetentionMarginModel(loan_lines=LOANS).fit(past.frame[:10], outcomes)
     with pytest.raises(ValueError, match="no line has its columns"):
-        RetentionMarginModel().fit(past.frame[["age"]], outcomes)
+        RetentionMarginModel(loan_lines=LOANS).fit(past.frame[["age"]], outcomes)
     empty = LineOutcomes(outcomes.lines[:0], outcomes.other, outcomes.other, outcomes.profile, 12)
-    with pytest.raises(ValueError, match="nobody held a line"):
-        RetentionMarginModel().fit(past.frame, empty)
-    with pytest.raises(ValueError, match="over 0 months"):
+    with pytest.raises(ValueError, match="expected a line held"):
+        RetentionMarginModel(loan_lines=LOANS).fit(past.frame, empty)
+    with pytest.raises(ValueError, match="months is invalid: expected 1 or more, got 0"):
         learner.predict_months(later.frame, 0)
 
 
 def test_a_short_history_gives_the_value_of_half_a_year():
     bank, later = Bank(5000, seed=8), Bank(3000, seed=9)
-    model = RetentionMarginModel(seed=1).fit(bank.frame, bank.outcomes(6))
+    model = RetentionMarginModel(seed=1, loan_lines=LOANS).fit(bank.frame, bank.outcomes(6))
     assert model.horizon_ == 6
     expected = later.expectation(6)
     assert distance(model.predict(later.frame), expected) < 0.005

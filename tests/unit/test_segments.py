@@ -13,7 +13,14 @@ from scipy.stats import f_oneway, kruskal
 from sklearn.metrics import adjusted_rand_score
 from threadpoolctl import threadpool_limits
 
-from ml.segments.comparison import LEFT, NEW, explained_share, migration, stability_between
+from ml.segments.comparison import (
+    LEFT,
+    NEW,
+    epsilon_squared,
+    explained_share,
+    migration,
+    stability_between,
+)
 from ml.segments.dimensions import DIMENSION, DIMENSIONS, VIEWS, DimensionScaler
 from ml.segments.model import RuleTiering, SegmentModel, matched
 from ml.segments.naming import AVERAGE, name_segments
@@ -134,7 +141,7 @@ def test_numbers_with_tiny_segments_are_not_chosen():
 
 def test_more_segments_than_different_customers_are_refused(planted):
     three = planted[0].drop_duplicates("age").head(3)
-    with pytest.raises(ValueError, match="3 different customers are too few for 5"):
+    with pytest.raises(ValueError, match="expected 5 or more different customers, got 3"):
         SegmentModel().fit(pd.concat([three] * 10))
 
 
@@ -444,7 +451,7 @@ def test_a_bank_without_values_has_segments_all_the_same(planted):
 
 
 def test_nothing_to_compare_by_is_refused(planted):
-    with pytest.raises(ValueError, match="no feature differs"):
+    with pytest.raises(ValueError, match="expected one that differs"):
         SegmentModel().fit(planted[0][["customer_id"]].assign(age=40))
 
 
@@ -602,6 +609,16 @@ def test_explained_shares_agree_with_scipys_f_and_h():
     assert share.rank_epsilon_squared == pytest.approx((h - 3) / 196)
 
 
+@pytest.mark.parametrize("step", [1.0, 1_000.0, -0.5, 1e6])
+def test_the_share_that_is_counted_equals_the_share_that_is_sorted(step):
+    generator = np.random.default_rng(3)
+    labels = generator.choice([0, 2, 3, 7], 500) * step
+    y = generator.lognormal(0, 1, 500) + labels
+    assert epsilon_squared(y, labels) == explained_share(y, labels).epsilon_squared
+    with pytest.raises(ValueError, match="explains itself"):
+        epsilon_squared(np.arange(3.0), np.arange(3) * step)
+
+
 def test_labels_at_random_explain_nothing_once_their_number_is_taken_off():
     generator = np.random.default_rng(2)
     y = generator.lognormal(0, 1, 100)
@@ -669,9 +686,11 @@ def test_moves_add_up_to_the_customers_of_both_months(model):
 
 def test_moves_of_a_customer_twice_or_of_reserved_names_are_refused():
     once = pd.Series({"a": "S1"})
-    with pytest.raises(ValueError, match="1 customers are there twice after"):
+    with pytest.raises(
+        ValueError, match="segments after are invalid: expected each customer once, 1 repeat"
+    ):
         migration(once, pd.Series(["S1", "S2"], index=["a", "a"]))
-    with pytest.raises(ValueError, match="'new' or 'left'"):
+    with pytest.raises(ValueError, match="'new' and 'left' are reserved"):
         migration(pd.Series({"a": "left"}), once)
 
 

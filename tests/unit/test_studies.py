@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ml.serving import ANSWERS
-from orchestration.models.scores_page import PAGE, scores_page
+from orchestration.models.scores_page import FILES
 from orchestration.models.scoring import CUSTOMER, TABLES
 from orchestration.models.studies import OF_CUSTOMERS, STUDIES
 
@@ -42,8 +42,10 @@ def test_every_column_of_a_score_has_a_meaning() -> None:
     assert all(column.meaning for column in columns)
 
 
-def test_the_page_of_the_scores_is_current() -> None:
-    assert PAGE.read_text(encoding="utf-8") == scores_page(), (
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_what_follows_from_the_studies_is_current(file: Path) -> None:
+    """The page of the scores, the dbt sources of their tables, and the model that joins them."""
+    assert file.read_text(encoding="utf-8") == FILES[file](), (
         "run: python -m orchestration.models.scores_page"
     )
 

@@ -95,9 +95,9 @@ def test_a_signal_ends_everything_and_is_told_by_the_exit_status(number):
     process = begun()
     numbers = processes(process)
     process.send_signal(number)
-    told, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=60)
     assert process.returncode == 128 + number
-    assert told.split() == [str(128 + number), number.name, "True"]
+    assert output.split() == [str(128 + number), number.name, "True"]
     # At once: whoever waited for the command finds nothing that still builds.
     assert len(numbers) == 3 and living(numbers) == []
 
@@ -110,9 +110,9 @@ def test_a_signal_at_any_moment_is_heard():
         # The moment is what is tried, not a state that could be waited for.
         time.sleep(rng.uniform(0, 0.15))
         process.send_signal(signal.SIGTERM)
-        told, _ = process.communicate(timeout=60)
-        assert process.returncode == 128 + signal.SIGTERM, told
-        *first, last = told.splitlines()
+        output, _ = process.communicate(timeout=60)
+        assert process.returncode == 128 + signal.SIGTERM, output
+        *first, last = output.splitlines()
         assert last == f"{128 + signal.SIGTERM} SIGTERM True"
         assert living([int(number) for line in first for number in line.split()]) == []
 
@@ -128,8 +128,8 @@ def test_the_work_ends_with_a_watcher_that_is_killed():
 def test_the_works_own_status_is_passed_on_and_nothing_is_left():
     process = begun(body="return 3")
     numbers = processes(process)
-    told, _ = process.communicate(timeout=60)
-    assert (process.returncode, told.split()) == (3, ["3", "None", "False"])
+    output, _ = process.communicate(timeout=60)
+    assert (process.returncode, output.split()) == (3, ["3", "None", "False"])
     assert living(numbers) == []
 
 
@@ -137,9 +137,36 @@ def test_a_kill_of_the_work_itself_is_told():
     process = begun()
     numbers = processes(process)
     os.kill(numbers[0], signal.SIGKILL)
-    told, _ = process.communicate(timeout=60)
-    assert told.split() == ["137", "SIGKILL", "False"]
+    output, _ = process.communicate(timeout=60)
+    assert output.split() == ["137", "SIGKILL", "False"]
     assert living(numbers) == []
+
+
+def test_a_child_ends_with_its_block_and_with_the_process_that_started_it():
+    program = (
+        "import subprocess, sys\n"
+        "from orchestration.platform.supervision import ended_with_this_process\n"
+        f"child = subprocess.Popen([sys.executable, '-c', {DEAF!r}])\n"
+        "with ended_with_this_process(child):\n"
+        "    print(child.pid, flush=True)\n"
+        "    sys.stdin.read()\n"
+        "print(child.wait(60), flush=True)\n"
+    )
+    for killed in (True, False):
+        process = subprocess.Popen(
+            [sys.executable, "-c", program],
+            cwd=PROJECT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        child = int(line_of(process))
+        if killed:
+            process.kill()
+            process.wait()
+            assert gone([child])
+        else:
+            told, _ = process.communicate(b"", timeout=60)
+            assert int(told) == -signal.SIGKILL
 
 
 def test_an_ignored_hangup_stays_ignored():
@@ -151,8 +178,8 @@ def test_an_ignored_hangup_stays_ignored():
     )
     processes(process)
     process.send_signal(signal.SIGHUP)
-    told, _ = process.communicate("", timeout=60)
-    assert (process.returncode, told.split()) == (0, ["0", "None", "False"])
+    output, _ = process.communicate("", timeout=60)
+    assert (process.returncode, output.split()) == (0, ["0", "None", "False"])
 
 
 POLITE = """
@@ -197,6 +224,6 @@ def test_servers_may_end_by_themselves_while_patience_lasts(deaf, patience, body
     if body == WAITING:
         process.send_signal(signal.SIGTERM)
     # Long before a patience of a minute is over.
-    told, _ = process.communicate(timeout=30)
-    assert "wound up" in told
+    output, _ = process.communicate(timeout=30)
+    assert "wound up" in output
     assert living(numbers) == []

@@ -13,7 +13,14 @@ import pyarrow as pa
 import pytest
 
 from orchestration.platform import tables
-from orchestration.platform.tables import FrameInvalid, TableUndeclared, declared, write_table
+from orchestration.platform.tables import (
+    FrameInvalid,
+    TableUndeclared,
+    append_rows,
+    declared,
+    ensure_table,
+    write_table,
+)
 
 DECLARED = """
 sources:
@@ -142,6 +149,37 @@ def test_a_frame_that_does_not_fit_is_refused_and_the_table_stays(shop, frame, m
         write_table(shop, "sold.item", frame)
     assert message in str(refused.value)
     assert shop.execute("select count(*) from sold.item").fetchall() == [(2,)]
+
+
+def test_a_frame_is_written_in_any_order_of_its_rows(shop):
+    """DuckDB refuses to read a frame whose arrays run backwards."""
+    assert write_table(shop, "sold.item", sold(share=[0.5, 1.5]).iloc[::-1]) == 2
+    assert shop.execute("select item, share from sold.item").fetchall() == [
+        ("ink", 1.5),
+        ("pen", 0.5),
+    ]
+
+
+def test_rows_are_added_under_the_same_rules(shop):
+    assert ensure_table(shop, "sold.item")
+    append_rows(shop, "sold.item", sold().head(1))
+    append_rows(shop, "sold.item", sold().tail(1))
+    assert not ensure_table(shop, "sold.item")
+    kept = shop.execute("from sold.item").fetchall()
+    write_table(shop, "sold.item", sold())
+    assert kept == shop.execute("from sold.item").fetchall()
+    with pytest.raises(FrameInvalid, match="column price: expected decimal"):
+        append_rows(shop, "sold.item", sold(day=datetime(2025, 12, 3)).drop(columns="price"))
+    with pytest.raises(FrameInvalid, match="grain day, item: .* found 2 in the table already"):
+        append_rows(shop, "sold.item", sold())
+    assert kept == shop.execute("from sold.item").fetchall()
+
+
+def test_a_table_that_is_made_empty_is_described(shop):
+    ensure_table(shop, "sold.total")
+    assert shop.execute(
+        "select comment from duckdb_columns() where table_name = 'total'"
+    ).fetchall() == [("how many",)]
 
 
 def test_every_misfit_is_named_at_once(shop):

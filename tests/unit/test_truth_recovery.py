@@ -289,7 +289,7 @@ def test_a_command_that_fails_is_told_with_its_last_words_and_tried_again(tmp_pa
 
 def test_a_home_of_something_else_is_left_alone(tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(CommandFailed, match="move them away"):
+    with pytest.raises(CommandFailed, match="Move them away"):
         once(settings_of(tmp_path), ("json.tool", "--help"))
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
 

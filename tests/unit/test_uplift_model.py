@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from ml.estimator import ProbabilityClassifier
 from ml.evaluation.metrics import spearman
+from ml.evaluation.uplift import area_under_gain
 from ml.response.model import OFFER, OfferBaseRate
 from ml.response.uplift import UpliftModel, mean_effects, pseudo_outcome, shrunken
 from ml.response.uplift_learners import LEARNERS, ClassTransformation, Design, TLearner
@@ -153,6 +154,21 @@ def test_the_model_beats_the_rule_of_one_column_where_two_move_the_effect(
     cards = later.offer == "card"
     frame, effect = later.frame[cards], later.effect[cards]
     assert spearman(effect, model.predict(frame)) > spearman(effect, rule.predict(frame)) + 0.05
+
+
+def test_the_area_of_a_column_is_that_of_effects_learned_from_the_other_folds():
+    generator = np.random.default_rng(8)
+    transformed = generator.normal(0, 1, 400)
+    # Folds in which a bin is empty, and bins of equal effect.
+    fold, place = generator.integers(0, 5, 400), generator.choice([0, 1, 3], 400)
+    transformed[place == 3] = transformed[place == 1].mean()
+    rule = BestColumnRule()
+    parts = rule._parts(transformed, fold)
+    found = np.empty(400)
+    for number, (rows, outcomes) in enumerate(parts):
+        assert set(fold[rows]) == set(range(rule.folds)) - {number}
+        found[fold == number] = rule._effects(place[rows], outcomes)[place[fold == number]]
+    assert rule._score(place, transformed, fold, parts) == area_under_gain(transformed, found)
 
 
 @pytest.mark.slow
@@ -338,9 +354,9 @@ def test_columns_are_found_by_name_and_missing_ones_named(model: UpliftModel, la
     turned = later.frame[later.frame.columns[::-1]].assign(unknown=1)
     np.testing.assert_array_equal(model.predict(turned), model.predict(later.frame))
     assert set(model.columns_) == set(later.frame.columns)
-    with pytest.raises(ValueError, match="trained on: \\['age'\\]"):
+    with pytest.raises(ValueError, match="missing \\['age'\\]"):
         model.predict(later.frame.drop(columns="age"))
-    with pytest.raises(ValueError, match="trained on: \\['offer'\\]"):
+    with pytest.raises(ValueError, match="missing \\['offer'\\]"):
         model.predict(later.frame.drop(columns=OFFER))
     alone = later.frame.iloc[[7]]
     assert model.predict(alone)[0] == pytest.approx(model.predict(later.frame)[7])

@@ -1,7 +1,8 @@
 {{ config(materialized='incremental') }}
 
 {%- set no_behaviour = booking_groups()['charge'] + ['loan_payout'] -%}
-{%- set active = quoted_list(active_channels()) -%}
+{%- set active = quoted_list(booking_channels('is_by_hand')) -%}
+{%- set income = quoted_list(booking_groups()['income']) -%}
 
 with run as (
     select * from {{ ref('base_refresh_window') }}
@@ -54,7 +55,7 @@ activity as (
             end
         ) as outflow,
         sum(
-            case when activity.kind in ('salary', 'pension') then activity.amount else 0 end
+            case when activity.kind in {{ income }} then activity.amount else 0 end
         ) as income,
         sum(
             case when activity.kind = 'card_payment' then -activity.amount else 0 end
@@ -86,7 +87,7 @@ activity as (
             case when activity.channel in {{ active }} then activity.last_booked_on end
         ) as last_active_on,
         max(
-            case when activity.kind in ('salary', 'pension') then activity.last_booked_on end
+            case when activity.kind in {{ income }} then activity.last_booked_on end
         ) as last_income_on
     from {{ ref('base_account_activity') }} as activity
     cross join run
@@ -102,7 +103,7 @@ earlier as (
         max(txn.booked_on) as last_booked_on,
         max(case when txn.channel in {{ active }} then txn.booked_on end) as last_active_on,
         max(
-            case when txn.kind in ('salary', 'pension') then txn.booked_on end
+            case when txn.kind in {{ income }} then txn.booked_on end
         ) as last_income_on
     from {{ ref('stg_transaction') }} as txn
     cross join run

@@ -1,6 +1,3 @@
-{#- Days after a contact within which an answer counts as its response. -#}
-{%- set response_days = 60 -%}
-
 with run as (
     select * from {{ ref('base_refresh_window') }}
 ),
@@ -29,7 +26,7 @@ answer as (
             and contact.customer_id = response.customer_id
             and contact.contacted_on <= response.responded_on
             and {{ days_from_to('contact.contacted_on', 'response.responded_on') }}
-            <= {{ response_days }}
+            <= {{ response_days() }}
     group by contact.contact_id
 )
 
@@ -51,7 +48,7 @@ select
     answer.contact_id is not null as is_responded,
     answer.responded_on,
     answer.responded_account_id,
-    {{ days_from_to('contact.contacted_on', 'run.as_of') }} >= {{ response_days }}
+    {{ days_from_to('contact.contacted_on', 'run.as_of') }} >= {{ response_days() }}
         as is_response_complete
 from contact
 inner join campaign on contact.campaign_id = campaign.campaign_id

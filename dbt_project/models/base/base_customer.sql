@@ -117,10 +117,9 @@ select
     coalesce(profile.customer_since, home.first_opened_on) as customer_since,
     {{ months_from_to('coalesce(profile.customer_since, home.first_opened_on)', 'run.as_of') }}
         as tenure_months,
-    profile.occupation,
-    profile.education,
-    profile.marital_status,
-    profile.monthly_income,
+    {%- for attribute in customer_attributes() %}
+    profile.{{ attribute }},
+    {%- endfor %}
     profile.household_id,
     case
         when profile.household_id is not null

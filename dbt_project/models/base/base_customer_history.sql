@@ -1,7 +1,5 @@
-{%- set attributes = [
-    'birth_date', 'sex', 'district_id', 'customer_since', 'occupation', 'education',
-    'marital_status', 'monthly_income', 'household_id', 'employee_id', 'marketing_consent',
-] %}
+{%- set attributes = ['birth_date', 'sex', 'district_id', 'customer_since']
+    + customer_attributes() + ['household_id', 'employee_id', 'marketing_consent'] %}
 -- The linter loses the indentation of columns written by a loop.
 -- sqlfluff:exclude_rules:ST05,ST06,RF04,LT02
 {{ versions_of(ref('stg_customer'), 'customer_id', attributes) }}

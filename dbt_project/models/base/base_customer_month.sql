@@ -5,6 +5,7 @@
     'inflow', 'outflow', 'income', 'card_payments', 'cash_withdrawals', 'loan_repayments',
     'net_invested', 'interest_paid', 'interest_charged', 'fees',
 ] -%}
+{%- set income = quoted_list(booking_groups()['income']) -%}
 
 -- The linter loses the indentation of columns written by a loop.
 -- sqlfluff:exclude_rules:ST05,ST06,RF04,LT02
@@ -111,13 +112,25 @@ holding as (
         sum(case when product_line = '{{ line }}' then average_balance else 0 end)
             as average_{{ line }},
         {%- endfor %}
-        sum(case when closing_balance < 0 and product_line = 'deposits' then closing_balance end)
-            as overdraft,
+        sum(
+            case
+                when
+                    closing_balance < 0
+                    and product_line in {{ quoted_list(product_lines('may_overdraw')) }}
+                    then closing_balance
+            end
+        ) as overdraft,
         {%- for measure in counts + shared %}
         sum({{ measure }}) as {{ measure }},
         {%- endfor %}
         -- On a merchant's account a sale is a card sale, not an investment given up.
-        sum(case when product_line = 'wealth' then net_invested else 0 end) as wealth_invested,
+        sum(
+            case
+                when product_line in {{ quoted_list(product_lines('is_invested')) }}
+                    then net_invested
+                else 0
+            end
+        ) as wealth_invested,
         max(days_past_due) as days_past_due,
         bool_or(is_defaulted) as is_defaulted,
         sum(case when is_open then credit_limit end) as credit_limit,
@@ -129,7 +142,8 @@ holding as (
         min(
             case
                 when
-                    is_open and product_line <> 'lending'
+                    is_open
+                    and product_line not in {{ quoted_list(product_lines('holds_loans')) }}
                     and {{ months_from_to('opened_on', 'month') }} <= term_months
                     then term_months - {{ months_from_to('opened_on', 'month') }}
             end
@@ -158,11 +172,12 @@ seen as (
         max(txn.booked_on) as last_booked_on,
         max(
             case
-                when txn.channel in {{ quoted_list(active_channels()) }} then txn.booked_on
+                when txn.channel in {{ quoted_list(booking_channels('is_by_hand')) }}
+                    then txn.booked_on
             end
         ) as last_active_on,
         max(
-            case when txn.kind in ('salary', 'pension') then txn.booked_on end
+            case when txn.kind in {{ income }} then txn.booked_on end
         ) as last_income_on
     from {{ ref('stg_transaction') }} as txn
     inner join holder on txn.account_id = holder.account_id

@@ -40,9 +40,9 @@ balance as (
     select
         assigned.campaign_id,
         assigned.customer_id,
-        sum(held.balance_deposits + held.balance_wealth)
+        sum({{ balance_of('held', product_lines('is_entrusted')) }})
         filter (where held.month = assigned.last_month) as balance,
-        sum(held.balance_deposits + held.balance_wealth)
+        sum({{ balance_of('held', product_lines('is_entrusted')) }})
         filter (where held.month = assigned.month_before) as balance_before
     from assigned
     cross join run

@@ -42,7 +42,7 @@ household_contacted as (
 ),
 
 warned as (
-    select distinct customer_id from {{ source('alerts', 'credit') }}
+    select distinct customer_id from {{ ref('alerts_credit') }}
 ),
 
 barred as (

@@ -85,5 +85,5 @@ inner join channel on candidate.channel = channel.channel
 inner join {{ ref('value_offer') }} as offer on candidate.product_id = offer.product_id
 inner join {{ source('scores', 'offer') }} as score
     on candidate.customer_id = score.customer_id and candidate.product_id = score.product_id
-left join {{ source('scores', 'customer') }} as value_to_come
+left join {{ ref('scores_customer') }} as value_to_come
     on candidate.customer_id = value_to_come.customer_id

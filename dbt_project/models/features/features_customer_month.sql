@@ -198,10 +198,9 @@ profiled as (
         refreshed.*,
         profile.birth_date,
         profile.customer_since,
-        profile.occupation,
-        profile.education,
-        profile.marital_status,
-        profile.monthly_income,
+        {%- for attribute in feature_attributes() %}
+        profile.{{ attribute }},
+        {%- endfor %}
         household.household_size
     from refreshed
     left join profile
@@ -226,10 +225,9 @@ select
         'coalesce(profiled.customer_since, first_holding.first_opened_on)', 'profiled.month'
     ) }} as tenure_months,
     cast(profiled.months_in_12 as integer) as months_observed,
-    profiled.occupation,
-    profiled.education,
-    profiled.marital_status,
-    cast(profiled.monthly_income as double) as monthly_income,
+    {%- for attribute, data_type in feature_attributes().items() %}
+    cast(profiled.{{ attribute }} as {{ data_type }}) as {{ attribute }},
+    {%- endfor %}
     cast(profiled.household_size as integer) as household_size,
     profiled.accounts,
     profiled.joint_accounts,
@@ -259,7 +257,8 @@ select
     cast(profiled.loan_instalment as double) as loan_instalment,
     profiled.loan_remaining_months,
     {{ ratio(
-        '-cast(profiled.balance_lending as double)', 'cast(profiled.loan_principal as double)'
+        '-cast(' ~ balance_of('profiled', product_lines('holds_loans')) ~ ' as double)',
+        'cast(profiled.loan_principal as double)'
     ) }} as loan_outstanding_share,
     profiled.days_past_due,
     profiled.days_past_due_max_6m,

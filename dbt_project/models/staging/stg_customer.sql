@@ -4,10 +4,9 @@ select
     sex,
     district_id,
     customer_since,
-    occupation,
-    education,
-    marital_status,
-    monthly_income,
+    {%- for attribute in customer_attributes() %}
+    {{ attribute }},
+    {%- endfor %}
     household_id,
     employee_id,
     marketing_consent,

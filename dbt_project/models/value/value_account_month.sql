@@ -11,9 +11,9 @@ account_month as (
         account_month.*,
         {{ units('account_month.balance_day_sum') }} as balance_day_cents,
         greatest(-account_month.closing_balance, 0) as owed,
-        -- Money that an account for deposits owes is lent: it has a price of its own.
+        -- Money that an account without credit owes is lent: it has a price of its own.
         case
-            when account_month.product_line in ('lending', 'cards') then 0
+            when account_month.product_line in {{ quoted_list(product_lines('is_credit')) }} then 0
             else {{ units('account_month.overdrawn_day_sum') }}
         end as overdrawn_day_cents,
         case when account_month.is_open then account_month.credit_limit end as committed_limit,

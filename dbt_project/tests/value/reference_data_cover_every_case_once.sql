@@ -53,21 +53,13 @@
 -- A case that is missing would be valued at nothing, one that is there twice would count twice.
 -- depends_on: {{ ref('value_account_month') }}
 with product_line as (
-    {%- for line in product_lines() %}
-    select '{{ line }}' as product_line
-    {%- if not loop.last %}
-    union all
-    {%- endif %}
-    {%- endfor %}
+    select product_line from {{ ref('product_line') }}
 ),
 
 channel as (
-    {%- for name in booking_channels() + ['(none)'] %}
-    select '{{ name }}' as channel
-    {%- if not loop.last %}
+    select channel from {{ ref('channel') }}
     union all
-    {%- endif %}
-    {%- endfor %}
+    select '(none)' as channel
 ),
 
 band as (
@@ -112,7 +104,7 @@ complaint as (
     from product_line
     left join {{ ref(seed) }} as given
         on
-            product_line.product_line = given.product_line
+            given.product_line in ('*', product_line.product_line)
             and given.product_id = '*'
             and given.effective_from <= date '1900-01-01'
     where given.product_line is null
@@ -120,7 +112,7 @@ complaint as (
     select '{{ seed }} names an unknown product line: ' || given.product_line
     from {{ ref(seed) }} as given
     left join product_line on given.product_line = product_line.product_line
-    where product_line.product_line is null
+    where given.product_line <> '*' and product_line.product_line is null
     union all
     {%- endfor %}
     {%- for seed in ['transfer_curve', 'risk_rating', 'hurdle_rate', 'tier_scheme'] %}
@@ -198,9 +190,10 @@ complaint as (
     left join channel on given.channel = channel.channel
     where channel.channel is null
     union all
-    select 'activity_unit_cost names an unknown kind: ' || kind
-    from {{ ref('activity_unit_cost') }}
-    where kind not in {{ quoted_list(['*'] + booking_kinds()) }}
+    select 'activity_unit_cost names an unknown kind: ' || given.kind
+    from {{ ref('activity_unit_cost') }} as given
+    left join {{ ref('booking_kind') }} as known on given.kind = known.kind
+    where given.kind <> '*' and known.kind is null
     union all
     select 'overhead_pool ' || pool || ' has an unknown driver: ' || driver
     from {{ ref('overhead_pool') }}

@@ -22,6 +22,7 @@ from orchestration.models.declaration import (
     version_of,
 )
 from orchestration.models.study import Learner, Off, Sample, Study
+from sources.vocabulary import lines_where
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,9 +45,10 @@ def attrition_study(records: Records) -> Study | Off:
 
     def hazard(sample: Sample, seed: int) -> Any:
         time, event = times(sample, "months_to_exit", plan.horizon)
-        return AttritionModel(seed=seed, periods=plan.horizon).fit(
-            sample.features, time, event, sample.customers, sample.further
+        model = AttritionModel(
+            seed=seed, periods=plan.horizon, loan_lines=lines_where("holds_loans")
         )
+        return model.fit(sample.features, time, event, sample.customers, sample.further)
 
     def lines(cutoffs: tuple[date, ...]) -> pd.DataFrame:
         return records.lines_held(cutoffs, HOLDERS)
@@ -136,6 +138,7 @@ ATTRITION = Declaration(
     tables=(
         Table(
             "product_attrition",
+            "probability of giving up each product line that a customer holds",
             (
                 Column("customer_id", "varchar", "customer who holds the product line"),
                 Column("product_line", "varchar", "product line held, such as `cards`"),

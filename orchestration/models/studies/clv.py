@@ -9,6 +9,7 @@ from expectations.suites.customer_scores import value_judge
 from orchestration.models.cutoffs import LONG_HORIZON, TOO_SHORT
 from orchestration.models.declaration import COHORTS, LINES, Column, Declaration
 from orchestration.models.study import Learner, Off, Sample, Study
+from sources.vocabulary import lines_where
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,7 +29,9 @@ def clv_study(records: Records) -> Study | Off:
     plan = records.plan
 
     def retention_margin(sample: Sample, seed: int) -> Any:
-        model = RetentionMarginModel(seed=seed, annual_discount_rate=records.rate)
+        model = RetentionMarginModel(
+            seed=seed, annual_discount_rate=records.rate, loan_lines=lines_where("holds_loans")
+        )
         return model.fit(sample.features, sample.further)
 
     def two_part(sample: Sample, seed: int) -> Any:

@@ -69,7 +69,6 @@ def response_study(records: Records) -> Study | Off:
         kind="probability",
         unit="probability",
         limits=("learned from those whom campaigns chose: others may answer otherwise",),
-        is_long=True,
     )
 
 

@@ -27,9 +27,9 @@ APART = 1_000
 
 
 def _explained(y: np.ndarray, labels: np.ndarray) -> float:
-    from ml.segments.comparison import explained_share
+    from ml.segments.comparison import epsilon_squared
 
-    return explained_share(y, labels).epsilon_squared
+    return epsilon_squared(y, labels)
 
 
 def segment_study(records: Records) -> Study | Off:
@@ -73,7 +73,7 @@ def segment_study(records: Records) -> Study | Off:
             "accounts of the time after, by rank",
         ),
         note=records.horizon_note,
-        judged=_told_apart,
+        judged=_judge_separation,
     )
 
 
@@ -114,7 +114,7 @@ def _nothing(cohorts: Cohorts) -> np.ndarray:
     return np.zeros(len(cohorts.frame))
 
 
-def _told_apart(model: Any, sample: Sample) -> Judged:
+def _judge_separation(model: Any, sample: Sample) -> Judged:
     """Ranks of the later outcomes, concatenated, with the segments at the cut-off."""
     import numpy as np
     from scipy.stats import rankdata
@@ -153,20 +153,20 @@ def _profile_and_migration(
     champion: Champion,
     horizon: int,
 ) -> None:
-    from orchestration.models.scoring import insert
+    from orchestration.platform.tables import write_table
 
-    insert(connection, "scores.segment_profile", segment_profile(champion.model))
+    write_table(connection, "scores.segment_profile", segment_profile(champion.model))
     _migrate(connection, context, champion.model, horizon)
 
 
-def segment_profile(model: Any) -> pd.DataFrame:
-    """Rows of `scores.segment_profile`; nothing for the rule, whose labels say it all."""
+def segment_profile(model: Any) -> pd.DataFrame | None:
+    """Rows of `scores.segment_profile`; None for the rule, whose labels are its description."""
     import pandas as pd
 
     from ml.segments.model import SegmentModel
 
     if not isinstance(model, SegmentModel):
-        return pd.DataFrame()
+        return None
     profile = model.profile_
     return pd.concat(
         [
@@ -197,11 +197,9 @@ def _migrate(
     import pandas as pd
 
     from orchestration.models.datasets import HOLDERS, customers_to_score, features_of
-    from orchestration.models.scoring import BATCH, insert
+    from orchestration.models.scoring import BATCH
+    from orchestration.platform.tables import write_table
 
-    connection.execute(
-        "create or replace temp table segment_before (customer_id varchar, segment varchar)"
-    )
     before = connection.execute(
         "select max(month) from features.customer_month "
         f"where month <= ?::date - to_months({horizon})",
@@ -209,36 +207,42 @@ def _migrate(
     ).fetchall()[0][0]
     if before is None:
         return
-    for frame in customers_to_score(connection, before, horizon, BATCH, HOLDERS):
-        segments = pd.DataFrame(
+    earlier = [
+        pd.DataFrame(
             {
                 "customer_id": frame["customer_id"],
                 "segment": model.predict(features_of(frame)),
             }
         )
-        insert(connection, "temp.segment_before", segments)
-    connection.execute(
+        for frame in customers_to_score(connection, before, horizon, BATCH, HOLDERS)
+    ]
+    empty = pd.DataFrame({"customer_id": [], "segment": []}, dtype="str")
+    connection.register("segment_before", pd.concat([empty, *earlier]))
+    moved = connection.execute(
         """
-        insert into scores.segment_migration
         with move as (
             select
                 coalesce(earlier.segment, 'new') as from_segment,
                 coalesce(later.segment, 'left') as to_segment,
                 count(*) as customers
-            from temp.segment_before as earlier
-            full join (select customer_id, segment from scores.customer where segment is not null)
-                as later on later.customer_id = earlier.customer_id
+            from segment_before as earlier
+            full join scores.segment as later on later.customer_id = earlier.customer_id
             group by all
         )
         select
-            $before, $now, from_segment, to_segment, customers,
-            customers / sum(customers) over (partition by from_segment)
+            $before as from_month,
+            $now as to_month,
+            from_segment,
+            to_segment,
+            customers,
+            customers / sum(customers) over (partition by from_segment) as share
         from move
         order by from_segment, to_segment
         """,
         {"before": before, "now": context.as_of_month},
-    )
-    connection.execute("drop table temp.segment_before")
+    ).df()
+    connection.unregister("segment_before")
+    write_table(connection, "scores.segment_migration", moved)
 
 
 SEGMENT = Declaration(
@@ -259,6 +263,7 @@ SEGMENT = Declaration(
     tables=(
         Table(
             "segment_profile",
+            "each segment beside all customers, in each dimension that they are compared by",
             (
                 Column("segment", "varchar", "id of the segment"),
                 Column("segment_name", "varchar", "the segment in words"),
@@ -271,9 +276,11 @@ SEGMENT = Declaration(
                 Column("population_median", "double", "median of all customers"),
                 Column("deviation", "double", "distance from all customers, in deviations"),
             ),
+            ("segment", "dimension"),
         ),
         Table(
             "segment_migration",
+            "customers who moved between segments within a horizon",
             (
                 Column("from_month", "date", "one horizon before the as-of month"),
                 Column("to_month", "date", "the as-of month"),
@@ -282,6 +289,7 @@ SEGMENT = Declaration(
                 Column("customers", "integer", "customers who moved"),
                 Column("share", "double", "their share of the earlier segment"),
             ),
+            ("from_segment", "to_segment"),
         ),
     ),
     afterwards=_profile_and_migration,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -17,13 +16,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ml.promotion import Measure
+    from ml.response.uplift import UpliftModel
+    from ml.response.uplift_learners import Base
+    from ml.response.uplift_rules import StrongerRule
     from orchestration.models.records import Records
 
 FIRST_TRIED = 1
 LEAST_ARM, LEAST_RESPONSES = 400, 40
 # Learner and base, in the order in which they are tried; a bank that has no champion yet waits for
 # its release, and only the first is tried unless training was asked for.
-TRIED = (
+TRIED: tuple[tuple[str, str, Base], ...] = (
     ("s_boosting", "s", "boosting"),
     ("x_boosting", "x", "boosting"),
     ("t_boosting", "t", "boosting"),
@@ -48,10 +50,8 @@ def uplift_study(records: Records) -> Study | Off:
     """Learners of the effect by offer against the stronger of the best single column and treating
     by the response score."""
     from ml.registry import listed
-    from ml.response.model import OFFER, ResponseModel
-    from ml.response.uplift import FORMAT, UpliftModel
-    from ml.response.uplift_rules import StrongerRule
-    from orchestration.models.uplift_evaluation import POLICY, policy_table
+    from ml.response.model import OFFER
+    from ml.response.uplift import FORMAT
 
     contacts = randomised_contacts(records.connection)
     border = _border(contacts)
@@ -75,13 +75,6 @@ def uplift_study(records: Records) -> Study | Off:
             parameters={"evaluated_from": str(begins.date())},
         )
 
-    def fitted(new: Callable[[int], Any], sample: Sample, seed: int) -> Any:
-        arms: Arms = sample.further
-        return new(seed).fit(sample.features, arms.y, arms.treatment, arms.probability)
-
-    def of(learner: str, base: Any) -> Callable[[Sample, int], Any]:
-        return partial(fitted, lambda seed: UpliftModel(learner=learner, base=base, seed=seed))
-
     return Study(
         name="uplift",
         purpose=(
@@ -98,24 +91,45 @@ def uplift_study(records: Records) -> Study | Off:
         read=material,
         newest=lambda: split_at(contacts, begins)[1],
         learners=tuple(
-            Learner(name, of(learner, base))
+            Learner(name, partial(_effects, learner=learner, base=base))
             for name, learner, base in TRIED[: None if asked else FIRST_TRIED]
         ),
-        rule=Learner(
-            "stronger_rule",
-            partial(fitted, lambda seed: StrongerRule(ResponseModel(seed), seed=seed)),
-        ),
+        rule=Learner("stronger_rule", _stronger_rule),
         measures=_measures(),
         deciding="area_under_gain",
         kind="value",
         unit="probability",
         limits=(
-            "learned from those whom campaigns drew: others may be moved otherwise",
-            "the effect of a channel is not told from that of its campaign",
+            "learned from customers whom campaigns drew: the effect on others may differ",
+            "the effects of a channel and of its campaign are not separated",
         ),
-        further=lambda model, rule, later, seed: {POLICY: policy_table(model, rule, later, seed)},
+        further=_policy,
         is_long=True,
     )
+
+
+def _effects(sample: Sample, seed: int, *, learner: str, base: Base) -> UpliftModel:
+    from ml.response.uplift import UpliftModel
+
+    return UpliftModel(learner=learner, base=base, seed=seed).fit(*_randomised(sample))
+
+
+def _stronger_rule(sample: Sample, seed: int) -> StrongerRule:
+    from ml.response.model import ResponseModel
+    from ml.response.uplift_rules import StrongerRule
+
+    return StrongerRule(ResponseModel(seed), seed=seed).fit(*_randomised(sample))
+
+
+def _randomised(sample: Sample) -> tuple[pd.DataFrame, np.ndarray, np.ndarray, np.ndarray]:
+    arms: Arms = sample.further
+    return sample.features, arms.y, arms.treatment, arms.probability
+
+
+def _policy(model: Any, rule: StrongerRule, later: Sample, seed: int) -> dict[str, pd.DataFrame]:
+    from orchestration.models.uplift_evaluation import POLICY, policy_table
+
+    return {POLICY: policy_table(model, rule, later, seed)}
 
 
 def _measures() -> tuple[Measure, ...]:
@@ -134,8 +148,8 @@ def _measures() -> tuple[Measure, ...]:
 def randomised_contacts(connection: Any) -> pd.DataFrame:
     """Matured contacts of both arms whose assignment is known to have been random.
 
-    Without what was known of offer and market: the same for both arms of a campaign, it tells
-    campaigns apart, not customers.
+    Without the columns of offer and market: they are the same for both arms of a campaign and
+    distinguish campaigns, not customers.
     """
     from ml.response.model import OFFER_LINE
     from orchestration.models.contact_frames import CONTEXT, contact_frame

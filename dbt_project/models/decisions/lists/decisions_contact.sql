@@ -30,7 +30,7 @@ from {{ source('decisions', 'contact_plan') }} as plan
 cross join run
 inner join contactable on plan.customer_id = contactable.customer_id
 left join {{ ref('contacts_channel') }} as channel on plan.channel = channel.channel
-left join {{ source('scores', 'customer') }} as score on plan.customer_id = score.customer_id
+left join {{ ref('scores_customer') }} as score on plan.customer_id = score.customer_id
 left join {{ ref('value_customer_tier') }} as tier
     on plan.customer_id = tier.customer_id and run.as_of_month = tier.month
 where

@@ -70,7 +70,7 @@ promised as (
     select
         customer.district_id,
         sum(score.clv_12m) as clv_12m
-    from {{ source('scores', 'customer') }} as score
+    from {{ source('scores', 'clv') }} as score
     inner join customer on score.customer_id = customer.customer_id
     group by customer.district_id
 ),

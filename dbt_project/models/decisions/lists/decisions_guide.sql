@@ -2,7 +2,7 @@ with segment as (
     select
         segment_name,
         count(*) as customers
-    from {{ source('scores', 'customer') }}
+    from {{ ref('scores_customer') }}
     where segment_name is not null
     group by segment_name
 ),

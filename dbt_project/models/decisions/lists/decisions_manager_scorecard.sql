@@ -26,9 +26,9 @@ book as (
         unit,
         max(employee_id) as employee_id,
         count(*) filter (where is_active) as customers,
-        sum(coalesce(balance_deposits, 0)) as balance_deposits,
-        sum(coalesce(balance_lending, 0)) as balance_lending,
-        sum(coalesce(balance_wealth, 0)) as balance_wealth,
+        {%- for line in product_lines('is_on_scorecard') %}
+        sum(coalesce(balance_{{ line }}, 0)) as balance_{{ line }},
+        {%- endfor %}
         sum(coalesce(contacts_12m, 0)) as contacts_12m,
         count(*) filter (where is_active and contacts_12m > 0) as contacted
     from customer
@@ -155,7 +155,7 @@ alert as (
     select
         customer.unit,
         count(*) as credit_alerts
-    from {{ source('alerts', 'credit') }} as credit
+    from {{ ref('alerts_credit') }} as credit
     inner join customer on credit.customer_id = customer.customer_id
     group by customer.unit
 ),
@@ -182,9 +182,9 @@ select
                 cast(earned.contribution_margin_12m as double)
                 / cast(earned.contribution_margin_before as double) - 1
     end as growth,
-    cast(coalesce(book.balance_deposits, 0) as decimal(18, 2)) as balance_deposits,
-    cast(coalesce(book.balance_lending, 0) as decimal(18, 2)) as balance_lending,
-    cast(coalesce(book.balance_wealth, 0) as decimal(18, 2)) as balance_wealth,
+    {%- for line in product_lines('is_on_scorecard') %}
+    cast(coalesce(book.balance_{{ line }}, 0) as decimal(18, 2)) as balance_{{ line }},
+    {%- endfor %}
     cast(coalesce(book.contacts_12m, 0) as integer) as contacts_12m,
     {{ ratio('book.contacted', 'book.customers') }} as coverage,
     cast(coalesce(conversion.treated, 0) as integer) as treated,

@@ -13,7 +13,7 @@ with served as (
         offer.product_line,
         score.segment_name,
         '' as value_tier
-    from {{ source('scores', 'customer') }} as score
+    from {{ ref('scores_customer') }} as score
     cross join {{ ref('value_offer') }} as offer
     where score.segment_name is not null
 ),

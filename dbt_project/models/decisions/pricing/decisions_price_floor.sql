@@ -2,7 +2,8 @@
 
 {#- A tier's own costs are used from so many account months on; below it the product's. -#}
 {%- set enough = 120 -%}
-{%- set priced_by_rate = ['deposits', 'lending', 'cards'] -%}
+{%- set deposits = quoted_list(product_lines('deposit_rate')) -%}
+{%- set priced_by_rate = product_lines('deposit_rate') + product_lines('loan_rate') -%}
 {%- set components = {
     'cost': 'direct_cost + overhead', 'loss': 'expected_loss', 'capital': 'capital_charge',
     'fee': 'fee_income',
@@ -160,11 +161,11 @@ select
     product_line,
     case
         when not has_rate then 'lowest monthly fee'
-        when product_line = 'deposits' then 'highest deposit rate'
+        when product_line in {{ deposits }} then 'highest deposit rate'
         else 'lowest loan rate'
     end as floor_kind,
     case
-        when has_rate and product_line = 'deposits'
+        when has_rate and product_line in {{ deposits }}
             then cast(
                 transfer_price - cost_rate - loss_rate - capital_rate + fee_rate
                 as decimal(18, 6)

@@ -1,0 +1,61 @@
+{# Written by `python -m orchestration.platform.vocabulary` from seeds/vocabulary and
+   sources/contract.py. #}
+{# Product lines, or those with a property: a column of product_line.csv that is true,
+   or a price. #}
+{% macro product_lines(which='all') %}
+    {{ return({
+        'all': ['deposits', 'lending', 'cards', 'wealth', 'agency', 'payments'],
+        'is_credit': ['lending', 'cards'],
+        'holds_loans': ['lending'],
+        'may_overdraw': ['deposits'],
+        'is_invested': ['wealth'],
+        'is_entrusted': ['deposits', 'wealth'],
+        'is_on_scorecard': ['deposits', 'lending', 'wealth'],
+        'deposit_rate': ['deposits'],
+        'loan_rate': ['lending', 'cards'],
+        'fee': ['wealth', 'agency', 'payments'],
+    }[which]) }}
+{% endmacro %}
+
+{# A customer's attributes that the contract passes on, and those that are features. #}
+{% macro customer_attributes() %}
+    {{ return(['occupation', 'education', 'marital_status', 'monthly_income']) }}
+{% endmacro %}
+
+{% macro feature_attributes() %}
+    {{ return({
+        'occupation': 'varchar',
+        'education': 'varchar',
+        'marital_status': 'varchar',
+        'monthly_income': 'double',
+    }) }}
+{% endmacro %}
+
+{# Channels of bookings; one by hand shows that the customer is active. #}
+{% macro booking_channels(which='all') %}
+    {{ return({
+        'all': ['branch', 'atm', 'card', 'online', 'mobile', 'telephone', 'standing_order', 'system'],
+        'is_by_hand': ['branch', 'atm', 'card', 'online', 'mobile', 'telephone'],
+    }[which]) }}
+{% endmacro %}
+
+{# Kinds of booking by group; every kind is in exactly one. #}
+{% macro booking_groups() %}
+    {{ return({
+        'income': ['salary', 'pension'],
+        'cash_in': ['deposit'],
+        'cash_out': ['withdrawal'],
+        'transfer_in': ['transfer_in'],
+        'transfer_out': ['transfer_out'],
+        'card_payment': ['card_payment'],
+        'credit': ['loan_payout', 'loan_repayment'],
+        'investment': ['purchase', 'sale', 'insurance_premium'],
+        'charge': ['interest_paid', 'interest_charged', 'fee', 'penalty'],
+        'other': ['other'],
+    }) }}
+{% endmacro %}
+
+{# Days within which a response counts. #}
+{% macro response_days() %}
+    {{ return(60) }}
+{% endmacro %}

@@ -1,0 +1,98 @@
+"""Makes a page: a template and what it shows become HTML; writes it in one step."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from reports import charts, formats, tables
+from reports.formats import ENGLISH, NOTHING
+from reports.words import translations
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def render(template: str, content: Mapping[str, Any], language: str = ENGLISH) -> str:
+    """The page of a template of `reports/templates`: HTML5, escaped, nothing fetched, no script.
+
+    Raises
+    ------
+    ValueError
+        For a language without a catalogue.
+    """
+    return environment(language).get_template(template).render(content)
+
+
+def write(page: str, path: Path) -> None:
+    """Write a page; a reader sees the one before or this one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.draft")
+    draft.write_text(page, encoding="utf-8")
+    os.replace(draft, path)
+
+
+@cache
+def environment(language: str) -> Environment:
+    """Jinja with the words, figures, tables and charts of a language."""
+    words = translations(language)
+    made = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
+    )
+    made.policies["ext.i18n.trimmed"] = True
+    made.install_gettext_translations(words, newstyle=True)  # type: ignore[attr-defined]
+    worded = {
+        function.__name__: partial(function, language=language)
+        for function in (
+            *(formats.exact, formats.money, formats.percent, formats.rate, formats.count),
+            *(formats.month, formats.figure, formats.return_on_capital, formats.price_floor),
+        )
+    } | _names(words.gettext)
+    made.filters |= worded
+    made.globals |= worded | {
+        "language": language,
+        **{one.__name__: one for one in (tables.texts, tables.figures, tables.flat)},
+        **{one.__name__: one for one in (tables.made, tables.bars)},
+        "labels": partial(tables.labels, worded["count"]),
+        "heats": partial(tables.heats, worded["count"], worded["percent"]),
+        **{
+            f"{one.__name__}_chart": partial(one, language=language)
+            for one in (charts.bridge, charts.whale, charts.trend, charts.months)
+        },
+    }
+    return made
+
+
+def _names(gettext: Callable[[str], str]) -> dict[str, Callable[..., Any]]:
+    """What a key or a value of any kind is called."""
+
+    def titled(key: str) -> str:
+        return gettext(formats.titled(key)) if key else key
+
+    def named(key: str, names: Mapping[str, str]) -> str | Markup:
+        """A key with its name before it, where it has one."""
+        if key not in names:
+            return key
+        return Markup('{} <span class="soft">{}</span>').format(names[key], key)
+
+    def shown(value: Any) -> str:
+        if value is None:
+            return NOTHING
+        if isinstance(value, bool):
+            return gettext("yes") if value else gettext("no")
+        return str(value)
+
+    def titles(keys: Any) -> dict[str, str]:
+        return {key: titled(key) for key in keys}
+
+    return {"titled": titled, "named": named, "shown": shown, "titles": titles}

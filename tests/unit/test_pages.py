@@ -1,0 +1,110 @@
+"""What all pages share: figures, words, charts, and what no page may do."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reports import charts, formats, render
+from reports.words import LANGUAGES, read, untranslated, update
+
+MONEY = st.decimals("-1e12", "1e12", places=4)
+
+
+@given(MONEY)
+def test_money_is_rounded_away_from_zero_and_grouped(amount):
+    cents = int(abs(amount) * 100 + Decimal("0.5"))
+    whole = f"{cents // 100:,}.{cents % 100:02}"
+    assert formats.exact(amount) == f"{'-' if amount < 0 else ''}{whole}"
+
+
+@pytest.mark.parametrize(
+    ("shown", "text"),
+    [
+        # Babel alone would round these halves to even.
+        (formats.exact(Decimal("0.125")), "0.13"),
+        (formats.money(Decimal("-2500.5")), "-2,501"),
+        (formats.money(Decimal("999.994")), "999.99"),
+        (formats.percent(0.12345), "12.3 %"),
+        (formats.percent(-0.0004, 0), "0 %"),
+        (formats.percent(Decimal("0.5"), language="zh"), "50.0%"),
+        (formats.rate(Decimal("0.0375")), "3.75 %"),
+        (formats.return_on_capital(-11.0), "< -1,000 %"),
+        (formats.count(1234567), "1,234,567"),
+        (formats.month(date(2025, 3, 1)), "2025-03"),
+        (formats.month(date(2025, 3, 1), "zh"), "2025年3月"),
+        (formats.figure(date(2025, 3, 31)), "2025-03-31"),
+        (formats.figure(0.012345), "0.01235"),
+        (formats.figure(12345.6), "12,346"),
+        (formats.exact(None) + formats.percent(None) + formats.count(None), "–––"),
+    ],
+)
+def test_figures_have_one_form(shown, text):
+    assert shown == text
+
+
+@pytest.mark.parametrize("language", LANGUAGES[1:])
+def test_a_catalogue_has_the_words_in_use_and_a_translation_of_each(language):
+    kept, current = read(language), update(language)
+    assert {message.id for message in kept} == {message.id for message in current}
+    assert untranslated(kept) == []
+    places = re.compile(r"%\(\w+\)s|\{\w+\}")
+    for message in kept:
+        ids = [message.id] if isinstance(message.id, str) else message.id
+        texts = [message.string] if isinstance(message.string, str) else message.string
+        if message.id:
+            assert {tuple(sorted(places.findall(text))) for text in (*ids, *texts)} == {
+                tuple(sorted(places.findall(ids[0])))
+            }, message.id
+
+
+def test_an_unknown_language_is_refused():
+    with pytest.raises(ValueError, match="'xx' is invalid: expected one of en, zh"):
+        render("value.html", {"head": {"month": None}}, "xx")
+
+
+def test_a_page_is_in_its_language():
+    page = render("value.html", {"head": {"month": None}}, "zh")
+    assert '<html lang="zh">' in page
+    assert "<h1>价值报告</h1>" in page and "Value report" not in page
+
+
+MONTHS = [
+    {"month": date(2025, number, 1), "figure": figure, "missing": figure is None}
+    for number, figure in ((1, 1500.0), (2, None), (3, -2.0))
+]
+
+
+def test_a_chart_has_a_label_and_a_tooltip_for_each_mark_and_needs_nothing():
+    chart = charts.months(MONTHS, 'Rows "<b>"')
+    for words in ("2025-01: 1,500", "2025-02: –", "2025-03: -2"):
+        assert f'aria-label="{words}"' in chart and f"<title>{words}</title>" in chart
+    assert 'aria-label="Rows &#34;&lt;b&gt;&#34;"' in chart
+    assert not re.search(r"https?:|url\(|<script|<style|<image", chart)
+    # No colour of its own: the page's are light or dark.
+    colors = set(re.findall(r'(?:fill|stroke)="([^"]+)"', chart))
+    assert colors <= {"none", "var(--accent)", "var(--bad)", "var(--soft)"}
+
+
+def test_a_chart_is_drawn_for_a_wide_and_for_a_narrow_page():
+    steps = [
+        {"measure": name, "amount": Decimal(9), "start": 0.0, "end": 9.0, "kind": "good"}
+        for name in ("fee", "profit")
+    ]
+    chart = charts.bridge(steps, {"fee": "<i>Fees", "profit": "Profit"}, "Bridge")
+    assert re.findall(r'<svg class="chart (\S+)"', chart) == ["wide-only", "narrow-only"]
+    assert "<i>" not in chart and "&lt;i&gt;Fees: 9.00" in chart
+
+
+@pytest.mark.parametrize(("language", "label"), [("en", "2.5m"), ("zh", "250万")])
+def test_an_axis_is_in_the_sizes_of_the_language(language, label):
+    history = [
+        {"month": date(2025, 1, 1), "economic_profit": Decimal(2_500_000)}
+        | {"contribution_margin": Decimal(2_400_000)}
+    ]
+    assert f">{label}</text>" in charts.trend(history, "Trend", "{month}", language)
