@@ -40,6 +40,7 @@ def release(
             source="files",
             source_path=KNOWN / "delivery",
             reference_path=KNOWN / "reference",
+            first_month="2024-01",
             as_of="2025-12",
         )
         assert result.returncode == 0, result.stdout + result.stderr
