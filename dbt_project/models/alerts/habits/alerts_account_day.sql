@@ -8,17 +8,25 @@ with run as (
     select * from {{ ref('base_refresh_window') }}
 ),
 
+-- In cents: whether an account was emptied must not hang on the order of a sum.
+booking as (
+    select
+        *,
+        cast(round(amount * 100) as bigint) as cents
+    from {{ ref('alerts_booking') }}
+    where is_recent and {{ in_part('customer_id') }}
+),
+
 flow as (
     select
         account_id,
         booked_on,
         any_value(month) as month,
-        sum(amount) as net,
-        sum(greatest(amount, 0)) as amount_in,
-        sum(case when is_own then greatest(-amount, 0) else 0 end) as own_out,
+        sum(cents) as net,
+        sum(greatest(cents, 0)) as amount_in,
+        sum(case when is_own then greatest(-cents, 0) else 0 end) as own_out,
         bool_or(is_own) as is_own
-    from {{ ref('alerts_booking') }}
-    where is_recent and {{ in_part('customer_id') }}
+    from booking
     group by account_id, booked_on
 ),
 
@@ -26,7 +34,7 @@ balanced as (
     select
         flow.*,
         -- Before the day's first booking.
-        cast(month.opening_balance as double) + coalesce(
+        cast(month.opening_balance * 100 as bigint) + coalesce(
             sum(flow.net) over (
                 partition by flow.account_id, flow.month order by flow.booked_on
                 rows between unbounded preceding and 1 preceding
