@@ -392,15 +392,10 @@ def differing(
         connection.execute(f"attach '{bank.warehouse}' as after (read_only)")
         for name in tables or built(bank.reference):
             rows = []
-            # The habits behind alerts are sums of doubles, whose last digits hang on threads.
-            shown = ", ".join(
-                f"round({column}, 4)" if kind == "DOUBLE" and name.startswith("alerts.") else column
-                for column, kind, *_ in connection.execute(f"describe before.{name}").fetchall()
-            )
             for one, other in (("before", "after"), ("after", "before")):
                 rows += connection.execute(
-                    f"select '{one}', * from (select {shown} from {one}.{name} where {where} "
-                    f"except all select {shown} from {other}.{name} where {where}) limit 5"
+                    f"select '{one}', * from (from {one}.{name} where {where} "
+                    f"except all from {other}.{name} where {where}) limit 5"
                 ).fetchall()
             if rows:
                 found[name] = rows
