@@ -95,7 +95,7 @@ rollback-model: $(INSTALLED) ## return to the champion before: MODEL=clv APPROVE
 	@$(RUN) -m orchestration rollback-model --model "$$MODEL" --approver "$$APPROVER" \
 		--reason "$$REASON"
 
-test: $(INSTALLED) ## the everyday suite; COVERAGE=1 measures it against the floor in pyproject.toml
+test: $(INSTALLED) ## the everyday suite; COVERAGE=1 measures its coverage
 	@$(TESTS) -m "not slow" $(if $(filter-out 0 false,$(COVERAGE)),--cov)
 
 acceptance: $(INSTALLED) ## the slow runs: real data, real faults, browsers, simulations

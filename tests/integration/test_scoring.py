@@ -802,7 +802,7 @@ def test_a_champion_missing_or_changed_stops_the_scoring_before_anything_is_writ
         words = {
             "changed": "was tampered with or is damaged",
             "file gone": "cannot be loaded",
-            "nobody is champion": f"model {name} has no champion",
+            "nobody is champion": f"model {name} is on but has no champion",
         }
         # An earlier month too: it would drop what is known of the months after.
         for context in (by_hand.context, earlier):

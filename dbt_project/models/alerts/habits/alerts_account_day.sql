@@ -26,7 +26,7 @@ balanced as (
     select
         flow.*,
         -- Before the day's first booking.
-        cast(month.opening_balance as double) + coalesce(
+        month.opening_balance + coalesce(
             sum(flow.net) over (
                 partition by flow.account_id, flow.month order by flow.booked_on
                 rows between unbounded preceding and 1 preceding
@@ -63,7 +63,7 @@ habit as (
         swept.account_id,
         count(*) as days,
         count(*) filter (where swept.passed_share > {{ passed }}) as passed_days,
-        sum(-ln(1 - coalesce(swept.swept_share, 0))) as emptied
+        {{ ordered_sum('-ln(1 - coalesce(swept.swept_share, 0))', 'swept.booked_on') }} as emptied
     from swept
     cross join run
     where swept.month < run.as_of_month
@@ -88,7 +88,10 @@ kinds as (
         max(channels) as channels,
         max(new_channels) as new_channels,
         max(bookings_10d) filter (where kind = 'deposit') as cash_deposits_10d,
-        sum(amount_surprise + count_surprise + stranger_surprise + channel_surprise) as surprise
+        {{ ordered_sum(
+            'amount_surprise + count_surprise + stranger_surprise + channel_surprise',
+            'kind, is_in'
+        ) }} as surprise
     from {{ ref('alerts_kind_day') }}
     group by account_id, customer_id, booked_on
 )
@@ -99,10 +102,10 @@ select
     kinds.booked_on,
     kinds.month,
     cast(kinds.bookings as bigint) as bookings,
-    coalesce(kinds.amount_in, 0) as amount_in,
-    coalesce(kinds.amount_out, 0) as amount_out,
-    coalesce(kinds.cash, 0) as cash,
-    kinds.turnover,
+    cast(coalesce(kinds.amount_in, 0) as decimal(18, 2)) as amount_in,
+    cast(coalesce(kinds.amount_out, 0) as decimal(18, 2)) as amount_out,
+    cast(coalesce(kinds.cash, 0) as decimal(18, 2)) as cash,
+    cast(kinds.turnover as decimal(18, 2)) as turnover,
     kinds.amount_z,
     kinds.largest_ratio,
     kinds.count_surprise,

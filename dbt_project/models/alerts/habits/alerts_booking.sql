@@ -42,7 +42,7 @@ select
     booking.month,
     booking.kind,
     coalesce(booking.channel, '(none)') as channel,
-    cast(booking.amount as double) as amount,
+    booking.amount,
     ln(nullif(cast(booking.size as double), 0)) as size,
     case
         when booking.counterparty_account is not null

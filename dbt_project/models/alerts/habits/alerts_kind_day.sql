@@ -36,7 +36,7 @@ day as (
         booking.is_in,
         any_value(booking.month) as month,
         count(*) as bookings,
-        sum(booking.amount) as amount,
+        cast(sum(booking.amount) as decimal(18, 2)) as amount,
         count(*) filter (where booking.size >= profile.location + ln({{ sizeable }})) as sizeable,
         max(booking.size) as size,
         count(distinct booking.counterparty)
@@ -78,7 +78,7 @@ burst as (
         *,
         sum(sizeable) over two as bookings_2d,
         sum(sizeable) over ten as bookings_10d,
-        ln(sum(abs(amount)) over two) as size_2d,
+        ln(cast(sum(abs(amount)) over two as double)) as size_2d,
         sum(just_below_round) over ten as just_below_round_10d
     from day
     window
