@@ -110,6 +110,13 @@ class Binner(TransformerMixin, BaseEstimator):
         return bins
 
 
+def with_values(bins: np.ndarray) -> np.ndarray:
+    """The matrix to fit trees on: a column without a value in any row becomes 0, which no tree
+    splits. scikit-learn's binning fails on an empty column."""
+    empty = np.isnan(bins).all(axis=0)
+    return np.where(empty, 0.0, bins) if empty.any() else bins
+
+
 def _borders(values: np.ndarray) -> np.ndarray:
     ordered = np.sort(values)
     distinct = np.unique(ordered)

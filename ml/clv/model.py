@@ -10,7 +10,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from sklearn.utils.validation import check_is_fitted
 
 from ml.clv.interval import ConformalInterval
-from ml.encoding import MOST_BINS, Binner, FrameEncoder
+from ml.encoding import MOST_BINS, Binner, FrameEncoder, with_values
 from ml.estimator import check_frame, check_outcomes
 from ml.tree_paths import path_contributions
 
@@ -152,7 +152,9 @@ class TwoPartRegressor(RegressorMixin, BaseEstimator):
         settings = self._settings()
         self.stays_ = None
         if not stays.all():
-            self.stays_ = HistGradientBoostingClassifier(**settings).fit(matrix, stays)
+            self.stays_ = HistGradientBoostingClassifier(**settings).fit(
+                with_values(matrix), stays
+            )
         anchor = frame[PACE].to_numpy(dtype=float)
         self.median_pace_ = float(np.median(anchor))
         self.floor_ = float(np.median(np.abs(y[stays])) or 1.0)
@@ -161,7 +163,7 @@ class TwoPartRegressor(RegressorMixin, BaseEstimator):
         # Clip a thousandth at each end: single windfalls carry no information.
         low, high = np.quantile(change[stays], [0.001, 0.999])
         self.change_ = HistGradientBoostingRegressor(**settings).fit(
-            matrix[stays], np.clip(change[stays], low, high), sample_weight=size[stays]
+            with_values(matrix[stays]), np.clip(change[stays], low, high), sample_weight=size[stays]
         )
         return self
 

@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from ml.clv.interval import ConformalInterval
 from ml.clv.model import ANCHORS
-from ml.encoding import MOST_BINS, Binner, FrameEncoder
+from ml.encoding import MOST_BINS, Binner, FrameEncoder, with_values
 from ml.estimator import check_frame
 from ml.lines import (
     OF_A_CUSTOMER,
@@ -288,7 +288,7 @@ class RetentionMarginModel(RegressorMixin, BaseEstimator):
         matrix = self.encoder_.transform(rows)
         self.binner_ = Binner().fit(matrix)
         self.change_ = HistGradientBoostingRegressor(**self._settings()).fit(
-            self.binner_.transform(matrix[taught]),
+            with_values(self.binner_.transform(matrix[taught])),
             np.clip(change, low, high),
             sample_weight=size * lived[taught] / self.horizon_,
         )
@@ -316,7 +316,7 @@ class RetentionMarginModel(RegressorMixin, BaseEstimator):
         self.new_scale_ = float(other.sum() / kept.sum()) if other.sum() * kept.sum() > 0 else 1.0
         settings = self._settings() | {"max_iter": 40, "max_leaf_nodes": 8, "min_samples_leaf": 100}
         self.new_business_ = HistGradientBoostingRegressor(**settings).fit(
-            self.new_binner_.transform(matrix), kept
+            with_values(self.new_binner_.transform(matrix)), kept
         )
 
     def _expected(self, frame: pd.DataFrame, months: int) -> Iterator[_Expected]:

@@ -12,7 +12,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
-from ml.encoding import MOST_BINS, Binner, FrameEncoder
+from ml.encoding import MOST_BINS, Binner, FrameEncoder, with_values
 from ml.estimator import ProbabilityClassifier, check_binary, check_frame
 from ml.response.additive import additive_logistic, parts, score
 from ml.tree_paths import path_contributions
@@ -202,7 +202,7 @@ class ResponseModel(ProbabilityClassifier):
             max_bins=MOST_BINS,
             early_stopping=False,
             random_state=self.seed,
-        ).fit(bins, y)
+        ).fit(with_values(bins), y)
         level, tables = additive_logistic(
             bins, self.sizes_, self.is_category_, y, penalty=self.shrinkage
         )

@@ -468,3 +468,12 @@ def test_the_rarest_categories_are_the_ones_left_out():
     codes = FrameEncoder().fit(frame).transform(frame)[:, 0]
     assert np.isnan(codes[0])
     np.testing.assert_array_equal(codes[1 : MOST_LEVELS + 1], np.arange(MOST_LEVELS))
+
+
+def test_a_column_without_a_value_among_those_who_stay_is_learned_around():
+    """A bank of a few customers: only those who leave have a value in the column."""
+    world = World(60, seed=3)
+    leaves = np.arange(60) % 3 == 0
+    frame = world.frame.assign(rare=np.where(leaves, np.arange(60.0), np.nan))
+    model = TwoPartRegressor(seed=1).fit(frame, np.where(leaves, 0.0, world.y + 1))
+    assert np.isfinite(model.predict(frame)).all()
