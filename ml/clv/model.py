@@ -152,9 +152,7 @@ class TwoPartRegressor(RegressorMixin, BaseEstimator):
         settings = self._settings()
         self.stays_ = None
         if not stays.all():
-            self.stays_ = HistGradientBoostingClassifier(**settings).fit(
-                with_values(matrix), stays
-            )
+            self.stays_ = HistGradientBoostingClassifier(**settings).fit(with_values(matrix), stays)
         anchor = frame[PACE].to_numpy(dtype=float)
         self.median_pace_ = float(np.median(anchor))
         self.floor_ = float(np.median(np.abs(y[stays])) or 1.0)
