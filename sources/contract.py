@@ -149,7 +149,9 @@ SIGNS: tuple[tuple[str, str, int], ...] = tuple(
 CHANNELS = tuple(channel.channel for channel in vocabulary.CHANNELS)
 ARMS = ("treatment", "control")
 TOPICS = ("inquiry", "complaint", "appointment", "visit", "feedback")
-LEDGER_ACCOUNTS = ("interest_income", "interest_expense", "fee_income", "customer_balance")
+RESULT_ITEMS = tuple(item.result_item for item in vocabulary.RESULT_ITEMS)
+BOOKED_ACCOUNTS = ("interest_income", "interest_expense", "fee_income", "customer_balance")
+LEDGER_ACCOUNTS = BOOKED_ACCOUNTS + RESULT_ITEMS
 
 EARLIEST = "date '1900-01-01'"
 LARGEST = "1000000000000"
@@ -436,6 +438,24 @@ TABLES: tuple[Table, ...] = (
                 unit="months",
                 low="1",
                 high="600",
+            ),
+            Column(
+                "matures_on",
+                DAY,
+                "end of the agreed term, where it is not opened_on and term_months later",
+                example="2026-11-30",
+                low="opened_on",
+            ),
+            Column(
+                "priced_on",
+                DAY,
+                (
+                    "day on which the rate in force was agreed, where it is not the opening: a "
+                    "conversion or an extension"
+                ),
+                example="2024-11-30",
+                low="opened_on",
+                null_after_as_of=True,
             ),
         ),
         required=True,
@@ -931,6 +951,98 @@ TABLES: tuple[Table, ...] = (
         without_it="complaint suppression, feedback features",
     ),
     Table(
+        "account_balance",
+        ("account_id", "month"),
+        (
+            Column(
+                "account_id",
+                TEXT,
+                "the account",
+                example="A00000001",
+                required=True,
+                references="account",
+            ),
+            Column(
+                "month",
+                DAY,
+                "the month whose end is described",
+                example="2025-05-01",
+                required=True,
+                low=EARLIEST,
+                first_of_month=True,
+            ),
+            Column(
+                "closing_balance",
+                MONEY,
+                "balance at the end of the month",
+                example="1500.00",
+                unit="the account's currency",
+                sign="+ the bank owes the customer, - the customer owes the bank",
+                required=True,
+            ),
+            Column(
+                "balance_day_sum",
+                MONEY,
+                "sum over the month's days of the balance at the end of the day",
+                example="46500.00",
+                unit="the account's currency × days",
+                sign="as the balance",
+            ),
+        ),
+        event=True,
+        dated_by="month",
+        without_it=(
+            "balances of accounts opened before the history whose bookings do not carry them "
+            "(balances follow from bookings)"
+        ),
+    ),
+    Table(
+        "account_result",
+        ("account_id", "month", "item"),
+        (
+            Column(
+                "account_id",
+                TEXT,
+                "the account",
+                example="A00000001",
+                required=True,
+                references="account",
+            ),
+            Column(
+                "month",
+                DAY,
+                "the month of the result",
+                example="2025-05-01",
+                required=True,
+                low=EARLIEST,
+                first_of_month=True,
+            ),
+            Column(
+                "item",
+                TEXT,
+                "; ".join(
+                    f"{item.result_item}: {item.meaning} ({item.effect} {item.measure})"
+                    for item in vocabulary.RESULT_ITEMS
+                ).replace("(adds ", "(adds to "),
+                example="interchange",
+                required=True,
+                values=RESULT_ITEMS,
+            ),
+            Column(
+                "amount",
+                MONEY,
+                "the item's amount in the month",
+                example="4.20",
+                unit="the account's currency",
+                sign="income, expense, cost and loss all +",
+                required=True,
+            ),
+        ),
+        event=True,
+        dated_by="month",
+        without_it="results that are not bookings (interest by rate and booked amounts are used)",
+    ),
+    Table(
         "ledger",
         ("month", "branch_id", "product_line", "ledger_account"),
         (
@@ -960,7 +1072,7 @@ TABLES: tuple[Table, ...] = (
                 (
                     "interest_income: charged to customers; interest_expense: paid to them; "
                     "fee_income: fees and penalties; customer_balance: balances at the end of "
-                    "the month"
+                    "the month; the items of account_result"
                 ),
                 example="interest_expense",
                 required=True,

@@ -19,6 +19,8 @@ FOLDER = Path(__file__).resolve().parents[1] / "dbt_project" / "seeds" / "vocabu
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 SIGNS: dict[str, int | None] = {"credit": 1, "debit": -1, "either": None}
 PRICES = ("deposit_rate", "loan_rate", "fee")
+MEASURES = ("interest_income", "interest_expense", "fee_income", "direct_cost", "expected_loss")
+EFFECTS = ("replaces", "adds")
 FLAGS = {"true": True, "false": False}
 MAY_BE_EMPTY = ("other_signs",)
 
@@ -92,6 +94,16 @@ class OutcomeWindow:
     days: int
 
 
+@dataclass(frozen=True)
+class ResultItem:
+    """An item of an account's result that a bank delivers."""
+
+    result_item: str
+    measure: str
+    effect: str
+    meaning: str
+
+
 def read_rows(path: Path, row: type[Row]) -> tuple[Row, ...]:
     """Rows of one file of the vocabulary, in its order.
 
@@ -154,6 +166,7 @@ CHANNELS = read_rows(FOLDER / "channel.csv", Channel)
 BOOKING_GROUPS = read_rows(FOLDER / "booking_group.csv", BookingGroup)
 BOOKING_KINDS = read_rows(FOLDER / "booking_kind.csv", BookingKind)
 OUTCOME_WINDOWS = read_rows(FOLDER / "outcome_window.csv", OutcomeWindow)
+RESULT_ITEMS = read_rows(FOLDER / "result_item.csv", ResultItem)
 
 
 def lines_where(flag: str) -> tuple[str, ...]:
@@ -172,9 +185,16 @@ def check_references() -> None:
     Raises
     ------
     VocabularyError
-        For a kind of an unknown group or sign, a line with an unknown price, or another sign of an
-        unknown kind.
+        For a kind of an unknown group or sign, a line with an unknown price, another sign of an
+        unknown kind, or an item of an unknown measure or effect.
     """
+    for item in RESULT_ITEMS:
+        if item.measure not in MEASURES or item.effect not in EFFECTS:
+            raise VocabularyError(
+                f"result_item.csv, {item.result_item} is invalid: expected a measure of "
+                f"{', '.join(MEASURES)} and one of {', '.join(EFFECTS)}, found {item.measure} and "
+                f"{item.effect}."
+            )
     groups = {group.booking_group for group in BOOKING_GROUPS}
     kinds = {kind.kind for kind in BOOKING_KINDS}
     for kind in BOOKING_KINDS:

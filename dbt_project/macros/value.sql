@@ -8,6 +8,23 @@
     ]) }}
 {% endmacro %}
 
+{# Measures of the atom that delivered items of account_result replace or add to. #}
+{% macro result_measures() %}
+    {{ return([
+        'interest_income', 'interest_expense', 'fee_income', 'direct_cost', 'expected_loss',
+    ]) }}
+{% endmacro %}
+
+{# The sum of the delivered items that replace a measure, or add to it; empty without any. #}
+{% macro sum_of_items(measure, effect) -%}
+    sum(
+        case
+            when result.item in {{ quoted_list(result_items(measure, effect) or ['(none)']) }}
+                then result.amount
+        end
+    )
+{%- endmacro %}
+
 {# All measures of a roll-up that add up, in order: what reconciles with the atom. #}
 {% macro profit_measures() %}
     {{ return([

@@ -55,6 +55,22 @@
     }) }}
 {% endmacro %}
 
+{# Delivered items of an account's result that replace a measure or add to it. #}
+{% macro result_items(measure, effect) %}
+    {{ return({
+        'interest_income replaces': ['accrued_interest_income'],
+        'interest_income adds': [],
+        'interest_expense replaces': ['accrued_interest_expense'],
+        'interest_expense adds': [],
+        'fee_income replaces': [],
+        'fee_income adds': ['interchange', 'commission', 'asset_fee'],
+        'direct_cost replaces': [],
+        'direct_cost adds': ['tax'],
+        'expected_loss replaces': ['provision'],
+        'expected_loss adds': ['realised_loss'],
+    }[measure ~ ' ' ~ effect]) }}
+{% endmacro %}
+
 {# Days within which a response counts. #}
 {% macro response_days() %}
     {{ return(60) }}

@@ -44,13 +44,13 @@ COUNT = f"""
             'movement by account and month',
             'base.account_month',
             (select coalesce(sum(amount), 0) from landing.transaction),
-            (select sum(closing_balance - opening_balance) from base.account_month)
+            (select sum(booked_amount) from base.account_month)
         union all
         select
             'movement by account',
             'base.account',
             (select coalesce(sum(amount), 0) from landing.transaction),
-            (select sum(closing_balance - opening_balance) from base.account)
+            (select sum(booked_amount) from base.account)
         union all
         select
             'closing balance as of the date',
@@ -77,6 +77,8 @@ ACCOUNT_MONTH = """
             built.month,
             built.opening_balance,
             built.closing_balance,
+            built.booked_amount,
+            built.is_balance_known,
             built.bookings,
             lag(built.closing_balance) over so_far as closing_before,
             lag(built.month) over so_far as month_before,
@@ -97,6 +99,9 @@ ACCOUNT_MONTH = """
             sum(bookings) as bookings,
             count(*) filter (bookings_before > 0 and closing_before <> opening_balance)
                 as balance_breaks,
+            count(*) filter (not is_balance_known) as balances_unknown,
+            count(*) filter (closing_balance - opening_balance <> booked_amount)
+                as balances_not_booked,
             count(*) filter (
                 is_before_closing and month_before <> (month - interval 1 month)::date
             ) as month_gaps
@@ -113,7 +118,9 @@ ACCOUNT_MONTH = """
         coalesce(landed.bookings, 0) as bookings_landed,
         coalesce(built.bookings, 0) - coalesce(landed.bookings, 0) as bookings_difference,
         coalesce(built.balance_breaks, 0) as balance_breaks,
-        coalesce(built.month_gaps, 0) as month_gaps
+        coalesce(built.month_gaps, 0) as month_gaps,
+        coalesce(built.balances_unknown, 0) as balances_unknown,
+        coalesce(built.balances_not_booked, 0) as balances_not_booked
     from built
     full join landed on landed.month = built.month
     order by month
@@ -320,6 +327,24 @@ def base_suite() -> Suite:
             "every account-month opens with the closing balance of the previous month",
             "rebuild base from the first month named on: a month was refreshed without the later"
             " ones",
+        ),
+        Rule(
+            "base_account_month",
+            column_zero("balances_unknown"),
+            "warn",
+            "the balance of every account is known",
+            "deliver account_balance for the accounts opened before the history, or balance_after"
+            " of their bookings; until then they have no balance, and averages leave them out",
+            figure="account-months without a known balance",
+        ),
+        Rule(
+            "base_account_month",
+            column_zero("balances_not_booked"),
+            "warn",
+            "delivered balances move as the bookings do",
+            "compare account_balance with the bookings of the months named; the delivered balance"
+            " holds",
+            figure="account-months whose balance moves otherwise",
         ),
         Rule(
             "base_account_month",

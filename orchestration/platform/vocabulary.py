@@ -28,9 +28,12 @@ from sources.vocabulary import (
     BOOKING_GROUPS,
     BOOKING_KINDS,
     CHANNELS,
+    EFFECTS,
+    MEASURES,
     OUTCOME_WINDOWS,
     PRICES,
     PRODUCT_LINES,
+    RESULT_ITEMS,
     ProductLine,
     VocabularyError,
     lines_where,
@@ -81,6 +84,19 @@ def macros_text() -> str:
         _macro("booking_channels(which='all')", _of(channels) + "[which]"),
         "{# Kinds of booking by group; every kind is in exactly one. #}",
         _macro("booking_groups()", _of(groups)),
+    ]
+    items = {
+        f"{measure} {effect}": [
+            item.result_item
+            for item in RESULT_ITEMS
+            if (item.measure, item.effect) == (measure, effect)
+        ]
+        for measure in MEASURES
+        for effect in EFFECTS
+    }
+    parts += [
+        "{# Delivered items of an account's result that replace a measure or add to it. #}",
+        _macro("result_items(measure, effect)", _of(items) + "[measure ~ ' ' ~ effect]"),
     ]
     for window in OUTCOME_WINDOWS:
         parts += [

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from sources.contract import ARMS as ARM_NAMES
 from sources.contract import CHANNELS, KINDS, PRODUCT_LINES, TABLES, TOPICS
-from sources.contract import LEDGER_ACCOUNTS as LEDGER_NAMES
+from sources.contract import BOOKED_ACCOUNTS as LEDGER_NAMES
 from sources.interface import Problem, SourceFile
 from sources.parquet import parquet_rows
 from sources.synthetic import masters

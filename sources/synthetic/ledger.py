@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sources.contract import LEDGER_ACCOUNTS, PRODUCT_LINES
+from sources.contract import BOOKED_ACCOUNTS, PRODUCT_LINES
 from sources.synthetic.accounts import Accounts
 from sources.synthetic.bookings import KIND, MonthBookings
 from sources.synthetic.population import Ints
@@ -45,8 +45,8 @@ def keep_ledger(accounts: Accounts, bookings: MonthBookings, branches: int) -> L
         sums[name] = sign * np.rint(total).astype(np.int64)
     total = np.bincount(cell_of, weights=accounts["balance"], minlength=cells)
     sums[BALANCE] = np.rint(total).astype(np.int64)
-    amount = np.stack([sums[name] for name in LEDGER_ACCOUNTS], axis=1)
-    balance = LEDGER_ACCOUNTS.index(BALANCE)
-    keep = present[:, None] & ((amount != 0) | (np.arange(len(LEDGER_ACCOUNTS)) == balance))
+    amount = np.stack([sums[name] for name in BOOKED_ACCOUNTS], axis=1)
+    balance = BOOKED_ACCOUNTS.index(BALANCE)
+    keep = present[:, None] & ((amount != 0) | (np.arange(len(BOOKED_ACCOUNTS)) == balance))
     where, account = np.nonzero(keep)
     return LedgerMonth(where // lines, where % lines, account, amount[where, account])

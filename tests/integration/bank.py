@@ -32,7 +32,7 @@ from orchestration.platform.environment import DBT_PROJECT
 from orchestration.platform.settings import Settings
 from orchestration.platform.tables import write_table
 from orchestration.value import default_probability
-from sources.contract import KINDS, PRODUCT_LINES, TABLES
+from sources.contract import KINDS, PRODUCT_LINES, RESULT_ITEMS, TABLES
 from tests import started
 
 FIRST = date(2023, 1, 1)
@@ -116,6 +116,17 @@ REFERENCE = {
         wealth,*,2024-01-01,(none),(none),,0.000000
         agency,*,1900-01-01,(none),(none),,0.000000
         payments,*,1900-01-01,current,revolving,,0.000000
+    """,
+    "interest_rule": """
+        product_line,product_id,effective_from,is_accrued,day_count
+        deposits,*,1900-01-01,true,365
+        deposits,TERM,1900-01-01,true,360
+        lending,*,1900-01-01,true,360
+        lending,*,2024-03-01,false,360
+        cards,*,1900-01-01,false,365
+        wealth,*,1900-01-01,false,365
+        agency,*,1900-01-01,true,365
+        payments,*,1900-01-01,false,365
     """,
     "activity_unit_cost": """
         channel,kind,effective_from,unit_cost
@@ -287,7 +298,7 @@ def awkward_bank(customers: int = 40, seed: int = 11) -> Bank:
             branch_id=f"B{number % 3}" if number % 7 else None,
             opened_on=opened,
             closed_on=closed,
-            interest_rate=Decimal("0.02"),
+            interest_rate=None if line == "lending" else Decimal("0.02"),
             credit_limit=(
                 Decimal(500) if line == "cards" else Decimal("1234.56") if number % 3 == 1 else None
             ),
@@ -336,6 +347,7 @@ def awkward_bank(customers: int = 40, seed: int = 11) -> Bank:
                 principal=Decimal(5000),
                 term_months=36,
                 instalment=Decimal(150),
+                interest_rate=Decimal("0.0875"),
             )
             for month in months_between(granted, last):
                 bank.add(
@@ -430,6 +442,31 @@ def awkward_bank(customers: int = 40, seed: int = 11) -> Bank:
             topic=draw.choice(["inquiry", "complaint"]),
             sentiment=draw.choice([-0.5, 0.25, None]),
         )
+    # A rests until 2024, one is never booked, one has day sums of the bank's own.
+    for account, month, closing, day_sum in (
+        ("A021", date(2023, 5, 1), "321.00", None),
+        ("A027", date(2023, 2, 1), "-250.50", None),
+        ("A027", date(2023, 9, 1), "900.25", None),
+        ("A033", date(2023, 8, 1), "412.00", "12345.67"),
+        ("A033", date(2024, 2, 1), "-12.00", "-33.10"),
+    ):
+        bank.add(
+            "account_balance",
+            account_id=account,
+            month=month,
+            closing_balance=Decimal(closing),
+            balance_day_sum=day_sum and Decimal(day_sum),
+        )
+    for number in range(0, customers * 2, 3):
+        row = bank.rows["account"][number]
+        for month in months_between(max(row["opened_on"], FIRST), row["closed_on"] or LAST)[::4]:
+            bank.add(
+                "account_result",
+                account_id=row["account_id"],
+                month=month,
+                item=draw.choice(RESULT_ITEMS),
+                amount=Decimal(draw.randrange(-200, 2000)) / 100,
+            )
     bank.rows["ledger"] = ledger(bank, LEDGER_MONTHS)
     bank.scored = scored_accounts(bank, random.Random(seed + 1))
     return bank
@@ -475,7 +512,7 @@ def ledger(bank: Bank, months: Sequence[date]) -> list[dict[str, Any]]:
         if month not in months:
             continue
         cell = month, accounts[account]["branch_id"] or "(none)", line_of[account]
-        lines[*cell, "customer_balance"] += balances[account][month_end(month)]
+        lines[*cell, "customer_balance"] += balances[account][month_end(month)] or Decimal(0)
         for row in bookings:
             if row["kind"] == "interest_charged":
                 lines[*cell, "interest_income"] -= row["amount"]
@@ -483,6 +520,11 @@ def ledger(bank: Bank, months: Sequence[date]) -> list[dict[str, Any]]:
                 lines[*cell, "interest_expense"] += row["amount"]
             elif row["kind"] in {"fee", "penalty"}:
                 lines[*cell, "fee_income"] -= row["amount"]
+    for row in bank.rows["account_result"]:
+        if row["month"] in months:
+            account = row["account_id"]
+            cell = row["month"], accounts[account]["branch_id"] or "(none)", line_of[account]
+            lines[*cell, row["item"]] += row["amount"]
     names = ("month", "branch_id", "product_line", "ledger_account")
     return [dict(zip(names, key, strict=True), amount=lines[key]) for key in sorted(lines)]
 
@@ -638,20 +680,33 @@ def figures(path: Path, query: str) -> list[tuple[Any, ...]]:
         return connection.execute(query).fetchall()
 
 
-def daily_balances(bank: Bank, account: str, as_of: date) -> dict[date, Decimal]:
-    """End-of-day balances from the bookings, one day after the other."""
+def daily_balances(bank: Bank, account: str, as_of: date) -> dict[date, Decimal | None]:
+    """End-of-day balances from the bookings, one day after the other, None where not known."""
     by_day: dict[date, Decimal] = defaultdict(Decimal)
     for row in bank.rows["transaction"]:
         if row["account_id"] == account and row["booked_on"] <= as_of:
             by_day[row["booked_on"]] += row["amount"]
-    balance = Decimal(0)
-    brought = bank.brought.get(account, Decimal(0))
-    known = month_of(min(by_day)) if by_day else None
-    balances, day = {}, FIRST
-    while day <= as_of:
-        if day == known:
-            balance += brought
-        balance += by_day.get(day, Decimal(0))
-        balances[day] = balance
-        day += timedelta(days=1)
-    return balances
+    (opened,) = (row["opened_on"] for row in bank.rows["account"] if row["account_id"] == account)
+    delivered = {
+        row["month"]: row["closing_balance"]
+        for row in bank.rows["account_balance"]
+        if row["account_id"] == account and row["month"] <= as_of
+    }
+    known = month_of(min(by_day)) if by_day and account in bank.brought else None
+    level = Decimal(0) if opened >= FIRST else None
+    balances: dict[date, Decimal | None] = {}
+    booked = Decimal(0)
+    for month in months_between(FIRST, as_of):
+        if month == known and not any(earlier < month for earlier in delivered):
+            level = bank.brought[account]
+        days, so_far = days_of(month), []
+        for day in days:
+            booked += by_day.get(day, Decimal(0))
+            so_far.append(booked)
+        if month in delivered:
+            level = delivered[month] - booked
+        balances |= {
+            day: None if level is None else level + before
+            for day, before in zip(days, so_far, strict=True)
+        }
+    return {day: balance for day, balance in balances.items() if day <= as_of}

@@ -20,6 +20,7 @@ from typing import Any
 
 from orchestration.platform.environment import DBT_PROJECT
 from tests.integration.bank import (
+    FIRST,
     LAST,
     Bank,
     account_months,
@@ -46,6 +47,14 @@ ADDITIVE = (
 )
 MEASURES = (*ADDITIVE, "contribution_margin", "economic_profit")
 NOBODY = "(none)"
+# Measure: the delivered items that replace it, and those that add to it.
+ITEMS = {
+    "interest_income": (("accrued_interest_income",), ()),
+    "interest_expense": (("accrued_interest_expense",), ()),
+    "fee_income": ((), ("interchange", "commission", "asset_fee")),
+    "direct_cost": ((), ("tax",)),
+    "expected_loss": (("provision",), ("realised_loss",)),
+}
 
 
 def rounded(value: Fraction, places: int = 2) -> Decimal:
@@ -84,9 +93,11 @@ class Reference:
         return [row for row in begun if row["effective_from"] == latest]
 
     def of_product(self, seed: str, month: date, line: str, product: str) -> dict[str, str]:
-        """The product's own row, or else its line's."""
-        (row,) = self.in_force(seed, month, product_line=line, product_id=product) or self.in_force(
-            seed, month, product_line=line, product_id="*"
+        """The product's own row, or else its line's, or else that of all lines."""
+        (row,) = (
+            self.in_force(seed, month, product_line=line, product_id=product)
+            or self.in_force(seed, month, product_line=line, product_id="*")
+            or self.in_force(seed, month, product_line="*", product_id="*")
         )
         return row
 
@@ -149,6 +160,28 @@ def rate_fixing(opened: date, term: int, repricing: int, month: date) -> tuple[d
 
 
 @dataclass
+class Accrual:
+    """The interest of one account, month after month."""
+
+    is_old: bool
+    unsettled: Decimal | None = None
+    was_booked: bool = False
+
+    def month(self, accrued: Decimal | None, booked: Decimal) -> Decimal:
+        """The month's result; `accrued` is None where nothing accrues."""
+        if accrued is None:
+            result = booked - (self.unsettled or Decimal(0))
+            self.unsettled = None if self.unsettled is None else Decimal(0)
+        else:
+            result = accrued
+            self.unsettled = (self.unsettled or Decimal(0)) + accrued - booked
+            if self.is_old and booked and not self.was_booked:
+                self.unsettled = max(self.unsettled, Decimal(0))
+        self.was_booked |= bool(booked)
+        return result
+
+
+@dataclass
 class Valuation:
     """What `value.account_month`, `value.overhead_pool` and `value.residual` must hold."""
 
@@ -162,6 +195,15 @@ def valued(bank: Bank, reference: Reference) -> Valuation:
     accounts = {row["account_id"]: row for row in bank.rows["account"]}
     balances = {account: daily_balances(bank, account, LAST) for account in accounts}
     loan_account = {row["loan_id"]: row["account_id"] for row in bank.rows["loan"]}
+    loans = {row["account_id"]: row for row in bank.rows["loan"]}
+    delivered_sums = {
+        (row["account_id"], row["month"]): row.get("balance_day_sum")
+        for row in bank.rows["account_balance"]
+    }
+    items: dict[tuple[str, date], dict[str, Decimal]] = defaultdict(dict)
+    for row in bank.rows["account_result"]:
+        items[row["account_id"], row["month"]][row["item"]] = row["amount"]
+    accruals: dict[str, Accrual] = {}
     past_due: dict[tuple[str, date], int] = defaultdict(int)
     for row in bank.rows["loan_status"]:
         key = loan_account[row["loan_id"]], row["month"]
@@ -169,9 +211,16 @@ def valued(bank: Bank, reference: Reference) -> Valuation:
 
     atoms: dict[tuple[str, date], Row] = {}
     drivers: dict[date, list[Row]] = defaultdict(list)
-    for (account_id, month), bookings in account_months(bank).items():
+    for (account_id, month), bookings in sorted(account_months(bank).items()):
         account, line = accounts[account_id], line_of[account_id]
-        days = [balances[account_id][day] for day in days_of(month)]
+        known = [balances[account_id][day] for day in days_of(month)]
+        days = [day or Decimal(0) for day in known]
+        is_known = known[-1] is not None
+        day_sum = sum(days)
+        below_zero = sum(min(day, Decimal(0)) for day in days)
+        if (given := delivered_sums.get((account_id, month))) is not None and given != day_sum:
+            day_sum, below_zero = given, min(given, Decimal(0))
+        loan = loans.get(account_id, {}) if line == "lending" else {}
         opened, closed = account["opened_on"], account.get("closed_on")
         lived = opened <= month_end(month) and (closed is None or closed >= month)
         is_open = opened <= month_end(month) and (closed is None or closed > month_end(month))
@@ -180,9 +229,11 @@ def valued(bank: Bank, reference: Reference) -> Valuation:
 
         product = line, account["product_id"]
         rule = reference.of_product("transfer_rule", month, *product)
-        below = [min(day, Decimal(0)) for day in days] if line not in CREDIT_LINES else []
+        below = below_zero if line not in CREDIT_LINES else Decimal(0)
         overdrawn = reference.behavioural(rule, "overdrawn_portfolio", month)
-        if (term := account.get("term_months")) and rule["portfolio"] != NOBODY:
+        if (term := account.get("term_months") or loan.get("term_months")) and rule[
+            "portfolio"
+        ] != NOBODY:
             repricing = int(rule["repricing_months"] or term)
             price = reference.rate(*rate_fixing(opened, term, min(repricing, term), month))
             price += Fraction(rule["spread"])
@@ -224,29 +275,71 @@ def valued(bank: Bank, reference: Reference) -> Valuation:
         (hurdle,) = reference.in_force("hurdle_rate", month)
         capital = Fraction(exposure) * Fraction(risk["capital_weight"])
 
+        on_credit = line in CREDIT_LINES
+        interest = {
+            "interest_income": -booked("interest_charged"),
+            "interest_expense": booked("interest_paid"),
+        }
+        side = "interest_income" if on_credit else "interest_expense"
+        terms = reference.of_product("interest_rule", month, *product)
+        rate = account.get("interest_rate") or loan.get("interest_rate")
+        accrued = None
+        if (
+            terms["is_accrued"] == "true"
+            and rate is not None
+            and is_open
+            and late < 90
+            and is_known
+        ):
+            size = -below_zero if on_credit else day_sum - below_zero
+            accrued = rounded(Fraction(size) * Fraction(rate) / int(terms["day_count"]))
+        accrual = accruals.setdefault(account_id, Accrual(opened < FIRST))
+        accrual_of_month = accrual.month(accrued, interest[side])
+        own = items[account_id, month]
+
+        def result(measure: str, without: Decimal, own: Mapping[str, Decimal] = own) -> Decimal:
+            replacing, adding = ITEMS[measure]
+            replaced = [own[item] for item in replacing if item in own]
+            return (sum(replaced, Decimal(0)) if replaced else without) + sum(
+                (own.get(item, Decimal(0)) for item in adding), Decimal(0)
+            )
+
+        settled = {**interest, side: accrual_of_month}
+        replaced = any(
+            item in own for item in (*ITEMS["interest_income"][0], *ITEMS["interest_expense"][0])
+        )
         atom: Row = {
             "account_id": account_id,
             "month": month,
             "product_id": account["product_id"],
             "product_line": line,
             "branch_id": account.get("branch_id"),
-            "average_balance": rounded(Fraction(sum(days)) / len(days)),
-            "closing_balance": days[-1],
+            "average_balance": rounded(Fraction(day_sum) / len(days)) if is_known else None,
+            "closing_balance": known[-1],
             "transfer_price": rounded(price, 6),
-            "overdrawn_price": rounded(overdrawn, 6) if any(below) else None,
-            "interest_income": -booked("interest_charged"),
-            "interest_expense": booked("interest_paid"),
+            "overdrawn_price": rounded(overdrawn, 6) if below else None,
+            "interest_income": result("interest_income", settled["interest_income"]),
+            "interest_expense": result("interest_expense", settled["interest_expense"]),
+            "interest_income_booked": interest["interest_income"],
+            "interest_expense_booked": interest["interest_expense"],
+            "accrued_interest": None if replaced else accrual.unsettled,
             "transfer_result": rounded(
-                (Fraction(sum(days) - sum(below)) * price + Fraction(sum(below)) * overdrawn) / 365
+                (Fraction(day_sum - below) * price + Fraction(below) * overdrawn) / 365
             ),
-            "fee_income": -booked("fee", "penalty"),
-            "direct_cost": rounded(cost),
+            "fee_income": result("fee_income", -booked("fee", "penalty")),
+            "direct_cost": result("direct_cost", rounded(cost)),
             "overhead": Decimal(0),
             "exposure": exposure,
             "probability_of_default": p_default,
             "default_model_version": version,
-            "expected_loss": rounded(
-                Fraction(exposure) * Fraction(p_default) * Fraction(risk["loss_given_default"]) / 12
+            "expected_loss": result(
+                "expected_loss",
+                rounded(
+                    Fraction(exposure)
+                    * Fraction(p_default)
+                    * Fraction(risk["loss_given_default"])
+                    / 12
+                ),
             ),
             "economic_capital": rounded(capital),
             "capital_charge": rounded(capital * Fraction(hurdle["annual_rate"]) / 12),
@@ -264,7 +357,7 @@ def valued(bank: Bank, reference: Reference) -> Valuation:
                 "opened_account": int(month_of(opened) == month),
                 "booking": len(bookings),
                 "branch_booking": sum(row.get("channel") == "branch" for row in bookings),
-                "average_balance": int(abs(atom["average_balance"]) * 100),
+                "average_balance": int(abs(atom["average_balance"] or 0) * 100),
                 "amount_owed": int(owed * 100),
                 "past_due_account": int(late > 0),
             }
@@ -275,6 +368,23 @@ def valued(bank: Bank, reference: Reference) -> Valuation:
         atom.update(derived(atom))
         key = atom["month"], "treasury", atom["branch_id"] or NOBODY, atom["product_line"]
         residual[key] = residual.get(key, Decimal(0)) - atom["transfer_result"]
+        beyond = (
+            atom["interest_income_booked"]
+            - atom["interest_income"]
+            - atom["interest_expense_booked"]
+            + atom["interest_expense"]
+        )
+        key = (
+            atom["month"],
+            "interest not booked",
+            atom["branch_id"] or NOBODY,
+            atom["product_line"],
+        )
+        if (
+            atom["interest_income_booked"] != atom["interest_income"]
+            or atom["interest_expense_booked"] != atom["interest_expense"]
+        ):
+            residual[key] = residual.get(key, Decimal(0)) + beyond
     return Valuation(atoms, pools, residual)
 
 
@@ -345,15 +455,20 @@ def derived(sums: Mapping[str, Any]) -> Row:
 
 
 def summed(rows: Iterable[Row], key: Callable[[Row], Hashable]) -> dict[Any, Row]:
-    sums: dict[Any, Row] = defaultdict(lambda: dict.fromkeys(ADDITIVE, Decimal(0)))
+    """A balance that is not known is left out; without a known one the sum is not known."""
+    sums: dict[Any, Row] = defaultdict(lambda: dict.fromkeys(ADDITIVE))
     for row in rows:
+        of_key = sums[key(row)]
         for measure in ADDITIVE:
-            sums[key(row)][measure] += row[measure]
+            if row[measure] is not None:
+                of_key[measure] = (of_key[measure] or Decimal(0)) + row[measure]
     return {name: {**values, **derived(values)} for name, values in sums.items()}
 
 
-def equal_shares(amount: Decimal, holders: int) -> list[Decimal]:
+def equal_shares(amount: Decimal | None, holders: int) -> list[Decimal | None]:
     """Cents that do not divide go one each to the first holders."""
+    if amount is None:
+        return [None] * holders
     share, over = divmod(abs(int(amount * 100)), holders)
     side = -1 if amount < 0 else 1
     return [Decimal(side * (share + (place < over))) / 100 for place in range(holders)]
@@ -480,7 +595,7 @@ def movements(
         key = part["account_id"], part["customer_id"]
         parts[key] = part
         for measure in ADDITIVE:
-            sums[*key, part["month"] in now][measure] += part[measure]
+            sums[*key, part["month"] in now][measure] += part[measure] or Decimal(0)
     moved = []
     for key, part in parts.items():
         old, new = sums[*key, False], sums[*key, True]

@@ -25,16 +25,51 @@ booked as (
     group by account_id
 ),
 
+last_delivered as (
+    select
+        delivered.account_id,
+        delivered.closing_balance - sum(coalesce(booking.amount, 0)) as amount
+    from (
+        select *
+        from {{ ref('stg_account_balance') }}
+        qualify row_number() over (partition by account_id order by month desc) = 1
+    ) as delivered
+    left join booking
+        on delivered.account_id = booking.account_id and delivered.month >= booking.month
+    group by delivered.account_id, delivered.closing_balance
+),
+
+-- What the balance has beyond the bookings of the history: by the last delivered balance, or as
+-- brought forward.
 balance as (
     select
         account.account_id,
-        coalesce(brought.opening_balance, 0) as opening_balance,
-        coalesce(brought.opening_balance, 0) + coalesce(booked.amount, 0) as closing_balance,
+        coalesce(
+            last_delivered.amount,
+            brought.opening_balance,
+            case
+                when
+                    account.opened_on >= run.first_month or account.closed_on < run.first_month
+                    then 0
+            end
+        ) as opening_balance,
+        coalesce(
+            last_delivered.amount,
+            brought.opening_balance,
+            case
+                when
+                    account.opened_on >= run.first_month or account.closed_on < run.first_month
+                    then 0
+            end
+        ) + coalesce(booked.amount, 0) as closing_balance,
+        coalesce(booked.amount, 0) as booked_amount,
         coalesce(booked.transaction_count, 0) as transaction_count,
         booked.first_booked_on,
         booked.last_booked_on
     from account
+    cross join run
     left join booked on account.account_id = booked.account_id
+    left join last_delivered on account.account_id = last_delivered.account_id
     left join {{ ref('base_opening_balance') }} as brought
         on account.account_id = brought.account_id
 ),
@@ -88,7 +123,10 @@ select
     account.interest_rate,
     account.credit_limit,
     account.term_months,
-    {{ months_later('account.opened_on', 'account.term_months') }} as matures_on,
+    coalesce(
+        account.matures_on, {{ months_later('account.opened_on', 'account.term_months') }}
+    ) as matures_on,
+    cast(balance.booked_amount as decimal(18, 2)) as booked_amount,
     cast(balance.opening_balance as decimal(18, 2)) as opening_balance,
     cast(balance.closing_balance as decimal(18, 2)) as closing_balance,
     cast(reported.reported_balance as decimal(18, 2)) as reported_balance,

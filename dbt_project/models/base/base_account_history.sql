@@ -1,5 +1,6 @@
 {%- set attributes = [
-    'product_id', 'branch_id', 'interest_rate', 'credit_limit', 'term_months',
+    'product_id', 'branch_id', 'interest_rate', 'credit_limit', 'term_months', 'matures_on',
+    'priced_on',
 ] %}
 -- The linter loses the indentation of columns written by a loop.
 -- sqlfluff:exclude_rules:ST05,ST06,RF04,LT02

@@ -3,6 +3,13 @@
 {%- set no_behaviour = booking_groups()['charge'] + ['loan_payout'] -%}
 {%- set active = quoted_list(booking_channels('is_by_hand')) -%}
 {%- set income = quoted_list(booking_groups()['income']) -%}
+{#- When the rate of the month was agreed: as delivered, or the conversion, or the opening. -#}
+{%- set priced_on -%}
+    case
+        when version.priced_on <= balanced.month_end then version.priced_on
+        else coalesce(version.converted_on, account.opened_on)
+    end
+{%- endset -%}
 
 with run as (
     select * from {{ ref('base_refresh_window') }}
@@ -12,14 +19,71 @@ account as (
     select * from {{ latest_extract(ref('stg_account')) }} as latest
 ),
 
--- As the account was known to be in each month: it may move to another branch, product or limit.
+-- The one loan of a loan account: its rate and term hold where the account has none.
+loan as (
+    select
+        account_id,
+        max(interest_rate) as interest_rate,
+        max(term_months) as term_months
+    from {{ latest_extract(ref('stg_loan')) }} as latest
+    group by account_id
+    having count(*) = 1
+),
+
+followed as (
+    select
+        *,
+        case
+            when
+                lag(product_id) over by_version is not null
+                and (
+                    product_id <> lag(product_id) over by_version
+                    or term_months is distinct from lag(term_months) over by_version
+                    or matures_on is distinct from lag(matures_on) over by_version
+                )
+                then valid_from
+        end as changed_on
+    from {{ ref('base_account_history') }}
+    window by_version as (partition by account_id order by valid_from)
+),
+
+-- As the account was known to be in each month: it may move to another branch, product or limit. A
+-- conversion or an extension is agreed anew: the price is that of its month.
 version as (
     select
-        history.*,
-        product.product_line
-    from {{ ref('base_account_history') }} as history
+        followed.*,
+        product.product_line,
+        max(followed.changed_on) over (
+            partition by followed.account_id order by followed.valid_from
+            rows between unbounded preceding and current row
+        ) as converted_on,
+        loan.interest_rate as loan_interest_rate,
+        loan.term_months as loan_term_months
+    from followed
     inner join {{ latest_extract(ref('stg_product')) }} as product
-        on history.product_id = product.product_id
+        on followed.product_id = product.product_id
+    left join loan
+        on
+            followed.account_id = loan.account_id
+            and product.product_line in {{ quoted_list(product_lines('holds_loans')) }}
+),
+
+-- Delivered balances of the months refreshed, and the last one before them.
+delivered_balance as (
+    select
+        delivered.account_id,
+        delivered.month,
+        delivered.closing_balance,
+        delivered.balance_day_sum
+    from {{ ref('stg_account_balance') }} as delivered
+    cross join run
+    where delivered.month <= run.month_to
+    qualify
+        delivered.month >= run.month_from
+        or row_number() over (
+            partition by delivered.account_id, delivered.month < run.month_from
+            order by delivered.month desc
+        ) = 1
 ),
 
 refreshed_month as (
@@ -111,6 +175,19 @@ earlier as (
     group by txn.account_id
 ),
 
+-- What a delivered balance before the months refreshed has beyond the bookings until then.
+earlier_level as (
+    select
+        delivered.account_id,
+        max(delivered.closing_balance) - coalesce(sum(txn.amount), 0) as amount
+    from delivered_balance as delivered
+    cross join run
+    left join {{ ref('stg_transaction') }} as txn
+        on delivered.account_id = txn.account_id and delivered.month >= txn.month
+    where delivered.month < run.month_from
+    group by delivered.account_id
+),
+
 loan_status as (
     select
         loan.account_id,
@@ -148,12 +225,8 @@ running as (
         account_month.month,
         last_day(account_month.month) as month_end,
         day(last_day(account_month.month)) as days_in_month,
-        -- Known from the first booking's month on: no later row may change an earlier month.
-        case
-            when account_month.month >= brought.known_from then brought.opening_balance else 0
-        end
-        + coalesce(earlier.amount, 0)
-        + sum(coalesce(activity.amount, 0)) over so_far as closing_balance,
+        coalesce(earlier.amount, 0)
+        + sum(coalesce(activity.amount, 0)) over so_far as booked_so_far,
         coalesce(activity.amount, 0) as amount,
         coalesce(activity.balance_day_amount, 0) as balance_day_amount,
         coalesce(max(activity.last_booked_on) over so_far, earlier.last_booked_on)
@@ -161,8 +234,18 @@ running as (
         coalesce(max(activity.last_active_on) over so_far, earlier.last_active_on)
             as last_active_on,
         coalesce(max(activity.last_income_on) over so_far, earlier.last_income_on)
-            as last_income_on
+            as last_income_on,
+        delivered_balance.closing_balance as delivered_closing_balance,
+        delivered_balance.balance_day_sum as delivered_day_sum,
+        earlier_level.amount as earlier_level,
+        case
+            when account.opened_on >= run.first_month then 0
+            -- Known from the first booking's month on: no later row may change an earlier month.
+            when account_month.month >= brought.known_from then brought.opening_balance
+        end as brought_level
     from account_month
+    cross join run
+    inner join account on account_month.account_id = account.account_id
     left join activity
         on
             account_month.account_id = activity.account_id
@@ -170,6 +253,11 @@ running as (
     left join earlier on account_month.account_id = earlier.account_id
     left join {{ ref('base_opening_balance') }} as brought
         on account_month.account_id = brought.account_id
+    left join delivered_balance
+        on
+            account_month.account_id = delivered_balance.account_id
+            and account_month.month = delivered_balance.month
+    left join earlier_level on account_month.account_id = earlier_level.account_id
     window so_far as (
         partition by account_month.account_id
         order by account_month.month
@@ -177,12 +265,40 @@ running as (
     )
 ),
 
+-- What the balance has beyond the bookings: by the last delivered balance, or as brought forward.
+levelled as (
+    select
+        *,
+        coalesce(
+            last_value(delivered_closing_balance - booked_so_far ignore nulls) over (
+                by_month rows between unbounded preceding and current row
+            ),
+            earlier_level,
+            brought_level
+        ) as level,
+        coalesce(
+            last_value(delivered_closing_balance - booked_so_far ignore nulls) over (
+                by_month rows between unbounded preceding and 1 preceding
+            ),
+            earlier_level,
+            brought_level
+        ) as level_before
+    from running
+    window by_month as (partition by account_id order by month)
+),
+
 balanced as (
     select
         *,
-        closing_balance - amount as opening_balance,
-        (closing_balance - amount) * days_in_month + balance_day_amount as balance_day_sum
-    from running
+        booked_so_far + level as closing_balance,
+        booked_so_far - amount + coalesce(level_before, level) as opening_balance,
+        booked_so_far - amount + level as balance_before,
+        (booked_so_far - amount + level) * days_in_month + balance_day_amount as booked_day_sum,
+        coalesce(
+            delivered_day_sum,
+            (booked_so_far - amount + level) * days_in_month + balance_day_amount
+        ) as balance_day_sum
+    from levelled
 ),
 
 booked_day as (
@@ -203,7 +319,7 @@ stretch as (
         balanced.account_id,
         balanced.month,
         booked_day.booked_on,
-        balanced.opening_balance + sum(booked_day.amount) over in_month as balance,
+        balanced.balance_before + sum(booked_day.amount) over in_month as balance,
         coalesce(
             day(lead(booked_day.booked_on) over in_month), balanced.days_in_month + 1
         ) - day(booked_day.booked_on) as days
@@ -234,9 +350,17 @@ select
     version.product_id,
     version.product_line,
     version.branch_id,
-    version.interest_rate,
+    coalesce(version.interest_rate, version.loan_interest_rate) as interest_rate,
     version.credit_limit,
-    version.term_months,
+    coalesce(
+        case
+            when version.matures_on is not null
+                then greatest({{ months_from_to(priced_on, 'version.matures_on') }}, 1)
+        end,
+        version.term_months,
+        version.loan_term_months
+    ) as term_months,
+    {{ priced_on }} as priced_on,
     account.opened_on <= balanced.month_end
     and (account.closed_on is null or account.closed_on > balanced.month_end) as is_open,
     cast(balanced.days_in_month as integer) as days_in_month,
@@ -249,14 +373,22 @@ select
             ) }}
         ) as integer
     ) as days_open,
+    balanced.closing_balance is not null as is_balance_known,
+    cast(balanced.amount as decimal(18, 2)) as booked_amount,
     cast(balanced.opening_balance as decimal(18, 2)) as opening_balance,
     cast(balanced.closing_balance as decimal(18, 2)) as closing_balance,
     cast(balanced.balance_day_sum as decimal(18, 2)) as balance_day_sum,
     cast(
-        least(balanced.opening_balance, 0)
-        * coalesce(below_zero.days_before, balanced.days_in_month)
-        + coalesce(below_zero.day_sum, 0)
-        as decimal(18, 2)
+        case
+            when balanced.balance_day_sum is null then null
+            -- A delivered day sum that the bookings do not give has no sides.
+            when balanced.balance_day_sum <> balanced.booked_day_sum
+                then least(balanced.balance_day_sum, 0)
+            else
+                least(balanced.balance_before, 0)
+                * coalesce(below_zero.days_before, balanced.days_in_month)
+                + coalesce(below_zero.day_sum, 0)
+        end as decimal(18, 2)
     ) as overdrawn_day_sum,
     {{ from_cents(divide_units(
         units('cast(balanced.balance_day_sum as decimal(18, 2))'), 'balanced.days_in_month'

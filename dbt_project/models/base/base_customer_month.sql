@@ -107,10 +107,18 @@ holding as (
                 else 0
             end
         ) as opened_{{ line }},
-        sum(case when product_line = '{{ line }}' then closing_balance else 0 end)
-            as balance_{{ line }},
-        sum(case when product_line = '{{ line }}' then average_balance else 0 end)
-            as average_{{ line }},
+        -- Empty where no balance of the line is known.
+        case
+            when bool_or(product_line = '{{ line }}')
+                then sum(case when product_line = '{{ line }}' then closing_balance end)
+            else 0
+        end as balance_{{ line }},
+        -- Empty where no balance of the line is known.
+        case
+            when bool_or(product_line = '{{ line }}')
+                then sum(case when product_line = '{{ line }}' then average_balance end)
+            else 0
+        end as average_{{ line }},
         {%- endfor %}
         sum(
             case
@@ -298,8 +306,14 @@ select
     {%- for line in product_lines() %}
     cast(coalesce(holding.accounts_{{ line }}, 0) as integer) as accounts_{{ line }},
     cast(coalesce(holding.opened_{{ line }}, 0) as integer) as opened_{{ line }},
-    cast(coalesce(holding.balance_{{ line }}, 0) as decimal(18, 2)) as balance_{{ line }},
-    cast(coalesce(holding.average_{{ line }}, 0) as decimal(18, 2)) as average_{{ line }},
+    cast(
+        case when holding.customer_id is null then 0 else holding.balance_{{ line }} end
+        as decimal(18, 2)
+    ) as balance_{{ line }},
+    cast(
+        case when holding.customer_id is null then 0 else holding.average_{{ line }} end
+        as decimal(18, 2)
+    ) as average_{{ line }},
     {%- endfor %}
     cast(coalesce(holding.overdraft, 0) as decimal(18, 2)) as overdraft,
     {%- for count in counts %}

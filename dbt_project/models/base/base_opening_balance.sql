@@ -70,6 +70,6 @@ ordered as (
 select
     account_id,
     {{ month_of('booked_on') }} as known_from,
-    cast(coalesce(balance_before, 0) as decimal(18, 2)) as opening_balance
+    cast(balance_before as decimal(18, 2)) as opening_balance
 from ordered
-where place = 1
+where place = 1 and balance_before is not null

@@ -103,6 +103,9 @@ windowed as (
         balance_{{ line }},
         sum(average_{{ line }}) over last_3 as average_{{ line }}_3m,
         sum(average_{{ line }}) over last_12 as average_{{ line }}_12m,
+        -- Months in which the balance is known.
+        count(average_{{ line }}) over last_3 as known_{{ line }}_3m,
+        count(average_{{ line }}) over last_12 as known_{{ line }}_12m,
         {%- endfor %}
         overdraft,
         min(overdraft) over last_12 as overdraft_deepest_12m,
@@ -235,13 +238,15 @@ select
     {%- for line in product_lines() %}
     profiled.accounts_{{ line }},
     cast(profiled.balance_{{ line }} as double) as balance_{{ line }},
-    cast(profiled.average_{{ line }}_3m as double) / profiled.months_in_3
+    cast(profiled.average_{{ line }}_3m as double) / nullif(profiled.known_{{ line }}_3m, 0)
         as average_{{ line }}_3m,
-    cast(profiled.average_{{ line }}_12m as double) / profiled.months_in_12
+    cast(profiled.average_{{ line }}_12m as double) / nullif(profiled.known_{{ line }}_12m, 0)
         as average_{{ line }}_12m,
     {{ ratio(
-        'cast(profiled.average_' ~ line ~ '_3m as double) / profiled.months_in_3',
-        'cast(profiled.average_' ~ line ~ '_12m as double) / profiled.months_in_12'
+        'cast(profiled.average_' ~ line ~ '_3m as double) / nullif(profiled.known_' ~ line
+        ~ '_3m, 0)',
+        'cast(profiled.average_' ~ line ~ '_12m as double) / nullif(profiled.known_' ~ line
+        ~ '_12m, 0)'
     ) }} as trend_{{ line }},
     {%- endfor %}
     cast(profiled.overdraft as double) as overdraft,

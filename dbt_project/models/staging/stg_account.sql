@@ -8,5 +8,7 @@ select
     interest_rate,
     credit_limit,
     term_months,
+    matures_on,
+    priced_on,
     extract_month
 from {{ source('landing', 'account') }}

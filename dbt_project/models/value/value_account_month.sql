@@ -1,3 +1,7 @@
+{%- set on_credit = 'exposed.product_line in ' ~ quoted_list(product_lines('is_credit')) -%}
+
+-- The linter loses the indentation of columns written by a loop.
+-- sqlfluff:exclude_rules:LT02
 with run as (
     select * from {{ ref('base_refresh_window') }}
 ),
@@ -9,24 +13,23 @@ refreshed_month as (
 account_month as (
     select
         account_month.*,
-        {{ units('account_month.balance_day_sum') }} as balance_day_cents,
-        greatest(-account_month.closing_balance, 0) as owed,
+        -- What is not known is not priced.
+        {{ units('coalesce(account_month.balance_day_sum, 0)') }} as balance_day_cents,
+        greatest(coalesce(-account_month.closing_balance, 0), 0) as owed,
         -- Money that an account without credit owes is lent: it has a price of its own.
         case
             when account_month.product_line in {{ quoted_list(product_lines('is_credit')) }} then 0
-            else {{ units('account_month.overdrawn_day_sum') }}
+            else {{ units('coalesce(account_month.overdrawn_day_sum, 0)') }}
         end as overdrawn_day_cents,
         case when account_month.is_open then account_month.credit_limit end as committed_limit,
-        {{ month_of('account.opened_on') }} as opened_month,
-        -- Whole months from the opening to the month's first day: a month is priced as it begins.
+        {{ month_of('account_month.priced_on') }} as began_month,
+        -- Whole months from the agreement to the month's first day: a month is priced as it begins.
         greatest(
-            {{ months_from_to('account.opened_on', 'account_month.month') }}
-            - case when day(account.opened_on) > 1 then 1 else 0 end,
+            {{ months_from_to('account_month.priced_on', 'account_month.month') }}
+            - case when day(account_month.priced_on) > 1 then 1 else 0 end,
             0
         ) as age
     from {{ ref('base_account_month') }} as account_month
-    inner join {{ ref('base_account') }} as account
-        on account_month.account_id = account.account_id
     cross join run
     where account_month.month between run.month_from and run.month_to
 ),
@@ -59,7 +62,7 @@ fixed as (
 priced as (
     select
         *,
-        {{ months_later('opened_month', 'age - age_in_term % fixed_for') }} as priced_month,
+        {{ months_later('began_month', 'age - age_in_term % fixed_for') }} as priced_month,
         least(fixed_for, term_months - age_in_term + age_in_term % fixed_for) as priced_tenor
     from fixed
 ),
@@ -131,6 +134,21 @@ overhead as (
     group by overhead.account_id, overhead.month
 ),
 
+-- Results that the bank delivers by item.
+delivered as (
+    select
+        result.account_id,
+        result.month,
+        {%- for measure in result_measures() %}
+        {{ sum_of_items(measure, 'replaces') }} as replaces_{{ measure }},
+        {{ sum_of_items(measure, 'adds') }} as adds_{{ measure }}{{ "," if not loop.last }}
+        {%- endfor %}
+    from {{ ref('stg_account_result') }} as result
+    cross join run
+    where result.month between run.month_from and run.month_to
+    group by result.account_id, result.month
+),
+
 exposed as (
     select
         priced.*,
@@ -177,8 +195,28 @@ measured as (
         exposed.average_balance,
         exposed.closing_balance,
         cast(exposed.annual_rate as decimal(9, 6)) as transfer_price,
-        cast(-exposed.interest_charged as decimal(18, 2)) as interest_income,
-        exposed.interest_paid as interest_expense,
+        cast(
+            coalesce(
+                delivered.replaces_interest_income,
+                case when {{ on_credit }} then accrued.interest end,
+                -exposed.interest_charged
+            ) + coalesce(delivered.adds_interest_income, 0) as decimal(18, 2)
+        ) as interest_income,
+        cast(
+            coalesce(
+                delivered.replaces_interest_expense,
+                case when not {{ on_credit }} then accrued.interest end,
+                exposed.interest_paid
+            ) + coalesce(delivered.adds_interest_expense, 0) as decimal(18, 2)
+        ) as interest_expense,
+        cast(-exposed.interest_charged as decimal(18, 2)) as interest_income_booked,
+        exposed.interest_paid as interest_expense_booked,
+        case
+            when
+                delivered.replaces_interest_income is null
+                and delivered.replaces_interest_expense is null
+                then accrued.accrued_interest
+        end as accrued_interest,
         case
             when exposed.overdrawn_day_cents < 0 then exposed.overdrawn_price
         end as overdrawn_price,
@@ -188,19 +226,32 @@ measured as (
             ~ ' + exposed.overdrawn_day_cents * ' ~ units('exposed.overdrawn_price', 6),
             '365000000'
         )) }} as transfer_result,
-        cast(-exposed.fees as decimal(18, 2)) as fee_income,
-        {{ to_money(
-            'coalesce(activity_cost.cost, 0)'
-            ~ ' + case when exposed.days_open > 0 then exposed.maintenance_cost else 0 end'
-        ) }} as direct_cost,
+        cast(
+            coalesce(delivered.replaces_fee_income, -exposed.fees)
+            + coalesce(delivered.adds_fee_income, 0) as decimal(18, 2)
+        ) as fee_income,
+        cast(
+            coalesce(
+                delivered.replaces_direct_cost,
+                {{ to_money(
+                    'coalesce(activity_cost.cost, 0)'
+                    ~ ' + case when exposed.days_open > 0 then exposed.maintenance_cost else 0 end'
+                ) }}
+            ) + coalesce(delivered.adds_direct_cost, 0) as decimal(18, 2)
+        ) as direct_cost,
         cast(coalesce(overhead.amount, 0) as decimal(18, 2)) as overhead,
         exposed.probability_of_default,
         exposed.default_model_version,
         exposed.exposure,
-        {{ from_cents(divide_units(
-            units('exposed.exposure') ~ ' * ' ~ units('exposed.probability_of_default', 6) ~ ' * '
-            ~ units('exposed.loss_given_default', 6), '12000000000000'
-        )) }} as expected_loss,
+        cast(
+            coalesce(
+                delivered.replaces_expected_loss,
+                {{ from_cents(divide_units(
+                    units('exposed.exposure') ~ ' * ' ~ units('exposed.probability_of_default', 6)
+                    ~ ' * ' ~ units('exposed.loss_given_default', 6), '12000000000000'
+                )) }}
+            ) + coalesce(delivered.adds_expected_loss, 0) as decimal(18, 2)
+        ) as expected_loss,
         {{ from_cents(divide_units(
             units('exposed.exposure') ~ ' * ' ~ units('exposed.capital_weight', 6), '1000000'
         )) }} as economic_capital,
@@ -215,6 +266,10 @@ measured as (
             and exposed.month = activity_cost.month
     left join overhead
         on exposed.account_id = overhead.account_id and exposed.month = overhead.month
+    left join {{ ref('value_accrued_interest') }} as accrued
+        on exposed.account_id = accrued.account_id and exposed.month = accrued.month
+    left join delivered
+        on exposed.account_id = delivered.account_id and exposed.month = delivered.month
 ),
 
 margin as (
@@ -238,6 +293,9 @@ select
     overdrawn_price,
     interest_income,
     interest_expense,
+    interest_income_booked,
+    interest_expense_booked,
+    accrued_interest,
     transfer_result,
     net_interest_margin,
     fee_income,

@@ -20,6 +20,11 @@ transfer_rule as (
         as in_force
 ),
 
+interest_rule as (
+    select * from {{ in_force_by_product(ref('interest_rule'), 'history_month', 'product') }}
+        as in_force
+),
+
 maintenance as (
     select *
     from {{ in_force_by_product(ref('account_maintenance_cost'), 'history_month', 'product') }}
@@ -48,6 +53,8 @@ select
     transfer_rule.portfolio <> '(none)' as is_funded,
     transfer_rule.repricing_months,
     transfer_rule.spread,
+    interest_rule.is_accrued,
+    interest_rule.day_count,
     maintenance.monthly_cost as maintenance_cost,
     risk.loss_given_default,
     risk.credit_conversion_factor,
@@ -59,6 +66,10 @@ inner join transfer_rule
     on
         product.product_id = transfer_rule.for_product_id
         and history_month.month = transfer_rule.month
+inner join interest_rule
+    on
+        product.product_id = interest_rule.for_product_id
+        and history_month.month = interest_rule.month
 inner join maintenance
     on
         product.product_id = maintenance.for_product_id

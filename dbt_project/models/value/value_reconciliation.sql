@@ -13,9 +13,13 @@
     'tier': ('value_profit_by_tier', 'true'),
     'decile': ('value_profit_by_decile', 'true'),
 } -%}
-{%- set ledger_accounts = [
-    'interest_income', 'interest_expense', 'fee_income', 'customer_balance',
-] -%}
+{#- Account of the ledger: what it is in the atom. -#}
+{%- set ledger_accounts = {
+    'interest_income': 'interest_income_booked',
+    'interest_expense': 'interest_expense_booked',
+    'fee_income': 'fee_income - fee_items',
+    'customer_balance': 'closing_balance',
+} -%}
 
 -- The linter loses the indentation of columns written by a loop.
 -- sqlfluff:exclude_rules:ST05,ST06,RF04,LT02
@@ -26,6 +30,8 @@ with cell as (
         product_line,
         sum(interest_income) as interest_income,
         sum(interest_expense) as interest_expense,
+        sum(interest_income_booked) as interest_income_booked,
+        sum(interest_expense_booked) as interest_expense_booked,
         sum(transfer_result) as transfer_result,
         {%- for measure in profit_measures() %}
         sum({{ measure }}) as {{ measure }}{{ "," if not loop.last }}
@@ -34,8 +40,40 @@ with cell as (
     group by month, coalesce(branch_id, '(none)'), product_line
 ),
 
+-- Delivered items where the atom has them.
+item as (
+    select
+        account_month.month,
+        coalesce(account_month.branch_id, '(none)') as branch_id,
+        account_month.product_line,
+        result.item,
+        sum(result.amount) as amount
+    from {{ ref('stg_account_result') }} as result
+    inner join {{ ref('value_account_month') }} as account_month
+        on
+            result.account_id = account_month.account_id
+            and result.month = account_month.month
+    group by
+        account_month.month, coalesce(account_month.branch_id, '(none)'),
+        account_month.product_line, result.item
+),
+
+fee_item as (
+    select
+        month,
+        branch_id,
+        product_line,
+        sum(amount) as fee_items
+    from item
+    where item in {{ quoted_list(result_items('fee_income', 'adds')) }}
+    group by month, branch_id, product_line
+),
+
 ledger_month as (
-    select distinct month from {{ ref('base_ledger_reconciliation') }}
+    select distinct
+        month,
+        ledger_account
+    from {{ ref('base_ledger_reconciliation') }}
 ),
 
 control as (
@@ -57,34 +95,48 @@ control as (
         source.amount,
         'source' as control
     from {{ ref('value_source_total') }} as source
-    left join ledger_month on source.month = ledger_month.month
+    left join ledger_month
+        on
+            source.month = ledger_month.month
+            and source.ledger_account = ledger_month.ledger_account
     where ledger_month.month is null
 ),
 
 valued as (
-    {%- for name in ledger_accounts %}
+    {%- for name, measure in ledger_accounts.items() %}
+    select
+        cell.month,
+        cell.branch_id,
+        cell.product_line,
+        '{{ name }}' as ledger_account,
+        {{ measure | replace('fee_items', 'coalesce(fee_item.fee_items, 0)') }} as amount
+    from cell
+    left join fee_item
+        on
+            cell.month = fee_item.month
+            and cell.branch_id = fee_item.branch_id
+            and cell.product_line = fee_item.product_line
+    union all
+    {%- endfor %}
     select
         month,
         branch_id,
         product_line,
-        '{{ name }}' as ledger_account,
-        {{ 'closing_balance' if name == 'customer_balance' else name }} as amount
-    from cell
-    {%- if not loop.last %}
-    union all
-    {%- endif %}
-    {%- endfor %}
+        item as ledger_account,
+        amount
+    from item
 ),
 
--- Margin and treasury together: what customers paid and were paid.
+-- Margin, treasury and what accrued without a booking together: what customers paid and were paid.
 treasury as (
     select
         month,
         branch_id,
         product_line,
-        sum(amount) as amount
+        sum(amount) as amount,
+        sum(case when residual = 'interest not booked' then amount else 0 end) as not_booked
     from {{ ref('value_residual') }}
-    where residual = 'treasury'
+    where residual in ('treasury', 'interest not booked')
     group by month, branch_id, product_line
 ),
 
@@ -101,7 +153,7 @@ unallocated as (
         month,
         sum(amount) as amount
     from {{ ref('value_residual') }}
-    where residual <> 'treasury'
+    where residual not in ('treasury', 'interest not booked')
     group by month
 ),
 
@@ -147,15 +199,32 @@ compared as (
             and control.branch_id = valued.branch_id
             and control.product_line = valued.product_line
             and control.ledger_account = valued.ledger_account
-    left join ledger_month on valued.month = ledger_month.month
+    left join ledger_month
+        on
+            valued.month = ledger_month.month
+            and valued.ledger_account = ledger_month.ledger_account
     union all
     select
         cell.month,
         'treasury' as dimension,
         cell.branch_id || ' / ' || cell.product_line as dimension_key,
         'net_interest_margin' as measure,
-        cell.interest_income - cell.interest_expense as expected,
+        cell.interest_income_booked - cell.interest_expense_booked as expected,
         cell.net_interest_margin + coalesce(treasury.amount, 0) as actual
+    from cell
+    left join treasury
+        on
+            cell.month = treasury.month
+            and cell.branch_id = treasury.branch_id
+            and cell.product_line = treasury.product_line
+    union all
+    select
+        cell.month,
+        'accrual' as dimension,
+        cell.branch_id || ' / ' || cell.product_line as dimension_key,
+        'net_interest' as measure,
+        cell.interest_income_booked - cell.interest_expense_booked as expected,
+        cell.interest_income - cell.interest_expense + coalesce(treasury.not_booked, 0) as actual
     from cell
     left join treasury
         on

@@ -30,6 +30,30 @@ treasury as (
         account_month.product_line
 ),
 
+-- Result of the month that no booking of the month has: interest accrued less interest booked.
+not_booked as (
+    select
+        account_month.month,
+        'interest not booked' as residual,
+        coalesce(account_month.branch_id, '(none)') as branch_id,
+        account_month.product_line,
+        sum(
+            account_month.interest_income_booked - account_month.interest_income
+            - account_month.interest_expense_booked + account_month.interest_expense
+        ) as amount
+    from {{ ref('value_account_month') }} as account_month
+    cross join run
+    where
+        account_month.month between run.month_from and run.month_to
+        and (
+            account_month.interest_income_booked <> account_month.interest_income
+            or account_month.interest_expense_booked <> account_month.interest_expense
+        )
+    group by
+        account_month.month, coalesce(account_month.branch_id, '(none)'),
+        account_month.product_line
+),
+
 unallocated as (
     select
         pool.month,
@@ -60,6 +84,14 @@ select
     product_line,
     cast(amount as decimal(18, 2)) as amount
 from treasury
+union all
+select
+    month,
+    residual,
+    branch_id,
+    product_line,
+    cast(amount as decimal(18, 2)) as amount
+from not_booked
 union all
 select
     month,

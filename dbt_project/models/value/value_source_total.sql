@@ -28,6 +28,23 @@ balance as (
         sum(closing_balance) as customer_balance
     from {{ ref('base_account_month') }}
     group by month, coalesce(branch_id, '(none)'), product_line
+),
+
+item as (
+    select
+        result.month,
+        coalesce(account_month.branch_id, '(none)') as branch_id,
+        coalesce(account_month.product_line, '(none)') as product_line,
+        result.item,
+        sum(result.amount) as amount
+    from {{ ref('stg_account_result') }} as result
+    left join {{ ref('base_account_month') }} as account_month
+        on
+            result.account_id = account_month.account_id
+            and result.month = account_month.month
+    group by
+        result.month, coalesce(account_month.branch_id, '(none)'),
+        coalesce(account_month.product_line, '(none)'), result.item
 )
 
 {%- for name in ['interest_income', 'interest_expense', 'fee_income', 'customer_balance'] %}
@@ -39,7 +56,13 @@ select
     '{{ name }}' as ledger_account,
     cast({{ name }} as decimal(18, 2)) as amount
 from {{ 'balance' if name == 'customer_balance' else 'booked' }}
-{%- if not loop.last %}
 union all
-{%- endif %}
 {%- endfor %}
+
+select
+    month,
+    branch_id,
+    product_line,
+    item as ledger_account,
+    cast(amount as decimal(18, 2)) as amount
+from item

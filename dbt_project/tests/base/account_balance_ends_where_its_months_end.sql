@@ -15,4 +15,6 @@ select
     last_month.closing_balance as last_month_closing_balance
 from {{ ref('base_account') }} as account
 left join last_month on account.account_id = last_month.account_id
-where account.closing_balance <> coalesce(last_month.closing_balance, 0)
+where
+    account.closing_balance is distinct from last_month.closing_balance
+    and (last_month.account_id is not null or account.closing_balance <> 0)

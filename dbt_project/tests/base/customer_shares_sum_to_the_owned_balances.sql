@@ -20,7 +20,7 @@ by_customer as (
         month,
         sum(
             {%- for line in product_lines() %}
-            {% if not loop.first %}+ {% endif %}balance_{{ line }}
+            {% if not loop.first %}+ {% endif %}coalesce(balance_{{ line }}, 0)
             {%- endfor %}
         ) as balance
     from {{ ref('base_customer_month') }}

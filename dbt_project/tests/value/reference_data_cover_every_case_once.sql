@@ -1,12 +1,13 @@
 {#- Seeds in which a product's own row goes before its line's. -#}
 {%- set by_product = [
-    'transfer_rule', 'account_maintenance_cost', 'risk_parameter', 'offer_rule',
+    'transfer_rule', 'interest_rule', 'account_maintenance_cost', 'risk_parameter', 'offer_rule',
 ] -%}
 {#- Seeds with the columns of which a row is one of a kind. -#}
 {%- set keys = {
     'transfer_curve': ['effective_from', 'tenor_months'],
     'replicating_portfolio': ['portfolio', 'effective_from', 'tenor_months'],
     'transfer_rule': ['product_line', 'product_id', 'effective_from'],
+    'interest_rule': ['product_line', 'product_id', 'effective_from'],
     'activity_unit_cost': ['channel', 'kind', 'effective_from'],
     'account_maintenance_cost': ['product_line', 'product_id', 'effective_from'],
     'overhead_pool': ['pool', 'product_line', 'branch_id', 'effective_from'],
@@ -22,6 +23,7 @@
     'transfer_curve': ['annual_rate'],
     'replicating_portfolio': ['weight'],
     'transfer_rule': ['portfolio', 'overdrawn_portfolio', 'spread'],
+    'interest_rule': ['is_accrued', 'day_count'],
     'activity_unit_cost': ['unit_cost'],
     'account_maintenance_cost': ['monthly_cost'],
     'overhead_pool': ['driver', 'monthly_amount', 'amount_per_open_account'],
@@ -171,6 +173,10 @@ complaint as (
             named_portfolio.portfolio = given.portfolio
             and given.effective_from <= date '1900-01-01'
     where named_portfolio.portfolio <> '(none)' and given.portfolio is null
+    union all
+    select 'interest_rule has a day count other than 360 and 365: ' || day_count
+    from {{ ref('interest_rule') }}
+    where day_count not in (360, 365)
     union all
     select 'transfer_rule fixes a rate for less than a month: ' || product_line
     from {{ ref('transfer_rule') }}

@@ -1,0 +1,6 @@
+select
+    account_id,
+    month,
+    item,
+    amount
+from {{ source('landing', 'account_result') }}
