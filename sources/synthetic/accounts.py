@@ -35,7 +35,7 @@ COLUMNS: Mapping[str, type] = {
     "matures_month": np.int32,
     "past_due": np.int16,
     "defaulted_month": np.int32,  # -1 while not in default
-    "accrued": np.float64,  # cents of interest of a current account not booked yet
+    "accrued": np.float64,  # cents of interest of a current account or deposit not booked yet
     "balance": np.int64,
 }
 

@@ -118,7 +118,8 @@ def book_month_end(bank: Bank, step: Step) -> None:
 
 
 def _interest(bank: Bank, step: Step) -> None:
-    """Act/365 on the day balances. Current accounts are credited by the quarter."""
+    """Act/365 on the day balances. Current accounts are credited by the quarter, term deposits of up
+    to a year at maturity."""
     accounts, book, this = bank.accounts, step.bookings, step.month
     day_sum = book.day_sum(this.days, accounts["balance"])
     slot = accounts["slot"]
@@ -129,7 +130,8 @@ def _interest(bank: Bank, step: Step) -> None:
     pays_card_off = (slot == Slot.CREDIT_CARD) & (bank.people.repays[accounts["customer"]] >= 1)
     rate[pays_card_off | (accounts["defaulted_month"] >= 0)] = 0
     due = np.where(is_open, day_sum * rate / 365, 0)
-    credited = is_open & current & (day_sum >= 0)
+    at_maturity = (slot == Slot.TERM_DEPOSIT) & (accounts["term"] <= 12)
+    credited = is_open & (current | at_maturity) & (day_sum >= 0)
     accounts["accrued"][credited] += due[credited]
     due[credited] = 0
     if this.closes_quarter or this.index == 0:

@@ -380,7 +380,9 @@ def mature_deposits(bank: Bank, step: Step) -> None:
     old = held[who]
     day = accounts["due"][old].astype(np.int64)
     balance = accounts["balance"][old]
-    interest = np.rint(balance * accounts["rate"][old] * (day - 1) / 365).astype(np.int64)
+    interest = np.rint(balance * accounts["rate"][old] * (day - 1) / 365 + accounts["accrued"][old])
+    interest = interest.astype(np.int64)
+    accounts["accrued"][old] = 0
     book.add(old, day, interest, "interest_paid", "system")
     payout = balance + interest
     keeps = (step.rng.random(len(who)) < RENEWAL_RATE) & (bank.leaving[who] == 0)
