@@ -160,7 +160,7 @@ def _booking_counts() -> list[dict[str, str]]:
 
 
 def _over(months: int) -> str:
-    return "in the month" if months == 1 else f"in {months} months up to it"
+    return "in the month" if months == 1 else f"over the last {months} months"
 
 
 def _column_lines(column: Mapping[str, Any], indent: str) -> Iterable[str]:

@@ -12,7 +12,7 @@ account as (
     select * from {{ latest_extract(ref('stg_account')) }} as latest
 ),
 
--- As the account was known to be in each month: it may move to another branch, product or limit.
+-- The terms known in each month: an account may change its branch, product or limit.
 version as (
     select
         history.*,
@@ -63,7 +63,7 @@ activity as (
         sum(
             case when activity.kind = 'withdrawal' then -activity.amount else 0 end
         ) as cash_withdrawals,
-        -- What was paid for a loan, not what the loan's own account received.
+        -- The payments made for a loan, not their receipt on the loan's own account.
         sum(
             case
                 when activity.kind = 'loan_repayment' then activity.amount_in - activity.amount
@@ -95,7 +95,7 @@ activity as (
     group by activity.account_id, activity.month
 ),
 
--- Straight from the bookings: a month refreshed alone does not depend on the months built before.
+-- Read from the bookings, so that a month refreshed alone does not depend on months built earlier.
 earlier as (
     select
         txn.account_id,
@@ -124,8 +124,8 @@ loan_status as (
     group by loan.account_id, status.month
 ),
 
--- From the month of opening to the month of closing; a booking outside has its row all the same,
--- or the months would not sum to the records.
+-- From the month of opening to the month of closing. A booking outside this range also has a row;
+-- otherwise the months would not sum to the records.
 account_month as (
     select
         account.account_id,
@@ -148,7 +148,7 @@ running as (
         account_month.month,
         last_day(account_month.month) as month_end,
         day(last_day(account_month.month)) as days_in_month,
-        -- Known from the first booking's month on: no later row may change an earlier month.
+        -- Known from the month of the first booking: a later row must not change an earlier month.
         case
             when account_month.month >= brought.known_from then brought.opening_balance else 0
         end

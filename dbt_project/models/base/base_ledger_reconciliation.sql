@@ -21,7 +21,7 @@ ledger_month as (
     select distinct month from ledger
 ),
 
--- In the ledger's own signs: what the bank earns and pays is positive, balances are the customers'.
+-- With the ledger's signs: income and expense are positive; balances have the customers' sign.
 total as (
     select
         account_month.month,

@@ -30,7 +30,7 @@
     {%- do trailing_amounts.update({'contribution_' ~ line: [3, 12]}) %}
 {%- endfor %}
 
--- The linter loses the indentation of columns written by a loop.
+-- The linter cannot track the indentation of columns that a loop writes.
 -- sqlfluff:exclude_rules:ST05,ST06,RF04,LT02
 with run as (
     select * from {{ ref('base_refresh_window') }}

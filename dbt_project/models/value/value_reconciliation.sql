@@ -17,7 +17,7 @@
     'interest_income', 'interest_expense', 'fee_income', 'customer_balance',
 ] -%}
 
--- The linter loses the indentation of columns written by a loop.
+-- The linter cannot track the indentation of columns that a loop writes.
 -- sqlfluff:exclude_rules:ST05,ST06,RF04,LT02
 with cell as (
     select
