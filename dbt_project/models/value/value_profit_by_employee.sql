@@ -10,7 +10,7 @@ customer_profit as (
     {{- profit_with_attribute('employee_id') }}
 ),
 
--- The employee of the first contact that led to the account.
+-- The seller: the employee of the first contact that led to the account.
 sale as (
     select
         responded_account_id as account_id,

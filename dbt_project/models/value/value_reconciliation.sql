@@ -1,6 +1,6 @@
 {{ config(materialized='view') }}
 
-{#- Roll-up: its table and the rows that together are the whole. -#}
+{#- Each roll-up: its table and the rows that sum to the whole. -#}
 {%- set roll_ups = {
     'customer': ('value_profit_by_customer', 'true'),
     'household': ('value_profit_by_household', 'true'),
@@ -48,7 +48,7 @@ control as (
         'ledger' as control
     from {{ ref('base_ledger_reconciliation') }}
     union all
-    -- The bookings themselves stand in for the ledger in months without one.
+    -- The bookings replace the ledger in months without one.
     select
         source.month,
         source.branch_id,
@@ -76,7 +76,7 @@ valued as (
     {%- endfor %}
 ),
 
--- Margin and treasury together: what customers paid and were paid.
+-- Margin plus treasury: the interest that customers paid and received.
 treasury as (
     select
         month,
