@@ -1,17 +1,17 @@
-{# What the models of abnormal transactions share: which bookings are judged, the days that are kept,
-   and how rare a burst is. #}
+{# Shared by the models of abnormal transactions: the bookings that are judged, the days that are
+   sampled, and the surprise of a burst. #}
 
-{# Months of habits before the as-of month; and those in which a counterparty or channel was seen. #}
+{# Months of habits before the as-of month; months over which counterparties and channels are known. #}
 {% macro profile_months() %}{{ return(12) }}{% endmacro %}
 {% macro memory_months() %}{{ return(24) }}{% endmacro %}
 
-{# Smallest standard deviation of the log amount; that of a normal distribution over its median
-   absolute deviation. #}
+{# Smallest standard deviation of the log amount; ratio of the standard deviation of a normal
+   distribution to its median absolute deviation. #}
 {% macro least_scale() %}{{ return(0.25) }}{% endmacro %}
 {% macro normal_deviation() %}{{ return(1.4826) }}{% endmacro %}
 
-{# Not judged: the bank's own bookings, what goes to a customer's own debts and investments here, and
-   standing instructions. #}
+{# Not judged: the bank's own bookings, payments to the customer's own loans and investments at the
+   bank, and standing orders. #}
 {% macro is_judged_booking(booking) -%}
     {%- set groups = booking_groups() -%}
     {{ booking }}.kind not in {{ quoted_list(
@@ -21,14 +21,14 @@
     and {{ booking }}.amount <> 0
 {%- endmacro %}
 
-{# Whether a date's month is one of the months of habits. #}
+{# Whether the month of a date is one of the months of habits. #}
 {% macro in_profile(month) -%}
     {{ month }} >= {{ months_later('run.as_of_month', -profile_months()) }}
     and {{ month }} < run.as_of_month
 {%- endmacro %}
 
-{# Days that are kept: all of the as-of month, and of those before the ones that the sample takes by
-   their hash. #}
+{# Days that are kept: all days of the as-of month, and a sample of the days before, selected by
+   hash. #}
 {% macro is_kept_day(day, sample) -%}
     (
         {{ day }}.month = run.as_of_month
@@ -37,10 +37,10 @@
     )
 {%- endmacro %}
 
-{# -ln of the probability of so many bookings in so many days, less that of a single one.
+{# -ln of the probability of a number of bookings in a number of days, less that of a single booking.
 
    Predictive distribution of a Poisson count whose rate has a gamma posterior (shape, exposure):
-   negative binomial. Zero where there are no more than the rate leads to expect. #}
+   negative binomial. Zero if there are no more bookings than the rate predicts. #}
 {% macro count_surprise(bookings, days) -%}
     case
         when {{ bookings }} > greatest(1, shape * {{ days }} / exposure)

@@ -1,16 +1,17 @@
-{# How campaigns are measured: the windows, the chance of treatment, sums by stratum and arm. #}
+{# Measurement of campaigns: the windows, the probability of treatment, sums by stratum and arm. #}
 
-{# Months after the contact's that contribution is summed over, at whose end the balance stands. #}
+{# Months after the month of the contact over which contribution is summed; the balance is at their
+   end. #}
 {% macro outcome_months() %}{{ return(3) }}{% endmacro %}
 
-{# Fewest and most months before the contact's whose contribution is the covariate. #}
+{# Minimum and maximum months before the month of the contact for the covariate of contribution. #}
 {% macro covariate_months() %}{{ return({'least': 3, 'most': 12}) }}{% endmacro %}
 
-{# With more chances of treatment than these, a campaign has no strata: each customer is weighted. #}
+{# A campaign with more probabilities of treatment than this has no strata: customers are weighted. #}
 {% macro most_strata() %}{{ return(20) }}{% endmacro %}
 
-{# The chance of treatment, from that of the assigned arm. An arm that had no chance is a wrong
-   record: the chance is unknown. Six decimals, because 1 - 0.7 is not quite 0.3. #}
+{# The probability of treatment, from the probability of the assigned arm. A probability of 0 is a
+   wrong record, so it is unknown. Six decimals, because 1 - 0.7 is not exactly 0.3. #}
 {% macro chance_of_treatment(arm, probability) -%}
     case
         when {{ probability }} > 0
@@ -23,13 +24,13 @@
     end
 {%- endmacro %}
 
-{# A sum of doubles depends on the order of the rows: they are added as decimals. #}
+{# A sum of doubles depends on the order of the rows, so they are added as decimals. #}
 {% macro exact_sum(amount) -%}
     cast(sum(cast({{ amount }} as decimal(38, 8))) as double)
 {%- endmacro %}
 
-{# The weights that make the arms of a campaign without strata stand for all of its customers, or
-   the controls for the treated. #}
+{# The weights that make both arms of a campaign without strata represent all of its customers, or
+   the controls represent the treated. #}
 {% macro weights_of() %}
     {{ return({
         'all': "case when arm = 'treatment' then 1 / share else 1 / (1 - share) end",
@@ -37,10 +38,10 @@
     }) }}
 {% endmacro %}
 
-{# Sums of outcomes by keys, stratum and arm, as `Strata` in ml/evaluation/experiment.py takes them.
+{# Sums of outcomes by keys, stratum and arm: the input of `Strata` in ml/evaluation/experiment.py.
 
-   `customer` is a query named before it, with the keys, arm, share (the chance of treatment, null where unknown),
-   y (outcome) and x (covariate, null where there is none); `stands_for` names weights of
+   `customer` is a preceding query with the keys, arm, share (the probability of treatment, null if
+   unknown), y (outcome) and x (covariate, null without one); `stands_for` lists weights of
    `weights_of`; `within` is a column that distinguishes strata of one share. #}
 {% macro sums_by_stratum(customer, keys, stands_for=['all', 'treated'], within=none) -%}
 counted as (
@@ -51,7 +52,7 @@ counted as (
     group by {{ keys | join(', ') }}
 ),
 
--- Customers without a choice stay a stratum, whatever the weights of the others.
+-- Customers with a probability of 0 or 1 form a stratum, regardless of the weights of the others.
 placed as (
     select
         {{ customer }}.*,

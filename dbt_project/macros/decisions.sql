@@ -1,7 +1,7 @@
-{# What the lists share. #}
+{# Shared by the lists. #}
 
-{# Customers whom nothing forbids to contact. The lists ask this again of whomever the plan chose;
-   who is not in contactability is not contacted. #}
+{# Customers who are not suppressed. The lists check the customers of the plan again; a customer
+   without a row in contactability is not contacted. #}
 {% macro contactable() %}
     select *
     from {{ ref('contacts_contactability') }}
@@ -11,7 +11,7 @@
         and is_campaign_control is not true
 {%- endmacro %}
 
-{# Stands where a customer has no segment, value no district, and an account no owner. #}
+{# The value for a customer without segment, an amount without district, an account without owner. #}
 {% macro nobody() -%}
     '(none)'
 {%- endmacro %}

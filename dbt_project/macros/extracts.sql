@@ -1,4 +1,4 @@
-{# The current picture of a master: the rows of its latest extract. #}
+{# The current state of a master: the rows of its latest extract. #}
 {% macro latest_extract(relation) -%}
     (
         select * from {{ relation }}
@@ -6,8 +6,8 @@
     )
 {%- endmacro %}
 
-{# The history of a master from its delivered extracts: one row a key and version, from the extract
-   that first says so until the one that says otherwise. #}
+{# The history of a master from its delivered extracts: one row per key and version, from the first
+   extract with the version to the next extract with another. #}
 {% macro versions_of(relation, key, attributes) -%}
 with delivered as (
     select * from {{ relation }}
@@ -27,7 +27,7 @@ followed as (
 version as (
     select
         *,
-        -- Nothing is known before the first extract: it stands for all the time before it.
+        -- The first extract is valid for all earlier dates, because nothing earlier is known.
         case when delivery = 1 then date '1900-01-01' else extract_month end as valid_from
     from followed
     where

@@ -15,7 +15,7 @@
     {{ return(columns) }}
 {% endmacro %}
 
-{# What a relation's customers hold on some lines together. #}
+{# Sum of the balances of a customer on several product lines. #}
 {% macro balance_of(relation, lines) -%}
     {%- for line in lines -%}
         {{ relation }}.balance_{{ line }}{{ ' + ' if not loop.last }}

@@ -1,18 +1,19 @@
-{# A table that reads many months is filled in parts, where all at once would need more memory than
-   the engine has: DBT_MONTHS_AT_ONCE, 0 for all. Each part is the model's own query,
+{# A table that reads many months is filled in parts if the whole needs more memory than the engine
+   has: DBT_MONTHS_AT_ONCE, 0 for all. Each part runs the model's query,
 
-   - over a narrower window: what it makes of a window of months does not depend on the months built
+   - over a narrower window: the result for a window of months does not depend on the months built
      before;
-   - or, where each part would read the months before again, of some of the customers only, whom it
-     names with `in_part`; so also plain tables that read many months (meta `reads_months`).
+   - or, if each part would read the preceding months again, for a part of the customers, which the
+     query selects with `in_part`. This also applies to plain tables that read many months (meta
+     `reads_months`).
 
-   The parts together are the whole. #}
+   The union of the parts is the whole table. #}
 {% macro duckdb__create_table_as(
     temporary, relation, compiled_code, language='sql', partitioned_by=none, sorted_by=none
 ) -%}
     {%- set parts = [compiled_code] -%}
     {%- set meta = config.get('meta', {}) -%}
-    {#- The strategy is set for whole folders; a plain table is not one by months. -#}
+    {#- The strategy is set by folder; a plain table is not built by months. -#}
     {%- set by_months = config.get('materialized') == 'incremental' -%}
     {%- if execute and (meta.get('reads_months') or by_months and meta.get('looks_back_months')) -%}
         {%- set parts = customer_parts(compiled_code) -%}
@@ -30,7 +31,7 @@
     {%- endfor %}
 {%- endmacro %}
 
-{# The query over each part of the refresh window, or itself where that is one part. #}
+{# The query over each part of the refresh window, or the query itself if there is one part. #}
 {% macro month_parts(compiled_code) %}
     {%- set at_once = env_var('DBT_MONTHS_AT_ONCE', '0') | int -%}
     {%- set window = model.refs | selectattr('name', 'equalto', 'base_refresh_window') | list -%}
@@ -57,14 +58,14 @@
     {{ return(parts) }}
 {% endmacro %}
 
-{# Whether a customer belongs to the part that is built; all do where there is one part only. #}
+{# Whether a customer belongs to the part being built; always true if there is one part. #}
 {% macro in_part(customer_id) -%}
     true /* in part: {{ customer_id }} */
 {%- endmacro %}
 
-{# The query of each part of the customers, or itself where that is one part: as many parts as there
-   would be of the months that the model reads (reads_months; or the window and those that it looks
-   back), times what a row of it takes beside one of accounts. #}
+{# The query of each part of the customers, or the query itself if there is one part. The number of
+   parts follows from the months that the model reads (reads_months; or the window and the months
+   before it) and from the size of its rows relative to a row of accounts. #}
 {% macro customer_parts(compiled_code) %}
     {%- set at_once = env_var('DBT_MONTHS_AT_ONCE', '0') | int -%}
     {%- if not at_once -%}

@@ -1,8 +1,8 @@
-{# Replaces the months of the refresh window, and only those.
+{# Replaces the months of the refresh window only.
 
    `delete+insert` by key would leave rows that vanished from the source, and months of an earlier
-   refresh with a later as-of month. Months outside the history go as well, so that the table is a
-   function of the as-of date and not of what was built before. #}
+   refresh with a later as-of month. Months outside the history are deleted too, so that the table
+   depends on the as-of date and not on earlier builds. #}
 {% macro get_incremental_month_window_sql(arg_dict) %}
     {%- set target = arg_dict['target_relation'] -%}
     {%- set columns = arg_dict['dest_columns'] | map(attribute='name') | join(', ') -%}

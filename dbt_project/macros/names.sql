@@ -1,4 +1,4 @@
-{# Schemas are exactly the layers' names: staging, base, value, features, reference. #}
+{# Schemas have exactly the names of the layers: staging, base, value, features, reference. #}
 {% macro generate_schema_name(custom_schema_name, node) -%}
     {{ custom_schema_name | trim if custom_schema_name else target.schema }}
 {%- endmacro %}

@@ -1,6 +1,6 @@
-{# What the models of the value layer share: the measures, and reference data in force. #}
+{# Shared by the models of the value layer: the measures, and the reference data of a month. #}
 
-{# Measures that add up over accounts. #}
+{# Measures that are additive over accounts. #}
 {% macro additive_measures() %}
     {{ return([
         'average_balance', 'closing_balance', 'net_interest_margin', 'fee_income', 'direct_cost',
@@ -34,8 +34,7 @@
     ]) }}
 {% endmacro %}
 
-{# The measures of a roll-up from its summed parts: what is derived is derived here and nowhere
-   else. #}
+{# The measures of a roll-up from its summed parts: the only place that derives measures. #}
 {% macro profit_columns() %}
     {%- for measure in ['average_balance', 'closing_balance', 'net_interest_margin', 'fee_income',
         'direct_cost', 'overhead', 'expected_loss'] %}
@@ -79,8 +78,8 @@
     end
 {%- endmacro %}
 
-{# One roll-up: the rows of `relation` (a relation with the additive measures and a month) summed by
-   `keys`, expressions by column. #}
+{# A roll-up: the rows of `relation` (a relation with the additive measures and a month), summed by
+   `keys`, a mapping of columns to expressions. #}
 {% macro roll_up(relation, keys) %}
 rolled as (
     select
@@ -104,7 +103,7 @@ select
 from rolled
 {%- endmacro %}
 
-{# The rows of a seed in force in each month of a relation: of each key, those with the latest
+{# The rows of a seed that apply in each month of a relation: for each key, those with the latest
    effective_from that is not after the month. #}
 {% macro in_force(seed, keys, months) -%}
     (
@@ -121,9 +120,9 @@ from rolled
     )
 {%- endmacro %}
 
-{# The row of a seed by product line and product that holds for each product and month: the
-   product's own before the line's (product_id *), that before the one of all lines (product_line
-   *). #}
+{# The row of a seed by product line and product that applies to each product and month: a row for
+   the product takes precedence over the row for its line (product_id *), which takes precedence over
+   the row for all lines (product_line *). #}
 {% macro in_force_by_product(seed, months, products) -%}
     (
         select
@@ -144,7 +143,7 @@ from rolled
     )
 {%- endmacro %}
 
-{# What an overhead pool may be allocated by: columns of value_overhead_driver, whole units. #}
+{# The drivers of overhead allocation: columns of value_overhead_driver, in whole units. #}
 {% macro overhead_drivers() %}
     {{ return([
         'open_account', 'opened_account', 'booking', 'branch_booking', 'average_balance',
@@ -161,8 +160,8 @@ from rolled
     end
 {%- endmacro %}
 
-{# Customers' profit in the months refreshed, with an attribute of the customer as it was known at
-   the end of each month. #}
+{# Profit of customers in the refreshed months, with an attribute of the customer as known at the end
+   of each month. #}
 {% macro profit_with_attribute(attribute) %}
     select
         profit.*,
@@ -177,7 +176,7 @@ from rolled
     where profit.month between run.month_from and run.month_to
 {%- endmacro %}
 
-{# A roll-up of the atom by a column of the account's. #}
+{# A roll-up of value.account_month by a column of the account. #}
 {% macro account_profit_by(key, expression) %}
 with run as (
     select * from {{ ref('base_refresh_window') }}
@@ -193,7 +192,7 @@ account_month as (
 {{ roll_up('account_month', {key: expression}) }}
 {%- endmacro %}
 
-{# A roll-up of customers' profit by an attribute of the customer's, as known at each month's end. #}
+{# A roll-up of customers' profit by a customer attribute, as known at the end of each month. #}
 {% macro customer_profit_by(attribute) %}
 with run as (
     select * from {{ ref('base_refresh_window') }}

@@ -31,7 +31,7 @@
     }) }}
 {% endmacro %}
 
-{# Channels of bookings; one by hand shows that the customer is active. #}
+{# Channels of bookings; a manual booking shows that the customer is active. #}
 {% macro booking_channels(which='all') %}
     {{ return({
         'all': ['branch', 'atm', 'card', 'online', 'mobile', 'telephone', 'standing_order', 'system'],

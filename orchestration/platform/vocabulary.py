@@ -80,7 +80,7 @@ def macros_text() -> str:
         "{# A customer's attributes that the contract passes on, and those that are features. #}",
         _macro("customer_attributes()", repr([column.name for column in ATTRIBUTES])),
         _macro("feature_attributes()", _of_types(feature_attributes())),
-        "{# Channels of bookings; one by hand shows that the customer is active. #}",
+        "{# Channels of bookings; a manual booking shows that the customer is active. #}",
         _macro("booking_channels(which='all')", _of(channels) + "[which]"),
         "{# Kinds of booking by group; every kind is in exactly one. #}",
         _macro("booking_groups()", _of(groups)),
@@ -176,7 +176,7 @@ def _booking_counts() -> list[dict[str, str]]:
 
 
 def _over(months: int) -> str:
-    return "in the month" if months == 1 else f"in {months} months up to it"
+    return "in the month" if months == 1 else f"over the last {months} months"
 
 
 def _column_lines(column: Mapping[str, Any], indent: str) -> Iterable[str]:

@@ -1,6 +1,6 @@
-{# Aggregates in an order, which engines spell differently. #}
+{# Ordered aggregates, which engines spell differently. #}
 
-{# Texts joined to one; a filter may follow. #}
+{# Concatenates texts; a filter may follow. #}
 {% macro joined_text(text, separator, order_by) -%}
     {{ return(adapter.dispatch('joined_text')(text, separator, order_by)) }}
 {%- endmacro %}
@@ -9,7 +9,7 @@
     string_agg({{ text }}, '{{ separator }}' order by {{ order_by }})
 {%- endmacro %}
 
-{# A sum of rounded terms that is the same however many threads add. #}
+{# A sum of rounded terms that does not depend on the number of threads. #}
 {% macro ordered_sum(term, order_by) -%}
     {{ return(adapter.dispatch('ordered_sum')(term, order_by)) }}
 {%- endmacro %}

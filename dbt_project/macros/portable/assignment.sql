@@ -1,4 +1,4 @@
-{# A number in [0, 1) that a text always gives: the first 32 bits of its MD5. #}
+{# A number in [0, 1) determined by a text: the first 32 bits of its MD5. #}
 {% macro drawn_from(words) -%}
     {{ return(adapter.dispatch('drawn_from')(words)) }}
 {%- endmacro %}
@@ -12,7 +12,7 @@
     (' ' || {{ list }} || ' ') like ('% ' || {{ word }} || ' %')
 {%- endmacro %}
 
-{# A whole number, not below zero, that the same values always give. #}
+{# A non-negative integer determined by the values. #}
 {% macro hashed(values) -%}
     {{ return(adapter.dispatch('hashed')(values)) }}
 {%- endmacro %}

@@ -5,7 +5,7 @@
     cast(date_trunc('month', {{ day }}) as date)
 {%- endmacro %}
 
-{# A date some whole months later; months may be an expression and may be negative. #}
+{# The date a number of whole months later; months may be an expression and may be negative. #}
 {% macro months_later(day, months) -%}
     {{ return(adapter.dispatch('months_later')(day, months)) }}
 {%- endmacro %}
@@ -44,7 +44,7 @@
     )
 {%- endmacro %}
 
-{# A query of one row a month (`month`), from the first to the last of a one-row relation. #}
+{# A query with one row per month (`month`), from the first to the last of a one-row relation. #}
 {% macro each_month(relation, first, last) -%}
     {{ return(adapter.dispatch('each_month')(relation, first, last)) }}
 {%- endmacro %}
@@ -54,7 +54,7 @@
     from {{ relation }}
 {%- endmacro %}
 
-{# A query of the whole numbers (`number`) from 1 to a column of a one-row relation. #}
+{# A query with the whole numbers (`number`) from 1 to a column of a one-row relation. #}
 {% macro each_number(relation, last) -%}
     {{ return(adapter.dispatch('each_number')(relation, last)) }}
 {%- endmacro %}

@@ -1,5 +1,5 @@
-{# What the engine may take of this machine. It is set when a run starts, not in the profile: dbt parses the whole
-   project anew when a value of the profile changes, and the free memory differs each time. #}
+{# Limits of the engine on this machine. They are set when a run starts and not in the profile: dbt
+   parses the whole project again if a value of the profile changes, and the free memory always differs. #}
 {% macro limit_engine() -%}
     {%- if execute -%}{{ return(adapter.dispatch('limit_engine')()) }}{%- endif -%}
 {%- endmacro %}

@@ -1,5 +1,5 @@
-{# Exact money. A division of decimals is a DOUBLE in DuckDB, so cents are divided as integers, and
-   every division says how it rounds: half away from zero. #}
+{# Exact amounts. A division of decimals is a DOUBLE in DuckDB, so cents are divided as integers, and
+   every division rounds half away from zero. #}
 
 {# Whole units of 10^-digits of a decimal, exactly. #}
 {% macro units(amount, digits=2) -%}
@@ -22,7 +22,7 @@
     )
 {%- endmacro %}
 
-{# Money from whole cents. #}
+{# An amount from whole cents. #}
 {% macro from_cents(cents) -%}
     cast(cast({{ cents }} as decimal(18, 0)) * cast(0.01 as decimal(3, 2)) as decimal(18, 2))
 {%- endmacro %}
@@ -34,9 +34,9 @@
 
 {# The share of one of `holders` equal holders, numbered from 1.
 
-   Largest remainder: the shares of equal holders leave equal remainders, so the cents that do not
-   divide go one each to the first holders; the shares sum to the amount exactly. A negative amount
-   is split like its positive mirror. #}
+   Largest remainder: the shares of equal holders leave equal remainders, so each of the first holders
+   gets one of the remaining cents; the shares sum to the amount exactly. A negative amount mirrors a
+   positive one. #}
 {% macro equal_share(amount, holders, holder) -%}
     {{ return(adapter.dispatch('equal_share')(amount, holders, holder)) }}
 {%- endmacro %}
@@ -61,7 +61,7 @@
     )
 {%- endmacro %}
 
-{# Whole quotient of two counts of units, neither below zero; what remains is the other macro's. #}
+{# Integer quotient of two non-negative counts of units; the remainder is computed elsewhere. #}
 {% macro whole_share(units, parts) -%}
     {{ return(adapter.dispatch('whole_share')(units, parts)) }}
 {%- endmacro %}

@@ -1,4 +1,4 @@
-{# A quotient of doubles; empty where the divisor is zero. #}
+{# A quotient of doubles; empty if the divisor is zero. #}
 {% macro ratio(dividend, divisor) -%}
     ({{ dividend }}) / nullif({{ divisor }}, 0)
 {%- endmacro %}

@@ -1,4 +1,4 @@
-{# The bank's own reference data take the place of a seed's default rows. #}
+{# The bank's own reference data replace the default rows of a seed. #}
 
 {# A statement that loads the file of the seed's name from the folder DBT_REFERENCE, if it is among
    those that DBT_REFERENCE_SEEDS lists; nothing otherwise. #}

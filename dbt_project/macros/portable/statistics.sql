@@ -1,4 +1,4 @@
-{# Functions of statistics that engines spell differently or lack. #}
+{# Statistical functions that engines spell differently or lack. #}
 
 {# Median of the absolute deviations from the median. #}
 {% macro median_deviation(value) -%}

@@ -74,7 +74,7 @@ balance as (
         on account.account_id = brought.account_id
 ),
 
--- Bookings of the last day come in no order: the bank's own closing balance is among theirs.
+-- Bookings of one day have no order: one of the last day's balances is the bank's closing balance.
 reported as (
     select
         balance.account_id,

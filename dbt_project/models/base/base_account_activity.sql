@@ -12,7 +12,7 @@ booking as (
         txn.kind,
         txn.amount,
         txn.booked_on,
-        -- An amount booked on a day counts in the balance of that day and of all later ones.
+        -- An amount counts in the balance of the day of booking and of all later days.
         day(last_day(txn.month)) - day(txn.booked_on) + 1 as days_in_balance
     from {{ ref('stg_transaction') }} as txn
     cross join run

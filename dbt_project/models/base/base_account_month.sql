@@ -127,7 +127,7 @@ activity as (
         sum(
             case when activity.kind = 'withdrawal' then -activity.amount else 0 end
         ) as cash_withdrawals,
-        -- What was paid for a loan, not what the loan's own account received.
+        -- The payments made for a loan, not their receipt on the loan's own account.
         sum(
             case
                 when activity.kind = 'loan_repayment' then activity.amount_in - activity.amount
@@ -159,7 +159,7 @@ activity as (
     group by activity.account_id, activity.month
 ),
 
--- Straight from the bookings: a month refreshed alone does not depend on the months built before.
+-- Read from the bookings, so that a month refreshed alone does not depend on months built earlier.
 earlier as (
     select
         txn.account_id,
@@ -201,8 +201,8 @@ loan_status as (
     group by loan.account_id, status.month
 ),
 
--- From the month of opening to the month of closing; a booking outside has its row all the same,
--- or the months would not sum to the records.
+-- From the month of opening to the month of closing. A booking outside this range also has a row;
+-- otherwise the months would not sum to the records.
 account_month as (
     select
         account.account_id,

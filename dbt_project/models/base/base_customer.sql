@@ -52,7 +52,7 @@ profile as (
         and (history.valid_to is null or history.valid_to > run.as_of)
 ),
 
--- Where the customer is at home: the branch of the oldest account, an open one first.
+-- The home branch: the branch of the oldest account; open accounts come first.
 home as (
     select
         holder.customer_id,

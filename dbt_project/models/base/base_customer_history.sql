@@ -1,5 +1,5 @@
 {%- set attributes = ['birth_date', 'sex', 'district_id', 'customer_since']
     + customer_attributes() + ['household_id', 'employee_id', 'marketing_consent'] %}
--- The linter loses the indentation of columns written by a loop.
+-- The linter cannot track the indentation of columns that a loop writes.
 -- sqlfluff:exclude_rules:ST05,ST06,RF04,LT02
 {{ versions_of(ref('stg_customer'), 'customer_id', attributes) }}

@@ -7,7 +7,7 @@
 ] -%}
 {%- set income = quoted_list(booking_groups()['income']) -%}
 
--- The linter loses the indentation of columns written by a loop.
+-- The linter cannot track the indentation of columns that a loop writes.
 -- sqlfluff:exclude_rules:ST05,ST06,RF04,LT02
 with run as (
     select * from {{ ref('base_refresh_window') }}
@@ -131,7 +131,7 @@ holding as (
         {%- for measure in counts + shared %}
         sum({{ measure }}) as {{ measure }},
         {%- endfor %}
-        -- On a merchant's account a sale is a card sale, not an investment given up.
+        -- On a merchant's account a sale is a card sale, not the sale of an investment.
         sum(
             case
                 when product_line in {{ quoted_list(product_lines('is_invested')) }}
@@ -170,9 +170,9 @@ holding as (
     group by customer_id, month
 ),
 
--- Closed accounts keep their last days: recency asks for every account ever held. What was booked
--- before the months refreshed, or before the customer's first account was opened, counts from their
--- first month on: a month must not depend on which months are refreshed with it.
+-- Closed accounts are included: recency concerns every account ever held. A booking before the
+-- refreshed months, or before the customer's first account was opened, counts from the first of
+-- these months on: a month must not depend on the months refreshed with it.
 seen as (
     select
         holder.customer_id,
@@ -288,7 +288,7 @@ interaction as (
         month,
         count(*) as interactions,
         sum(case when topic = 'complaint' then 1 else 0 end) as complaints,
-        -- Hundredths keep the sum exact, whatever the order of the rows.
+        -- Hundredths make the sum exact in any order of the rows.
         sum(cast(round(sentiment * 100) as bigint)) as sentiment_hundredths,
         count(sentiment) as sentiments
     from {{ ref('stg_interaction') }}

@@ -36,7 +36,7 @@ first_day_booking as (
             and booking.booked_on = first_day.booked_on
 ),
 
--- Bookings of one day come in no order: the first is the one that none of the others leads to.
+-- Bookings of one day have no order: the first is the one that follows none of the others.
 preceded as (
     select distinct
         later.account_id,
@@ -56,7 +56,7 @@ ordered as (
             partition by first_day_booking.account_id
             order by
                 case when preceded.transaction_id is null then 0 else 1 end,
-                -- Shorter first: number 9 lies before number 10.
+                -- Shorter identifiers first, so that 9 precedes 10.
                 length(first_day_booking.transaction_id),
                 first_day_booking.transaction_id
         ) as place

@@ -33,7 +33,7 @@ numbered as (
     from contact
 ),
 
--- Intention to treat: the first contact decides.
+-- Intention to treat: the first contact determines the arm.
 assigned as (
     select
         *,

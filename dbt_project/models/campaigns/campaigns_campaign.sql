@@ -7,7 +7,7 @@ history as (
     from {{ ref('value_profit_by_customer') }}
 ),
 
--- Costs are those spent: on every treatment contact, and on the responses of the treated.
+-- Actual costs: of every treatment contact, and of the responses of the treated.
 contact as (
     select
         contact.campaign_id,

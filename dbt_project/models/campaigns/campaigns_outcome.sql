@@ -2,8 +2,8 @@ with run as (
     select * from {{ ref('base_refresh_window') }}
 ),
 
--- The same months for all customers of a campaign: those of its last contact that are over, those
--- of its first that are known.
+-- The same numbers of months for all customers of a campaign: those over after the month of its
+-- last contact, and those known before the month of its first.
 assigned as (
     select
         assignment.*,
@@ -54,8 +54,8 @@ balance as (
     group by assigned.campaign_id, assigned.customer_id
 ),
 
--- Who has no row of a month held nothing then, earned nothing and had no balance: nobody is left
--- out for what happened after the assignment.
+-- A customer without a row in a month has no contribution and no balance in it. No customer is left
+-- out because of events after the assignment.
 known as (
     select
         assigned.campaign_id,
@@ -94,7 +94,7 @@ select
     arm,
     share,
     cast(case when is_taken then 1 else 0 end as double) as y,
-    -- Balances are skew: their logarithm tells more of who will take a product.
+    -- Balances are skewed: their logarithm is a better predictor of a response.
     ln(1 + greatest(0, coalesce(balance_before, 0))) as x
 from known
 union all

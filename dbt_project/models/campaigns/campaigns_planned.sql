@@ -2,7 +2,7 @@ with run as (
     select * from {{ ref('base_refresh_window') }}
 ),
 
--- By planned arm, whatever was done. An arm's chance is stated as of a contact.
+-- By planned arm, regardless of actual contacts. Probabilities are read as those of a contact are.
 plan as (
     select
         planned.*,
@@ -29,7 +29,7 @@ held as (
     where holder.is_beneficial
 ),
 
--- The bank may run a plan under a campaign of its own name: what counts is customer and product.
+-- The bank may run a plan under a campaign of another name, so customer and product are matched.
 contacted as (
     select distinct
         plan.plan_month,

@@ -16,7 +16,7 @@ offer as (
     select * from {{ ref('value_offer') }}
 ),
 
--- An account counts for everyone who shares in it.
+-- An account counts for each owner and joint owner.
 held as (
     select distinct
         holder.customer_id,
@@ -35,7 +35,7 @@ excluded as (
     inner join offer on {{ is_listed('held.product_id', 'offer.excludes') }}
 ),
 
--- Contacted with, or held out from, so recently that what comes of it is still being measured.
+-- Products with a contact or a hold-out whose outcome is still being measured.
 measured as (
     select distinct
         contact.customer_id,

@@ -1,7 +1,7 @@
 {{ config(materialized='view') }}
 
--- Numbers name customers, households, offers and channels for the arbitration, each from 0 without
--- a gap in the order of their ids.
+-- The arbitration identifies customers, households, offers and channels by numbers from 0, without
+-- gaps and in the order of the ids.
 with channel as (
     select
         channel,

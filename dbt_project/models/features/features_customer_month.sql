@@ -1,7 +1,7 @@
-{#- Trailing windows in months; a customer's months are contiguous, so rows are months. -#}
+{#- Trailing windows in months; the months of a customer are contiguous, so rows are months. -#}
 {%- set spans = [1, 3, 6, 12] -%}
 
-{#- What is summed over trailing windows: column → spans. -#}
+{#- Columns summed over trailing windows: column → spans. -#}
 {%- set trailing_counts = {'bookings': spans} -%}
 {%- for count in channel_counts() %}
     {%- do trailing_counts.update({count: [3, 12]}) %}
@@ -30,7 +30,7 @@
     {%- do trailing_amounts.update({'contribution_' ~ line: [3, 12]}) %}
 {%- endfor %}
 
--- The linter loses the indentation of columns written by a loop.
+-- The linter cannot track the indentation of columns that a loop writes.
 -- sqlfluff:exclude_rules:ST05,ST06,RF04,LT02
 with run as (
     select * from {{ ref('base_refresh_window') }}
@@ -89,7 +89,7 @@ customer_month as (
         and {{ in_part('customer_month.customer_id') }}
 ),
 
--- Decimal and integer sums only: exact, so that a month refreshed alone gives the same figures.
+-- Only decimals and integers are summed: exact, so that a month refreshed alone is the same.
 windowed as (
     select
         customer_id,
@@ -177,7 +177,7 @@ profile as (
             and (history.valid_to is null or refreshed.month_end < history.valid_to)
 ),
 
--- Counted apart, of all customers: a window over the wide rows would sort every feature along.
+-- Counted separately for all customers: a window over the wide rows would sort every feature.
 household as (
     select
         customer_month.month,

@@ -46,7 +46,7 @@ fixed as (
         parameter.credit_conversion_factor,
         parameter.capital_weight,
         parameter.hurdle_rate,
-        -- A term ends and begins anew; within it the rate is fixed for as long as is agreed.
+        -- A term is renewed when it ends; within it the rate is fixed for the agreed time.
         least(
             coalesce(parameter.repricing_months, account_month.term_months),
             account_month.term_months
@@ -71,8 +71,8 @@ rating as (
     select * from {{ in_force(ref('risk_rating'), [], 'refreshed_month') }} as in_force
 ),
 
--- A probability speaks of the twelve months after the month it was scored in, unless a newer one
--- does: one row an account and month.
+-- A probability applies to the twelve months after the month in which it was scored, or until a
+-- newer one applies: one row per account and month.
 scored as (
     select
         *,
@@ -175,7 +175,7 @@ exposed as (
             priced.month = rating.month
             and coalesce(priced.days_past_due, 0) >= rating.days_past_due_from
             and coalesce(priced.days_past_due, 0) <= coalesce(rating.days_past_due_to, 1000000)
-    -- The model speaks of accounts that may yet default.
+    -- The model applies only to accounts that are not in default.
     left join default_probability
         on
             priced.account_id = default_probability.account_id

@@ -6,7 +6,7 @@ refreshed_month as (
     {{ each_month('run', 'month_from', 'month_to') }}
 ),
 
--- Twelve months, or as many as the history has.
+-- Twelve months, or fewer if the history is shorter.
 twelve_months as (
     select
         profit.customer_id,
@@ -20,7 +20,7 @@ twelve_months as (
             and profit.month > {{ months_later('refreshed_month.month', '-12') }}
     where profit.customer_id <> '(none)'
     group by profit.customer_id, refreshed_month.month
-    -- Who has no account in the month itself is no customer of the month.
+    -- A customer without an account in the month has no row in it.
     having max(profit.month) = refreshed_month.month
 ),
 
@@ -67,7 +67,7 @@ select
     bounded.tier_number,
     cast(placed.contribution_margin_12m as decimal(18, 2)) as contribution_margin_12m,
     cast(placed.economic_profit_12m as decimal(18, 2)) as economic_profit_12m,
-    -- The first hundredth and the first tenth earn most: place x 100 / customers, rounded up.
+    -- The first percentile and decile are the most profitable: place x 100 / customers, rounded up.
     cast(
         {{ whole_share('placed.profit_place * 100 + placed.customers - 1', 'placed.customers') }}
         as integer

@@ -9,7 +9,7 @@
     'line': 'product_line', 'manager': 'employee_id',
 } -%}
 
--- The linter loses the indentation of columns written by a loop.
+-- The linter cannot track the indentation of columns that a loop writes.
 -- sqlfluff:exclude_rules:ST05,ST06,RF04,LT02
 with run as (
     select * from {{ ref('base_refresh_window') }}
@@ -61,7 +61,7 @@ share as (
     left join holder on account_month.account_id = holder.account_id
 ),
 
--- One row an account and holder: the quarter before and the quarter now, side by side.
+-- One row per account and holder: the previous and the current quarter, side by side.
 paired as (
     select
         share.account_id,
@@ -88,8 +88,8 @@ paired as (
 ),
 
 -- The volume effect is the change of volume at the yield of the quarter with the larger volume; the
--- rate effect is what remains of the margin's change: the change of yield on the smaller volume.
--- Where the balance changed sides there is no common volume: all is volume.
+-- rate effect is the rest of the margin's change: the change of yield on the smaller volume. If the
+-- balance changed its sign, there is no common volume and the whole change is volume.
 volumed as (
     select
         *,

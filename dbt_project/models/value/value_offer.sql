@@ -1,6 +1,6 @@
 {{ config(materialized='table') }}
 
-{#- New accounts are looked at over so many months, each in its first twelve. -#}
+{#- New accounts are observed over this many months, each in its first twelve. -#}
 {%- set months_back = -24 -%}
 
 with run as (
@@ -85,5 +85,5 @@ left join new_account on product.product_id = new_account.product_id
 left join parameter on product.product_id = parameter.product_id
 where
     rule.is_offered
-    -- What no campaign has offered yet is offered only by a rule of its own.
+    -- A product that no campaign has offered yet needs a rule of its own.
     and (campaigned.product_id is not null or rule.product_id <> '*')

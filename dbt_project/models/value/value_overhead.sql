@@ -43,7 +43,7 @@ floored as (
     where units > 0
 ),
 
--- The cents that the whole shares leave: fewer than there are accounts.
+-- The cents that remain after the whole shares: fewer than the accounts.
 left_over as (
     select
         pool,

@@ -1,4 +1,4 @@
--- The linter loses the indentation of columns written by a loop.
+-- The linter cannot track the indentation of columns that a loop writes.
 -- sqlfluff:exclude_rules:ST05,ST06,RF04,LT02
 with run as (
     select * from {{ ref('base_refresh_window') }}

@@ -1,6 +1,6 @@
 {%- set columns = ['month'] + additive_measures() -%}
 
--- The linter loses the indentation of columns written by a loop.
+-- The linter cannot track the indentation of columns that a loop writes.
 -- sqlfluff:exclude_rules:ST05,ST06,RF04,LT02
 with run as (
     select * from {{ ref('base_refresh_window') }}
@@ -10,7 +10,7 @@ customer_profit as (
     {{- profit_with_attribute('employee_id') }}
 ),
 
--- The employee of the first contact that led to the account.
+-- The seller: the employee of the first contact that led to the account.
 sale as (
     select
         responded_account_id as account_id,

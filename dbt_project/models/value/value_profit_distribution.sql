@@ -42,7 +42,7 @@ select
     cast(
         {{ ratio('cast(cumulative_customers as double)', 'all_customers') }} as decimal(9, 6)
     ) as cumulative_customer_share,
-    -- A share of what all customers bring together says nothing when that is not above zero.
+    -- A share of the total of all customers is meaningless if the total is not above zero.
     case
         when all_profit > 0
             then cast(

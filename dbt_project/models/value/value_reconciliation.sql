@@ -1,6 +1,6 @@
 {{ config(materialized='view') }}
 
-{#- Roll-up: its table and the rows that together are the whole. -#}
+{#- Each roll-up: its table and the rows that sum to the whole. -#}
 {%- set roll_ups = {
     'customer': ('value_profit_by_customer', 'true'),
     'household': ('value_profit_by_household', 'true'),
@@ -21,7 +21,7 @@
     'customer_balance': 'closing_balance',
 } -%}
 
--- The linter loses the indentation of columns written by a loop.
+-- The linter cannot track the indentation of columns that a loop writes.
 -- sqlfluff:exclude_rules:ST05,ST06,RF04,LT02
 with cell as (
     select
@@ -86,7 +86,7 @@ control as (
         'ledger' as control
     from {{ ref('base_ledger_reconciliation') }}
     union all
-    -- The bookings themselves stand in for the ledger in months without one.
+    -- The bookings replace the ledger in months without one.
     select
         source.month,
         source.branch_id,

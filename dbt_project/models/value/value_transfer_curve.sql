@@ -18,7 +18,7 @@ portfolio as (
 ),
 
 -- Term accounts are priced in the month they were opened; a tranche of a replicating portfolio
--- began its tenor before the first month.
+-- starts its tenor before the first month.
 bound as (
     select
         least(
@@ -54,7 +54,7 @@ point as (
     window by_tenor as (partition by effective_from order by tenor_months)
 ),
 
--- Between two points along the straight line; before the first and after the last as they are.
+-- Linear between two points; constant before the first and after the last.
 version as (
     select
         point.effective_from,

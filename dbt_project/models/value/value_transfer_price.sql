@@ -13,8 +13,8 @@ tranche as (
         as in_force
 ),
 
--- A tranche of so many months consists of as many equal slices, one renewed each month: its rate is
--- the mean of the curve's rates in the months in which the slices were renewed. Ten places.
+-- A tranche of n months consists of n equal slices, one renewed each month. Its rate is the mean of
+-- the curve's rates in the months in which the slices were renewed, to ten places.
 tranche_rate as (
     select
         tranche.portfolio,

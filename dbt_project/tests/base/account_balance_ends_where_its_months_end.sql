@@ -1,6 +1,6 @@
 {{ config(meta={'dagster': {'ref': {'name': 'base_account'}}}) }}
--- The balance as of the date comes from the bookings at once, the months' balances step by step. An
--- account closed before the history has no months and no balance.
+-- The balance as of the as-of date is one sum of the bookings; the months' balances are cumulated.
+-- An account closed before the history has no months and no balance.
 with last_month as (
     select
         account_id,

@@ -1,5 +1,5 @@
 {{ config(meta={'dagster': {'ref': {'name': 'base_customer_month'}}}) }}
--- Balances of owned accounts, split over their owners, lose no cent.
+-- The balances of owned accounts are split over their owners to the cent.
 with owned as (
     select distinct account_id
     from {{ ref('base_account_holder') }}

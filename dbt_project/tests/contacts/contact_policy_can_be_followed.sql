@@ -1,5 +1,5 @@
 {{ config(meta={'dagster': {'ref': {'name': 'contacts_policy'}}}) }}
--- A policy that is missing, doubled or out of range would plan nothing, or too much.
+-- With a missing, duplicate or out-of-range policy the plan would be empty or too large.
 -- depends_on: {{ ref('contacts_policy') }}
 with policy as (
     select * from {{ ref('contact_policy') }}
@@ -14,13 +14,13 @@ complaint as (
     from policy
     having min(effective_from) is null or min(effective_from) > date '1900-01-01'
     union all
-    select 'contact_policy holds twice: ' || effective_from
+    select 'contact_policy has two rows for ' || effective_from
     from policy
     group by effective_from
     having count(*) > 1
     union all
     {%- for share in ['universal_control_share', 'campaign_control_share'] %}
-    select 'contact_policy: {{ share }} is no share from 0 to 0.5: ' || coalesce({{ share }}, -1)
+    select 'contact_policy: {{ share }} is not a share from 0 to 0.5: ' || coalesce({{ share }}, -1)
     from policy
     where coalesce({{ share }}, -1) not between 0 and 0.5
     union all
@@ -39,12 +39,12 @@ complaint as (
     from policy
     where coalesce(assignment_seed, '') = ''
     union all
-    select 'contact_channel holds twice: ' || channel || ', ' || effective_from
+    select 'contact_channel has two rows for ' || channel || ', ' || effective_from
     from channel
     group by channel, effective_from
     having count(*) > 1
     union all
-    select 'contact_channel needs use, which is known of mobile and online only: ' || channel
+    select 'contact_channel has needs_use, which only mobile and online allow: ' || channel
     from channel
     where needs_use and channel not in ('mobile', 'online')
     union all
@@ -54,7 +54,7 @@ complaint as (
     where coalesce({{ column }}, -1) < 0
     union all
     {%- endfor %}
-    select 'contact_channel does not say who makes the contact: ' || channel
+    select 'contact_channel has an empty needs_person or needs_use: ' || channel
     from channel
     where needs_person is null or needs_use is null
     union all
@@ -62,7 +62,7 @@ complaint as (
     from {{ ref('do_not_contact') }}
     where customer_id is null or reason is null or effective_from is null
     union all
-    select 'talking_point holds twice: ' || product_line || ', ' || audience || ', ' || language
+    select 'talking_point has two rows for ' || product_line || ', ' || audience || ', ' || language
     from {{ ref('talking_point') }}
     group by product_line, audience, language
     having count(*) > 1

@@ -1,4 +1,4 @@
-{# The grain: no key column is empty, no key occurs twice. #}
+{# Tests the grain: no key column is empty, and no key occurs twice. #}
 {% test one_row_per(model, columns) %}
     select
         {{ columns | join(', ') }},

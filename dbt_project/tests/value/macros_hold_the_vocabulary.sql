@@ -1,6 +1,6 @@
 {{ config(meta={'dagster': {'ref': {'name': 'value_account_month'}}}) }}
--- Models read the lists of macros/vocabulary.sql, which are written from the seeds: a row that is
--- only in one of them is a row that some tables have and others have not. Cure:
+-- Models read the lists of macros/vocabulary.sql, which are generated from the seeds. A row that is
+-- in one of them only would be in some tables and not in others. To regenerate the lists:
 -- python -m orchestration.platform.vocabulary
 -- depends_on: {{ ref('value_account_month') }}
 with seeded as (

@@ -1,8 +1,8 @@
-{#- Seeds in which a product's own row goes before its line's. -#}
+{#- Seeds in which a product's row takes precedence over its line's. -#}
 {%- set by_product = [
     'transfer_rule', 'interest_rule', 'account_maintenance_cost', 'risk_parameter', 'offer_rule',
 ] -%}
-{#- Seeds with the columns of which a row is one of a kind. -#}
+{#- Seeds with the columns that identify a row. -#}
 {%- set keys = {
     'transfer_curve': ['effective_from', 'tenor_months'],
     'replicating_portfolio': ['portfolio', 'effective_from', 'tenor_months'],
@@ -18,7 +18,7 @@
     'target': ['dimension', 'dimension_key', 'month', 'measure'],
     'offer_rule': ['product_line', 'product_id', 'effective_from'],
 } -%}
-{#- Columns that are measures or names besides the keys, and may not be empty either. -#}
+{#- Columns besides the keys that must not be empty either: measures and names. -#}
 {%- set filled = {
     'transfer_curve': ['annual_rate'],
     'replicating_portfolio': ['weight'],
@@ -34,7 +34,7 @@
     'target': ['amount'],
     'offer_rule': ['is_offered', 'is_credit'],
 } -%}
-{#- What may not be below zero. -#}
+{#- Columns that must not be negative. -#}
 {%- set not_negative = {
     'activity_unit_cost': ['unit_cost'],
     'account_maintenance_cost': ['monthly_cost'],
@@ -46,13 +46,13 @@
     'tier_scheme': ['customer_share'],
     'offer_rule': ['incentive_cost', 'minimum_age'],
 } -%}
-{#- Shares: not above one. -#}
+{#- Shares: must not exceed one. -#}
 {%- set shares = {
     'risk_rating': ['pd_annual'],
     'risk_parameter': ['loss_given_default', 'credit_conversion_factor'],
 } -%}
 {{ config(meta={'dagster': {'ref': {'name': 'value_account_month'}}}) }}
--- A case that is missing would be valued at nothing, one that is there twice would count twice.
+-- A missing case would be valued at zero; a case with two rows would count twice.
 -- depends_on: {{ ref('value_account_month') }}
 with product_line as (
     select product_line from {{ ref('product_line') }}

@@ -1,5 +1,5 @@
--- A loan is watched when it is a day late or its probability doubled to a level that matters, a
--- warning at the first class of arrears or one in ten, an alarm at the second or one in five.
+-- Watch: a day past due, or a probability that doubled to a material level. Warning: the first
+-- class of arrears or one in ten. Alarm: the second class or one in five.
 {%- set watched, warned, alarming = 0.05, 0.10, 0.20 -%}
 {%- set late, warned_late, alarming_late = 1, 30, 60 -%}
 {%- set doubled = 2 %}
@@ -8,7 +8,7 @@ with run as (
     select * from {{ ref('base_refresh_window') }}
 ),
 
--- A probability over a shorter horizon is brought to a year at the same monthly hazard.
+-- A probability over a shorter horizon is converted to a year with the same monthly hazard.
 loan as (
     select
         loan.*,

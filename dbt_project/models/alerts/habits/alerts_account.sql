@@ -2,7 +2,7 @@ with run as (
     select * from {{ ref('base_refresh_window') }}
 ),
 
--- Owners answer for their accounts; a customer's accounts are always judged together.
+-- Accounts are attributed to an owner; the accounts of a customer are judged together.
 owner as (
     select
         account_id,

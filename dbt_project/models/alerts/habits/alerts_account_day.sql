@@ -1,7 +1,6 @@
--- What leaves on the day it arrived, as a share of the larger: one day in a hundred before an
--- account's own days say more.
+-- Share of the larger amount from which money passes through, and the prior: one day in a hundred.
 {%- set passed, passed_days, known_days = 0.9, 0.5, 50 -%}
--- No history makes an account so regular that an empty balance is proof.
+-- Shape of the Lomax distribution, for any history: an empty balance is never certain evidence.
 {%- set sweep_shape = 3 %}
 
 with run as (
@@ -42,7 +41,7 @@ swept as (
         account_id,
         booked_on,
         month,
-        -- What may be overdrawn is not emptied by it: credit is a habit of its own.
+        -- A payment from an overdraft does not empty a balance.
         case
             when own_out <= balance + amount_in
                 then least(
@@ -117,7 +116,7 @@ select
     coalesce(swept.swept_share, 0) as swept_share,
     coalesce(swept.passed_share, 0) as passed_share,
     coalesce(swept.days_silent, 366) as days_silent,
-    -- Emptying is exponential with the account's own mean, itself gamma: a Lomax distribution.
+    -- Exponential with the account's mean, whose prior is gamma: a Lomax distribution.
     {{ sweep_shape }} * ln(
         1 - ln(1 - coalesce(swept.swept_share, 0)) / {{ sweep_shape }}
         * (coalesce(habit.days, 0) + 4) / (coalesce(habit.emptied, 0) + 2)

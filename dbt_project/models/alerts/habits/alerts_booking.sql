@@ -1,4 +1,4 @@
--- After the opening, in which money that comes in is no sign: an account is filled.
+-- Days after the opening in which incoming amounts fund the account and are not judged.
 {%- set filled_days = 31 %}
 
 with run as (
@@ -22,7 +22,7 @@ booking as (
         and booking.month <= run.as_of_month
 ),
 
--- What leaves one account of a customer and arrives in another on the same day is no payment.
+-- A transfer between two accounts of a customer on the same day is not a payment.
 moved as (
     select
         customer_id,
@@ -56,7 +56,7 @@ select
             booking.amount > 0
             and {{ days_from_to('booking.opened_on', 'booking.booked_on') }} < {{ filled_days }}
         )
-        -- It is emptied when it is closed.
+        -- A closed account is emptied.
         and booking.booked_on is distinct from booking.closed_on
     ) as is_own
 from booking

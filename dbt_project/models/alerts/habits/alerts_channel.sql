@@ -1,4 +1,4 @@
--- A channel's share among peers counts as so many bookings of the account.
+-- Weight of a channel's share among the peers, in bookings of the account.
 {%- set peer_bookings = 3 %}
 
 with run as (

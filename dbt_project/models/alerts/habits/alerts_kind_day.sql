@@ -1,6 +1,6 @@
 -- Share of the usual amount from which a booking counts in a burst.
 {%- set sizeable = 0.25 -%}
--- Degrees of freedom of the predictive t distribution: heavy tails, as amounts have them.
+-- Degrees of freedom of the predictive t distribution: amounts have heavy tails.
 {%- set least_freedom, most_freedom = 4, 30 %}
 
 with run as (
@@ -11,7 +11,7 @@ booking as (
     select
         *,
         amount > 0 as is_in,
-        -- Log of the amount's first digits, from 0 to ln(10).
+        -- Log of the leading digits of the amount, from 0 to ln(10).
         size - ln(10) * floor(size / ln(10)) as digits
     from {{ ref('alerts_booking') }}
     where {{ in_part('customer_id') }}
@@ -138,7 +138,7 @@ select
     channels,
     new_channels,
     z,
-    -- Of a predictive t distribution: its log density, less that at the centre.
+    -- Log density of a predictive t distribution at its centre, less that at z.
     case
         when z > 0 then (freedom + 1) / 2 * ln(1 + power(z, 2) / freedom)
         else 0

@@ -19,5 +19,5 @@ inner join {{ ref('value_account_month') }} as value
     on month.account_id = value.account_id and month.month = value.month
 inner join {{ ref('value_product_parameter') }} as parameter
     on month.product_id = parameter.product_id and month.month = parameter.month
--- Only loans have a record of days past due.
+-- Only loans have days past due.
 where month.is_open and month.days_past_due is not null

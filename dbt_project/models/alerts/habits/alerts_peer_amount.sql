@@ -1,5 +1,5 @@
--- Steps of the log amount to the unit: a histogram stays small, and its median is the same in
--- whatever order rows come.
+-- Steps of the histogram per unit of the log amount: the histogram stays small, and its median does
+-- not depend on the order of the rows.
 {%- set steps = '20.0' %}
 
 with run as (

@@ -1,6 +1,6 @@
 -- Weight of the peers in an account's profile, in bookings.
 {%- set peer_bookings = 3 -%}
--- No history, however long, makes an account so regular that a burst is proof.
+-- Caps the history, so that a burst is never certain evidence.
 {%- set most_shape = 8 %}
 
 with run as (
@@ -29,7 +29,7 @@ amount as (
     group by account_id, is_in
 ),
 
--- What an account does for the first time in the as-of month has a profile too: its peers'.
+-- A kind of booking that is new in the as-of month has the profile of the peers.
 kind as (
     select
         account_id,
@@ -66,7 +66,7 @@ select
             + {{ peer_bookings }} * power(coalesce(peer.scale, 1), 2)
         ) / (coalesce(amount.bookings, 0) + {{ peer_bookings }})
     )) as scale,
-    -- Gamma prior of one booking in the time that peers take for one.
+    -- Gamma prior: one booking in the time in which the peers have one.
     least(kind.bookings + 1, {{ most_shape }}) as shape,
     (account.days_known + 1 / coalesce(rate.daily, 1 / 365))
     * least(1, {{ most_shape }} / (kind.bookings + 1)) as exposure,

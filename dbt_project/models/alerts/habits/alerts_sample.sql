@@ -1,4 +1,4 @@
--- Customer days of the past that the detector learns from, about.
+-- Approximate number of past customer days to train the detector.
 {%- set sampled_days = 40000 %}
 
 with run as (

@@ -24,7 +24,7 @@ select
     score.clv_12m,
     coalesce(tier.tier, '') as value_tier,
     coalesce(score.segment_name, {{ nobody() }}) as segment_name,
-    -- A channel that nobody described may need somebody.
+    -- A channel without a row may need a person.
     coalesce(channel.needs_person, true) as needs_person
 from {{ source('decisions', 'contact_plan') }} as plan
 cross join run

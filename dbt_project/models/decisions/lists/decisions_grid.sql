@@ -1,5 +1,5 @@
--- Value goes to where the customer lives now; what belongs to no customer, or to one of no known
--- district, is a row of its own, so that the rows add up to the bank.
+-- Value counts in the customer's current district. Amounts without a customer or a known district
+-- are in a row of their own, so that the rows sum to the bank.
 with run as (
     select * from {{ ref('base_refresh_window') }}
 ),
@@ -30,7 +30,7 @@ place as (
     group by district_id
 ),
 
--- The manager and the branch of most customers there.
+-- The manager and the branch of most customers in the district.
 responsible as (
     select
         district_id,
@@ -83,7 +83,7 @@ best as (
     group by customer_id
 ),
 
--- Nobody has to be made an offer that costs more than it brings.
+-- An offer with a negative expected profit need not be made.
 possible as (
     select
         customer.district_id,

@@ -17,7 +17,7 @@ planned as (
     group by segment_name, product_id
 )
 
--- Every group with every offer, also those of which nobody is in this month's plan.
+-- Every group with every offer, including groups without a customer in this month's plan.
 select
     segment.segment_name,
     offer.product_id,

@@ -1,4 +1,4 @@
-{#- The normal interval needs some customers in each arm, whatever its variance. -#}
+{#- Minimum number of customers in each arm for the normal interval. -#}
 {%- set fewest_in_an_arm = 20 -%}
 {%- set z_95 = 1.959964 -%}
 
@@ -19,8 +19,8 @@ customer as (
     from {{ ref('base_customer') }}
 ),
 
--- The customers looked after now, for the year before as well: growth is that of the customers and
--- not of their hand-over.
+-- The customers managed now, also for the year before: growth does not come from a transfer of
+-- customers.
 book as (
     select
         unit,
@@ -59,13 +59,13 @@ earned as (
     group by coalesce(customer.unit, {{ nobody() }})
 ),
 
--- Contacts of twelve months whose answer is final.
+-- Contacts of twelve months with a final response.
 answer as (
     select
         customer.unit,
         contact.arm,
         cast(contact.is_responded as integer) as responded,
-        -- Drawn with the same odds, so comparable whatever the campaign.
+        -- Drawn with the same probability, and therefore comparable across campaigns.
         round(
             case
                 when contact.arm = 'treatment' then contact.assignment_probability
@@ -93,8 +93,8 @@ conversion as (
     group by unit
 ),
 
--- The effect is by intention to treat, the mean of the strata's differences by their size, as of a
--- blocked experiment (Imbens and Rubin 2015, ch. 9).
+-- The intention-to-treat effect of a blocked experiment: the mean of the differences of the strata,
+-- weighted by size (Imbens and Rubin 2015, ch. 9).
 stratum as (
     select
         unit,
@@ -109,8 +109,8 @@ stratum as (
     group by unit, stratum
 ),
 
--- Its variance is Neyman's, with the rates of one answer more of either kind in each arm (Agresti
--- and Caffo 2000): nobody's answer is certain because none was seen.
+-- Its variance is Neyman's, with rates after one more response of either kind in each arm (Agresti
+-- and Caffo 2000), so that a rate of 0 or 1 has a positive variance.
 rated as (
     select
         *,

@@ -1,7 +1,7 @@
 {{ config(materialized='view') }}
 
--- Every group of the contacts planned, and every segment with every offer: a manager meets them
--- all.
+-- Every group of the planned contacts, and every segment with every offer, because managers meet
+-- all segments.
 with served as (
     select
         product_line,
@@ -18,7 +18,7 @@ with served as (
     where score.segment_name is not null
 ),
 
--- "rather digital, older (S3)" consists of ", digital, older,".
+-- "rather digital, older (S3)" becomes ", digital, older,".
 named as (
     select
         *,
@@ -34,8 +34,8 @@ named as (
     from served
 ),
 
--- A group gets the points for the words of its segment's name, else for its tier, else those for
--- everybody.
+-- A group has the points for the words of its segment's name, otherwise those for its tier,
+-- otherwise those for all customers.
 suited as (
     select
         named.product_line,
@@ -54,7 +54,7 @@ suited as (
         on named.product_line = point.product_line
 ),
 
--- Each language by itself, so that a point in one of them is not lost.
+-- Each language separately, so that a point in only one of them is kept.
 chosen as (
     select *
     from suited

@@ -1,6 +1,6 @@
 {{ config(materialized='table') }}
 
-{#- A tier's own costs are used from so many account months on; below it the product's. -#}
+{#- Minimum account months for a tier's own costs; below it the product's are used. -#}
 {%- set enough = 120 -%}
 {%- set deposits = quoted_list(product_lines('deposit_rate')) -%}
 {%- set priced_by_rate = product_lines('deposit_rate') + product_lines('loan_rate') -%}
@@ -9,7 +9,7 @@
     'fee': 'fee_income',
 } -%}
 
--- The linter loses the indentation of columns written by a loop.
+-- The linter cannot track the indentation of columns that a loop writes.
 -- sqlfluff:exclude_rules:ST05,ST06,RF04,LT02
 with run as (
     select * from {{ ref('base_refresh_window') }}
@@ -23,7 +23,7 @@ tier as (
     select * from {{ in_force(ref('tier_scheme'), [], 'as_of_month') }} as in_force
 ),
 
--- An account counts for the best tier among its holders.
+-- An account counts in the best tier among its holders.
 account_tier as (
     select
         holder.account_id,
@@ -78,7 +78,7 @@ of_product as (
     group by product_id
 ),
 
--- The terms in which a product is held; none where it has none.
+-- The terms at which a product is held; none if it has no term.
 product_term as (
     select distinct
         product_id,
@@ -103,8 +103,8 @@ chosen as (
         {%- endfor %}
         of_product.account_months as product_account_months,
         of_product.volume as product_volume,
-        -- Risk is the product's: a tier is chosen by its outcome, losses included, and would price
-        -- what has happened instead of what may.
+        -- Risk is measured by product: tiers are assigned by outcomes that include losses, so a
+        -- tier would price past losses instead of risk.
         of_product.loss,
         of_product.capital,
         coalesce(curve.annual_rate + parameter.spread, parameter.transfer_price)
@@ -131,7 +131,7 @@ chosen as (
             ) = curve.tenor_months
 ),
 
--- Yearly, per unit of volume: the sum of the monthly averages is twelve times the year's.
+-- Per unit of volume and year: the sum of monthly averages is twelve times the yearly average.
 rated as (
     select
         *,
