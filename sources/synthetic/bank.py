@@ -13,7 +13,6 @@ import pyarrow as pa
 
 from sources.contract import ARMS as ARM_NAMES
 from sources.contract import CHANNELS, KINDS, PRODUCT_LINES, TABLES, TOPICS
-from sources.contract import BOOKED_ACCOUNTS as LEDGER_NAMES
 from sources.interface import Problem, SourceFile
 from sources.parquet import parquet_rows
 from sources.synthetic import masters
@@ -22,7 +21,8 @@ from sources.synthetic.bookings import BANKS, Bookings, MonthBookings
 from sources.synthetic.campaigns import Contacts, campaigns_within, hold
 from sources.synthetic.cashflows import book_month_end, book_regular
 from sources.synthetic.defects import Planter
-from sources.synthetic.ledger import LedgerMonth, keep_ledger
+from sources.synthetic.ledger import ACCRUED, LedgerMonth, keep_ledger
+from sources.synthetic.ledger import LEDGER_ACCOUNTS as LEDGER_NAMES
 from sources.synthetic.life import advance, begin_midway
 from sources.synthetic.openings import (
     close_customers,
@@ -214,7 +214,11 @@ class SyntheticBank:
             writer.loan_status(this)
             writer.interactions(this, step.interactions)
             writer.responses(step)
-            writer.ledger(this, keep_ledger(bank.accounts, bookings, len(places.branch_district)))
+            if index == 0:
+                writer.balances(this)
+            writer.results(this, *step.accruals)
+            branches = len(places.branch_district)
+            writer.ledger(this, keep_ledger(bank.accounts, bookings, branches, step.accruals))
             if index == 0 or this.closes_quarter or index == self.months - 1:
                 writer.customers(this)
             writer.expectation(this, purchases)
@@ -385,6 +389,33 @@ class Writer:
                 "customer_id": masters.customer_ids(customer[order]),
                 "responded_on": dates(day[order]),
                 "account_id": masters.account_ids(account[order]),
+            },
+            None,
+        )
+
+    def balances(self, this: Month) -> None:
+        """Balances of the accounts that are older than the history."""
+        accounts = self.bank.accounts
+        index = np.flatnonzero(accounts["opened"] < this.start)
+        self._event(
+            "account_balance",
+            {
+                "account_id": masters.account_ids(index),
+                "month": dates(np.full(len(index), this.start)),
+                "closing_balance": money(accounts["balance"][index]),
+                "balance_day_sum": money(np.zeros(len(index)), np.zeros(len(index), bool)),
+            },
+            None,
+        )
+
+    def results(self, this: Month, account: Ints, cents: Ints) -> None:
+        self._event(
+            "account_result",
+            {
+                "account_id": masters.account_ids(account),
+                "month": dates(np.full(len(account), this.start)),
+                "item": pa.array([ACCRUED] * len(account), pa.string()),
+                "amount": money(cents),
             },
             None,
         )

@@ -139,6 +139,8 @@ def _interest(bank: Bank, step: Step) -> None:
         due[owed] += np.floor(accounts["accrued"][owed])
         accounts["accrued"][owed] -= np.floor(accounts["accrued"][owed])
     interest = np.rint(due).astype(np.int64)
+    own = np.flatnonzero(is_open & (slot == Slot.TERM_DEPOSIT) & ~at_maturity)
+    step.accruals = own, interest[own]
     paid, charged = np.flatnonzero(interest > 0), np.flatnonzero(interest < 0)
     book.add(paid, this.days, interest[paid], "interest_paid", "system")
     book.add(charged, this.days, interest[charged], "interest_charged", "system")

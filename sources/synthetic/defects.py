@@ -55,6 +55,14 @@ DEFECTS: dict[str, tuple[Defect, ...]] = {
         ("duplicate_row", "interaction_id", lambda row: None),
         ("allowed_values", "topic", _put("topic", "gossip")),
     ),
+    "account_balance": (
+        ("reference", "account_id", _put("account_id", "A99999999")),
+        ("required", "closing_balance", _put("closing_balance", None)),
+    ),
+    "account_result": (
+        ("allowed_values", "item", _put("item", "mystery")),
+        ("duplicate_row", "account_id,month,item", lambda row: None),
+    ),
     "ledger": (
         ("reference", "branch_id", _put("branch_id", "B999")),
         ("allowed_values", "ledger_account", _put("ledger_account", "suspense")),

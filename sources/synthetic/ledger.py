@@ -19,6 +19,9 @@ FLOWS = {
     "fee_income": (("fee", "penalty"), -1),
 }
 BALANCE = "customer_balance"
+# Delivered by account too, in account_result.
+ACCRUED = "accrued_interest_expense"
+LEDGER_ACCOUNTS = (*BOOKED_ACCOUNTS, ACCRUED)
 
 
 @dataclass(frozen=True)
@@ -31,8 +34,11 @@ class LedgerMonth:
     amount: Ints
 
 
-def keep_ledger(accounts: Accounts, bookings: MonthBookings, branches: int) -> LedgerMonth:
-    """Sum one settled month. A cell exists where accounts of the branch and line are or were."""
+def keep_ledger(
+    accounts: Accounts, bookings: MonthBookings, branches: int, accruals: tuple[Ints, Ints]
+) -> LedgerMonth:
+    """Sum one settled month. A cell exists where accounts of the branch and line are or were.
+    `accruals`: accounts with the cents of the item accrued_interest_expense."""
     lines = len(PRODUCT_LINES)
     cells = branches * lines
     cell_of = accounts["branch"].astype(np.int64) * lines + LINE_OF_PRODUCT[accounts["product"]]
@@ -45,8 +51,11 @@ def keep_ledger(accounts: Accounts, bookings: MonthBookings, branches: int) -> L
         sums[name] = sign * np.rint(total).astype(np.int64)
     total = np.bincount(cell_of, weights=accounts["balance"], minlength=cells)
     sums[BALANCE] = np.rint(total).astype(np.int64)
-    amount = np.stack([sums[name] for name in BOOKED_ACCOUNTS], axis=1)
-    balance = BOOKED_ACCOUNTS.index(BALANCE)
-    keep = present[:, None] & ((amount != 0) | (np.arange(len(BOOKED_ACCOUNTS)) == balance))
-    where, account = np.nonzero(keep)
-    return LedgerMonth(where // lines, where % lines, account, amount[where, account])
+    account, cents = accruals
+    total = np.bincount(cell_of[account], weights=cents, minlength=cells)
+    sums[ACCRUED] = np.rint(total).astype(np.int64)
+    amount = np.stack([sums[name] for name in LEDGER_ACCOUNTS], axis=1)
+    balance = LEDGER_ACCOUNTS.index(BALANCE)
+    keep = present[:, None] & ((amount != 0) | (np.arange(len(LEDGER_ACCOUNTS)) == balance))
+    where, kind = np.nonzero(keep)
+    return LedgerMonth(where // lines, where % lines, kind, amount[where, kind])

@@ -178,7 +178,20 @@ def account(bank: Bank) -> Columns:
         "interest_rate": rates(accounts["rate"], earns),
         "credit_limit": money(accounts["limit"], revolving),
         "term_months": whole(accounts["term"], accounts["term"] > 0),
+        "matures_on": dates(_matures(accounts["opened"], accounts["term"]), accounts["term"] > 0),
+        "priced_on": pa.nulls(size, pa.date32()),
     }
+
+
+def _matures(opened: Ints, term: Ints) -> Ints:
+    """The day of the month `term` months later, or the last of a shorter month."""
+    day = opened.astype("datetime64[D]")
+    month = day.astype("datetime64[M]")
+    later = month + term
+    last = (later + 1).astype("datetime64[D]") - np.timedelta64(1, "D")
+    return np.minimum(
+        later.astype("datetime64[D]") + (day - month.astype("datetime64[D]")), last
+    ).astype(np.int64)
 
 
 def account_holder(bank: Bank) -> Columns:

@@ -153,6 +153,10 @@ class Step:
     interactions: Interactions
     closing: Flags  # customers whose accounts all close this month
     responses: list[tuple[Ints, Ints, Ints, Ints]] = field(default_factory=list)
+    # Accounts whose interest the bank reports by its own accrual, with the cents.
+    accruals: tuple[Ints, Ints] = field(
+        default_factory=lambda: (np.zeros(0, np.int64), np.zeros(0, np.int64))
+    )
 
     def later(self, day: Ints) -> Ints:
         """A day after `day`, still within the month."""

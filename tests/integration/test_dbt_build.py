@@ -39,6 +39,7 @@ BY_MONTH = (
     "base.account_activity",
     "base.account_month",
     "base.customer_month",
+    "base.account_result",
     "base.ledger_reconciliation",
     "value.overhead_pool",
     "value.overhead",

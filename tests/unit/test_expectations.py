@@ -134,6 +134,7 @@ select
     max(case when opened_on < date '2024-01-01' then 1000 else 0 end)::decimal(18, 2)
         as opening_balance,
     (opening_balance + sum(amount))::decimal(18, 2) as closing_balance,
+    sum(amount) as booked_amount,
     count(*) as transaction_count
 from landing.account join landing.transaction using (account_id)
 group by account_id;
@@ -149,6 +150,8 @@ select
     (account.opening_balance + sum(amount) over so_far - amount)::decimal(18, 2)
         as opening_balance,
     (account.opening_balance + sum(amount) over so_far)::decimal(18, 2) as closing_balance,
+    true as is_balance_known,
+    amount as booked_amount,
     bookings
 from moved join base.account as account using (account_id)
 window so_far as (partition by account_id order by month);
@@ -638,6 +641,25 @@ FAULTS = [
         "month_gaps",
         "fail",
         "2024-05",
+    ),
+    (
+        "G2",
+        "update base.account_month set is_balance_known = false"
+        " where account_id = 'a3' and month = date '2024-04-01'",
+        "base_account_month",
+        "balances_unknown",
+        "warn",
+        "2024-04 (balances_unknown 1)",
+    ),
+    (
+        "G2",
+        "update base.account_month"
+        " set booked_amount = booked_amount + case account_id when 'a3' then 1 else -1 end"
+        " where account_id in ('a3', 'a4') and month = date '2024-04-01'",
+        "base_account_month",
+        "balances_not_booked",
+        "warn",
+        "2024-04 (balances_not_booked 2)",
     ),
     (
         "G2",

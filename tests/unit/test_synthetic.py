@@ -220,10 +220,15 @@ def test_the_ledger_reconciles_with_the_bookings_to_the_cent(
         ) on true
         join account using (account_id) join product using (product_id)
         where months.month >= begun.first_month group by all having sum(opening + booked) <> 0"""
+    items = """
+        select month, branch_id, product_line, item, sum(amount) from account_result
+        join account using (account_id) join product using (product_id)
+        anti join planted on table_name = 'account_result' and row_number = account_result._row
+        group by all having sum(amount) <> 0"""
     good = """select month, branch_id, product_line, ledger_account, amount from ledger
         anti join planted on planted.table_name = 'ledger' and planted.row_number = ledger._row
         where amount <> 0"""
-    made = f"{flows} union all {balances}"
+    made = f"{flows} union all {balances} union all {items}"
     assert one(records, f"select count(*) from (({good}) except ({made}))") == 0
     assert one(records, f"select count(*) from (({made}) except ({good}))") == 0
     assert one(records, f"select count(*) from ({good})") > 500

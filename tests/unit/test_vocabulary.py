@@ -20,6 +20,7 @@ from sources.vocabulary import (
     Channel,
     OutcomeWindow,
     ProductLine,
+    ResultItem,
     VocabularyError,
     read_rows,
 )
@@ -30,6 +31,7 @@ ROWS = {
     "booking_group": BookingGroup,
     "booking_kind": BookingKind,
     "outcome_window": OutcomeWindow,
+    "result_item": ResultItem,
 }
 CHANNELS = "channel,bookings,label,label_zh,is_by_hand\n"
 

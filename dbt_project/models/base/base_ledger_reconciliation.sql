@@ -23,29 +23,16 @@ ledger_month as (
 
 -- An item is compared in the months whose ledger has it.
 ledger_item as (
-    select distinct
-        month,
-        ledger_account
-    from ledger
-),
-
-item as (
     select
         result.month,
-        coalesce(account_month.branch_id, '(none)') as branch_id,
-        account_month.product_line,
+        result.branch_id,
+        result.product_line,
         result.item as ledger_account,
         sum(result.amount) as amount
-    from {{ ref('stg_account_result') }} as result
-    inner join {{ ref('base_account_month') }} as account_month
-        on
-            result.account_id = account_month.account_id
-            and result.month = account_month.month
+    from {{ ref('base_account_result') }} as result
     inner join ledger_item
         on result.month = ledger_item.month and result.item = ledger_item.ledger_account
-    group by
-        result.month, coalesce(account_month.branch_id, '(none)'), account_month.product_line,
-        result.item
+    group by result.month, result.branch_id, result.product_line, result.item
 ),
 
 -- In the ledger's own signs: what the bank earns and pays is positive, balances are the customers'.

@@ -1,7 +1,7 @@
 {%- set on_credit = 'exposed.product_line in ' ~ quoted_list(product_lines('is_credit')) -%}
 
 -- The linter loses the indentation of columns written by a loop.
--- sqlfluff:exclude_rules:LT02
+-- sqlfluff:exclude_rules:LT02,RF04
 with run as (
     select * from {{ ref('base_refresh_window') }}
 ),
@@ -143,7 +143,7 @@ delivered as (
         {{ sum_of_items(measure, 'replaces') }} as replaces_{{ measure }},
         {{ sum_of_items(measure, 'adds') }} as adds_{{ measure }}{{ "," if not loop.last }}
         {%- endfor %}
-    from {{ ref('stg_account_result') }} as result
+    from {{ ref('base_account_result') }} as result
     cross join run
     where result.month between run.month_from and run.month_to
     group by result.account_id, result.month

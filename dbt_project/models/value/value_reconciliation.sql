@@ -48,7 +48,7 @@ item as (
         account_month.product_line,
         result.item,
         sum(result.amount) as amount
-    from {{ ref('stg_account_result') }} as result
+    from {{ ref('base_account_result') }} as result
     inner join {{ ref('value_account_month') }} as account_month
         on
             result.account_id = account_month.account_id

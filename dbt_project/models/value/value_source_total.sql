@@ -32,19 +32,13 @@ balance as (
 
 item as (
     select
-        result.month,
-        coalesce(account_month.branch_id, '(none)') as branch_id,
-        coalesce(account_month.product_line, '(none)') as product_line,
-        result.item,
-        sum(result.amount) as amount
-    from {{ ref('stg_account_result') }} as result
-    left join {{ ref('base_account_month') }} as account_month
-        on
-            result.account_id = account_month.account_id
-            and result.month = account_month.month
-    group by
-        result.month, coalesce(account_month.branch_id, '(none)'),
-        coalesce(account_month.product_line, '(none)'), result.item
+        month,
+        branch_id,
+        product_line,
+        item,
+        sum(amount) as amount
+    from {{ ref('base_account_result') }}
+    group by month, branch_id, product_line, item
 )
 
 {%- for name in ['interest_income', 'interest_expense', 'fee_income', 'customer_balance'] %}
