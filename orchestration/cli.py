@@ -16,6 +16,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
@@ -25,7 +26,7 @@ import typer
 from orchestration.platform import environment, terminal
 from orchestration.platform.files import write_whole
 from orchestration.platform.lock import one_refresh_at_a_time
-from orchestration.platform.model_store import check_model_store
+from orchestration.platform.model_store import check_model_store, make_model_store
 from orchestration.platform.refusal import Refused
 from orchestration.platform.settings import PYDANTIC, Settings, name_of, named, read_settings
 from orchestration.platform.supervision import Ended, supervise
@@ -414,8 +415,18 @@ def _refresh(settings: Settings, months: str | None, *, verbose: bool, quiet: bo
     for line in prepare_home(settings):
         print(f"  note: {line}", flush=True)
     prepare_reference(settings)
-    with connect(settings) as connection:
+    first: tuple[Callable[[Settings], object], ...] = ()
+    if settings.source == "synthetic":
+        # Processes of their own parse the dbt project and make the model store while this one
+        # generates the bank on one core. A bank's own files may be refused: nothing runs before.
+        from orchestration.platform.dbt import manifest_of
+
+        first = (manifest_of, make_model_store)
+    with ThreadPoolExecutor() as beside, connect(settings) as connection:
+        made = [beside.submit(make, settings) for make in first]
         delivery = open_delivery(settings, connection)
+        for one in made:
+            one.result()
     last_month = months_of(settings).get_last_partition_key()
     if last_month is None or delivery.as_of > last_month:
         raise ValueError(
