@@ -156,6 +156,18 @@ def customer_score_queries(tmp_path_factory: pytest.TempPathFactory) -> dict[str
     }
 
 
+@pytest.fixture(scope="session")
+def outcome_queries(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The queries of `features.offer` and of `outcomes`, by table."""
+    found = _queries(tmp_path_factory, "features")
+    outcomes = {
+        name.replace("_", ".", 1): query
+        for name, query in found.items()
+        if name.startswith("outcomes_")
+    }
+    return {"features.offer": found["features_offer"], **outcomes}
+
+
 def _is_new(home: Path) -> bool:
     return not home.exists() or (os.access(home, os.W_OK) and not (home / "mlflow").exists())
 

@@ -16,20 +16,21 @@ import pandas as pd
 
 from ml.clv.model import LAST_PERIOD, PACE
 from ml.serving import TIER, TOP_TIER, below_top, borrowers, everybody, holders
-from sources.vocabulary import lines_where
 
 KEYS = ("customer_id", "month")
 # Above this number of customers per cut-off a training set is a fixed sample: more customers would
 # improve a model too little to justify the memory.
 MOST_CUSTOMERS = 40_000
 OUTCOME = "outcome_"
+# Columns of `outcomes.customer_month`, see `Cohorts`.
+OUTCOMES = (
+    *("contribution", "months_to_exit", "months_to_default", "best_tier_number"),
+    *("bookings", "inflow", "balance", "accounts"),
+)
 NOT_FEATURES = (
     *("customer_id", "cutoff", TIER, "contact_id", "contacted_on", "matured_on", "responded"),
     *("arm", "assignment_probability"),
 )
-# The type in which amounts are summed. A sum of doubles depends on the order of the rows, which may
-# differ in a rebuilt warehouse; the digest of a training set would then change.
-EXACT = "decimal(38, 12)"
 
 
 @dataclass(frozen=True)
@@ -138,64 +139,18 @@ def _members_sql(population: Population) -> str:
 def _outcome_sql(
     connection: duckdb.DuckDBPyConnection, horizon: int, population: Population
 ) -> str:
-    """The same with what came after; parameters: month, rate."""
-    entrusted = " + ".join(f"balance_{line}" for line in lines_where("is_entrusted")) or "0"
+    """The same with what came after; parameter: month."""
+    outcomes = ", ".join(f"outcome.{name} as {OUTCOME}{name}" for name in OUTCOMES)
     return f"""
-        with
-        customer as (
-            {customer_sql(connection, horizon)} and feature.customer_id in (
-                {_members_sql(population)}
-                order by hash(feature.customer_id), feature.customer_id
-                limit {MOST_CUSTOMERS}
-            )
-        ),
-        profit as (
-            select
-                customer_id,
-                sum((
-                    contribution_margin::double
-                    -- Margin arises through the month: discounted from its middle.
-                    * power(1 + $rate, (0.5 - date_diff('month', $month::date, month)) / 12)
-                )::{EXACT})::double as contribution
-            from value.profit_by_customer
-            where month > $month and month <= $month::date + to_months({horizon})
-            group by customer_id
-        ),
-        life as (
-            select
-                customer_id,
-                min(date_diff('month', $month::date, month)) filter (accounts = 0)
-                    as months_to_exit,
-                min(date_diff('month', $month::date, month)) filter (is_defaulted)
-                    as months_to_default,
-                sum(bookings)::double as bookings,
-                sum(inflow)::double as inflow,
-                arg_max({entrusted}, month)::double as balance,
-                arg_max(accounts, month)::double as accounts
-            from base.customer_month
-            where month > $month and month <= $month::date + to_months({horizon})
-            group by customer_id
-        ),
-        tier as (
-            select customer_id, min(tier_number) as best_tier_number
-            from value.customer_tier
-            where month > $month and month <= $month::date + to_months({horizon})
-            group by customer_id
+        select customer.*, {outcomes}
+        from ({customer_sql(connection, horizon)}) as customer
+        inner join outcomes.customer_month as outcome
+            on outcome.customer_id = customer.customer_id and outcome.cutoff = $month
+        where customer.customer_id in (
+            {_members_sql(population)}
+            order by hash(feature.customer_id), feature.customer_id
+            limit {MOST_CUSTOMERS}
         )
-        select
-            customer.*,
-            coalesce(profit.contribution, 0) as outcome_contribution,
-            life.months_to_exit as outcome_months_to_exit,
-            life.months_to_default as outcome_months_to_default,
-            tier.best_tier_number as outcome_best_tier_number,
-            coalesce(life.bookings, 0) as outcome_bookings,
-            coalesce(life.inflow, 0) as outcome_inflow,
-            coalesce(life.balance, 0) as outcome_balance,
-            coalesce(life.accounts, 0) as outcome_accounts
-        from customer
-        left join profit on profit.customer_id = customer.customer_id
-        left join life on life.customer_id = customer.customer_id
-        left join tier on tier.customer_id = customer.customer_id
         order by customer.customer_id
     """
 
@@ -203,10 +158,9 @@ def _outcome_sql(
 class CohortReader:
     """Reads cohorts; each cut-off of a population once, however many models learn from it."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, horizon: int, rate: float) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, horizon: int) -> None:
         self._connection = connection
         self._horizon = horizon
-        self._rate = rate
         self._read: dict[tuple[date, str], pd.DataFrame] = {}
 
     def cohorts(self, cutoffs: tuple[date, ...], population: Population = EVERYBODY) -> Cohorts:
@@ -228,8 +182,7 @@ class CohortReader:
     def _queried(self, month: date, population: Population) -> pd.DataFrame:
         if (month, population.sql) not in self._read:
             frame = self._connection.execute(
-                _outcome_sql(self._connection, self._horizon, population),
-                {"month": month, "rate": self._rate},
+                _outcome_sql(self._connection, self._horizon, population), {"month": month}
             ).df()
             frame.insert(1, "cutoff", month)
             self._read[month, population.sql] = frame

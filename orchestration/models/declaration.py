@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 # What a study of customers at cut-offs reads: features, anchors, outcomes, the discount rate, and
 # the sex for the comparison of groups.
 COHORTS = (
-    *("features.customer_month", "base.customer", "base.customer_month"),
+    *("features.customer_month", "outcomes.customer_month", "base.customer"),
     *("value.profit_by_customer", "value.customer_tier", "value.product_parameter"),
 )
-# What a study of contacts reads: features, contacts, the market's rates as known before a contact.
+# What a study of contacts reads.
 CONTACTS = (
-    *("features.customer_month", "base.customer", "base.campaign_contact"),
-    *("value.product_parameter", "value.transfer_curve"),
+    *("features.customer_month", "outcomes.contact", "base.customer"),
+    "value.product_parameter",
 )
-# What the outcomes by product line are read from.
-LINES = ("base.account_holder", "base.account_month", "value.account_month")
+# Outcomes by product line.
+LINES = ("outcomes.customer_line", "outcomes.customer_line_month")
 
 
 @dataclass(frozen=True)

@@ -98,7 +98,7 @@ def score_offers(connection: duckdb.DuckDBPyConnection, context: TrainingContext
     }
     asked = pd.DataFrame()
     if RESPONSE.name in champions:
-        asked = offers_to_score(connection, context.as_of, offers_without_campaign(connection))
+        asked = offers_to_score(connection, offers_without_campaign(connection))
     write_table(connection, TABLE, None)
 
     def scored_of(frame: pd.DataFrame) -> list[pd.DataFrame]:

@@ -60,7 +60,7 @@ class Records:
 
     @cached_property
     def reader(self) -> CohortReader:
-        return CohortReader(self.connection, self._planned.horizon, self.rate)
+        return CohortReader(self.connection, self._planned.horizon)
 
     @property
     def horizon_note(self) -> str:
@@ -105,7 +105,6 @@ class Records:
                 self.connection,
                 self.reader.cohorts(cutoffs).frame,
                 self._planned.horizon,
-                self.rate,
             )
         return self._lines[cutoffs]
 

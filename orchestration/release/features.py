@@ -33,7 +33,7 @@ def released_features(connection: duckdb.DuckDBPyConnection) -> dict[str, duckdb
         f"from ({customer_sql(connection, horizon)}) order by customer_id",
         params={"month": month},
     )
-    offers = offers_to_score(connection, as_of, offers_without_campaign(connection))
+    offers = offers_to_score(connection, offers_without_campaign(connection))
     return {
         MONTHLY: customers,
         OFFER: connection.from_df(offers).project("offer as product_id, *"),

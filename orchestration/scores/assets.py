@@ -24,8 +24,7 @@ READ = {
     "scores.offer": (
         *(f"models.{one.name}" for one in OF_OFFERS),
         *CUSTOMERS,
-        *("base.campaign_contact", "base.customer", "base.product", "scores.default"),
-        *("value.offer", "value.transfer_curve"),
+        *("features.offer", "base.customer", "scores.default", "value.offer"),
     ),
     "scores.account_default": ("alerts.loan", "scores.default"),
 }

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 # Too short a history for any model to learn from.
 BANK = {"customers": 120, "seed": 7, "months": 12}
-OF_RECORDS = ("base", "value", "features")
+OF_RECORDS = ("base", "value", "features", "outcomes")
 
 
 def served(home: Path) -> Path:

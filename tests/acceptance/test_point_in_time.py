@@ -62,7 +62,7 @@ MONTHLY = {"loan_status", "ledger"}
 # Of these so small a bank has one later row or none to change or to take away.
 FEW = {"employee", "campaign"}
 FEATURES = ("features.customer_month", "value.profit_by_customer", "base.customer_month")
-BUILT = ("base", "value", "decisions", "features", "scores", "alerts")
+BUILT = ("base", "value", "decisions", "features", "outcomes", "scores", "alerts")
 WATCHED = ("meta.model_drift", "meta.model_monitoring")
 # What must be there and not empty, so that the comparison says something.
 PREDICTED = (

@@ -25,7 +25,7 @@ from tests.integration.bank import FIRST, LAST
 
 pytestmark = pytest.mark.slow
 
-SCHEMAS = ("landing", "staging", "base", "value", "features", "contacts")
+SCHEMAS = ("landing", "staging", "base", "value", "features", "outcomes", "contacts")
 TABLE = re.compile(rf"\b(?:{'|'.join(SCHEMAS)})\.\w+")
 CLV = dg.AssetKey(["models", "clv"])
 

@@ -73,13 +73,11 @@ create table alerts.loan (
     is_borrower_defaulted boolean, exposure decimal(18, 2), loss_given_default decimal(9, 6),
     employee_id varchar
 );
-create table base.campaign_contact (
-    product_id varchar, product_line varchar, contacted_on date default '2024-06-01',
-    month date default '2024-06-01', arm varchar default 'treatment', is_responded boolean,
-    is_response_complete boolean default true
+create table features.offer (
+    product_id varchar, product_line varchar, is_offered boolean default true,
+    lagged_rate_offer double, lagged_rate_line double, lagged_rate_all double,
+    lagged_contacts_offer double, market_rate_short double, market_rate_long double
 );
-create table base.product (product_id varchar, product_line varchar);
-create table value.transfer_curve (month date, tenor_months integer, annual_rate decimal(9, 6));
 create table value.offer (
     product_id varchar, campaigns integer, exposure decimal(18, 2), incentive_cost decimal(18, 2),
     probability_of_default decimal(9, 6), loss_given_default decimal(9, 6)
@@ -521,9 +519,7 @@ def test_migration_follows_each_customer_over_the_horizon(connection, by_hand):
 
 def test_every_customer_and_offer_has_the_chance_of_an_answer(connection, by_hand):
     tell(connection, NOW, ANN, DAN)
-    connection.execute(
-        "insert into base.campaign_contact (product_id) values ('card'), ('fund'), ('card')"
-    )
+    connection.execute("insert into features.offer (product_id) values ('card'), ('fund')")
     switched_on(connection, "response")
     score_customers(connection, by_hand.context)
     assert score_offers(connection, by_hand.context) == 4
@@ -544,8 +540,8 @@ def test_a_product_never_offered_is_scored_where_the_list_of_offers_asks_for_it(
     connection, by_hand
 ):
     tell(connection, NOW, ANN)
-    connection.execute("insert into base.campaign_contact (product_id) values ('card')")
-    connection.execute("insert into base.product values ('card', 'cards'), ('gold', 'cards')")
+    connection.execute("insert into features.offer (product_id) values ('card')")
+    connection.execute("insert into features.offer (product_id, is_offered) values ('gold', false)")
     connection.execute("insert into value.offer (product_id, campaigns) values ('gold', 0)")
     switched_on(connection, "response")
     score_customers(connection, by_hand.context)
@@ -583,8 +579,8 @@ def test_the_scores_and_the_course_of_default_depend_on_the_tables_that_they_rea
 ):
     """But for the models, and for tables that a step writes and counts."""
     tell(connection, NOW, *PEOPLE)
-    connection.execute("insert into base.campaign_contact (product_id) values ('card')")
-    connection.execute("insert into base.product values ('gold', 'cards')")
+    connection.execute("insert into features.offer (product_id) values ('card')")
+    connection.execute("insert into features.offer (product_id, is_offered) values ('gold', false)")
     connection.execute("insert into value.offer (product_id, campaigns) values ('gold', 0)")
     switched_on(connection, *MODELS, "response")
 
@@ -781,7 +777,7 @@ def test_a_champion_missing_or_changed_stops_the_scoring_before_anything_is_writ
 ):
     lend(connection, Loan(ANN, days_past_due=3))
     tell(connection, NOW, CAT)
-    connection.execute("insert into base.campaign_contact (product_id) values ('card')")
+    connection.execute("insert into features.offer (product_id) values ('card')")
     switched_on(connection, *MODELS, "response")
     earlier = replace(by_hand.context, as_of=date(2024, 11, 30))
     if not is_first:
@@ -1079,9 +1075,7 @@ def test_published_offers_beside_published_customers_give_the_published_response
     connection, by_hand
 ):
     tell(connection, NOW, ANN, DAN)
-    connection.execute(
-        "insert into base.campaign_contact (product_id) values ('card'), ('fund'), ('card')"
-    )
+    connection.execute("insert into features.offer (product_id) values ('card'), ('fund')")
     switched_on(connection, "response")
     score_customers(connection, by_hand.context)
     score_offers(connection, by_hand.context)

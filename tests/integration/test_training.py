@@ -914,11 +914,26 @@ def bank(connection: duckdb.DuckDBPyConnection, customers: int = 500) -> None:
     connection.execute("create table features.customer_month as select * from rows")
     connection.execute(
         """
-        create table base.customer_month as
+        create schema outcomes;
+        create table outcomes.customer_month as
         select
-            customer_id, month, accounts, false as is_defaulted, 1 as bookings, 1.0 as inflow,
-            10.0 as balance_deposits, 0.0 as balance_wealth
-        from features.customer_month;
+            known.customer_id,
+            known.month as cutoff,
+            sum(later.accounts)::double as contribution,
+            min(date_diff('month', known.month, later.month)) filter (later.accounts = 0)
+                as months_to_exit,
+            null::integer as months_to_default,
+            2 as best_tier_number,
+            6.0::double as bookings,
+            6.0::double as inflow,
+            10.0::double as balance,
+            max_by(later.accounts, later.month)::double as accounts
+        from features.customer_month as known
+        inner join features.customer_month as later
+            on later.customer_id = known.customer_id
+            and later.month > known.month and later.month <= known.month + to_months(6)
+        where known.month + to_months(6) <= date '2024-12-01'
+        group by all;
         create table value.profit_by_customer as
         select customer_id, month, accounts::decimal(18, 2) as contribution_margin
         from features.customer_month;

@@ -16,18 +16,20 @@ from ml.response.model import OFFER, OFFER_LINE
 from orchestration.models import contact_frames
 from orchestration.models.contact_frames import (
     CONTEXT,
-    PRIOR_CONTACTS,
     contact_frame,
-    offers,
     offers_to_score,
 )
 from orchestration.models.cutoffs import plus_months
 from orchestration.models.datasets import features_of
 
 FIRST, AS_OF = date(2024, 1, 1), date(2024, 12, 31)
+PRIOR_CONTACTS = 20
 LINE = {"card": "cards", "term": "deposits", "savings": "deposits", "odd": None}
 TABLES = """
 create schema features; create schema base; create schema value;
+create schema if not exists outcomes;
+create table base.refresh_window as
+    select date '2024-12-31' as as_of, date '2024-12-01' as as_of_month;
 create table features.customer_month (customer_id varchar, month date, age integer);
 create table base.campaign_contact (
     contact_id varchar, customer_id varchar, product_id varchar, product_line varchar,
@@ -46,13 +48,21 @@ insert into base.product values
 Contact = tuple[str, int, str, bool]
 
 
+Queries = dict[str, str]
+
+
 @pytest.fixture
 def connection() -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb.connect() as opened:
         yield opened
 
 
-def tell(connection: duckdb.DuckDBPyConnection, contacts: list[Contact]) -> None:
+def build(connection: duckdb.DuckDBPyConnection, queries: Queries) -> None:
+    for table in ("features.offer", "outcomes.contact"):
+        connection.execute(f"create or replace table {table} as {queries[table]}")
+
+
+def tell(connection: duckdb.DuckDBPyConnection, contacts: list[Contact], queries: Queries) -> None:
     connection.execute("drop schema if exists features cascade; drop schema if exists base cascade")
     connection.execute(f"drop schema if exists value cascade; {TABLES}")
     months = [plus_months(FIRST, number) for number in range(-1, 13)]
@@ -81,6 +91,7 @@ def tell(connection: duckdb.DuckDBPyConnection, contacts: list[Contact]) -> None
             connection.register("rows_told", rows)
             connection.execute(f"insert into {table} select * from rows_told")
             connection.unregister("rows_told")
+    build(connection, queries)
 
 
 def by_hand(contacts: list[Contact], offer: str, day: int) -> list[float]:
@@ -110,9 +121,9 @@ CONTACTS = st.lists(
 
 @settings(max_examples=12, deadline=None)
 @given(contacts=CONTACTS)
-def test_lagged_rates_are_those_of_the_contacts_whose_window_was_over(contacts):
+def test_lagged_rates_are_those_of_the_contacts_whose_window_was_over(outcome_queries, contacts):
     with duckdb.connect() as connection:
-        tell(connection, contacts)
+        tell(connection, contacts, outcome_queries)
         found = contact_frame(connection, arms=("treatment", "control"))
         complete = [one for one in contacts if FIRST + timedelta(days=one[1] + 60) <= AS_OF]
         assert len(found) == len(complete)
@@ -121,7 +132,7 @@ def test_lagged_rates_are_those_of_the_contacts_whose_window_was_over(contacts):
             np.testing.assert_allclose(
                 [row[name] for name in CONTEXT[:4]], by_hand(complete, row[OFFER], day)
             )
-        scored = offers_to_score(connection, AS_OF).set_index(OFFER)
+        scored = offers_to_score(connection).set_index(OFFER)
         assert list(scored.index) == sorted({one[0] for one in contacts if one[1] <= 365})
         for offer, row in scored.iterrows():
             np.testing.assert_allclose(
@@ -131,7 +142,7 @@ def test_lagged_rates_are_those_of_the_contacts_whose_window_was_over(contacts):
 
 @settings(max_examples=8, deadline=None)
 @given(contacts=CONTACTS, later=CONTACTS, border=st.integers(60, 200))
-def test_nothing_that_comes_later_changes_what_was_known(contacts, later, border):
+def test_nothing_that_comes_later_changes_what_was_known(outcome_queries, contacts, later, border):
     """Contacts from the border on, and answers not yet over at it, are anything."""
     before = [one for one in contacts if one[1] < border]
     other = [
@@ -139,9 +150,9 @@ def test_nothing_that_comes_later_changes_what_was_known(contacts, later, border
         for offer, day, arm, responded in before
     ]
     with duckdb.connect() as connection:
-        tell(connection, before)
+        tell(connection, before, outcome_queries)
         known = contact_frame(connection)
-        tell(connection, other + [one for one in later if one[1] >= border])
+        tell(connection, other + [one for one in later if one[1] >= border], outcome_queries)
         again = contact_frame(connection)
         again = again[again["contacted_on"] < pd.Timestamp(FIRST + timedelta(days=border))]
         kept = ["contact_id", OFFER, *CONTEXT]
@@ -152,36 +163,56 @@ def test_nothing_that_comes_later_changes_what_was_known(contacts, later, border
         )
 
 
-def test_a_response_is_known_sixty_days_after_its_contact_and_not_a_day_before(connection):
-    tell(connection, [("card", 0, "treatment", True), ("card", 59, "treatment", False)])
+def test_a_response_is_known_sixty_days_after_its_contact_and_not_a_day_before(
+    connection, outcome_queries
+):
+    tell(
+        connection,
+        [("card", 0, "treatment", True), ("card", 59, "treatment", False)],
+        outcome_queries,
+    )
     assert np.isnan(contact_frame(connection)["lagged_rate_offer"].iloc[1])
-    tell(connection, [("card", 0, "treatment", True), ("card", 60, "treatment", False)])
+    tell(
+        connection,
+        [("card", 0, "treatment", True), ("card", 60, "treatment", False)],
+        outcome_queries,
+    )
     assert contact_frame(connection)["lagged_rate_offer"].iloc[1] == 1.0
 
 
-def test_the_markets_rates_are_those_of_the_month_before(connection):
-    tell(connection, [("card", 0, "treatment", True), ("card", 100, "treatment", False)])
+def test_the_markets_rates_are_those_of_the_month_before(connection, outcome_queries):
+    tell(
+        connection,
+        [("card", 0, "treatment", True), ("card", 100, "treatment", False)],
+        outcome_queries,
+    )
     found = contact_frame(connection)
     # December and March, the months -1 and 2; tenors of 3 and, the longest up to it, 120 months.
     assert found["market_rate_short"].tolist() == pytest.approx([0.01003, 0.04003])
     assert found["market_rate_long"].tolist() == pytest.approx([0.0112, 0.0412])
     assert found["age"].tolist() == [-1, 2]
-    asked = offers_to_score(connection, AS_OF)
+    asked = offers_to_score(connection)
     assert asked["market_rate_short"].tolist() == pytest.approx([0.13003])
 
 
-def test_a_bank_without_matured_contacts_or_curve_knows_nothing(connection):
-    tell(connection, [("card", 0, "treatment", True)])
+def test_a_bank_without_matured_contacts_or_curve_knows_nothing(connection, outcome_queries):
+    tell(connection, [("card", 0, "treatment", True)], outcome_queries)
     connection.execute("delete from value.transfer_curve")
+    build(connection, outcome_queries)
     (row,) = contact_frame(connection).to_dict("records")
     assert [name for name in CONTEXT if not pd.isna(row[name])] == ["lagged_contacts_offer"]
     connection.execute("delete from base.campaign_contact")
+    build(connection, outcome_queries)
     assert contact_frame(connection).empty
-    assert offers_to_score(connection, AS_OF).empty
+    assert offers_to_score(connection).empty
 
 
-def test_arms_asked_for_come_with_their_probability_and_none_of_it_is_a_feature(connection):
-    tell(connection, [("card", 0, "treatment", True), ("term", 5, "control", False)])
+def test_arms_asked_for_come_with_their_probability_and_none_of_it_is_a_feature(
+    connection, outcome_queries
+):
+    tell(
+        connection, [("card", 0, "treatment", True), ("term", 5, "control", False)], outcome_queries
+    )
     assert contact_frame(connection)["arm"].tolist() == ["treatment"]
     both = contact_frame(connection, arms=("treatment", "control"))
     assert both["arm"].tolist() == ["treatment", "control"]
@@ -189,14 +220,14 @@ def test_arms_asked_for_come_with_their_probability_and_none_of_it_is_a_feature(
     assert list(features_of(both)) == [OFFER, OFFER_LINE, *CONTEXT, "age"]
 
 
-def test_offers_to_score_are_those_made_so_far_and_new_ones_asked_for(connection):
+def test_offers_to_score_are_those_made_so_far_and_new_ones_asked_for(connection, outcome_queries):
     tell(
         connection,
         [("term", 0, "treatment", True), ("card", 90, "control", False)],
+        outcome_queries,
     )
-    assert offers(connection) == ["card", "term"]
-    assert offers_to_score(connection, FIRST)[OFFER].tolist() == ["term"]
-    asked = offers_to_score(connection, AS_OF, also=["savings", "term", "fund"])
+    assert offers_to_score(connection)[OFFER].tolist() == ["card", "term"]
+    asked = offers_to_score(connection, also=["savings", "term", "fund"])
     assert asked[[OFFER, OFFER_LINE]].to_numpy().tolist() == [
         *(["card", "cards"], ["fund", "wealth"], ["savings", "deposits"], ["term", "deposits"]),
     ]
@@ -206,13 +237,15 @@ def test_offers_to_score_are_those_made_so_far_and_new_ones_asked_for(connection
     assert savings["lagged_contacts_offer"] == 0
     assert savings["lagged_rate_line"] == 1.0
     with pytest.raises(ValueError, match="offers bond, gold are invalid"):
-        offers_to_score(connection, AS_OF, also=["gold", "savings", "bond"])
+        offers_to_score(connection, also=["gold", "savings", "bond"])
 
 
-def test_of_more_contacts_than_are_learned_from_it_is_the_same_sample(connection, monkeypatch):
+def test_of_more_contacts_than_are_learned_from_it_is_the_same_sample(
+    connection, outcome_queries, monkeypatch
+):
     """With what was known before each of them of all contacts, in the sample or not."""
     told = [("card", day, "treatment", day % 3 == 0) for day in range(200)]
-    tell(connection, told)
+    tell(connection, told, outcome_queries)
     everything = contact_frame(connection)
     monkeypatch.setattr(contact_frames, "MOST_CONTACTS", 40)
     some = contact_frame(connection)

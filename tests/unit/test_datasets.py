@@ -31,12 +31,9 @@ from orchestration.models.studies import OF_CUSTOMERS
 
 CUTOFF = date(2024, 6, 1)
 HORIZON = 3
-# A rate at which a month divides by four: the middle of the first month by two, of the second by
-# eight, of the third by 32.
-RATE = 4.0**12 - 1
 
 TABLES = """
-create schema features; create schema value; create schema base;
+create schema features; create schema value; create schema outcomes;
 create table features.customer_month (
     customer_id varchar, month date, age integer, accounts integer, loans integer,
     is_defaulted integer, occupation varchar
@@ -48,9 +45,10 @@ create table value.customer_tier (customer_id varchar, month date, tier_number i
 create table value.product_parameter (
     product_id varchar, month date, hurdle_rate decimal(9, 6)
 );
-create table base.customer_month (
-    customer_id varchar, month date, accounts integer, is_defaulted boolean, bookings integer,
-    inflow decimal(18, 2), balance_deposits decimal(18, 2), balance_wealth decimal(18, 2)
+create table outcomes.customer_month (
+    customer_id varchar, cutoff date, contribution double, months_to_exit integer,
+    months_to_default integer, best_tier_number integer, bookings double, inflow double,
+    balance double, accounts double
 );
 """
 
@@ -73,6 +71,7 @@ def known(connection: duckdb.DuckDBPyConnection, *rows: tuple, month: date = CUT
             "insert into features.customer_month values (?, ?, 40, ?, ?, ?, 'clerk')",
             [customer, month, accounts, loans, is_defaulted],
         )
+        came(connection, customer, 0, month)
         if tier is not None:
             connection.execute(
                 "insert into value.customer_tier values (?, ?, ?)", [customer, month, tier]
@@ -88,92 +87,18 @@ def earned(connection: duckdb.DuckDBPyConnection, customer: str, by_month: dict)
         )
 
 
-def lived(connection: duckdb.DuckDBPyConnection, customer: str, by_month: dict) -> None:
-    """By months after the cut-off: accounts, whether in default, bookings, inflow, balances."""
-    for number, row in by_month.items():
-        connection.execute(
-            "insert into base.customer_month values (?, ?, ?, ?, ?, ?, ?, ?)",
-            [customer, after(number), *row],
-        )
-
-
-def outcome(
-    connection: duckdb.DuckDBPyConnection, *cutoffs: date, rate: float = RATE
-) -> pd.DataFrame:
-    cohorts = CohortReader(connection, HORIZON, rate).cohorts(cutoffs or (CUTOFF,))
-    return cohorts.outcome.set_index(cohorts.frame["customer_id"].to_numpy())
-
-
-# What came after.
-
-
-def test_a_contribution_is_discounted_from_the_middle_of_its_month(connection):
-    known(connection, ("ann", 1, 0, 0, 2), ("bob", 1, 0, 0, 2))
-    # Of the cut-off's own month and beyond the horizon nothing counts.
-    earned(connection, "ann", {0: 7000, 1: 100, 2: 80, 3: 64, 4: 9000})
-    earned(connection, "bob", {2: -24})
-    found = outcome(connection)["contribution"]
-    assert found["ann"] == pytest.approx(100 / 2 + 80 / 8 + 64 / 32)
-    assert found["bob"] == pytest.approx(-3)
-    assert outcome(connection, rate=0.0)["contribution"]["ann"] == pytest.approx(244)
-
-
-def test_an_exit_or_a_default_is_dated_by_the_first_month_in_which_it_was_so(connection):
-    known(connection, *[(name, 1, 1, 0, 2) for name in ("back", "late", "left", "sick", "stays")])
-    lived(connection, "stays", {n: (1, False, 0, 0, 0, 0) for n in range(5)})
-    lived(connection, "left", {1: (2, None, 0, 0, 0, 0), 2: (0, None, 0, 0, 0, 0)})
-    # Back with an account later: gone all the same. The cut-off's own month does not count.
-    lived(
-        connection,
-        "back",
-        {
-            0: (0, True, 0, 0, 0, 0),
-            1: (1, False, 0, 0, 0, 0),
-            2: (0, False, 0, 0, 0, 0),
-            3: (1, False, 0, 0, 0, 0),
-        },
+def came(
+    connection: duckdb.DuckDBPyConnection, customer: str, amount: float, month: date = CUTOFF
+) -> None:
+    """Contribution after a cut-off."""
+    connection.execute(
+        "delete from outcomes.customer_month where customer_id = ? and cutoff = ?",
+        [customer, month],
     )
-    lived(connection, "sick", {1: (1, False, 0, 0, 0, 0), 3: (1, True, 0, 0, 0, 0)})
-    lived(connection, "late", {3: (1, False, 0, 0, 0, 0), 4: (0, True, 0, 0, 0, 0)})
-    found = outcome(connection)
-    exits, defaults = found["months_to_exit"], found["months_to_default"]
-    assert exits.dropna().to_dict() == {"left": 2, "back": 2}
-    assert defaults.dropna().to_dict() == {"sick": 3}
-
-
-def test_the_best_tier_after_the_cut_off_counts_and_not_the_one_at_it(connection):
-    known(connection, ("falls", 1, 0, 0, 1), ("rises", 1, 0, 0, 3), ("unknown", 1, 0, 0, 3))
-    tiers = [
-        *[("rises", 1, 3), ("rises", 2, 1), ("rises", 3, 2)],
-        *[("falls", 1, 2), ("falls", 3, 3), ("falls", 4, 1)],
-    ]
-    for customer, number, tier in tiers:
-        connection.execute(
-            "insert into value.customer_tier values (?, ?, ?)", [customer, after(number), tier]
-        )
-    found = outcome(connection)["best_tier_number"]
-    assert found.dropna().to_dict() == {"rises": 1, "falls": 2}
-
-
-def test_what_tells_segments_apart_is_summed_up_or_taken_at_the_end_of_the_horizon(connection):
-    known(connection, ("ann", 1, 0, 0, 2), ("gone", 1, 0, 0, 2))
-    lived(
-        connection,
-        "ann",
-        {
-            0: (9, False, 900, 900, 900, 900),
-            1: (1, False, 5, "10.50", 100, 1),
-            3: (4, False, 1, "2.25", 300, 7),
-            2: (5, False, 2, "4.00", 900, 1),
-            4: (9, False, 900, 900, 900, 900),
-        },
+    connection.execute(
+        "insert into outcomes.customer_month (customer_id, cutoff, contribution) values (?, ?, ?)",
+        [customer, month, amount],
     )
-    found = outcome(connection).drop(columns=["months_to_exit", "months_to_default"])
-    expected = {"bookings": 8, "inflow": 16.75, "balance": 307, "accounts": 4}
-    assert {name: found.loc["ann", name] for name in expected} == expected
-    # Of whom nothing is known after, nothing came.
-    assert {name: found.loc["gone", name] for name in expected} == dict.fromkeys(expected, 0)
-    assert found.loc["gone", "contribution"] == 0
 
 
 # What was known.
@@ -184,7 +109,7 @@ def test_the_anchors_are_the_last_horizon_and_its_pace(connection):
     # Four months back is a horizon of three too many; after the cut-off nothing is known.
     earned(connection, "full", {-3: 999, -2: 10, -1: 20, 0: 30, 1: 999})
     earned(connection, "new", {0: 8})
-    frame = CohortReader(connection, HORIZON, RATE).cohorts((CUTOFF,)).frame
+    frame = CohortReader(connection, HORIZON).cohorts((CUTOFF,)).frame
     anchors = frame.set_index("customer_id")[[LAST_PERIOD, PACE]]
     assert anchors.loc["full"].tolist() == [60, 60]
     # One month of history, at the pace of three.
@@ -197,7 +122,7 @@ def test_a_frame_holds_keys_features_and_anchors_and_a_model_is_given_the_featur
     assert feature_columns(connection) == [
         *("age", "accounts", "loans", "is_defaulted", "occupation"),
     ]
-    cohorts = CohortReader(connection, HORIZON, RATE).cohorts((CUTOFF,))
+    cohorts = CohortReader(connection, HORIZON).cohorts((CUTOFF,))
     given = [*feature_columns(connection), LAST_PERIOD, PACE]
     assert list(cohorts.frame) == ["customer_id", "cutoff", *given, TIER]
     assert list(features_of(cohorts.frame)) == given
@@ -206,11 +131,11 @@ def test_a_frame_holds_keys_features_and_anchors_and_a_model_is_given_the_featur
 def test_nothing_after_the_cut_off_changes_what_was_known_at_it(connection):
     known(connection, ("ann", 1, 1, 0, 2), ("bob", 2, 0, 0, 3))
     earned(connection, "ann", {-1: 5, 0: 6})
-    reader = CohortReader(connection, HORIZON, RATE).cohorts((CUTOFF,))
+    reader = CohortReader(connection, HORIZON).cohorts((CUTOFF,))
     earned(connection, "ann", {1: 700, 2: 800})
-    lived(connection, "bob", {1: (0, True, 3, 3, 3, 3)})
+    came(connection, "bob", 3)
     known(connection, ("ann", 9, 9, 1, 1), ("bob", 9, 9, 1, 1), month=after(1))
-    later = CohortReader(connection, HORIZON, RATE).cohorts((CUTOFF,))
+    later = CohortReader(connection, HORIZON).cohorts((CUTOFF,))
     pd.testing.assert_frame_equal(reader.frame, later.frame)
     assert not reader.outcome.equals(later.outcome)
 
@@ -218,11 +143,12 @@ def test_nothing_after_the_cut_off_changes_what_was_known_at_it(connection):
 def test_cohorts_are_ordered_by_cut_off_and_customer_and_their_outcomes_lie_beside_them(connection):
     for month in (CUTOFF, after(1)):
         known(connection, ("bob", 1, 0, 0, 2), ("ann", 1, 0, 0, 2), month=month)
-    earned(connection, "ann", {1: 2, 2: 8})
-    cohorts = CohortReader(connection, HORIZON, RATE).cohorts((CUTOFF, after(1)))
+    came(connection, "ann", 2)
+    came(connection, "ann", 4, after(1))
+    cohorts = CohortReader(connection, HORIZON).cohorts((CUTOFF, after(1)))
     assert cohorts.frame["customer_id"].tolist() == ["ann", "bob"] * 2
     assert cohorts.frame["cutoff"].tolist() == [CUTOFF, CUTOFF, after(1), after(1)]
-    assert cohorts.outcome["contribution"].tolist() == pytest.approx([2 / 2 + 8 / 8, 0, 8 / 2, 0])
+    assert cohorts.outcome["contribution"].tolist() == [2, 0, 4, 0]
 
 
 # Populations.
@@ -257,7 +183,7 @@ def test_a_population_is_the_same_by_the_engine_and_of_a_frame(connection, monke
     """With as many customers as a cut-off may have the engine is asked, else the frame."""
     monkeypatch.setattr(datasets, "MOST_CUSTOMERS", most)
     known(connection, *PEOPLE)
-    cohorts = CohortReader(connection, HORIZON, RATE).cohorts((CUTOFF,), BY_NAME[name])
+    cohorts = CohortReader(connection, HORIZON).cohorts((CUTOFF,), BY_NAME[name])
     assert set(cohorts.frame["customer_id"]) == SPOKEN_OF[name]
     assert len(cohorts.outcome) == len(cohorts.frame)
 
@@ -284,10 +210,15 @@ def crowd(connection: duckdb.DuckDBPyConnection, customers: list[str]) -> None:
             "select customer_id, $month, 40, 1, loans, 0, 'clerk' from rows",
             {"month": month},
         )
+        connection.execute(
+            "insert into outcomes.customer_month (customer_id, cutoff) "
+            "select customer_id, $month from rows",
+            {"month": month},
+        )
 
 
 def sampled(connection: duckdb.DuckDBPyConnection, population=EVERYBODY, month=CUTOFF) -> list[str]:
-    reader = CohortReader(connection, HORIZON, RATE)
+    reader = CohortReader(connection, HORIZON)
     return reader.cohorts((month,), population).frame["customer_id"].tolist()
 
 
@@ -334,7 +265,7 @@ def test_customers_are_scored_once_each_whatever_the_batch(connection, batch):
 def test_what_is_scored_has_the_columns_and_figures_that_were_learned_from(connection):
     known(connection, *PEOPLE)
     earned(connection, "saver", {-1: 5, 0: 6})
-    learned = CohortReader(connection, HORIZON, RATE).cohorts((CUTOFF,), HOLDERS).frame
+    learned = CohortReader(connection, HORIZON).cohorts((CUTOFF,), HOLDERS).frame
     (scored,) = customers_to_score(connection, CUTOFF, HORIZON, 100, HOLDERS)
     pd.testing.assert_frame_equal(
         features_of(learned).reset_index(drop=True), features_of(scored), check_dtype=False

@@ -13,21 +13,27 @@ from orchestration.platform.dbt import PARSE_LOG, TRANSLATION, LayerTranslator
 from sources.contract import BY_NAME
 
 LAYERS = (
-    *("staging", "base", "value", "features", "scores", "alerts", "contacts", "campaigns"),
-    "decisions",
+    *("staging", "base", "value", "features", "outcomes", "scores", "alerts", "contacts"),
+    *("campaigns", "decisions"),
 )
 # Layers that are built in the step of another.
-STEP = {"scores": "customer_scores", "alerts": "features", "campaigns": "contacts"}
+STEP = {
+    "outcomes": "features",
+    "scores": "customer_scores",
+    "alerts": "features",
+    "campaigns": "contacts",
+}
 # Prices are decisions that are built in the step of value; credit alerts follow from scores.
 STEP_OF_FOLDER = {"decisions/pricing": "value", "alerts/credit": "customer_scores"}
 # Each rule of money or of contacts in them has a unit test.
-OF_MONEY = ("value", "decisions", "scores", "alerts", "contacts", "campaigns")
+OF_MONEY = ("value", "outcomes", "decisions", "scores", "alerts", "contacts", "campaigns")
 # What a layer may read besides itself.
 READS = {
     "staging": {"landing"},
     "base": {"staging"},
     "value": {"base", "reference"},
     "features": {"base", "value"},
+    "outcomes": {"base", "value"},
     # Who a counterparty is stands in the bookings alone.
     "scores": {"base", "features"},
     "alerts": {"staging", "base", "value", "scores"},

@@ -11,7 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ml.clv.retention_margin import LineOutcomes, monthly_discount
+from orchestration.models.cutoffs import plus_months
 from orchestration.models.line_outcomes import line_outcomes
+from sources.contract import PRODUCT_LINES
 
 MARCH, APRIL, MAY, JUNE, JULY = (date(2024, month, 1) for month in range(3, 8))
 PARTS = ("net_interest_margin", "fee_income", "direct_cost", "expected_loss")
@@ -98,27 +101,86 @@ def store(connection: duckdb.DuckDBPyConnection, accounts: list, holders: list) 
         "create table base.account_holder (account_id varchar, customer_id varchar, "
         "is_beneficial boolean, holder_number integer, holder_count integer)"
     )
-    connection.execute(
-        "create table base.account_month "
-        "(account_id varchar, month date, product_line varchar, is_open boolean)"
-    )
     amounts = ", ".join(f"{part} decimal(18, 2)" for part in PARTS)
     connection.execute(
-        f"create table value.account_month (account_id varchar, month date, {amounts})"
+        "create table value.account_month "
+        f"(account_id varchar, month date, product_line varchar, {amounts})"
     )
     connection.executemany("insert into base.account_holder values (?, ?, ?, ?, ?)", holders)
     months = [
-        (account, month, line, is_open, *parts)
+        (account, month, line, *parts)
         for account, line, by_month in accounts
-        for month, (is_open, parts) in by_month.items()
+        for month, (_, parts) in by_month.items()
     ]
-    connection.executemany(
-        "insert into base.account_month values (?, ?, ?, ?)", [row[:4] for row in months]
+    connection.executemany("insert into value.account_month values (?, ?, ?, ?, ?, ?, ?)", months)
+    connection.execute(
+        "create table value.profit_by_customer "
+        "(customer_id varchar, month date, contribution_margin decimal(18, 2)); "
+        "create table value.customer_tier (customer_id varchar, month date, tier_number integer)"
     )
-    connection.executemany(
-        "insert into value.account_month values (?, ?, ?, ?, ?, ?)",
-        [(*row[:2], *row[4:]) for row in months],
+
+
+def held_by_month(accounts: list, holders: list, frame: pd.DataFrame) -> pd.DataFrame:
+    """`base.customer_month`: at the cut-offs what the frame says, afterwards the open accounts."""
+    owners = [(account, name) for account, name, beneficial, *_ in holders if beneficial]
+    held = {
+        (row.customer_id, row.cutoff): {
+            line: getattr(row, f"accounts_{line}", 0) for line in PRODUCT_LINES
+        }
+        for row in frame.itertuples()
+    }
+    for account, line, by_month in accounts:
+        for month, (is_open, _) in by_month.items():
+            for name in (name for one, name in owners if one == account):
+                if (name, month) not in set(
+                    zip(frame["customer_id"], frame["cutoff"], strict=True)
+                ):
+                    lines = held.setdefault((name, month), dict.fromkeys(PRODUCT_LINES, 0))
+                    lines[line] += int(is_open)
+    return pd.DataFrame(
+        [
+            {
+                **{"customer_id": name, "month": month, "accounts": 1, "is_defaulted": False},
+                **{"bookings": 0, "inflow": 0.0},
+                **{f"accounts_{line}": count for line, count in lines.items()},
+                **{f"balance_{line}": 0.0 for line in lines},
+            }
+            for (name, month), lines in held.items()
+        ]
     )
+
+
+def outcomes(
+    connection: duckdb.DuckDBPyConnection,
+    queries: dict[str, str],
+    frame: pd.DataFrame,
+    horizon: int,
+    *,
+    rate: float = 0.0,
+    bank: tuple[list, list] = (ACCOUNTS, HOLDERS),
+) -> LineOutcomes:
+    """Build `outcomes` after the frame's cut-offs and read them."""
+    cutoff_month = pd.DataFrame(
+        [
+            {"cutoff": cutoff, "horizon": horizon, "number": number, "discount_factor": factor}
+            | {"month": plus_months(cutoff, number)}
+            for cutoff in sorted(set(frame["cutoff"]))
+            for number, factor in enumerate(monthly_discount(rate, horizon), 1)
+        ]
+    )
+    customer_month = held_by_month(*bank, frame)
+    connection.execute("create schema if not exists outcomes")
+    for table, rows in (
+        ("outcomes.cutoff_month", cutoff_month),
+        ("base.customer_month", customer_month),
+    ):
+        connection.register("given", rows)
+        connection.execute(f"create or replace table {table} as from given")
+        connection.unregister("given")
+    for table in ("customer_line_month", "customer_line", "customer_month"):
+        query = queries[f"outcomes.{table}"]
+        connection.execute(f"create or replace table outcomes.{table} as {query}")
+    return line_outcomes(connection, frame, horizon)
 
 
 @pytest.fixture
@@ -138,8 +200,8 @@ FRAME = customers(
 )
 
 
-def test_lines_held_by_hand(connection):
-    found = line_outcomes(connection, FRAME, horizon=3)
+def test_lines_held_by_hand(connection, outcome_queries):
+    found = outcomes(connection, outcome_queries, FRAME, 3)
     lines = found.lines
     assert list(lines) == [
         *("row", "customer_id", "cutoff", "line", "months_held", "is_lost"),
@@ -161,8 +223,8 @@ def test_lines_held_by_hand(connection):
     assert found.horizon == 3
 
 
-def test_amounts_are_discounted_from_the_middle_of_their_month_by_hand(connection):
-    found = line_outcomes(connection, FRAME, horizon=3, annual_discount_rate=0.21)
+def test_amounts_are_discounted_from_the_middle_of_their_month_by_hand(connection, outcome_queries):
+    found = outcomes(connection, outcome_queries, FRAME, 3, rate=0.21)
     half = 1.21 ** (-0.5 / 12)
     first, second, third = half, half**3, half**5
     assert found.lines["contribution_discounted"].tolist() == pytest.approx(
@@ -180,8 +242,8 @@ def test_amounts_are_discounted_from_the_middle_of_their_month_by_hand(connectio
     assert found.lines["contribution"].tolist() == pytest.approx([4.5, 10, 4.51, 6.5, 6])
 
 
-def test_the_profile_by_hand(connection):
-    profile = line_outcomes(connection, FRAME, horizon=3).profile
+def test_the_profile_by_hand(connection, outcome_queries):
+    profile = outcomes(connection, outcome_queries, FRAME, 3).profile
     assert list(profile) == [
         *("line", "remaining", "month", "at_risk", "lost", "pace", "contribution")
     ]
@@ -203,13 +265,13 @@ def test_the_profile_by_hand(connection):
     assert remaining.get_group("deposits").isna().all()
 
 
-def test_cutoffs_are_told_apart_and_a_later_one_sees_nothing_before_it(connection):
+def test_cutoffs_are_told_apart_and_a_later_one_sees_nothing_before_it(connection, outcome_queries):
     later = customers(
         ("ann", APRIL, ("deposits", "lending"), 1, 4.0),
         ("bob", MARCH, ("deposits",), None, 6.0),
         ("ann", MARCH, ("deposits", "lending"), 2, 4.0),
     )
-    found = line_outcomes(connection, later, horizon=2)
+    found = outcomes(connection, outcome_queries, later, 2)
     figures = found.lines[["row", "line", "months_held", "is_lost", "contribution"]]
     assert figures.to_numpy().tolist() == [
         [0, "deposits", 2, False, pytest.approx(-1.01 + 0.5)],
@@ -221,14 +283,14 @@ def test_cutoffs_are_told_apart_and_a_later_one_sees_nothing_before_it(connectio
     assert found.other.tolist() == [0, 2, 0]
 
 
-def test_an_open_account_without_figures_is_held_and_brings_nothing(connection):
+def test_an_open_account_without_figures_is_held_and_brings_nothing(connection, outcome_queries):
     connection.execute("delete from value.account_month where account_id = 'savings'")
-    (eve,) = line_outcomes(connection, FRAME[3:4], horizon=2).lines.itertuples()
+    (eve,) = outcomes(connection, outcome_queries, FRAME[3:4], 2).lines.itertuples()
     assert (eve.months_held, eve.is_lost, eve.contribution) == (2, False, 0.5)
 
 
-def test_the_session_is_left_as_it_was(connection):
-    line_outcomes(connection, FRAME, horizon=3)
+def test_the_session_is_left_as_it_was(connection, outcome_queries):
+    outcomes(connection, outcome_queries, FRAME, 3)
     with pytest.raises(duckdb.Error):
         connection.execute("from base.no_such_table")
     left = connection.execute(
@@ -236,21 +298,27 @@ def test_the_session_is_left_as_it_was(connection):
         "select view_name from duckdb_views() where temporary and not internal"
     ).fetchall()
     assert left == []
-    broken = FRAME.assign(customer_id=1)
-    connection.execute("drop table value.account_month")
+    connection.execute("drop table outcomes.customer_line")
     with pytest.raises(duckdb.Error):
-        line_outcomes(connection, broken, horizon=3)
+        line_outcomes(connection, FRAME, 3)
     views = "select view_name from duckdb_views() where temporary and not internal"
     assert connection.execute(views).fetchall() == []
+
+
+def test_customers_without_outcomes_are_refused(connection, outcome_queries):
+    outcomes(connection, outcome_queries, FRAME, 3)
+    later = FRAME.assign(cutoff=APRIL)
+    with pytest.raises(ValueError, match="expected 5 customers at cut-offs, found 0"):
+        line_outcomes(connection, later, 3)
 
 
 def test_customers_and_lines_are_needed(connection):
     for frame in (FRAME[:0], FRAME[["customer_id", "cutoff"]]):
         with pytest.raises(ValueError, match="columns accounts_<line> are needed"):
-            line_outcomes(connection, frame, horizon=3)
+            line_outcomes(connection, frame, 3)
 
 
-def test_lines_and_the_rest_add_up_to_each_customers_margin_to_the_cent():
+def test_lines_and_the_rest_add_up_to_each_customers_margin_to_the_cent(outcome_queries):
     """A bank drawn at random against shares of the parts reckoned in decimals, without the engine:
     what the value layer states for the customer."""
     generator = np.random.default_rng(1)
@@ -283,7 +351,7 @@ def test_lines_and_the_rest_add_up_to_each_customers_margin_to_the_cent():
     )
     with duckdb.connect() as connection:
         store(connection, accounts, holders)
-        found = line_outcomes(connection, frame, horizon=3)
+        found = outcomes(connection, outcome_queries, frame, 3, bank=(accounts, holders))
     of_lines = np.bincount(
         found.lines["row"], weights=found.lines["contribution"], minlength=len(names)
     )

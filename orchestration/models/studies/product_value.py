@@ -108,8 +108,8 @@ PRODUCT_VALUE = Declaration(
     label="Product value",
     scores="offer",
     reads=(
-        *("features.customer_month", "base.customer", "base.account", "base.account_holder"),
-        *("value.account_month", "value.product_parameter"),
+        *("features.customer_month", "outcomes.account_opening", "base.customer"),
+        "value.product_parameter",
     ),
     columns=(
         Column(
