@@ -50,7 +50,10 @@ COUNT = f"""
             'movement by account',
             'base.account',
             (select coalesce(sum(amount), 0) from landing.transaction),
-            (select sum(coalesce(closing_balance - opening_balance, booked_amount)) from base.account)
+            (
+                select sum(coalesce(closing_balance - opening_balance, booked_amount))
+                from base.account
+            )
         union all
         select
             'closing balance as of the date',

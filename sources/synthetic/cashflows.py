@@ -118,8 +118,8 @@ def book_month_end(bank: Bank, step: Step) -> None:
 
 
 def _interest(bank: Bank, step: Step) -> None:
-    """Act/365 on the day balances. Current accounts are credited by the quarter, term deposits of up
-    to a year at maturity."""
+    """Act/365 on the day balances. Current accounts are credited by the quarter, term deposits of
+    up to a year at maturity."""
     accounts, book, this = bank.accounts, step.bookings, step.month
     day_sum = book.day_sum(this.days, accounts["balance"])
     slot = accounts["slot"]
