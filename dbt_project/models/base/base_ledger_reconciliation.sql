@@ -23,6 +23,13 @@ ledger_month as (
 
 -- An item is compared in the months whose ledger has it.
 ledger_item as (
+    select distinct
+        month,
+        ledger_account
+    from ledger
+),
+
+item as (
     select
         result.month,
         result.branch_id,
