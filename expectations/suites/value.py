@@ -162,6 +162,17 @@ UNALLOCATED = """
     order by month
 """
 
+LOANS_BESIDE = """
+    with as_of as (select max(month) as month from value.account_month)
+    select
+        as_of.month,
+        count(beside.account_id) as accounts,
+        sum(beside.loans) || ' loans owe ' || sum(beside.not_in_balance) as detail
+    from as_of
+    left join base.loan_exposure as beside on beside.month = as_of.month
+    group by as_of.month
+"""
+
 
 def value_suite() -> Suite:
     """GV. Reads `value.*` and `base.account_month`."""
@@ -186,6 +197,12 @@ def value_suite() -> Suite:
         ),
         "value_unallocated": Profile(
             UNALLOCATED, key=("month",), about="value.residual", needs=("value.residual",)
+        ),
+        "value_loans_beside": Profile(
+            LOANS_BESIDE,
+            key=("month",),
+            about="value.credit_risk",
+            needs=("base.loan_exposure", "value.account_month"),
         ),
     }
     rebuild = (
@@ -259,6 +276,14 @@ def value_suite() -> Suite:
             "every overhead pool is allocated",
             "choose another driver for the pools named, or end a pool with amounts of 0: no account"
             " has the driver in these months",
+        ),
+        Rule(
+            "value_loans_beside",
+            column_zero("accounts"),
+            "warn",
+            "the balance of every loan's account carries the loan",
+            "deliver an account for each loan, with its bookings: the exposure counts the loans,"
+            " while their interest and funding are not in the margin; see base.loan_exposure",
         ),
     )
     return Suite("GV", "value", profiles, rules)

@@ -157,6 +157,52 @@ class Valuation:
     residual: dict[Key, Decimal]
 
 
+def loans_beside(
+    bank: Bank, balances: Mapping[str, Mapping[date, Decimal]]
+) -> dict[tuple[str, date], Decimal]:
+    """By account and month: what is owed on loans and not in the balance, where it is anything.
+
+    In a month with any status of a loan, what the statuses say; else what was lent within its term
+    less what was paid since, on accounts whose balance is not debt by nature.
+    """
+    line_of = bank.lines()
+    loans: dict[str, list[Row]] = defaultdict(list)
+    for row in bank.rows["loan"]:
+        loans[row["account_id"]].append(row)
+    status = {
+        (row["loan_id"], row["month"]): row["outstanding"] for row in bank.rows["loan_status"]
+    }
+    delivered = {month for _, month in status}
+    beside = {}
+    for account, month in account_months(bank):
+        is_credit = line_of[account] in CREDIT_LINES
+        given = [loan for loan in loans[account] if loan["granted_on"] <= month_end(month)]
+        if month in delivered:
+            owed = sum((status.get((loan["loan_id"], month), 0) for loan in given), Decimal(0))
+        else:
+            running = [
+                loan
+                for loan in given
+                if not is_credit and months_later(loan["granted_on"], loan["term_months"]) > month
+            ]
+            paid = [
+                -row["amount"]
+                for row in bank.rows["transaction"]
+                if row["account_id"] == account
+                and row["kind"] == "loan_repayment"
+                and row["amount"] < 0
+                and running
+                and min(loan["granted_on"] for loan in running) <= row["booked_on"]
+                and row["booked_on"] <= month_end(month)
+            ]
+            owed = sum((loan["principal"] for loan in running), Decimal(0)) - sum(paid)
+        if is_credit:
+            owed -= max(-balances[account][month_end(month)], Decimal(0))
+        if owed > 0:
+            beside[account, month] = owed
+    return beside
+
+
 def valued(bank: Bank, reference: Reference) -> Valuation:
     line_of = bank.lines()
     accounts = {row["account_id"]: row for row in bank.rows["account"]}
@@ -167,6 +213,7 @@ def valued(bank: Bank, reference: Reference) -> Valuation:
         key = loan_account[row["loan_id"]], row["month"]
         past_due[key] = max(past_due[key], row["days_past_due"])
 
+    beside = loans_beside(bank, balances)
     atoms: dict[tuple[str, date], Row] = {}
     drivers: dict[date, list[Row]] = defaultdict(list)
     for (account_id, month), bookings in account_months(bank).items():
@@ -205,7 +252,11 @@ def valued(bank: Bank, reference: Reference) -> Valuation:
 
         risk = reference.of_product("risk_parameter", month, *product)
         undrawn = max((is_open and account.get("credit_limit") or Decimal(0)) - owed, Decimal(0))
-        exposure = owed + rounded(Fraction(undrawn) * Fraction(risk["credit_conversion_factor"]))
+        exposure = (
+            owed
+            + beside.get((account_id, month), Decimal(0))
+            + rounded(Fraction(undrawn) * Fraction(risk["credit_conversion_factor"]))
+        )
         (band,) = [
             row
             for row in reference.in_force("risk_rating", month)

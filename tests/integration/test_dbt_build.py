@@ -38,10 +38,12 @@ from tests.integration.bank import (
 BY_MONTH = (
     "base.account_activity",
     "base.account_month",
+    "base.loan_exposure",
     "base.customer_month",
     "base.ledger_reconciliation",
     "value.overhead_pool",
     "value.overhead",
+    "value.credit_risk",
     "value.account_month",
     "value.residual",
     "value.profit_by_customer",

@@ -193,6 +193,9 @@ select customer_id, month,
            as contribution_margin_12m,
        case when customer_id = 'c59' then 1 else 3 end as tier_number
 from value.profit_by_customer;
+create table base.loan_exposure (
+    account_id varchar, month date, loans integer, not_in_balance decimal(18, 2)
+);
 create table value.residual as
 select month, residual, amount::decimal(18, 2) as amount
 from (select distinct month from base.account_month),
@@ -775,6 +778,15 @@ FAULTS = [
         "unallocated",
         "warn",
         "unallocated overhead: premises",
+    ),
+    (
+        "GV",
+        "insert into base.loan_exposure select 'a3', max(month), 2, 950.00"
+        " from value.account_month",
+        "value_loans_beside",
+        "accounts",
+        "warn",
+        "2 loans owe 950.00",
     ),
     (
         "GV",
