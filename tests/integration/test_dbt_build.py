@@ -44,6 +44,7 @@ BY_MONTH = (
     "value.overhead_pool",
     "value.overhead",
     "value.credit_risk",
+    "value.loss_backtest",
     "value.account_month",
     "value.residual",
     "value.profit_by_customer",

@@ -104,6 +104,11 @@ exposed as (
         risk.probability_of_default,
         risk.default_model_version,
         risk.expected_loss,
+        risk.stage,
+        risk.loss_allowance,
+        risk.provision,
+        risk.provision_change,
+        risk.realised_loss,
         coalesce(curve.annual_rate + priced.spread, priced.transfer_price) as annual_rate
     from priced
     inner join {{ ref('value_credit_risk') }} as risk
@@ -147,6 +152,11 @@ measured as (
         exposed.default_model_version,
         exposed.exposure,
         exposed.expected_loss,
+        exposed.stage,
+        exposed.loss_allowance,
+        exposed.provision,
+        exposed.provision_change,
+        exposed.realised_loss,
         {{ from_cents(divide_units(
             units('exposed.exposure') ~ ' * ' ~ units('exposed.capital_weight', 6), '1000000'
         )) }} as economic_capital,
@@ -197,5 +207,10 @@ select
     {{ economic_profit() }} as economic_profit,
     {{ raroc() }} as raroc,
     probability_of_default,
-    default_model_version
+    default_model_version,
+    stage,
+    loss_allowance,
+    provision,
+    provision_change,
+    realised_loss
 from margin

@@ -4,9 +4,10 @@
 {%- set enough = 120 -%}
 {%- set deposits = quoted_list(product_lines('deposit_rate')) -%}
 {%- set priced_by_rate = product_lines('deposit_rate') + product_lines('loan_rate') -%}
+{#- What defaults have cost is past: a price covers the loss that is expected. -#}
 {%- set components = {
-    'cost': 'direct_cost + overhead', 'loss': 'expected_loss', 'capital': 'capital_charge',
-    'fee': 'fee_income',
+    'cost': 'direct_cost + overhead', 'loss': 'expected_loss - provision_change - realised_loss',
+    'capital': 'capital_charge', 'fee': 'fee_income',
 } -%}
 
 -- The linter loses the indentation of columns written by a loop.
