@@ -74,7 +74,7 @@ def return_on_capital(raroc: float | None, language: str = ENGLISH) -> str:
 
 def price_floor(row: Mapping[str, Any] | None, language: str = ENGLISH) -> str:
     """A rate in percent or a fee; a star where the costs of all tiers were used instead."""
-    if row is None:
+    if row is None or row["no_floor_reason"]:
         return NOTHING
     fee = row["annual_rate"] is None
     shown = exact(row["monthly_fee"], language) if fee else rate(row["annual_rate"], language)

@@ -48,7 +48,7 @@
         'transfer_in': ['transfer_in'],
         'transfer_out': ['transfer_out'],
         'card_payment': ['card_payment'],
-        'credit': ['loan_payout', 'loan_repayment'],
+        'credit': ['loan_payout', 'loan_repayment', 'write_off', 'recovery'],
         'investment': ['purchase', 'sale', 'insurance_premium'],
         'charge': ['interest_paid', 'interest_charged', 'fee', 'penalty'],
         'other': ['other'],

@@ -162,6 +162,74 @@ UNALLOCATED = """
     order by month
 """
 
+LOANS_BESIDE = """
+    with as_of as (select max(month) as month from value.account_month)
+    select
+        as_of.month,
+        count(beside.account_id) as accounts,
+        sum(beside.loans) || ' loans owe ' || sum(beside.not_in_balance) as detail
+    from as_of
+    left join base.loan_exposure as beside on beside.month = as_of.month
+    group by as_of.month
+"""
+
+# What one month charges is what its end has more than the month before had at its.
+PROVISION = """
+    with
+    moved as (
+        select
+            *,
+            provision - coalesce(lag(provision) over (
+                partition by account_id order by month
+            ), 0) as change
+        from value.credit_risk
+        where account_id in (select account_id from value.credit_risk where provision <> 0)
+    )
+    select
+        months.month,
+        count(moved.account_id) filter (moved.provision_change <> moved.change) as unexplained
+    from (select distinct month from value.credit_risk) as months
+    left join moved on moved.month = months.month
+    group by months.month
+    order by months.month
+"""
+
+# Twelve months by line and year of opening. Bernstein's inequality: independent losses of at most
+# `largest` with the sum's variance depart from their mean by more than the limit with a
+# probability of 5 % at most, in any cell; the allowance holds on either side.
+BACKTEST = """
+    with
+    as_of as (select max(month) as month from value.loss_backtest),
+    summed as (
+        select
+            product_line,
+            cohort,
+            sum(expected_loss) as expected,
+            sum(realised_loss) as realised,
+            sum(variance)::double as variance,
+            max(largest_loss_at_risk)::double as largest
+        from value.loss_backtest, as_of
+        where value.loss_backtest.month > as_of.month - interval 12 month
+        group by all
+    ),
+    weighed as (select *, ln(40.0 * count(*) over ()) as evidence from summed),
+    limited as (
+        select
+            *,
+            largest * evidence / 3
+            + sqrt((largest * evidence / 3) ** 2 + 2 * variance * evidence) as allowed
+        from weighed
+    )
+    select
+        product_line,
+        cohort,
+        round(greatest(abs(realised - expected)::double - allowed, 0), 2) as beyond_chance,
+        'within ' || round(allowed, 2) || ' of what was expected' as chance,
+        'expected ' || expected || ', realised ' || realised as detail
+    from limited
+    order by product_line, cohort
+"""
+
 
 def value_suite() -> Suite:
     """GV. Reads `value.*` and `base.account_month`."""
@@ -186,6 +254,21 @@ def value_suite() -> Suite:
         ),
         "value_unallocated": Profile(
             UNALLOCATED, key=("month",), about="value.residual", needs=("value.residual",)
+        ),
+        "value_provision": Profile(
+            PROVISION, key=("month",), about="value.credit_risk", needs=("value.credit_risk",)
+        ),
+        "value_loss_backtest": Profile(
+            BACKTEST,
+            key=("product_line", "cohort"),
+            about="value.loss_backtest",
+            needs=("value.loss_backtest",),
+        ),
+        "value_loans_beside": Profile(
+            LOANS_BESIDE,
+            key=("month",),
+            about="value.credit_risk",
+            needs=("base.loan_exposure", "value.account_month"),
         ),
     }
     rebuild = (
@@ -259,6 +342,29 @@ def value_suite() -> Suite:
             "every overhead pool is allocated",
             "choose another driver for the pools named, or end a pool with amounts of 0: no account"
             " has the driver in these months",
+        ),
+        Rule(
+            "value_provision",
+            column_zero("unexplained"),
+            "fail",
+            "every charge for a provision is its change since the account's month before",
+            "refresh the months after the one that was refreshed alone",
+        ),
+        Rule(
+            "value_loss_backtest",
+            column_zero("beyond_chance"),
+            "warn",
+            "losses of twelve months are within chance of what was expected of them",
+            "correct risk_rating or loss_given_default, or the default model, for the lines and"
+            " years of opening named: see value.loss_backtest",
+        ),
+        Rule(
+            "value_loans_beside",
+            column_zero("accounts"),
+            "warn",
+            "the balance of every loan's account carries the loan",
+            "deliver an account for each loan, with its bookings: the exposure counts the loans,"
+            " while their interest and funding are not in the margin; see base.loan_exposure",
         ),
     )
     return Suite("GV", "value", profiles, rules)

@@ -30,6 +30,8 @@ SEASON = (0.86, 0.88, 0.97, 1.0, 1.0, 1.02, 1.08, 1.06, 0.97, 1.0, 1.1, 1.34)
 REVERSION = 0.25  # share of the gap to the usual balance that one month's spending closes
 SAVING_RATE = 0.35  # months in which a saver moves money
 WRITE_OFF_AFTER = 6
+COLLECTED = 0.55  # of a defaulted debt, on average
+COLLECTED_SPREAD = 0.25
 RUN_OFF = 0.12
 BUSINESS_COST = 0.85
 GIVE_UP = 40_000  # cents of monthly sales at which a shop returns its terminal
@@ -226,7 +228,11 @@ def _repay_loans(bank: Bank, step: Step, active: Flags, position: Floats) -> Flo
 
     bad_since = accounts["defaulted_month"][account]
     lost = (bad_since >= 0) & (this.index - bad_since >= WRITE_OFF_AFTER)
-    book.add(account[lost], 15, debt[lost], "other", "system")
+    # Part of the debt is collected, the rest written off: shares spread around the expected part.
+    collected = np.rint(debt * (COLLECTED + COLLECTED_SPREAD * (account * 7 % 11 / 5 - 1)))
+    collected = collected.astype(np.int64)
+    book.add(account[lost], 15, collected[lost], "loan_repayment", "system")
+    book.add(account[lost], 15, (debt - collected)[lost], "write_off", "system")
     accounts.close(account[lost], this.start + 14)
 
     good = bad_since < 0

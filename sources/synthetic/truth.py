@@ -656,6 +656,7 @@ class DefaultPath:
     for write-offs."""
 
     arrears: list[Floats]  # each (4, customers)
+    falls: list[Floats]  # newly in default
     probability: Floats  # to have defaulted; who leaves or repays before does not
 
 
@@ -714,7 +715,7 @@ def _default_path(
         default = np.sum(falls[-WRITE_OFF_AFTER:], axis=0)
         path.append(np.vstack([state.sum(axis=(0, 1)), default]))
     # Customers in default do not default again.
-    return DefaultPath(path, np.where(anywhere, 0.0, probability))
+    return DefaultPath(path, falls, np.where(anywhere, 0.0, probability))
 
 
 def _loan_value(
@@ -741,12 +742,15 @@ def _loan_value(
         # A loan already in default stays so until it is written off; the others follow the path.
         exposure = np.where(since >= 0, debt.owed[0], average)
         in_default = np.where(since >= 0, since + WRITE_OFF_AFTER > month_index + 1 + h, arrears[3])
-        lost = (
-            np.array(PD_BY_ARREARS[:3]) @ arrears[:3] * (since < 0) + in_default * PD_BY_ARREARS[3]
+        # A default is provided for in its month; collections make up for the rest, on average.
+        lost = np.where(
+            since < 0,
+            np.array(PD_BY_ARREARS[:3]) @ arrears[:3] / 12 + defaulting.falls[h],
+            0.0,
         )
         value += (share_left[h] * debt.runs[h]) * (
             (performing * rate - (performing + in_default) * price) * exposure / 12
-            - loss * lost * exposure / 12
+            - loss * lost * exposure
             + LATE_PENALTY * (arrears[1] + arrears[2]) * (since < 0)
             - (MAINTENANCE_COST["lending"] + 0.03) * (exposure > 0)
         )

@@ -197,6 +197,12 @@ REFERENCE = {
         agency,*,1900-01-01,0.600000,0.100000,0.080000
         payments,*,1900-01-01,0.600000,0.100000,0.080000
     """,
+    "loss_staging": """
+        effective_from,stage_2_days,stage_2_pd_ratio,default_days,lifetime_loss
+        1900-01-01,30,1.500000,90,true
+        2023-09-01,16,2.000000,100,true
+        2024-04-01,30,3.000000,100,false
+    """,
     "hurdle_rate": """
         effective_from,annual_rate
         1900-01-01,0.100000
@@ -332,31 +338,35 @@ def awkward_bank(customers: int = 40, seed: int = 11) -> Bank:
                 bank.brought[account] = balance
             kind = draw.choice(KINDS)
             size = Decimal(draw.randrange(1, 40000)) / 100
-            negative = kind in {"withdrawal", "transfer_out", "card_payment", "fee", "penalty"}
+            negative = kind in {
+                *("withdrawal", "transfer_out", "card_payment", "fee", "penalty", "recovery")
+            } or (kind == "loan_repayment" and line == "deposits")
             amount = -size if negative or kind == "interest_charged" else size
             balance += amount
             channel = draw.choice(["branch", "atm", "online", "mobile", "system", None])
             bookings.append((account, day, amount, kind, channel, balance))
-        if line == "lending":
+        # Some loans are kept on current accounts; two lending accounts have a loan more.
+        for loan in range((line == "lending") + (number % 11 == 3)):
             granted = max(opened, FIRST)
             bank.add(
                 "loan",
-                loan_id=f"L{number}",
+                loan_id=f"L{number}-{loan}",
                 account_id=account,
                 granted_on=granted,
                 principal=Decimal(5000),
-                term_months=36,
+                term_months=36 if number % 2 else 3,
                 instalment=Decimal(150),
                 interest_rate=Decimal("0.0875"),
             )
-            for month in months_between(granted, last):
+            # The bank delivers statuses from its third month on.
+            for month in months_between(max(granted, date(2023, 3, 1)), last):
                 bank.add(
                     "loan_status",
-                    loan_id=f"L{number}",
+                    loan_id=f"L{number}-{loan}",
                     month=month,
-                    outstanding=Decimal(100),
+                    outstanding=Decimal((number * 37 + month.month * 91) % 500),
                     days_past_due=draw.choice([0, 0, 15, 45, 120]),
-                    defaulted=False,
+                    defaulted=number % 7 == 6 and month.month % 5 == 0,
                 )
         if number % 3 == 1:
             bank.add(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import calendar
 import csv
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -183,11 +183,173 @@ class Accrual:
 
 @dataclass
 class Valuation:
-    """What `value.account_month`, `value.overhead_pool` and `value.residual` must hold."""
+    """What `value.account_month`, `value.credit_risk`, `value.overhead_pool` and `value.residual`
+    must hold."""
 
     account_month: dict[tuple[str, date], Row]
+    credit_risk: dict[tuple[str, date], Row]
     overhead_pool: dict[Key, tuple[int, Decimal]]
     residual: dict[Key, Decimal]
+
+
+def loans_beside(
+    bank: Bank, balances: Mapping[str, Mapping[date, Decimal]]
+) -> dict[tuple[str, date], Decimal]:
+    """By account and month: what is owed on loans and not in the balance, where it is anything.
+
+    In a month with any status of a loan, what the statuses say; else what was lent within its term
+    less what was paid since, on accounts whose balance is not debt by nature.
+    """
+    line_of = bank.lines()
+    loans: dict[str, list[Row]] = defaultdict(list)
+    for row in bank.rows["loan"]:
+        loans[row["account_id"]].append(row)
+    status = {
+        (row["loan_id"], row["month"]): row["outstanding"] for row in bank.rows["loan_status"]
+    }
+    delivered = {month for _, month in status}
+    beside = {}
+    for account, month in account_months(bank):
+        is_credit = line_of[account] in CREDIT_LINES
+        given = [loan for loan in loans[account] if loan["granted_on"] <= month_end(month)]
+        if month in delivered:
+            owed = sum((status.get((loan["loan_id"], month), 0) for loan in given), Decimal(0))
+        else:
+            running = [
+                loan
+                for loan in given
+                if not is_credit and months_later(loan["granted_on"], loan["term_months"]) > month
+            ]
+            paid = [
+                -row["amount"]
+                for row in bank.rows["transaction"]
+                if row["account_id"] == account
+                and row["kind"] == "loan_repayment"
+                and row["amount"] < 0
+                and running
+                and min(loan["granted_on"] for loan in running) <= row["booked_on"]
+                and row["booked_on"] <= month_end(month)
+            ]
+            owed = sum((loan["principal"] for loan in running), Decimal(0)) - sum(paid)
+        if is_credit:
+            owed -= max(-(balances[account][month_end(month)] or Decimal(0)), Decimal(0))
+        if owed > 0:
+            beside[account, month] = owed
+    return beside
+
+
+def credit_risk(
+    bank: Bank, reference: Reference, balances: Mapping[str, Mapping[date, Decimal]]
+) -> dict[tuple[str, date], Row]:
+    """Exposure, stage, provision and what is charged for losses, each month after the one before.
+
+    In default, what would be lost stands as a provision, whose changes are charged; then what is
+    given up, less what comes in on it. Debt left on a closed account is given up.
+    """
+    line_of = bank.lines()
+    accounts = {row["account_id"]: row for row in bank.rows["account"]}
+    loan_account = {row["loan_id"]: row["account_id"] for row in bank.rows["loan"]}
+    status: dict[tuple[str, date], list[Row]] = defaultdict(list)
+    for row in bank.rows["loan_status"]:
+        status[loan_account[row["loan_id"]], row["month"]].append(row)
+    beside = loans_beside(bank, balances)
+    found: dict[tuple[str, date], Row] = {}
+    before: dict[str, Row] = {}
+    for (account_id, month), bookings in sorted(account_months(bank).items()):
+        account, end = accounts[account_id], month_end(month)
+        closed = account.get("closed_on")
+        gone = closed is not None and closed <= end
+        owed = max(-(balances[account_id][end] or Decimal(0)), Decimal(0))
+        loans = beside.get((account_id, month), Decimal(0))
+        risk = reference.of_product(
+            "risk_parameter", month, line_of[account_id], account["product_id"]
+        )
+        loss = Fraction(risk["loss_given_default"])
+        limit = account.get("credit_limit") or Decimal(0)
+        undrawn = max(limit - owed, Decimal(0)) if not gone and account["opened_on"] <= end else 0
+        exposure = loans + rounded(Fraction(undrawn) * Fraction(risk["credit_conversion_factor"]))
+        exposure += Decimal(0) if gone else owed
+
+        late = max((row["days_past_due"] for row in status[account_id, month]), default=0)
+        (staging,) = reference.in_force("loss_staging", month)
+        (band,) = [
+            row
+            for row in reference.in_force("risk_rating", month)
+            if int(row["days_past_due_from"]) <= late
+            and late <= int(row["days_past_due_to"] or late)
+        ]
+        in_default = (
+            late >= int(staging["default_days"])
+            or any(row["defaulted"] for row in status[account_id, month])
+            or Fraction(band["pd_annual"]) == 1
+        )
+        scores = sorted(when for scored, when in bank.scored if scored == account_id)
+        spoken = [when for when in scores if when < month <= months_later(when, 12)]
+        p_default, version, risen = Decimal(band["pd_annual"]), None, False
+        if in_default:
+            p_default = Decimal(1)
+        elif spoken:
+            p_default, version = bank.scored[account_id, max(spoken)]
+            first, _ = bank.scored[account_id, scores[0]]
+            risen = p_default >= Decimal(staging["stage_2_pd_ratio"]) * first
+        stage: int | None = 1
+        if in_default:
+            stage = 3
+        elif late >= int(staging["stage_2_days"]) or risen:
+            stage = 2
+        likely = Fraction(p_default)
+        terms = [
+            loan["term_months"]
+            for loan in bank.rows["loan"]
+            if loan["account_id"] == account_id and line_of[account_id] == "lending"
+        ]
+        term = account.get("term_months") or (terms[0] if len(terms) == 1 else None)
+        if stage == 2 and staging["lifetime_loss"] == "true" and term:
+            opened = account["opened_on"]
+            elapsed = (month.year - opened.year) * 12 + month.month - opened.month
+            years = -(-(term - elapsed % term) // 12)
+            if years > 1:
+                likely = Fraction(rounded(1 - (1 - likely) ** years, 6))
+
+        last = before.get(account_id, {})
+        at_default = rounded(Fraction(exposure) * loss)
+        provision = at_default if in_default else Decimal(0)
+        charge = rounded(Fraction(exposure) * Fraction(p_default) * loss / 12)
+        given_up = sum(
+            (row["amount"] for row in bookings if row["kind"] in ("write_off", "recovery")),
+            Decimal(0),
+        )
+        left = owed if gone else Decimal(0)
+        given_up += left - last.get("left", Decimal(0))
+        if last.get("in_default") and loans == 0:
+            paid = sum(abs(row["amount"]) for row in bookings if row["kind"] == "loan_repayment")
+            given_up += max(last["loans"] - paid, Decimal(0))
+        change = provision - last.get("provision", Decimal(0))
+        before[account_id] = {
+            "provision": provision,
+            "left": left,
+            "loans": loans,
+            "in_default": in_default,
+            "charge": Decimal(0) if in_default else charge,
+            "at_default": at_default,
+        }
+        found[account_id, month] = {
+            "product_line": line_of[account_id],
+            "exposure": exposure,
+            "probability_of_default": p_default,
+            "default_model_version": version,
+            "stage": stage if exposure else None,
+            "loss_allowance": rounded(Fraction(exposure) * likely * loss),
+            "provision": provision,
+            "provision_change": change,
+            "realised_loss": given_up,
+            "expected_loss": before[account_id]["charge"] + change + given_up,
+            "is_in_default": in_default,
+            "was_in_default": last.get("in_default", False),
+            "expected_before": last.get("charge"),
+            "at_risk_before": last.get("at_default"),
+        }
+    return found
 
 
 def valued(bank: Bank, reference: Reference) -> Valuation:
@@ -195,7 +357,8 @@ def valued(bank: Bank, reference: Reference) -> Valuation:
     accounts = {row["account_id"]: row for row in bank.rows["account"]}
     balances = {account: daily_balances(bank, account, LAST) for account in accounts}
     loan_account = {row["loan_id"]: row["account_id"] for row in bank.rows["loan"]}
-    loans = {row["account_id"]: row for row in bank.rows["loan"]}
+    several = Counter(row["account_id"] for row in bank.rows["loan"])
+    loans = {row["account_id"]: row for row in bank.rows["loan"] if several[row["account_id"]] == 1}
     delivered_sums = {
         (row["account_id"], row["month"]): row.get("balance_day_sum")
         for row in bank.rows["account_balance"]
@@ -209,6 +372,7 @@ def valued(bank: Bank, reference: Reference) -> Valuation:
         key = loan_account[row["loan_id"]], row["month"]
         past_due[key] = max(past_due[key], row["days_past_due"])
 
+    risks = credit_risk(bank, reference, balances)
     atoms: dict[tuple[str, date], Row] = {}
     drivers: dict[date, list[Row]] = defaultdict(list)
     for (account_id, month), bookings in sorted(account_months(bank).items()):
@@ -255,25 +419,9 @@ def valued(bank: Bank, reference: Reference) -> Valuation:
             cost += Fraction(kept["monthly_cost"])
 
         risk = reference.of_product("risk_parameter", month, *product)
-        undrawn = max((is_open and account.get("credit_limit") or Decimal(0)) - owed, Decimal(0))
-        exposure = owed + rounded(Fraction(undrawn) * Fraction(risk["credit_conversion_factor"]))
-        (band,) = [
-            row
-            for row in reference.in_force("risk_rating", month)
-            if int(row["days_past_due_from"]) <= late
-            and late <= int(row["days_past_due_to"] or late)
-        ]
-        in_default = late >= 90 or Fraction(band["pd_annual"]) == 1
-        spoken = [
-            when
-            for (scored, when) in bank.scored
-            if scored == account_id and when < month <= months_later(when, 12)
-        ]
-        p_default, version = Decimal(band["pd_annual"]), None
-        if spoken and not in_default:
-            p_default, version = bank.scored[account_id, max(spoken)]
+        credit = risks[account_id, month]
         (hurdle,) = reference.in_force("hurdle_rate", month)
-        capital = Fraction(exposure) * Fraction(risk["capital_weight"])
+        capital = Fraction(credit["exposure"]) * Fraction(risk["capital_weight"])
 
         on_credit = line in CREDIT_LINES
         interest = {
@@ -329,18 +477,14 @@ def valued(bank: Bank, reference: Reference) -> Valuation:
             "fee_income": result("fee_income", -booked("fee", "penalty")),
             "direct_cost": result("direct_cost", rounded(cost)),
             "overhead": Decimal(0),
-            "exposure": exposure,
-            "probability_of_default": p_default,
-            "default_model_version": version,
-            "expected_loss": result(
-                "expected_loss",
-                rounded(
-                    Fraction(exposure)
-                    * Fraction(p_default)
-                    * Fraction(risk["loss_given_default"])
-                    / 12
-                ),
-            ),
+            **{
+                name: credit[name]
+                for name in (
+                    *("exposure", "probability_of_default", "default_model_version", "stage"),
+                    *("loss_allowance", "provision", "provision_change", "realised_loss"),
+                )
+            },
+            "expected_loss": result("expected_loss", credit["expected_loss"]),
             "economic_capital": rounded(capital),
             "capital_charge": rounded(capital * Fraction(hurdle["annual_rate"]) / 12),
         }
@@ -385,7 +529,7 @@ def valued(bank: Bank, reference: Reference) -> Valuation:
             or atom["interest_expense_booked"] != atom["interest_expense"]
         ):
             residual[key] = residual.get(key, Decimal(0)) + beyond
-    return Valuation(atoms, pools, residual)
+    return Valuation(atoms, risks, pools, residual)
 
 
 def _overhead(

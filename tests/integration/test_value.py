@@ -28,6 +28,7 @@ from tests.integration.bank import (
     REFERENCE,
     Bank,
     compiled,
+    content,
     dbt,
     figures,
     lay_reference,
@@ -149,6 +150,11 @@ def test_the_awkward_bank_is_awkward_enough(bank, valuation):
     assert sum(built[key]["expected_loss"] > 0 for key in too_old) > 5
     assert len(in_default) > 5
     assert sum(key in bank.scored and built[key]["expected_loss"] > 0 for key in built) > 50
+    credit = list(valuation.credit_risk.values())
+    for column in ("provision", "provision_change", "realised_loss"):
+        assert sum(row[column] != 0 for row in credit) > 10, column
+    assert {row["stage"] for row in credit} == {1, 2, 3, None}
+    assert sum(row["realised_loss"] < 0 for row in credit) > 5
     sold = sales(bank)
     assert len({employee for _, employee in sold.values()}) == 3
     assert sold["A011"] == (date(2024, 3, 1), "E2")
@@ -163,6 +169,8 @@ def test_every_account_month_equals_its_recomputation(given, request):
         expected = valued(request.getfixturevalue("bare_bank"), Reference())
     built = {(r["account_id"], r["month"]): r for r in rows_of(path, "value.account_month")}
     assert differences(built, expected.account_month) == []
+    risk = {(r.pop("account_id"), r.pop("month")): r for r in rows_of(path, "value.credit_risk")}
+    assert differences(risk, expected.credit_risk) == []
     pools = {
         (r["pool"], r["product_line"], r["branch_id"], r["month"]): (r["driver_units"], r["amount"])
         for r in rows_of(path, "value.overhead_pool")
@@ -311,6 +319,28 @@ def test_everything_reconciles_to_the_cent_in_every_month_and_dimension(bank, wh
     built = [(r["month"], r["dimension"], r["dimension_key"], r["measure"]) for r in rows]
     assert sorted(set(built) ^ expected) == []
     assert len(built) == len(expected)
+
+
+def test_the_backtest_sums_the_accounts_of_a_month_before(bank, whole, valuation):
+    opened = {row["account_id"]: row["opened_on"].year for row in bank.rows["account"]}
+    expected = defaultdict(lambda: [0, Decimal(0), Decimal(0), 0, *[Decimal(0)] * 3])
+    for (account, month), row in valuation.credit_risk.items():
+        if (risk := row["at_risk_before"]) is None:
+            continue
+        cell = expected[month, row["product_line"], opened[account]]
+        was, loss = row["was_in_default"], row["expected_before"]
+        cell[0] += risk > 0 and not was
+        cell[1] += Decimal(0) if was else risk
+        cell[2] = max(cell[2], risk)
+        cell[3] += row["is_in_default"] and not was
+        cell[4] += loss
+        cell[5] += row["provision_change"] + row["realised_loss"]
+        cell[6] += loss * (risk - loss)
+    built = {tuple(row[:3]): list(row[3:]) for row in content(whole, "value.loss_backtest")}
+    # Cells in which nothing was at risk and nothing was lost have no row.
+    assert differences(built, {key: cell for key, cell in expected.items() if key in built}) == []
+    assert not any(any(cell) for key, cell in expected.items() if key not in built)
+    assert len(built) > 50
 
 
 def test_what_moved_profit_adds_up_to_the_change(bank, whole, atoms, customer_profit):
@@ -583,11 +613,16 @@ def test_the_tables_that_dbt_builds_anew_hold_what_was_planted(whole, reference,
     shutil.copy(whole, path)
     month = LEDGER_MONTHS[1]
     with duckdb.connect(str(path)) as connection:
+        (branch,) = connection.execute(
+            "select min(branch_id) from landing.ledger where month = ? "
+            "and product_line = 'deposits' and ledger_account = 'interest_expense'",
+            [month],
+        ).fetchone()
         add_a_cent(
             connection,
             "landing.ledger",
             "amount",
-            f"month = '{month}' and branch_id = 'B1' and product_line = 'deposits' "
+            f"month = '{month}' and branch_id = '{branch}' and product_line = 'deposits' "
             "and ledger_account = 'interest_expense'",
         )
         add_a_cent(
@@ -604,7 +639,7 @@ def test_the_tables_that_dbt_builds_anew_hold_what_was_planted(whole, reference,
         "from value.reconciliation where difference <> 0 order by month",
     ) == [
         (FIRST, "treasury", "B0 / deposits", "net_interest_margin", CENT),
-        (month, "ledger", "B1 / deposits", "interest_expense", -CENT),
+        (month, "ledger", f"{branch} / deposits", "interest_expense", -CENT),
     ]
 
 

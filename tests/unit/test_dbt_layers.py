@@ -44,7 +44,7 @@ READS = {
 }
 # The one read of what a later stage makes: expected loss takes the probabilities of default that
 # earlier refreshes scored. Scores follow value, so that value never reads those of its own refresh.
-OF_EARLIER_REFRESHES = {("value_account_month", "source.jingxi.scores.account_default")}
+OF_EARLIER_REFRESHES = {("value_credit_risk", "source.jingxi.scores.account_default")}
 # The grid shows where districts lie, which no table of base holds; prices read the tiers' bounds.
 NOT_OF_A_LAYER_READ = {
     ("decisions_grid", "model.jingxi.stg_district"),

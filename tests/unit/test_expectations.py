@@ -196,6 +196,18 @@ select customer_id, month,
            as contribution_margin_12m,
        case when customer_id = 'c59' then 1 else 3 end as tier_number
 from value.profit_by_customer;
+create table base.loan_exposure (
+    account_id varchar, month date, loans integer, not_in_balance decimal(18, 2)
+);
+create table value.credit_risk as
+select account_id, month, 0.00::decimal(18, 2) as provision,
+       0.00::decimal(18, 2) as provision_change
+from base.account_month;
+create table value.loss_backtest as
+select month, line as product_line, 2023 as cohort, 10.00::decimal(18, 2) as largest_loss_at_risk,
+       1.00::decimal(18, 2) as expected_loss, 1.00::decimal(18, 2) as realised_loss,
+       9.0000::decimal(38, 4) as variance
+from (select distinct month from base.account_month), (values ('lending'), ('cards')) t(line);
 create table value.residual as
 select month, residual, amount::decimal(18, 2) as amount
 from (select distinct month from base.account_month),
@@ -797,6 +809,33 @@ FAULTS = [
         "unallocated",
         "warn",
         "unallocated overhead: premises",
+    ),
+    (
+        "GV",
+        "update value.credit_risk set provision = 5.00, provision_change = 4.99"
+        " where month = date '2024-04-01' and account_id = 'a3'",
+        "value_provision",
+        "unexplained",
+        "fail",
+        "2024-04",
+    ),
+    (
+        "GV",
+        "update value.loss_backtest set realised_loss = 90.00"
+        " where month = date '2024-04-01' and product_line = 'cards'",
+        "value_loss_backtest",
+        "beyond_chance",
+        "warn",
+        "cards",
+    ),
+    (
+        "GV",
+        "insert into base.loan_exposure select 'a3', max(month), 2, 950.00"
+        " from value.account_month",
+        "value_loans_beside",
+        "accounts",
+        "warn",
+        "2 loans owe 950.00",
     ),
     (
         "GV",

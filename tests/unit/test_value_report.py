@@ -78,7 +78,7 @@ TABLES = {
         " product_line varchar, floor_kind varchar, annual_rate decimal(18, 6),"
         f" monthly_fee {MONEY}, transfer_price decimal(9, 6), cost_rate decimal(18, 6),"
         " loss_rate decimal(18, 6), capital_rate decimal(18, 6), fee_rate decimal(18, 6),"
-        " basis varchar, account_months integer"
+        " basis varchar, account_months integer, no_floor_reason varchar"
     ),
     "landing.refresh_window": "as_of date, source varchar",
 }
@@ -246,12 +246,51 @@ def bank(empty: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
     insert(
         empty,
         "decisions.price_floor",
-        ["LOAN", 12, "top", 1, "lending", "lowest loan rate", 0.044, None, *parts, "tier", 500],
-        ["LOAN", 24, "top", 1, "lending", "lowest loan rate", 0.044, None, *parts, "tier", 500],
-        ["LOAN", 36, "top", 1, "lending", "lowest loan rate", 0.05, None, *parts, "product", 9],
+        [
+            "LOAN",
+            12,
+            "top",
+            1,
+            "lending",
+            "lowest loan rate",
+            0.044,
+            None,
+            *parts,
+            "tier",
+            500,
+            None,
+        ],
+        [
+            "LOAN",
+            24,
+            "top",
+            1,
+            "lending",
+            "lowest loan rate",
+            0.044,
+            None,
+            *parts,
+            "tier",
+            500,
+            None,
+        ],
+        [
+            "LOAN",
+            36,
+            "top",
+            1,
+            "lending",
+            "lowest loan rate",
+            0.05,
+            None,
+            *parts,
+            "product",
+            9,
+            None,
+        ],
     )
     fee = ["FUND", 0, "top", 1, "wealth", "lowest monthly fee", None, 1.25]
-    insert(empty, "decisions.price_floor", [*fee, None, None, None, None, None, "tier", 200])
+    insert(empty, "decisions.price_floor", [*fee, None, None, None, None, None, "tier", 200, None])
     return empty
 
 

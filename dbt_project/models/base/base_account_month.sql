@@ -1,6 +1,6 @@
 {{ config(materialized='incremental') }}
 
-{%- set no_behaviour = booking_groups()['charge'] + ['loan_payout'] -%}
+{%- set no_behaviour = booking_groups()['charge'] + ['loan_payout', 'write_off', 'recovery'] -%}
 {%- set active = quoted_list(booking_channels('is_by_hand')) -%}
 {%- set income = quoted_list(booking_groups()['income']) -%}
 {#- When the rate of the month was agreed: as delivered, or the conversion, or the opening. -#}

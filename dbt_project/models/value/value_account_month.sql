@@ -15,13 +15,11 @@ account_month as (
         account_month.*,
         -- What is not known is not priced.
         {{ units('coalesce(account_month.balance_day_sum, 0)') }} as balance_day_cents,
-        greatest(coalesce(-account_month.closing_balance, 0), 0) as owed,
         -- Money that an account without credit owes is lent: it has a price of its own.
         case
             when account_month.product_line in {{ quoted_list(product_lines('is_credit')) }} then 0
             else {{ units('coalesce(account_month.overdrawn_day_sum, 0)') }}
         end as overdrawn_day_cents,
-        case when account_month.is_open then account_month.credit_limit end as committed_limit,
         {{ month_of('account_month.priced_on') }} as began_month,
         -- Whole months from the agreement to the month's first day: a month is priced as it begins.
         greatest(
@@ -42,8 +40,6 @@ fixed as (
         parameter.is_funded,
         parameter.spread,
         parameter.maintenance_cost,
-        parameter.loss_given_default,
-        parameter.credit_conversion_factor,
         parameter.capital_weight,
         parameter.hurdle_rate,
         -- A term is renewed when it ends; within it the rate is fixed for the agreed time.
@@ -65,36 +61,6 @@ priced as (
         {{ months_later('began_month', 'age - age_in_term % fixed_for') }} as priced_month,
         least(fixed_for, term_months - age_in_term + age_in_term % fixed_for) as priced_tenor
     from fixed
-),
-
-rating as (
-    select * from {{ in_force(ref('risk_rating'), [], 'refreshed_month') }} as in_force
-),
-
--- A probability applies to the twelve months after the month in which it was scored, or until a
--- newer one applies: one row per account and month.
-scored as (
-    select
-        *,
-        {{ months_later('scored_month', 12) }} as last_month,
-        lead(scored_month) over (
-            partition by account_id order by scored_month
-        ) as scored_anew_month
-    from {{ source('scores', 'account_default') }}
-),
-
-default_probability as (
-    select
-        scored.account_id,
-        refreshed_month.month,
-        scored.p_default,
-        scored.default_model_version
-    from scored
-    inner join refreshed_month
-        on
-            scored.scored_month < refreshed_month.month
-            and scored.last_month >= refreshed_month.month
-            and coalesce(scored.scored_anew_month, scored.last_month) >= refreshed_month.month
 ),
 
 unit_cost as (
@@ -152,37 +118,25 @@ delivered as (
 exposed as (
     select
         priced.*,
-        cast(
-            coalesce(default_probability.p_default, rating.pd_annual) as decimal(9, 6)
-        ) as probability_of_default,
-        default_probability.default_model_version,
-        cast(
-            priced.owed + {{ from_cents(divide_units(
-                units('greatest(coalesce(priced.committed_limit, 0) - priced.owed, 0)')
-                ~ ' * ' ~ units('priced.credit_conversion_factor', 6), '1000000'
-            )) }} as decimal(18, 2)
-        ) as exposure,
+        risk.exposure,
+        risk.probability_of_default,
+        risk.default_model_version,
+        risk.expected_loss,
+        risk.stage,
+        risk.loss_allowance,
+        risk.provision,
+        risk.provision_change,
+        risk.realised_loss,
         coalesce(curve.annual_rate + priced.spread, priced.transfer_price) as annual_rate
     from priced
+    inner join {{ ref('value_credit_risk') }} as risk
+        on priced.account_id = risk.account_id and priced.month = risk.month
     -- Customers' money that is not on the bank's books has no price, whatever its term.
     left join {{ ref('value_transfer_curve') }} as curve
         on
             priced.is_funded
             and priced.priced_month = curve.month
             and priced.priced_tenor = curve.tenor_months
-    inner join rating
-        on
-            priced.month = rating.month
-            and coalesce(priced.days_past_due, 0) >= rating.days_past_due_from
-            and coalesce(priced.days_past_due, 0) <= coalesce(rating.days_past_due_to, 1000000)
-    -- The model applies only to accounts that are not in default.
-    left join default_probability
-        on
-            priced.account_id = default_probability.account_id
-            and priced.month = default_probability.month
-            and coalesce(priced.days_past_due, 0) < 90
-            and not coalesce(priced.is_defaulted, false)
-            and rating.pd_annual < 1
 ),
 
 measured as (
@@ -244,14 +198,14 @@ measured as (
         exposed.default_model_version,
         exposed.exposure,
         cast(
-            coalesce(
-                delivered.replaces_expected_loss,
-                {{ from_cents(divide_units(
-                    units('exposed.exposure') ~ ' * ' ~ units('exposed.probability_of_default', 6)
-                    ~ ' * ' ~ units('exposed.loss_given_default', 6), '12000000000000'
-                )) }}
-            ) + coalesce(delivered.adds_expected_loss, 0) as decimal(18, 2)
+            coalesce(delivered.replaces_expected_loss, exposed.expected_loss)
+            + coalesce(delivered.adds_expected_loss, 0) as decimal(18, 2)
         ) as expected_loss,
+        exposed.stage,
+        exposed.loss_allowance,
+        exposed.provision,
+        exposed.provision_change,
+        exposed.realised_loss,
         {{ from_cents(divide_units(
             units('exposed.exposure') ~ ' * ' ~ units('exposed.capital_weight', 6), '1000000'
         )) }} as economic_capital,
@@ -309,5 +263,10 @@ select
     {{ economic_profit() }} as economic_profit,
     {{ raroc() }} as raroc,
     probability_of_default,
-    default_model_version
+    default_model_version,
+    stage,
+    loss_allowance,
+    provision,
+    provision_change,
+    realised_loss
 from margin

@@ -14,6 +14,7 @@
     'risk_rating': ['effective_from', 'days_past_due_from'],
     'risk_parameter': ['product_line', 'product_id', 'effective_from'],
     'hurdle_rate': ['effective_from'],
+    'loss_staging': ['effective_from'],
     'tier_scheme': ['effective_from', 'tier_number'],
     'target': ['dimension', 'dimension_key', 'month', 'measure'],
     'offer_rule': ['product_line', 'product_id', 'effective_from'],
@@ -30,6 +31,7 @@
     'risk_rating': ['pd_annual'],
     'risk_parameter': ['loss_given_default', 'credit_conversion_factor', 'capital_weight'],
     'hurdle_rate': ['annual_rate'],
+    'loss_staging': ['stage_2_days', 'stage_2_pd_ratio', 'default_days', 'lifetime_loss'],
     'tier_scheme': ['tier'],
     'target': ['amount'],
     'offer_rule': ['is_offered', 'is_credit'],
@@ -42,6 +44,7 @@
     'risk_rating': ['pd_annual'],
     'risk_parameter': ['loss_given_default', 'credit_conversion_factor', 'capital_weight'],
     'hurdle_rate': ['annual_rate'],
+    'loss_staging': ['stage_2_days', 'stage_2_pd_ratio', 'default_days'],
     'replicating_portfolio': ['weight'],
     'tier_scheme': ['customer_share'],
     'offer_rule': ['incentive_cost', 'minimum_age'],
@@ -117,7 +120,9 @@ complaint as (
     where given.product_line <> '*' and product_line.product_line is null
     union all
     {%- endfor %}
-    {%- for seed in ['transfer_curve', 'risk_rating', 'hurdle_rate', 'tier_scheme'] %}
+    {%- for seed in [
+        'transfer_curve', 'risk_rating', 'hurdle_rate', 'loss_staging', 'tier_scheme',
+    ] %}
     select '{{ seed }} has no row from the beginning (effective_from 1900-01-01)'
     from {{ ref(seed) }}
     having min(effective_from) is null or min(effective_from) > date '1900-01-01'

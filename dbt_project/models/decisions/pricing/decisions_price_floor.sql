@@ -4,9 +4,10 @@
 {%- set enough = 120 -%}
 {%- set deposits = quoted_list(product_lines('deposit_rate')) -%}
 {%- set priced_by_rate = product_lines('deposit_rate') + product_lines('loan_rate') -%}
+{#- What defaults have cost is past: a price covers the loss that is expected. -#}
 {%- set components = {
-    'cost': 'direct_cost + overhead', 'loss': 'expected_loss', 'capital': 'capital_charge',
-    'fee': 'fee_income',
+    'cost': 'direct_cost + overhead', 'loss': 'expected_loss - provision_change - realised_loss',
+    'capital': 'capital_charge', 'fee': 'fee_income',
 } -%}
 
 -- The linter cannot track the indentation of columns that a loop writes.
@@ -151,6 +152,33 @@ rated as (
         + {{ from_cents(divide_units(units('loss + capital'), 'product_account_months')) }}
             as fee_floor
     from chosen
+),
+
+-- The rate alone, without the fees that come in beside it.
+floored as (
+    select
+        *,
+        case
+            when product_line in {{ deposits }}
+                then transfer_price - cost_rate - loss_rate - capital_rate
+            else transfer_price + cost_rate + loss_rate + capital_rate
+        end as rate_floor
+    from rated
+),
+
+-- A floor is a price: where none can be charged or paid, the row says why instead.
+judged as (
+    select
+        *,
+        case
+            when has_rate and (volume = 0 or product_volume = 0)
+                then 'no balance in twelve months'
+            when has_rate and product_line in {{ deposits }} and rate_floor < 0
+                then 'no rate earns the hurdle: cost, loss and capital exceed the transfer price'
+            when not has_rate and fee_floor <= 0
+                then 'no fee is needed: the margin covers cost, loss and capital'
+        end as no_floor_reason
+    from floored
 )
 
 select
@@ -165,23 +193,16 @@ select
         else 'lowest loan rate'
     end as floor_kind,
     case
-        when has_rate and product_line in {{ deposits }}
-            then cast(
-                transfer_price - cost_rate - loss_rate - capital_rate + fee_rate
-                as decimal(18, 6)
-            )
-        when has_rate
-            then cast(
-                transfer_price + cost_rate + loss_rate + capital_rate - fee_rate
-                as decimal(18, 6)
-            )
+        when has_rate and no_floor_reason is null then cast(rate_floor as decimal(18, 6))
     end as annual_rate,
-    case when not has_rate then cast(fee_floor as decimal(18, 2)) end as monthly_fee,
+    case
+        when not has_rate and no_floor_reason is null then cast(fee_floor as decimal(18, 2))
+    end as monthly_fee,
     cast(transfer_price as decimal(9, 6)) as transfer_price,
     {%- for name in components %}
     {{ name }}_rate,
     {%- endfor %}
     case when is_own then 'tier' else 'product' end as basis,
-    cast(account_months as integer) as account_months
-from rated
-where not has_rate or volume > 0
+    cast(account_months as integer) as account_months,
+    no_floor_reason
+from judged
