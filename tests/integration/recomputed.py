@@ -368,9 +368,12 @@ def valued(bank: Bank, reference: Reference) -> Valuation:
         items[row["account_id"], row["month"]][row["item"]] = row["amount"]
     accruals: dict[str, Accrual] = {}
     past_due: dict[tuple[str, date], int] = defaultdict(int)
+    defaulted: set[tuple[str, date]] = set()
     for row in bank.rows["loan_status"]:
         key = loan_account[row["loan_id"]], row["month"]
         past_due[key] = max(past_due[key], row["days_past_due"])
+        if row["defaulted"]:
+            defaulted.add(key)
 
     risks = credit_risk(bank, reference, balances)
     atoms: dict[tuple[str, date], Row] = {}
@@ -437,6 +440,7 @@ def valued(bank: Bank, reference: Reference) -> Valuation:
             and rate is not None
             and is_open
             and late < 90
+            and (account_id, month) not in defaulted
             and is_known
         ):
             size = -below_zero if on_credit else day_sum - below_zero
