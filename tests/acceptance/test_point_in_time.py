@@ -60,7 +60,7 @@ CHANGES = {
 }
 MONTHLY = {"loan_status", "ledger"}
 # Of these so small a bank has one later row or none to change or to take away.
-FEW = {"employee", "campaign"}
+FEW = {"employee", "campaign", "account_balance"}
 FEATURES = ("features.customer_month", "value.profit_by_customer", "base.customer_month")
 BUILT = ("base", "value", "decisions", "features", "outcomes", "scores", "alerts")
 WATCHED = ("meta.model_drift", "meta.model_monitoring")
