@@ -118,9 +118,11 @@ def with_values(bins: np.ndarray) -> np.ndarray:
 
 
 def _borders(values: np.ndarray) -> np.ndarray:
-    ordered = np.sort(values)
-    distinct = np.unique(ordered)
+    """Borders halfway between two values: a value that is rounded, as JSON does in its last
+    digits, stays in its bin. A value that many rows share has a bin of its own."""
+    distinct, counts = np.unique(values, return_counts=True)
+    halfway = (distinct[:-1] + distinct[1:]) / 2
     if len(distinct) <= MOST_BINS:
-        return (distinct[:-1] + distinct[1:]) / 2
-    places = np.linspace(0, len(ordered) - 1, MOST_BINS + 1).astype(int)[1:-1]
-    return np.unique(ordered[places])
+        return halfway
+    middle = np.cumsum(counts) - counts / 2
+    return halfway[np.diff((MOST_BINS * middle / len(values)).astype(int)) > 0]

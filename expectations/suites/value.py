@@ -9,6 +9,7 @@ LEDGER = "ledger or source"
 # bookings, and the table to which a difference points.
 COMPARED = {
     "treasury": "residual",
+    "accrual": "accrued_interest",
     "overhead pools": "overhead",
     "customer": "profit_by_customer",
     "household": "profit_by_household",
@@ -154,9 +155,10 @@ TIER = """
 UNALLOCATED = """
     select
         month,
-        sum(amount) filter (residual <> 'treasury') as unallocated,
-        string_agg(distinct residual, ', ') filter (residual <> 'treasury' and amount <> 0)
-            as detail
+        sum(amount) filter (starts_with(residual, 'unallocated overhead')) as unallocated,
+        string_agg(distinct residual, ', ') filter (
+            starts_with(residual, 'unallocated overhead') and amount <> 0
+        ) as detail
     from value.residual
     group by month
     order by month

@@ -27,6 +27,9 @@ NOBODY = "(none)"
 YEAR = 12
 QUARTER = 3
 # From margin to economic profit, in order.
+TREASURY, NOT_BOOKED = "treasury", "interest not booked"
+# Residuals that are margin: the kind of their row.
+MARGIN_RESIDUALS = {TREASURY: "treasury", NOT_BOOKED: "not_booked"}
 CHAIN = (
     *("net_interest_margin", "fee_income", "direct_cost", "expected_loss"),
     *("contribution_margin", "overhead", "capital_charge", "economic_profit"),
@@ -210,7 +213,8 @@ def _ratio(part: Decimal, whole: Decimal) -> float | None:
 
 
 def residuals(connection: DuckDBPyConnection, period: Period) -> dict[str, Decimal]:
-    """Treasury's result and the overhead of each pool that no account drives."""
+    """Treasury's result, interest not booked, and the overhead of each pool that no account
+    drives."""
     rows = _rows(
         connection,
         "value.residual",
@@ -220,8 +224,9 @@ def residuals(connection: DuckDBPyConnection, period: Period) -> dict[str, Decim
         period.last,
     )
     found = {row["residual"]: row["amount"] for row in rows}
-    treasury = found.pop("treasury", Decimal(0))
-    return {"treasury": treasury} | (found or {"unallocated overhead": Decimal(0)})
+    treasury = found.pop(TREASURY, Decimal(0))
+    margins = {NOT_BOOKED: found.pop(NOT_BOOKED)} if NOT_BOOKED in found else {}
+    return {TREASURY: treasury} | margins | (found or {"unallocated overhead": Decimal(0)})
 
 
 def _customer_tiers(connection: DuckDBPyConnection, month: date) -> dict[str, Row]:
@@ -285,10 +290,11 @@ def _chain(lines: list[Row], residuals: dict[str, Decimal]) -> list[Row]:
         return []
     below = []
     for name, amount in residuals.items():
-        # Treasury's result is margin that no account shows; unallocated overhead is cost.
-        if name == "treasury":
+        # Treasury's result and booked interest of other months are margin that no account shows;
+        # unallocated overhead is cost.
+        if name in MARGIN_RESIDUALS:
             margins = ("net_interest_margin", "contribution_margin", "economic_profit")
-            kind, effect = "treasury", dict.fromkeys(margins, amount)
+            kind, effect = MARGIN_RESIDUALS[name], dict.fromkeys(margins, amount)
         else:
             kind, effect = "below", {"overhead": amount, "economic_profit": -amount}
         below.append(effect | {"key": name, "kind": kind})

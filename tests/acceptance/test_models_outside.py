@@ -367,7 +367,9 @@ def test_mlflow_serves_a_model_with_the_same_scores(answering, home, answers):
     )
     columns = ", ".join(f'"{name}"' for name in info.signature.inputs.input_names())
     rows = query(home, f"select {columns} from features.customer_month order by customer_id")
-    body = f'{{"dataframe_split": {rows.to_json(orient="split", index=False)}}}'
+    body = (
+        f'{{"dataframe_split": {rows.to_json(orient="split", index=False, double_precision=15)}}}'
+    )
     expected = known.rows.sort_values("customer_id", ignore_index=True)
     pd.testing.assert_frame_equal(
         asked(body.encode()), expected.drop(columns="customer_id"), rtol=0, atol=1e-9

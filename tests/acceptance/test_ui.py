@@ -449,7 +449,14 @@ def test_a_reader_sees_lineage_and_runs_in_a_browser(ui, refreshed, tmp_path):
         page.open(f"{base}/locations/jingxi/asset-groups/models/list")
         page.wait_for(LEARNED)
         page.open(f"{base}/assets/value/account_month")
-        page.wait_for(["The atom of profit", "management accounting", "economic_profit", "DuckDB"])
+        page.wait_for(
+            [
+                "The income, cost and risk of an account in a month",
+                "management accounting",
+                "economic_profit",
+                "DuckDB",
+            ]
+        )
         page.open(f"{base}/timeline")
         page.wait_for(["Timeline", "jingxi", REFRESH])
         page.open(f"{base}/runs/{refreshed}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
+import duckdb
 import pytest
 
 from orchestration.models.cutoffs import (
@@ -129,3 +130,30 @@ def test_as_many_cut_offs_are_learned_from_as_there_are():
     # 27 months leave one, three more months one more, until there are four.
     lengths = [len(planned(months).origins[-1].training) for months in (27, 29, 30, 33, 36, 60)]
     assert lengths == [1, 1, 2, 3, 4, 4]
+
+
+@pytest.mark.parametrize("months", [14, 15, 18, 21, 26, 27, 30, 36, 48, 61])
+def test_outcomes_are_built_for_every_cut_off_that_is_planned(outcome_queries, months):
+    """dbt builds them by a rule of its own: of the planned horizon, and none beyond the last."""
+    first, plan = date(2023, 3, 1), plan_of(months, date(2023, 3, 1))
+    as_of = plus_months(first, months - 1)
+    with duckdb.connect() as connection:
+        connection.execute(
+            "create schema base; create schema value;"
+            f"create view base.refresh_window as select date '{first}' as first_month, "
+            f"date '{as_of}' as as_of_month;"
+            "create table value.product_parameter as "
+            f"select date '{as_of}' as month, 0.1 as hurdle_rate"
+        )
+        built = connection.execute(
+            f"select distinct cutoff, horizon from ({outcome_queries['outcomes.cutoff_month']})"
+        ).fetchall()
+    if plan is None:
+        assert built == []
+        return
+    used = {*plan.refit}
+    for origin in plan.origins:
+        used |= {*origin.training, origin.evaluation}
+    assert used <= {cutoff for cutoff, _ in built}
+    assert {horizon for _, horizon in built} == {plan.horizon}
+    assert max(cutoff for cutoff, _ in built) == plus_months(as_of, -plan.horizon)

@@ -28,7 +28,7 @@ from ml.clv import (
     RetentionMarginModel,
     TwoPartRegressor,
 )
-from ml.encoding import Binner, FrameEncoder
+from ml.encoding import MOST_BINS, Binner, FrameEncoder
 from ml.estimator import ProbabilityClassifier, score_of
 from ml.hazard import DiscreteTimeHazard
 from ml.lines import LineHazard
@@ -350,3 +350,24 @@ def test_intervals_before_they_are_calibrated_say_that_they_are_not_fitted():
     for encoder in (FrameEncoder(), Binner(), DimensionScaler()):
         with pytest.raises(NotFittedError):
             encoder.transform(features())
+
+
+@pytest.mark.parametrize("distinct", [2, 40, 500, 5_000])
+def test_rounding_in_the_last_digits_changes_no_bin(distinct):
+    """JSON, CSV and spreadsheets round in the last digits."""
+    values = np.random.default_rng(distinct).lognormal(size=distinct)
+    matrix = np.repeat(values, 10)[:, None]
+    binner = Binner().fit(matrix)
+    bins = binner.transform(matrix)
+    counts = np.unique(bins, return_counts=True)[1]
+    assert len(counts) == min(distinct, MOST_BINS)
+    assert counts.max() - counts.min() <= 20
+    for nudged in (np.nextafter(matrix, -np.inf), np.nextafter(matrix, np.inf)):
+        np.testing.assert_array_equal(binner.transform(nudged), bins)
+
+
+def test_a_value_that_most_rows_share_has_a_bin_of_its_own():
+    matrix = np.concatenate([np.zeros(900), np.arange(1.0, 101.0)])[:, None]
+    bins = Binner().fit_transform(matrix)
+    assert set(bins[:900, 0]) == {0.0}
+    assert bins[900:].min() == 1.0

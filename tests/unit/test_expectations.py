@@ -211,7 +211,8 @@ from (select distinct month from base.account_month), (values ('lending'), ('car
 create table value.residual as
 select month, residual, amount::decimal(18, 2) as amount
 from (select distinct month from base.account_month),
-     (values ('treasury', -120.00), ('unallocated overhead: premises', 0.00)) t(residual, amount);
+     (values ('treasury', -120.00), ('interest not booked', 3.00),
+             ('unallocated overhead: premises', 0.00)) t(residual, amount);
 create table value.reconciliation as
 select month, dimension, 'all' as dimension_key, 'fee_income' as measure,
        120.00::decimal(18, 2) as expected, 120.00::decimal(18, 2) as actual,
@@ -804,7 +805,7 @@ FAULTS = [
     (
         "GV",
         "update value.residual set amount = 7.00"
-        " where month = date '2024-04-01' and residual <> 'treasury'",
+        " where month = date '2024-04-01' and residual = 'unallocated overhead: premises'",
         "value_unallocated",
         "unallocated",
         "warn",
@@ -1864,7 +1865,7 @@ def test_a_planted_fault_is_named(
 LINES = [
     (
         "GV",
-        "update value.residual set amount = 12.5 where residual <> 'treasury'"
+        "update value.residual set amount = 12.5 where residual = 'unallocated overhead: premises'"
         " and month <> '2024-03-01'",
         "value_unallocated",
         [

@@ -200,6 +200,7 @@ def bank(empty: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
             "value.residual",
             [month, "treasury", "B<1>", "deposits", -700.70],
             [month, "treasury", "(none)", "lending", 900],
+            [month, "interest not booked", "B<1>", "deposits", -40.20],
             [month, "unallocated overhead: head_office", "(none)", "(none)", 33.33],
             [month, "unallocated overhead: premises", "(none)", "(none)", 0],
         )
@@ -313,12 +314,18 @@ def test_lines_residuals_and_the_bank_reconcile_to_the_cent(bank, tmp_path):
     assert [year[5], year[8]] == ["2,680.50", "1,380.20"]
     treasury, _ = [row for row in page.rows if row[0] == "Treasury residual"]
     assert [treasury[1], treasury[5], treasury[8]] == ["199.30"] * 3
+    not_booked, _ = [row for row in page.rows if row[0] == "Interest not booked"]
+    assert [not_booked[1], not_booked[5], not_booked[6], not_booked[8]] == [
+        *("-40.20", "-40.20"),
+        treasury[6],
+        "-40.20",
+    ]
     (overhead, _) = [row for row in page.rows if row[0] == "Unallocated overhead: head office"]
     assert [overhead[6], overhead[8]] == ["33.33", "-33.33"]
     assert not any("premises" in row[0] for row in page.rows if row)
     the_bank, _ = [row for row in page.rows if row[0] == "Bank"]
-    # 690.10 + 199.30 - 33.33
-    assert [the_bank[1], the_bank[6], the_bank[8]] == ["1,699.40", "283.48", "856.07"]
+    # 1,500.10 + 199.30 - 40.20; 690.10 + 199.30 - 40.20 - 33.33
+    assert [the_bank[1], the_bank[6], the_bank[8]] == ["1,659.20", "283.48", "815.87"]
     assert "3 statements reconcile to the cent, 0 do not; of 2024-02 alone 2 do" in page.words
 
 

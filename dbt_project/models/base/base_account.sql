@@ -53,15 +53,6 @@ balance as (
                     then 0
             end
         ) as opening_balance,
-        coalesce(
-            last_delivered.amount,
-            brought.opening_balance,
-            case
-                when
-                    account.opened_on >= run.first_month or account.closed_on < run.first_month
-                    then 0
-            end
-        ) + coalesce(booked.amount, 0) as closing_balance,
         coalesce(booked.amount, 0) as booked_amount,
         coalesce(booked.transaction_count, 0) as transaction_count,
         booked.first_booked_on,
@@ -79,7 +70,8 @@ reported as (
     select
         balance.account_id,
         min_by(
-            booking.balance_after, abs(booking.balance_after - balance.closing_balance)
+            booking.balance_after,
+            abs(booking.balance_after - balance.opening_balance - balance.booked_amount)
         ) as reported_balance
     from balance
     inner join booking
@@ -128,7 +120,7 @@ select
     ) as matures_on,
     cast(balance.booked_amount as decimal(18, 2)) as booked_amount,
     cast(balance.opening_balance as decimal(18, 2)) as opening_balance,
-    cast(balance.closing_balance as decimal(18, 2)) as closing_balance,
+    cast(balance.opening_balance + balance.booked_amount as decimal(18, 2)) as closing_balance,
     cast(reported.reported_balance as decimal(18, 2)) as reported_balance,
     cast(balance.transaction_count as integer) as transaction_count,
     balance.first_booked_on,

@@ -329,9 +329,10 @@ select
     cast(holding.credit_limit as decimal(18, 2)) as credit_limit,
     cast(coalesce(holding.limit_used, 0) as decimal(18, 2)) as limit_used,
     cast(holding.months_to_maturity as integer) as months_to_maturity,
-    cast(holding.credit_rate_balance as double) / nullif(cast(holding.credit_balance as double), 0)
+    -- Rounded: an average of equal rates differs from them in its last digits.
+    round(cast(holding.credit_rate_balance as double) / cast(holding.credit_balance as double), 6)
         as credit_rate,
-    cast(holding.debit_rate_balance as double) / nullif(cast(holding.debit_balance as double), 0)
+    round(cast(holding.debit_rate_balance as double) / cast(holding.debit_balance as double), 6)
         as debit_rate,
     cast(coalesce(loan.loans, 0) as integer) as loans,
     cast(coalesce(loan.loan_principal, 0) as decimal(18, 2)) as loan_principal,
