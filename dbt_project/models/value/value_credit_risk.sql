@@ -20,7 +20,7 @@ account_month as (
         account_month.product_id,
         account_month.product_line,
         account_month.term_months,
-        account.opened_on,
+        account_month.priced_on,
         coalesce(account_month.days_past_due, 0) as days_past_due,
         coalesce(account_month.is_defaulted, false) as is_defaulted,
         coalesce(account.closed_on <= last_day(account_month.month), false) as is_closed,
@@ -121,7 +121,7 @@ exposed as (
         ) as exposure,
         {{ whole_share(
             'banded.term_months + 11 - '
-            ~ months_from_to('banded.opened_on', 'banded.month') ~ ' % banded.term_months', '12'
+            ~ months_from_to('banded.priced_on', 'banded.month') ~ ' % banded.term_months', '12'
         ) }} as years_left
     from banded
     inner join {{ ref('value_product_parameter') }} as parameter
