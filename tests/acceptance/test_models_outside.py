@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -42,6 +41,7 @@ from orchestration.models.studies import STUDIES
 from orchestration.platform.model_store import settle_in
 from orchestration.platform.settings import Settings
 from tests.conftest import PROJECT
+from tests.ports import free_ports
 
 pytestmark = pytest.mark.slow
 
@@ -318,9 +318,7 @@ def test_the_asset_of_every_model_links_to_its_run(home, champions, monkeypatch)
 @pytest.fixture
 def answering(outside, home) -> Iterator[str]:
     """The address of `mlflow models serve` for the champion of `clv`."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_ports()
     log = outside.folder / "serve.log"
     with log.open("w") as file:
         process = subprocess.Popen(

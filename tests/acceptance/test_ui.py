@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -35,6 +34,7 @@ from tests.acceptance.conftest import SMALL_BANK
 from tests.acceptance.contents import digest_of_tables
 from tests.browser import browser, browser_missing
 from tests.conftest import PROJECT
+from tests.ports import free_ports
 
 pytestmark = pytest.mark.slow
 
@@ -166,20 +166,6 @@ def environment(home: Path, mark: str, **more: str) -> dict[str, str]:
     return {**os.environ, **settings(home), **more, "MARK": mark}
 
 
-def free_port() -> int:
-    """The first of three ports that nobody listens at."""
-    while True:
-        with socket.socket() as first:
-            first.bind(("127.0.0.1", 0))
-            port = first.getsockname()[1]
-        with socket.socket() as second, socket.socket() as third:
-            if port < 65000 and all(
-                one.connect_ex(("127.0.0.1", port + after)) != 0
-                for after, one in ((1, second), (2, third))
-            ):
-                return port
-
-
 def begun(home: Path, *arguments: str, mark: str = "", **more: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "orchestration", *arguments],
@@ -210,7 +196,7 @@ def ui(tmp_path_factory, command) -> Iterator[Dagster]:
     delivery = ("export", str(home.parent / "delivery"), "--format", "csv")
     result = command(home.with_name("exporting"), *delivery, **SMALL_BANK)
     assert result.returncode == 0, result.stderr
-    mark, port = uuid.uuid4().hex, free_port()
+    mark, port = uuid.uuid4().hex, free_ports(3)
     process = begun(home, "ui", "--port", str(port), mark=mark)
     try:
         output = []
@@ -483,7 +469,7 @@ def test_with_the_ui_all_its_processes_and_runs_end(ui, refreshed):
 
 def test_dagster_dev_in_the_project_folder_needs_no_arguments(ui, refreshed):
     """Behind the UI: one server at a time is enough for a small machine."""
-    mark, port = uuid.uuid4().hex, free_port()
+    mark, port = uuid.uuid4().hex, free_ports(3)
     process = subprocess.Popen(
         [str(Path(sys.executable).parent / "dagster"), "dev", "--port", str(port)],
         cwd=PROJECT,
@@ -523,7 +509,7 @@ def test_a_code_location_that_does_not_load_ends_the_ui_with_its_error(tmp_path)
     mark = uuid.uuid4().hex
     process = begun(
         tmp_path / "home",
-        *("ui", "--port", str(free_port())),
+        *("ui", "--port", str(free_ports(3))),
         mark=mark,
         JINGXI_REFERENCE_PATH=str(reference),
         JINGXI_SOURCE_PATH=str(tmp_path),
