@@ -303,8 +303,8 @@ def _judge(
     )
     meaningless = [measure.name for measure in study.measures if measure not in measures]
     if meaningless:
-        told = f"without meaning for these outcomes: {', '.join(meaningless)}"
-        decision = replace(decision, reasons=(*decision.reasons, told))
+        note = f"without meaning for these outcomes: {', '.join(meaningless)}"
+        decision = replace(decision, reasons=(*decision.reasons, note))
     return Tried(
         one.learner,
         one.model,

@@ -59,4 +59,5 @@ def complete_windows(
         if pd.api.types.is_integer_dtype(column):
             values = np.rint(values)
         completed[name] = pd.Series(values, index=frame.index).astype(column.dtype)
-    return frame.assign(**completed)
+    # A copy: so many columns assigned one by one are slow to add to.
+    return frame.assign(**completed).copy()

@@ -10,7 +10,7 @@ from orchestration.models.cutoffs import LONG_HORIZON, plan_cutoffs
 from orchestration.platform.tables import append_rows, ensure_table
 
 TABLE, MONITORING = "scores.account_default", "meta.model_monitoring"
-# G3 says of such totals to use the ranking only, so expected loss does not use them either.
+# Of such totals G3 warns to use the ranking only, so expected loss does not use them either.
 LEVEL_REFUSED = f"""
     select count(*) > 0
     from (
