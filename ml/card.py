@@ -75,6 +75,7 @@ class CardFacts:
     evaluation: pd.DataFrame | None
     reasons: Sequence[str]
     limits: Sequence[str]
+    verdicts: Mapping[str, str] = field(default_factory=dict)
     by_cutoff: pd.DataFrame | None = None
     deciles: pd.DataFrame | None = None
     coverage: pd.DataFrame | None = None
@@ -206,7 +207,10 @@ def _judged(facts: CardFacts) -> str:
         f"Brackets hold the {INTERVAL}."
     )
     reasons = _listed(facts.reasons) or "not available: no reasons were recorded"
-    return f"{text}\n\nDecision:\n\n{reasons}"
+    bounds = _listed(
+        [f"{name.replace('_', ' ')}: {verdict}" for name, verdict in facts.verdicts.items()]
+    )
+    return f"{text}\n\nDecision:\n\n{reasons}" + (bounds and f"\n\nBounds:\n\n{bounds}")
 
 
 def _between(low: object, high: object) -> str:
@@ -238,6 +242,9 @@ def _intervals(facts: CardFacts) -> str:
 
 def _fairness(table: pd.DataFrame | None) -> str:
     text = _table(table)
+    judged = table is not None and "calibration_gap" in table and table["calibration_gap"].notna()
+    if text and not np.any(judged):
+        return f"Not judged: no group is large enough.\n\n{text}"
     return text and (
         "The calibration gap is mean score less mean outcome, over the mean outcome of all; gap "
         f"low and gap high are its {INTERVAL}. Selected is the tenth of all with the highest "

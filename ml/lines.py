@@ -1,4 +1,4 @@
-"""Product lines of a customer: what a line brings, what tells of its end, and when it is lost."""
+"""Product lines of a customer: what a line brings, what precedes its end, and when it is lost."""
 
 from __future__ import annotations
 
@@ -152,8 +152,8 @@ class LineHazard(BaseEstimator):
 
     A boosted discrete-time hazard (`ml.hazard`) on the compact frame of customer and line, in which
     a column means the same whatever the line: lines held by few borrow from the others what an idle
-    customer or a falling balance says. The hazard of a quarter is spread evenly, as a constant one,
-    over its months; where the horizon is not made of quarters the periods are months.
+    customer or a falling balance means. The hazard of a quarter is spread evenly, as a constant
+    one, over its months; where the horizon is not made of quarters the periods are months.
 
     Where fewer customers lost a line than there are folds, or every line was lost, the common rate
     of all lines is used for everybody.

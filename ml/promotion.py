@@ -9,7 +9,10 @@
    measure beyond chance, and worse on no measure beyond chance.
 4. It must keep its bounds: calibration error, bias in total, drift of the scores from the
    champion's, groups of customers treated differently from others. Each bound holds on its own: a
-   model outside one is not promoted, however much better it is.
+   model outside one is not promoted, however much better it is. A bound has three verdicts: refused
+   beyond chance, passed beyond chance, or not judged, where the data allow both. The total of a
+   model that feeds money must be shown: within its bound, or no worse than that of what scores
+   otherwise. What is not judged does not pass there.
 5. All failures are reported, and the champion stays. Without a champion, the rule becomes the first
    champion.
 6. In the mode `auto` a challenger that passes is promoted at once. In the mode `approval` the
@@ -48,22 +51,35 @@ class Measure:
         return difference.high < 0 if self.better == "higher" else difference.low > 0
 
 
+Verdict = Literal["passed", "refused", "not judged"]
+
+
 @dataclass(frozen=True)
 class Bound:
     """A figure of a challenger that must not exceed its limit.
 
-    `words` replace the figure in the message: they name the groups that are treated unfairly, where
-    `value` only counts them. An unknown figure (NaN) breaks its bound.
+    `value` is the smallest figure that the data allow, `most` the largest (None: the same). The
+    bound is refused if the smallest exceeds the limit or is unknown (NaN), passed if the largest
+    does not, and otherwise not judged. `words` replace the figure in the message: they name the
+    groups that are treated unfairly, where `value` only counts them.
     """
 
     name: str
     value: float
     limit: float
     words: str = ""
+    most: float | None = None
+
+    @property
+    def verdict(self) -> Verdict:
+        if not self.value <= self.limit:
+            return "refused"
+        return "passed" if self.most is None or self.most <= self.limit else "not judged"
 
     @property
     def holds(self) -> bool:
-        return self.value <= self.limit
+        """Whether nothing is shown against the figure."""
+        return self.verdict != "refused"
 
     @property
     def complaint(self) -> str:
@@ -75,11 +91,43 @@ class Bound:
 
 
 @dataclass(frozen=True)
+class Level:
+    """What must be shown of the total of a model that feeds money.
+
+    Its bias lies within its bound, or its size exceeds that of what scores otherwise (the champion,
+    else the rule) by at most `margin`; each with the whole 90 % interval.
+    """
+
+    bias: Measure
+    margin: float
+
+    @property
+    def size(self) -> Measure:
+        """The bias without its sign."""
+        metric = self.bias.metric
+        return Measure(f"size of {self.bias.name}", lambda y, score: abs(metric(y, score)), "zero")
+
+    def judge(self, compared: Mapping[str, Comparison], other: str) -> tuple[bool, str]:
+        """Whether the size is no worse than that of `other`, where the bound alone is not judged,
+        and the reason."""
+        difference = compared[self.size.name].difference
+        if difference.high <= self.margin:
+            words = f"no larger than that of {other} by more than {self.margin:.4g}: "
+            return True, words + _said(compared, self.size.name)
+        return False, (
+            f"{self.bias.name} is not judged: the outcomes are too few to show that it is within "
+            f"its bound, or larger than that of {other} by at most {self.margin:.4g}: "
+            + _said(compared, self.size.name)
+        )
+
+
+@dataclass(frozen=True)
 class Decision:
     """Whether a challenger is promoted, why, and how it compares with the rule, by measure.
 
     `beats`: it is ahead of the rule and the champion beyond chance, and behind on no measure;
-    `within_bounds`: every bound holds. It is promoted if both are true.
+    `within_bounds`: every bound holds, and the level is shown where it must be. It is promoted if
+    both are true. `verdicts`: on each bound, by its name.
     """
 
     promote: bool
@@ -87,6 +135,7 @@ class Decision:
     against_rule: Mapping[str, Comparison] = field(default_factory=dict)
     beats: bool = False
     within_bounds: bool = True
+    verdicts: Mapping[str, Verdict] = field(default_factory=dict)
 
 
 def defined(measures: Sequence[Measure], y: np.ndarray) -> tuple[Measure, ...]:
@@ -107,6 +156,7 @@ def decide(
     bounds: Sequence[Bound] = (),
     groups: np.ndarray | None = None,
     champion_name: str = "the champion",
+    level: Level | None = None,
 ) -> Decision:
     """Promote a challenger that keeps its bounds and beats the rule and any champion.
 
@@ -125,9 +175,13 @@ def decide(
         Figures of the challenger, computed by the caller, that must not exceed their limits.
     groups : array of shape (n,), optional
         Rows that belong together, such as those of one customer, and are drawn together.
+    level : Level, optional
+        What must be shown of the total, of a model that feeds money.
     """
     by_name = {measure.name: measure for measure in measures}
     metrics = {measure.name: measure.metric for measure in measures}
+    if level is not None:
+        metrics[level.size.name] = level.size.metric
 
     def beats(other: np.ndarray, name: str) -> tuple[bool, str, Mapping[str, Comparison]]:
         compared = compare(metrics, y, challenger, other, seed=seed, groups=groups)
@@ -143,18 +197,26 @@ def decide(
         return ahead and not worse, words, compared
 
     ahead, words, against_rule = beats(rule, "the rule")
-    if champion is None:
-        reasons = [words]
-    else:
-        over_champion, champion_words, _ = beats(champion, champion_name)
+    otherwise, reasons = against_rule, [words]
+    if champion is not None:
+        over_champion, champion_words, otherwise = beats(champion, champion_name)
         ahead, reasons = ahead and over_champion, [words, champion_words]
+    verdicts = {bound.name: bound.verdict for bound in bounds}
     complaints = [bound.complaint for bound in bounds if not bound.holds]
+    if level is not None and verdicts.setdefault(level.bias.name, "not judged") == "not judged":
+        passed, words = level.judge(
+            otherwise, champion_name if champion is not None else "the rule"
+        )
+        if passed:
+            verdicts[level.bias.name] = "passed"
+        (reasons if passed else complaints).append(words)
     return Decision(
         promote=ahead and not complaints,
         reasons=(*reasons, *complaints),
-        against_rule=against_rule,
+        against_rule={measure.name: against_rule[measure.name] for measure in measures},
         beats=ahead,
         within_bounds=not complaints,
+        verdicts=verdicts,
     )
 
 

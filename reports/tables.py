@@ -1,4 +1,4 @@
-"""Tables of rows: a column knows its title and how it shows a row."""
+"""Tables of rows: a column has a title and a way to show a row."""
 
 from __future__ import annotations
 

@@ -16,6 +16,8 @@ BARRED_FEATURES = (
     "birth_date",
 )
 MOST_EMPTIED = 0.25
+LONGEST_WINDOW, MOST_CUTOFFS = 12, 4
+LEAST_COVERAGE = 0.5
 
 FEATURE_MONTH = """
     with
@@ -91,6 +93,37 @@ def _feature_column_sql(connection: duckdb.DuckDBPyConnection) -> str:
     """
 
 
+# Training sees the cut-offs one horizon before the evaluation, which is the newest, and earlier.
+WINDOWS = f"""
+    with
+    cutoff as (
+        select distinct cutoff, horizon, max(cutoff) over () as evaluation
+        from outcomes.cutoff_month
+    ),
+    learned as (
+        select
+            cutoff,
+            least(
+                date_diff('month', (select min(first_month) from landing.refresh_window), cutoff)
+                + 1,
+                {LONGEST_WINDOW}
+            ) as months
+        from cutoff
+        where cutoff <= evaluation - to_months(horizon)
+        order by cutoff desc
+        limit {MOST_CUTOFFS}
+    )
+    select
+        'training' as cutoffs,
+        count(*) as number_of_cutoffs,
+        avg(months) / {LONGEST_WINDOW} as window_coverage,
+        'the earliest of ' || count(*) || ' sees ' || min(months) || ' of {LONGEST_WINDOW} months'
+            as detail
+    from learned
+    having count(*) > 0
+"""
+
+
 def features_suite() -> Suite:
     """Part of G3. Reads `features.customer_month`, `base.*`."""
     profiles: dict[str, Profile | str] = {
@@ -109,6 +142,12 @@ def features_suite() -> Suite:
             key=("column_name",),
             about="features.customer_month",
             needs=("features.customer_month",),
+        ),
+        "feature_window": Profile(
+            WINDOWS,
+            key=("cutoffs",),
+            about="features.customer_month",
+            needs=("outcomes.cutoff_month", "landing.refresh_window"),
         ),
     }
     rules = (
@@ -139,6 +178,16 @@ def features_suite() -> Suite:
             "fail",
             "no features are dated after the as-of date",
             "rebuild features: rows of an earlier build remain after the as-of date",
+        ),
+        Rule(
+            "feature_window",
+            column_between("window_coverage", low=LEAST_COVERAGE),
+            "warn",
+            f"the windows of training hold at least {LEAST_COVERAGE:.0%} of the months of those of"
+            " scoring",
+            "models learn from sums brought to the whole window; deliver a longer history, or wait"
+            " for it",
+            figure="share of the months of a window that training sees",
         ),
         Rule(
             "feature_column",

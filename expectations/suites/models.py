@@ -267,7 +267,8 @@ def models_suite(models: tuple[str, ...] = ("clv",)) -> Suite:
             column_between("bias", low=-MOST_BIAS, high=MOST_BIAS),
             "warn",
             f"predicted totals are within {MOST_BIAS:.0%} of actual totals, or not beyond chance",
-            "the level moved between training and evaluation: use the ranking, not the sums",
+            "the level moved between training and evaluation: use the ranking, not the sums;"
+            " expected loss takes the rating table instead of default",
             nulls="pass",
             figure="predicted total over actual total, less 1,",
             interval=("low", "high"),
@@ -297,7 +298,8 @@ def models_suite(models: tuple[str, ...] = ("clv",)) -> Suite:
             "warn",
             f"on the newest customers whose outcome is known, totals are within {MOST_BIAS:.0%}, or"
             " not beyond chance",
-            "the level moved: train again (make train); until then use the ranking, not the sums",
+            "the level moved: train again (make train); until then use the ranking, not the sums;"
+            " expected loss takes the rating table instead of default",
             nulls="pass",
             figure="predicted total over actual total, less 1,",
             interval=("low", "high"),

@@ -133,10 +133,8 @@ ACCOUNT_DEFAULT = f"""
         borrowers,
         count(account.account_id) as rows,
         (borrowers > 0 and rows = 0)::integer as unscored,
-        count(*) filter (
-            account.account_id is not null
-            and (account.p_default is null or not (account.p_default between 0 and 1))
-        ) as outside_probability,
+        -- Empty where the total of the model is off: value takes the rating table.
+        count(*) filter (account.p_default not between 0 and 1) as outside_probability,
         avg(account.p_default) as mean_probability
     from (
         select {AS_OF_MONTH} as scored_month, count(p_default) as borrowers from scores.customer

@@ -31,7 +31,7 @@ from ml.lines import (
 # Weight, in customers, of a flat profile against the observed one.
 FLAT = 100
 # Increase it when this code can no longer read stored models: champions are then trained again.
-FORMAT = "1"
+FORMAT = "2"
 
 
 def monthly_discount(annual_rate: float, months: int) -> np.ndarray:

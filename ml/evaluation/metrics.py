@@ -502,7 +502,7 @@ def compare_each(
     level: float = LEVEL,
     groups: np.ndarray | None = None,
 ) -> dict[str, dict[str, Comparison]]:
-    """What `compare` says of a prediction beside each of several others, by the others' names.
+    """`compare` of a prediction with each of several others, by the others' names.
 
     All are judged on the same draws; predictions that are equal are judged once.
     """

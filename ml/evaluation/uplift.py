@@ -470,7 +470,7 @@ def uplift_compare_each(
     rounds: int = ROUNDS,
     level: float = LEVEL,
 ) -> dict[str, dict[str, Comparison]]:
-    """What `uplift_compare` says of a score beside each of several others, by the others' names;
+    """`uplift_compare` of a score with each of several others, by the others' names;
     all are judged on the same draws (see `ml.evaluation.metrics.compare_each`)."""
     for one in (score, *others.values()):
         _contacts(y, one, treatment, probability)

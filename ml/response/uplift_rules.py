@@ -277,12 +277,12 @@ class StrongerRule(RegressorMixin, BaseEstimator):
         fold = deal(self.seed, self.folds, offers, treatment, y)
         self.areas_ = {}
         for name, rule in self._rules().items():
-            told = np.empty(len(y))
+            predicted = np.empty(len(y))
             for number in range(self.folds):
                 held = fold == number
                 rule.fit(frame[~held], y[~held], treatment[~held], probability[~held])
-                told[held] = rule.predict(frame[held])
-            self.areas_[name] = area_under_gain(transformed, told)
+                predicted[held] = rule.predict(frame[held])
+            self.areas_[name] = area_under_gain(transformed, predicted)
         self.rules_ = {
             name: rule.fit(frame, y, treatment, probability) for name, rule in self._rules().items()
         }

@@ -36,7 +36,7 @@ def _of_champion(
 ) -> tuple[pd.DataFrame, pd.DataFrame] | None:
     registry = context.registry()
     champion = registry.champion("uplift")
-    contacts = randomised_contacts(connection)
+    contacts = randomised_contacts(connection, context.first_month)
     border = evaluation_border(contacts)
     if champion is None or border is None:
         return None

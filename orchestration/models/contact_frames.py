@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 
 import duckdb
 import pandas as pd
 
 from ml.response.model import OFFER, OFFER_LINE
 from orchestration.models.datasets import feature_columns
+from orchestration.models.windows import complete_windows
 
 # Contacts beyond which a model learns from a fixed sample, as from customers (MOST_CUSTOMERS).
 MOST_CONTACTS = 160_000
@@ -23,20 +25,24 @@ CONTEXT = (
 
 
 def contact_frame(
-    connection: duckdb.DuckDBPyConnection, arms: Sequence[str] = ("treatment",)
+    connection: duckdb.DuckDBPyConnection,
+    first_month: date,
+    arms: Sequence[str] = ("treatment",),
 ) -> pd.DataFrame:
     """Contacts of these arms whose response window is over, oldest first; of more than
     `MOST_CONTACTS` a fixed sample.
 
     Columns: contact_id, customer_id, arm, assignment_probability, contacted_on, matured_on,
     responded; `offer` and `offer_line`; what was known of the offer and the market (`CONTEXT`, see
-    `outcomes.contact`); and the features of the end of the month before.
+    `outcomes.contact`); and the features of the end of the month before, in whole windows
+    (`complete_windows`; `first_month` is that of the history).
     """
     features = ", ".join(f'feature."{name}"' for name in feature_columns(connection))
     context = ", ".join(f"contact.{name}" for name in CONTEXT)
-    return connection.execute(
+    contacts = connection.execute(
         f"""
         select
+            contact.features_month,
             contact.contact_id,
             contact.customer_id,
             contact.arm,
@@ -61,6 +67,7 @@ def contact_frame(
         """,
         {"arms": list(arms)},
     ).df()
+    return complete_windows(contacts, contacts.pop("features_month"), first_month)
 
 
 def offers_to_score(

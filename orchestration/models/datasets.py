@@ -16,6 +16,7 @@ import pandas as pd
 
 from ml.clv.model import LAST_PERIOD, PACE
 from ml.serving import TIER, TOP_TIER, below_top, borrowers, everybody, holders
+from orchestration.models.windows import complete_windows
 
 KEYS = ("customer_id", "month")
 # Above this number of customers per cut-off a training set is a fixed sample: more customers would
@@ -158,9 +159,12 @@ def _outcome_sql(
 class CohortReader:
     """Reads cohorts; each cut-off of a population once, however many models learn from it."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, horizon: int) -> None:
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, horizon: int, first_month: date
+    ) -> None:
         self._connection = connection
         self._horizon = horizon
+        self._first_month = first_month
         self._read: dict[tuple[date, str], pd.DataFrame] = {}
 
     def cohorts(self, cutoffs: tuple[date, ...], population: Population = EVERYBODY) -> Cohorts:
@@ -184,6 +188,7 @@ class CohortReader:
             frame = self._connection.execute(
                 _outcome_sql(self._connection, self._horizon, population), {"month": month}
             ).df()
+            frame = complete_windows(frame, month, self._first_month)
             frame.insert(1, "cutoff", month)
             self._read[month, population.sql] = frame
         return self._read[month, population.sql]

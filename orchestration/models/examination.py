@@ -26,12 +26,15 @@ from ml.evaluation.plots import (
     gains_figure,
     importance_figure,
 )
-from ml.promotion import Bound, Measure
+from ml.promotion import Bound, Level, Measure
 from orchestration.models.study import Judged, Material, Study
 
 # Bounds of the policy: those of G3.
 MOST = {"total_bias": MOST_BIAS, "calibration_error": MOST_CALIBRATION_ERROR}
 MOST_FAIRNESS_GAP = 0.25
+# A total may be off by this share more than that of what scores otherwise.
+LEVEL_MARGIN = 0.1
+FAIRNESS = "unfair_groups"
 EXPLAINED_ROWS = 2_000
 SCORE = "score"
 
@@ -47,6 +50,11 @@ class Examination:
     interval_coverage: Estimate | None
     fairness: pd.DataFrame | None
     unfair: Sequence[str]
+
+    @property
+    def judges_fairness(self) -> bool:
+        """Whether a group is large enough to judge."""
+        return self.fairness is not None and bool(self.fairness["calibration_gap"].notna().any())
 
 
 def examine(
@@ -173,13 +181,32 @@ def bounds_of(
     y, score, customers = examination.judged
     judged = {one.name: one.metric for one in measures if one.name in MOST}
     estimates = metrics.estimate(judged, y, score, seed=seed, groups=customers)
-    bounds = [Bound(name, _least(one), MOST[name]) for name, one in estimates.items()]
+    bounds = [
+        Bound(name, _least(one), MOST[name], most=max(abs(one.low), abs(one.high)))
+        for name, one in estimates.items()
+    ]
     if reach.score_drift is not None:
         bounds.append(Bound("score_drift", reach.score_drift, MOST_DRIFT))
+    unfair_groups = float(len(examination.unfair))
     bounds.append(
-        Bound("unfair_groups", float(len(examination.unfair)), 0.0, "; ".join(examination.unfair))
+        Bound(
+            FAIRNESS,
+            unfair_groups,
+            0.0,
+            "; ".join(examination.unfair),
+            # Any number of groups may be treated unfairly where none is large enough to judge.
+            most=unfair_groups if examination.judges_fairness else np.inf,
+        )
     )
     return tuple(bounds)
+
+
+def level_of(study: Study) -> Level | None:
+    """What must be shown of the level of a study that feeds money; None for others."""
+    if not study.feeds_money:
+        return None
+    (bias,) = (measure for measure in study.measures if measure.name == "total_bias")
+    return Level(bias, LEVEL_MARGIN)
 
 
 def _least(estimate: Estimate) -> float:

@@ -19,11 +19,12 @@ from orchestration.platform.tables import write_table
 LEAST_REASON = 10
 
 # Tags that training leaves with a version.
-TRAINER, VERDICT, REASONS, COMPARED_WITH = (
+TRAINER, VERDICT, REASONS, COMPARED_WITH, BOUNDS = (
     "trainer",
     "policy_verdict",
     "policy_reasons",
     "policy_champion",
+    "policy_bounds",
 )
 PASSED, REFUSED = "passed", "refused"
 

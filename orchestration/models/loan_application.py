@@ -393,8 +393,8 @@ def application_scorer(seed: int = 0) -> DiscreteTimeHazard:
 
     One period, since the files say how a loan went, not when it failed: fit it with a time of 1 for
     each loan. The defaults of the learner suit tens of thousands of rows and find little in tens
-    of events; here the trees are smaller and slower, leaves may hold fifteen loans, and all
-    rows calibrate, by five folds, since the order of the loans carries no information.
+    of events; here the trees are smaller and slower, leaves may hold fifteen loans, and there
+    are five folds.
     """
     return DiscreteTimeHazard(
         seed=seed,
@@ -405,5 +405,4 @@ def application_scorer(seed: int = 0) -> DiscreteTimeHazard:
         rate=0.05,
         penalty=5.0,
         folds=5,
-        newest_share=1.0,
     )

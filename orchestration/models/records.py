@@ -60,7 +60,7 @@ class Records:
 
     @cached_property
     def reader(self) -> CohortReader:
-        return CohortReader(self.connection, self._planned.horizon)
+        return CohortReader(self.connection, self._planned.horizon, self.context.first_month)
 
     @property
     def horizon_note(self) -> str:

@@ -38,6 +38,7 @@ from orchestration.models.context import TrainingContext
 from orchestration.models.datasets import digest, published_of
 from orchestration.models.examination import Examination, Reach, figures_of, score_profile
 from orchestration.models.governance import (
+    BOUNDS,
     COMPARED_WITH,
     PASSED,
     REASONS,
@@ -150,6 +151,9 @@ def register_learner(
                 VERDICT: PASSED if tried.decision.promote else REFUSED,
                 REASONS: "; ".join(tried.decision.reasons)[:LONGEST_TAG],
                 COMPARED_WITH: compared_with,
+                BOUNDS: "; ".join(
+                    f"{name}: {verdict}" for name, verdict in tried.decision.verdicts.items()
+                ),
             },
             example=published_of(material.later.frame),
             **_described(context, study, tried.learner, LEARNER, table),
@@ -351,6 +355,7 @@ def _facts(
         trainer=context.trainer,
         evaluation=table,
         reasons=tried.decision.reasons,
+        verdicts=tried.decision.verdicts,
         limits=study.limits,
         by_cutoff=examination.by_cutoff if is_learner and len(examination.by_cutoff) > 1 else None,
         deciles=examination.deciles if is_learner else None,

@@ -114,6 +114,8 @@ class Study:
     `wanted` names what a champion must have been made for to score here; `read` reads the samples
     when they are needed, `newest` the newest cohort whose outcomes
     are complete. `learners` are tried in order: each is the challenger of what won before.
+    Sums of the predictions of a study that `feeds_money` are booked or weighed as amounts: their
+    level must be shown before promotion.
     `further` makes what is logged of a version besides what every study logs. A study that
     `is_long` is begun first and fitted in a process of its own beside the others: all of it but
     `read` and `newest` must be picklable.
@@ -136,6 +138,7 @@ class Study:
     judged: Callable[[Any, Sample], Judged] = outcome_and_prediction
     further: Tables = nothing_further
     is_long: bool = False
+    feeds_money: bool = False
 
 
 @dataclass(frozen=True)

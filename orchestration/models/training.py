@@ -22,7 +22,7 @@ from ml.evaluation.fairness import age_band
 from ml.promotion import decide, defined
 from ml.registry import EVALUATION, ChampionUnusable, Registry, Version
 from orchestration.models.context import TrainingContext
-from orchestration.models.examination import bounds_of
+from orchestration.models.examination import bounds_of, level_of
 from orchestration.models.fitting import (
     Fitted,
     OwnProcess,
@@ -299,11 +299,12 @@ def _judge(
         groups=customers,
         bounds=bounds_of(one.examination, measures, one.reach, contest.seed),
         champion_name=whom,
+        level=level_of(study),
     )
     meaningless = [measure.name for measure in study.measures if measure not in measures]
     if meaningless:
-        told = f"without meaning for these outcomes: {', '.join(meaningless)}"
-        decision = replace(decision, reasons=(*decision.reasons, told))
+        note = f"without meaning for these outcomes: {', '.join(meaningless)}"
+        decision = replace(decision, reasons=(*decision.reasons, note))
     return Tried(
         one.learner,
         one.model,

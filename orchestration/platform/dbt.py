@@ -181,7 +181,7 @@ def failed_tests(
     manifest: Path,
     target: Path,
 ) -> list[str]:
-    """What the tests that failed found, the first rows of each; dbt itself says how many only.
+    """What the tests that failed found, the first rows of each; dbt itself reports only how many.
 
     Parameters
     ----------
@@ -219,7 +219,7 @@ def failures_of(event: object) -> dict[str, Any]:
 
 
 def unbuilt(message: str, log: Path) -> str:
-    """What dbt says where it came to no table, so that there are no results to look into: the
+    """dbt's error where it came to no table, so that there are no results to look into: the
     project does not compile, or the warehouse cannot be opened."""
     words = message.partition(DBT_ERRORS)[2].strip()
     if not words and log.exists():

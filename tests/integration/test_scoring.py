@@ -981,6 +981,52 @@ def test_what_was_known_earlier_stays_and_what_came_of_a_later_month_is_gone(con
     assert connection.execute("select count(*) from alerts.credit").fetchall() == [(0,)]
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "judged", "is_used"),
+    [
+        (0.26, 0.9, "model", False),
+        (-0.6, -0.26, "model", False),
+        (0.19, 1.02, "model", True),
+        # The twin did not learn from the cohort, which the model that scores did.
+        (0.26, 0.9, "twin", True),
+    ],
+)
+def test_expected_loss_does_not_use_a_model_whose_total_is_off_beyond_chance(
+    connection, by_hand, low, high, judged, is_used
+):
+    lend(connection, Loan(borrower("ann", 30)))
+    switched_on(connection, "default")
+    score_customers(connection, by_hand.context)
+    ensure_table(connection, "meta.model_monitoring")
+    connection.execute(
+        "insert into meta.model_monitoring by name select 'default' as model_name, '1' as version,"
+        " ? as judged, 'total_bias' as metric, ? as cutoff, 0.5 as value, ? as low, ? as high,"
+        " 100 as rows",
+        [judged, QUARTER_AGO, low, high],
+    )
+    assert keep_default_probabilities(connection, by_hand.context) == 1
+    ((probability, version),) = connection.execute(
+        "select p_default, default_model_version from scores.account_default"
+    ).fetchall()
+    if is_used:
+        assert (float(probability), version) == (0.15, "1")
+    else:
+        assert (probability, version) == (None, None)
+
+
+def test_a_total_that_was_off_in_the_evaluation_is_not_used_either(connection, by_hand):
+    lend(connection, Loan(borrower("ann", 30)))
+    switched_on(connection, "default")
+    score_customers(connection, by_hand.context)
+    connection.execute(
+        "insert into meta.model_evaluation by name select 'default' as model_name, '1' as version,"
+        " 'total_bias' as metric, 0.5 as value, 0.3 as low, 0.7 as high, true as champion"
+    )
+    keep_default_probabilities(connection, by_hand.context)
+    found = connection.execute("select p_default from scores.account_default").fetchall()
+    assert found == [(None,)]
+
+
 def test_a_quarter_ago_is_scored_from_the_anchors_of_the_horizon_that_was_learned(
     connection, learned, monkeypatch
 ):

@@ -109,6 +109,18 @@ def test_the_facts_of_the_run_are_in_their_sections():
         assert words in found["Traceability"]
 
 
+def test_verdicts_on_bounds_are_listed_and_a_fairness_check_of_no_group_is_not_judged():
+    verdicts = {"total_bias": "passed", "unfair_groups": "not judged"}
+    found = of(
+        verdicts=verdicts,
+        fairness=pd.DataFrame({"group": ["F"], "customers": [40], "calibration_gap": [np.nan]}),
+    )
+    assert found["How it was judged"].endswith(
+        "Bounds:\n\n- total bias: passed\n- unfair groups: not judged"
+    )
+    assert found["Fairness by sex and age band"].startswith("Not judged: no group is large enough.")
+
+
 def test_what_was_not_recorded_is_said_so():
     found = of(
         horizon_months=None,

@@ -23,6 +23,8 @@ from orchestration.models.cutoffs import plus_months
 from orchestration.models.datasets import features_of
 
 FIRST, AS_OF = date(2024, 1, 1), date(2024, 12, 31)
+# Of the history, long before all windows.
+FIRST_MONTH = date(2000, 1, 1)
 PRIOR_CONTACTS = 20
 LINE = {"card": "cards", "term": "deposits", "savings": "deposits", "odd": None}
 TABLES = """
@@ -124,7 +126,7 @@ CONTACTS = st.lists(
 def test_lagged_rates_are_those_of_the_contacts_whose_window_was_over(outcome_queries, contacts):
     with duckdb.connect() as connection:
         tell(connection, contacts, outcome_queries)
-        found = contact_frame(connection, arms=("treatment", "control"))
+        found = contact_frame(connection, FIRST_MONTH, arms=("treatment", "control"))
         complete = [one for one in contacts if FIRST + timedelta(days=one[1] + 60) <= AS_OF]
         assert len(found) == len(complete)
         for row in found.to_dict("records"):
@@ -151,9 +153,9 @@ def test_nothing_that_comes_later_changes_what_was_known(outcome_queries, contac
     ]
     with duckdb.connect() as connection:
         tell(connection, before, outcome_queries)
-        known = contact_frame(connection)
+        known = contact_frame(connection, FIRST_MONTH)
         tell(connection, other + [one for one in later if one[1] >= border], outcome_queries)
-        again = contact_frame(connection)
+        again = contact_frame(connection, FIRST_MONTH)
         again = again[again["contacted_on"] < pd.Timestamp(FIRST + timedelta(days=border))]
         kept = ["contact_id", OFFER, *CONTEXT]
         pd.testing.assert_frame_equal(
@@ -171,13 +173,13 @@ def test_a_response_is_known_sixty_days_after_its_contact_and_not_a_day_before(
         [("card", 0, "treatment", True), ("card", 59, "treatment", False)],
         outcome_queries,
     )
-    assert np.isnan(contact_frame(connection)["lagged_rate_offer"].iloc[1])
+    assert np.isnan(contact_frame(connection, FIRST_MONTH)["lagged_rate_offer"].iloc[1])
     tell(
         connection,
         [("card", 0, "treatment", True), ("card", 60, "treatment", False)],
         outcome_queries,
     )
-    assert contact_frame(connection)["lagged_rate_offer"].iloc[1] == 1.0
+    assert contact_frame(connection, FIRST_MONTH)["lagged_rate_offer"].iloc[1] == 1.0
 
 
 def test_the_markets_rates_are_those_of_the_month_before(connection, outcome_queries):
@@ -186,7 +188,7 @@ def test_the_markets_rates_are_those_of_the_month_before(connection, outcome_que
         [("card", 0, "treatment", True), ("card", 100, "treatment", False)],
         outcome_queries,
     )
-    found = contact_frame(connection)
+    found = contact_frame(connection, FIRST_MONTH)
     # December and March, the months -1 and 2; tenors of 3 and, the longest up to it, 120 months.
     assert found["market_rate_short"].tolist() == pytest.approx([0.01003, 0.04003])
     assert found["market_rate_long"].tolist() == pytest.approx([0.0112, 0.0412])
@@ -199,11 +201,11 @@ def test_a_bank_without_matured_contacts_or_curve_knows_nothing(connection, outc
     tell(connection, [("card", 0, "treatment", True)], outcome_queries)
     connection.execute("delete from value.transfer_curve")
     build(connection, outcome_queries)
-    (row,) = contact_frame(connection).to_dict("records")
+    (row,) = contact_frame(connection, FIRST_MONTH).to_dict("records")
     assert [name for name in CONTEXT if not pd.isna(row[name])] == ["lagged_contacts_offer"]
     connection.execute("delete from base.campaign_contact")
     build(connection, outcome_queries)
-    assert contact_frame(connection).empty
+    assert contact_frame(connection, FIRST_MONTH).empty
     assert offers_to_score(connection).empty
 
 
@@ -213,8 +215,8 @@ def test_arms_asked_for_come_with_their_probability_and_none_of_it_is_a_feature(
     tell(
         connection, [("card", 0, "treatment", True), ("term", 5, "control", False)], outcome_queries
     )
-    assert contact_frame(connection)["arm"].tolist() == ["treatment"]
-    both = contact_frame(connection, arms=("treatment", "control"))
+    assert contact_frame(connection, FIRST_MONTH)["arm"].tolist() == ["treatment"]
+    both = contact_frame(connection, FIRST_MONTH, arms=("treatment", "control"))
     assert both["arm"].tolist() == ["treatment", "control"]
     assert both["assignment_probability"].tolist() == [0.6, 0.6]
     assert list(features_of(both)) == [OFFER, OFFER_LINE, *CONTEXT, "age"]
@@ -246,12 +248,12 @@ def test_of_more_contacts_than_are_learned_from_it_is_the_same_sample(
     """With what was known before each of them of all contacts, in the sample or not."""
     told = [("card", day, "treatment", day % 3 == 0) for day in range(200)]
     tell(connection, told, outcome_queries)
-    everything = contact_frame(connection)
+    everything = contact_frame(connection, FIRST_MONTH)
     monkeypatch.setattr(contact_frames, "MOST_CONTACTS", 40)
-    some = contact_frame(connection)
+    some = contact_frame(connection, FIRST_MONTH)
     assert len(some) == 40
     pd.testing.assert_frame_equal(
         some.set_index("contact_id"),
         everything.set_index("contact_id").loc[some["contact_id"]],
     )
-    pd.testing.assert_frame_equal(some, contact_frame(connection))
+    pd.testing.assert_frame_equal(some, contact_frame(connection, FIRST_MONTH))

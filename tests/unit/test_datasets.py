@@ -31,6 +31,8 @@ from orchestration.models.studies import OF_CUSTOMERS
 
 CUTOFF = date(2024, 6, 1)
 HORIZON = 3
+# Long before all windows.
+FIRST_MONTH = date(2000, 1, 1)
 
 TABLES = """
 create schema features; create schema value; create schema outcomes;
@@ -109,7 +111,7 @@ def test_the_anchors_are_the_last_horizon_and_its_pace(connection):
     # Four months back is a horizon of three too many; after the cut-off nothing is known.
     earned(connection, "full", {-3: 999, -2: 10, -1: 20, 0: 30, 1: 999})
     earned(connection, "new", {0: 8})
-    frame = CohortReader(connection, HORIZON).cohorts((CUTOFF,)).frame
+    frame = CohortReader(connection, HORIZON, FIRST_MONTH).cohorts((CUTOFF,)).frame
     anchors = frame.set_index("customer_id")[[LAST_PERIOD, PACE]]
     assert anchors.loc["full"].tolist() == [60, 60]
     # One month of history, at the pace of three.
@@ -122,7 +124,7 @@ def test_a_frame_holds_keys_features_and_anchors_and_a_model_is_given_the_featur
     assert feature_columns(connection) == [
         *("age", "accounts", "loans", "is_defaulted", "occupation"),
     ]
-    cohorts = CohortReader(connection, HORIZON).cohorts((CUTOFF,))
+    cohorts = CohortReader(connection, HORIZON, FIRST_MONTH).cohorts((CUTOFF,))
     given = [*feature_columns(connection), LAST_PERIOD, PACE]
     assert list(cohorts.frame) == ["customer_id", "cutoff", *given, TIER]
     assert list(features_of(cohorts.frame)) == given
@@ -131,11 +133,11 @@ def test_a_frame_holds_keys_features_and_anchors_and_a_model_is_given_the_featur
 def test_nothing_after_the_cut_off_changes_what_was_known_at_it(connection):
     known(connection, ("ann", 1, 1, 0, 2), ("bob", 2, 0, 0, 3))
     earned(connection, "ann", {-1: 5, 0: 6})
-    reader = CohortReader(connection, HORIZON).cohorts((CUTOFF,))
+    reader = CohortReader(connection, HORIZON, FIRST_MONTH).cohorts((CUTOFF,))
     earned(connection, "ann", {1: 700, 2: 800})
     came(connection, "bob", 3)
     known(connection, ("ann", 9, 9, 1, 1), ("bob", 9, 9, 1, 1), month=after(1))
-    later = CohortReader(connection, HORIZON).cohorts((CUTOFF,))
+    later = CohortReader(connection, HORIZON, FIRST_MONTH).cohorts((CUTOFF,))
     pd.testing.assert_frame_equal(reader.frame, later.frame)
     assert not reader.outcome.equals(later.outcome)
 
@@ -145,7 +147,7 @@ def test_cohorts_are_ordered_by_cut_off_and_customer_and_their_outcomes_lie_besi
         known(connection, ("bob", 1, 0, 0, 2), ("ann", 1, 0, 0, 2), month=month)
     came(connection, "ann", 2)
     came(connection, "ann", 4, after(1))
-    cohorts = CohortReader(connection, HORIZON).cohorts((CUTOFF, after(1)))
+    cohorts = CohortReader(connection, HORIZON, FIRST_MONTH).cohorts((CUTOFF, after(1)))
     assert cohorts.frame["customer_id"].tolist() == ["ann", "bob"] * 2
     assert cohorts.frame["cutoff"].tolist() == [CUTOFF, CUTOFF, after(1), after(1)]
     assert cohorts.outcome["contribution"].tolist() == [2, 0, 4, 0]
@@ -183,7 +185,7 @@ def test_a_population_is_the_same_by_the_engine_and_of_a_frame(connection, monke
     """With as many customers as a cut-off may have the engine is asked, else the frame."""
     monkeypatch.setattr(datasets, "MOST_CUSTOMERS", most)
     known(connection, *PEOPLE)
-    cohorts = CohortReader(connection, HORIZON).cohorts((CUTOFF,), BY_NAME[name])
+    cohorts = CohortReader(connection, HORIZON, FIRST_MONTH).cohorts((CUTOFF,), BY_NAME[name])
     assert set(cohorts.frame["customer_id"]) == SPOKEN_OF[name]
     assert len(cohorts.outcome) == len(cohorts.frame)
 
@@ -218,7 +220,7 @@ def crowd(connection: duckdb.DuckDBPyConnection, customers: list[str]) -> None:
 
 
 def sampled(connection: duckdb.DuckDBPyConnection, population=EVERYBODY, month=CUTOFF) -> list[str]:
-    reader = CohortReader(connection, HORIZON)
+    reader = CohortReader(connection, HORIZON, FIRST_MONTH)
     return reader.cohorts((month,), population).frame["customer_id"].tolist()
 
 
@@ -265,7 +267,7 @@ def test_customers_are_scored_once_each_whatever_the_batch(connection, batch):
 def test_what_is_scored_has_the_columns_and_figures_that_were_learned_from(connection):
     known(connection, *PEOPLE)
     earned(connection, "saver", {-1: 5, 0: 6})
-    learned = CohortReader(connection, HORIZON).cohorts((CUTOFF,), HOLDERS).frame
+    learned = CohortReader(connection, HORIZON, FIRST_MONTH).cohorts((CUTOFF,), HOLDERS).frame
     (scored,) = customers_to_score(connection, CUTOFF, HORIZON, 100, HOLDERS)
     pd.testing.assert_frame_equal(
         features_of(learned).reset_index(drop=True), features_of(scored), check_dtype=False

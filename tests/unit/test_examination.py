@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import date
 from typing import Any, NoReturn
 
@@ -24,6 +25,7 @@ from orchestration.models.examination import (
     bounds_of,
     examine,
     figures_of,
+    level_of,
     reach_of,
 )
 from orchestration.models.study import Learner, Material, Sample, Split, Study
@@ -320,10 +322,15 @@ def test_importance_is_the_mean_size_of_what_a_feature_adds():
 
 
 def bounds(
-    later: Sample, factor: float, drift: float | None, unfair: tuple[str, ...] = ()
+    later: Sample,
+    factor: float,
+    drift: float | None,
+    unfair: tuple[str, ...] = (),
+    gaps: tuple[float, ...] = (0.0,),
 ) -> dict[str, Any]:
     judged = (later.y, factor * later.frame["chance"].to_numpy(), later.customers)
-    examination = Examination(judged, pd.DataFrame(), None, None, None, None, unfair)
+    fairness = pd.DataFrame({"calibration_gap": gaps})
+    examination = Examination(judged, pd.DataFrame(), None, None, None, fairness, unfair)
     reach = Reach(pd.DataFrame(), pd.DataFrame(), None, drift, None)
     found = bounds_of(examination, (LOG_SCORE, CALIBRATION, BIAS), reach, SEED)
     return {bound.name: bound for bound in found}
@@ -369,6 +376,29 @@ def test_drift_of_the_scores_and_unfair_groups_are_bounds():
     assert fair["unfair_groups"].holds
     assert not unfair["unfair_groups"].holds
     assert unfair["unfair_groups"].complaint == "sex F: low; sex M: high"
+
+
+@pytest.mark.parametrize("gaps", [(), (float("nan"),)])
+def test_fairness_of_no_group_that_is_large_enough_is_not_judged(gaps):
+    later = people(JUNE, 500, 11)
+    assert bounds(later, 1.0, None)["unfair_groups"].verdict == "passed"
+    assert bounds(later, 1.0, None, gaps=gaps)["unfair_groups"].verdict == "not judged"
+
+
+@pytest.mark.parametrize(
+    ("customers", "factor", "verdict"),
+    [(3000, 1.0, "passed"), (150, 1.35, "not judged"), (3000, 1.6, "refused")],
+)
+def test_a_bias_passes_where_its_whole_interval_is_within_the_bound(customers, factor, verdict):
+    found = bounds(people(JUNE, customers, 10), factor, None)
+    assert found["total_bias"].verdict == verdict
+
+
+def test_the_level_of_studies_that_feed_money_must_be_shown():
+    one = study(kind="probability", measures=(LOG_SCORE, BIAS), deciding=LOG_SCORE.name)
+    assert level_of(one) is None
+    level = level_of(dataclasses.replace(one, feeds_money=True))
+    assert level is not None and level.bias is BIAS
 
 
 # Pictures.

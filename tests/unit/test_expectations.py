@@ -49,6 +49,10 @@ ROOT = Path(__file__).parents[2]
 LANDED = """
 create schema landing; create schema quarantine; create schema meta; create schema base;
 create schema value; create schema features; create schema scores; create schema alerts;
+create schema outcomes;
+create table outcomes.cutoff_month as
+select date '2025-06-01' - to_months(3 * number) as cutoff, 6 as horizon
+from range(4) as step(number);
 
 create table landing.refresh_window as
 select date '2024-01-01' as month_from, date '2024-08-01' as month_to, date '2024-08-31' as as_of,
@@ -897,6 +901,15 @@ FAULTS = [
         "after_as_of",
         "fail",
         "2024-09",
+    ),
+    (
+        "G3",
+        # Training then sees three months at one cut-off and none at the other.
+        "update outcomes.cutoff_month set cutoff = cutoff - to_months(9)",
+        "feature_window",
+        "window_coverage",
+        "warn",
+        "training",
     ),
     (
         "G3",

@@ -187,7 +187,7 @@ def test_the_newest_rows_set_the_level():
     """Odds fall by half after the older half; the events to come are those of the newer."""
     old = World(4000, 4)
     new = World(4000, 5, lambda x, period: expit(logit(proportional(x, period)) - np.log(2)))
-    found = DiscreteTimeHazard(trees=20).fit(
+    found = DiscreteTimeHazard(trees=20, newest_share=0.5).fit(
         pd.concat([old.frame, new.frame]),
         np.concatenate([old.time, new.time]),
         np.concatenate([old.event, new.event]),
@@ -269,8 +269,15 @@ def test_one_period_is_plain_classification_with_a_line_in_its_log_odds():
         early_stopping=False,
     )
     bins = found.binner_.transform(found.encoder_.transform(world.frame))
+    fold = found._dealt(world.event, np.arange(3000))
     with threadpool_limits(1):
-        raw = plain.fit(bins, world.event).decision_function(bins)
+        raw = np.mean(
+            [
+                clone(plain).fit(bins[fold != one], world.event[fold != one]).decision_function(bins)
+                for one in range(3)
+            ],
+            axis=0,
+        )
     np.testing.assert_allclose(
         logit(found.probability(world.frame)), found.line_[0] + found.line_[1] * raw, atol=1e-6
     )
@@ -498,6 +505,6 @@ def test_what_cannot_be_learned_from_is_named(time, event, groups, complaint):
 
 
 def test_features_that_are_the_same_for_all_are_nothing_to_learn_from():
-    frame = pd.DataFrame({"age": [20.0] * 4})
+    frame = pd.DataFrame({"age": [20.0] * 6})
     with pytest.raises(ValueError, match="no feature differs"):
-        DiscreteTimeHazard(periods=1).fit(frame, np.ones(4), np.array([True, True, False, False]))
+        DiscreteTimeHazard(periods=1).fit(frame, np.ones(6), np.arange(6) < 3)

@@ -12,7 +12,7 @@ from scipy import stats
 
 from ml.evaluation import metrics
 from ml.evaluation.metrics import Estimate, compare
-from ml.promotion import Bound, Decision, Measure, decide, defined
+from ml.promotion import Bound, Decision, Level, Measure, decide, defined
 
 GINI = Measure("gini", metrics.gini, "higher")
 ERROR = Measure("mean_absolute_error", metrics.mean_absolute_error, "lower")
@@ -261,6 +261,93 @@ def test_an_unknown_figure_is_said_to_be_unknown():
     assert Bound("drift", math.nan, 0.25).complaint == (
         "drift is not known; at most 0.25 is allowed"
     )
+
+
+@pytest.mark.parametrize(
+    ("value", "most", "verdict"),
+    [
+        (0.0, 0.2, "passed"),
+        (0.1, 0.25, "passed"),
+        (0.19, 1.02, "not judged"),
+        (0.26, 1.02, "refused"),
+        (math.nan, math.nan, "refused"),
+        (0.2, None, "passed"),
+    ],
+)
+def test_a_bound_is_judged_by_what_the_data_allow(value, most, verdict):
+    assert Bound("total_bias", value, 0.25, most=most).verdict == verdict
+
+
+# The level of a model that feeds money.
+
+LOG_SCORE = Measure("log_score", metrics.log_score, "lower")
+FEW, MANY = 600, 20_000
+
+
+def levelled(n: int, off: float, rule_off: float, champion_off: float | None = None) -> Decision:
+    """A challenger that ranks well and is `off` in total, beside a rule that does not rank."""
+    generator = np.random.default_rng(4)
+    chance = generator.choice([0.002, 0.2], n)
+    y = (generator.random(n) < chance).astype(float)
+    challenger = chance * y.sum() / chance.sum() * (1 + off)
+    rule = np.full(n, y.mean() * (1 + rule_off))
+    champion = None if champion_off is None else np.full(n, y.mean() * (1 + champion_off))
+    measured = metrics.estimate({"total_bias": metrics.total_bias}, y, challenger, seed=1)
+    low, high = measured["total_bias"].low, measured["total_bias"].high
+    least = 0.0 if low <= 0 <= high else min(abs(low), abs(high))
+    bound = Bound("total_bias", least, 0.25, most=max(abs(low), abs(high)))
+    return decide(
+        (LOG_SCORE, BIAS),
+        LOG_SCORE.name,
+        *(y, challenger, rule, champion),
+        seed=1,
+        bounds=(bound,),
+        level=Level(BIAS, margin=0.1),
+    )
+
+
+@pytest.mark.parametrize(
+    ("off", "verdict"), [(0.0, "passed"), (0.1, "passed"), (0.25, "not judged"), (0.6, "refused")]
+)
+def test_many_outcomes_show_the_level(off, verdict):
+    decision = levelled(MANY, off, rule_off=0.0)
+    assert decision.beats
+    assert decision.verdicts == {"total_bias": verdict}
+    assert decision.promote == (verdict == "passed")
+    assert "size of total_bias" not in decision.against_rule
+
+
+def test_few_outcomes_do_not_make_a_level_pass_more_easily():
+    """The whole interval of a bias of 0.35 lies outside the bound where there are many outcomes;
+    where there are few it does not, and the level is not judged."""
+    assert levelled(MANY, 0.35, rule_off=0.0).verdicts["total_bias"] == "refused"
+    decision = levelled(FEW, 0.35, rule_off=0.0)
+    assert (decision.beats, decision.promote, decision.within_bounds) == (True, False, False)
+    assert decision.verdicts == {"total_bias": "not judged"}
+    assert decision.reasons[-1].startswith("total_bias is not judged: the outcomes are too few ")
+    assert "size of total_bias +0.35 [" in decision.reasons[-1]
+
+
+def test_few_outcomes_show_that_a_level_is_no_worse_than_that_of_what_scores_otherwise():
+    decision = levelled(FEW, 0.35, rule_off=0.36)
+    assert (decision.promote, decision.verdicts) == (True, {"total_bias": "passed"})
+    assert decision.reasons[-1].startswith("no larger than that of the rule by more than 0.1: ")
+    against_champion = levelled(FEW, 0.35, rule_off=0.36, champion_off=0.0)
+    assert not against_champion.promote
+    assert "that of the champion" in against_champion.reasons[-1]
+
+
+def test_without_an_outcome_no_level_is_shown():
+    y = np.zeros(50)
+    decision = decide(
+        (LOG_SCORE,),
+        LOG_SCORE.name,
+        *(y, np.full(50, 0.01), np.full(50, 0.2), None),
+        seed=1,
+        level=Level(BIAS, margin=0.1),
+    )
+    assert (decision.beats, decision.promote) == (True, False)
+    assert decision.verdicts == {"total_bias": "not judged"}
 
 
 def test_rows_of_one_customer_are_no_further_evidence():

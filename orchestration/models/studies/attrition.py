@@ -73,6 +73,7 @@ def attrition_study(records: Records) -> Study | Off:
         deciding="log_score",
         kind="probability",
         unit="probability",
+        feeds_money=True,
         limits=("leaving is closing every account: who only stops using them is not counted",),
         note=records.horizon_note,
     )

@@ -63,6 +63,7 @@ def clv_study(records: Records) -> Study | Off:
         deciding="gini",
         kind="value",
         unit="currency units",
+        feeds_money=True,
         limits=(
             "beyond the horizon nothing was observed: 36 months are an extrapolation",
             "intervals hold on average over customers of like predictions, not for each",

@@ -58,9 +58,10 @@ def default_study(records: Records) -> Study | Off:
         learners=(Learner("hazard", hazard),),
         rule=Learner("rate_by_days_past_due", arrears),
         measures=PROBABILITY_MEASURES,
-        deciding="auc",
+        deciding="log_score",
         kind="probability",
         unit="probability",
+        feeds_money=True,
         limits=(
             "the probability is the borrower's: all loans of an owner share it",
             "cards and overdrafts have no record of default and keep the rating table",

@@ -26,7 +26,7 @@ def product_value_study(records: Records) -> Study | Off:
     from orchestration.models.account_openings import FIRST_MONTHS, opening_frame
     from orchestration.models.studies.measures import VALUE_MEASURES
 
-    openings = opening_frame(records.connection)
+    openings = opening_frame(records.connection, records.context.first_month)
     border = evaluation_border(openings)
     if border is None:
         return Off(
@@ -73,6 +73,7 @@ def product_value_study(records: Records) -> Study | Off:
         deciding="gini",
         kind="value",
         unit="currency units",
+        feeds_money=True,
         limits=("learned from those who took the product: others may bring less",),
     )
 

@@ -25,7 +25,7 @@ def response_study(records: Records) -> Study | Off:
     from orchestration.models.contact_frames import CONTEXT, contact_frame
     from orchestration.models.studies.measures import PROBABILITY_MEASURES
 
-    contacts = contact_frame(records.connection)
+    contacts = contact_frame(records.connection, records.context.first_month)
     if contacts.empty:
         return Off("response", "this source has no campaign whose responses are in")
     responses = int(contacts["responded"].sum())
@@ -68,6 +68,7 @@ def response_study(records: Records) -> Study | Off:
         deciding="log_score",
         kind="probability",
         unit="probability",
+        feeds_money=True,
         limits=("learned from those whom campaigns chose: others may answer otherwise",),
     )
 

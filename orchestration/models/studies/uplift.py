@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +54,7 @@ def uplift_study(records: Records) -> Study | Off:
     from ml.response.model import OFFER
     from ml.response.uplift import FORMAT
 
-    contacts = randomised_contacts(records.connection)
+    contacts = randomised_contacts(records.connection, records.context.first_month)
     border = _border(contacts)
     if border is None:
         treated = int((contacts["arm"] == "treatment").sum())
@@ -145,7 +146,7 @@ def _measures() -> tuple[Measure, ...]:
     )
 
 
-def randomised_contacts(connection: Any) -> pd.DataFrame:
+def randomised_contacts(connection: Any, first_month: date) -> pd.DataFrame:
     """Matured contacts of both arms whose assignment is known to have been random.
 
     Without the columns of offer and market: they are the same for both arms of a campaign and
@@ -154,7 +155,7 @@ def randomised_contacts(connection: Any) -> pd.DataFrame:
     from ml.response.model import OFFER_LINE
     from orchestration.models.contact_frames import CONTEXT, contact_frame
 
-    contacts = contact_frame(connection, arms=("treatment", "control")).drop(
+    contacts = contact_frame(connection, first_month, arms=("treatment", "control")).drop(
         columns=[OFFER_LINE, *CONTEXT]
     )
     probability = contacts["assignment_probability"]

@@ -166,7 +166,7 @@ floored as (
     from rated
 ),
 
--- A floor is a price: where none can be charged or paid, the row says why instead.
+-- A floor is a price: where none can be charged or paid, the row has the reason instead.
 judged as (
     select
         *,
