@@ -67,6 +67,8 @@ BY_MONTH = (
 BY_MONTH_ANEW = (
     "value.accrued_interest",
     "value.transfer_price",
+    "value.transfer_tranche",
+    "value.unit_cost",
     "value.plan_actual",
     "value.source_total",
     "value.reconciliation",

@@ -1,0 +1,1 @@
+"""What stands behind an amount of the served release: its formula, its parts and its records."""
