@@ -331,6 +331,40 @@ def explain(
 
 
 @app.command()
+def price(
+    product: Annotated[str, typer.Option(help="The product_id of a loan or deposit.")],
+    amount: Annotated[str, typer.Option(help="Amount lent or deposited, such as 25000.")],
+    term: Annotated[
+        int | None, typer.Option(help="Agreed term in months; default: without a term.")
+    ] = None,
+    customer: Annotated[
+        str | None, typer.Option(help="The customer_id; default: a price for each tier.")
+    ] = None,
+    rate: Annotated[
+        str | None, typer.Option(help="Yearly rate asked for, such as 0.045; default: the floor.")
+    ] = None,
+    role: Annotated[
+        str, typer.Option(help="Role of the reader; only compliance reads erased customers.")
+    ] = "manager",
+    as_json: AsJson = False,
+) -> None:
+    """Price a new loan or deposit by the served release: the floor, and a year at a rate."""
+
+    def show(settings: Settings) -> int:
+        from orchestration.valuation.display import show_price
+        from orchestration.valuation.price import price as find
+
+        found = find(settings, product, amount, term, customer, rate, role)
+        if as_json:
+            print(json.dumps(found, default=str))
+        else:
+            show_price(found)
+        return 0
+
+    _run("price", show)
+
+
+@app.command()
 def ui(
     port: Annotated[
         int, typer.Option(help="Port of Dagster; MLflow uses the next, the reports the one after.")

@@ -1,1 +1,1 @@
-"""What stands behind an amount of the served release: its formula, its parts and its records."""
+"""What is behind an amount of the served release, and the price of a new deal by its parameters."""

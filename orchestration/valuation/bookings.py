@@ -6,18 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 from duckdb import DuckDBPyConnection
 
 from orchestration.landing.chosen_source import source_of
 from orchestration.landing.engine import labels_of
-from orchestration.landing.rules import cast_columns, day
+from orchestration.landing.rules import cast_columns
 from orchestration.platform.settings import Settings
+from orchestration.valuation.queries import Row, rows
 from sources.contract import BY_NAME, Table
-from sources.delimited import inspect_bytes, literal, quoted
+from sources.delimited import inspect_bytes, quoted
 from sources.interface import Source, SourceFile
 
+FOLDER = Path(__file__).parent / "components"
 # Events of an account, in the order shown, with the columns that explain an amount.
 SHOWN = {
     "transaction": ("transaction_id", "booked_on", "kind", "channel", "amount", "balance_after"),
@@ -30,7 +31,7 @@ SHOWN = {
 class Records:
     """The records, or why they cannot be shown."""
 
-    rows: list[dict[str, Any]]
+    rows: list[Row]
     note: str | None = None
 
 
@@ -41,29 +42,28 @@ def records_behind(
 
     The files are those whose sha256 the release holds: another delivery explains nothing of it.
     """
-    ((identity,),) = connection.execute("select identity from meta.bank").fetchall()
+    delivery = rows(connection, FOLDER / "delivery.sql", {})
+    identity = delivery[0]["identity"]
     source = _source(settings, identity)
     if source is None:
         return Records([], _absent(f"the delivery of {identity} is not here"))
     files = source.files(connection)
     labels = labels_of(files)
-    rows: list[dict[str, Any]] = []
+    found: list[Row] = []
     for name, columns in SHOWN.items():
         own = [file for file in files if file.table == name]
         given = {
             (labels[file.path], file.sha256 or inspect_bytes(file.path, text=False).sha256)
             for file in own
         }
-        held = connection.execute(
-            "select path, sha256 from meta.input_file where table_name = ?", [name]
-        ).fetchall()
-        if given != set(held):
+        held = {(row["path"], row["sha256"]) for row in delivery if row["table_name"] == name}
+        if given != held:
             return Records([], _absent(f"the files of {name} are not those of the release"))
         for file in own:
-            rows += _of_file(
+            found += _of_file(
                 connection, BY_NAME[name], file, labels[file.path], columns, account_id, month
             )
-    return Records(rows)
+    return Records(found)
 
 
 def _source(settings: Settings, identity: str) -> Source | None:
@@ -95,21 +95,17 @@ def _of_file(
     columns: Sequence[str],
     account_id: str,
     month: date,
-) -> list[dict[str, Any]]:
-    """The rows of a file that landed for the account and month, by the casts of the landing."""
+) -> list[Row]:
     described = connection.execute(f"describe {file.relation}").fetchall()
     names = set(file.columns) & set(table.column_names)
     first, _ = cast_columns(table, {name: kind for name, kind, *_ in described if name in names})
-    dated = quoted(str(table.dated_by))
-    found = connection.execute(
-        f"""select {literal(table.name)}, {literal(label)}, _row::bigint,
-                {", ".join(map(quoted, columns))}
-            from (select _row, {", ".join(first)} from ({file.relation}))
-            where account_id = $account and date_trunc('month', {dated}) = {day(month)}
-                and _row not in (
-                    select row_number from quarantine.{quoted(table.name)} where file = $file
-                )
-            order by {dated}, _row""",
-        {"account": account_id, "file": label},
-    ).fetchall()
-    return [dict(zip(("table", "file", "row", *columns), row, strict=True)) for row in found]
+    return rows(
+        connection,
+        FOLDER / "records.sql",
+        {"account": account_id, "month": month, "file": label},
+        table=table.name,
+        columns=", ".join(map(quoted, columns)),
+        casts=", ".join(first),
+        relation=file.relation,
+        dated_by=str(table.dated_by),
+    )

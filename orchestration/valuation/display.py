@@ -41,13 +41,43 @@ def show_explanation(found: Row) -> None:
         )
 
 
+PRICE = (
+    *("tier", "basis", "account_months", "transfer_price", "cost_rate", "loss_rate"),
+    *("capital_rate", "rate_floor"),
+)
+
+
+def show_price(found: Row) -> None:
+    """Print the transfer price by part, the floor by tier, and a year of the deal."""
+    term = f" for {found['term_months']} months" if found["term_months"] else ""
+    amount = terminal.cell(found["amount"])
+    print(f"{found['product_id']}, {amount}{term}, release {found['release']}")
+    show_rows("transfer price, a year", found["transfer_price"])
+    show_rows(
+        f"{found['tiers'][0]['floor_kind']}, a year",
+        [{name: row[name] for name in PRICE} for row in found["tiers"]],
+    )
+    at = "the floor" if found["rate"] is None else f"{found['rate']} a year"
+    show_rows(
+        f"a year of the deal at {at}",
+        [
+            {"tier": row["tier"]}
+            | {name: row[name] for name in row if name not in (*PRICE, "floor_kind")}
+            for row in found["tiers"]
+        ],
+    )
+    if found["customer"]:
+        show_rows("the customer's last twelve months", [found["customer"]])
+
+
 def show_rows(title: str, rows: Sequence[Row]) -> None:
     """A table of rows that may have different columns."""
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    if rows and terminal.is_terminal():
-        terminal.table(title, [{name: row.get(name) for name in names} for row in rows])
-        return
     print(title)
+    if rows and terminal.is_terminal():
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        # A title would be wrapped at the width of the table.
+        terminal.table("", [{name: row.get(name) for name in names} for row in rows])
+        return
     for row in rows:
         told = (
             f"{name} {terminal.cell(value)}" for name, value in row.items() if value is not None

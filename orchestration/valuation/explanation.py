@@ -14,7 +14,6 @@ from decimal import Decimal
 from fractions import Fraction
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 from duckdb import DuckDBPyConnection
 
@@ -25,9 +24,8 @@ from orchestration.platform.optional_tables import has_table
 from orchestration.platform.releases import ReleaseRefused, served
 from orchestration.platform.settings import MONTH, Settings
 from orchestration.valuation.bookings import Records, records_behind
+from orchestration.valuation.queries import Row, rows
 from sources import vocabulary
-
-Row = dict[str, Any]
 
 FOLDER = Path(__file__).parent / "components"
 LOG = "explain.log"
@@ -72,7 +70,7 @@ MEASURES = (
     Measure("exposure", "owed + loans beside the balance + conversion factor x undrawn limit"),
     Measure("provision", "in default: exposure x loss given default"),
     Measure("provision_change", "provision - provision of the month before"),
-    Measure("realised_loss", "left owed at the closing + written off - recovered"),
+    Measure("realised_loss", "owed at the closing + written off - recovered"),
     Measure(
         "expected_loss",
         "exposure x probability of default x loss given default / 12 where not in default + change "
@@ -141,16 +139,14 @@ def _explanation(
             "the served release is invalid: expected the table value.unit_cost, which releases of "
             "earlier versions do not have. Run make refresh."
         )
-    ((release, as_of),) = connection.execute(
-        "select release_id, as_of from meta.release"
-    ).fetchall()
-    asked = _month(connection, account_id, month or as_of, release)
+    (release,) = _rows(connection, "asked", {"account": account_id})
+    asked = _month(account_id, month or release["as_of"], release)
     _refuse_erased(connection, account_id, role)
     account, measures = account_month(connection, account_id, asked)
     records = records_behind(connection, settings, account_id, asked)
     measures += _checked_records(connection, account_id, asked, records)
     return {
-        "release": release,
+        "release": release["release_id"],
         "account": account,
         "measures": measures,
         "records": records.rows,
@@ -165,11 +161,7 @@ def account_month(
     """The account in the month, and each measure with its parts, recomputed."""
     values: Row = {"account": account_id, "month": month}
     (account,) = _rows(connection, "account", values)
-    (published,) = _told(
-        connection.execute(
-            "from value.account_month where account_id = $account and month = $month", values
-        )
-    )
+    (published,) = _rows(connection, "published", values)
     values["credit_lines"] = list(vocabulary.lines_where("is_credit"))
     parts = [row for component in COMPONENTS for row in _rows(connection, component, values)]
     delivered = _rows(connection, "delivered", values)
@@ -182,39 +174,28 @@ def account_month(
     ]
 
 
-def _month(connection: DuckDBPyConnection, account_id: str, month: str, release: str) -> date:
+def _month(account_id: str, month: str, release: Row) -> date:
     """The month asked for, if the account has a row in it."""
-    ((first, last),) = connection.execute(
-        "select min(month), max(month) from value.account_month where account_id = ?", [account_id]
-    ).fetchall()
-    if first is None:
+    months = release["months"]
+    if months is None:
         raise AccountUnknown(
-            f"ACCOUNT={account_id} is invalid: expected an account of release {release}. Write the "
-            "id as the bank delivers it."
+            f"ACCOUNT={account_id} is invalid: expected an account of release "
+            f"{release['release_id']}. Write the id as the bank delivers it."
         )
     if not MONTH.match(month):
-        raise AccountUnknown(f"MONTH={month} is invalid: expected YYYY-MM, such as {last:%Y-%m}.")
-    asked = date.fromisoformat(f"{month}-01")
-    if not connection.execute(
-        "select 1 from value.account_month where account_id = ? and month = ?", [account_id, asked]
-    ).fetchall():
+        raise AccountUnknown(f"MONTH={month} is invalid: expected YYYY-MM, such as {months[-1]}.")
+    if month not in months:
         raise AccountUnknown(
             f"MONTH={month} is invalid: expected a month of account {account_id} in release "
-            f"{release}, which has {first:%Y-%m} to {last:%Y-%m}. Choose one of them."
+            f"{release['release_id']}, which has {months[0]} to {months[-1]}. Choose one of them."
         )
-    return asked
+    return date.fromisoformat(f"{month}-01")
 
 
 def _refuse_erased(connection: DuckDBPyConnection, account_id: str, role: str) -> None:
-    if (
-        role != COMPLIANCE
-        and has_table(connection, "contacts.contactability")
-        and connection.execute(
-            "select 1 from base.account_holder inner join contacts.contactability "
-            "using (customer_id) where account_id = ? and suppression = 'erased'",
-            [account_id],
-        ).fetchall()
-    ):
+    if role == COMPLIANCE or not has_table(connection, "contacts.contactability"):
+        return
+    if _rows(connection, "erased", {"account": account_id}):
         raise AccountUnknown(
             f"ACCOUNT={account_id} is invalid: its holder was erased on request, and only the role "
             f"{COMPLIANCE} reads what has to be kept. Ask for ROLE={COMPLIANCE}."
@@ -222,14 +203,7 @@ def _refuse_erased(connection: DuckDBPyConnection, account_id: str, role: str) -
 
 
 def _rows(connection: DuckDBPyConnection, component: str, values: Row) -> list[Row]:
-    query = (FOLDER / f"{component}.sql").read_text(encoding="utf-8")
-    used = {name: value for name, value in values.items() if f"${name}" in query}
-    return _told(connection.execute(query, used))
-
-
-def _told(result: DuckDBPyConnection) -> list[Row]:
-    names = [column[0] for column in result.description or []]
-    return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+    return rows(connection, FOLDER / f"{component}.sql", values)
 
 
 def _measured(
@@ -244,8 +218,8 @@ def _measured(
     ]
     is_replaced = any(item["effect"] == "replaces" for item in items)
     told = []
-    for scope, rows in groupby(parts or [{}], key=lambda row: row.get("scope")):
-        own = [row for row in rows if row]
+    for scope, scoped in groupby(parts or [{}], key=lambda row: row.get("scope")):
+        own = [row for row in scoped if row]
         if is_replaced:
             own = []
         amount = own[0]["published"] if scope else published.get(measure.name)
@@ -299,11 +273,7 @@ def _checked_records(
     if records.note is not None:
         return []
     booked = [row["amount"] for row in records.rows if row["table"] == "transaction"]
-    ((counted, amount),) = connection.execute(
-        "select coalesce(sum(bookings), 0), coalesce(sum(amount), 0) from base.account_activity "
-        "where account_id = ? and month = ?",
-        [account_id, month],
-    ).fetchall()
+    (counted,) = _rows(connection, "booked", {"account": account_id, "month": month})
     total = sum(booked, Decimal("0.00"))
     return [
         {
@@ -315,7 +285,7 @@ def _checked_records(
             "difference": found - expected,
         }
         for name, formula, found, expected in (
-            ("bookings", "rows of the delivery", len(booked), int(counted)),
-            ("booked_amount", "sum of their amounts", total, amount),
+            ("bookings", "rows of the delivery", len(booked), counted["bookings"]),
+            ("booked_amount", "sum of their amounts", total, counted["amount"]),
         )
     ]

@@ -87,6 +87,7 @@ AS_OF = (
     "value.transfer_curve",
     "value.product_parameter",
     "value.mover",
+    "decisions.term_price",
     "decisions.price_floor",
     "outcomes.cutoff_month",
     "outcomes.customer_line_month",

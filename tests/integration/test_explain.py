@@ -8,6 +8,7 @@ from decimal import Decimal
 import duckdb
 import pytest
 
+from orchestration.valuation import price
 from orchestration.valuation.explanation import MEASURES, account_month
 
 # One account-month for each case of a rule, the first by account and month.
@@ -123,3 +124,26 @@ def test_a_changed_amount_or_part_is_a_difference(whole, tmp_path, change):
         assert found == expected
     else:
         assert {name.split(",")[0] for name in found} >= expected
+
+
+def test_a_deal_of_the_average_amount_has_the_floor_of_its_product_term_and_tier(whole):
+    """The average amount is rounded to cents: from 1,000.00 on that moves no rate by more than a
+    millionth."""
+    with duckdb.connect(str(whole), read_only=True) as connection:
+        ((month,),) = connection.execute(
+            "select max(month) from value.product_parameter"
+        ).fetchall()
+        floors = connection.execute(
+            "select product_id, term_months, tier, average_volume, annual_rate "
+            "from decisions.price_floor where annual_rate is not null and average_volume >= 1000"
+        ).fetchall()
+        same = 0
+        for product, term, tier, amount, floor in floors:
+            asked = {"product": product, "term": term, "tier": tier, "amount": amount}
+            (row,) = price._rows(
+                connection, "price", {**asked, "month": month, "rate": None, "probability": None}
+            )
+            assert abs(row["rate_floor"] - floor) <= Decimal("0.000001"), asked
+            assert abs(row["economic_profit"]) <= amount * Decimal("0.000003") + Decimal("0.03")
+            same += row["rate_floor"] == floor
+    assert len(floors) > 20 and same > 0.9 * len(floors)
