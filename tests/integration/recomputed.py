@@ -339,7 +339,7 @@ def credit_risk(
             "probability_of_default": p_default,
             "default_model_version": version,
             "stage": stage if exposure else None,
-            "probability_of_loss": rounded(Fraction(likely), 6),
+            "probability_of_loss": rounded(likely if exposure else Fraction(p_default), 6),
             "loss_allowance": rounded(Fraction(exposure) * likely * loss),
             "provision": provision,
             "provision_change": change,
