@@ -58,7 +58,7 @@ ifdef REFERENCE_PATH
 export JINGXI_REFERENCE_PATH := $(REFERENCE_PATH)
 endif
 
-.PHONY: help refresh check train promote rollback-model test test-all acceptance mutants ui lint format lock bench truth customer releases rollback export summary docs clean install
+.PHONY: help refresh check train promote rollback-model test test-all acceptance mutants ui lint format lock bench truth customer explain price releases rollback export summary docs clean install
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -112,6 +112,16 @@ summary: $(INSTALLED) ## what the served release holds and where to look
 
 customer: $(INSTALLED) ## one customer's page: make customer ID=C00000001 ROLE=manager
 	@$(RUN) -m orchestration customer --id "$$ID" $(if $(ROLE),--role "$$ROLE") $(if $(TO),--to "$$TO")
+
+explain: $(INSTALLED) ## what is behind an account's month: make explain ACCOUNT=A00000001 MONTH=2025-12
+	@$(RUN) -m orchestration explain --account "$$ACCOUNT" $(if $(MONTH),--month "$$MONTH") \
+		$(if $(ROLE),--role "$$ROLE") $(if $(filter-out 0 false,$(JSON)),--json)
+
+# TERM is the shell's own, too: only that of make's command line counts.
+price: $(INSTALLED) ## a new deal: make price PRODUCT=LOAN AMOUNT=25000 TERM=60 CUSTOMER=C00000001 RATE=0.045
+	@$(RUN) -m orchestration price --product "$$PRODUCT" --amount "$$AMOUNT" \
+		$(if $(filter command,$(origin TERM)),--term "$$TERM") $(if $(CUSTOMER),--customer "$$CUSTOMER") $(if $(RATE),--rate "$$RATE") \
+		$(if $(ROLE),--role "$$ROLE") $(if $(filter-out 0 false,$(JSON)),--json)
 
 releases: $(INSTALLED) ## the releases at hand
 	@$(RUN) -m orchestration releases

@@ -300,6 +300,71 @@ def customer(
 
 
 @app.command()
+def explain(
+    account: Annotated[str, typer.Option(help="The account_id.")],
+    month: Annotated[
+        str | None,
+        typer.Option(metavar="YYYY-MM", help="Default: the as-of month of the served release."),
+    ] = None,
+    role: Annotated[
+        str, typer.Option(help="Role of the reader; only compliance reads erased customers.")
+    ] = "manager",
+    as_json: AsJson = False,
+) -> None:
+    """Show every amount of an account in a month: its formula, its parts and the bookings.
+
+    Exit status: 0 each amount follows from its parts, 1 one does not, 2 refused.
+    """
+
+    def show(settings: Settings) -> int:
+        from orchestration.valuation.display import show_explanation
+        from orchestration.valuation.explanation import explain as find
+
+        found = find(settings, account, month, role)
+        if as_json:
+            print(json.dumps(found, default=str))
+        else:
+            show_explanation(found)
+        return FAILED if found["differences"] else 0
+
+    _run("explain", show)
+
+
+@app.command()
+def price(
+    product: Annotated[str, typer.Option(help="The product_id of a loan or deposit.")],
+    amount: Annotated[str, typer.Option(help="Amount lent or deposited, such as 25000.")],
+    term: Annotated[
+        int | None, typer.Option(help="Agreed term in months; default: without a term.")
+    ] = None,
+    customer: Annotated[
+        str | None, typer.Option(help="The customer_id; default: a price for each tier.")
+    ] = None,
+    rate: Annotated[
+        str | None, typer.Option(help="Yearly rate asked for, such as 0.045; default: the floor.")
+    ] = None,
+    role: Annotated[
+        str, typer.Option(help="Role of the reader; only compliance reads erased customers.")
+    ] = "manager",
+    as_json: AsJson = False,
+) -> None:
+    """Price a new loan or deposit by the served release: the floor, and a year at a rate."""
+
+    def show(settings: Settings) -> int:
+        from orchestration.valuation.display import show_price
+        from orchestration.valuation.price import price as find
+
+        found = find(settings, product, amount, term, customer, rate, role)
+        if as_json:
+            print(json.dumps(found, default=str))
+        else:
+            show_price(found)
+        return 0
+
+    _run("price", show)
+
+
+@app.command()
 def ui(
     port: Annotated[
         int, typer.Option(help="Port of Dagster; MLflow uses the next, the reports the one after.")

@@ -58,16 +58,16 @@
     )
 {%- endmacro %}
 
-{# Risk-adjusted return on capital, yearly: twelve times the month's result after expected loss and
-   overhead, before the capital charge, over the economic capital; to six places, empty without
-   capital. #}
-{% macro raroc() -%}
+{# Risk-adjusted return on capital, yearly: the result after expected loss and overhead, before the
+   capital charge, times the periods of a year, over the economic capital; to six places, empty
+   without capital. #}
+{% macro raroc(periods=12) -%}
     case
         when economic_capital > 0
             then cast(
                 round(
                     cast(
-                        12 * (
+                        {{ periods }} * (
                             net_interest_margin + fee_income - direct_cost - expected_loss
                             - overhead
                         ) as double

@@ -5,10 +5,8 @@ The page shows personal data: each request is logged with its user, role and cus
 
 from __future__ import annotations
 
-import json
 import os
 import uuid
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -16,6 +14,7 @@ from urllib.parse import quote
 import reports
 from orchestration.customer_page.content import CustomerUnknown, customer_facts
 from orchestration.decisions.roles import MANAGER, RoleUnknown
+from orchestration.platform.access_log import record_access
 from orchestration.platform.engine import connect
 from orchestration.platform.releases import ReleaseRefused, served
 from orchestration.platform.settings import Settings
@@ -57,15 +56,15 @@ def customer_page(
     """
     release = served(settings)
     if release is None:
-        _note(settings, customer_id, role, None, "refused")
+        record_access(settings, LOG, role, None, "refused", customer_id=customer_id)
         raise ReleaseRefused("nothing is published yet: make refresh")
     try:
         with connect(settings, release, read_only=True) as connection:
             facts = customer_facts(connection, customer_id, role=role)
     except ValueError:
-        _note(settings, customer_id, role, release.stem, "refused")
+        record_access(settings, LOG, role, release.stem, "refused", customer_id=customer_id)
         raise
-    _note(settings, customer_id, role, release.stem, "shown")
+    record_access(settings, LOG, role, release.stem, "shown", customer_id=customer_id)
     page = render_customer_page(facts)
     # An id may hold what a path must not.
     name = f"{quote(customer_id, safe='')}.html"
@@ -82,24 +81,3 @@ def customer_page(
     finally:
         draft.unlink(missing_ok=True)
     return path
-
-
-def _note(
-    settings: Settings, customer_id: str, role: str, release_id: str | None, outcome: str
-) -> None:
-    """One line of JSON: a line break in an id cannot make a second one."""
-    line = json.dumps(
-        {
-            "at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "user": settings.user,
-            "role": role,
-            "customer_id": customer_id,
-            "release_id": release_id,
-            "outcome": outcome,
-        }
-    )
-    log = settings.home / "logs" / LOG
-    log.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    with os.fdopen(descriptor, "a", encoding="utf-8") as file:
-        file.write(line + "\n")

@@ -57,6 +57,7 @@ __all__ = [
     "Window",
     "empty_landing",
     "first_booking_month",
+    "labels_of",
     "land",
     "last_booking",
     "resolve_as_of",
@@ -175,7 +176,7 @@ def land(
         not replace.
     """
     files = source.files(connection)
-    labels = _labels(files)
+    labels = labels_of(files)
     digests = {file.path: file.sha256 or _digest(file.path) for file in files}
     calendar = Calendar(window.as_of, window.first_month, today or date.today())
     landing_folder = landing_folder.resolve()
@@ -424,7 +425,7 @@ def _tolerated(table: Table, rule_class: str) -> float:
     return min(TOLERATED_KEY_SHARE, table.tolerated_share) if strict else table.tolerated_share
 
 
-def _labels(files: Collection[SourceFile]) -> dict[Path, str]:
+def labels_of(files: Collection[SourceFile]) -> dict[Path, str]:
     """Each file's path relative to the delivery's folder."""
     paths = {file.path for file in files}
     if not paths:

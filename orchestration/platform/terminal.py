@@ -52,11 +52,12 @@ def table(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
             name.replace("_", " "), justify="right" if numeric else "left", overflow="fold"
         )
     for row in rows:
-        drawn.add_row(*(Text(_cell(row[name])) for name in names))
+        drawn.add_row(*(Text(cell(row[name])) for name in names))
     Console(file=sys.stdout).print(drawn)
 
 
-def _cell(value: Any) -> str:
+def cell(value: Any) -> str:
+    """A value as it is shown."""
     match value:
         case None:
             return "–"
@@ -67,7 +68,7 @@ def _cell(value: Any) -> str:
         case float():
             return f"{value:.4f}"
         case Decimal():
-            return f"{value:,.2f}"
+            return f"{value:,f}"
         case date():
             return value.isoformat()
     return str(value)

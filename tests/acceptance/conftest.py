@@ -14,6 +14,7 @@ from sources.synthetic import SyntheticBank
 from tests.acceptance import deliveries
 from tests.conftest import once
 
+KNOWN = Path(__file__).parent / "known_bank"
 SMALL_BANK = {"customers": 800, "seed": 7}
 
 
@@ -42,6 +43,27 @@ def small_bank(
 
     made = once(tmp_path_factory, "small_bank", make)
     return Path(given or made)
+
+
+@pytest.fixture(scope="session")
+def known_bank(
+    tmp_path_factory: pytest.TempPathFactory, command: Callable[..., CompletedProcess[str]]
+) -> Path:
+    """The home of one release of the bank whose figures are known."""
+
+    def make(place: Path) -> None:
+        result = command(
+            place / "home",
+            "refresh",
+            source="files",
+            source_path=KNOWN / "delivery",
+            reference_path=KNOWN / "reference",
+            first_month="2024-01",
+            as_of="2025-12",
+        )
+        assert result.returncode == 0, result.stdout + result.stderr
+
+    return once(tmp_path_factory, "known_bank", make) / "home"
 
 
 @pytest.fixture(scope="session")

@@ -8,19 +8,16 @@ hand to the delivery; nothing of the project was run for them.
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
-from subprocess import CompletedProcess
 
 import duckdb
 import pytest
 
-from tests.conftest import once
+from tests.acceptance.conftest import KNOWN
 
 pytestmark = pytest.mark.slow
 
-KNOWN = Path(__file__).parent / "known_bank"
 KEYS = {
     "value.account_month": "account_id",
     "value.plan_actual": "dimension_key",
@@ -35,22 +32,8 @@ def answers() -> list[dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def release(
-    tmp_path_factory: pytest.TempPathFactory, command: Callable[..., CompletedProcess[str]]
-) -> Path:
-    def make(place: Path) -> None:
-        result = command(
-            place / "home",
-            "refresh",
-            source="files",
-            source_path=KNOWN / "delivery",
-            reference_path=KNOWN / "reference",
-            first_month="2024-01",
-            as_of="2025-12",
-        )
-        assert result.returncode == 0, result.stdout + result.stderr
-
-    return once(tmp_path_factory, "known_bank", make) / "home" / "published" / "current.duckdb"
+def release(known_bank: Path) -> Path:
+    return known_bank / "published" / "current.duckdb"
 
 
 def test_every_figure_is_the_one_worked_by_hand(release):

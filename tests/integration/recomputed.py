@@ -339,6 +339,7 @@ def credit_risk(
             "probability_of_default": p_default,
             "default_model_version": version,
             "stage": stage if exposure else None,
+            "probability_of_loss": rounded(likely if exposure else Fraction(p_default), 6),
             "loss_allowance": rounded(Fraction(exposure) * likely * loss),
             "provision": provision,
             "provision_change": change,
@@ -402,9 +403,11 @@ def valued(bank: Bank, reference: Reference) -> Valuation:
             "portfolio"
         ] != NOBODY:
             repricing = int(rule["repricing_months"] or term)
-            price = reference.rate(*rate_fixing(opened, term, min(repricing, term), month))
+            curve = rate_fixing(opened, term, min(repricing, term), month)
+            price = reference.rate(*curve)
             price += Fraction(rule["spread"])
         else:
+            curve = None, None
             price = reference.behavioural(rule, "portfolio", month)
 
         def booked(*kinds: str, bookings: list[Row] = bookings) -> Decimal:
@@ -469,6 +472,8 @@ def valued(bank: Bank, reference: Reference) -> Valuation:
             "average_balance": rounded(Fraction(day_sum) / len(days)) if is_known else None,
             "closing_balance": known[-1],
             "transfer_price": rounded(price, 6),
+            "curve_month": curve[0],
+            "curve_tenor": curve[1],
             "overdrawn_price": rounded(overdrawn, 6) if below else None,
             "interest_income": result("interest_income", settled["interest_income"]),
             "interest_expense": result("interest_expense", settled["interest_expense"]),

@@ -67,6 +67,8 @@ BY_MONTH = (
 BY_MONTH_ANEW = (
     "value.accrued_interest",
     "value.transfer_price",
+    "value.transfer_tranche",
+    "value.unit_cost",
     "value.plan_actual",
     "value.source_total",
     "value.reconciliation",
@@ -85,6 +87,7 @@ AS_OF = (
     "value.transfer_curve",
     "value.product_parameter",
     "value.mover",
+    "decisions.term_price",
     "decisions.price_floor",
     "outcomes.cutoff_month",
     "outcomes.customer_line_month",

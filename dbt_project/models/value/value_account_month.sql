@@ -6,10 +6,6 @@ with run as (
     select * from {{ ref('base_refresh_window') }}
 ),
 
-refreshed_month as (
-    {{ each_month('run', 'month_from', 'month_to') }}
-),
-
 account_month as (
     select
         account_month.*,
@@ -63,29 +59,19 @@ priced as (
     from fixed
 ),
 
-unit_cost as (
-    select *
-    from {{ in_force(
-        ref('activity_unit_cost'), ['seed.channel', 'seed.kind'], 'refreshed_month'
-    ) }} as in_force
-),
-
 activity_cost as (
     select
         activity.account_id,
         activity.month,
-        sum(activity.bookings * coalesce(by_kind.unit_cost, by_channel.unit_cost)) as cost
+        sum(activity.bookings * unit_cost.unit_cost) as cost
     from {{ ref('base_account_activity') }} as activity
-    inner join unit_cost as by_channel
+    cross join run
+    inner join {{ ref('value_unit_cost') }} as unit_cost
         on
-            activity.channel = by_channel.channel
-            and by_channel.kind = '*'
-            and activity.month = by_channel.month
-    left join unit_cost as by_kind
-        on
-            activity.channel = by_kind.channel
-            and activity.kind = by_kind.kind
-            and activity.month = by_kind.month
+            activity.channel = unit_cost.channel
+            and activity.kind = unit_cost.kind
+            and activity.month = unit_cost.month
+    where activity.month between run.month_from and run.month_to
     group by activity.account_id, activity.month
 ),
 
@@ -127,6 +113,8 @@ exposed as (
         risk.provision,
         risk.provision_change,
         risk.realised_loss,
+        curve.month as curve_month,
+        curve.tenor_months as curve_tenor,
         coalesce(curve.annual_rate + priced.spread, priced.transfer_price) as annual_rate
     from priced
     inner join {{ ref('value_credit_risk') }} as risk
@@ -149,6 +137,8 @@ measured as (
         exposed.average_balance,
         exposed.closing_balance,
         cast(exposed.annual_rate as decimal(9, 6)) as transfer_price,
+        exposed.curve_month,
+        exposed.curve_tenor,
         cast(
             coalesce(
                 delivered.replaces_interest_income,
@@ -244,6 +234,8 @@ select
     average_balance,
     closing_balance,
     transfer_price,
+    curve_month,
+    curve_tenor,
     overdrawn_price,
     interest_income,
     interest_expense,

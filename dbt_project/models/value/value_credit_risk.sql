@@ -252,6 +252,7 @@ select
     probability_of_default,
     default_model_version,
     cast(stage as integer) as stage,
+    probability_of_loss,
     loss_allowance,
     cast(provision as decimal(18, 2)) as provision,
     cast(provision_change as decimal(18, 2)) as provision_change,

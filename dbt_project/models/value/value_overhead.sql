@@ -36,6 +36,7 @@ floored as (
         pool,
         product_line,
         branch_id,
+        units,
         cents,
         {{ whole_share('cents * units', 'all_units') }} as share,
         cents * units % all_units as remainder
@@ -62,6 +63,7 @@ ranked as (
         floored.pool,
         floored.product_line,
         floored.branch_id,
+        floored.units,
         floored.share,
         left_over.cents as left_over,
         row_number() over (
@@ -83,5 +85,6 @@ select
     pool,
     product_line,
     branch_id,
+    cast(units as bigint) as units,
     {{ from_cents('share + case when place <= left_over then 1 else 0 end') }} as amount
 from ranked

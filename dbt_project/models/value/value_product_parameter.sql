@@ -51,6 +51,8 @@ select
         coalesce(overdrawn_price.annual_rate + transfer_rule.spread, 0) as decimal(9, 6)
     ) as overdrawn_price,
     transfer_rule.portfolio <> '(none)' as is_funded,
+    transfer_rule.portfolio,
+    transfer_rule.overdrawn_portfolio,
     transfer_rule.repricing_months,
     transfer_rule.spread,
     interest_rule.is_accrued,

@@ -59,6 +59,17 @@ version as (
     select
         point.effective_from,
         tenor.number as tenor_months,
+        point.tenor_months as tenor_below,
+        point.rate as rate_below,
+        case
+            when tenor.number > point.tenor_months
+                then coalesce(point.next_tenor, point.tenor_months)
+            else point.tenor_months
+        end as tenor_above,
+        case
+            when tenor.number > point.tenor_months then coalesce(point.next_rate, point.rate)
+            else point.rate
+        end as rate_above,
         case
             when tenor.number <= point.tenor_months or point.next_tenor is null then point.rate
             else
@@ -87,6 +98,10 @@ version_month as (
 select
     version_month.month,
     cast(version.tenor_months as integer) as tenor_months,
-    {{ from_millionths('version.rate') }} as annual_rate
+    {{ from_millionths('version.rate') }} as annual_rate,
+    version.tenor_below,
+    {{ from_millionths('version.rate_below') }} as rate_below,
+    version.tenor_above,
+    {{ from_millionths('version.rate_above') }} as rate_above
 from version_month
 inner join version on version_month.effective_from = version.effective_from

@@ -1,43 +1,10 @@
 {{ config(materialized='table') }}
 
-with run as (
-    select * from {{ ref('base_refresh_window') }}
-),
-
-history_month as (
-    {{ each_month('run', 'first_month', 'as_of_month') }}
-),
-
-tranche as (
-    select * from {{ in_force(ref('replicating_portfolio'), ['seed.portfolio'], 'history_month') }}
-        as in_force
-),
-
--- A tranche of n months consists of n equal slices, one renewed each month. Its rate is the mean of
--- the curve's rates in the months in which the slices were renewed, to ten places.
-tranche_rate as (
-    select
-        tranche.portfolio,
-        tranche.month,
-        tranche.tenor_months,
-        tranche.weight,
-        {{ divide_units(
-            'sum(' ~ units('curve.annual_rate', 6) ~ ') * 10000', 'tranche.tenor_months'
-        ) }} as rate
-    from tranche
-    inner join {{ ref('value_transfer_curve') }} as curve
-        on
-            tranche.tenor_months = curve.tenor_months
-            and tranche.month >= curve.month
-            and curve.month > {{ months_later('tranche.month', '-tranche.tenor_months') }}
-    group by tranche.portfolio, tranche.month, tranche.tenor_months, tranche.weight
-)
-
 select
     portfolio,
     month,
     {{ from_millionths(divide_units(
-        'sum(' ~ units('weight', 6) ~ ' * rate)', '10000000000'
+        'sum(' ~ units('weight', 6) ~ ' * ' ~ units('mean_rate', 10) ~ ')', '10000000000'
     )) }} as annual_rate
-from tranche_rate
+from {{ ref('value_transfer_tranche') }}
 group by portfolio, month

@@ -45,7 +45,8 @@ account_month as (
         {%- for name, parts in components.items() %}
         {{ parts }} as {{ name }},
         {%- endfor %}
-        account_month.net_interest_margin as margin
+        account_month.net_interest_margin as margin,
+        account_month.direct_cost
     from {{ ref('value_account_month') }} as account_month
     cross join run
     left join account_tier on account_month.account_id = account_tier.account_id
@@ -61,7 +62,8 @@ observed as (
         {%- for name in components %}
         sum({{ name }}) as {{ name }},
         {%- endfor %}
-        sum(margin) as margin
+        sum(margin) as margin,
+        sum(direct_cost) as direct_cost
     from account_month
     group by product_id, tier_number
 ),
@@ -74,7 +76,8 @@ of_product as (
         {%- for name in components %}
         sum({{ name }}) as {{ name }},
         {%- endfor %}
-        sum(margin) as margin
+        sum(margin) as margin,
+        sum(direct_cost) as direct_cost
     from observed
     group by product_id
 ),
@@ -96,7 +99,7 @@ chosen as (
         tier.tier,
         tier.tier_number,
         coalesce(observed.account_months, 0) >= {{ enough }} as is_own,
-        {%- for name in ['account_months', 'volume', 'cost', 'fee', 'margin'] %}
+        {%- for name in ['account_months', 'volume', 'cost', 'direct_cost', 'fee', 'margin'] %}
         case
             when coalesce(observed.account_months, 0) >= {{ enough }} then observed.{{ name }}
             else of_product.{{ name }}
@@ -108,28 +111,18 @@ chosen as (
         -- tier would price past losses instead of risk.
         of_product.loss,
         of_product.capital,
-        coalesce(curve.annual_rate + parameter.spread, parameter.transfer_price)
-            as transfer_price
+        term_price.transfer_price
     from product_term
     cross join tier
-    cross join as_of_month
     inner join of_product on product_term.product_id = of_product.product_id
-    inner join {{ ref('value_product_parameter') }} as parameter
+    inner join {{ ref('decisions_term_price') }} as term_price
         on
-            product_term.product_id = parameter.product_id
-            and as_of_month.month = parameter.month
+            product_term.product_id = term_price.product_id
+            and coalesce(product_term.term_months, 0) = term_price.term_months
     left join observed
         on
             product_term.product_id = observed.product_id
             and tier.tier_number = observed.tier_number
-    left join {{ ref('value_transfer_curve') }} as curve
-        on
-            as_of_month.month = curve.month
-            and product_term.term_months is not null
-            and least(
-                product_term.term_months,
-                coalesce(parameter.repricing_months, product_term.term_months)
-            ) = curve.tenor_months
 ),
 
 -- Per unit of volume and year: the sum of monthly averages is twelve times the yearly average.
@@ -143,11 +136,15 @@ rated as (
         }.items() %}
         case
             when {{ of_volume }} > 0 and product_line in {{ quoted_list(priced_by_rate) }}
-                then {{ from_millionths(divide_units(
-                    units(name) ~ ' * 12000000', units(of_volume)
-                ), 18) }}
+                then {{ per_volume(name, of_volume) }}
         end as {{ name }}_rate,
         {%- endfor %}
+        {{ from_millionths(divide_units(units('direct_cost') ~ ' * 10000', 'account_months'), 18) }}
+            as monthly_direct_cost,
+        {{ from_millionths(divide_units(
+            units('cost - direct_cost') ~ ' * 10000', 'account_months'
+        ), 18) }} as monthly_overhead,
+        {{ from_cents(divide_units(units('volume'), 'account_months')) }} as average_volume,
         {{ from_cents(divide_units(units('cost - margin'), 'account_months')) }}
         + {{ from_cents(divide_units(units('loss + capital'), 'product_account_months')) }}
             as fee_floor
@@ -158,11 +155,10 @@ rated as (
 floored as (
     select
         *,
-        case
-            when product_line in {{ deposits }}
-                then transfer_price - cost_rate - loss_rate - capital_rate
-            else transfer_price + cost_rate + loss_rate + capital_rate
-        end as rate_floor
+        {{ rate_floor(
+            'product_line in ' ~ deposits,
+            'transfer_price', 'cost_rate', 'loss_rate', 'capital_rate'
+        ) }} as rate_floor
     from rated
 ),
 
@@ -204,5 +200,8 @@ select
     {%- endfor %}
     case when is_own then 'tier' else 'product' end as basis,
     cast(account_months as integer) as account_months,
+    average_volume,
+    monthly_direct_cost,
+    monthly_overhead,
     no_floor_reason
 from judged

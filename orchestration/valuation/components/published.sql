@@ -1,0 +1,3 @@
+select *
+from value.account_month
+where account_id = $account and month = $month

@@ -1,0 +1,3 @@
+select customer_id
+from contacts.contactability
+where customer_id = $customer and suppression = 'erased'

@@ -1,0 +1,45 @@
+-- What the transfer price of the term consists of: the curve or a portfolio's tranches, and the
+-- spread of the product.
+with term as (
+    select * from decisions.term_price where product_id = $product and term_months = $term
+)
+
+select
+    'curve of the as-of month' as part,
+    curve.tenor_months,
+    curve.tenor_below,
+    curve.rate_below,
+    curve.tenor_above,
+    curve.rate_above,
+    cast(null as decimal(9, 6)) as weight,
+    cast(curve.annual_rate as decimal(12, 10)) as annual_rate
+from term
+inner join value.transfer_curve as curve
+    on term.tenor_months = curve.tenor_months and curve.month = $month
+union all
+select
+    'tranche of the portfolio ' || tranche.portfolio as part,
+    tranche.tenor_months,
+    null as tenor_below,
+    null as rate_below,
+    null as tenor_above,
+    null as rate_above,
+    tranche.weight,
+    tranche.mean_rate as annual_rate
+from term
+inner join value.product_parameter as parameter
+    on term.product_id = parameter.product_id and parameter.month = $month
+inner join value.transfer_tranche as tranche
+    on parameter.portfolio = tranche.portfolio and parameter.month = tranche.month
+where term.tenor_months is null
+union all
+select
+    'spread' as part,
+    null as tenor_months,
+    null as tenor_below,
+    null as rate_below,
+    null as tenor_above,
+    null as rate_above,
+    null as weight,
+    spread as annual_rate
+from term

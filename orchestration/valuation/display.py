@@ -1,0 +1,85 @@
+"""Explanations and prices on a terminal, as tables; in a file or pipe, as lines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from orchestration.platform import terminal
+
+Row = dict[str, Any]
+
+
+def show_explanation(found: Row) -> None:
+    """Print the account, each measure with its parts, and the delivered records."""
+    account = found["account"]
+    print(
+        f"account {account['account_id']} in {account['month']:%Y-%m}, release {found['release']}"
+    )
+    for name, value in account.items():
+        if name not in ("account_id", "month") and value is not None:
+            print(f"  {name} {terminal.cell(value)}")
+    for measure in found["measures"]:
+        title = f"{measure['measure']} {terminal.cell(measure['published'])}"
+        show_rows(f"{title} = {measure['formula']}", measure["parts"])
+        if measure["difference"]:
+            print(
+                f"  DIFFERENCE: expected {terminal.cell(measure['recomputed'])} from the parts, "
+                f"found {title} in the release"
+            )
+    for table in dict.fromkeys(row["table"] for row in found["records"]):
+        show_rows(
+            f"delivered records: {table}",
+            [{**row} for row in found["records"] if row["table"] == table],
+        )
+    if found["records_note"]:
+        print(found["records_note"])
+    if found["differences"]:
+        terminal.problem(
+            f"{found['differences']} amount(s) do not follow from their parts: expected none. "
+            "Run make refresh; if the difference stays, report the account and month."
+        )
+
+
+PRICE = (
+    *("tier", "basis", "account_months", "transfer_price", "cost_rate", "loss_rate"),
+    *("capital_rate", "rate_floor"),
+)
+
+
+def show_price(found: Row) -> None:
+    """Print the transfer price by part, the floor by tier, and a year of the deal."""
+    term = f" for {found['term_months']} months" if found["term_months"] else ""
+    amount = terminal.cell(found["amount"])
+    print(f"{found['product_id']}, {amount}{term}, release {found['release']}")
+    show_rows("transfer price, a year", found["transfer_price"])
+    show_rows(
+        f"{found['tiers'][0]['floor_kind']}, a year",
+        [{name: row[name] for name in PRICE} for row in found["tiers"]],
+    )
+    at = "the floor" if found["rate"] is None else f"{found['rate']} a year"
+    show_rows(
+        f"a year of the deal at {at}",
+        [
+            {"tier": row["tier"]}
+            | {name: row[name] for name in row if name not in (*PRICE, "floor_kind")}
+            for row in found["tiers"]
+        ],
+    )
+    if found["customer"]:
+        show_rows("the customer's last twelve months", [found["customer"]])
+
+
+def show_rows(title: str, rows: Sequence[Row]) -> None:
+    """A table of rows that may have different columns."""
+    print(title)
+    if rows and terminal.is_terminal():
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        # A title would be wrapped at the width of the table.
+        terminal.table("", [{name: row.get(name) for name in names} for row in rows])
+        return
+    for row in rows:
+        told = (
+            f"{name} {terminal.cell(value)}" for name, value in row.items() if value is not None
+        )
+        print(f"  {', '.join(told)}")

@@ -1,0 +1,291 @@
+"""One account-month, measure by measure: the parts of each amount, down to the bookings.
+
+`components/*.sql` read the parts of a measure from the release: what they are, and the exact share
+of each in the amount as a numerator and a denominator. A numerator is text, since a union of
+decimals of different scales drops places. Their sum, rounded as the rule rounds it, is compared
+with the amount that the release holds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from fractions import Fraction
+from itertools import groupby
+from pathlib import Path
+
+from duckdb import DuckDBPyConnection
+
+from orchestration.decisions.roles import COMPLIANCE, MANAGER, withheld_from
+from orchestration.platform.access_log import record_access
+from orchestration.platform.engine import connect
+from orchestration.platform.optional_tables import has_table
+from orchestration.platform.releases import ReleaseRefused, served
+from orchestration.platform.settings import MONTH, Settings
+from orchestration.valuation.bookings import Records, records_behind
+from orchestration.valuation.queries import Row, rows
+from sources import vocabulary
+
+FOLDER = Path(__file__).parent / "components"
+LOG = "explain.log"
+CENTS, MILLIONTHS = 2, 6
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A figure of `value.account_month`: how it is computed, and how many places it has."""
+
+    name: str
+    formula: str
+    places: int = CENTS
+
+
+# In the order in which they follow from each other.
+MEASURES = (
+    Measure("average_balance", "day sum of the balance / days of the month"),
+    Measure(
+        "mean_rate",
+        "mean of the curve's rates in the months in which the slices were renewed",
+        10,
+    ),
+    Measure(
+        "transfer_price",
+        "a term's: the curve between two points, rate_below + (rate_above - rate_below) x "
+        "(tenor - tenor_below) / (tenor_above - tenor_below); without a term: sum of the tranches' "
+        "weight x mean rate; + spread",
+        MILLIONTHS,
+    ),
+    Measure("overdrawn_price", "sum of the tranches' weight x mean rate + spread", MILLIONTHS),
+    Measure("interest_income", "interest_rate x day sum / day_count where it accrues, or booked"),
+    Measure("interest_expense", "interest_rate x day sum / day_count where it accrues, or booked"),
+    Measure("interest_income_booked", "bookings of kind interest_charged"),
+    Measure("interest_expense_booked", "bookings of kind interest_paid"),
+    Measure("accrued_interest", "of the month before + accrued - booked"),
+    Measure("transfer_result", "day sum x price / 365, each side of zero at its own price"),
+    Measure("net_interest_margin", "interest income - interest expense + transfer result"),
+    Measure("fee_income", "bookings of kind fee and penalty, income positive"),
+    Measure("direct_cost", "bookings x unit cost + account maintenance"),
+    Measure("overhead", "each pool's amount x the account's units / all units"),
+    Measure("exposure", "owed + loans beside the balance + conversion factor x undrawn limit"),
+    Measure("provision", "in default: exposure x loss given default"),
+    Measure("provision_change", "provision - provision of the month before"),
+    Measure("realised_loss", "owed at the closing + written off - recovered"),
+    Measure(
+        "expected_loss",
+        "exposure x probability of default x loss given default / 12 where not in default + change "
+        "of the provision + realised loss",
+    ),
+    Measure("loss_allowance", "exposure x probability of loss x loss given default; not charged"),
+    Measure(
+        "contribution_margin", "net interest margin + fee income - direct cost - expected loss"
+    ),
+    Measure("economic_capital", "exposure x capital weight"),
+    Measure("capital_charge", "exposure x capital weight x hurdle rate / 12"),
+    Measure("economic_profit", "contribution margin - overhead - capital charge"),
+    Measure("raroc", "12 x (contribution margin - overhead) / economic capital", MILLIONTHS),
+)
+COMPONENTS = (
+    *("average_balance", "tranche", "transfer_price", "interest", "transfer_result", "fee_income"),
+    *("direct_cost", "overhead", "exposure", "expected_loss", "capital", "result"),
+)
+# What a delivered item does to a measure: replaces it, or adds to it.
+EFFECTS = {(item.result_item, item.measure): item.effect for item in vocabulary.RESULT_ITEMS}
+INNER = frozenset(("measure", "scope", "published", "step", "numerator", "denominator"))
+
+
+class AccountUnknown(ValueError):
+    """The release does not have the account or the month, or the role may not read it."""
+
+
+def explain(
+    settings: Settings, account_id: str, month: str | None = None, role: str = MANAGER
+) -> Row:
+    """The explanation of an account-month of the served release; the request is logged.
+
+    Raises
+    ------
+    AccountUnknown
+        When the release does not have the account-month, or its owner was erased.
+    orchestration.decisions.roles.RoleUnknown
+        For an unknown role.
+    ReleaseRefused
+        When nothing is published yet, or the release was published without the parts.
+    """
+    path = served(settings)
+    release = path.stem if path else None
+    try:
+        if path is None:
+            raise ReleaseRefused("no release is published. Run make refresh.")
+        with connect(settings, path, read_only=True) as connection:
+            found = _explanation(connection, settings, account_id, month, role)
+    except (ValueError, ReleaseRefused):
+        record_access(settings, LOG, role, release, "refused", account_id=account_id)
+        raise
+    record_access(settings, LOG, role, release, "shown", account_id=account_id)
+    return found
+
+
+def _explanation(
+    connection: DuckDBPyConnection,
+    settings: Settings,
+    account_id: str,
+    month: str | None,
+    role: str,
+) -> Row:
+    withheld_from(role)
+    if not has_table(connection, "value.unit_cost"):
+        raise ReleaseRefused(
+            "the served release is invalid: expected the table value.unit_cost, which releases of "
+            "earlier versions do not have. Run make refresh."
+        )
+    (release,) = _rows(connection, "asked", {"account": account_id})
+    asked = _month(account_id, month or release["as_of"], release)
+    _refuse_erased(connection, account_id, role)
+    account, measures = account_month(connection, account_id, asked)
+    records = records_behind(connection, settings, account_id, asked)
+    measures += _checked_records(connection, account_id, asked, records)
+    return {
+        "release": release["release_id"],
+        "account": account,
+        "measures": measures,
+        "records": records.rows,
+        "records_note": records.note,
+        "differences": sum(measure["difference"] != 0 for measure in measures),
+    }
+
+
+def account_month(
+    connection: DuckDBPyConnection, account_id: str, month: date
+) -> tuple[Row, list[Row]]:
+    """The account in the month, and each measure with its parts, recomputed."""
+    values: Row = {"account": account_id, "month": month}
+    (account,) = _rows(connection, "account", values)
+    (published,) = _rows(connection, "published", values)
+    values["credit_lines"] = list(vocabulary.lines_where("is_credit"))
+    parts = [row for component in COMPONENTS for row in _rows(connection, component, values)]
+    delivered = _rows(connection, "delivered", values)
+    return account, [
+        told
+        for measure in MEASURES
+        for told in _measured(
+            measure, [row for row in parts if row["measure"] == measure.name], delivered, published
+        )
+    ]
+
+
+def _month(account_id: str, month: str, release: Row) -> date:
+    """The month asked for, if the account has a row in it."""
+    months = release["months"]
+    if months is None:
+        raise AccountUnknown(
+            f"ACCOUNT={account_id} is invalid: expected an account of release "
+            f"{release['release_id']}. Write the id as the bank delivers it."
+        )
+    if not MONTH.match(month):
+        raise AccountUnknown(f"MONTH={month} is invalid: expected YYYY-MM, such as {months[-1]}.")
+    if month not in months:
+        raise AccountUnknown(
+            f"MONTH={month} is invalid: expected a month of account {account_id} in release "
+            f"{release['release_id']}, which has {months[0]} to {months[-1]}. Choose one of them."
+        )
+    return date.fromisoformat(f"{month}-01")
+
+
+def _refuse_erased(connection: DuckDBPyConnection, account_id: str, role: str) -> None:
+    if role == COMPLIANCE or not has_table(connection, "contacts.contactability"):
+        return
+    if _rows(connection, "erased", {"account": account_id}):
+        raise AccountUnknown(
+            f"ACCOUNT={account_id} is invalid: its holder was erased on request, and only the role "
+            f"{COMPLIANCE} reads what has to be kept. Ask for ROLE={COMPLIANCE}."
+        )
+
+
+def _rows(connection: DuckDBPyConnection, component: str, values: Row) -> list[Row]:
+    return rows(connection, FOLDER / f"{component}.sql", values)
+
+
+def _measured(
+    measure: Measure, parts: list[Row], delivered: list[Row], published: Row
+) -> list[Row]:
+    """The measure with its parts, its amount recomputed and the published one; a measure of several
+    scopes, such as the tranches of a portfolio, once for each."""
+    items = [
+        {"part": f"delivered: {row['item']}", "amount": row["amount"], "effect": EFFECTS[key]}
+        for row in delivered
+        if (key := (row["item"], measure.name)) in EFFECTS
+    ]
+    is_replaced = any(item["effect"] == "replaces" for item in items)
+    told = []
+    for scope, scoped in groupby(parts or [{}], key=lambda row: row.get("scope")):
+        own = [row for row in scoped if row]
+        if is_replaced:
+            own = []
+        amount = own[0]["published"] if scope else published.get(measure.name)
+        recomputed = sum((item["amount"] for item in items), _total(own, measure.places))
+        if amount is None and not own:
+            continue
+        told.append(
+            {
+                "measure": f"{measure.name}, {scope}" if scope else measure.name,
+                "formula": measure.formula,
+                "parts": [_part(row, measure.places) for row in own] + items,
+                "recomputed": recomputed,
+                "published": amount,
+                "difference": recomputed - (amount or 0),
+            }
+        )
+    return told
+
+
+def _total(parts: list[Row], places: int) -> Decimal:
+    """The exact sum of the parts, each step rounded on its own."""
+    steps: dict[int, Fraction] = {}
+    for row in parts:
+        step = row.get("step", 1)
+        steps[step] = steps.get(step, Fraction(0)) + _share(row)
+    return sum((rounded(amount, places) for amount in steps.values()), rounded(Fraction(0), places))
+
+
+def _share(row: Row) -> Fraction:
+    return Fraction(row["numerator"]) / Fraction(row["denominator"])
+
+
+def _part(row: Row, places: int) -> Row:
+    """A part as it is shown: its operands, and its share of the amount with two more places."""
+    shown = {name: value for name, value in row.items() if name not in INNER and value is not None}
+    return {**shown, "amount": rounded(_share(row), places + 2)}
+
+
+def rounded(amount: Fraction, places: int) -> Decimal:
+    """Rounded half away from zero, as `macros/portable/money.sql` does."""
+    units = (2 * abs(amount.numerator) * 10**places + amount.denominator) // (
+        2 * amount.denominator
+    )
+    return Decimal(units if amount >= 0 else -units).scaleb(-places)
+
+
+def _checked_records(
+    connection: DuckDBPyConnection, account_id: str, month: date, records: Records
+) -> list[Row]:
+    """The delivered bookings beside those of the release, where the files can be read."""
+    if records.note is not None:
+        return []
+    booked = [row["amount"] for row in records.rows if row["table"] == "transaction"]
+    (counted,) = _rows(connection, "booked", {"account": account_id, "month": month})
+    total = sum(booked, Decimal("0.00"))
+    return [
+        {
+            "measure": name,
+            "formula": formula,
+            "parts": [],
+            "recomputed": found,
+            "published": expected,
+            "difference": found - expected,
+        }
+        for name, formula, found, expected in (
+            ("bookings", "rows of the delivery", len(booked), counted["bookings"]),
+            ("booked_amount", "sum of their amounts", total, counted["amount"]),
+        )
+    ]

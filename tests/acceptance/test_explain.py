@@ -1,0 +1,147 @@
+"""`jingxi explain` on two banks: every amount that it shows follows from its parts and records."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from decimal import Decimal
+
+import duckdb
+import pytest
+
+from orchestration.platform.releases import ReleaseRefused, point_at
+from orchestration.platform.settings import Settings
+from orchestration.valuation.explanation import LOG, AccountUnknown, explain
+from tests.acceptance.test_known_bank import answers
+
+pytestmark = pytest.mark.slow
+
+KINDS = {
+    "a term deposit": "product_id like 'TERM%' and curve_month is not null",
+    "an overdrawn current account": "overdrawn_price is not null",
+    "a card": "product_line = 'cards' and exposure > 0",
+    "a loan in default": "product_line = 'lending' and stage = 3",
+    "a wealth account": "product_line = 'wealth' and fee_income > 0",
+    "a loan": "product_line = 'lending' and stage = 1",
+}
+
+
+@pytest.fixture(scope="module")
+def known(known_bank):
+    return Settings(home=known_bank)
+
+
+@pytest.fixture(scope="module")
+def small(small_bank):
+    return Settings(home=small_bank / "copy", customers=800, seed=7)
+
+
+def released(settings):
+    return duckdb.connect(str(settings.published / "current.duckdb"), read_only=True)
+
+
+def test_each_figure_worked_by_hand_follows_from_its_parts(known):
+    worked = [row for row in answers() if row["table"] == "value.account_month"]
+    shown = {}
+    checked = 0
+    for row in worked:
+        key = row["key"], row["month"]
+        if key not in shown:
+            shown[key] = explain(known, *key)
+            assert shown[key]["differences"] == 0, key
+            assert shown[key]["records_note"] is None
+        for measure in shown[key]["measures"]:
+            if measure["measure"] == row["measure"]:
+                assert measure["recomputed"] == Decimal(row["amount"]), row
+                checked += 1
+    assert checked > 100
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_accounts_of_every_kind_are_explained_down_to_the_row(small, kind):
+    with released(small) as connection:
+        found = connection.execute(
+            f"select account_id, strftime(month, '%Y-%m') from value.account_month "
+            f"where {KINDS[kind]} order by hash(account_id, month) limit 5"
+        ).fetchall()
+    assert len(found) == 5
+    for account_id, month in found:
+        told = explain(small, account_id, month)
+        assert told["differences"] == 0, (account_id, month)
+        assert told["records_note"] is None
+        bookings = next(m for m in told["measures"] if m["measure"] == "bookings")
+        rows = [row for row in told["records"] if row["table"] == "transaction"]
+        assert bookings["published"] == len(rows)
+        for row in rows:
+            path = small.delivery / "synthetic" / row["file"]
+            ((same,),) = duckdb.execute(
+                f"select transaction_id from read_parquet('{path}', file_row_number = true) "
+                f"where file_row_number + 1 = {row['row']}"
+            ).fetchall()
+            assert same == row["transaction_id"]
+
+
+def test_the_command_ends_with_what_it_found(known_bank, command, tmp_path):
+    asked = ("explain", "--account", "A05", "--month", "2024-01", "--json")
+    told = command(known_bank, *asked)
+    assert told.returncode == 0, told.stderr
+    found = json.loads(told.stdout)
+    (transfer,) = (m for m in found["measures"] if m["measure"] == "transfer_result")
+    assert (transfer["published"], transfer["recomputed"]) == ("-13.80", "-13.80")
+    assert [part["day_sum"] for part in transfer["parts"]] == ["150000.00", "-144000.00"]
+    assert [(r["file"], r["row"]) for r in found["records"]] == [
+        ("transaction.csv", 5),
+        ("transaction.csv", 6),
+    ]
+    read = command(known_bank, *asked[:-1])
+    assert "days below zero, day_sum -144,000.00, price 0.073000" in read.stdout
+    log = (known_bank / "logs" / LOG).read_text().splitlines()
+    assert json.loads(log[-1])["outcome"] == "shown"
+
+    # A copy of the release with one cent moved.
+    home = tmp_path / "home"
+    settings = Settings(home=home)
+    release = settings.published / "releases" / "2025-12-tampered.duckdb"
+    release.parent.mkdir(parents=True)
+    shutil.copy((known_bank / "published" / "current.duckdb").resolve(), release)
+    release.chmod(0o600)
+    with duckdb.connect(str(release)) as connection:
+        connection.execute(
+            "update value.account_month set direct_cost = direct_cost + 0.01 "
+            "where account_id = 'A05' and month = '2024-01-01'"
+        )
+    point_at(settings, release)
+    off = command(home, *asked)
+    assert off.returncode == 1
+    differing = {
+        m["measure"] for m in json.loads(off.stdout)["measures"] if m["difference"] != "0.00"
+    }
+    assert differing >= {"direct_cost", "contribution_margin"}
+
+
+def test_what_cannot_be_explained_is_refused_with_the_remedy(known, command, tmp_path):
+    with pytest.raises(AccountUnknown, match=r"ACCOUNT=A99 is invalid: expected an account of"):
+        explain(known, "A99")
+    with pytest.raises(AccountUnknown, match=r"MONTH=2019-01 is invalid: .* 2024-01 to 2025-12"):
+        explain(known, "A05", "2019-01")
+    with pytest.raises(AccountUnknown, match=r"MONTH=May is invalid: expected YYYY-MM"):
+        explain(known, "A05", "May")
+    with pytest.raises(ReleaseRefused, match="no release is published. Run make refresh"):
+        explain(Settings(home=tmp_path), "A05")
+    refused = command(known.home, "explain", "--account", "A99")
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("refused: ACCOUNT=A99") and "Traceback" not in refused.stderr
+
+
+def test_records_of_another_delivery_are_not_shown(known_bank, tmp_path):
+    """The files that stand where the release's stood are others."""
+    other = tmp_path / "delivery"
+    with released(Settings(home=known_bank)) as connection:
+        ((identity,),) = connection.execute("select identity from meta.bank").fetchall()
+    shutil.copytree(identity.removeprefix("files:"), other)
+    path = other / "transaction.csv"
+    path.write_text(path.read_text().replace("10000", "10001"))
+    settings = Settings(home=known_bank, source="files", source_path=other)
+    told = explain(settings, "A05", "2024-01")
+    assert told["records"] == [] and told["differences"] == 0
+    assert "the files of transaction are not those of the release" in told["records_note"]
