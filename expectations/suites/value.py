@@ -31,7 +31,8 @@ RECONCILIATION = f"""
     with
     line as (
         select *, row_number() over (
-            partition by month, dimension order by abs(difference) desc, dimension_key, measure
+            partition by month, dimension order by
+                abs(difference) > tolerance desc, abs(difference) desc, dimension_key, measure
         ) as place
         from value.reconciliation
     ),
@@ -41,12 +42,16 @@ RECONCILIATION = f"""
             case when dimension in ('ledger', 'source') then '{LEDGER}' else dimension end
                 as statement,
             count(*) as lines,
-            count(*) filter (difference is null or difference <> 0) as lines_differing,
+            count(*) filter (difference is null or abs(difference) > tolerance)
+                as lines_differing,
+            count(*) filter (difference <> 0 and abs(difference) <= tolerance)
+                as lines_tolerated,
             max(
                 'largest: ' || dimension || ' (' || dimension_key || '), ' || measure
                 || ': expected ' || coalesce(expected::varchar, 'none')
                 || ', found ' || coalesce(actual::varchar, 'none')
                 || ', difference ' || coalesce(difference::varchar, 'none')
+                || case when tolerance <> 0 then ', tolerance ' || tolerance else '' end
                 || '; the rows: from value.reconciliation where difference <> 0 and month = '''
                 || month || ''' and dimension = ''' || dimension || ''''
             ) filter (place = 1 and (difference is null or difference <> 0)) as detail
@@ -57,6 +62,10 @@ RECONCILIATION = f"""
         select month, statement, about
         from (select distinct month from base.account_month)
         cross join (values {WANTED}) as listed (statement, about)
+        union
+        -- Where the ledger has operating cost.
+        select month, dimension, 'value.residual' from value.reconciliation
+        where dimension = 'operating cost'
     )
     select
         wanted.month,
@@ -64,6 +73,7 @@ RECONCILIATION = f"""
         wanted.about,
         coalesce(reconciled.lines, 0) as lines,
         coalesce(reconciled.lines_differing, 0) as lines_differing,
+        coalesce(reconciled.lines_tolerated, 0) as lines_tolerated,
         reconciled.detail
     from wanted
     left join reconciled
@@ -156,6 +166,7 @@ UNALLOCATED = """
     select
         month,
         sum(amount) filter (starts_with(residual, 'unallocated overhead')) as unallocated,
+        greatest(-sum(amount) filter (residual = 'unused capacity'), 0) as overcharged,
         string_agg(distinct residual, ', ') filter (
             starts_with(residual, 'unallocated overhead') and amount <> 0
         ) as detail
@@ -289,10 +300,20 @@ def value_suite() -> Suite:
             "value_reconciliation",
             column_zero("lines_differing"),
             "fail",
-            "profit agrees with the ledger, the pools and every roll-up, to the cent",
+            "profit agrees with the ledger, the pools and every roll-up, to the cent or within the"
+            " ledger's tolerance",
             "run the query named on the build warehouse for the keys and amounts. Ledger or source:"
             " check for a ledger of another closing, or bookings in quarantine. Roll-up: refresh"
             " the whole history, since a month changed after the roll-up was built",
+        ),
+        Rule(
+            "value_reconciliation",
+            column_zero("lines_tolerated"),
+            "warn",
+            "no line of the ledger needs its tolerance",
+            "correct the bookings or the ledger, or deliver an adjustment: see value.reconciliation"
+            " where difference <> 0",
+            figure="ledger lines within their tolerance",
         ),
         Rule(
             "value_month",
@@ -344,6 +365,15 @@ def value_suite() -> Suite:
             "every overhead pool is allocated",
             "choose another driver for the pools named, or end a pool with amounts of 0: no account"
             " has the driver in these months",
+        ),
+        Rule(
+            "value_unallocated",
+            column_zero("overcharged"),
+            "warn",
+            "no more cost is charged than the ledger has",
+            "lower the rates of activity_unit_cost and account_maintenance_cost or the amounts of"
+            " overhead_pool: together they exceed the ledger's operating_cost of the months named",
+            figure="cost charged beyond the ledger",
         ),
         Rule(
             "value_provision",
