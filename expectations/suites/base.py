@@ -220,62 +220,41 @@ def _latest_date_sql(connection: duckdb.DuckDBPyConnection) -> str:
 LEDGER = """
     with
     line as (
-        select *, row_number() over (
-            partition by month order by
-                abs(difference) > tolerance desc, abs(difference) desc, branch_id, product_line
+        select *, abs(difference) <= tolerance as holds, row_number() over (
+            partition by month order by holds, abs(difference) desc, branch_id, product_line
         ) as place
         from base.ledger_reconciliation
     ),
     landed as (
-        select month, count(*) as lines_missing
-        from landing.ledger as landed
-        anti join base.ledger_reconciliation as line
-            on line.month = landed.month
-            and line.branch_id = landed.branch_id
-            and line.product_line = landed.product_line
-            and line.ledger_account = landed.ledger_account
-        where ledger_account <> 'operating_cost'
-        group by month
+        select month, count(*) as lines_missing from landing.ledger
+        anti join base.ledger_reconciliation using (month, branch_id, product_line, ledger_account)
+        where ledger_account <> 'operating_cost' group by month
     ),
     reconciled as (
         select
-            month,
-            count(*) as lines,
-            sum(ledger) as ledger,
-            sum(booked) as booked,
-            count(*) filter (difference is null or abs(difference) > tolerance)
-                as lines_differing,
-            count(*) filter (difference <> 0 and abs(difference) <= tolerance)
-                as lines_tolerated,
-            coalesce(sum(abs(difference)), 0) as total_difference,
+            month, count(*) as lines, sum(ledger) as ledger, sum(booked) as booked,
+            count(*) filter (holds is not true) as lines_differing,
+            count(*) filter (holds and difference <> 0) as lines_tolerated,
+            'in all ' || sum(abs(difference)) filter (holds) || '; ' as tolerated,
             max(
                 'largest: branch ' || coalesce(branch_id, 'none') || ', ' || product_line || ', '
                 || ledger_account || ': ledger ' || coalesce(ledger::varchar, 'none')
                 || ', booked ' || coalesce(booked::varchar, 'none')
-                || case when adjustment <> 0 then ', adjustment ' || adjustment else '' end
-                || case when tolerance <> 0 then ', tolerance ' || tolerance else '' end
-            ) filter (place = 1 and difference <> 0) as detail,
-            'in all ' || sum(abs(difference)) filter (abs(difference) <= tolerance) as tolerated
-        from line
-        group by month
-    ),
-    built as (select distinct month from base.account_month)
+                || if(adjustment <> 0, ', adjustment ' || adjustment, '')
+                || if(tolerance <> 0, ', tolerance ' || tolerance, '')
+            ) filter (place = 1 and difference <> 0) as detail
+        from line group by month
+    )
     select
-        coalesce(reconciled.month, built.month) as month,
-        coalesce(reconciled.lines, 0) as lines,
-        reconciled.ledger,
-        reconciled.booked,
-        coalesce(landed.lines_missing, 0) as lines_missing,
-        coalesce(reconciled.lines_differing, 0) as lines_differing,
-        coalesce(reconciled.lines_tolerated, 0) as lines_tolerated,
-        coalesce(reconciled.total_difference, 0) as total_difference,
-        case
-            when reconciled.lines_differing > 0 then reconciled.detail
-            else reconciled.tolerated || '; ' || reconciled.detail
-        end as detail
+        month,
+        coalesce(lines, 0) as lines, ledger, booked,
+        coalesce(lines_missing, 0) as lines_missing,
+        coalesce(lines_differing, 0) as lines_differing,
+        coalesce(lines_tolerated, 0) as lines_tolerated,
+        if(lines_differing > 0, '', tolerated) || detail as detail
     from reconciled
-    full join built on built.month = reconciled.month
-    left join landed on landed.month = coalesce(reconciled.month, built.month)
+    full join (select distinct month from base.account_month) using (month)
+    left join landed using (month)
     order by month
 """
 
@@ -466,8 +445,8 @@ def base_suite() -> Suite:
             "fail",
             "every ledger line equals the bookings, to the cent or within its tolerance",
             "compare the branch, line and ledger account named with quarantine.transaction: likely"
-            " causes are quarantined or missing bookings, or a ledger of another closing. Deliver an"
-            " adjustment for what no account has",
+            " causes are quarantined or missing bookings, or a ledger of another closing. Deliver"
+            " an adjustment for what no account has",
         ),
         Rule(
             "base_ledger",

@@ -30,54 +30,42 @@ WANTED = ", ".join(
 RECONCILIATION = f"""
     with
     line as (
-        select *, row_number() over (
-            partition by month, dimension order by
-                abs(difference) > tolerance desc, abs(difference) desc, dimension_key, measure
+        select *, abs(difference) <= tolerance as holds, row_number() over (
+            partition by month, dimension
+            order by holds, abs(difference) desc, dimension_key, measure
         ) as place
         from value.reconciliation
     ),
     reconciled as (
         select
-            month,
-            case when dimension in ('ledger', 'source') then '{LEDGER}' else dimension end
-                as statement,
+            month, if(dimension in ('ledger', 'source'), '{LEDGER}', dimension) as statement,
             count(*) as lines,
-            count(*) filter (difference is null or abs(difference) > tolerance)
-                as lines_differing,
-            count(*) filter (difference <> 0 and abs(difference) <= tolerance)
-                as lines_tolerated,
+            count(*) filter (holds is not true) as lines_differing,
+            count(*) filter (holds and difference <> 0) as lines_tolerated,
             max(
                 'largest: ' || dimension || ' (' || dimension_key || '), ' || measure
                 || ': expected ' || coalesce(expected::varchar, 'none')
                 || ', found ' || coalesce(actual::varchar, 'none')
                 || ', difference ' || coalesce(difference::varchar, 'none')
-                || case when tolerance <> 0 then ', tolerance ' || tolerance else '' end
+                || if(tolerance <> 0, ', tolerance ' || tolerance, '')
                 || '; the rows: from value.reconciliation where difference <> 0 and month = '''
                 || month || ''' and dimension = ''' || dimension || ''''
             ) filter (place = 1 and (difference is null or difference <> 0)) as detail
-        from line
-        group by all
+        from line group by all
     ),
     wanted as (
         select month, statement, about
         from (select distinct month from base.account_month)
         cross join (values {WANTED}) as listed (statement, about)
         union
-        -- Where the ledger has operating cost.
-        select month, dimension, 'value.residual' from value.reconciliation
-        where dimension = 'operating cost'
+        select month, statement, 'value.residual' from reconciled where statement = 'operating cost'
     )
     select
-        wanted.month,
-        wanted.statement,
-        wanted.about,
-        coalesce(reconciled.lines, 0) as lines,
-        coalesce(reconciled.lines_differing, 0) as lines_differing,
-        coalesce(reconciled.lines_tolerated, 0) as lines_tolerated,
-        reconciled.detail
-    from wanted
-    left join reconciled
-        on reconciled.month = wanted.month and reconciled.statement = wanted.statement
+        month, statement, about, coalesce(lines, 0) as lines,
+        coalesce(lines_differing, 0) as lines_differing,
+        coalesce(lines_tolerated, 0) as lines_tolerated,
+        detail
+    from wanted left join reconciled using (month, statement)
     order by all
 """
 
@@ -124,8 +112,7 @@ VALUE_MONTH = f"""
         coalesce(valued.unbalanced, 0) as unbalanced,
         {", ".join(f"valued.{name}" for name in MEASURES)}
     from built
-    full join valued on valued.month = built.month
-    order by month
+    full join valued on valued.month = built.month order by month
 """
 
 # A month refreshed alone moves the trailing twelve months of the eleven after it.
@@ -163,16 +150,13 @@ TIER = """
 """
 
 UNALLOCATED = """
-    select
-        month,
+    select month,
         sum(amount) filter (starts_with(residual, 'unallocated overhead')) as unallocated,
         greatest(-sum(amount) filter (residual = 'unused capacity'), 0) as overcharged,
         string_agg(distinct residual, ', ') filter (
             starts_with(residual, 'unallocated overhead') and amount <> 0
         ) as detail
-    from value.residual
-    group by month
-    order by month
+    from value.residual group by month order by month
 """
 
 LOANS_BESIDE = """
@@ -181,8 +165,7 @@ LOANS_BESIDE = """
         as_of.month,
         count(beside.account_id) as accounts,
         sum(beside.loans) || ' loans owe ' || sum(beside.not_in_balance) as detail
-    from as_of
-    left join base.loan_exposure as beside on beside.month = as_of.month
+    from as_of left join base.loan_exposure as beside on beside.month = as_of.month
     group by as_of.month
 """
 
@@ -203,8 +186,7 @@ PROVISION = """
         count(moved.account_id) filter (moved.provision_change <> moved.change) as unexplained
     from (select distinct month from value.credit_risk) as months
     left join moved on moved.month = months.month
-    group by months.month
-    order by months.month
+    group by months.month order by months.month
 """
 
 # Twelve months by line and year of opening. Bernstein's inequality: independent losses of at most

@@ -28,7 +28,7 @@ LEDGER_ACCOUNTS = (*BOOKED_ACCOUNTS, ACCRUED, OPERATING_COST)
 COST_OF_ACCOUNT = 520
 COST_OF_BOOKING = {"branch": 230, "telephone": 170, "atm": 60}
 COST_OF_OTHER_BOOKING = 6
-# Rent of safe deposit boxes, booked by the quarter in the ledger and on no account: cents by branch.
+# Rent of safe deposit boxes, booked by the quarter and on no account: cents by branch.
 LINE_OF_RENT = PRODUCT_LINES.index("deposits")
 RENT = (6000, 7500, 9000, 10500, 12000)
 

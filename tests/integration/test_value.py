@@ -403,7 +403,7 @@ def test_what_moved_profit_adds_up_to_the_change(bank, whole, atoms, customer_pr
         assert [size for _, size in ranked] == sorted(size for _, size in ranked)
 
 
-def test_cost_to_income_and_plan_follow_the_roll_ups(whole):
+def test_cost_to_income_and_plan_follow_the_roll_ups(bank, whole):
     profit = {
         (dimension, row[key], row["month"]): row
         for dimension, table, key in (
