@@ -220,6 +220,11 @@ REFERENCE = {
         silver,2024-01-01,2,0.875000
         other,2024-01-01,3,
     """,
+    "ledger_tolerance": """
+        product_line,ledger_account,effective_from,tolerance
+        *,*,1900-01-01,0.00
+        lending,fee_income,1900-01-01,0.00
+    """,
     "target": """
         dimension,dimension_key,month,measure,amount
         branch,B0,2023-02-01,economic_profit,100.00

@@ -68,6 +68,8 @@ BY_MONTH = (
     "features.customer_month",
 )
 # Built anew each time, but their months too are the same at every later date.
+# The bank delivers its accounts once: none moves. The known bank has one that does.
+OF_MOVES = ("base.account_move", "base.booking_before_move")
 BY_MONTH_ANEW = (
     "value.accrued_interest",
     "value.account_branch",
@@ -284,7 +286,7 @@ def test_an_earlier_date_gives_the_earlier_months_of_a_later_build(whole, earlie
     for table in (*BY_MONTH, *BY_MONTH_ANEW):
         now, then = content(whole, table, until), content(earlier, table)
         assert now == then, table
-        assert now, table
+        assert now or table in OF_MOVES, table
 
 
 @pytest.mark.slow

@@ -740,13 +740,18 @@ FAULTS = (
     ),
     (
         "target",
-        {"line,deposits,2024-02-01,fee_income": "product,DEPOSITS,2024-02-01,fee_income"},
-        "target plans by an unknown dimension or measure: product, fee_income",
+        {"line,deposits,2024-02-01,fee_income": "region,DEPOSITS,2024-02-01,fee_income"},
+        "target plans by an unknown dimension or measure: region, fee_income",
     ),
     (
         "target",
         {"manager,E9,2024-03-01,": "manager,E1,2024-03-01,"},
         "target holds twice: manager, E1, 2024-03-01, contribution_margin",
+    ),
+    (
+        "ledger_tolerance",
+        {"lending,fee_income,": "lending,suspense,"},
+        "ledger_tolerance names an unknown ledger account: suspense",
     ),
 )
 

@@ -811,7 +811,7 @@ FAULTS = [
         "value_unallocated",
         "overcharged",
         "warn",
-        "2024-04 (overcharged 7.00)",
+        "2024-04 (overcharged 7)",
     ),
     (
         "GV",
