@@ -38,6 +38,7 @@ class Column:
     description there. A customer's attribute becomes a feature where
     `features_customer_month.yml` names it.
     `form` is the regular expression of a code, which is read in capitals and without blanks around.
+    `other_person_than` names a column of the row that must not hold the same person.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Column:
     attribute: str = ""
     form: str | None = None
     first_of_month: bool = False
+    other_person_than: str | None = None
 
     @property
     def is_number(self) -> bool:
@@ -151,7 +153,9 @@ ARMS = ("treatment", "control")
 TOPICS = ("inquiry", "complaint", "appointment", "visit", "feedback")
 RESULT_ITEMS = tuple(item.result_item for item in vocabulary.RESULT_ITEMS)
 BOOKED_ACCOUNTS = ("interest_income", "interest_expense", "fee_income", "customer_balance")
-LEDGER_ACCOUNTS = BOOKED_ACCOUNTS + RESULT_ITEMS
+# Not compared with bookings: the cost of the cost centres, which rates and pools charge.
+OPERATING_COST = "operating_cost"
+LEDGER_ACCOUNTS = (*BOOKED_ACCOUNTS, *RESULT_ITEMS, OPERATING_COST)
 
 EARLIEST = "date '1900-01-01'"
 LARGEST = "1000000000000"
@@ -454,6 +458,17 @@ TABLES: tuple[Table, ...] = (
                     "conversion or an extension"
                 ),
                 example="2024-11-30",
+                low="opened_on",
+                null_after_as_of=True,
+            ),
+            Column(
+                "branch_since",
+                DAY,
+                (
+                    "first day at branch_id of an account that moved, in the extract of the month "
+                    "of the move: it splits that month"
+                ),
+                example="2025-05-16",
                 low="opened_on",
                 null_after_as_of=True,
             ),
@@ -1072,7 +1087,8 @@ TABLES: tuple[Table, ...] = (
                 (
                     "interest_income: charged to customers; interest_expense: paid to them; "
                     "fee_income: fees and penalties; customer_balance: balances at the end of "
-                    "the month; the items of account_result"
+                    "the month; the items of account_result; operating_cost: cost of the branch "
+                    "(cost centre) for the line"
                 ),
                 example="interest_expense",
                 required=True,
@@ -1085,7 +1101,7 @@ TABLES: tuple[Table, ...] = (
                 example="299.07",
                 unit="the bank's currency",
                 sign=(
-                    "income and expense both +; balances + where the bank owes customers, - "
+                    "income, expense and cost all +; balances + where the bank owes customers, - "
                     "where they owe it"
                 ),
                 required=True,
@@ -1094,6 +1110,77 @@ TABLES: tuple[Table, ...] = (
         event=True,
         dated_by="month",
         without_it="reconciliation to the general ledger (source totals are used instead)",
+    ),
+    Table(
+        "adjustment",
+        ("adjustment_id",),
+        (
+            Column(
+                "adjustment_id", TEXT, "identifies the adjustment", example="J00001", required=True
+            ),
+            Column(
+                "month",
+                DAY,
+                "the month whose ledger it explains",
+                example="2025-03-01",
+                required=True,
+                low=EARLIEST,
+                first_of_month=True,
+            ),
+            Column(
+                "branch_id", TEXT, "the branch", example="B001", required=True, references="branch"
+            ),
+            Column(
+                "product_line",
+                TEXT,
+                "the line of business",
+                example="deposits",
+                required=True,
+                values=PRODUCT_LINES,
+            ),
+            Column(
+                "item",
+                TEXT,
+                "the ledger account that is adjusted",
+                example="fee_income",
+                required=True,
+                values=LEDGER_ACCOUNTS,
+            ),
+            Column(
+                "amount",
+                MONEY,
+                "what the ledger has and no account: the ledger less the accounts",
+                example="120.00",
+                unit="the bank's currency",
+                sign="as in the ledger",
+                required=True,
+            ),
+            Column(
+                "reason",
+                TEXT,
+                "why; no name or other personal data, since it is published",
+                example="rent of safe deposit boxes, booked without accounts",
+                required=True,
+            ),
+            Column(
+                "maker",
+                TEXT,
+                "code of the employee who made it; no name, since it is published",
+                example="F0012",
+                required=True,
+            ),
+            Column(
+                "checker",
+                TEXT,
+                "code of the employee who approved it; no name, since it is published",
+                example="F0007",
+                required=True,
+                other_person_than="maker",
+            ),
+        ),
+        event=True,
+        dated_by="month",
+        without_it="differences from the ledger that no account explains",
     ),
 )
 

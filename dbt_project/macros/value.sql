@@ -176,15 +176,15 @@ from rolled
     where profit.month between run.month_from and run.month_to
 {%- endmacro %}
 
-{# A roll-up of value.account_month by a column of the account. #}
-{% macro account_profit_by(key, expression) %}
+{# A roll-up of value.account_month, or of its parts by branch, by a column of the account. #}
+{% macro account_profit_by(key, expression, relation='value_account_month') %}
 with run as (
     select * from {{ ref('base_refresh_window') }}
 ),
 
 account_month as (
     select account_month.*
-    from {{ ref('value_account_month') }} as account_month
+    from {{ ref(relation) }} as account_month
     cross join run
     where account_month.month between run.month_from and run.month_to
 ),

@@ -30,44 +30,42 @@ WANTED = ", ".join(
 RECONCILIATION = f"""
     with
     line as (
-        select *, row_number() over (
-            partition by month, dimension order by abs(difference) desc, dimension_key, measure
+        select *, abs(difference) <= tolerance as holds, row_number() over (
+            partition by month, dimension
+            order by holds, abs(difference) desc, dimension_key, measure
         ) as place
         from value.reconciliation
     ),
     reconciled as (
         select
-            month,
-            case when dimension in ('ledger', 'source') then '{LEDGER}' else dimension end
-                as statement,
+            month, if(dimension in ('ledger', 'source'), '{LEDGER}', dimension) as statement,
             count(*) as lines,
-            count(*) filter (difference is null or difference <> 0) as lines_differing,
+            count(*) filter (holds is not true) as lines_differing,
+            count(*) filter (holds and difference <> 0) as lines_tolerated,
             max(
                 'largest: ' || dimension || ' (' || dimension_key || '), ' || measure
                 || ': expected ' || coalesce(expected::varchar, 'none')
                 || ', found ' || coalesce(actual::varchar, 'none')
                 || ', difference ' || coalesce(difference::varchar, 'none')
+                || if(tolerance <> 0, ', tolerance ' || tolerance, '')
                 || '; the rows: from value.reconciliation where difference <> 0 and month = '''
                 || month || ''' and dimension = ''' || dimension || ''''
             ) filter (place = 1 and (difference is null or difference <> 0)) as detail
-        from line
-        group by all
+        from line group by all
     ),
     wanted as (
         select month, statement, about
         from (select distinct month from base.account_month)
         cross join (values {WANTED}) as listed (statement, about)
+        union
+        select month, statement, 'value.residual' from reconciled where statement = 'operating cost'
     )
     select
-        wanted.month,
-        wanted.statement,
-        wanted.about,
-        coalesce(reconciled.lines, 0) as lines,
-        coalesce(reconciled.lines_differing, 0) as lines_differing,
-        reconciled.detail
-    from wanted
-    left join reconciled
-        on reconciled.month = wanted.month and reconciled.statement = wanted.statement
+        month, statement, about, coalesce(lines, 0) as lines,
+        coalesce(lines_differing, 0) as lines_differing,
+        coalesce(lines_tolerated, 0) as lines_tolerated,
+        detail
+    from wanted left join reconciled using (month, statement)
     order by all
 """
 
@@ -114,8 +112,7 @@ VALUE_MONTH = f"""
         coalesce(valued.unbalanced, 0) as unbalanced,
         {", ".join(f"valued.{name}" for name in MEASURES)}
     from built
-    full join valued on valued.month = built.month
-    order by month
+    full join valued on valued.month = built.month order by month
 """
 
 # A month refreshed alone moves the trailing twelve months of the eleven after it.
@@ -153,15 +150,13 @@ TIER = """
 """
 
 UNALLOCATED = """
-    select
-        month,
+    select month,
         sum(amount) filter (starts_with(residual, 'unallocated overhead')) as unallocated,
+        greatest(-sum(amount) filter (residual = 'unused capacity'), 0) as overcharged,
         string_agg(distinct residual, ', ') filter (
             starts_with(residual, 'unallocated overhead') and amount <> 0
         ) as detail
-    from value.residual
-    group by month
-    order by month
+    from value.residual group by month order by month
 """
 
 LOANS_BESIDE = """
@@ -170,8 +165,7 @@ LOANS_BESIDE = """
         as_of.month,
         count(beside.account_id) as accounts,
         sum(beside.loans) || ' loans owe ' || sum(beside.not_in_balance) as detail
-    from as_of
-    left join base.loan_exposure as beside on beside.month = as_of.month
+    from as_of left join base.loan_exposure as beside on beside.month = as_of.month
     group by as_of.month
 """
 
@@ -192,8 +186,7 @@ PROVISION = """
         count(moved.account_id) filter (moved.provision_change <> moved.change) as unexplained
     from (select distinct month from value.credit_risk) as months
     left join moved on moved.month = months.month
-    group by months.month
-    order by months.month
+    group by months.month order by months.month
 """
 
 # Twelve months by line and year of opening. Bernstein's inequality: independent losses of at most
@@ -289,10 +282,20 @@ def value_suite() -> Suite:
             "value_reconciliation",
             column_zero("lines_differing"),
             "fail",
-            "profit agrees with the ledger, the pools and every roll-up, to the cent",
+            "profit agrees with the ledger, the pools and every roll-up, to the cent or within the"
+            " ledger's tolerance",
             "run the query named on the build warehouse for the keys and amounts. Ledger or source:"
             " check for a ledger of another closing, or bookings in quarantine. Roll-up: refresh"
             " the whole history, since a month changed after the roll-up was built",
+        ),
+        Rule(
+            "value_reconciliation",
+            column_zero("lines_tolerated"),
+            "warn",
+            "no line of the ledger needs its tolerance",
+            "correct the bookings or the ledger, or deliver an adjustment: see value.reconciliation"
+            " where difference <> 0",
+            figure="ledger lines within their tolerance",
         ),
         Rule(
             "value_month",
@@ -344,6 +347,15 @@ def value_suite() -> Suite:
             "every overhead pool is allocated",
             "choose another driver for the pools named, or end a pool with amounts of 0: no account"
             " has the driver in these months",
+        ),
+        Rule(
+            "value_unallocated",
+            column_zero("overcharged"),
+            "warn",
+            "no more cost is charged than the ledger has",
+            "lower the rates of activity_unit_cost and account_maintenance_cost or the amounts of"
+            " overhead_pool: together they exceed the ledger's operating_cost of the months named",
+            figure="cost charged beyond the ledger",
         ),
         Rule(
             "value_provision",

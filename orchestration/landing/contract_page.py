@@ -219,6 +219,8 @@ def _rule(table: Table, column: Column) -> str:
         rules.append("one of " + ", ".join(f"`{value}`" for value in column.values))
     if column.form is not None:
         rules.append(f"a code of the form `{column.form}`, after trimming, in upper case")
+    if column.other_person_than is not None:
+        rules.append(f"another person than `{column.other_person_than}`")
     if column.low is not None:
         rules.append(f"from {_limit(column.low)}")
     if column.high is not None:

@@ -122,6 +122,11 @@ def row_rules(table: Table, calendar: Calendar, delivered: Collection[str]) -> l
         if column.form is not None:
             fits = f"regexp_full_match({name}, {literal(column.form)})"
             rules.append(Rule("form", column.name, f"not {fits}"))
+        if column.other_person_than is not None:
+            other = quoted(column.other_person_than)
+            rules.append(
+                Rule("two_persons", column.name, f"upper(trim({name})) = upper(trim({other}))")
+            )
         limits = [
             f"{name} {sign} {AS_OF.sub(day(calendar.as_of), limit)}"
             for sign, limit in (("<", column.low), (">", column.high))
@@ -174,6 +179,8 @@ CURES: dict[str, str] = {
     "form": "write the three-letter ISO 4217 code of the currency, such as EUR",
     "range": "correct the value",
     "month_start": "write the first day of the month",
+    "two_persons": "maker and checker are the same person: an adjustment needs two persons; let "
+    "another person check it",
     "reference": "deliver the row it references, or correct the identifier",
     "parent_quarantined": "correct the row it references; quarantine shows what is wrong with it",
     "date_in_future": "correct the date: it lies after today",

@@ -14,12 +14,14 @@ import os
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 import yaml  # type: ignore[import-untyped]
 
 from orchestration.platform.engine import connect
 from orchestration.platform.environment import DBT_PROJECT
 from orchestration.platform.refusal import Refused
 from orchestration.platform.settings import Settings, named
+from orchestration.platform.tables import write_table
 
 DEFAULTS = DBT_PROJECT / "seeds"
 DECLARED = "*/seeds.yml"
@@ -62,15 +64,34 @@ def prepare_reference(settings: Settings) -> None:
 
 
 def record(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
-    """Add the bank's own reference data to `meta.input_file`."""
-    for name, path in _given(settings).items():
+    """Add the bank's own reference data to `meta.input_file`, and write the origin of each seed to
+    `meta.reference_data`."""
+    given = _given(settings)
+    defaults = {path.stem: path for path in DEFAULTS.rglob("*.csv")}
+    seeds = []
+    for name in column_types():
+        path = given.get(name, defaults[name])
         content = path.read_bytes()
         rows = max(len([line for line in content.splitlines() if line.strip()]) - 1, 0)
+        digest = hashlib.sha256(content).hexdigest()
+        own = name in given
+        seeds.append(
+            {
+                "seed": name,
+                "origin": "delivered" if own else "default",
+                "path": path.name if own else None,
+                "rows": rows,
+                "sha256": digest,
+            }
+        )
+        if not own:
+            continue
         connection.execute(
             "insert into meta.input_file (table_name, path, rows, landed, quarantined, "
             "after_as_of, before_first_month, sha256) values (?, ?, ?, ?, 0, 0, 0, ?)",
-            [f"reference.{name}", path.name, rows, rows, hashlib.sha256(content).hexdigest()],
+            [f"reference.{name}", path.name, rows, rows, digest],
         )
+    write_table(connection, "meta.reference_data", pa.Table.from_pylist(seeds))
 
 
 def digest_of(settings: Settings) -> str:

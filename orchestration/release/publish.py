@@ -47,7 +47,7 @@ PUBLISHED_TABLES = {
     "alerts": ("credit", "transaction"),
     "meta": (
         *("bank", "bad_code", "gate_result", "input_file", "model_version", "model_evaluation"),
-        *("model_audit", "model_drift", "model_monitoring", "restatement"),
+        *("model_audit", "model_drift", "model_monitoring", "reference_data", "restatement"),
     ),
 }
 

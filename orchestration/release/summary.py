@@ -20,6 +20,7 @@ from orchestration.platform.settings import Settings
 from orchestration.release.restatement import restated
 from orchestration.release.value_report import (
     VALUE_REPORT,
+    default_seeds,
     read_head,
     read_months,
     reconciled,
@@ -85,6 +86,7 @@ def read_summary(settings: Settings) -> dict[str, Any]:
                 "select model_name as model, version, kind, main_metric as metric, value, low, "
                 "high, rule_value as rule, note from meta.model_version order by model_name",
             ),
+            "reference": default_seeds(connection),
             "value": _value(connection),
             "restated": _restated(connection),
             "contacts": _contacts(connection),
@@ -243,6 +245,7 @@ def _value(connection: duckdb.DuckDBPyConnection) -> dict[str, Any] | None:
         "cost_to_income": total["cost_to_income"],
         "treasury_residual": residuals(connection, period)["treasury"],
         "reconciled": statements["held"],
+        "tolerated": statements["tolerated"],
         "not_reconciled": statements["broken"],
     }
 
@@ -257,7 +260,18 @@ def _value_lines(found: Mapping[str, Any]) -> Iterator[str]:
     yield f"  {'cost-to-income':<28}{percent(earned['cost_to_income']):>16}"
     yield f"  {'treasury residual':<28}{money(earned['treasury_residual']):>16}"
     broken = f", {earned['not_reconciled']:,} DO NOT" if earned["not_reconciled"] else ""
-    yield f"  {earned['reconciled']:,} statements reconcile to the cent{broken}"
+    tolerated = ""
+    if earned["tolerated"]:
+        tolerated = f", {earned['tolerated']:,} of them within a tolerance of the ledger"
+    yield f"  {earned['reconciled']:,} statements reconcile to the cent{tolerated}{broken}"
+
+
+def _reference_lines(found: Mapping[str, Any]) -> Iterator[str]:
+    if found["reference"]:
+        yield (
+            f"Reference data: {len(found['reference'])} seed(s) are the project's defaults "
+            f"({', '.join(found['reference'])}), not the bank's own figures (meta.reference_data)"
+        )
 
 
 def _restated(connection: duckdb.DuckDBPyConnection) -> dict[str, Any] | None:
@@ -339,6 +353,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Mapping[str, Any]], Iterator[str]]]] = 
         _models_lines,
     ),
     "value": ("", _value_lines),
+    "reference": ("", _reference_lines),
     "restated": ("", _restated_lines),
     "contacts": ("Contacts of next month, with expected profit", _contacts_lines),
     "places": ("", _places_lines),

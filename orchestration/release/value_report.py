@@ -19,6 +19,8 @@ from duckdb import DuckDBPyConnection
 
 import reports
 from reports.formats import ENGLISH
+from sources.contract import OPERATING_COST
+from sources.vocabulary import RESULT_ITEMS
 
 Row = dict[str, Any]
 
@@ -30,6 +32,17 @@ QUARTER = 3
 TREASURY, NOT_BOOKED = "treasury", "interest not booked"
 # Residuals that are margin: the kind of their row.
 MARGIN_RESIDUALS = {TREASURY: "treasury", NOT_BOOKED: "not_booked"}
+ADJUSTMENT = "adjustment: "
+# What a ledger account is in the chain: the measure, and which way; a balance is none.
+ADJUSTED: dict[str, tuple[str, int]] = {
+    "interest_income": ("net_interest_margin", 1),
+    "interest_expense": ("net_interest_margin", -1),
+    "fee_income": ("fee_income", 1),
+    "direct_cost": ("direct_cost", 1),
+    "expected_loss": ("expected_loss", 1),
+    OPERATING_COST: ("direct_cost", 1),
+}
+ADJUSTED |= {item.result_item: ADJUSTED[item.measure] for item in RESULT_ITEMS}
 CHAIN = (
     *("net_interest_margin", "fee_income", "direct_cost", "expected_loss"),
     *("contribution_margin", "overhead", "capital_charge", "economic_profit"),
@@ -97,6 +110,7 @@ def page_content(connection: DuckDBPyConnection) -> Row:
         "chain_month": _chain(lines_month, residuals(connection, only_month)),
         "chain_year": _chain(lines, residuals(connection, period)) if period.months > 1 else None,
         "reconciled": reconciled(connection, month),
+        "defaults": default_seeds(connection),
         "whale": _whale(distribution, total["economic_profit"]),
         "tiers": _tiers(connection, period, tiers),
         "migration": _migration(connection, month, tiers),
@@ -291,8 +305,10 @@ def _chain(lines: list[Row], residuals: dict[str, Decimal]) -> list[Row]:
     below = []
     for name, amount in residuals.items():
         # Treasury's result and booked interest of other months are margin that no account shows;
-        # unallocated overhead is cost.
-        if name in MARGIN_RESIDUALS:
+        # unallocated overhead and unused capacity are cost; an adjustment is what its account is.
+        if name.startswith(ADJUSTMENT):
+            kind, effect = "below", _adjusted(name.removeprefix(ADJUSTMENT), amount)
+        elif name in MARGIN_RESIDUALS:
             margins = ("net_interest_margin", "contribution_margin", "economic_profit")
             kind, effect = MARGIN_RESIDUALS[name], dict.fromkeys(margins, amount)
         else:
@@ -303,15 +319,27 @@ def _chain(lines: list[Row], residuals: dict[str, Decimal]) -> list[Row]:
     return [*lines, total | {"kind": "total"}, *below, bank | {"kind": "bank"}]
 
 
+def _adjusted(account: str, amount: Decimal) -> Row:
+    """What an adjustment of a ledger account changes from margin to economic profit."""
+    if account not in ADJUSTED:
+        return {}
+    measure, sign = ADJUSTED[account]
+    result = -amount if measure in DEDUCTED else sign * amount
+    return {measure: sign * amount, "contribution_margin": result, "economic_profit": result}
+
+
 def reconciled(connection: DuckDBPyConnection, month: date) -> Row | None:
     """How many statements agree to the cent, by what is compared, and those that do not."""
+    holds = f"coalesce(abs(difference) <= {_tolerance(connection)}, false)"
     kinds = _rows(
         connection,
         "value.reconciliation",
-        "select dimension, count(*) filter (difference = 0) as held,"
-        " count(*) filter (difference is distinct from 0) as broken,"
-        " count(*) filter (month = $1 and difference = 0) as held_month,"
-        " count(*) filter (month = $1 and difference is distinct from 0) as broken_month"
+        f"select dimension, count(*) filter ({holds}) as held,"
+        f" count(*) filter (not {holds}) as broken,"
+        f" count(*) filter (month = $1 and {holds}) as held_month,"
+        f" count(*) filter (month = $1 and not {holds}) as broken_month,"
+        f" count(*) filter ({holds} and difference <> 0) as tolerated,"
+        f" coalesce(sum(abs(difference)) filter ({holds}), 0) as tolerated_amount"
         " where month <= $1 group by dimension order by dimension",
         month,
     )
@@ -320,12 +348,12 @@ def reconciled(connection: DuckDBPyConnection, month: date) -> Row | None:
     broken = _rows(
         connection,
         "value.reconciliation",
-        "where month <= $1 and difference is distinct from 0"
+        f"where month <= $1 and not {holds}"
         " order by month desc, abs(difference) desc, dimension, dimension_key, measure limit $2",
         month,
         SHOWN_BROKEN_STATEMENTS,
     )
-    counts = ("held", "broken", "held_month", "broken_month")
+    counts = ("held", "broken", "held_month", "broken_month", "tolerated", "tolerated_amount")
     compared = {row["dimension"] for row in kinds if row["held_month"] + row["broken_month"]}
     outside = [total for total in ("ledger", "source") if total in compared]
     return {name: sum(row[name] for row in kinds) for name in counts} | {
@@ -333,6 +361,21 @@ def reconciled(connection: DuckDBPyConnection, month: date) -> Row | None:
         "kinds": kinds,
         "statements": broken,
     }
+
+
+def _tolerance(connection: DuckDBPyConnection) -> str:
+    """The tolerance of a statement; older releases have none."""
+    column = connection.execute(
+        "from duckdb_columns() where (schema_name, table_name, column_name) = "
+        "('value', 'reconciliation', 'tolerance')"
+    ).fetchall()
+    return "tolerance" if column else "0"
+
+
+def default_seeds(connection: DuckDBPyConnection) -> list[str]:
+    """The seeds of reference data that are the project's defaults."""
+    rows = _rows(connection, "meta.reference_data", "where origin = 'default' order by seed")
+    return [row["seed"] for row in rows]
 
 
 # --- Customers ------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from sources.synthetic.bookings import BANKS, Bookings, MonthBookings
 from sources.synthetic.campaigns import Contacts, campaigns_within, hold
 from sources.synthetic.cashflows import book_month_end, book_regular
 from sources.synthetic.defects import Planter
-from sources.synthetic.ledger import ACCRUED, LedgerMonth, keep_ledger
+from sources.synthetic.ledger import ACCRUED, LINE_OF_RENT, LedgerMonth, keep_ledger
 from sources.synthetic.ledger import LEDGER_ACCOUNTS as LEDGER_NAMES
 from sources.synthetic.life import advance, begin_midway
 from sources.synthetic.openings import (
@@ -53,7 +53,7 @@ from sources.synthetic.truth import expect
 from sources.synthetic.truth_of_offers import expect_offers
 
 # Increase it when the same parameters give different records: homes then generate the bank again.
-GENERATOR = 3
+GENERATOR = 4
 MARKER = ".generated.json"
 # Salaries, instalments, interest, fees … come to about this many bookings a customer a month;
 # purchases fill up to the number asked for.
@@ -218,7 +218,7 @@ class SyntheticBank:
                 writer.balances(this)
             writer.results(this, *step.accruals)
             branches = len(places.branch_district)
-            writer.ledger(this, keep_ledger(bank.accounts, bookings, branches, step.accruals))
+            writer.ledger(this, keep_ledger(this, bank.accounts, bookings, branches, step.accruals))
             if index == 0 or this.closes_quarter or index == self.months - 1:
                 writer.customers(this)
             writer.expectation(this, purchases)
@@ -249,7 +249,7 @@ class Writer:
         self.bank = bank
         self.people = masters.People(bank.people)
         self.planter = Planter()
-        self._bookings = self._contacts = self._interactions = 0
+        self._bookings = self._contacts = self._interactions = self._adjustments = 0
 
     def _event(self, name: str, columns: dict[str, pa.Array], by_month: Month | None) -> None:
         table = self.delivery.table(name, columns)
@@ -429,6 +429,24 @@ class Writer:
                 "product_line": named(PRODUCT_LINES, ledger.line),
                 "ledger_account": named(LEDGER_NAMES, ledger.ledger_account),
                 "amount": money(ledger.amount),
+            },
+            None,
+        )
+        size = len(ledger.rent)
+        number = np.arange(self._adjustments + 1, self._adjustments + size + 1)
+        self._adjustments += size
+        self._event(
+            "adjustment",
+            {
+                "adjustment_id": identifiers("J", 5, number),
+                "month": dates(np.full(size, this.start)),
+                "branch_id": masters.branch_ids(ledger.renting),
+                "product_line": pa.array([PRODUCT_LINES[LINE_OF_RENT]] * size, pa.string()),
+                "item": pa.array(["fee_income"] * size, pa.string()),
+                "amount": money(ledger.rent),
+                "reason": pa.array(["rent of safe deposit boxes"] * size, pa.string()),
+                "maker": pa.array(["F0012"] * size, pa.string()),
+                "checker": pa.array(["F0007"] * size, pa.string()),
             },
             None,
         )

@@ -67,6 +67,7 @@ DEFECTS: dict[str, tuple[Defect, ...]] = {
         ("reference", "branch_id", _put("branch_id", "B999")),
         ("allowed_values", "ledger_account", _put("ledger_account", "suspense")),
     ),
+    "adjustment": (("two_persons", "checker", lambda row: row.update(checker=row["maker"])),),
 }
 
 

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sources.contract import BOOKED_ACCOUNTS, PRODUCT_LINES
+from sources.contract import BOOKED_ACCOUNTS, CHANNELS, OPERATING_COST, PRODUCT_LINES
 from sources.synthetic.accounts import Accounts
 from sources.synthetic.bookings import KIND, MonthBookings
 from sources.synthetic.population import Ints
 from sources.synthetic.products import LINE_OF_PRODUCT
+from sources.synthetic.timeline import Month
 
 # Ledger account: the kinds of bookings it sums, with the sign that makes income positive.
 FLOWS = {
@@ -21,21 +22,36 @@ FLOWS = {
 BALANCE = "customer_balance"
 # Delivered by account too, in account_result.
 ACCRUED = "accrued_interest_expense"
-LEDGER_ACCOUNTS = (*BOOKED_ACCOUNTS, ACCRUED)
+LEDGER_ACCOUNTS = (*BOOKED_ACCOUNTS, ACCRUED, OPERATING_COST)
+# Cents a month of an open account, and of a booking by its channel: somewhat more than the default
+# rates and pools charge, since no cost centre is fully used.
+COST_OF_ACCOUNT = 520
+COST_OF_BOOKING = {"branch": 230, "telephone": 170, "atm": 60}
+COST_OF_OTHER_BOOKING = 6
+# Rent of safe deposit boxes, booked by the quarter and on no account: cents by branch.
+LINE_OF_RENT = PRODUCT_LINES.index("deposits")
+RENT = (6000, 7500, 9000, 10500, 12000)
 
 
 @dataclass(frozen=True)
 class LedgerMonth:
-    """Rows of one month; `amount` in cents."""
+    """Rows of one month; `amount` in cents. `rent`: cents of the adjustment of fees by branch, of
+    those in `renting`; empty unless the month closes a quarter."""
 
     branch: Ints
     line: Ints
     ledger_account: Ints
     amount: Ints
+    renting: Ints
+    rent: Ints
 
 
 def keep_ledger(
-    accounts: Accounts, bookings: MonthBookings, branches: int, accruals: tuple[Ints, Ints]
+    this: Month,
+    accounts: Accounts,
+    bookings: MonthBookings,
+    branches: int,
+    accruals: tuple[Ints, Ints],
 ) -> LedgerMonth:
     """Sum one settled month. A cell exists where accounts of the branch and line are or were.
     `accruals`: accounts with the cents of the item accrued_interest_expense."""
@@ -51,11 +67,20 @@ def keep_ledger(
         sums[name] = sign * np.rint(total).astype(np.int64)
     total = np.bincount(cell_of, weights=accounts["balance"], minlength=cells)
     sums[BALANCE] = np.rint(total).astype(np.int64)
-    account, cents = accruals
-    total = np.bincount(cell_of[account], weights=cents, minlength=cells)
+    account, accrued = accruals
+    total = np.bincount(cell_of[account], weights=accrued, minlength=cells)
     sums[ACCRUED] = np.rint(total).astype(np.int64)
+    rate = np.full(len(CHANNELS), COST_OF_OTHER_BOOKING)
+    for channel, cents in COST_OF_BOOKING.items():
+        rate[CHANNELS.index(channel)] = cents
+    total = np.bincount(cell, weights=rate[bookings.channel], minlength=cells)
+    total += COST_OF_ACCOUNT * np.bincount(cell_of[accounts["closed"] == 0], minlength=cells)
+    sums[OPERATING_COST] = np.rint(total).astype(np.int64)
+    renting = np.flatnonzero(present[LINE_OF_RENT::lines]) if this.closes_quarter else np.arange(0)
+    rent = np.array(RENT)[renting % len(RENT)]
+    sums["fee_income"][renting * lines + LINE_OF_RENT] += rent
     amount = np.stack([sums[name] for name in LEDGER_ACCOUNTS], axis=1)
     balance = LEDGER_ACCOUNTS.index(BALANCE)
     keep = present[:, None] & ((amount != 0) | (np.arange(len(LEDGER_ACCOUNTS)) == balance))
     where, kind = np.nonzero(keep)
-    return LedgerMonth(where // lines, where % lines, kind, amount[where, kind])
+    return LedgerMonth(where // lines, where % lines, kind, amount[where, kind], renting, rent)

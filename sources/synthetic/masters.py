@@ -180,6 +180,7 @@ def account(bank: Bank) -> Columns:
         "term_months": whole(accounts["term"], accounts["term"] > 0),
         "matures_on": dates(_matures(accounts["opened"], accounts["term"]), accounts["term"] > 0),
         "priced_on": pa.nulls(size, pa.date32()),
+        "branch_since": pa.nulls(size, pa.date32()),
     }
 
 

@@ -64,6 +64,7 @@ def days_of(month: date) -> list[date]:
 
 
 MONTHS = months_between(FIRST, LAST)
+COST_ALONE = date(2023, 10, 1)
 LEDGER_MONTHS = (date(2023, 5, 1), date(2023, 6, 1), date(2024, 3, 1), date(2024, 5, 1))
 
 # Rows of the reference data by seed, in place of the project's defaults.
@@ -219,6 +220,11 @@ REFERENCE = {
         silver,2024-01-01,2,0.875000
         other,2024-01-01,3,
     """,
+    "ledger_tolerance": """
+        product_line,ledger_account,effective_from,tolerance
+        *,*,1900-01-01,0.00
+        lending,fee_income,1900-01-01,0.00
+    """,
     "target": """
         dimension,dimension_key,month,measure,amount
         branch,B0,2023-02-01,economic_profit,100.00
@@ -228,6 +234,8 @@ REFERENCE = {
         line,deposits,2024-02-01,fee_income,2000.00
         manager,E1,2024-03-01,contribution_margin,0.00
         manager,E9,2024-03-01,contribution_margin,1.00
+        product,TERM,2024-03-01,customers,7.00
+        manager,E1,2024-03-01,customers,7.00
     """,
 }
 
@@ -477,7 +485,29 @@ def awkward_bank(customers: int = 40, seed: int = 11) -> Bank:
                 item=draw.choice(RESULT_ITEMS),
                 amount=Decimal(draw.randrange(-200, 2000)) / 100,
             )
+    for number, (month, branch, line, item, amount) in enumerate(
+        (
+            (LEDGER_MONTHS[0], "B0", "deposits", "fee_income", "40.00"),
+            (LEDGER_MONTHS[0], "B0", "deposits", "fee_income", "-3.00"),
+            (LEDGER_MONTHS[0], "B1", "deposits", "operating_cost", "6.00"),
+            (date(2023, 7, 1), "B0", "deposits", "fee_income", "9.00"),
+        )
+    ):
+        bank.add(
+            "adjustment",
+            **dict(adjustment_id=f"J{number}", month=month, branch_id=branch, product_line=line),
+            **dict(item=item, amount=Decimal(amount), reason="safe deposit boxes"),
+            **dict(maker="F1", checker="F2"),
+        )
     bank.rows["ledger"] = ledger(bank, LEDGER_MONTHS)
+    # One month has nothing but operating cost.
+    for month in (*LEDGER_MONTHS[:2], COST_ALONE):
+        for branch, amount in (("B0", "321.00"), ("B1", "45.60")):
+            bank.add(
+                "ledger",
+                **dict(month=month, branch_id=branch, product_line="deposits"),
+                **dict(ledger_account="operating_cost", amount=Decimal(amount)),
+            )
     bank.scored = scored_accounts(bank, random.Random(seed + 1))
     return bank
 
@@ -535,6 +565,9 @@ def ledger(bank: Bank, months: Sequence[date]) -> list[dict[str, Any]]:
             account = row["account_id"]
             cell = row["month"], accounts[account]["branch_id"] or "(none)", line_of[account]
             lines[*cell, row["item"]] += row["amount"]
+    for row in bank.rows["adjustment"]:
+        if row["month"] in months and row["item"] != "operating_cost":
+            lines[row["month"], row["branch_id"], row["product_line"], row["item"]] += row["amount"]
     names = ("month", "branch_id", "product_line", "ledger_account")
     return [dict(zip(names, key, strict=True), amount=lines[key]) for key in sorted(lines)]
 

@@ -538,7 +538,41 @@ def valued(bank: Bank, reference: Reference) -> Valuation:
             or atom["interest_expense_booked"] != atom["interest_expense"]
         ):
             residual[key] = residual.get(key, Decimal(0)) + beyond
+    residual |= _unused(bank, atoms, items, residual)
+    for row in bank.rows["adjustment"]:
+        key = row["month"], f"adjustment: {row['item']}", row["branch_id"], row["product_line"]
+        residual[key] = residual.get(key, Decimal(0)) + row["amount"]
     return Valuation(atoms, risks, pools, residual)
+
+
+def _unused(
+    bank: Bank,
+    atoms: Mapping[tuple[str, date], Row],
+    items: Mapping[tuple[str, date], Mapping[str, Decimal]],
+    residual: Mapping[Key, Decimal],
+) -> dict[Key, Decimal]:
+    """The ledger's operating cost less what accounts bear, what no account drives and what is
+    adjusted; in the months that have it."""
+    left: dict[Key, Decimal] = defaultdict(Decimal)
+    cost = [row for row in bank.rows["ledger"] if row["ledger_account"] == "operating_cost"]
+    months = {row["month"] for row in cost}
+    adjusted = [row for row in bank.rows["adjustment"] if row["item"] == "operating_cost"]
+    for sign, rows in ((1, cost), (-1, adjusted)):
+        for row in rows:
+            left[row["month"], row["branch_id"], row["product_line"]] += sign * row["amount"]
+    for key, atom in atoms.items():
+        own = items[key]
+        taxes = sum((own.get(item, Decimal(0)) for item in ITEMS["direct_cost"][1]), Decimal(0))
+        cell = atom["month"], atom["branch_id"] or NOBODY, atom["product_line"]
+        left[cell] -= atom["direct_cost"] - taxes + atom["overhead"]
+    for (month, name, branch, line), amount in residual.items():
+        if name.startswith("unallocated overhead"):
+            left[month, branch, line] -= amount
+    return {
+        (month, "unused capacity", branch, line): amount
+        for (month, branch, line), amount in left.items()
+        if month in months
+    }
 
 
 def _overhead(

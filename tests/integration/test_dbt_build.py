@@ -40,7 +40,11 @@ BY_MONTH = (
     "base.account_month",
     "base.loan_exposure",
     "base.customer_month",
+    "base.account_move",
+    "base.booking_before_move",
     "base.account_result",
+    "base.adjustment",
+    "base.operating_cost",
     "base.ledger_reconciliation",
     "value.overhead_pool",
     "value.overhead",
@@ -64,8 +68,11 @@ BY_MONTH = (
     "features.customer_month",
 )
 # Built anew each time, but their months too are the same at every later date.
+# The bank delivers its accounts once: none moves. The known bank has one that does.
+OF_MOVES = ("base.account_move", "base.booking_before_move")
 BY_MONTH_ANEW = (
     "value.accrued_interest",
+    "value.account_branch",
     "value.transfer_price",
     "value.transfer_tranche",
     "value.unit_cost",
@@ -282,7 +289,7 @@ def test_an_earlier_date_gives_the_earlier_months_of_a_later_build(whole, earlie
     for table in (*BY_MONTH, *BY_MONTH_ANEW):
         now, then = content(whole, table, until), content(earlier, table)
         assert now == then, table
-        assert now, table
+        assert now or table in OF_MOVES, table
 
 
 @pytest.mark.slow
@@ -371,16 +378,18 @@ def test_the_ledger_is_reconciled_line_by_line_where_one_was_delivered(bank, who
     lines = {
         (row["month"], row["branch_id"], row["product_line"], row["ledger_account"]): row["amount"]
         for row in bank.rows["ledger"]
+        if row["ledger_account"] != "operating_cost"
     }
     built = {
-        key: (booked, told, difference)
-        for *key, booked, told, difference in figures(
+        key: (booked + adjustment, told, difference, tolerance)
+        for *key, booked, adjustment, told, difference, tolerance in figures(
             whole, "select * from base.ledger_reconciliation"
         )
         for key in [tuple(key)]
     }
     assert {key[0] for key in built} == set(LEDGER_MONTHS)
-    assert built == {key: (amount, amount, Decimal(0)) for key, amount in lines.items()}
+    nothing = Decimal(0)
+    assert built == {key: (amount, amount, nothing, nothing) for key, amount in lines.items()}
     assert figures(bare, "select count(*) from base.ledger_reconciliation") == [(0,)]
 
 

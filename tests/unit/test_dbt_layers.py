@@ -30,7 +30,7 @@ OF_MONEY = ("value", "outcomes", "decisions", "scores", "alerts", "contacts", "c
 # What a layer may read besides itself.
 READS = {
     "staging": {"landing"},
-    "base": {"staging"},
+    "base": {"staging", "reference"},
     "value": {"base", "reference"},
     "features": {"base", "value"},
     "outcomes": {"base", "value"},

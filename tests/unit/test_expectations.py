@@ -178,8 +178,9 @@ select customer_id, month,
        is_defaulted and month >= date '2024-05-01' as is_defaulted
 from base.customer, (select distinct month from landing.transaction);
 create table base.ledger_reconciliation as
-select month, branch_id, product_line, ledger_account, amount as booked, amount as ledger,
-       0::decimal(18, 2) as difference
+select month, branch_id, product_line, ledger_account, amount as booked,
+       0::decimal(18, 2) as adjustment, amount as ledger, 0::decimal(18, 2) as difference,
+       0::decimal(18, 2) as tolerance
 from landing.ledger;
 
 create table value.account_month as
@@ -220,7 +221,7 @@ from (select distinct month from base.account_month),
 create table value.reconciliation as
 select month, dimension, 'all' as dimension_key, 'fee_income' as measure,
        120.00::decimal(18, 2) as expected, 120.00::decimal(18, 2) as actual,
-       0.00::decimal(18, 2) as difference
+       0.00::decimal(18, 2) as difference, 0.00::decimal(18, 2) as tolerance
 from (select distinct month from base.account_month),
      (select unnest([{", ".join(repr(name) for name in ("ledger", *COMPARED))}]) as dimension);
 create table features.customer_month as
@@ -763,6 +764,33 @@ FAULTS = [
     ),
     (
         "G2",
+        "update base.ledger_reconciliation set ledger = 0.02, difference = -0.02, tolerance = 0.01,"
+        " adjustment = 0.50 where month = date '2024-03-01'",
+        "base_ledger",
+        "lines_differing",
+        "fail",
+        "ledger 0.02, booked 0.00, adjustment 0.50, tolerance 0.01",
+    ),
+    (
+        "G2",
+        "update base.ledger_reconciliation set ledger = 0.01, difference = -0.01, tolerance = 0.01"
+        " where month = date '2024-03-01'",
+        "base_ledger",
+        "lines_tolerated",
+        "warn",
+        "2024-03 (lines_tolerated 1): in all 0.01; largest: branch b1",
+    ),
+    (
+        "G2",
+        "insert into landing.ledger values (date '2024-03-01', 'b2', 'cards', 'fee_income', 1.00)",
+        "base_ledger",
+        "lines_missing",
+        "fail",
+        "2024-03 (lines_missing 1)",
+    ),
+    (
+        "G2",
+        "delete from landing.ledger where month = date '2024-03-01';"
         "delete from base.ledger_reconciliation where month = date '2024-03-01'",
         "base_ledger",
         "lines",
@@ -779,6 +807,34 @@ FAULTS = [
         "2024-04, branch (lines_differing 1): largest: branch (all), fee_income: expected 120.00,"
         " found 120.01, difference 0.01; the rows: from value.reconciliation where difference <> 0"
         " and month = '2024-04-01' and dimension = 'branch'",
+    ),
+    (
+        "GV",
+        "insert into value.residual values (date '2024-04-01', 'unused capacity', -7.00),"
+        " (date '2024-05-01', 'unused capacity', 7.00)",
+        "value_unallocated",
+        "overcharged",
+        "warn",
+        "2024-04 (overcharged 7)",
+    ),
+    (
+        "GV",
+        "insert into value.reconciliation select * replace ('operating cost' as dimension,"
+        " 0.01 as difference) from value.reconciliation where dimension = 'branch' and"
+        " month = date '2024-04-01'",
+        "value_reconciliation",
+        "lines_differing",
+        "fail",
+        "2024-04, operating cost (lines_differing 1)",
+    ),
+    (
+        "GV",
+        "update value.reconciliation set actual = 120.01, difference = 0.01, tolerance = 0.01"
+        " where month = date '2024-04-01' and dimension = 'ledger'",
+        "value_reconciliation",
+        "lines_tolerated",
+        "warn",
+        "found 120.01, difference 0.01, tolerance 0.01",
     ),
     (
         "GV",
@@ -2013,7 +2069,7 @@ def test_every_rule_is_broken_by_a_planted_fault() -> None:
             "G2",
             "delete from base.ledger_reconciliation",
             "base_ledger",
-            "lines",
+            "lines_missing",
         ),
         (
             "GV",

@@ -379,6 +379,20 @@ def test_an_account_closed_before_it_opened_is_set_aside(bank):
     assert bank.faults("account") == [(3, "range", "closed_on", "2024-01-31")]
 
 
+def test_an_adjustment_of_one_person_is_set_aside(bank):
+    head = "adjustment_id,month,branch_id,product_line,item,amount,reason,maker,checker\n"
+    row = "2024-02-01,B1,deposits,fee_income,12.00,boxes"
+    bank.put("adjustment.csv", f"{head}J1,{row},F1,F2\nJ2,{row},F1, f1\nJ3,{row},F1,\n")
+    summary = bank.land()
+    assert bank.faults("adjustment") == [
+        (2, "two_persons", "checker", " f1"),
+        (3, "required", "checker", None),
+    ]
+    assert bank.ids("adjustment", "adjustment_id") == ["J1"]
+    said = " ".join(summary.lines())
+    assert "maker and checker are the same person: an adjustment needs two persons" in said
+
+
 def test_a_monthly_table_dated_within_the_month_is_set_aside(bank):
     bank.put("loan.csv", "loan_id,account_id,granted_on\nL1,A1,2024-01-02\n")
     bank.put(

@@ -138,3 +138,11 @@ def test_the_files_read_are_recorded_with_their_digest(own: Path, tmp_path: Path
         assert connection.execute(
             "select table_name, path, rows, length(sha256) from meta.input_file"
         ).fetchall() == [("reference.hurdle_rate", "hurdle_rate.csv", 1, 64)]
+        seeds = connection.execute(
+            "select seed, origin, path, rows, length(sha256) from meta.reference_data"
+        ).fetchall()
+    assert {seed for seed, *_ in seeds} == set(column_types())
+    assert [row for row in seeds if row[1] == "delivered"] == [
+        ("hurdle_rate", "delivered", "hurdle_rate.csv", 1, 64)
+    ]
+    assert ("ledger_tolerance", "default", None, 1, 64) in seeds

@@ -302,6 +302,57 @@ def test_a_statement_that_does_not_reconcile_is_shown(bank, tmp_path):
     assert "B&lt;2&gt;" in page.text
 
 
+def test_tolerated_lines_and_default_reference_data_are_said(bank, tmp_path):
+    page = rendered(bank, tmp_path)
+    assert "tolerance" not in page.words and "defaults" not in page.words
+    bank.execute("alter table value.reconciliation add column tolerance decimal(18, 2)")
+    bank.execute("update value.reconciliation set tolerance = 0")
+    insert(
+        bank,
+        "value.reconciliation",
+        ["2024-02-01", "ledger", "B<2>", "fee_income", 7, 7.01, 0.01, 0.01],
+        ["2024-02-01", "ledger", "B3", "fee_income", 7, 6.98, -0.02, 0.05],
+        ["2024-02-01", "ledger", "B4", "fee_income", 7, 7.02, 0.02, 0.01],
+    )
+    bank.execute(
+        "create schema if not exists meta; create table meta.reference_data as from (values "
+        "('hurdle_rate', 'default'), ('target', 'delivered'), ('tier_scheme', 'default')) "
+        "as given (seed, origin)"
+    )
+    page = rendered(bank, tmp_path)
+    assert "5 statements reconcile to the cent, 1 do not" in page.words
+    assert "2 lines of the ledger differ within their tolerance, by 0.03 in all." in page.words
+    assert "not the bank's own figures: hurdle_rate, tier_scheme." in page.words
+    assert [row[2] for row in page.rows if row[:2] == ["2024-02", "ledger"]] == ["B4"]
+
+
+def test_adjustments_and_unused_capacity_lead_to_the_bank(bank, tmp_path):
+    month = "2024-02-01"
+    insert(
+        bank,
+        "value.residual",
+        [month, "adjustment: fee_income", "B<1>", "deposits", 120],
+        [month, "adjustment: interest_expense", "B<1>", "deposits", 8],
+        [month, "adjustment: tax", "B<1>", "deposits", 3],
+        [month, "adjustment: customer_balance", "B<1>", "deposits", 5000],
+        [month, "unused capacity", "B<1>", "deposits", 40],
+    )
+    page = rendered(bank, tmp_path)
+    fees, _ = [row for row in page.rows if row[0] == "Adjustment: fee income"]
+    assert [fees[2], fees[5], fees[8]] == ["120.00"] * 3
+    interest, _ = [row for row in page.rows if row[0] == "Adjustment: interest expense"]
+    assert [interest[1], interest[5], interest[8]] == ["-8.00"] * 3
+    tax, _ = [row for row in page.rows if row[0] == "Adjustment: tax"]
+    assert [tax[3], tax[5], tax[8]] == ["3.00", "-3.00", "-3.00"]
+    unused, _ = [row for row in page.rows if row[0] == "Unused capacity"]
+    assert [unused[6], unused[8]] == ["40.00", "-40.00"]
+    balance, _ = [row for row in page.rows if row[0] == "Adjustment: customer balance"]
+    assert set(balance[1:]) == {""}
+    # 815.87 without them + 120.00 - 8.00 - 3.00 - 40.00
+    the_bank, _ = [row for row in page.rows if row[0] == "Bank"]
+    assert [the_bank[2], the_bank[8]] == ["330.20", "884.87"]
+
+
 def test_the_loss_making_tail_is_said_in_plain_figures(bank, tmp_path):
     page = rendered(bank, tmp_path)
     # Four customers: the best one stands for the best tenth. 1,600 at the peak, 1,000 at the end.

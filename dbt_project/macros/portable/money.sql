@@ -69,3 +69,9 @@
 {% macro duckdb__whole_share(units, parts) -%}
     (({{ units }}) // ({{ parts }}))
 {%- endmacro %}
+
+{# The part of a month's amount that belongs to the first `days` of `all_days`, rounded half away from
+   zero; the rest belongs to the days after. Of two parts that is the largest remainder. #}
+{% macro share_of_days(amount, days, all_days) -%}
+    {{ from_cents(divide_units(units(amount) ~ ' * ' ~ days, all_days)) }}
+{%- endmacro %}

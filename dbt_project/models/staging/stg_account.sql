@@ -10,5 +10,6 @@ select
     term_months,
     matures_on,
     priced_on,
+    branch_since,
     extract_month
 from {{ source('landing', 'account') }}

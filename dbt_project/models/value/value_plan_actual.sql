@@ -3,6 +3,7 @@
 {%- set planned = {
     'branch': ('value_profit_by_branch', 'branch_id', 'true'),
     'line': ('value_profit_by_line', 'product_line', 'true'),
+    'product': ('value_profit_by_product', 'product_id', 'true'),
     'manager': ('value_profit_by_employee', 'employee_id', "role = 'manager'"),
 } %}
 
@@ -17,7 +18,42 @@ target as (
     where target.month between run.first_month and run.as_of_month
 ),
 
+-- Customers who own an account that is open on any day of the month, once in each place.
+held as (
+    select distinct
+        account_month.month,
+        holder.customer_id,
+        coalesce(account_month.branch_id, '(none)') as branch_id,
+        account_month.product_line,
+        account_month.product_id,
+        coalesce(customer.employee_id, '(none)') as employee_id
+    from {{ ref('base_account_month') }} as account_month
+    inner join (select distinct month from target where measure = 'customers') as counted
+        on account_month.month = counted.month
+    inner join {{ ref('base_account_holder') }} as holder
+        on account_month.account_id = holder.account_id and holder.is_beneficial
+    left join {{ ref('base_customer_history') }} as customer
+        on
+            holder.customer_id = customer.customer_id
+            and customer.valid_from <= last_day(account_month.month)
+            and (
+                customer.valid_to is null or customer.valid_to > last_day(account_month.month)
+            )
+    where account_month.days_open > 0
+),
+
 actual as (
+    {%- for dimension, (_, key, _) in planned.items() %}
+    select
+        '{{ dimension }}' as dimension,
+        {{ key }} as dimension_key,
+        month,
+        'customers' as measure,
+        count(distinct customer_id) as amount
+    from held
+    group by {{ key }}, month
+    union all
+    {%- endfor %}
     {%- for dimension, (model, key, condition) in planned.items() %}
     {%- for measure in profit_measures() %}
     select
@@ -38,7 +74,8 @@ actual as (
     {%- endfor %}
 ),
 
--- A month without a target counts in the year to date all the same.
+-- A month without a target counts in the year to date all the same. Customers do not add up over
+-- months: the year to date is the month.
 compared as (
     select
         target.dimension,
@@ -58,6 +95,7 @@ compared as (
             and target.measure = actual.measure
             and target.month >= actual.month
             and year(target.month) = year(actual.month)
+            and (target.measure <> 'customers' or target.month = actual.month)
     group by
         target.dimension, target.dimension_key, target.month, target.measure, target.amount
 ),
@@ -65,10 +103,13 @@ compared as (
 cumulated as (
     select
         *,
-        sum(target) over (
-            partition by dimension, dimension_key, measure, year(month) order by month
-            rows between unbounded preceding and current row
-        ) as target_year_to_date
+        case
+            when measure = 'customers' then target
+            else sum(target) over (
+                partition by dimension, dimension_key, measure, year(month) order by month
+                rows between unbounded preceding and current row
+            )
+        end as target_year_to_date
     from compared
 )
 

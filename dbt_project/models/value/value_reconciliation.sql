@@ -26,7 +26,7 @@
 with cell as (
     select
         month,
-        coalesce(branch_id, '(none)') as branch_id,
+        branch_id,
         product_line,
         sum(interest_income) as interest_income,
         sum(interest_expense) as interest_expense,
@@ -36,26 +36,26 @@ with cell as (
         {%- for measure in profit_measures() %}
         sum({{ measure }}) as {{ measure }}{{ "," if not loop.last }}
         {%- endfor %}
-    from {{ ref('value_account_month') }}
-    group by month, coalesce(branch_id, '(none)'), product_line
+    from {{ ref('value_account_branch') }}
+    group by month, branch_id, product_line
 ),
 
 -- Delivered items where the atom has them.
 item as (
     select
         account_month.month,
-        coalesce(account_month.branch_id, '(none)') as branch_id,
+        account_month.branch_id,
         account_month.product_line,
         result.item,
         sum(result.amount) as amount
     from {{ ref('base_account_result') }} as result
-    inner join {{ ref('value_account_month') }} as account_month
+    inner join {{ ref('value_account_branch') }} as account_month
         on
             result.account_id = account_month.account_id
             and result.month = account_month.month
+            and result.branch_id = account_month.branch_id
     group by
-        account_month.month, coalesce(account_month.branch_id, '(none)'),
-        account_month.product_line, result.item
+        account_month.month, account_month.branch_id, account_month.product_line, result.item
 ),
 
 fee_item as (
@@ -83,6 +83,8 @@ control as (
         product_line,
         ledger_account,
         ledger as amount,
+        adjustment,
+        tolerance,
         'ledger' as control
     from {{ ref('base_ledger_reconciliation') }}
     union all
@@ -93,6 +95,8 @@ control as (
         source.product_line,
         source.ledger_account,
         source.amount,
+        0 as adjustment,
+        0 as tolerance,
         'source' as control
     from {{ ref('value_source_total') }} as source
     left join ledger_month
@@ -153,8 +157,48 @@ unallocated as (
         month,
         sum(amount) as amount
     from {{ ref('value_residual') }}
-    where residual not in ('treasury', 'interest not booked')
+    where residual like 'unallocated overhead%'
     group by month
+),
+
+-- Cost that is charged, unallocated or unused, in the months whose ledger has operating cost.
+cost_part as (
+    select
+        month,
+        branch_id,
+        product_line,
+        direct_cost + overhead as amount
+    from cell
+    union all
+    select
+        month,
+        branch_id,
+        product_line,
+        -amount as amount
+    from item
+    where item in {{ quoted_list(result_items('direct_cost', 'adds')) }}
+    union all
+    select
+        month,
+        branch_id,
+        product_line,
+        amount
+    from {{ ref('value_residual') }}
+    where
+        residual in ('unused capacity', 'adjustment: operating_cost')
+        or residual like 'unallocated overhead%'
+),
+
+cost as (
+    select
+        cost_part.month,
+        cost_part.branch_id,
+        cost_part.product_line,
+        sum(cost_part.amount) as amount
+    from cost_part
+    inner join (select distinct month from {{ ref('base_operating_cost') }}) as cost_month
+        on cost_part.month = cost_month.month
+    group by cost_part.month, cost_part.branch_id, cost_part.product_line
 ),
 
 atom as (
@@ -191,7 +235,8 @@ compared as (
         || coalesce(control.product_line, valued.product_line) as dimension_key,
         coalesce(control.ledger_account, valued.ledger_account) as measure,
         coalesce(control.amount, 0) as expected,
-        coalesce(valued.amount, 0) as actual
+        coalesce(valued.amount, 0) + coalesce(control.adjustment, 0) as actual,
+        coalesce(control.tolerance, 0) as tolerance
     from control
     full outer join valued
         on
@@ -210,7 +255,8 @@ compared as (
         cell.branch_id || ' / ' || cell.product_line as dimension_key,
         'net_interest_margin' as measure,
         cell.interest_income_booked - cell.interest_expense_booked as expected,
-        cell.net_interest_margin + coalesce(treasury.amount, 0) as actual
+        cell.net_interest_margin + coalesce(treasury.amount, 0) as actual,
+        0 as tolerance
     from cell
     left join treasury
         on
@@ -224,7 +270,8 @@ compared as (
         cell.branch_id || ' / ' || cell.product_line as dimension_key,
         'net_interest' as measure,
         cell.interest_income_booked - cell.interest_expense_booked as expected,
-        cell.interest_income - cell.interest_expense + coalesce(treasury.not_booked, 0) as actual
+        cell.interest_income - cell.interest_expense + coalesce(treasury.not_booked, 0) as actual,
+        0 as tolerance
     from cell
     left join treasury
         on
@@ -233,12 +280,29 @@ compared as (
             and cell.product_line = treasury.product_line
     union all
     select
+        coalesce(ledger.month, cost.month) as month,
+        'operating cost' as dimension,
+        coalesce(ledger.branch_id, cost.branch_id) || ' / '
+        || coalesce(ledger.product_line, cost.product_line) as dimension_key,
+        'operating_cost' as measure,
+        coalesce(ledger.amount, 0) as expected,
+        coalesce(cost.amount, 0) as actual,
+        0 as tolerance
+    from {{ ref('base_operating_cost') }} as ledger
+    full outer join cost
+        on
+            ledger.month = cost.month
+            and ledger.branch_id = cost.branch_id
+            and ledger.product_line = cost.product_line
+    union all
+    select
         atom.month,
         'overhead pools' as dimension,
         'all' as dimension_key,
         'overhead' as measure,
         coalesce(pool.amount, 0) as expected,
-        atom.overhead + coalesce(unallocated.amount, 0) as actual
+        atom.overhead + coalesce(unallocated.amount, 0) as actual,
+        0 as tolerance
     from atom
     left join pool on atom.month = pool.month
     left join unallocated on atom.month = unallocated.month
@@ -251,7 +315,8 @@ compared as (
         'all' as dimension_key,
         '{{ measure }}' as measure,
         coalesce(atom.{{ measure }}, 0) as expected,
-        coalesce({{ name }}_total.{{ measure }}, 0) as actual
+        coalesce({{ name }}_total.{{ measure }}, 0) as actual,
+        0 as tolerance
     from atom
     full outer join {{ name }}_total on atom.month = {{ name }}_total.month
     {%- endfor %}
@@ -265,5 +330,6 @@ select
     measure,
     cast(expected as decimal(18, 2)) as expected,
     cast(actual as decimal(18, 2)) as actual,
-    cast(actual - expected as decimal(18, 2)) as difference
+    cast(actual - expected as decimal(18, 2)) as difference,
+    cast(tolerance as decimal(18, 2)) as tolerance
 from compared

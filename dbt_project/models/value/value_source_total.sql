@@ -1,23 +1,35 @@
 {{ config(materialized='view') }}
 
-with booked as (
+with activity as (
     select
         activity.month,
         coalesce(account_month.branch_id, '(none)') as branch_id,
         account_month.product_line,
-        sum(case when activity.kind = 'interest_charged' then -activity.amount else 0 end)
-            as interest_income,
-        sum(case when activity.kind = 'interest_paid' then activity.amount else 0 end)
-            as interest_expense,
-        sum(case when activity.kind in ('fee', 'penalty') then -activity.amount else 0 end)
-            as fee_income
+        {%- for name, (kinds, amount) in booked_results().items() %}
+        case
+            when activity.kind in {{ kinds }} then {{ amount | replace('amount', 'activity.amount') }}
+            else 0
+        end as {{ name }},
+        {%- endfor %}
+        0 as customer_balance
     from {{ ref('base_account_activity') }} as activity
     inner join {{ ref('base_account_month') }} as account_month
         on
             activity.account_id = account_month.account_id
             and activity.month = account_month.month
-    group by
-        activity.month, coalesce(account_month.branch_id, '(none)'), account_month.product_line
+    {{- bookings_before_moves() }}
+),
+
+booked as (
+    select
+        month,
+        branch_id,
+        product_line,
+        sum(interest_income) as interest_income,
+        sum(interest_expense) as interest_expense,
+        sum(fee_income) as fee_income
+    from activity
+    group by month, branch_id, product_line
 ),
 
 balance as (
@@ -41,7 +53,7 @@ item as (
     group by month, branch_id, product_line, item
 )
 
-{%- for name in ['interest_income', 'interest_expense', 'fee_income', 'customer_balance'] %}
+{%- for name in booked_accounts() %}
 
 select
     month,

@@ -17,6 +17,7 @@
     'loss_staging': ['effective_from'],
     'tier_scheme': ['effective_from', 'tier_number'],
     'target': ['dimension', 'dimension_key', 'month', 'measure'],
+    'ledger_tolerance': ['product_line', 'ledger_account', 'effective_from'],
     'offer_rule': ['product_line', 'product_id', 'effective_from'],
 } -%}
 {#- Columns besides the keys that must not be empty either: measures and names. -#}
@@ -34,6 +35,7 @@
     'loss_staging': ['stage_2_days', 'stage_2_pd_ratio', 'default_days', 'lifetime_loss'],
     'tier_scheme': ['tier'],
     'target': ['amount'],
+    'ledger_tolerance': ['tolerance'],
     'offer_rule': ['is_offered', 'is_credit'],
 } -%}
 {#- Columns that must not be negative. -#}
@@ -48,6 +50,7 @@
     'replicating_portfolio': ['weight'],
     'tier_scheme': ['customer_share'],
     'offer_rule': ['incentive_cost', 'minimum_age'],
+    'ledger_tolerance': ['tolerance'],
 } -%}
 {#- Shares: must not exceed one. -#}
 {%- set shares = {
@@ -158,6 +161,18 @@ complaint as (
     union all
     {%- endfor %}
     {%- endfor %}
+    select 'ledger_tolerance names an unknown product line: ' || given.product_line
+    from {{ ref('ledger_tolerance') }} as given
+    left join product_line on given.product_line = product_line.product_line
+    where given.product_line <> '*' and product_line.product_line is null
+    union all
+    select 'ledger_tolerance names an unknown ledger account: ' || given.ledger_account
+    from {{ ref('ledger_tolerance') }} as given
+    left join {{ ref('result_item') }} as item on given.ledger_account = item.result_item
+    where
+        given.ledger_account not in {{ quoted_list(['*'] + booked_accounts()) }}
+        and item.result_item is null
+    union all
     select 'transfer_curve has a tenor below one month: ' || tenor_months
     from {{ ref('transfer_curve') }}
     where tenor_months < 1
@@ -232,8 +247,8 @@ complaint as (
     select 'target plans by an unknown dimension or measure: ' || dimension || ', ' || measure
     from {{ ref('target') }}
     where
-        dimension not in ('branch', 'line', 'manager')
-        or measure not in {{ quoted_list(profit_measures()) }}
+        dimension not in ('branch', 'line', 'product', 'manager')
+        or measure not in {{ quoted_list(profit_measures() + ['customers']) }}
 )
 
 select what from complaint
