@@ -38,6 +38,8 @@ LOANS = ("loans", "loan_remaining_months")
 STORED_LOAN_LINES = ("lending",)
 # Periods without a loss that the hazard learns from: the losses, fewer, say what there is to learn.
 MOST_PERIODS = 20_000
+# Share of the lines held that calibrate: losses are many, and the newest give their level.
+NEWEST = 0.5
 
 
 def numbers(frame: pd.DataFrame, name: str) -> np.ndarray:
@@ -222,7 +224,10 @@ class LineHazard(BaseEstimator):
         self.steady_hazard_ = float(event.sum() / time.sum())
         self.hazard_: DiscreteTimeHazard | None = None
         model = DiscreteTimeHazard(
-            seed=self.seed, periods=self.horizon_ // self.step_, most_rows=MOST_PERIODS
+            seed=self.seed,
+            periods=self.horizon_ // self.step_,
+            most_rows=MOST_PERIODS,
+            newest_share=NEWEST,
         )
         if not event.all() and len(pd.unique(groups[event])) >= model.folds:
             rows = line_rows(frame[self.columns_], held, self.lines_, self.loan_lines)
