@@ -2,8 +2,9 @@
 
 `components/*.sql` read the parts of a measure from the release: what they are, and the exact share
 of each in the amount as a numerator and a denominator. A numerator is text, since a union of
-decimals of different scales drops places. Their sum, rounded as the rule rounds it, is compared
-with the amount that the release holds.
+decimals of different scales drops places; a product begins with a wide decimal, since the engine
+keeps 18 digits of narrower ones. Their sum, rounded as the rule rounds it, is compared with the
+amount that the release holds.
 """
 
 from __future__ import annotations

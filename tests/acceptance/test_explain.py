@@ -54,7 +54,7 @@ def test_each_figure_worked_by_hand_follows_from_its_parts(known):
             if measure["measure"] == row["measure"]:
                 assert measure["recomputed"] == Decimal(row["amount"]), row
                 checked += 1
-    assert checked > 100
+    assert checked > 80
 
 
 @pytest.mark.parametrize("kind", KINDS)

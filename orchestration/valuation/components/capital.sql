@@ -4,14 +4,15 @@ select
     value.exposure,
     parameter.capital_weight,
     case when measure.name = 'capital_charge' then parameter.hurdle_rate end as hurdle_rate,
-    cast(
-        case
-            when measure.name = 'capital_charge'
-                then value.exposure * parameter.capital_weight * parameter.hurdle_rate
-            else value.exposure * parameter.capital_weight
-        end
-        as varchar
-    ) as numerator,
+    -- A case of decimals of two scales drops places.
+    case
+        when measure.name = 'capital_charge'
+            then cast(
+                cast(value.exposure as decimal(38, 2))
+                * parameter.capital_weight * parameter.hurdle_rate as varchar
+            )
+        else cast(cast(value.exposure as decimal(38, 2)) * parameter.capital_weight as varchar)
+    end as numerator,
     case when measure.name = 'capital_charge' then 12 else 1 end as denominator
 from value.account_month as value
 inner join value.product_parameter as parameter

@@ -60,7 +60,9 @@ select
     exposure,
     probability_of_default as probability,
     loss_given_default,
-    cast(exposure * probability_of_default * loss_given_default as varchar) as numerator,
+    cast(
+        cast(exposure as decimal(38, 2)) * probability_of_default * loss_given_default as varchar
+    ) as numerator,
     12 as denominator
 from own
 where not is_in_default
@@ -92,7 +94,7 @@ select
     exposure,
     null as probability,
     loss_given_default,
-    cast(exposure * loss_given_default as varchar) as numerator,
+    cast(cast(exposure as decimal(38, 2)) * loss_given_default as varchar) as numerator,
     1 as denominator
 from own
 where is_in_default
@@ -156,6 +158,8 @@ select
     exposure,
     probability_of_loss as probability,
     loss_given_default,
-    cast(exposure * probability_of_loss * loss_given_default as varchar) as numerator,
+    cast(
+        cast(exposure as decimal(38, 2)) * probability_of_loss * loss_given_default as varchar
+    ) as numerator,
     1 as denominator
 from own

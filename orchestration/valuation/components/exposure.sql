@@ -46,7 +46,10 @@ select
     null as loans,
     greatest(credit_limit - coalesce(amount, 0), 0) as undrawn,
     credit_conversion_factor,
-    cast(greatest(credit_limit - coalesce(amount, 0), 0) * credit_conversion_factor as varchar) as numerator,
+    cast(
+        cast(greatest(credit_limit - coalesce(amount, 0), 0) as decimal(38, 2))
+        * credit_conversion_factor as varchar
+    ) as numerator,
     1 as denominator
 from owed
 where credit_limit is not null

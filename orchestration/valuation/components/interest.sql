@@ -86,10 +86,11 @@ select
     end as day_sum,
     day_count,
     cast(
-        interest_rate * case
-            when is_credit then -overdrawn_day_sum else balance_day_sum - overdrawn_day_sum
-        end
-        as varchar
+        cast(
+            case
+                when is_credit then -overdrawn_day_sum else balance_day_sum - overdrawn_day_sum
+            end as decimal(38, 2)
+        ) * interest_rate as varchar
     ) as numerator,
     day_count as denominator
 from measured

@@ -21,9 +21,9 @@ shared as (
         pool.driver,
         pool.driver_units,
         pool.amount as pool_amount,
-        cast(pool.amount * 100 as hugeint) * share.units // cast(pool.driver_units as hugeint)
+        cast(cast(pool.amount as decimal(38, 2)) * 100 as hugeint) * share.units // cast(pool.driver_units as hugeint)
             as cents,
-        cast(pool.amount * 100 as hugeint) * share.units % cast(pool.driver_units as hugeint)
+        cast(cast(pool.amount as decimal(38, 2)) * 100 as hugeint) * share.units % cast(pool.driver_units as hugeint)
             as remainder
     from own
     inner join value.overhead as share
@@ -46,7 +46,7 @@ placed as (
         row_number() over (
             partition by pool, product_line, branch_id order by remainder desc, account_id
         ) as place,
-        cast(pool_amount * 100 as hugeint)
+        cast(cast(pool_amount as decimal(38, 2)) * 100 as hugeint)
         - sum(cents) over (partition by pool, product_line, branch_id) as left_over
     from shared
 )

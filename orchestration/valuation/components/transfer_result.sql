@@ -20,7 +20,7 @@ select
     day_sum - below as day_sum,
     transfer_price as price,
     365 as days_of_year,
-    cast((day_sum - below) * transfer_price as varchar) as numerator,
+    cast(cast(day_sum - below as decimal(38, 2)) * transfer_price as varchar) as numerator,
     365 as denominator
 from side
 union all
@@ -30,7 +30,7 @@ select
     below as day_sum,
     overdrawn_price as price,
     365 as days_of_year,
-    cast(below * overdrawn_price as varchar) as numerator,
+    cast(cast(below as decimal(38, 2)) * overdrawn_price as varchar) as numerator,
     365 as denominator
 from side
 where below < 0

@@ -20,9 +20,9 @@ rated as (
         cell.capital_rate,
         term.transfer_price,
         parameter.hurdle_rate,
-        cast($amount as decimal(18, 2)) as amount,
+        cast($amount as decimal(38, 2)) as amount,
         {{ per_volume(
-            'cell.monthly_direct_cost + cell.monthly_overhead', 'cast($amount as decimal(18, 2))'
+            'cell.monthly_direct_cost + cell.monthly_overhead', 'cast($amount as decimal(38, 2))'
         ) }} as cost_rate,
         -- The customer's own probability where a model scored it, on money that is lent.
         case
@@ -61,7 +61,7 @@ deal as (
         {{ to_money('12 * monthly_overhead') }} as overhead,
         {{ to_money('amount * loss_rate') }} as expected_loss,
         {{ from_cents(divide_units(
-            units('amount * capital_rate', 8), units('hurdle_rate', 6)
+            units('amount') ~ ' * ' ~ units('capital_rate', 6), units('hurdle_rate', 6)
         )) }} as economic_capital,
         {{ to_money('amount * capital_rate') }} as capital_charge
     from floored
