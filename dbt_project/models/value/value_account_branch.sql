@@ -34,7 +34,11 @@ booked as (
         booking.month,
         {%- for name, (kinds, amount) in booked_results().items() %}
         sum(
-            case when booking.kind in {{ kinds }} then {{ amount | replace('amount', 'booking.amount') }} else 0 end
+            case
+                when booking.kind in {{ kinds }}
+                    then {{ amount | replace('amount', 'booking.amount') }}
+                else 0
+            end
         ) as {{ name }},
         {%- endfor %}
         sum(booking.bookings * coalesce(by_kind.unit_cost, by_channel.unit_cost)) as cost
