@@ -43,8 +43,8 @@ def complete_windows(
     frame with the same columns and types; counts are rounded
     """
     month = pd.to_datetime(pd.Series(months, index=frame.index))
-    history = (month.dt.year - first_month.year) * 12 + month.dt.month - first_month.month + 1
-    history = history.to_numpy(dtype=float)
+    since = (month.dt.year - first_month.year) * 12 + month.dt.month - first_month.month
+    history = since.to_numpy(dtype=float) + 1
     if not (history < FULL).any():
         return frame
     observed = frame[OBSERVED].to_numpy(dtype=float, na_value=np.nan)
