@@ -167,9 +167,9 @@ def account_month(
     parts = [row for component in COMPONENTS for row in _rows(connection, component, values)]
     delivered = _rows(connection, "delivered", values)
     return account, [
-        told
+        found
         for measure in MEASURES
-        for told in _measured(
+        for found in _measured(
             measure, [row for row in parts if row["measure"] == measure.name], delivered, published
         )
     ]
@@ -218,7 +218,7 @@ def _measured(
         if (key := (row["item"], measure.name)) in EFFECTS
     ]
     is_replaced = any(item["effect"] == "replaces" for item in items)
-    told = []
+    found = []
     for scope, scoped in groupby(parts or [{}], key=lambda row: row.get("scope")):
         own = [row for row in scoped if row]
         if is_replaced:
@@ -227,7 +227,7 @@ def _measured(
         recomputed = sum((item["amount"] for item in items), _total(own, measure.places))
         if amount is None and not own:
             continue
-        told.append(
+        found.append(
             {
                 "measure": f"{measure.name}, {scope}" if scope else measure.name,
                 "formula": measure.formula,
@@ -237,7 +237,7 @@ def _measured(
                 "difference": recomputed - (amount or 0),
             }
         )
-    return told
+    return found
 
 
 def _total(parts: list[Row], places: int) -> Decimal:

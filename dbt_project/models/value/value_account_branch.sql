@@ -16,17 +16,6 @@ with move as (
     select * from {{ ref('base_account_move') }}
 ),
 
-moved_month as (
-    select distinct month from move
-),
-
-unit_cost as (
-    select *
-    from {{ in_force(
-        ref('activity_unit_cost'), ['seed.channel', 'seed.kind'], 'moved_month'
-    ) }} as in_force
-),
-
 -- By the day of the booking.
 booked as (
     select
@@ -41,18 +30,13 @@ booked as (
             end
         ) as {{ name }},
         {%- endfor %}
-        sum(booking.bookings * coalesce(by_kind.unit_cost, by_channel.unit_cost)) as cost
+        sum(booking.bookings * unit_cost.unit_cost) as cost
     from {{ ref('base_booking_before_move') }} as booking
-    inner join unit_cost as by_channel
+    inner join {{ ref('value_unit_cost') }} as unit_cost
         on
-            booking.channel = by_channel.channel
-            and by_channel.kind = '*'
-            and booking.month = by_channel.month
-    left join unit_cost as by_kind
-        on
-            booking.channel = by_kind.channel
-            and booking.kind = by_kind.kind
-            and booking.month = by_kind.month
+            booking.channel = unit_cost.channel
+            and booking.kind = unit_cost.kind
+            and booking.month = unit_cost.month
     group by booking.account_id, booking.month
 ),
 
