@@ -18,6 +18,11 @@ target as (
     where target.month between run.first_month and run.as_of_month
 ),
 
+counted_month as (
+    select distinct month from target
+    where measure = 'customers'
+),
+
 -- Customers who own an account that is open on any day of the month, once in each place.
 held as (
     select distinct
@@ -28,8 +33,7 @@ held as (
         account_month.product_id,
         coalesce(customer.employee_id, '(none)') as employee_id
     from {{ ref('base_account_month') }} as account_month
-    inner join (select distinct month from target where measure = 'customers') as counted
-        on account_month.month = counted.month
+    inner join counted_month on account_month.month = counted_month.month
     inner join {{ ref('base_account_holder') }} as holder
         on account_month.account_id = holder.account_id and holder.is_beneficial
     left join {{ ref('base_customer_history') }} as customer

@@ -7,7 +7,8 @@ with activity as (
         account_month.product_line,
         {%- for name, (kinds, amount) in booked_results().items() %}
         case
-            when activity.kind in {{ kinds }} then {{ amount | replace('amount', 'activity.amount') }}
+            when activity.kind in {{ kinds }}
+                then {{ amount | replace('amount', 'activity.amount') }}
             else 0
         end as {{ name }},
         {%- endfor %}
