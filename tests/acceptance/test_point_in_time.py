@@ -72,9 +72,9 @@ PREDICTED = (
 )
 
 
-# Whose learner scores whatever the policy says of so small a bank: the rule writes no rows by product
-# line, and looks at one column. Of the others whoever is champion: the learner of `default` is worse
-# than its rule beyond chance here, which G3 refuses.
+# Whose learner scores whatever the policy says of so small a bank: the rule writes no rows by
+# product line, and looks at one column. Of the others whoever is champion: here the learner of
+# `default` is worse than its rule beyond chance, which G3 refuses.
 LEARNERS = {"attrition": "hazard"}
 
 
