@@ -327,6 +327,11 @@ def test_publishing_alone_after_a_failed_gate_is_refused(home, command):
         ),
         (
             "update value.account_month set overhead = overhead - 0.01 where {first}",
+            "operating cost",
+            "operating_cost",
+        ),
+        (
+            "update value.overhead_pool set amount = amount + 0.01 where {first}",
             "overhead pools",
             "overhead",
         ),
@@ -368,7 +373,7 @@ def test_the_release_reconciles_to_the_cent(home):
         home,
         "select dimension, count(distinct month) from value.reconciliation group by all order by 1",
     )
-    assert len(months) == 14 and {count for _, count in months} == {36}
+    assert len(months) == 15 and {count for _, count in months} == {36}
 
 
 def test_row_counts_of_the_release_are_its_tables(home):
