@@ -120,9 +120,9 @@ from rolled
     )
 {%- endmacro %}
 
-{# The row of a seed by product line and product that applies to each product and month: a row for
-   the product takes precedence over the row for its line (product_id *), which takes precedence over
-   the row for all lines (product_line *). #}
+{# The rows of a seed by product line and product that apply to each product and month: those of the
+   product take precedence over those of its line (product_id *), which take precedence over those of
+   all lines (product_line *). #}
 {% macro in_force_by_product(seed, months, products) -%}
     (
         select
@@ -134,7 +134,7 @@ from rolled
                 rule.product_line in ('*', {{ products }}.product_line)
                 and rule.product_id in ('*', {{ products }}.product_id)
         qualify
-            row_number() over (
+            rank() over (
                 partition by {{ products }}.product_id, rule.month
                 order by
                     case when rule.product_id = '*' then 1 else 0 end,

@@ -243,7 +243,11 @@ def _value(connection: duckdb.DuckDBPyConnection) -> dict[str, Any] | None:
         "contribution": total["contribution_margin"],
         "economic_profit": total["economic_profit"],
         "cost_to_income": total["cost_to_income"],
-        "treasury_residual": residuals(connection, period)["treasury"],
+        "treasury_residual": sum(
+            amount
+            for name, amount in residuals(connection, period).items()
+            if name.startswith("treasury: ")
+        ),
         "reconciled": statements["held"],
         "tolerated": statements["tolerated"],
         "not_reconciled": statements["broken"],

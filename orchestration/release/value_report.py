@@ -29,9 +29,15 @@ NOBODY = "(none)"
 YEAR = 12
 QUARTER = 3
 # From margin to economic profit, in order.
-TREASURY, NOT_BOOKED = "treasury", "interest not booked"
-# Residuals that are margin: the kind of their row.
-MARGIN_RESIDUALS = {TREASURY: "treasury", NOT_BOOKED: "not_booked"}
+# Residuals that are margin: the kind of their row. Treasury's first row is always shown.
+TREASURY = "treasury: rate"
+MARGIN_RESIDUALS = {
+    TREASURY: "treasury_rate",
+    "treasury: liquidity": "treasury_liquidity",
+    "treasury: option": "treasury_option",
+    "treasury: policy": "treasury_policy",
+    "interest not booked": "not_booked",
+}
 ADJUSTMENT = "adjustment: "
 # What a ledger account is in the chain: the measure, and which way; a balance is none.
 ADJUSTED: dict[str, tuple[str, int]] = {
@@ -227,7 +233,7 @@ def _ratio(part: Decimal, whole: Decimal) -> float | None:
 
 
 def residuals(connection: DuckDBPyConnection, period: Period) -> dict[str, Decimal]:
-    """Treasury's result, interest not booked, and the overhead of each pool that no account
+    """Treasury's result by part, interest not booked, and the overhead of each pool that no account
     drives."""
     rows = _rows(
         connection,
@@ -238,9 +244,8 @@ def residuals(connection: DuckDBPyConnection, period: Period) -> dict[str, Decim
         period.last,
     )
     found = {row["residual"]: row["amount"] for row in rows}
-    treasury = found.pop(TREASURY, Decimal(0))
-    margins = {NOT_BOOKED: found.pop(NOT_BOOKED)} if NOT_BOOKED in found else {}
-    return {TREASURY: treasury} | margins | (found or {"unallocated overhead": Decimal(0)})
+    margins = {name: found.pop(name) for name in MARGIN_RESIDUALS if name in found}
+    return {TREASURY: Decimal(0)} | margins | (found or {"unallocated overhead": Decimal(0)})
 
 
 def _customer_tiers(connection: DuckDBPyConnection, month: date) -> dict[str, Row]:

@@ -42,8 +42,8 @@ def show_explanation(found: Row) -> None:
 
 
 PRICE = (
-    *("tier", "basis", "account_months", "transfer_price", "cost_rate", "loss_rate"),
-    *("capital_rate", "rate_floor"),
+    *("tier", "basis", "account_months", "transfer_price", "funding_rate", "cost_rate"),
+    *("loss_rate", "capital_rate", "rate_floor"),
 )
 
 

@@ -105,18 +105,33 @@ REFERENCE = {
         current,1900-01-01,12,0.750000
     """,
     "transfer_rule": """
-        product_line,product_id,effective_from,portfolio,overdrawn_portfolio,repricing_months,spread
-        deposits,*,1900-01-01,deposit,revolving,,-0.001500
-        deposits,*,2023-09-01,deposit,revolving,,-0.002500
-        deposits,TERM,1900-01-01,deposit,revolving,9,0.000500
-        lending,*,1900-01-01,revolving,revolving,10,0.007500
-        lending,*,2024-02-01,revolving,revolving,7,0.006500
-        cards,*,1900-01-01,revolving,revolving,,0.010000
-        wealth,*,1900-01-01,(none),(none),,0.000000
-        wealth,WEALTH,2023-07-01,deposit,revolving,,0.000250
-        wealth,*,2024-01-01,(none),(none),,0.000000
-        agency,*,1900-01-01,(none),(none),,0.000000
-        payments,*,1900-01-01,current,revolving,,0.000000
+        product_line,product_id,effective_from,portfolio,overdrawn_portfolio,repricing_months,tenor_basis,is_capital_funded
+        deposits,*,1900-01-01,deposit,revolving,,term,true
+        deposits,*,2023-09-01,deposit,revolving,,term,false
+        deposits,TERM,1900-01-01,deposit,revolving,9,term,true
+        lending,*,1900-01-01,revolving,revolving,10,average_life,true
+        lending,*,2024-02-01,revolving,revolving,7,average_life,true
+        cards,*,1900-01-01,revolving,revolving,,term,false
+        cards,*,2023-10-01,revolving,revolving,,term,true
+        wealth,*,1900-01-01,(none),(none),,term,true
+        wealth,WEALTH,2023-07-01,deposit,revolving,,average_life,true
+        wealth,*,2024-01-01,(none),(none),,term,true
+        agency,*,1900-01-01,(none),(none),,term,true
+        payments,*,1900-01-01,current,revolving,,term,true
+    """,
+    "transfer_premium": """
+        product_line,product_id,effective_from,tenor_months,liquidity_premium,option_premium,policy_rate
+        *,*,1900-01-01,3,0.000400,0.000000,-0.001500
+        *,*,1900-01-01,14,0.001900,0.000200,-0.001500
+        *,*,2023-09-01,5,0.000700,0.000000,-0.002500
+        *,*,2023-09-01,11,0.001300,0.000100,0.000300
+        lending,*,1900-01-01,6,0.000900,0.000700,0.007500
+        lending,*,1900-01-01,13,0.002300,0.001100,0.006500
+        lending,*,2023-11-01,4,0.003100,0.000000,0.000000
+        lending,*,2023-11-01,9,0.002200,0.001700,-0.000900
+        deposits,TERM,2022-06-01,1,0.000100,0.000000,0.000500
+        deposits,TERM,2022-06-01,8,0.000800,0.000000,0.000300
+        cards,*,1900-01-01,1,0.000000,0.010000,0.000000
     """,
     "interest_rule": """
         product_line,product_id,effective_from,is_accrued,day_count

@@ -47,6 +47,8 @@ ADDITIVE = (
 )
 MEASURES = (*ADDITIVE, "contribution_margin", "economic_profit")
 NOBODY = "(none)"
+# Of a transfer price: the curve, and what comes on top.
+PARTS = ("base", "liquidity_premium", "option_premium", "policy_rate")
 # Measure: the delivered items that replace it, and those that add to it.
 ITEMS = {
     "interest_income": (("accrued_interest_income",), ()),
@@ -79,6 +81,7 @@ class Reference:
             with file.open(newline="") as lines:
                 self.rows[file.stem] = list(csv.DictReader(lines))
         self.rate = cache(self._rate)
+        self.premium = cache(self._premium)
         self.portfolio_rate = cache(self._portfolio_rate)
 
     def in_force(self, seed: str, month: date, **key: str) -> list[dict[str, str]]:
@@ -103,59 +106,112 @@ class Reference:
 
     def _rate(self, month: date, tenor: int) -> Fraction:
         """The curve at a tenor: straight lines between its points, level beyond them."""
-        points = sorted(
-            (int(row["tenor_months"]), Fraction(row["annual_rate"]))
-            for row in self.in_force("transfer_curve", month)
+        return _between(
+            sorted(
+                (int(row["tenor_months"]), Fraction(row["annual_rate"]))
+                for row in self.in_force("transfer_curve", month)
+            ),
+            tenor,
         )
-        below = [point for point in points if point[0] <= tenor]
-        above = [point for point in points if point[0] >= tenor]
-        (left, low), (right, high) = (
-            (below or above)[-1 if below else 0],
-            (above or below)[0 if above else -1],
-        )
-        if left == right:
-            return low
-        return Fraction(rounded(low + (high - low) * (tenor - left) / (right - left), 6))
 
-    def _portfolio_rate(self, portfolio: str, month: date) -> Fraction:
-        """The weighted mean over the tranches of the curve in the months of their slices."""
-        return Fraction(
-            rounded(
-                sum(
-                    (
-                        Fraction(row["weight"])
-                        * sum(self.rate(months_later(month, -back), tenor) for back in range(tenor))
-                        / tenor
-                        for row in self.in_force(
-                            "replicating_portfolio", month, portfolio=portfolio
-                        )
-                        for tenor in [int(row["tenor_months"])]
-                    ),
-                    Fraction(0),
-                ),
-                6,
+    def _premium(self, part: str, month: date, tenor: int, line: str, product: str) -> Fraction:
+        """A part of the price on top of the curve: straight lines between its points; the liquidity
+        premium keeps its last slope, if that rises, the others are level beyond the points."""
+        rows = next(
+            rows
+            for key in ((line, product), (line, "*"), ("*", "*"))
+            if (
+                rows := self.in_force(
+                    "transfer_premium", month, product_line=key[0], product_id=key[1]
+                )
             )
         )
+        points = sorted((int(row["tenor_months"]), Fraction(row[part])) for row in rows)
+        (last, high) = points[-1]
+        if tenor >= last and len(points) > 1 and part == "liquidity_premium":
+            before, low = points[-2]
+            rise = max(high - low, Fraction(0)) * (tenor - last) / (last - before)
+            return high + Fraction(rounded(rise, 6))
+        return _between(points, tenor)
 
-    def behavioural(self, rule: Mapping[str, str], column: str, month: date) -> Fraction:
-        if rule[column] == NOBODY:
-            return Fraction(0)
-        return self.portfolio_rate(rule[column], month) + Fraction(rule["spread"])
+    def _portfolio_rate(
+        self, part: str, portfolio: str, month: date, line: str, product: str
+    ) -> Fraction:
+        """The weighted mean over the tranches of the curve, or of a premium, in the months of their
+        slices; a tranche's mean has ten places."""
+
+        def rate(slice_month: date, tenor: int) -> Fraction:
+            if part == "base":
+                return self.rate(slice_month, tenor)
+            return self.premium(part, slice_month, tenor, line, product)
+
+        total = Fraction(0)
+        for row in self.in_force("replicating_portfolio", month, portfolio=portfolio):
+            tenor = int(row["tenor_months"])
+            slices = (rate(months_later(month, -back), tenor) for back in range(tenor))
+            total += Fraction(row["weight"]) * Fraction(rounded(sum(slices) / Fraction(tenor), 10))
+        return Fraction(rounded(total, 6))
+
+    def behavioural(
+        self, portfolio: str, month: date, line: str, product: str
+    ) -> dict[str, Fraction]:
+        """The price of a balance without a term, by part."""
+        if portfolio == NOBODY:
+            return dict.fromkeys(PARTS, Fraction(0))
+        return {part: self.portfolio_rate(part, portfolio, month, line, product) for part in PARTS}
 
 
-def rate_fixing(opened: date, term: int, repricing: int, month: date) -> tuple[date, int]:
-    """When the rate that holds as a month begins was fixed, and for how many months.
+def _between(points: list[tuple[int, Fraction]], tenor: int) -> Fraction:
+    """The rate at a tenor: straight lines between the points, level beyond them."""
+    below = [point for point in points if point[0] <= tenor]
+    above = [point for point in points if point[0] >= tenor]
+    (left, low), (right, high) = (
+        (below or above)[-1 if below else 0],
+        (above or below)[0 if above else -1],
+    )
+    if left == right:
+        return low
+    return Fraction(rounded(low + (high - low) * (tenor - left) / (right - left), 6))
+
+
+def average_life(fixed: int, left: int) -> int:
+    """Months for which the average unit of money bears a rate that is fixed for the first of the
+    equal instalments: each unit until it is repaid, or until the rate ends."""
+    months = Fraction(sum(min(paid, fixed) for paid in range(1, left + 1)), left)
+    return int(rounded(months, 0))
+
+
+@dataclass(frozen=True)
+class Fixing:
+    """When the rate that holds in a month was fixed, for how many months, how many were left of the
+    term then, and when that term began."""
+
+    month: date
+    months: int
+    left: int
+    term_began: date
+
+
+def rate_fixing(opened: date, term: int, repricing: int, month: date) -> Fixing:
+    """The fixing that holds as a month begins.
 
     Terms follow one another from the opening; in each the rate is fixed anew every `repricing`
     months, the last time for what is left of the term. In the month of the opening it is the first.
     """
-    fixed, start = (month_of(opened), min(term, repricing)), 0
+    fixed = Fixing(month_of(opened), min(term, repricing), term, month_of(opened))
+    start = 0
     while True:
         for offset in range(0, term, repricing):
             began = months_later(opened, start + offset)
             if began > month:
                 return fixed
-            fixed = month_of(began), min(repricing, term - offset)
+            left = term - offset
+            fixed = Fixing(
+                month_of(began),
+                min(repricing, left),
+                left,
+                month_of(months_later(opened, start)),
+            )
         start += term
 
 
@@ -398,17 +454,37 @@ def valued(bank: Bank, reference: Reference) -> Valuation:
         product = line, account["product_id"]
         rule = reference.of_product("transfer_rule", month, *product)
         below = below_zero if line not in CREDIT_LINES else Decimal(0)
-        overdrawn = reference.behavioural(rule, "overdrawn_portfolio", month)
+        overdrawn = reference.behavioural(rule["overdrawn_portfolio"], month, *product)
+        curve: Row = dict.fromkeys(
+            ("curve_month", "curve_tenor", "liquidity_month", "liquidity_tenor")
+        )
         if (term := account.get("term_months") or loan.get("term_months")) and rule[
             "portfolio"
         ] != NOBODY:
-            repricing = int(rule["repricing_months"] or term)
-            curve = rate_fixing(opened, term, min(repricing, term), month)
-            price = reference.rate(*curve)
-            price += Fraction(rule["spread"])
+            fixing = rate_fixing(
+                opened, term, min(int(rule["repricing_months"] or term), term), month
+            )
+            tenor, bound = fixing.months, term
+            if rule["tenor_basis"] == "average_life":
+                tenor, bound = average_life(tenor, fixing.left), average_life(term, term)
+            curve = {
+                "curve_month": fixing.month,
+                "curve_tenor": tenor,
+                "liquidity_month": fixing.term_began,
+                "liquidity_tenor": bound,
+            }
+            price = {
+                "base": reference.rate(fixing.month, tenor),
+                "liquidity_premium": reference.premium(
+                    "liquidity_premium", fixing.term_began, bound, *product
+                ),
+                **{
+                    part: reference.premium(part, fixing.month, tenor, *product)
+                    for part in PARTS[2:]
+                },
+            }
         else:
-            curve = None, None
-            price = reference.behavioural(rule, "portfolio", month)
+            price = reference.behavioural(rule["portfolio"], month, *product)
 
         def booked(*kinds: str, bookings: list[Row] = bookings) -> Decimal:
             return sum((row["amount"] for row in bookings if row["kind"] in kinds), Decimal(0))
@@ -428,8 +504,24 @@ def valued(bank: Bank, reference: Reference) -> Valuation:
         credit = risks[account_id, month]
         (hurdle,) = reference.in_force("hurdle_rate", month)
         capital = Fraction(credit["exposure"]) * Fraction(risk["capital_weight"])
-
+        by_capital = Fraction(0)
+        if rule["is_capital_funded"] == "true":
+            by_capital = min(Fraction(rounded(capital)) * len(days), Fraction(-below_zero))
         on_credit = line in CREDIT_LINES
+        above_funded = Fraction(day_sum - below) + (by_capital if on_credit else 0)
+        below_funded = Fraction(below) + (0 if on_credit else by_capital)
+
+        def transferred(
+            *parts: str,
+            price: Mapping[str, Fraction] = price,
+            overdrawn: Mapping[str, Fraction] = overdrawn,
+            above_funded: Fraction = above_funded,
+            below_funded: Fraction = below_funded,
+        ) -> Decimal:
+            above = sum((price[part] for part in parts), Fraction(0))
+            under = sum((overdrawn[part] for part in parts), Fraction(0))
+            return rounded((above_funded * above + below_funded * under) / 365)
+
         interest = {
             "interest_income": -booked("interest_charged"),
             "interest_expense": booked("interest_paid"),
@@ -471,18 +563,21 @@ def valued(bank: Bank, reference: Reference) -> Valuation:
             "branch_id": account.get("branch_id"),
             "average_balance": rounded(Fraction(day_sum) / len(days)) if is_known else None,
             "closing_balance": known[-1],
-            "transfer_price": rounded(price, 6),
-            "curve_month": curve[0],
-            "curve_tenor": curve[1],
-            "overdrawn_price": rounded(overdrawn, 6) if below else None,
+            "transfer_price": rounded(sum(price.values(), Fraction(0)), 6),
+            **curve,
+            "overdrawn_price": (
+                rounded(sum(overdrawn.values(), Fraction(0)), 6) if below else None
+            ),
             "interest_income": result("interest_income", settled["interest_income"]),
             "interest_expense": result("interest_expense", settled["interest_expense"]),
             "interest_income_booked": interest["interest_income"],
             "interest_expense_booked": interest["interest_expense"],
             "accrued_interest": None if replaced else accrual.unsettled,
-            "transfer_result": rounded(
-                (Fraction(day_sum - below) * price + Fraction(below) * overdrawn) / 365
-            ),
+            "transfer_result": transferred(*PARTS),
+            "transfer_liquidity": transferred("liquidity_premium"),
+            "transfer_option": transferred("option_premium"),
+            "transfer_policy": transferred("policy_rate"),
+            "funded_by_capital": rounded(by_capital / len(days)),
             "fee_income": result("fee_income", -booked("fee", "penalty")),
             "direct_cost": result("direct_cost", rounded(cost)),
             "overhead": Decimal(0),
@@ -519,8 +614,14 @@ def valued(bank: Bank, reference: Reference) -> Valuation:
     pools, residual = _overhead(reference, drivers, atoms)
     for atom in atoms.values():
         atom.update(derived(atom))
-        key = atom["month"], "treasury", atom["branch_id"] or NOBODY, atom["product_line"]
-        residual[key] = residual.get(key, Decimal(0)) - atom["transfer_result"]
+        parts = {name: atom[f"transfer_{name}"] for name in ("liquidity", "option", "policy")}
+        parts["rate"] = atom["transfer_result"] - sum(parts.values())
+        for name, amount in parts.items():
+            key = (
+                *(atom["month"], f"treasury: {name}"),
+                *(atom["branch_id"] or NOBODY, atom["product_line"]),
+            )
+            residual[key] = residual.get(key, Decimal(0)) - amount
         beyond = (
             atom["interest_income_booked"]
             - atom["interest_income"]
@@ -538,6 +639,9 @@ def valued(bank: Bank, reference: Reference) -> Valuation:
             or atom["interest_expense_booked"] != atom["interest_expense"]
         ):
             residual[key] = residual.get(key, Decimal(0)) + beyond
+    for key in [key for key, amount in residual.items() if not amount]:
+        if key[1] in ("treasury: liquidity", "treasury: option", "treasury: policy"):
+            del residual[key]
     residual |= _unused(bank, atoms, items, residual)
     for row in bank.rows["adjustment"]:
         key = row["month"], f"adjustment: {row['item']}", row["branch_id"], row["product_line"]

@@ -92,6 +92,7 @@ AS_OF = (
     "base.product",
     "value.offer",
     "value.transfer_curve",
+    "value.transfer_premium",
     "value.product_parameter",
     "value.mover",
     "decisions.term_price",

@@ -71,6 +71,7 @@ def test_every_amount_follows_from_its_parts(whole, case):
 def test_every_measure_of_the_table_is_explained(whole):
     described = {"account_id", "month", "product_id", "product_line", "branch_id"}
     described |= {"closing_balance", "curve_month", "curve_tenor", "stage"}
+    described |= {"liquidity_month", "liquidity_tenor"}
     described |= {"probability_of_default", "default_model_version"}
     with duckdb.connect(str(whole), read_only=True) as connection:
         columns = connection.execute("describe value.account_month").fetchall()
@@ -85,6 +86,9 @@ CHANGES = {
     },
     "value.transfer_tranche set mean_rate = mean_rate + 0.0000000001": {"mean_rate"},
     "value.transfer_tranche set weight = weight / 2": {"transfer_price"},
+    "value.transfer_tranche set mean_liquidity_premium = mean_liquidity_premium + 0.001": {
+        "transfer_price"
+    },
     "value.overhead set units = 2 * units where account_id = $account": {"overhead"},
     "value.unit_cost set unit_cost = unit_cost + 1": {"direct_cost"},
     "base.account_activity set amount = amount - 1 where kind in ('fee', 'penalty')": {
@@ -93,6 +97,7 @@ CHANGES = {
     "base.account_month set balance_day_sum = 2 * balance_day_sum": {
         "average_balance",
         "transfer_result",
+        "transfer_liquidity",
     },
     "value.product_parameter set capital_weight = capital_weight + 0.01": {
         "economic_capital",

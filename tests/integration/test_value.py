@@ -603,7 +603,7 @@ def test_a_cent_of_treasury_is_found(planted):
         planted,
         "value.residual",
         "amount",
-        f"month = '{MONTH}' and residual = 'treasury' and branch_id = '{branch}' "
+        f"month = '{MONTH}' and residual = 'treasury: rate' and branch_id = '{branch}' "
         f"and product_line = '{line}'",
     )
     assert found(planted) == [
@@ -661,7 +661,7 @@ def test_the_tables_that_dbt_builds_anew_hold_what_was_planted(whole, reference,
             connection,
             "value.residual",
             "amount",
-            f"month = '{FIRST}' and residual = 'treasury' and branch_id = 'B0' "
+            f"month = '{FIRST}' and residual = 'treasury: rate' and branch_id = 'B0' "
             "and product_line = 'deposits'",
         )
     dbt(path, "run", "--select", "base_ledger_reconciliation", "value_reconciliation")

@@ -216,7 +216,7 @@ from (select distinct month from base.account_month), (values ('lending'), ('car
 create table value.residual as
 select month, residual, amount::decimal(18, 2) as amount
 from (select distinct month from base.account_month),
-     (values ('treasury', -120.00), ('interest not booked', 3.00),
+     (values ('treasury: rate', -120.00), ('interest not booked', 3.00),
              ('unallocated overhead: premises', 0.00)) t(residual, amount);
 create table value.reconciliation as
 select month, dimension, 'all' as dimension_key, 'fee_income' as measure,

@@ -30,6 +30,8 @@ def released(path=":memory:"):
         """create table decisions.price_floor as
         select product_id, term_months::integer as term_months, tier, tier_number, floor_kind,
             loss_rate::decimal(18, 6) as loss_rate, capital_rate::decimal(18, 6) as capital_rate,
+            case when product_id = 'LOAN' then 0.2 else 0 end::decimal(9, 6)
+                as capital_funded_share,
             basis, 240 as account_months, direct::decimal(18, 6) as monthly_direct_cost,
             overhead::decimal(18, 6) as monthly_overhead
         from (values
@@ -44,21 +46,24 @@ def released(path=":memory:"):
             basis, direct, overhead)""",
         """create table decisions.term_price as
         select product_id, term_months, nullif(term_months, 0) as tenor_months,
-            0.002::decimal(9, 6) as spread, transfer_price::decimal(9, 6) as transfer_price
-        from (values ('LOAN', 0, 0.09), ('LOAN', 12, 0.022), ('LOAN', 24, 0.032),
+            2 * nullif(term_months, 0) as liquidity_tenor,
+            0.006::decimal(9, 6) as liquidity_premium, 0.005::decimal(9, 6) as option_premium,
+            -0.001::decimal(9, 6) as policy_rate, transfer_price::decimal(9, 6) as transfer_price
+        from (values ('LOAN', 0, 0.09), ('LOAN', 12, 0.0275), ('LOAN', 24, 0.04),
             ('GIRO', 0, 0.025), ('GIRO', 12, 0.03), ('IDLE', 0, 0.02)
         ) as term(product_id, term_months, transfer_price)""",
         """create table value.product_parameter as
         select product_id, date '2024-05-01' as month, 0.45::decimal(9, 6) as loss_given_default,
-            0.10::decimal(9, 6) as hurdle_rate, 'deposit' as portfolio
+            0.10::decimal(9, 6) as hurdle_rate
         from (values ('LOAN'), ('GIRO')) as product(product_id)""",
         """create table value.transfer_curve as
         select date '2024-05-01' as month, 24 as tenor_months, 0.03::decimal(9, 6) as annual_rate,
             12 as tenor_below, 0.02::decimal(9, 6) as rate_below, 36 as tenor_above,
             0.04::decimal(9, 6) as rate_above""",
         """create table value.transfer_tranche as
-        select 'deposit' as portfolio, date '2024-05-01' as month, 1 as tenor_months,
-            1::decimal(9, 6) as weight, 0.023::decimal(12, 10) as mean_rate""",
+        select 'GIRO' as product_id, 'above zero' as side, 'deposit' as portfolio,
+            date '2024-05-01' as month, 1 as tenor_months, 1::decimal(9, 6) as weight,
+            0.015::decimal(12, 10) as mean_rate""",
         """create table value.profit_by_customer as
         select 'C1' as customer_id, month::date as month, 10.00::decimal(18, 2)
             as contribution_margin, 4.00::decimal(18, 2) as economic_profit
@@ -84,7 +89,7 @@ def figures(row, *names):
     return [str(row[name]) for name in names]
 
 
-RATES = ("transfer_price", "cost_rate", "loss_rate", "capital_rate", "rate_floor")
+RATES = ("funding_rate", "cost_rate", "loss_rate", "capital_rate", "rate_floor")
 YEAR = (
     *("net_interest_margin", "direct_cost", "expected_loss", "contribution_margin", "overhead"),
     *("economic_capital", "capital_charge", "economic_profit", "raroc"),
@@ -94,9 +99,9 @@ YEAR = (
 def test_a_loan_at_a_rate():
     """12,000 over 24 months. Cost a year of tier top 12 x 1.00: 0.001 of 12,000; of base 0.002.
 
-    0.032 + 0.001 + 0.006 + 0.003 = 0.042. At 5 %: margin 12,000 x 0.018 = 216; direct cost 9, loss
-    72: contribution 135; overhead 3, capital 12,000 x 0.003 / 0.10 = 360, its charge 36: 96;
-    (135 - 3) / 360 = 0.366667.
+    Capital funds a fifth: 0.04 x 0.8 = 0.032; 0.032 + 0.001 + 0.006 + 0.003 = 0.042. At 5 %: margin
+    12,000 x 0.018 = 216; direct cost 9, loss 72: contribution 135; overhead 3, capital 12,000 x
+    0.003 / 0.10 = 360, its charge 36: 96; (135 - 3) / 360 = 0.366667.
     """
     top, base = priced("LOAN", "12000", 24, rate="0.05")["tiers"]
     assert figures(top, *RATES) == ["0.032000", "0.001000", "0.006000", "0.003000", "0.042000"]
@@ -152,14 +157,22 @@ def test_a_deposit_without_a_term_has_no_capital():
 
 
 def test_the_transfer_price_is_shown_by_part():
-    curve, spread = priced("LOAN", "1000", 24)["transfer_price"]
+    curve, *premiums = priced("LOAN", "1000", 24)["transfer_price"]
     assert figures(curve, "tenor_below", "rate_below", "tenor_above", "rate_above") == [
         *("12", "0.020000", "36", "0.040000"),
     ]
-    assert (curve["annual_rate"], spread["annual_rate"]) == (Decimal("0.03"), Decimal("0.002"))
-    tranche, spread = priced("GIRO", "1000")["transfer_price"]
+    assert [(row["part"], row["tenor_months"], str(row["annual_rate"])) for row in premiums] == [
+        ("liquidity premium", 48, "0.0060000000"),
+        ("option premium", 24, "0.0050000000"),
+        ("policy rate", 24, "-0.0010000000"),
+    ]
+    assert sum(row["annual_rate"] for row in (curve, *premiums)) == Decimal("0.04")
+    tranche, *premiums = priced("GIRO", "1000")["transfer_price"]
     assert tranche["part"] == "tranche of the portfolio deposit"
-    assert tranche["weight"] * tranche["annual_rate"] + spread["annual_rate"] == Decimal("0.025")
+    total = sum(
+        (row["annual_rate"] for row in premiums), tranche["weight"] * tranche["annual_rate"]
+    )
+    assert total == Decimal("0.025")
 
 
 @pytest.mark.parametrize(

@@ -198,8 +198,9 @@ def bank(empty: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
         insert(
             empty,
             "value.residual",
-            [month, "treasury", "B<1>", "deposits", -700.70],
-            [month, "treasury", "(none)", "lending", 900],
+            [month, "treasury: rate", "B<1>", "deposits", -710.70],
+            [month, "treasury: liquidity", "B<1>", "deposits", 10],
+            [month, "treasury: rate", "(none)", "lending", 900],
             [month, "interest not booked", "B<1>", "deposits", -40.20],
             [month, "unallocated overhead: head_office", "(none)", "(none)", 33.33],
             [month, "unallocated overhead: premises", "(none)", "(none)", 0],
@@ -274,8 +275,10 @@ def test_lines_residuals_and_the_bank_reconcile_to_the_cent(bank, tmp_path):
     chain = ["1,500.10", "210.20", "70.05", "300.00", "1,340.25", "250.15", "400.00", "690.10"]
     assert month[1:] == chain
     assert [year[5], year[8]] == ["2,680.50", "1,380.20"]
-    treasury, _ = [row for row in page.rows if row[0] == "Treasury residual"]
-    assert [treasury[1], treasury[5], treasury[8]] == ["199.30"] * 3
+    treasury, _ = [row for row in page.rows if row[0] == "Treasury: rate"]
+    assert [treasury[1], treasury[5], treasury[8]] == ["189.30"] * 3
+    liquidity, _ = [row for row in page.rows if row[0] == "Treasury: liquidity"]
+    assert [liquidity[1], liquidity[5], liquidity[8]] == ["10.00"] * 3
     not_booked, _ = [row for row in page.rows if row[0] == "Interest not booked"]
     assert [not_booked[1], not_booked[5], not_booked[8]] == ["-40.20"] * 3
     assert not_booked[6] == ""

@@ -1,14 +1,15 @@
 {{ config(materialized='view') }}
 
 {%- set on_credit = 'account_month.product_line in ' ~ quoted_list(product_lines('is_credit')) -%}
-{%- set by_days = [
-    'average_balance', 'transfer_result', 'overhead', 'expected_loss', 'economic_capital',
-    'capital_charge',
+{%- set transfers = [
+    'transfer_result', 'transfer_liquidity', 'transfer_option', 'transfer_policy',
+] -%}
+{%- set by_days = transfers + [
+    'average_balance', 'overhead', 'expected_loss', 'economic_capital', 'capital_charge',
 ] -%}
 {%- set amounts = [
     'interest_income', 'interest_expense', 'interest_income_booked', 'interest_expense_booked',
-    'transfer_result',
-] + profit_measures() -%}
+] + transfers + profit_measures() -%}
 
 -- The linter cannot track the indentation of columns that a loop writes.
 -- sqlfluff:exclude_rules:ST05,ST06,RF04,LT02

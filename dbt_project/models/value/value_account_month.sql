@@ -34,7 +34,6 @@ fixed as (
         parameter.transfer_price,
         parameter.overdrawn_price,
         parameter.is_funded,
-        parameter.spread,
         parameter.maintenance_cost,
         parameter.capital_weight,
         parameter.hurdle_rate,
@@ -43,6 +42,12 @@ fixed as (
             coalesce(parameter.repricing_months, account_month.term_months),
             account_month.term_months
         ) as fixed_for,
+        parameter.tenor_basis,
+        parameter.is_capital_funded,
+        {%- for part in premium_parts() %}
+        parameter.{{ part }} as portfolio_{{ part }},
+        parameter.overdrawn_{{ part }},
+        {%- endfor %}
         account_month.age % account_month.term_months as age_in_term
     from account_month
     inner join {{ ref('value_product_parameter') }} as parameter
@@ -51,12 +56,23 @@ fixed as (
             and account_month.month = parameter.month
 ),
 
+-- The rate is fixed for a part of the term, the liquidity is bound for all of it.
+timed as (
+    select
+        *,
+        term_months - age_in_term + age_in_term % fixed_for as left_of_term
+    from fixed
+),
+
 priced as (
     select
         *,
         {{ months_later('began_month', 'age - age_in_term % fixed_for') }} as priced_month,
-        least(fixed_for, term_months - age_in_term + age_in_term % fixed_for) as priced_tenor
-    from fixed
+        {{ rate_tenor('tenor_basis', 'least(fixed_for, left_of_term)', 'left_of_term') }}
+            as priced_tenor,
+        {{ months_later('began_month', 'age - age_in_term') }} as liquidity_month,
+        {{ rate_tenor('tenor_basis', 'term_months', 'term_months') }} as liquidity_tenor
+    from timed
 ),
 
 activity_cost as (
@@ -115,7 +131,36 @@ exposed as (
         risk.realised_loss,
         curve.month as curve_month,
         curve.tenor_months as curve_tenor,
-        coalesce(curve.annual_rate + priced.spread, priced.transfer_price) as annual_rate
+        case when curve.month is not null then priced.liquidity_month end as bound_month,
+        case when curve.month is not null then priced.liquidity_tenor end as bound_tenor,
+        case
+            when curve.month is null then priced.portfolio_liquidity_premium
+            else coalesce(bound.liquidity_premium, 0)
+        end as liquidity_premium,
+        {%- for part in ['option_premium', 'policy_rate'] %}
+        case
+            when curve.month is null then priced.portfolio_{{ part }}
+            else coalesce(premium.{{ part }}, 0)
+        end as {{ part }},
+        {%- endfor %}
+        coalesce(
+            curve.annual_rate + coalesce(bound.liquidity_premium, 0)
+            + coalesce(premium.option_premium, 0) + coalesce(premium.policy_rate, 0),
+            priced.transfer_price
+        ) as annual_rate,
+        -- The part of what is owed that capital funds, in cents and days.
+        case
+            when priced.is_capital_funded
+                then
+                    least(
+                        {{ divide_units(
+                            units('risk.exposure') ~ ' * ' ~ units('priced.capital_weight', 6),
+                            '1000000'
+                        ) }} * day(last_day(priced.month)),
+                        -{{ units('coalesce(priced.overdrawn_day_sum, 0)') }}
+                    )
+            else 0
+        end as capital_day_cents
     from priced
     inner join {{ ref('value_credit_risk') }} as risk
         on priced.account_id = risk.account_id and priced.month = risk.month
@@ -125,6 +170,30 @@ exposed as (
             priced.is_funded
             and priced.priced_month = curve.month
             and priced.priced_tenor = curve.tenor_months
+    left join {{ ref('value_transfer_premium') }} as premium
+        on
+            priced.product_id = premium.product_id
+            and priced.priced_tenor = premium.tenor_months
+            and priced.priced_month >= premium.effective_from
+            and (premium.effective_to is null or priced.priced_month < premium.effective_to)
+    left join {{ ref('value_transfer_premium') }} as bound
+        on
+            priced.product_id = bound.product_id
+            and priced.liquidity_tenor = bound.tenor_months
+            and priced.liquidity_month >= bound.effective_from
+            and (bound.effective_to is null or priced.liquidity_month < bound.effective_to)
+),
+
+-- Treasury funds what capital does not: the days of each side of zero that have a price.
+funded as (
+    select
+        exposed.*,
+        exposed.balance_day_cents - exposed.overdrawn_day_cents
+        + case when {{ on_credit }} then exposed.capital_day_cents else 0 end as priced_day_cents,
+        exposed.overdrawn_day_cents
+        + case when {{ on_credit }} then 0 else exposed.capital_day_cents end
+            as overdrawn_priced_day_cents
+    from exposed
 ),
 
 measured as (
@@ -139,6 +208,8 @@ measured as (
         cast(exposed.annual_rate as decimal(9, 6)) as transfer_price,
         exposed.curve_month,
         exposed.curve_tenor,
+        exposed.bound_month as liquidity_month,
+        exposed.bound_tenor as liquidity_tenor,
         cast(
             coalesce(
                 delivered.replaces_interest_income,
@@ -164,12 +235,20 @@ measured as (
         case
             when exposed.overdrawn_day_cents < 0 then exposed.overdrawn_price
         end as overdrawn_price,
+        {%- for name, rate in {
+            'transfer_result': ['annual_rate', 'overdrawn_price'],
+            'transfer_liquidity': ['liquidity_premium', 'overdrawn_liquidity_premium'],
+            'transfer_option': ['option_premium', 'overdrawn_option_premium'],
+            'transfer_policy': ['policy_rate', 'overdrawn_policy_rate'],
+        }.items() %}
         {{ from_cents(divide_units(
-            '(exposed.balance_day_cents - exposed.overdrawn_day_cents) * '
-            ~ units('exposed.annual_rate', 6)
-            ~ ' + exposed.overdrawn_day_cents * ' ~ units('exposed.overdrawn_price', 6),
+            '(exposed.priced_day_cents * ' ~ units('exposed.' ~ rate[0], 6)
+            ~ ' + exposed.overdrawn_priced_day_cents * ' ~ units('exposed.' ~ rate[1], 6) ~ ')',
             '365000000'
-        )) }} as transfer_result,
+        )) }} as {{ name }},
+        {%- endfor %}
+        {{ from_cents(divide_units('exposed.capital_day_cents', 'day(last_day(exposed.month))')) }}
+            as funded_by_capital,
         cast(
             coalesce(delivered.replaces_fee_income, -exposed.fees)
             + coalesce(delivered.adds_fee_income, 0) as decimal(18, 2)
@@ -203,7 +282,7 @@ measured as (
             units('exposed.exposure') ~ ' * ' ~ units('exposed.capital_weight', 6) ~ ' * '
             ~ units('exposed.hurdle_rate', 6), '12000000000000'
         )) }} as capital_charge
-    from exposed
+    from funded as exposed
     left join activity_cost
         on
             exposed.account_id = activity_cost.account_id
@@ -236,6 +315,8 @@ select
     transfer_price,
     curve_month,
     curve_tenor,
+    liquidity_month,
+    liquidity_tenor,
     overdrawn_price,
     interest_income,
     interest_expense,
@@ -243,6 +324,10 @@ select
     interest_expense_booked,
     accrued_interest,
     transfer_result,
+    transfer_liquidity,
+    transfer_option,
+    transfer_policy,
+    funded_by_capital,
     net_interest_margin,
     fee_income,
     direct_cost,

@@ -1,5 +1,7 @@
 {{ config(materialized='table') }}
 
+-- The linter cannot track the indentation of columns that a loop writes.
+-- sqlfluff:exclude_rules:LT02
 with run as (
     select * from {{ ref('base_refresh_window') }}
 ),
@@ -44,17 +46,19 @@ select
     product.product_id,
     history_month.month,
     product.product_line,
-    cast(
-        coalesce(transfer_price.annual_rate + transfer_rule.spread, 0) as decimal(9, 6)
-    ) as transfer_price,
-    cast(
-        coalesce(overdrawn_price.annual_rate + transfer_rule.spread, 0) as decimal(9, 6)
-    ) as overdrawn_price,
+    {%- for name, side in {'': 'priced', 'overdrawn_': 'overdrawn'}.items() %}
+    cast(coalesce({{ side }}.annual_rate, 0) as decimal(9, 6))
+        as {{ 'overdrawn_price' if name else 'transfer_price' }},
+    {%- for part in premium_parts() %}
+    cast(coalesce({{ side }}.{{ part }}, 0) as decimal(9, 6)) as {{ name }}{{ part }},
+    {%- endfor %}
+    {%- endfor %}
     transfer_rule.portfolio <> '(none)' as is_funded,
     transfer_rule.portfolio,
     transfer_rule.overdrawn_portfolio,
     transfer_rule.repricing_months,
-    transfer_rule.spread,
+    transfer_rule.tenor_basis,
+    transfer_rule.is_capital_funded,
     interest_rule.is_accrued,
     interest_rule.day_count,
     maintenance.monthly_cost as maintenance_cost,
@@ -79,11 +83,10 @@ inner join maintenance
 inner join risk
     on product.product_id = risk.for_product_id and history_month.month = risk.month
 inner join hurdle on history_month.month = hurdle.month
-left join {{ ref('value_transfer_price') }} as transfer_price
+{%- for side in ['priced', 'overdrawn'] %}
+left join {{ ref('value_transfer_price') }} as {{ side }}
     on
-        transfer_rule.portfolio = transfer_price.portfolio
-        and history_month.month = transfer_price.month
-left join {{ ref('value_transfer_price') }} as overdrawn_price
-    on
-        transfer_rule.overdrawn_portfolio = overdrawn_price.portfolio
-        and history_month.month = overdrawn_price.month
+        product.product_id = {{ side }}.product_id
+        and history_month.month = {{ side }}.month
+        and {{ side }}.side = '{{ 'above' if side == 'priced' else 'below' }} zero'
+{%- endfor %}

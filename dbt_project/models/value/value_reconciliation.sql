@@ -140,7 +140,7 @@ treasury as (
         sum(amount) as amount,
         sum(case when residual = 'interest not booked' then amount else 0 end) as not_booked
     from {{ ref('value_residual') }}
-    where residual in ('treasury', 'interest not booked')
+    where residual = 'interest not booked' or residual like 'treasury: %'
     group by month, branch_id, product_line
 ),
 

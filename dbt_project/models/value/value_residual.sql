@@ -15,17 +15,41 @@ allocated as (
     group by overhead.pool, overhead.product_line, overhead.branch_id, overhead.month
 ),
 
-treasury as (
+-- The counterparty of the transfer results, by what the price pays for.
+transferred as (
     select
         account_month.month,
-        'treasury' as residual,
         account_month.branch_id,
         account_month.product_line,
-        -sum(account_month.transfer_result) as amount
+        sum(account_month.transfer_result) as result,
+        sum(account_month.transfer_liquidity) as liquidity,
+        sum(account_month.transfer_option) as option,
+        sum(account_month.transfer_policy) as policy
     from {{ ref('value_account_branch') }} as account_month
     cross join run
     where account_month.month between run.month_from and run.month_to
     group by account_month.month, account_month.branch_id, account_month.product_line
+),
+
+treasury as (
+    select
+        month,
+        'treasury: rate' as residual,
+        branch_id,
+        product_line,
+        liquidity + option + policy - result as amount
+    from transferred
+    {%- for part in ['liquidity', 'option', 'policy'] %}
+    union all
+    select
+        month,
+        'treasury: {{ part }}' as residual,
+        branch_id,
+        product_line,
+        -{{ part }} as amount
+    from transferred
+    where {{ part }} <> 0
+    {%- endfor %}
 ),
 
 -- Result of the month that no booking of the month has: interest accrued less interest booked.

@@ -1,5 +1,10 @@
 {{ config(materialized='table') }}
 
+{%- set rates = {'annual_rate': 'mean_rate'} -%}
+{%- for part in premium_parts() -%}{%- do rates.update({part: 'mean_' ~ part}) -%}{%- endfor -%}
+
+-- The linter cannot track the indentation of columns that a loop writes.
+-- sqlfluff:exclude_rules:LT02
 with run as (
     select * from {{ ref('base_refresh_window') }}
 ),
@@ -8,37 +13,84 @@ history_month as (
     {{ each_month('run', 'first_month', 'as_of_month') }}
 ),
 
+product as (
+    select distinct
+        product_id,
+        product_line
+    from {{ ref('base_account_month') }}
+),
+
+transfer_rule as (
+    select * from {{ in_force_by_product(ref('transfer_rule'), 'history_month', 'product') }}
+        as in_force
+),
+
+-- Each product's portfolio on either side of zero.
+side as (
+    select
+        for_product_id as product_id,
+        month,
+        'above zero' as side,
+        portfolio
+    from transfer_rule
+    union all
+    select
+        for_product_id as product_id,
+        month,
+        'below zero' as side,
+        overdrawn_portfolio as portfolio
+    from transfer_rule
+),
+
 tranche as (
     select * from {{ in_force(ref('replicating_portfolio'), ['seed.portfolio'], 'history_month') }}
         as in_force
 ),
 
--- A tranche of n months consists of n equal slices, one renewed each month. Its rate is the mean of
--- the curve's rates in the months in which the slices were renewed, to ten places.
+-- A tranche of n months consists of n equal slices, one renewed each month. Its rate and premiums
+-- are the means of those in the months in which the slices were renewed, to ten places.
 meant as (
     select
-        tranche.portfolio,
-        tranche.month,
+        side.product_id,
+        side.month,
+        side.side,
+        side.portfolio,
         tranche.tenor_months,
         tranche.weight,
+        {%- for rate, mean in rates.items() %}
         {{ divide_units(
-            'sum(' ~ units('curve.annual_rate', 6) ~ ') * 10000', 'tranche.tenor_months'
-        ) }} as rate
-    from tranche
+            'sum(' ~ units('coalesce(' ~ rate ~ ', 0)', 6) ~ ') * 10000', 'tranche.tenor_months'
+        ) }} as {{ mean }}{{ "," if not loop.last }}
+        {%- endfor %}
+    from side
+    inner join tranche on side.portfolio = tranche.portfolio and side.month = tranche.month
     inner join {{ ref('value_transfer_curve') }} as curve
         on
             tranche.tenor_months = curve.tenor_months
             and tranche.month >= curve.month
             and curve.month > {{ months_later('tranche.month', '-tranche.tenor_months') }}
-    group by tranche.portfolio, tranche.month, tranche.tenor_months, tranche.weight
+    left join {{ ref('value_transfer_premium') }} as premium
+        on
+            side.product_id = premium.product_id
+            and tranche.tenor_months = premium.tenor_months
+            and curve.month >= premium.effective_from
+            and (premium.effective_to is null or curve.month < premium.effective_to)
+    group by
+        side.product_id, side.month, side.side, side.portfolio, tranche.tenor_months,
+        tranche.weight
 )
 
 select
-    portfolio,
+    product_id,
     month,
+    side,
+    portfolio,
     tenor_months,
     weight,
+    {%- for mean in rates.values() %}
     cast(
-        cast(rate as decimal(18, 0)) * cast(0.0000000001 as decimal(11, 10)) as decimal(12, 10)
-    ) as mean_rate
+        cast({{ mean }} as decimal(18, 0)) * cast(0.0000000001 as decimal(11, 10))
+        as decimal(12, 10)
+    ) as {{ mean }}{{ "," if not loop.last }}
+    {%- endfor %}
 from meant

@@ -1,12 +1,14 @@
 {#- Seeds in which a product's row takes precedence over its line's. -#}
 {%- set by_product = [
-    'transfer_rule', 'interest_rule', 'account_maintenance_cost', 'risk_parameter', 'offer_rule',
+    'transfer_rule', 'transfer_premium', 'interest_rule', 'account_maintenance_cost',
+    'risk_parameter', 'offer_rule',
 ] -%}
 {#- Seeds with the columns that identify a row. -#}
 {%- set keys = {
     'transfer_curve': ['effective_from', 'tenor_months'],
     'replicating_portfolio': ['portfolio', 'effective_from', 'tenor_months'],
     'transfer_rule': ['product_line', 'product_id', 'effective_from'],
+    'transfer_premium': ['product_line', 'product_id', 'effective_from', 'tenor_months'],
     'interest_rule': ['product_line', 'product_id', 'effective_from'],
     'activity_unit_cost': ['channel', 'kind', 'effective_from'],
     'account_maintenance_cost': ['product_line', 'product_id', 'effective_from'],
@@ -24,7 +26,10 @@
 {%- set filled = {
     'transfer_curve': ['annual_rate'],
     'replicating_portfolio': ['weight'],
-    'transfer_rule': ['portfolio', 'overdrawn_portfolio', 'spread'],
+    'transfer_rule': [
+        'portfolio', 'overdrawn_portfolio', 'tenor_basis', 'is_capital_funded',
+    ],
+    'transfer_premium': ['liquidity_premium', 'option_premium', 'policy_rate'],
     'interest_rule': ['is_accrued', 'day_count'],
     'activity_unit_cost': ['unit_cost'],
     'account_maintenance_cost': ['monthly_cost'],
@@ -173,9 +178,15 @@ complaint as (
         given.ledger_account not in {{ quoted_list(['*'] + booked_accounts()) }}
         and item.result_item is null
     union all
-    select 'transfer_curve has a tenor below one month: ' || tenor_months
-    from {{ ref('transfer_curve') }}
+    {%- for seed in ['transfer_curve', 'transfer_premium'] %}
+    select '{{ seed }} has a tenor below one month: ' || tenor_months
+    from {{ ref(seed) }}
     where tenor_months < 1
+    union all
+    {%- endfor %}
+    select 'transfer_rule has a tenor basis other than term and average_life: ' || tenor_basis
+    from {{ ref('transfer_rule') }}
+    where tenor_basis not in ('term', 'average_life')
     union all
     select
         'replicating_portfolio: the weights of ' || portfolio || ' from ' || effective_from

@@ -1,31 +1,15 @@
 -- Each tranche's mean rate from the points of the curve: one point for each of its slices.
 select
     'mean_rate' as measure,
-    parameter.side || ', ' || tranche.tenor_months || ' months' as scope,
+    tranche.side || ', ' || tranche.tenor_months || ' months' as scope,
     tranche.mean_rate as published,
     strftime(curve.month, '%Y-%m') as part,
     curve.annual_rate,
     cast(curve.annual_rate as varchar) as numerator,
     tranche.tenor_months as denominator
 from value.account_month as value
-inner join (
-    select
-        product_id,
-        month,
-        portfolio,
-        'above zero' as side
-    from value.product_parameter
-    union all
-    select
-        product_id,
-        month,
-        overdrawn_portfolio as portfolio,
-        'below zero' as side
-    from value.product_parameter
-) as parameter
-    on value.product_id = parameter.product_id and value.month = parameter.month
 inner join value.transfer_tranche as tranche
-    on parameter.portfolio = tranche.portfolio and value.month = tranche.month
+    on value.product_id = tranche.product_id and value.month = tranche.month
 inner join value.transfer_curve as curve
     on
         tranche.tenor_months = curve.tenor_months
@@ -35,7 +19,7 @@ where
     value.account_id = $account
     and value.month = $month
     and case
-        when parameter.side = 'above zero' then value.curve_month is null
+        when tranche.side = 'above zero' then value.curve_month is null
         else value.overdrawn_price is not null
     end
 order by scope, curve.month

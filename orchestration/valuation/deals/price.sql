@@ -18,7 +18,9 @@ rated as (
         cell.monthly_direct_cost,
         cell.monthly_overhead,
         cell.capital_rate,
+        cell.capital_funded_share,
         term.transfer_price,
+        {{ funding_rate('term.transfer_price', 'cell.capital_funded_share') }} as funding_rate,
         parameter.hurdle_rate,
         cast($amount as decimal(38, 2)) as amount,
         {{ per_volume(
@@ -41,7 +43,7 @@ floored as (
     select
         *,
         cast(
-            {{ rate_floor('is_deposit', 'transfer_price', 'cost_rate', 'loss_rate', 'capital_rate') }}
+            {{ rate_floor('is_deposit', 'funding_rate', 'cost_rate', 'loss_rate', 'capital_rate') }}
             as decimal(18, 6)
         ) as rate_floor
     from rated
@@ -53,7 +55,7 @@ deal as (
         *,
         coalesce(cast($rate as decimal(18, 6)), rate_floor) as annual_rate,
         {{ to_money(
-            'amount * (coalesce(cast($rate as decimal(18, 6)), rate_floor) - transfer_price)'
+            'amount * (coalesce(cast($rate as decimal(18, 6)), rate_floor) - funding_rate)'
             ~ ' * case when is_deposit then -1 else 1 end'
         ) }} as net_interest_margin,
         cast(0 as decimal(18, 2)) as fee_income,
@@ -73,6 +75,8 @@ select
     account_months,
     floor_kind,
     transfer_price,
+    capital_funded_share,
+    funding_rate,
     cost_rate,
     loss_rate,
     capital_rate,

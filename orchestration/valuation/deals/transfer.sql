@@ -1,5 +1,5 @@
 -- What the transfer price of the term consists of: the curve or a portfolio's tranches, and the
--- spread of the product.
+-- premiums of the product.
 with term as (
     select * from decisions.term_price where product_id = $product and term_months = $term
 )
@@ -27,19 +27,26 @@ select
     tranche.weight,
     tranche.mean_rate as annual_rate
 from term
-inner join value.product_parameter as parameter
-    on term.product_id = parameter.product_id and parameter.month = $month
 inner join value.transfer_tranche as tranche
-    on parameter.portfolio = tranche.portfolio and parameter.month = tranche.month
+    on
+        term.product_id = tranche.product_id
+        and tranche.month = $month
+        and tranche.side = 'above zero'
 where term.tenor_months is null
 union all
 select
-    'spread' as part,
-    null as tenor_months,
+    premium.part,
+    premium.tenor_months,
     null as tenor_below,
     null as rate_below,
     null as tenor_above,
     null as rate_above,
     null as weight,
-    spread as annual_rate
+    premium.annual_rate
 from term
+cross join lateral (
+    values
+    ('liquidity premium', term.liquidity_tenor, term.liquidity_premium),
+    ('option premium', term.tenor_months, term.option_premium),
+    ('policy rate', term.tenor_months, term.policy_rate)
+) as premium(part, tenor_months, annual_rate)

@@ -9,6 +9,9 @@
     'cost': 'direct_cost + overhead', 'loss': 'expected_loss - provision_change - realised_loss',
     'capital': 'capital_charge', 'fee': 'fee_income',
 } -%}
+{#- What capital funds of a deposit account's overdrafts is no part of a price for deposits. -#}
+{%- set funded = 'case when product_term.product_line in ' ~ deposits ~ ' then 0 else'
+    ~ ' of_product.funded_by_capital end' -%}
 
 -- The linter cannot track the indentation of columns that a loop writes.
 -- sqlfluff:exclude_rules:ST05,ST06,RF04,LT02
@@ -46,6 +49,7 @@ account_month as (
         {{ parts }} as {{ name }},
         {%- endfor %}
         account_month.net_interest_margin as margin,
+        account_month.funded_by_capital,
         account_month.direct_cost
     from {{ ref('value_account_month') }} as account_month
     cross join run
@@ -63,6 +67,7 @@ observed as (
         sum({{ name }}) as {{ name }},
         {%- endfor %}
         sum(margin) as margin,
+        sum(funded_by_capital) as funded_by_capital,
         sum(direct_cost) as direct_cost
     from account_month
     group by product_id, tier_number
@@ -77,6 +82,7 @@ of_product as (
         sum({{ name }}) as {{ name }},
         {%- endfor %}
         sum(margin) as margin,
+        sum(funded_by_capital) as funded_by_capital,
         sum(direct_cost) as direct_cost
     from observed
     group by product_id
@@ -111,6 +117,7 @@ chosen as (
         -- tier would price past losses instead of risk.
         of_product.loss,
         of_product.capital,
+        {{ funded }} as funded_by_capital,
         term_price.transfer_price
     from product_term
     cross join tier
@@ -139,6 +146,12 @@ rated as (
                 then {{ per_volume(name, of_volume) }}
         end as {{ name }}_rate,
         {%- endfor %}
+        case
+            when product_volume > 0 and product_line in {{ quoted_list(priced_by_rate) }}
+                then {{ from_millionths(divide_units(
+                    units('funded_by_capital') ~ ' * 1000000', units('product_volume')
+                )) }}
+        end as capital_funded_share,
         {{ from_millionths(divide_units(units('direct_cost') ~ ' * 10000', 'account_months'), 18) }}
             as monthly_direct_cost,
         {{ from_millionths(divide_units(
@@ -156,8 +169,8 @@ floored as (
     select
         *,
         {{ rate_floor(
-            'product_line in ' ~ deposits,
-            'transfer_price', 'cost_rate', 'loss_rate', 'capital_rate'
+            'product_line in ' ~ deposits, funding_rate('transfer_price', 'capital_funded_share'),
+            'cost_rate', 'loss_rate', 'capital_rate'
         ) }} as rate_floor
     from rated
 ),
@@ -198,6 +211,7 @@ select
     {%- for name in components %}
     {{ name }}_rate,
     {%- endfor %}
+    capital_funded_share,
     case when is_own then 'tier' else 'product' end as basis,
     cast(account_months as integer) as account_months,
     average_volume,
