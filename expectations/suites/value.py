@@ -17,6 +17,7 @@ COMPARED = {
     "branch": "profit_by_branch",
     "line": "profit_by_line",
     "district": "profit_by_district",
+    "credited": "profit_by_employee",
     "manager": "profit_by_employee",
     "seller": "profit_by_employee",
     "tier": "profit_by_tier",

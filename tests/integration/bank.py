@@ -292,6 +292,23 @@ def awkward_bank(customers: int = 40, seed: int = 11) -> Bank:
                 employee_id=f"E{manager % 3}" if number % 8 else None,
                 extract_month=extract,
             )
+    # A third of the accounts has owners; of some the rest is nobody's, some are handed over.
+    for number in range(0, customers * 2, 3):
+        share = (Decimal(1), Decimal("0.333333"), Decimal("0.55"))[number // 3 % 3]
+        begins = date(2022, 1, 1) + timedelta(days=number * 9)
+        ends = begins + timedelta(days=200 + number) if number % 2 else None
+        first_of_all = number // 9 % 3
+        parts = [(first_of_all, share, begins, ends)]
+        if share < 1:
+            parts.append(((first_of_all + 1) % 3, Decimal("0.45"), begins, ends))
+        if ends:
+            parts.append(((first_of_all + 2) % 3, Decimal("0.7"), ends + timedelta(days=1), None))
+        for employee, part, first, last in parts:
+            bank.add(
+                "account_owner",
+                **dict(account_id=f"A{number:03}", employee_id=f"E{employee}", share=part),
+                **dict(valid_from=first, valid_to=last),
+            )
     bookings: list[tuple[str, date, Decimal, str, str | None, Decimal | None]] = []
     for number in range(customers * 2):
         account = f"A{number:03}"

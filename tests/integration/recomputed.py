@@ -683,6 +683,41 @@ def held_shares(bank: Bank, atoms: Iterable[Row], measures: Iterable[str]) -> li
     return shares
 
 
+def credited_shares(bank: Bank, atoms: Iterable[Row]) -> list[Row]:
+    """The account months once more for each employee credited: owners on the month's last day, or
+    the account's; without any, the managers of those who own parts."""
+    manager = customer_attribute(bank, "employee_id")
+    closed = {row["account_id"]: row.get("closed_on") for row in bank.rows["account"]}
+    owners = defaultdict(list)
+    for row in bank.rows["account_owner"]:
+        owners[row["account_id"]].append(row)
+    credited = []
+    for atom in atoms:
+        month = atom["month"]
+        day = min(month_end(month), closed[atom["account_id"]] or month_end(month))
+        units: Counter[str] = Counter()
+        for row in owners[atom["account_id"]]:
+            if row["valid_from"] <= day <= (row["valid_to"] or day):
+                units[row["employee_id"]] += int(row["share"] * 10**6)
+        if not units:
+            credited += [
+                {**part, "employee_id": manager(part["customer_id"], month)}
+                for part in held_shares(bank, [atom], ADDITIVE)
+            ]
+            continue
+        if rest := 10**6 - sum(units.values()):
+            units[NOBODY] = rest
+        parts = {employee: {**atom, "employee_id": employee} for employee in units}
+        for measure in ADDITIVE:
+            amount = atom[measure]
+            if amount is not None:
+                side = -1 if amount < 0 else 1
+                for employee, share in largest_remainder(abs(amount), units).items():
+                    parts[employee][measure] = side * share
+        credited += parts.values()
+    return credited
+
+
 def customer_attribute(bank: Bank, name: str) -> Callable[[str, date], str]:
     """An attribute as the extract said that was the latest at the end of the month."""
     told: dict[str, list[tuple[date, Any]]] = defaultdict(list)

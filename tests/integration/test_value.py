@@ -43,6 +43,7 @@ from tests.integration.recomputed import (
     Reference,
     Row,
     Valuation,
+    credited_shares,
     customer_attribute,
     held_shares,
     months_later,
@@ -60,6 +61,7 @@ ROLL_UPS = (
     "branch",
     "line",
     "district",
+    "credited",
     "manager",
     "seller",
     "tier",
@@ -229,6 +231,13 @@ def test_every_roll_up_equals_the_account_months(bank, seeds, whole, atoms, cust
             {
                 (role, *key): row
                 for role, rows in (
+                    (
+                        "credited",
+                        summed(
+                            credited_shares(bank, atoms),
+                            lambda row: (row["employee_id"], row["month"]),
+                        ),
+                    ),
                     ("manager", summed(customers, by("employee_id"))),
                     ("seller", summed(atoms, seller)),
                 )
@@ -590,7 +599,7 @@ def test_a_cent_in_an_account_month_is_found(measure, month, planted):
 def test_a_cent_in_a_roll_up_is_found(name, measure, planted):
     table = f"value.profit_by_{name}"
     where = f"month = '{MONTH}'"
-    if name in ("manager", "seller"):
+    if name in ("credited", "manager", "seller"):
         table, where = "value.profit_by_employee", f"{where} and role = '{name}'"
     (row,) = planted.execute(f"select min(rowid) from {table} where {where}").fetchone()
     add_a_cent(planted, table, measure, f"rowid = {row}")

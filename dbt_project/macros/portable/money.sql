@@ -53,6 +53,25 @@
     end
 {%- endmacro %}
 
+{# The share of a party with `units` of `all_units` of an amount that the rows of `whole` divide.
+
+   Largest remainder: whole cents first, then one cent each to the largest remainders, of equal ones
+   in the order of `party`; a negative amount mirrors a positive one. #}
+{% macro share_of_units(amount, units, all_units, whole, party) -%}
+    {{ return(adapter.dispatch('share_of_units')(amount, units, all_units, whole, party)) }}
+{%- endmacro %}
+
+{% macro duckdb__share_of_units(amount, units, all_units, whole, party) -%}
+    {%- set cents = 'cast(' ~ amount ~ ' * 100 as hugeint)' -%}
+    {%- set dividend = 'abs(' ~ cents ~ ') * ' ~ units -%}
+    {{ from_cents(
+        'sign(' ~ cents ~ ') * (' ~ dividend ~ ' // ' ~ all_units
+        ~ ' + case when row_number() over (partition by ' ~ whole ~ ' order by ' ~ dividend
+        ~ ' % ' ~ all_units ~ ' desc, ' ~ party ~ ' asc) <= abs(' ~ cents ~ ') - sum(' ~ dividend
+        ~ ' // ' ~ all_units ~ ') over (partition by ' ~ whole ~ ') then 1 else 0 end)'
+    ) }}
+{%- endmacro %}
+
 {# A yearly rate from whole millionths. #}
 {% macro from_millionths(millionths, precision=9) -%}
     cast(

@@ -8,6 +8,7 @@
     'branch': ('value_profit_by_branch', 'true'),
     'line': ('value_profit_by_line', 'true'),
     'district': ('value_profit_by_district', 'true'),
+    'credited': ('value_profit_by_employee', "role = 'credited'"),
     'manager': ('value_profit_by_employee', "role = 'manager'"),
     'seller': ('value_profit_by_employee', "role = 'seller'"),
     'tier': ('value_profit_by_tier', 'true'),
