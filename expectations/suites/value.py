@@ -16,6 +16,7 @@ COMPARED = {
     "product": "profit_by_product",
     "branch": "profit_by_branch",
     "line": "profit_by_line",
+    "channel": "profit_by_channel",
     "district": "profit_by_district",
     "credited": "profit_by_employee",
     "manager": "profit_by_employee",

@@ -416,7 +416,11 @@ def awkward_bank(customers: int = 40, seed: int = 11) -> Bank:
     for number, starts in enumerate(
         (date(2023, 3, 1), date(2023, 7, 29), date(2023, 12, 26), date(2024, 3, 20))
     ):
-        bank.add("campaign", campaign_id=f"M{number}", product_id="WEALTH", starts_on=starts)
+        bank.add(
+            "campaign",
+            **dict(campaign_id=f"M{number}", product_id="WEALTH", starts_on=starts),
+            channel=("mobile", "telephone", None, "branch")[number],
+        )
         for customer in range(customers):
             if draw.random() < 0.6:
                 contacted = starts + timedelta(days=draw.randrange(20))

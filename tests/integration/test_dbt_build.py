@@ -58,6 +58,7 @@ BY_MONTH = (
     "value.profit_by_product",
     "value.profit_by_branch",
     "value.profit_by_line",
+    "value.profit_by_channel",
     "value.profit_by_district",
     "value.profit_by_employee",
     "value.customer_tier",

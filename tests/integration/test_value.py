@@ -43,6 +43,7 @@ from tests.integration.recomputed import (
     Reference,
     Row,
     Valuation,
+    by_channel,
     credited_shares,
     customer_attribute,
     held_shares,
@@ -60,6 +61,7 @@ ROLL_UPS = (
     "product",
     "branch",
     "line",
+    "channel",
     "district",
     "credited",
     "manager",
@@ -226,6 +228,7 @@ def test_every_roll_up_equals_the_account_months(bank, seeds, whole, atoms, cust
         "profit_by_product": (("product_id",), summed(atoms, own("product_id"))),
         "profit_by_branch": (("branch_id",), summed(atoms, own("branch_id"))),
         "profit_by_line": (("product_line",), summed(atoms, own("product_line"))),
+        "profit_by_channel": (("channel",), by_channel(bank, seeds, atoms)),
         "profit_by_employee": (
             ("role", "employee_id"),
             {

@@ -72,6 +72,22 @@
     ) }}
 {%- endmacro %}
 
+{# Amounts of four places whose sum over `whole` has two, in cents: rounded down, then one cent more
+   each to the largest remainders, of equal ones in the order of `part`. #}
+{% macro cents_of_parts(amount, whole, part) -%}
+    {{ return(adapter.dispatch('cents_of_parts')(amount, whole, part)) }}
+{%- endmacro %}
+
+{% macro duckdb__cents_of_parts(amount, whole, part) -%}
+    {%- set exact = 'cast((' ~ amount ~ ') * 10000 as hugeint)' -%}
+    {%- set rest = '((' ~ exact ~ ' % 100 + 100) % 100)' -%}
+    {{ from_cents(
+        '(' ~ exact ~ ' - ' ~ rest ~ ') // 100 + case when row_number() over (partition by ' ~ whole
+        ~ ' order by ' ~ rest ~ ' desc, ' ~ part ~ ' asc) <= sum(' ~ rest ~ ') over (partition by '
+        ~ whole ~ ') // 100 then 1 else 0 end'
+    ) }}
+{%- endmacro %}
+
 {# A yearly rate from whole millionths. #}
 {% macro from_millionths(millionths, precision=9) -%}
     cast(

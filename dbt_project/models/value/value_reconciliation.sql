@@ -7,6 +7,7 @@
     'product': ('value_profit_by_product', 'true'),
     'branch': ('value_profit_by_branch', 'true'),
     'line': ('value_profit_by_line', 'true'),
+    'channel': ('value_profit_by_channel', 'true'),
     'district': ('value_profit_by_district', 'true'),
     'credited': ('value_profit_by_employee', "role = 'credited'"),
     'manager': ('value_profit_by_employee', "role = 'manager'"),
