@@ -220,6 +220,12 @@ REFERENCE = {
         silver,2024-01-01,2,0.875000
         other,2024-01-01,3,
     """,
+    "manager_kpi": """
+        employee_id,effective_from,measure,weight,floor_value,target_value,attainment_cap
+        *,1900-01-01,credited_profit,0.600000,0.000000,5000.000000,1.500000
+        *,1900-01-01,growth,0.400000,0.000000,0.100000,1.500000
+        E1,2023-06-01,credited_profit,1.000000,0.000000,100.000000,2.000000
+    """,
     "ledger_tolerance": """
         product_line,ledger_account,effective_from,tolerance
         *,*,1900-01-01,0.00

@@ -128,6 +128,7 @@ AS_OF = (
     "decisions.guide",
     "decisions.grid",
     "decisions.manager_scorecard",
+    "decisions.manager_kpi",
     *BY_MONTH_ANEW,
 )
 

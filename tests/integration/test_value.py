@@ -761,6 +761,16 @@ FAULTS = (
         "target holds twice: manager, E1, 2024-03-01, contribution_margin",
     ),
     (
+        "manager_kpi",
+        {"*,1900-01-01,growth,0.400000": "*,1900-01-01,growth,0.300000"},
+        "manager_kpi: the weights of * from 1900-01-01 sum to 0.900000, not 1",
+    ),
+    (
+        "manager_kpi",
+        {"E1,2023-06-01,credited_profit,1.000000,0": "E1,2023-06-01,sales,1.000000,0"},
+        "manager_kpi has an unknown measure: sales",
+    ),
+    (
         "ledger_tolerance",
         {"lending,fee_income,": "lending,suspense,"},
         "ledger_tolerance names an unknown ledger account: suspense",
@@ -837,6 +847,14 @@ MISREAD = {
     "a plan from the middle of a month": (
         "target",
         "update reference.target set month = month + 14 where dimension = 'line'",
+    ),
+    "no targets for everybody": (
+        "manager_kpi",
+        "delete from reference.manager_kpi where employee_id = '*'",
+    ),
+    "a floor at the target": (
+        "manager_kpi",
+        "update reference.manager_kpi set floor_value = target_value where employee_id = 'E1'",
     ),
     "an empty planned amount": (
         "target",

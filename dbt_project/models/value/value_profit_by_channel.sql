@@ -77,7 +77,8 @@ part as (
         {%- for measure in additive_measures() %}
         account_month.{{ measure }}
         {%- if measure in ['fee_income', 'direct_cost'] %} - coalesce(booked.{{ measure }}, 0)
-        {%- endif %} as {{ measure }}{{ "," if not loop.last }}
+            as {{ measure }}
+        {%- endif %}{{ "," if not loop.last }}
         {%- endfor %}
     from account_month
     left join booked
