@@ -77,6 +77,8 @@ class Table:
     `dated_by` names the column that dates a row: a row dated after the as-of date is not seen.
     `event` tables are landed month by month; the others are masters, delivered as full extracts.
     `without_it` is what a bank does not get when it leaves the table out.
+    `shares_of` names the column whose rows divide one whole: the `share` of those in force on a
+    day, `valid_from` to `valid_to`, sum to at most 1.
     """
 
     name: str
@@ -86,6 +88,7 @@ class Table:
     event: bool = False
     dated_by: str | None = None
     without_it: str = ""
+    shares_of: str | None = None
     tolerated_share: float = 0.001
 
     @property
@@ -510,6 +513,67 @@ TABLES: tuple[Table, ...] = (
             ),
         ),
         required=True,
+    ),
+    Table(
+        "account_owner",
+        ("account_id", "employee_id", "valid_from"),
+        (
+            Column(
+                "account_id",
+                TEXT,
+                "the account whose result is credited",
+                example="A00000001",
+                required=True,
+                references="account",
+            ),
+            Column(
+                "employee_id",
+                TEXT,
+                "the employee who is credited",
+                example="E00005",
+                required=True,
+                references="employee",
+            ),
+            Column(
+                "share",
+                RATE,
+                (
+                    "the employee's part of the account's result; the parts in force on a day sum "
+                    "to at most 1"
+                ),
+                example="0.600000",
+                unit="share, 0.6 is 60 %",
+                sign="above 0",
+                required=True,
+                low="0.000001",
+                high="1",
+            ),
+            Column(
+                "role",
+                TEXT,
+                "what the credit is for: manager, seller, specialist or another word of the bank's",
+                example="manager",
+            ),
+            Column(
+                "valid_from",
+                DAY,
+                "first day of the credit",
+                example="2024-01-01",
+                required=True,
+                low=EARLIEST,
+            ),
+            Column(
+                "valid_to",
+                DAY,
+                "last day of the credit; empty while it is in force",
+                example="2024-12-31",
+                low="valid_from",
+                null_after_as_of=True,
+            ),
+        ),
+        dated_by="valid_from",
+        without_it="shared credit for results (the customer's manager is credited)",
+        shares_of="account_id",
     ),
     Table(
         "loan",

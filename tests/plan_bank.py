@@ -28,7 +28,7 @@ FORM = {
     "base.customer": (
         "customer_id varchar, birth_date date, age integer, sex varchar, marital_status varchar,"
         f" education varchar, occupation varchar, monthly_income {MONEY}, district_id varchar,"
-        " region varchar, customer_since date, tenure_months integer, household_id varchar,"
+        " region varchar, customer_since date, last_contacted_on date, tenure_months integer, household_id varchar,"
         " household_size integer, employee_id varchar, branch_id varchar,"
         f" marketing_consent boolean, accounts integer, balance_deposits {MONEY},"
         f" balance_lending {MONEY}, balance_wealth {MONEY}, contacts_12m integer,"
@@ -57,6 +57,19 @@ FORM = {
     ),
     "value.profit_by_customer": (
         f"customer_id varchar, month date, contribution_margin {MONEY}, economic_profit {MONEY}"
+    ),
+    "value.profit_by_employee": (
+        f"role varchar, employee_id varchar, month date, economic_profit {MONEY}"
+    ),
+    "value.account_credit": (
+        "account_id varchar, month date, employee_id varchar, units integer, all_units integer"
+    ),
+    "value.account_month": (
+        f"account_id varchar, month date, closing_balance {MONEY}, stage integer"
+    ),
+    "reference.manager_kpi": (
+        "employee_id varchar, effective_from date, measure varchar, weight decimal(9, 6),"
+        " floor_value decimal(18, 6), target_value decimal(18, 6), attainment_cap decimal(9, 6)"
     ),
     "value.profit_by_household": (f"household_id varchar, month date, contribution_margin {MONEY}"),
     "value.customer_tier": "customer_id varchar, month date, tier varchar, tier_number integer",
@@ -110,7 +123,7 @@ FORM = {
 
 # The tables of the lists in the order in which dbt builds them, those that are views first.
 VIEWS = ("contact", "talking_point")
-LISTS = (*VIEWS, "worklist", "guide", "grid", "manager_scorecard")
+LISTS = (*VIEWS, "worklist", "guide", "grid", "manager_scorecard", "manager_kpi")
 
 CHANNELS = {"mobile": False, "online": False, "telephone": True, "branch": True}
 OFFERS = {

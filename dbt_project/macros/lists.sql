@@ -27,3 +27,10 @@
 {% macro quoted_list(names) -%}
     ('{{ names | join("', '") }}')
 {%- endmacro %}
+
+{# The measures of a manager's targets (decisions_manager_kpi, seed manager_kpi). #}
+{% macro kpi_measures() %}
+    {{ return([
+        'credited_profit', 'growth', 'coverage', 'conversion', 'complaints', 'early_defaults',
+    ]) }}
+{% endmacro %}

@@ -21,7 +21,8 @@ READ = {
 }
 PLAN = [dg.AssetKey(["decisions", name]) for name in READ]
 LISTS = [
-    dg.AssetKey(["decisions", name]) for name in ("worklist", "guide", "grid", "manager_scorecard")
+    dg.AssetKey(["decisions", name])
+    for name in ("worklist", "guide", "grid", "manager_scorecard", "manager_kpi")
 ]
 
 

@@ -97,7 +97,8 @@ def _written(column: str, kind: str) -> str:
 
 NEEDED = (
     *("contacts.contactability", "decisions.contact_plan", "decisions.worklist"),
-    *("decisions.guide", "decisions.grid", "decisions.manager_scorecard", "value.offer"),
+    *("decisions.guide", "decisions.grid", "decisions.manager_scorecard"),
+    *("decisions.manager_kpi", "value.offer"),
 )
 # Whom nothing forbids to contact; who is not in contactability is not contacted.
 CONTACTABLE = """
@@ -143,6 +144,7 @@ LISTS = {
     """,
     "grid": "select * from decisions.grid order by district_id",
     "manager_scorecard": "select * from decisions.manager_scorecard order by unit",
+    "manager_kpi": "select * from decisions.manager_kpi order by employee_id, measure",
     "guide": "select * from decisions.guide order by segment_name, product_id",
 }
 # In the columns of the source contract, so that what comes back is landed as the bank's own files.

@@ -10,6 +10,7 @@ the first month whose digest changed. Events are filed under their own month. Ma
 | | a later extract: its month |
 | account | its closing, in addition: the month of the closing |
 | account_holder | the account's first month |
+| account_owner | its beginning; its end, in addition: the month of the end |
 | product | the first month of an account of it |
 | loan, card, campaign | granted or first status, issued, first contact |
 | district, branch, employee, standing_order | no month: only tables built whole read them |
@@ -40,6 +41,8 @@ NEW, HELD = "temp.landing_month", "temp.landing_month_held"
 UNDATED = ("district", "branch", "employee", "standing_order")
 TEMPORARY = ("month", "month_held", "account", "customer")
 
+# The columns of an owner's end.
+ENDING = ("account_id", "employee_id", "valid_from", "valid_to")
 # Columns of an account that hold for all its months, taken from the latest extract; and the columns
 # of its closing. The others have a history (base.account_history).
 OPENING, CLOSING = ("account_id", "opened_on", "currency"), ("account_id", "closed_on")
@@ -179,6 +182,11 @@ def _masters(first_month: date) -> list[str]:
             "landing_account.month",
             _columns("account_holder"),
         ),
+        "account_owner": (
+            f"{_latest('account_owner')} left join temp.landing_account using (account_id)",
+            "greatest(landing_account.month, date_trunc('month', valid_from))",
+            [name for name in _columns("account_owner") if name != "valid_to"],
+        ),
         "product": (
             f"""{_latest("product")} left join (
                 select product_id, min(month) as month from {account} group by product_id
@@ -226,6 +234,14 @@ def _masters(first_month: date) -> list[str]:
             f"{_latest('account')} where closed_on is not null",
             "date_trunc('month', closed_on)",
             CLOSING,
+            first_month,
+            rows="0",
+        ),
+        _file(
+            "account_owner",
+            f"{_latest('account_owner')} where valid_to is not null",
+            "date_trunc('month', valid_to)",
+            ENDING,
             first_month,
             rows="0",
         ),

@@ -187,4 +187,7 @@ CURES: dict[str, str] = {
     "before_first_month": f"set {named('first_month')} to the first month, or correct the date",
     "duplicate_row": "deliver each row once",
     "duplicate_key": "deliver one row per key; the first by file and row is kept",
+    "shares_above_one": "correct the shares, or end the credit of one employee before that of the "
+    "next begins; the value is the account, the day and the sum of its shares; all rows of that "
+    "day are set aside",
 }

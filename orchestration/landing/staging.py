@@ -85,6 +85,7 @@ class Stage:
         """
         self._stage()
         self._set_repeated_aside()
+        self._set_overshared_aside()
         self._write_quarantine()
         self._remember_keys()
 
@@ -203,7 +204,8 @@ class Stage:
         keys, given_key = ", ".join(key), ", ".join(quoted(name) for name in self.table.key)
         self.connection.execute(f"""
             create or replace temp table landing_repeated as
-            select _file, _row, _month, concat_ws('|', {given_key}) as key_value,
+            select _file, _row, _month, {literal(",".join(self.table.key))} as column_name,
+                concat_ws('|', {given_key}) as value, {literal(KEY_OR_REFERENCE)} as rule_class,
                 case when struct_pack({content}) is not distinct from
                     first_value(struct_pack({content})) over first_by_row
                 then 'duplicate_row' else 'duplicate_key' end as rule
@@ -214,6 +216,34 @@ class Stage:
             where _state = {LANDED}
             window first_by_row as (partition by {keys} order by _file, _row)
             qualify row_number() over first_by_row > 1""")
+        self._set_aside()
+
+    def _set_overshared_aside(self) -> None:
+        """Set aside the rows in force on a day on which the shares of one whole sum to more than
+        1: none of them is better than another."""
+        if self.table.shares_of is None:
+            return
+        whole = quoted(self.table.shares_of)
+        self.connection.execute(f"""
+            insert into landing_repeated
+            with share as (
+                select _file, _row, _month, {whole} as whole, share, valid_from,
+                    coalesce(valid_to, date 'infinity') as valid_to
+                from landing_staged where _state = {LANDED}
+            ), above as (
+                select began._month, began.whole, began.valid_from as day, sum(share.share) as total
+                from (select distinct _month, whole, valid_from from share) as began
+                join share on share._month = began._month and share.whole = began.whole
+                    and began.valid_from between share.valid_from and share.valid_to
+                group by all having total > 1
+            )
+            select _file, _row, _month, 'share', min(whole || ', ' || day || ': ' || total),
+                {literal(OTHER)}, 'shares_above_one'
+            from share join above using (_month, whole)
+            where day between valid_from and valid_to group by all""")
+        self._set_aside()
+
+    def _set_aside(self) -> None:
         self.connection.execute(f"""
             update landing_staged set _state = {REPEATED} from landing_repeated
             where landing_staged._file = landing_repeated._file
@@ -234,12 +264,11 @@ class Stage:
             + "} end"
             for rule in self.rules
         ]
-        key_columns = literal(",".join(self.table.key))
-        key_value = token("key_value") if self.table.personal else "key_value"
+        value = token("value") if self.table.personal else "value"
         self.connection.execute(f"""
             create or replace temp table landing_fault as
-            select _file, _row, _month, rule, {key_columns} as column_name, {key_value} as value,
-                {literal(KEY_OR_REFERENCE)} as rule_class, null::integer as cause
+            select _file, _row, _month, rule, column_name, {value} as value, rule_class,
+                null::integer as cause
             from landing_repeated""")
         broken = self.connection.execute(
             f"select distinct _file from landing_staged where _state = {BROKEN} order by all"

@@ -25,6 +25,7 @@ COMPARED: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "base.customer_month": (("customer_id",), ("inflow", "outflow")),
     "value.account_month": (("account_id",), PROFIT),
     "value.profit_by_branch": (("branch_id",), PROFIT),
+    "value.profit_by_channel": (("channel",), PROFIT),
     "value.profit_by_customer": (("customer_id",), PROFIT),
     "value.profit_by_decile": (("decile",), PROFIT),
     "value.profit_by_district": (("district_id",), PROFIT),

@@ -53,7 +53,7 @@ from sources.synthetic.truth import expect
 from sources.synthetic.truth_of_offers import expect_offers
 
 # Increase it when the same parameters give different records: homes then generate the bank again.
-GENERATOR = 4
+GENERATOR = 5
 MARKER = ".generated.json"
 # Salaries, instalments, interest, fees … come to about this many bookings a customer a month;
 # purchases fill up to the number asked for.
@@ -501,6 +501,7 @@ class Writer:
             "product": masters.product(),
             "account": masters.account(self.bank),
             "account_holder": masters.account_holder(self.bank),
+            "account_owner": masters.account_owner(self.bank),
             "loan": masters.loan(self.bank),
             "card": masters.card(self.bank),
             "standing_order": masters.standing_order(self.bank),

@@ -213,6 +213,38 @@ def account_holder(bank: Bank) -> Columns:
     }
 
 
+def account_owner(bank: Bank) -> Columns:
+    """Funds and mortgages of managed customers: the manager and a colleague of the branch share
+    some; the colleague's part of every second goes to another after a year."""
+    accounts, places = bank.accounts, bank.places
+    last = month(int(accounts["opened_month"].max())).last
+    rows: list[tuple[int, int, int, str, int, int]] = []
+    shared = np.isin(accounts["slot"], (Slot.FUND, Slot.MORTGAGE))
+    for number in np.flatnonzero(shared & (bank.manager[accounts["customer"]] >= 0))[::3]:
+        manager = int(bank.manager[accounts["customer"][number]])
+        at_branch = places.employee_branch == places.employee_branch[manager]
+        colleagues = [int(one) for one in np.flatnonzero(at_branch) if one != manager]
+        opened, closed = int(accounts["opened"][number]), int(accounts["closed"][number])
+        rows.append((number, manager, 600_000, "manager", opened, closed))
+        handed_over = opened + 365
+        if number % 2 or len(colleagues) < 2 or handed_over > (closed or last):
+            rows.append((number, colleagues[0], 400_000, "specialist", opened, closed))
+        else:
+            before, after = colleagues[:2]
+            rows.append((number, before, 400_000, "specialist", opened, handed_over - 1))
+            rows.append((number, after, 400_000, "specialist", handed_over, closed))
+    account, who, share, role, begins, ends = zip(*rows, strict=True) if rows else [()] * 6
+    ended = np.array(ends, dtype=np.int64)
+    return {
+        "account_id": account_ids(np.array(account, dtype=np.int64)),
+        "employee_id": employee_ids(np.array(who, dtype=np.int64)),
+        "share": rates(np.array(share) / 1_000_000),
+        "role": pa.array(role, type=pa.string()),
+        "valid_from": dates(np.array(begins)),
+        "valid_to": dates(ended, ended != 0),
+    }
+
+
 def loan(bank: Bank) -> Columns:
     accounts = bank.accounts
     index = np.flatnonzero(np.isin(accounts["slot"], LOANS))

@@ -183,6 +183,10 @@ def holder_columns_swapped(folder):
     edit(folder / "account_holder.csv", lambda _, row: swapped(row, "account_id", "customer_id"))
 
 
+def owners_credited_whole(folder):
+    edit(folder / "account_owner.csv", lambda _, row: {**row, "share": "1"})
+
+
 def keys_left_out(folder):
     edit(booking_month(folder), lambda _, row: {**row, "transaction_id": ""})
 
@@ -246,6 +250,7 @@ CASES = [
     Case(amount_and_balance_swapped, STOPPED, ("G1",)),
     Case(signs_turned, STOPPED, ("G1", "balance")),
     Case(holder_columns_swapped, STOPPED, ("G1", "account_holder")),
+    Case(owners_credited_whole, STOPPED, ("G1", "account_owner")),
     Case(keys_left_out, STOPPED, ("G1", "transaction")),
     Case(bookings_of_unknown_accounts, STOPPED, ("G1", "transaction", "reference")),
     Case(bookings_in_the_far_future, STOPPED, ("G1", "transaction")),

@@ -21,6 +21,9 @@ pytestmark = pytest.mark.slow
 KEYS = {
     "value.account_month": "account_id",
     "value.profit_by_branch": "branch_id",
+    "decisions.manager_kpi": "employee_id || ' / ' || measure",
+    "value.profit_by_channel": "channel",
+    "value.profit_by_employee": "role || ' / ' || employee_id",
     "value.residual": "residual || ' / ' || branch_id || ' / ' || product_line",
     "value.reconciliation": "dimension || ' / ' || dimension_key || ' / ' || measure",
     "value.plan_actual": "dimension_key",

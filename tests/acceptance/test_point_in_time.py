@@ -43,6 +43,7 @@ CHANGES = {
         "household_id = 'H' || draw % 9"
     ),
     "account": "interest_rate = 0.2, credit_limit = 99999, term_months = 7",
+    "account_owner": "share = share / 2, role = 'other', valid_from = valid_from + 1",
     "loan": "principal = 3 * principal, interest_rate = 0.3, granted_on = granted_on + 1",
     "card": "card_type = 'other', issued_on = issued_on + 3",
     "campaign": "cost_per_contact = 77, starts_on = starts_on + 2, ends_on = ends_on + 2",

@@ -235,6 +235,12 @@ REFERENCE = {
         silver,2024-01-01,2,0.875000
         other,2024-01-01,3,
     """,
+    "manager_kpi": """
+        employee_id,effective_from,measure,weight,floor_value,target_value,attainment_cap
+        *,1900-01-01,credited_profit,0.600000,0.000000,5000.000000,1.500000
+        *,1900-01-01,growth,0.400000,0.000000,0.100000,1.500000
+        E1,2023-06-01,credited_profit,1.000000,0.000000,100.000000,2.000000
+    """,
     "ledger_tolerance": """
         product_line,ledger_account,effective_from,tolerance
         *,*,1900-01-01,0.00
@@ -306,6 +312,23 @@ def awkward_bank(customers: int = 40, seed: int = 11) -> Bank:
                 household_id=f"H{household}" if number % 4 else None,
                 employee_id=f"E{manager % 3}" if number % 8 else None,
                 extract_month=extract,
+            )
+    # A third of the accounts has owners; of some the rest is nobody's, some are handed over.
+    for number in range(0, customers * 2, 3):
+        share = (Decimal(1), Decimal("0.333333"), Decimal("0.55"))[number // 3 % 3]
+        begins = date(2022, 1, 1) + timedelta(days=number * 9)
+        ends = begins + timedelta(days=200 + number) if number % 2 else None
+        first_of_all = number // 9 % 3
+        parts = [(first_of_all, share, begins, ends)]
+        if share < 1:
+            parts.append(((first_of_all + 1) % 3, Decimal("0.45"), begins, ends))
+        if ends:
+            parts.append(((first_of_all + 2) % 3, Decimal("0.7"), ends + timedelta(days=1), None))
+        for employee, part, first, last in parts:
+            bank.add(
+                "account_owner",
+                **dict(account_id=f"A{number:03}", employee_id=f"E{employee}", share=part),
+                **dict(valid_from=first, valid_to=last),
             )
     bookings: list[tuple[str, date, Decimal, str, str | None, Decimal | None]] = []
     for number in range(customers * 2):
@@ -414,7 +437,11 @@ def awkward_bank(customers: int = 40, seed: int = 11) -> Bank:
     for number, starts in enumerate(
         (date(2023, 3, 1), date(2023, 7, 29), date(2023, 12, 26), date(2024, 3, 20))
     ):
-        bank.add("campaign", campaign_id=f"M{number}", product_id="WEALTH", starts_on=starts)
+        bank.add(
+            "campaign",
+            **dict(campaign_id=f"M{number}", product_id="WEALTH", starts_on=starts),
+            channel=("mobile", "telephone", None, "branch")[number],
+        )
         for customer in range(customers):
             if draw.random() < 0.6:
                 contacted = starts + timedelta(days=draw.randrange(20))

@@ -15,6 +15,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from functools import cache
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -787,6 +788,41 @@ def held_shares(bank: Bank, atoms: Iterable[Row], measures: Iterable[str]) -> li
     return shares
 
 
+def credited_shares(bank: Bank, atoms: Iterable[Row]) -> list[Row]:
+    """The account months once more for each employee credited: owners on the month's last day, or
+    the account's; without any, the managers of those who own parts."""
+    manager = customer_attribute(bank, "employee_id")
+    closed = {row["account_id"]: row.get("closed_on") for row in bank.rows["account"]}
+    owners = defaultdict(list)
+    for row in bank.rows["account_owner"]:
+        owners[row["account_id"]].append(row)
+    credited = []
+    for atom in atoms:
+        month = atom["month"]
+        day = min(month_end(month), closed[atom["account_id"]] or month_end(month))
+        units: Counter[str] = Counter()
+        for row in owners[atom["account_id"]]:
+            if row["valid_from"] <= day <= (row["valid_to"] or day):
+                units[row["employee_id"]] += int(row["share"] * 10**6)
+        if not units:
+            credited += [
+                {**part, "employee_id": manager(part["customer_id"], month)}
+                for part in held_shares(bank, [atom], ADDITIVE)
+            ]
+            continue
+        if rest := 10**6 - sum(units.values()):
+            units[NOBODY] = rest
+        parts = {employee: {**atom, "employee_id": employee} for employee in units}
+        for measure in ADDITIVE:
+            amount = atom[measure]
+            if amount is not None:
+                side = -1 if amount < 0 else 1
+                for employee, share in largest_remainder(abs(amount), units).items():
+                    parts[employee][measure] = side * share
+        credited += parts.values()
+    return credited
+
+
 def customer_attribute(bank: Bank, name: str) -> Callable[[str, date], str]:
     """An attribute as the extract said that was the latest at the end of the month."""
     told: dict[str, list[tuple[date, Any]]] = defaultdict(list)
@@ -802,7 +838,9 @@ def customer_attribute(bank: Bank, name: str) -> Callable[[str, date], str]:
     return at
 
 
-def sales(bank: Bank, days: int = 60) -> dict[str, tuple[date, str]]:
+def sales(
+    bank: Bank, seller: Callable[[Row], str | None] = itemgetter("employee_id"), days: int = 60
+) -> dict[str, tuple[date, str]]:
     """By account: the month in which it was sold first, and by whom: no later sale changes it."""
     answered = defaultdict(list)
     for contact in bank.rows["contact"]:
@@ -813,13 +851,55 @@ def sales(bank: Bank, days: int = 60) -> dict[str, tuple[date, str]]:
             and row["customer_id"] == contact["customer_id"]
             and timedelta(0) <= row["responded_on"] - contact["contacted_on"] <= timedelta(days)
         )
-        if responses and responses[0][1] and contact["employee_id"]:
+        if responses and responses[0][1] and seller(contact):
             day, account = responses[0]
-            answered[account].append((day, contact["contact_id"], contact["employee_id"]))
+            answered[account].append((day, contact["contact_id"], seller(contact)))
     return {
         account: (month_of(min(contacts)[0]), min(contacts)[2])
         for account, contacts in answered.items()
     }
+
+
+def by_channel(
+    bank: Bank, reference: Reference, atoms: Iterable[Row]
+) -> dict[tuple[str, date], Row]:
+    """Bookings by their channel, what is left of the account months by that of the sale; the costs
+    of a month's channels in cents by largest remainder."""
+    channel_of = {row["campaign_id"]: row.get("channel") for row in bank.rows["campaign"]}
+    sold = sales(bank, lambda contact: channel_of[contact["campaign_id"]])
+    parts: list[Row] = []
+    left = {(atom["account_id"], atom["month"]): dict(atom) for atom in atoms}
+    for (account, month), bookings in account_months(bank).items():
+        for row in bookings:
+            channel, kind = row.get("channel") or NOBODY, row["kind"]
+            (unit,) = reference.in_force(
+                "activity_unit_cost", month, channel=channel, kind=kind
+            ) or reference.in_force("activity_unit_cost", month, channel=channel, kind="*")
+            own = {
+                "fee_income": -row["amount"] if kind in ("fee", "penalty") else Decimal(0),
+                "direct_cost": Decimal(unit["unit_cost"]),
+            }
+            parts.append({**dict.fromkeys(ADDITIVE, Decimal(0)), **own})
+            parts[-1].update(channel=channel, month=month)
+            for measure, amount in own.items():
+                left[account, month][measure] -= amount
+    for (account, month), atom in left.items():
+        since, channel = sold.get(account, (LAST, NOBODY))
+        parts.append({**atom, "channel": channel if month >= since else NOBODY})
+    rows = summed(parts, itemgetter("channel", "month"))
+    for month in {month for _, month in rows}:
+        units = {
+            channel: divmod(int(row["direct_cost"] * 10**4), 100)
+            for (channel, when), row in rows.items()
+            if when == month
+        }
+        over = sum(rest for _, rest in units.values()) // 100
+        first = sorted(units, key=lambda channel: (-units[channel][1], channel))[:over]
+        for channel, (cents, _) in units.items():
+            row = rows[channel, month]
+            row["direct_cost"] = Decimal(cents + (channel in first)) / 100
+            row.update(derived(row))
+    return rows
 
 
 def tiers(

@@ -43,6 +43,8 @@ from tests.integration.recomputed import (
     Reference,
     Row,
     Valuation,
+    by_channel,
+    credited_shares,
     customer_attribute,
     held_shares,
     months_later,
@@ -59,7 +61,9 @@ ROLL_UPS = (
     "product",
     "branch",
     "line",
+    "channel",
     "district",
+    "credited",
     "manager",
     "seller",
     "tier",
@@ -224,11 +228,19 @@ def test_every_roll_up_equals_the_account_months(bank, seeds, whole, atoms, cust
         "profit_by_product": (("product_id",), summed(atoms, own("product_id"))),
         "profit_by_branch": (("branch_id",), summed(atoms, own("branch_id"))),
         "profit_by_line": (("product_line",), summed(atoms, own("product_line"))),
+        "profit_by_channel": (("channel",), by_channel(bank, seeds, atoms)),
         "profit_by_employee": (
             ("role", "employee_id"),
             {
                 (role, *key): row
                 for role, rows in (
+                    (
+                        "credited",
+                        summed(
+                            credited_shares(bank, atoms),
+                            lambda row: (row["employee_id"], row["month"]),
+                        ),
+                    ),
                     ("manager", summed(customers, by("employee_id"))),
                     ("seller", summed(atoms, seller)),
                 )
@@ -590,7 +602,7 @@ def test_a_cent_in_an_account_month_is_found(measure, month, planted):
 def test_a_cent_in_a_roll_up_is_found(name, measure, planted):
     table = f"value.profit_by_{name}"
     where = f"month = '{MONTH}'"
-    if name in ("manager", "seller"):
+    if name in ("credited", "manager", "seller"):
         table, where = "value.profit_by_employee", f"{where} and role = '{name}'"
     (row,) = planted.execute(f"select min(rowid) from {table} where {where}").fetchone()
     add_a_cent(planted, table, measure, f"rowid = {row}")
@@ -749,6 +761,16 @@ FAULTS = (
         "target holds twice: manager, E1, 2024-03-01, contribution_margin",
     ),
     (
+        "manager_kpi",
+        {"*,1900-01-01,growth,0.400000": "*,1900-01-01,growth,0.300000"},
+        "manager_kpi: the weights of * from 1900-01-01 sum to 0.900000, not 1",
+    ),
+    (
+        "manager_kpi",
+        {"E1,2023-06-01,credited_profit,1.000000,0": "E1,2023-06-01,sales,1.000000,0"},
+        "manager_kpi has an unknown measure: sales",
+    ),
+    (
         "ledger_tolerance",
         {"lending,fee_income,": "lending,suspense,"},
         "ledger_tolerance names an unknown ledger account: suspense",
@@ -825,6 +847,14 @@ MISREAD = {
     "a plan from the middle of a month": (
         "target",
         "update reference.target set month = month + 14 where dimension = 'line'",
+    ),
+    "no targets for everybody": (
+        "manager_kpi",
+        "delete from reference.manager_kpi where employee_id = '*'",
+    ),
+    "a floor at the target": (
+        "manager_kpi",
+        "update reference.manager_kpi set floor_value = target_value where employee_id = 'E1'",
     ),
     "an empty planned amount": (
         "target",

@@ -34,6 +34,12 @@ def small_bank() -> Delivery:
         bank.add("account", account_id=account, product_id="P1", opened_on=opened, closed_on="")
     bank.add("account_holder", account_id="A1", customer_id="C1", role="owner")
     bank.add("account_holder", account_id="A2", customer_id="C2", role="owner")
+    bank.add(
+        "account_owner",
+        **dict(
+            account_id="A1", employee_id="E1", share="0.5", valid_from="2024-02-10", valid_to=""
+        ),
+    )
     for number in range(1, 7):
         for account in ("A1", "A2")[: 1 + (number >= 3)]:
             bank.add(
@@ -149,6 +155,25 @@ CHANGES: dict[str, tuple[Callable[[Delivery], object], str, str]] = {
         ),
         "2024-02",
         "(account, account_holder, customer, transaction: +1 row)",
+    ),
+    "another owner": (
+        lambda bank: bank.add(
+            "account_owner",
+            **dict(account_id="A2", employee_id="E1", share="1", valid_from="2023-05-01"),
+            **dict(valid_to=""),
+        ),
+        "2024-03",
+        "(account_owner)",
+    ),
+    "another share": (
+        lambda bank: bank.change("account_owner", {"account_id": "A1"}, share="0.6"),
+        "2024-02",
+        "(account_owner)",
+    ),
+    "the end of an owner's credit": (
+        lambda bank: bank.change("account_owner", {"account_id": "A1"}, valid_to="2024-04-30"),
+        "2024-04",
+        "(account_owner)",
     ),
     "a product of another line": (
         lambda bank: bank.change("product", {"product_id": "P1"}, product_line="cards"),

@@ -39,6 +39,7 @@ from tests.plan_bank import PlanBank
 FILES = (
     *("worklist.csv", "worklist.parquet", "contact_plan.csv", "contact_plan.parquet"),
     *("grid.csv", "grid.parquet", "manager_scorecard.csv", "manager_scorecard.parquet"),
+    *("manager_kpi.csv", "manager_kpi.parquet"),
     *("guide.csv", "guide.parquet", "dispositions_contact.csv", "dispositions_response.csv"),
     *("campaign.csv", MANIFEST),
 )

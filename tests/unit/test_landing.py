@@ -393,6 +393,40 @@ def test_an_adjustment_of_one_person_is_set_aside(bank):
     assert "maker and checker are the same person: an adjustment needs two persons" in said
 
 
+def test_owners_whose_shares_are_more_than_one_are_set_aside(bank):
+    """A1 on 15 February: 0.6 + 0.5. A2's shares follow one another."""
+    head = "account_id,employee_id,share,role,valid_from,valid_to\n"
+    rows = (
+        "A1,E1,0.6,manager,2024-01-01,",
+        "A1,E2,0.5,seller,2024-02-15,2024-02-20",
+        "A1,E3,0.4,seller,2024-02-21,",
+        "A2,E1,1,manager,2024-01-05,2024-02-14",
+        "A2,E2,0.5,manager,2024-02-15,",
+        "A2,E3,0.5,seller,2024-02-15,",
+        "A2,E4,1,seller,2024-04-01,",
+        "A2,E5,0,seller,2024-02-01,",
+        "A2,E6,0.1,seller,2024-02-01,2024-01-31",
+    )
+    bank.put("account_owner.csv", head + "".join(f"{row}\n" for row in rows))
+    summary = bank.land()
+    assert bank.faults("account_owner") == [
+        (1, "shares_above_one", "share", "A1, 2024-02-15: 1.100000"),
+        (2, "shares_above_one", "share", "A1, 2024-02-15: 1.100000"),
+        (8, "range", "share", "0"),
+        (9, "range", "valid_to", "2024-01-31"),
+    ]
+    assert bank.ids("account_owner", "employee_id") == ["E1", "E2", "E3", "E3"]
+    (said,) = (line for line in summary.lines() if "shares_above_one" in line)
+    assert said.startswith(
+        "account_owner: 2 row(s) of 9 break shares_above_one; correct the shares"
+    )
+    ((counted,),) = bank.rows(
+        "select quarantined_rows from meta.quarantine_share "
+        "where table_name = 'account_owner' and rule_class = 'other'"
+    )
+    assert counted == 4
+
+
 def test_a_monthly_table_dated_within_the_month_is_set_aside(bank):
     bank.put("loan.csv", "loan_id,account_id,granted_on\nL1,A1,2024-01-02\n")
     bank.put(

@@ -53,6 +53,41 @@
     end
 {%- endmacro %}
 
+{# The share of a party with `units` of `all_units` of an amount that the rows of `whole` divide.
+
+   Largest remainder: whole cents first, then one cent each to the largest remainders, of equal ones
+   in the order of `party`; a negative amount mirrors a positive one. #}
+{% macro share_of_units(amount, units, all_units, whole, party) -%}
+    {{ return(adapter.dispatch('share_of_units')(amount, units, all_units, whole, party)) }}
+{%- endmacro %}
+
+{% macro duckdb__share_of_units(amount, units, all_units, whole, party) -%}
+    {%- set cents = 'cast(' ~ amount ~ ' * 100 as hugeint)' -%}
+    {%- set dividend = 'abs(' ~ cents ~ ') * ' ~ units -%}
+    {{ from_cents(
+        'sign(' ~ cents ~ ') * (' ~ dividend ~ ' // ' ~ all_units
+        ~ ' + case when row_number() over (partition by ' ~ whole ~ ' order by ' ~ dividend
+        ~ ' % ' ~ all_units ~ ' desc, ' ~ party ~ ' asc) <= abs(' ~ cents ~ ') - sum(' ~ dividend
+        ~ ' // ' ~ all_units ~ ') over (partition by ' ~ whole ~ ') then 1 else 0 end)'
+    ) }}
+{%- endmacro %}
+
+{# Amounts of four places whose sum over `whole` has two, in cents: rounded down, then one cent more
+   each to the largest remainders, of equal ones in the order of `part`. #}
+{% macro cents_of_parts(amount, whole, part) -%}
+    {{ return(adapter.dispatch('cents_of_parts')(amount, whole, part)) }}
+{%- endmacro %}
+
+{% macro duckdb__cents_of_parts(amount, whole, part) -%}
+    {%- set exact = 'cast((' ~ amount ~ ') * 10000 as hugeint)' -%}
+    {%- set rest = '((' ~ exact ~ ' % 100 + 100) % 100)' -%}
+    {{ from_cents(
+        '(' ~ exact ~ ' - ' ~ rest ~ ') // 100 + case when row_number() over (partition by ' ~ whole
+        ~ ' order by ' ~ rest ~ ' desc, ' ~ part ~ ' asc) <= sum(' ~ rest ~ ') over (partition by '
+        ~ whole ~ ') // 100 then 1 else 0 end'
+    ) }}
+{%- endmacro %}
+
 {# A yearly rate from whole millionths. #}
 {% macro from_millionths(millionths, precision=9) -%}
     cast(

@@ -25,7 +25,44 @@ sale as (
         ) = 1
 ),
 
+account_month as (
+    select account_month.*
+    from {{ ref('value_account_month') }} as account_month
+    cross join run
+    where account_month.month between run.month_from and run.month_to
+),
+
+part as (
+    select
+        credit.party,
+        credit.employee_id,
+        credit.units,
+        credit.all_units,
+        account_month.*
+    from account_month
+    inner join {{ ref('value_account_credit') }} as credit
+        on account_month.account_id = credit.account_id and account_month.month = credit.month
+),
+
 credited as (
+    select
+        'credited' as role,
+        employee_id,
+        {{ columns | join(',\n        ') }}
+    from part
+    where units = all_units
+    union all
+    select
+        'credited' as role,
+        employee_id,
+        month,
+        {%- for measure in additive_measures() %}
+        {{ share_of_units(measure, 'units', 'all_units', 'account_id, month', 'party') }}
+            as {{ measure }}{{ "," if not loop.last }}
+        {%- endfor %}
+    from part
+    where units < all_units
+    union all
     select
         'manager' as role,
         employee_id,
@@ -38,11 +75,9 @@ credited as (
         {%- for column in columns %}
         account_month.{{ column }}{{ "," if not loop.last }}
         {%- endfor %}
-    from {{ ref('value_account_month') }} as account_month
-    cross join run
+    from account_month
     left join sale
         on account_month.account_id = sale.account_id and account_month.month >= sale.month
-    where account_month.month between run.month_from and run.month_to
 ),
 
 {{ roll_up('credited', {'role': 'role', 'employee_id': 'employee_id'}) }}

@@ -21,6 +21,7 @@
     'target': ['dimension', 'dimension_key', 'month', 'measure'],
     'ledger_tolerance': ['product_line', 'ledger_account', 'effective_from'],
     'offer_rule': ['product_line', 'product_id', 'effective_from'],
+    'manager_kpi': ['employee_id', 'effective_from', 'measure'],
 } -%}
 {#- Columns besides the keys that must not be empty either: measures and names. -#}
 {%- set filled = {
@@ -42,6 +43,7 @@
     'target': ['amount'],
     'ledger_tolerance': ['tolerance'],
     'offer_rule': ['is_offered', 'is_credit'],
+    'manager_kpi': ['weight', 'floor_value', 'target_value', 'attainment_cap'],
 } -%}
 {#- Columns that must not be negative. -#}
 {%- set not_negative = {
@@ -56,6 +58,7 @@
     'tier_scheme': ['customer_share'],
     'offer_rule': ['incentive_cost', 'minimum_age'],
     'ledger_tolerance': ['tolerance'],
+    'manager_kpi': ['weight', 'attainment_cap'],
 } -%}
 {#- Shares: must not exceed one. -#}
 {%- set shares = {
@@ -177,6 +180,28 @@ complaint as (
     where
         given.ledger_account not in {{ quoted_list(['*'] + booked_accounts()) }}
         and item.result_item is null
+    union all
+    select 'manager_kpi has no scheme for all from the beginning (employee_id *, 1900-01-01)'
+    from {{ ref('manager_kpi') }}
+    having
+        count(*) filter (
+            where employee_id = '*' and effective_from <= date '1900-01-01'
+        ) = 0
+    union all
+    select
+        'manager_kpi: the weights of ' || employee_id || ' from ' || effective_from || ' sum to '
+        || sum(weight) || ', not 1'
+    from {{ ref('manager_kpi') }}
+    group by employee_id, effective_from
+    having sum(weight) <> 1
+    union all
+    select 'manager_kpi has an unknown measure: ' || measure
+    from {{ ref('manager_kpi') }}
+    where measure not in {{ quoted_list(kpi_measures()) }}
+    union all
+    select 'manager_kpi has the same floor and target: ' || employee_id || ', ' || measure
+    from {{ ref('manager_kpi') }}
+    where floor_value = target_value
     union all
     {%- for seed in ['transfer_curve', 'transfer_premium'] %}
     select '{{ seed }} has a tenor below one month: ' || tenor_months
