@@ -51,6 +51,7 @@ BY_MONTH = (
     "value.credit_risk",
     "value.loss_backtest",
     "value.account_month",
+    "value.customer_rate",
     "value.residual",
     "value.profit_by_customer",
     "value.profit_by_household",
