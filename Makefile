@@ -58,7 +58,7 @@ ifdef REFERENCE_PATH
 export JINGXI_REFERENCE_PATH := $(REFERENCE_PATH)
 endif
 
-.PHONY: help refresh check train promote rollback-model test test-all acceptance mutants ui lint format lock bench truth customer explain price releases rollback export summary docs clean install
+.PHONY: help refresh check train promote rollback-model test test-all acceptance mutants ui lint format lock bench truth customer explain price reference scenario releases rollback export summary docs clean install
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -122,6 +122,13 @@ price: $(INSTALLED) ## a new deal: make price PRODUCT=LOAN AMOUNT=25000 TERM=60 
 	@$(RUN) -m orchestration price --product "$$PRODUCT" --amount "$$AMOUNT" \
 		$(if $(filter command,$(origin TERM)),--term "$$TERM") $(if $(CUSTOMER),--customer "$$CUSTOMER") $(if $(RATE),--rate "$$RATE") \
 		$(if $(ROLE),--role "$$ROLE") $(if $(filter-out 0 false,$(JSON)),--json)
+
+reference: $(INSTALLED) ## reference data proposed from the bank's own records: OUT=folder FORCE=1
+	@$(RUN) -m orchestration reference $(if $(OUT),--to "$$OUT") \
+		$(if $(filter-out 0 false,$(FORCE)),--force) $(if $(filter-out 0 false,$(JSON)),--json)
+
+scenario: $(INSTALLED) ## the release's months on other reference data: make scenario REFERENCE_PATH=… NAME=+100bp
+	@$(RUN) -m orchestration scenario --name "$$NAME" $(if $(filter-out 0 false,$(JSON)),--json)
 
 releases: $(INSTALLED) ## the releases at hand
 	@$(RUN) -m orchestration releases

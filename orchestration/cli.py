@@ -365,6 +365,60 @@ def price(
 
 
 @app.command()
+def reference(
+    to: Annotated[
+        Path | None, typer.Option(help="New folder; default: the home's reference_proposal.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an earlier proposal.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Propose reference data from the bank's own rates, costs and defaults in the served release.
+
+    Writes CSV files that REFERENCE_PATH takes as they are, and a README.md with the origin of each
+    figure. Nothing else changes.
+    """
+
+    def show(settings: Settings) -> int:
+        from orchestration.valuation.display import show_proposal
+        from orchestration.valuation.proposal import propose
+
+        found = propose(settings, to, force=force)
+        if as_json:
+            print(json.dumps(found, default=str))
+        else:
+            show_proposal(found)
+        return 0
+
+    _run("reference", show)
+
+
+@app.command()
+def scenario(
+    name: Annotated[str, typer.Option(help="Name of the scenario, such as +100bp.")],
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Value the months of the served release on the reference data of REFERENCE_PATH.
+
+    Reports the differences by line, product, branch and tier and keeps them in the home's
+    scenarios/NAME. Nothing is published.
+    """
+
+    def show(settings: Settings) -> int:
+        from orchestration.valuation.display import show_scenario
+        from orchestration.valuation.scenarios import value_scenario
+
+        found = value_scenario(settings, name)
+        if as_json:
+            print(json.dumps(found, default=str))
+        elif not quiet:
+            show_scenario(found)
+        return 0
+
+    _run("scenario", show)
+
+
+@app.command()
 def ui(
     port: Annotated[
         int, typer.Option(help="Port of Dagster; MLflow uses the next, the reports the one after.")

@@ -227,6 +227,32 @@ BACKTEST = """
     order by product_line, cohort
 """
 
+# Half a percentage point: below it, prices for good customers and rates that follow the market late
+# explain a margin below zero. Fewer account-months do not show what a bank pays or charges.
+RATE_TOLERANCE = 0.5
+ENOUGH_ACCOUNT_MONTHS = 120
+
+# Twelve months: deposits earn the transfer price, loans pay it. Without any interest, none was
+# delivered.
+CUSTOMER_RATES = f"""
+    with
+    summed as (
+        select product_line, has_term, is_paid,
+            1200 * sum(interest)::double / sum(balance) as rate,
+            1200 * sum(transferred)::double / sum(balance) as price
+        from value.customer_rate
+        where month > (select max(month) from value.customer_rate) - interval 12 month
+        group by all
+        having sum(accounts) >= {ENOUGH_ACCOUNT_MONTHS} and sum(interest) <> 0
+    )
+    select
+        product_line, if(has_term, 'with a term', 'without a term') as balances,
+        round(if(is_paid, price - rate, rate - price), 2) as margin,
+        printf('%s %.2f %%, transfer price %.2f %%', if(is_paid, 'paid', 'charged'), rate, price)
+            as detail
+    from summed order by all
+"""
+
 
 def value_suite() -> Suite:
     """GV. Reads `value.*` and `base.account_month`."""
@@ -260,6 +286,12 @@ def value_suite() -> Suite:
             key=("product_line", "cohort"),
             about="value.loss_backtest",
             needs=("value.loss_backtest",),
+        ),
+        "value_customer_rate": Profile(
+            CUSTOMER_RATES,
+            key=("product_line", "balances"),
+            about="value.customer_rate",
+            needs=("value.customer_rate",),
         ),
         "value_loans_beside": Profile(
             LOANS_BESIDE,
@@ -373,6 +405,17 @@ def value_suite() -> Suite:
             "losses of twelve months are within chance of what was expected of them",
             "correct risk_rating or loss_given_default, or the default model, for the lines and"
             " years of opening named: see value.loss_backtest",
+        ),
+        Rule(
+            "value_customer_rate",
+            column_between("margin", low=-RATE_TOLERANCE),
+            "warn",
+            "over twelve months the transfer price lies between what depositors are paid and what"
+            " borrowers are charged",
+            "replace transfer_curve, or the product's spread in transfer_rule: make reference"
+            " writes a proposal from the bank's own rates, make refresh REFERENCE_PATH=… applies"
+            " it; see value.customer_rate",
+            figure="margin against the transfer price, in percentage points",
         ),
         Rule(
             "value_loans_beside",

@@ -58,22 +58,36 @@ def prepare_reference(settings: Settings) -> None:
     types = column_types()
     for name, path in given.items():
         folder.mkdir(parents=True, exist_ok=True)
-        _write(folder / path.name, list(types[name]), _checked(settings, path, types[name]))
+        write_rows(folder / path.name, list(types[name]), _checked(settings, path, types[name]))
     os.environ["DBT_REFERENCE"] = str(folder)
     os.environ["DBT_REFERENCE_SEEDS"] = ",".join(given)
+
+
+def files_in_force(settings: Settings) -> dict[str, Path]:
+    """Seed → the bank's own file, or the default."""
+    defaults = {path.stem: path for path in DEFAULTS.rglob("*.csv")}
+    return {name: defaults[name] for name in column_types()} | _given(settings)
+
+
+def rows_of(settings: Settings, seed: str) -> list[dict[str, str]]:
+    """The rows in force of a seed, their form checked, with the columns in the seed's order."""
+    types = column_types()[seed]
+    rows = _checked(settings, files_in_force(settings)[seed], types)
+    return [dict(zip(types, row, strict=True)) for row in rows]
+
+
+def digest(path: Path) -> str:
+    """What `meta.reference_data` identifies a file by."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def record(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
     """Add the bank's own reference data to `meta.input_file`, and write the origin of each seed to
     `meta.reference_data`."""
     given = _given(settings)
-    defaults = {path.stem: path for path in DEFAULTS.rglob("*.csv")}
     seeds = []
-    for name in column_types():
-        path = given.get(name, defaults[name])
-        content = path.read_bytes()
-        rows = max(len([line for line in content.splitlines() if line.strip()]) - 1, 0)
-        digest = hashlib.sha256(content).hexdigest()
+    for name, path in files_in_force(settings).items():
+        rows = max(len([line for line in path.read_bytes().splitlines() if line.strip()]) - 1, 0)
         own = name in given
         seeds.append(
             {
@@ -81,7 +95,7 @@ def record(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
                 "origin": "delivered" if own else "default",
                 "path": path.name if own else None,
                 "rows": rows,
-                "sha256": digest,
+                "sha256": digest(path),
             }
         )
         if not own:
@@ -89,18 +103,18 @@ def record(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
         connection.execute(
             "insert into meta.input_file (table_name, path, rows, landed, quarantined, "
             "after_as_of, before_first_month, sha256) values (?, ?, ?, ?, 0, 0, 0, ?)",
-            [f"reference.{name}", path.name, rows, rows, digest],
+            [f"reference.{name}", path.name, rows, rows, digest(path)],
         )
     write_table(connection, "meta.reference_data", pa.Table.from_pylist(seeds))
 
 
 def digest_of(settings: Settings) -> str:
     """A digest of the bank's own reference data; the defaults are part of the project."""
-    digest = hashlib.sha256()
+    found = hashlib.sha256()
     for name, path in _given(settings).items():
-        digest.update(name.encode())
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
+        found.update(name.encode())
+        found.update(path.read_bytes())
+    return found.hexdigest()
 
 
 def _given(settings: Settings) -> dict[str, Path]:
@@ -180,7 +194,7 @@ def _check_types(
                 )
 
 
-def _write(path: Path, header: list[str], rows: list[list[str]]) -> None:
+def write_rows(path: Path, header: list[str], rows: list[list[str]]) -> None:
     # Replaced atomically: a running refresh may be reading the file.
     partial = path.with_suffix(".partial")
     with partial.open("w", encoding="utf-8", newline="") as file:

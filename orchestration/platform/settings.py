@@ -184,7 +184,8 @@ class Settings(BaseSettings):
         """Everything that jingxi writes; the home may hold other files, too."""
         names = (
             *("build", "customers", "dagster", "dbt", "delivery", "exports", "landing", "logs"),
-            *("mlflow", "published", "reference", "reports", "secrets", "tmp", "truth"),
+            *("mlflow", "published", "reference", "reference_proposal", "reports", "scenarios"),
+            *("secrets", "tmp", "truth"),
         )
         return (*(self.home / name for name in names), self.lock)
 
@@ -219,6 +220,16 @@ class Settings(BaseSettings):
         """The folder of customer pages; not among the reports, which any user of this machine can
         open while the UI runs."""
         return self.home / "customers"
+
+    @property
+    def reference_proposal(self) -> Path:
+        """Where reference data are proposed."""
+        return self.home / "reference_proposal"
+
+    @property
+    def scenarios(self) -> Path:
+        """The folder of values on other reference data, one folder each."""
+        return self.home / "scenarios"
 
     @property
     def reports(self) -> Path:

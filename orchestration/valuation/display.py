@@ -70,6 +70,43 @@ def show_price(found: Row) -> None:
         show_rows("the customer's last twelve months", [found["customer"]])
 
 
+def show_proposal(found: Row) -> None:
+    """Print what is proposed, from what, and what is not."""
+    print(f"reference data proposed from release {found['release']}")
+    for proposed in found["proposed"]:
+        seed = proposed["seed"]
+        show_rows(f"{seed}: {proposed['rows']} rows", found["observed"].get(seed, []))
+        for note in found["notes"].get(seed, []):
+            print(f"  {note}")
+    for seed, reason in found["kept"].items():
+        print(f"{seed}: not proposed, {reason}")
+    print(f"review {found['folder']}, then: make refresh REFERENCE_PATH={found['folder']}")
+
+
+def show_scenario(found: Row) -> None:
+    """Print the differences of twelve months by dimension, and those of the month in total."""
+    print(f"scenario {found['name']} beside release {found['release']}, as of {found['as_of']}")
+    print(f"  reference data that differ: {', '.join(found['changed']) or 'none'}")
+    if not found["same_code"]:
+        print("  the release is of another version of jingxi, which may be part of the difference")
+    for period, dimension in (
+        *(("month", "all"), ("twelve months", "all"), ("twelve months", "line")),
+        *(("twelve months", name) for name in ("product", "branch", "tier")),
+    ):
+        show_rows(
+            f"{dimension}, {period}",
+            [
+                {dimension: row["dimension_key"], "measure": measure}
+                | {side: row[f"{measure}_{side}"] for side in ("release", "scenario", "difference")}
+                for row in found["differences"]
+                if (row["period"], row["dimension"]) == (period, dimension)
+                for measure in ("contribution_margin", "economic_profit", "raroc")
+            ],
+        )
+    print(f"customers of another tier: {found['customers_of_another_tier']}")
+    print(f"kept in {found['folder']}; nothing is published")
+
+
 def show_rows(title: str, rows: Sequence[Row]) -> None:
     """A table of rows that may have different columns."""
     print(title)

@@ -52,6 +52,7 @@ BY_MONTH = (
     "value.loss_backtest",
     "value.account_month",
     "value.account_credit",
+    "value.customer_rate",
     "value.residual",
     "value.profit_by_customer",
     "value.profit_by_household",

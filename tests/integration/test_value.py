@@ -369,6 +369,30 @@ def test_the_backtest_sums_the_accounts_of_a_month_before(bank, whole, valuation
     assert len(built) > 50
 
 
+def test_rates_are_those_of_the_accounts_on_the_lines_side_of_zero(whole, atoms, seeds):
+    expected = defaultdict(lambda: [0, *[Decimal(0)] * 3])
+    for row in atoms:
+        line, balance = row["product_line"], row["average_balance"] or Decimal(0)
+        is_paid = line == "deposits"
+        rule = seeds.of_product("transfer_rule", row["month"], line, row["product_id"])
+        if (
+            line not in ("deposits", "lending")
+            or row["stage"] == 3
+            or row["overdrawn_price"] is not None
+            or rule["portfolio"] == NOBODY
+            or (balance if is_paid else -balance) <= 0
+        ):
+            continue
+        cell = expected[row["month"], line, row["curve_tenor"] is not None, is_paid]
+        cell[0] += 1
+        cell[1] += abs(balance)
+        cell[2] += row["interest_expense" if is_paid else "interest_income"]
+        cell[3] += abs(row["transfer_result"])
+    built = {tuple(row[:4]): list(row[4:]) for row in content(whole, "value.customer_rate")}
+    assert differences(built, expected) == []
+    assert len({key[1:] for key in built}) > 2
+
+
 def test_what_moved_profit_adds_up_to_the_change(bank, whole, atoms, customer_profit):
     now = {months_later(date(2024, 6, 1), -back) for back in range(3)}
     before = {months_later(month, -3) for month in now}
