@@ -19,11 +19,13 @@
 
 {# A customer's attributes that the contract passes on, and those that are features. #}
 {% macro customer_attributes() %}
-    {{ return(['occupation', 'education', 'marital_status', 'monthly_income']) }}
+    {{ return(['occupation', 'education', 'marital_status', 'monthly_income', 'customer_kind', 'industry', 'company_size', 'is_inclusive_finance', 'group_id']) }}
 {% endmacro %}
 
 {% macro feature_attributes() %}
     {{ return({
+        'customer_kind': 'varchar',
+        'company_size': 'varchar',
         'occupation': 'varchar',
         'education': 'varchar',
         'marital_status': 'varchar',

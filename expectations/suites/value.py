@@ -13,6 +13,8 @@ COMPARED = {
     "overhead pools": "overhead",
     "customer": "profit_by_customer",
     "household": "profit_by_household",
+    "group": "profit_by_group",
+    "kind": "profit_by_kind",
     "product": "profit_by_product",
     "branch": "profit_by_branch",
     "line": "profit_by_line",

@@ -20,11 +20,13 @@ from sources.synthetic.population import (
     DISTRICTS,
     EDUCATIONS,
     FEMALE_NAMES,
+    INDUSTRIES,
     MALE_NAMES,
     MARITAL,
     OCCUPATIONS,
     REGIONS,
     ROLES,
+    SELF_EMPLOYED,
     SURNAMES,
     Ints,
     Places,
@@ -150,8 +152,16 @@ class People:
         mask = pa.array(there)
         columns = {name: column.take(mask) for name, column in self.fixed.items()}
         manager = bank.manager[there]
+        # Who works for themselves keeps a business of the smallest size, under an own name.
+        trades = bank.occupation[there] == SELF_EMPLOYED
         return {
             **columns,
+            "customer_kind": named(("person", "sole_trader"), trades.astype(np.int32)),
+            "industry": named(INDUSTRIES, there % len(INDUSTRIES), trades),
+            "company_size": named(("micro",), np.zeros(len(there), dtype=np.int32), trades),
+            "is_inclusive_finance": pa.array(trades),
+            # The businesses of one household are a group.
+            "group_id": identifiers("G", 8, bank.household[there] + 1, trades),
             "district_id": district_ids(bank.district[there]),
             "occupation": named(OCCUPATIONS, bank.occupation[there]),
             "marital_status": named(MARITAL, bank.marital[there]),

@@ -33,6 +33,7 @@ SURNAMES = tuple(
 OCCUPATIONS = ("student", "worker", "employee", "specialist", "self-employed", "unemployed",
                "retired")  # fmt: skip
 STUDENT, WORKER, EMPLOYEE, SPECIALIST, SELF_EMPLOYED, UNEMPLOYED, RETIRED = range(7)
+INDUSTRIES = ("retail trade", "crafts", "catering", "transport", "services", "farming")
 EDUCATIONS = ("primary", "secondary", "vocational", "university")
 MARITAL = ("single", "married", "divorced", "widowed")
 SINGLE, MARRIED, DIVORCED, WIDOWED = range(4)

@@ -64,6 +64,7 @@ def days_of(month: date) -> list[date]:
 
 
 MONTHS = months_between(FIRST, LAST)
+CUSTOMER_KINDS = ("person", "sole_trader", "small_business", "corporate", None)
 COST_ALONE = date(2023, 10, 1)
 LEDGER_MONTHS = (date(2023, 5, 1), date(2023, 6, 1), date(2024, 3, 1), date(2024, 5, 1))
 
@@ -310,6 +311,8 @@ def awkward_bank(customers: int = 40, seed: int = 11) -> Bank:
                 customer_since=date(2021, 1, 1) + timedelta(days=number * 7),
                 monthly_income=Decimal(income),
                 household_id=f"H{household}" if number % 4 else None,
+                group_id=f"G{number % 3}" if number % 5 == 0 else None,
+                customer_kind=CUSTOMER_KINDS[(number + delivery) % 5],
                 employee_id=f"E{manager % 3}" if number % 8 else None,
                 extract_month=extract,
             )

@@ -56,6 +56,8 @@ BY_MONTH = (
     "value.residual",
     "value.profit_by_customer",
     "value.profit_by_household",
+    "value.profit_by_group",
+    "value.profit_by_kind",
     "value.profit_by_product",
     "value.profit_by_branch",
     "value.profit_by_line",

@@ -58,6 +58,8 @@ from tests.integration.recomputed import (
 ROLL_UPS = (
     "customer",
     "household",
+    "group",
+    "kind",
     "product",
     "branch",
     "line",
@@ -200,7 +202,7 @@ def test_every_roll_up_equals_the_account_months(bank, seeds, whole, atoms, cust
     sold, standing = sales(bank), tiers(customer_profit, seeds, MONTHS)
     attribute = {
         name: customer_attribute(bank, name)
-        for name in ("household_id", "district_id", "employee_id")
+        for name in (*("household_id", "group_id", "customer_kind", "district_id", "employee_id"),)
     }
 
     def by(name):
@@ -222,6 +224,8 @@ def test_every_roll_up_equals_the_account_months(bank, seeds, whole, atoms, cust
     expected = {
         "profit_by_customer": (("customer_id",), customer_profit),
         "profit_by_household": (("household_id",), summed(customers, by("household_id"))),
+        "profit_by_group": (("group_id",), summed(customers, by("group_id"))),
+        "profit_by_kind": (("customer_kind",), summed(customers, by("customer_kind"))),
         "profit_by_district": (("district_id",), summed(customers, by("district_id"))),
         "profit_by_tier": (("tier",), summed(customers, place(0, NOBODY))),
         "profit_by_decile": (("decile",), summed(customers, place(5, 0))),

@@ -4,6 +4,8 @@
 {%- set roll_ups = {
     'customer': ('value_profit_by_customer', 'true'),
     'household': ('value_profit_by_household', 'true'),
+    'group': ('value_profit_by_group', 'true'),
+    'kind': ('value_profit_by_kind', 'true'),
     'product': ('value_profit_by_product', 'true'),
     'branch': ('value_profit_by_branch', 'true'),
     'line': ('value_profit_by_line', 'true'),
