@@ -36,6 +36,7 @@ COMPARED: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "value.profit_by_line": (("product_line",), PROFIT),
     "value.profit_by_product": (("product_id",), PROFIT),
     "value.profit_by_tier": (("tier",), PROFIT),
+    "value.profit_by_vintage": (("business", "opened_year"), PROFIT),
 }
 
 

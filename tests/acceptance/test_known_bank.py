@@ -22,6 +22,8 @@ KEYS = {
     "value.account_month": "account_id",
     "value.profit_by_branch": "branch_id",
     "decisions.manager_kpi": "employee_id || ' / ' || measure",
+    "value.profit_by_vintage": "business || ' / ' || opened_year",
+    "value.profit_pro_forma": "dimension || ' / ' || dimension_key",
     "value.profit_by_channel": "channel",
     "value.profit_by_employee": "role || ' / ' || employee_id",
     "value.residual": "residual || ' / ' || branch_id || ' / ' || product_line",

@@ -65,6 +65,9 @@ ROLL_UPS = (
     "line",
     "channel",
     "district",
+    "vintage",
+    "pro_forma_branch",
+    "pro_forma_manager",
     "credited",
     "manager",
     "seller",
@@ -218,6 +221,16 @@ def test_every_roll_up_equals_the_account_months(bank, seeds, whole, atoms, cust
             row["month"],
         )
 
+    opened = {row["account_id"]: row["opened_on"] for row in bank.rows["account"]}
+
+    def vintage(row):
+        begun, month = opened[row["account_id"]], row["month"]
+        is_new = month < months_later(begun.replace(day=1), 12)
+        return "new" if is_new else "existing", begun.year, month
+
+    def of_today(row):
+        return attribute["employee_id"](row["customer_id"], LAST), row["month"]
+
     def own(name):
         return lambda row: (row[name] or NOBODY, row["month"])
 
@@ -232,6 +245,19 @@ def test_every_roll_up_equals_the_account_months(bank, seeds, whole, atoms, cust
         "profit_by_product": (("product_id",), summed(atoms, own("product_id"))),
         "profit_by_branch": (("branch_id",), summed(atoms, own("branch_id"))),
         "profit_by_line": (("product_line",), summed(atoms, own("product_line"))),
+        "profit_by_vintage": (("business", "opened_year"), summed(atoms, vintage)),
+        "profit_pro_forma": (
+            ("dimension", "dimension_key"),
+            {
+                (dimension, *key): row
+                for dimension, rows in (
+                    # The bank delivers its accounts once: none moves.
+                    ("branch", summed(atoms, own("branch_id"))),
+                    ("manager", summed(customers, of_today)),
+                )
+                for key, row in rows.items()
+            },
+        ),
         "profit_by_channel": (("channel",), by_channel(bank, seeds, atoms)),
         "profit_by_employee": (
             ("role", "employee_id"),
@@ -632,6 +658,9 @@ def test_a_cent_in_a_roll_up_is_found(name, measure, planted):
     where = f"month = '{MONTH}'"
     if name in ("credited", "manager", "seller"):
         table, where = "value.profit_by_employee", f"{where} and role = '{name}'"
+    if name.startswith("pro_forma_"):
+        dimension = name.removeprefix("pro_forma_")
+        table, where = "value.profit_pro_forma", f"{where} and dimension = '{dimension}'"
     (row,) = planted.execute(f"select min(rowid) from {table} where {where}").fetchone()
     add_a_cent(planted, table, measure, f"rowid = {row}")
     assert found(planted) == [(MONTH, name, "all", measure, CENT)]
