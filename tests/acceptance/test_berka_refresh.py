@@ -241,3 +241,30 @@ def test_what_a_short_history_and_a_bank_without_campaigns_switch_off_is_said(
     assert rows(
         release, "select count(*) = (select count(*) from base.customer) from scores.customer"
     ) == [(True,)]
+
+
+def margins(connection):
+    """Transfer price less the rate paid, in percentage points over twelve months."""
+    return rows(
+        connection,
+        "select round(1200 * sum(transferred - interest)::double / sum(balance), 2) "
+        "from value.customer_rate where is_paid and month > date '1994-03-01' - interval 12 month",
+    )
+
+
+def test_the_default_curve_is_contradicted_and_the_proposed_one_is_not(refreshed, release, command):
+    """Depositors are paid more than the default curve: GV warns, and the curve that is proposed
+    from their rates, valued as a scenario, passes the same limit and the check of its form."""
+    home, summary = refreshed
+    assert "GV warns: value.customer_rate: margin against the transfer price" in summary
+    assert margins(release)[0][0] < -0.5
+    told = command(home, "reference")
+    assert told.returncode == 0, told.stderr
+    assert "only one side is known" in (home / "reference_proposal" / "README.md").read_text()
+    valued = command(
+        home, "scenario", "--name", "proposed", reference_path=home / "reference_proposal"
+    )
+    assert valued.returncode == 0, valued.stderr
+    kept = home / "scenarios" / "proposed" / "scenario.duckdb"
+    with duckdb.connect(str(kept), read_only=True) as connection:
+        assert abs(margins(connection)[0][0]) <= 0.1
