@@ -101,6 +101,7 @@ AS_OF = (
     "value.transfer_curve",
     "value.transfer_premium",
     "value.product_parameter",
+    "value.kpi_target",
     "value.mover",
     "value.profit_pro_forma",
     "decisions.term_price",

@@ -11,8 +11,7 @@ with run as (
 ),
 
 target as (
-    select *
-    from {{ in_force(ref('manager_kpi'), ['seed.employee_id'], 'run') }} as in_force
+    select * from {{ ref('value_kpi_target') }}
 ),
 
 earned as (
