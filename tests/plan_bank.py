@@ -68,8 +68,8 @@ FORM = {
     "value.account_month": (
         f"account_id varchar, month date, closing_balance {MONEY}, stage integer"
     ),
-    "reference.manager_kpi": (
-        "employee_id varchar, effective_from date, measure varchar, weight decimal(9, 6),"
+    "value.kpi_target": (
+        "employee_id varchar, measure varchar, weight decimal(9, 6),"
         " floor_value decimal(18, 6), target_value decimal(18, 6), attainment_cap decimal(9, 6)"
     ),
     "value.profit_by_household": (f"household_id varchar, month date, contribution_margin {MONEY}"),
