@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from orchestration.platform.environment import DBT_PROJECT
-from sources.contract import BY_NAME
+from sources.contract import BY_NAME, FLAG
 from tests.integration.bank import LAST, awkward_bank, land
 
 
@@ -21,7 +21,9 @@ def grow(folder: Path) -> None:
     bank = awkward_bank()
     for number, row in enumerate(bank.rows["customer"]):
         for column in BY_NAME["customer"].attributes:
-            row.setdefault(column.name, f"{column.name} {number % 2}")
+            second = bool(number % 2)
+            value = second if column.type == FLAG else f"{column.name} {second:d}"
+            row.setdefault(column.name, value)
     path = folder / "warehouse.duckdb"
     land(path, bank, LAST)
     places = {

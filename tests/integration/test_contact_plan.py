@@ -29,13 +29,18 @@ from orchestration.decisions.plan import write_plan
 from orchestration.platform.gates import GATE_RESULT
 from orchestration.platform.tables import ensure_table, write_table
 from tests.integration.bank import compiled
-from tests.plan_bank import LISTS
+from tests.plan_bank import FORM, LISTS
 
 AS_OF = date(2025, 12, 31)
 ORDER = ("policy", "channel", "contactability", "candidate", "option", "talking_point")
 CAMPAIGNS = (
     *("assignment", "campaign", "outcome", "outcome_sum", "uplift_rank", "uplift_sum"),
     *("planned", "plan", "plan_sum"),
+)
+# Read by what managers attain: this bank has no results.
+OF_RESULTS = (
+    *("base.account", "value.profit_by_employee", "value.account_credit"),
+    *("value.account_month", "value.kpi_target"),
 )
 # What dbt compiled names its warehouse so.
 NAME = "warehouse"
@@ -147,6 +152,8 @@ class Bank:
         self.connection.execute(f"attach ':memory:' as {NAME}")
         self.connection.execute(f"use {NAME}")
         self.connection.execute(BANK)
+        for table in OF_RESULTS:
+            self.connection.execute(f"create table if not exists {table} ({FORM[table]})")
         ensure_table(self.connection, GATE_RESULT)
         for table in ("decisions.earlier_plan", "models.held_out_uplift"):
             write_table(self.connection, table, None)
