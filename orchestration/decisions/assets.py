@@ -48,5 +48,5 @@ def plan_assets() -> dg.AssetsDefinition:
 
 
 def lists_assets(manifest: Path, months: dg.PartitionsDefinition) -> dg.AssetsDefinition:
-    """Worklist, guide, grid and scorecard, built by dbt from the plan."""
+    """Worklist, guide, grid, scorecard and targets, built by dbt from the plan."""
     return dbt_layer("decisions", "tag:decisions", manifest, months)
