@@ -56,7 +56,8 @@ create table landing.refresh_window as select as_of, 'by hand' as source from ba
 create table base.customer (
     customer_id varchar, household_id varchar, employee_id varchar, branch_id varchar,
     district_id varchar, age integer, accounts integer, marketing_consent boolean,
-    is_defaulted boolean, last_complaint_on date, bookings_mobile_12m integer,
+    is_defaulted boolean, last_complaint_on date, last_contacted_on date,
+    bookings_mobile_12m integer,
     bookings_online_12m integer, bookings_telephone_12m integer, bookings_branch_12m integer,
     balance_deposits decimal(18, 2), balance_wealth decimal(18, 2),
     balance_lending decimal(18, 2), contacts_12m integer, interactions_12m integer,
