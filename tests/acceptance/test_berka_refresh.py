@@ -54,7 +54,7 @@ def test_profit_reconciles_to_the_cent_in_every_month_and_dimension(raw, release
         release,
         "select dimension, count(distinct month) from value.reconciliation group by all order by 1",
     )
-    assert len(months) == 14 and {count for _, count in months} == {15}
+    assert len(months) == 21 and {count for _, count in months} == {15}
     # The bank's own records, by another way: interest by booking symbol, over all months.
     ((interest,),) = rows(
         raw, "select sum(amount::decimal(18, 2)) from trans where k_symbol = 'UROK'"

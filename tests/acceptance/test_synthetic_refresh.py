@@ -373,7 +373,7 @@ def test_the_release_reconciles_to_the_cent(home):
         home,
         "select dimension, count(distinct month) from value.reconciliation group by all order by 1",
     )
-    assert len(months) == 15 and {count for _, count in months} == {36}
+    assert len(months) == 22 and {count for _, count in months} == {36}
 
 
 def test_row_counts_of_the_release_are_its_tables(home):
