@@ -99,7 +99,7 @@ COMPONENTS = (
 )
 # What a delivered item does to a measure: replaces it, or adds to it.
 EFFECTS = {(item.result_item, item.measure): item.effect for item in vocabulary.RESULT_ITEMS}
-INNER = frozenset(("measure", "scope", "published", "step", "numerator", "denominator"))
+INNER = frozenset(("measure", "scope", "published", "step", "place", "numerator", "denominator"))
 
 
 class AccountUnknown(ValueError):
@@ -142,10 +142,10 @@ def _explanation(
     role: str,
 ) -> Row:
     withheld_from(role)
-    if not has_table(connection, "value.unit_cost"):
+    if not has_table(connection, "value.transfer_premium"):
         raise ReleaseRefused(
-            "the served release is invalid: expected the table value.unit_cost, which releases of "
-            "earlier versions do not have. Run make refresh."
+            "the served release is invalid: expected the table value.transfer_premium, which "
+            "releases of earlier versions do not have. Run make refresh."
         )
     (release,) = _rows(connection, "asked", {"account": account_id})
     asked = _month(account_id, month or release["as_of"], release)

@@ -74,9 +74,9 @@ def _priced(
     rate: Decimal | None,
     role: str,
 ) -> Row:
-    if not has_table(connection, "decisions.term_price"):
+    if not has_table(connection, "value.transfer_premium"):
         raise ReleaseRefused(
-            "the served release is invalid: expected the table decisions.term_price, which "
+            "the served release is invalid: expected the table value.transfer_premium, which "
             "releases of earlier versions do not have. Run make refresh."
         )
     products = _rows(connection, "asked", {})

@@ -62,21 +62,23 @@ rated as (
 days as (
     select
         rated.*,
+        part.place,
         part.name as part,
         part.day_sum as part_day_sum,
         part.is_below
     from rated
     cross join lateral (
         values
-        (case when below < 0 then 'days above zero' else 'all days' end, day_sum - below, false),
-        ('days below zero', below, true),
-        ('funded by capital', by_capital, not is_credit)
-    ) as part(name, day_sum, is_below)
-    where part.name in ('days above zero', 'all days') or part.day_sum <> 0
+        (1, case when below < 0 then 'days above zero' else 'all days' end, day_sum - below, false),
+        (2, 'days below zero', below, true),
+        (3, 'funded by capital', by_capital, not is_credit)
+    ) as part(place, name, day_sum, is_below)
+    where part.place = 1 or part.day_sum <> 0
 )
 
 select
     measure.name as measure,
+    days.place,
     days.part,
     days.part_day_sum as day_sum,
     case when days.is_below then measure.below else measure.above end as price,
@@ -108,6 +110,7 @@ cross join lateral (
 union all
 select
     'funded_by_capital' as measure,
+    1 as place,
     'economic capital, at most what is owed' as part,
     by_capital as day_sum,
     null as price,
@@ -116,3 +119,4 @@ select
     day(last_day(month)) as denominator
 from side
 where by_capital <> 0
+order by measure, place
