@@ -60,6 +60,7 @@ def released(path=":memory:"):
         select date '2024-05-01' as month, 24 as tenor_months, 0.03::decimal(9, 6) as annual_rate,
             12 as tenor_below, 0.02::decimal(9, 6) as rate_below, 36 as tenor_above,
             0.04::decimal(9, 6) as rate_above""",
+        "create table value.transfer_premium (product_id varchar, effective_from date)",
         """create table value.transfer_tranche as
         select 'GIRO' as product_id, 'above zero' as side, 'deposit' as portfolio,
             date '2024-05-01' as month, 1 as tenor_months, 1::decimal(9, 6) as weight,
