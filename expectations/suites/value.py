@@ -73,7 +73,8 @@ RECONCILIATION = f"""
         coalesce(lines_tolerated, 0) as lines_tolerated,
         detail
     from wanted left join reconciled using (month, statement)
-    order by all
+    -- Roll-ups, which follow from the others, come last.
+    order by month, starts_with(about, 'value.profit_'), statement
 """
 
 MEASURES = (
