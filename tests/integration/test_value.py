@@ -49,6 +49,7 @@ from tests.integration.recomputed import (
     held_shares,
     months_later,
     movements,
+    rounded,
     sales,
     summed,
     tiers,
@@ -404,6 +405,7 @@ def test_rates_are_those_of_the_accounts_on_the_lines_side_of_zero(whole, atoms,
     for row in atoms:
         line, balance = row["product_line"], row["average_balance"] or Decimal(0)
         is_paid = line == "deposits"
+        priced = abs(balance) - row["funded_by_capital"]
         rule = seeds.of_product("transfer_rule", row["month"], line, row["product_id"])
         if (
             line not in ("deposits", "lending")
@@ -411,13 +413,17 @@ def test_rates_are_those_of_the_accounts_on_the_lines_side_of_zero(whole, atoms,
             or row["overdrawn_price"] is not None
             or rule["portfolio"] == NOBODY
             or (balance if is_paid else -balance) <= 0
+            or priced <= 0
         ):
             continue
         cell = expected[row["month"], line, row["curve_tenor"] is not None, is_paid]
         cell[0] += 1
         cell[1] += abs(balance)
         cell[2] += row["interest_expense" if is_paid else "interest_income"]
-        cell[3] += abs(row["transfer_result"])
+        whole_price = (
+            Fraction(abs(row["transfer_result"])) * Fraction(abs(balance)) / Fraction(priced)
+        )
+        cell[3] += rounded(whole_price)
     built = {tuple(row[:4]): list(row[4:]) for row in content(whole, "value.customer_rate")}
     assert differences(built, expected) == []
     assert len({key[1:] for key in built}) > 2

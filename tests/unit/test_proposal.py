@@ -44,7 +44,8 @@ create table value.account_month as
 select account_id, month, product_id, product_line, curve_tenor,
     if(curve_tenor is null, null, month) as curve_month, balance::decimal(18, 2) as average_balance,
     interest::decimal(18, 2) as interest_expense, interest::decimal(18, 2) as interest_income,
-    transfer::decimal(18, 3) as transfer_result, null::decimal(9, 6) as overdrawn_price,
+    transfer::decimal(18, 3) as transfer_result, 0.00::decimal(18, 2) as funded_by_capital,
+    null::decimal(9, 6) as overdrawn_price,
     1 as stage, loss::decimal(18, 2) as expected_loss, 0::decimal(18, 2) as provision_change,
     0::decimal(18, 2) as realised_loss, 0::decimal(18, 2) as direct_cost,
     0::decimal(18, 2) as overhead

@@ -7,6 +7,7 @@ with run as (
 account_month as (
     select
         valued.*,
+        abs(valued.average_balance) - valued.funded_by_capital as priced_balance,
         valued.curve_tenor is not null as has_term,
         valued.product_line in {{ quoted_list(product_lines('deposit_rate')) }} as is_paid
     from {{ ref('value_account_month') }} as valued
@@ -35,7 +36,11 @@ select
     cast(
         sum(case when is_paid then interest_expense else interest_income end) as decimal(18, 2)
     ) as interest,
-    cast(sum(abs(transfer_result)) as decimal(18, 2)) as transferred
+    -- At the price of the whole balance, also of what capital funds.
+    cast(sum({{ from_cents(divide_units(
+        '(' ~ units('abs(transfer_result)') ~ ' * ' ~ units('abs(average_balance)') ~ ')',
+        units('priced_balance')
+    )) }}) as decimal(18, 2)) as transferred
 from account_month
-where case when is_paid then 1 else -1 end * average_balance > 0
+where case when is_paid then 1 else -1 end * average_balance > 0 and priced_balance > 0
 group by month, product_line, has_term, is_paid

@@ -19,7 +19,9 @@ observed as (
         coalesce(valued.curve_month, valued.month) as priced_month,
         {{ point }} as tenor_months,
         abs(valued.average_balance)::double as balance,
-        abs(valued.transfer_result)::double as transferred,
+        -- At the price of the whole balance, also of what capital funds.
+        abs(valued.transfer_result)::double * abs(valued.average_balance)::double
+        / (abs(valued.average_balance) - valued.funded_by_capital)::double as transferred,
         case when line.is_paid then valued.interest_expense else valued.interest_income end::double
             as interest,
         case
@@ -35,6 +37,7 @@ observed as (
         and coalesce(valued.stage, 1) < 3
         and parameter.is_funded
         and case when line.is_paid then 1 else -1 end * valued.average_balance > 0
+        and abs(valued.average_balance) > valued.funded_by_capital
         and ($products is null or valued.product_id in (select unnest($products)))
 ),
 
