@@ -211,8 +211,7 @@ def decisions_suite() -> Suite:
                 needs=("contacts.contactability",),
             ),
             "optimality": Profile(
-                "select coalesce(max(gap), 0) as gap from decisions.plan_comparison "
-                "where is_chosen",
+                "select coalesce(max(gap), 0) gap from decisions.plan_comparison where is_chosen",
                 about="decisions.plan_comparison",
                 needs=("decisions.plan_comparison",),
             ),
