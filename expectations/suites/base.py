@@ -44,7 +44,7 @@ COUNT = f"""
             'movement by account and month',
             'base.account_month',
             (select coalesce(sum(amount), 0) from landing.transaction),
-            (select sum(booked_amount) from base.account_month)
+            (select sum(coalesce(foreign_booked_amount, booked_amount)) from base.account_month)
         union all
         select
             'movement by account',
@@ -60,7 +60,8 @@ COUNT = f"""
             'base.account',
             (
                 select sum(last_closing) from (
-                    select arg_max(closing_balance, month) as last_closing
+                    select arg_max(coalesce(foreign_closing_balance, closing_balance), month)
+                        as last_closing
                     from base.account_month group by account_id
                 )
             ),
@@ -81,6 +82,7 @@ ACCOUNT_MONTH = """
             built.opening_balance,
             built.closing_balance,
             built.booked_amount,
+            built.revaluation,
             built.is_balance_known,
             built.bookings,
             lag(built.closing_balance) over so_far as closing_before,
@@ -103,7 +105,7 @@ ACCOUNT_MONTH = """
             count(*) filter (bookings_before > 0 and closing_before <> opening_balance)
                 as balance_breaks,
             count(*) filter (not is_balance_known) as balances_unknown,
-            count(*) filter (closing_balance - opening_balance <> booked_amount)
+            count(*) filter (closing_balance - opening_balance - revaluation <> booked_amount)
                 as balances_not_booked,
             count(*) filter (
                 is_before_closing and month_before <> (month - interval 1 month)::date

@@ -105,13 +105,15 @@ The history begins with the first month of bookings (or `JINGXI_FIRST_MONTH`). E
 optional tables, such as contacts of years whose bookings are not delivered, are counted and
 ignored, too, with one line in the log.
 
-## One currency
+## Currencies
 
-All accounts are in the bank's currency: `JINGXI_CURRENCY`, or the only one delivered. A delivery
-with accounts in other currencies is refused with the accounts of each currency: amounts of two
-currencies are never added. Codes are those of ISO 4217; case and surrounding blanks do not matter
-(`eur ` is `EUR`). An account without a currency counts as the bank's, with one line in the log. A
-row whose currency is not a code (`EURO`, `€`) goes to quarantine.
+The bank's currency is `JINGXI_CURRENCY`, or the only one delivered without exchange rates. Accounts
+in other currencies need `fx_rate` for each month from their first to the as-of month: their
+bookings and balances are translated ([base](base.md)), and amounts of two currencies are never
+added. A delivery without the rates, or with rates of the bank's own currency, is refused with the
+accounts or months of each currency. Codes are those of ISO 4217; case and surrounding blanks do not
+matter (`eur ` is `EUR`). An account without a currency counts as the bank's, with one line in the
+log. A row whose currency is not a code (`EURO`, `€`) goes to quarantine.
 
 ## Tables
 

@@ -142,7 +142,7 @@ def open_delivery(
                 )
             ]
         )
-    remarks = currency_notes(connection, source, last_day(as_of), settings.currency)
+    remarks = currency_notes(connection, source, first_month, last_day(as_of), settings.currency)
     return Delivery(source, settings, first_month, as_of, remarks)
 
 

@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,8 @@ EARLIER = date(2024, 3, 31)
 EARLIER_AT_ONCE = 4
 CENT = Decimal("0.01")
 UNSTAMPED = date(1900, 1, 1)
+# The account in another currency; nobody owns it.
+ABROAD = "A017"
 
 
 def month_of(day: date) -> date:
@@ -279,6 +282,30 @@ class Bank:
         of_product = {row["product_id"]: row["product_line"] for row in self.rows["product"]}
         return {row["account_id"]: of_product[row["product_id"]] for row in self.rows["account"]}
 
+    def rate(self, account_id: str, month: date, kind: str) -> Fraction:
+        """The `average_rate` or `closing_rate` of an account's currency; 1 in the bank's."""
+        if account_id != ABROAD:
+            return Fraction(1)
+        (row,) = (row for row in self.rows["fx_rate"] if row["month"] == month)
+        return Fraction(row[kind])
+
+    def translated(self, account_id: str, amount: Decimal, month: date, kind: str) -> Decimal:
+        """An account's amount in the bank's currency, to the cent, half away from zero."""
+        exact = Fraction(amount) * self.rate(account_id, month, kind)
+        cents = int(abs(exact) * 100 + Fraction(1, 2))
+        return Decimal(cents if exact >= 0 else -cents) * CENT
+
+    def booked(self, account_id: str, month: date, bookings: list[dict[str, Any]]) -> Decimal:
+        """The sum of some bookings of a month in the bank's currency: those of a channel and kind
+        are translated together."""
+        groups: dict[tuple[Any, Any], Decimal] = defaultdict(Decimal)
+        for row in bookings:
+            groups[row.get("channel"), row["kind"]] += row["amount"]
+        parts = (
+            self.translated(account_id, amount, month, "average_rate") for amount in groups.values()
+        )
+        return sum(parts, Decimal(0))
+
 
 def awkward_bank(customers: int = 40, seed: int = 11) -> Bank:
     draw = random.Random(seed)
@@ -353,6 +380,7 @@ def awkward_bank(customers: int = 40, seed: int = 11) -> Bank:
             branch_id=f"B{number % 3}" if number % 7 else None,
             opened_on=opened,
             closed_on=closed,
+            currency="USD" if account == ABROAD else "EUR",
             interest_rate=None if line == "lending" else Decimal("0.02"),
             credit_limit=(
                 Decimal(500) if line == "cards" else Decimal("1234.56") if number % 3 == 1 else None
@@ -544,6 +572,13 @@ def awkward_bank(customers: int = 40, seed: int = 11) -> Bank:
             **dict(item=item, amount=Decimal(amount), reason="safe deposit boxes"),
             **dict(maker="F1", checker="F2"),
         )
+    for place, month in enumerate(MONTHS):
+        average = Decimal("0.87654321") + place * Decimal("0.0123")
+        bank.add(
+            "fx_rate",
+            **dict(month=month, currency="USD", average_rate=average),
+            closing_rate=average + (Decimal("0.031") if place % 2 else Decimal("-0.0207")),
+        )
     bank.rows["ledger"] = ledger(bank, LEDGER_MONTHS)
     # One month has nothing but operating cost.
     for month in (*LEDGER_MONTHS[:2], COST_ALONE):
@@ -597,19 +632,22 @@ def ledger(bank: Bank, months: Sequence[date]) -> list[dict[str, Any]]:
         if month not in months:
             continue
         cell = month, accounts[account]["branch_id"] or "(none)", line_of[account]
-        lines[*cell, "customer_balance"] += balances[account][month_end(month)] or Decimal(0)
-        for row in bookings:
-            if row["kind"] == "interest_charged":
-                lines[*cell, "interest_income"] -= row["amount"]
-            elif row["kind"] == "interest_paid":
-                lines[*cell, "interest_expense"] += row["amount"]
-            elif row["kind"] in {"fee", "penalty"}:
-                lines[*cell, "fee_income"] -= row["amount"]
+        closing = balances[account][month_end(month)] or Decimal(0)
+        lines[*cell, "customer_balance"] += bank.translated(account, closing, month, "closing_rate")
+        for name, sign, kinds in (
+            ("interest_income", -1, {"interest_charged"}),
+            ("interest_expense", 1, {"interest_paid"}),
+            ("fee_income", -1, {"fee", "penalty"}),
+        ):
+            if own := [row for row in bookings if row["kind"] in kinds]:
+                lines[*cell, name] += sign * bank.booked(account, month, own)
     for row in bank.rows["account_result"]:
         if row["month"] in months:
             account = row["account_id"]
             cell = row["month"], accounts[account]["branch_id"] or "(none)", line_of[account]
-            lines[*cell, row["item"]] += row["amount"]
+            lines[*cell, row["item"]] += bank.translated(
+                account, row["amount"], row["month"], "average_rate"
+            )
     for row in bank.rows["adjustment"]:
         if row["month"] in months and row["item"] != "operating_cost":
             lines[row["month"], row["branch_id"], row["product_line"], row["item"]] += row["amount"]

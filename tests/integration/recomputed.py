@@ -21,6 +21,7 @@ from typing import Any
 
 from orchestration.platform.environment import DBT_PROJECT
 from tests.integration.bank import (
+    ABROAD,
     FIRST,
     LAST,
     Bank,
@@ -316,7 +317,8 @@ def credit_risk(
         account, end = accounts[account_id], month_end(month)
         closed = account.get("closed_on")
         gone = closed is not None and closed <= end
-        owed = max(-(balances[account_id][end] or Decimal(0)), Decimal(0))
+        held = balances[account_id][end] or Decimal(0)
+        owed = max(-bank.translated(account_id, held, month, "closing_rate"), Decimal(0))
         loans = beside.get((account_id, month), Decimal(0))
         risk = reference.of_product(
             "risk_parameter", month, line_of[account_id], account["product_id"]
@@ -372,9 +374,10 @@ def credit_risk(
         at_default = rounded(Fraction(exposure) * loss)
         provision = at_default if in_default else Decimal(0)
         charge = rounded(Fraction(exposure) * Fraction(p_default) * loss / 12)
-        given_up = sum(
-            (row["amount"] for row in bookings if row["kind"] in ("write_off", "recovery")),
-            Decimal(0),
+        given_up = bank.booked(
+            account_id,
+            month,
+            [row for row in bookings if row["kind"] in ("write_off", "recovery")],
         )
         left = owed if gone else Decimal(0)
         given_up += left - last.get("left", Decimal(0))
@@ -423,8 +426,12 @@ def valued(bank: Bank, reference: Reference) -> Valuation:
     }
     items: dict[tuple[str, date], dict[str, Decimal]] = defaultdict(dict)
     for row in bank.rows["account_result"]:
-        items[row["account_id"], row["month"]][row["item"]] = row["amount"]
+        items[row["account_id"], row["month"]][row["item"]] = bank.translated(
+            row["account_id"], row["amount"], row["month"], "average_rate"
+        )
     accruals: dict[str, Accrual] = {}
+    closing_rates: dict[str, Fraction] = {}
+    revalued: dict[Key, Decimal] = {}
     past_due: dict[tuple[str, date], int] = defaultdict(int)
     defaulted: set[tuple[str, date]] = set()
     for row in bank.rows["loan_status"]:
@@ -445,11 +452,17 @@ def valued(bank: Bank, reference: Reference) -> Valuation:
         below_zero = sum(min(day, Decimal(0)) for day in days)
         if (given := delivered_sums.get((account_id, month))) is not None and given != day_sum:
             day_sum, below_zero = given, min(given, Decimal(0))
+        accruing = day_sum, below_zero
+        average = bank.rate(account_id, month, "average_rate")
+        day_sum, below_zero = (
+            rounded(Fraction(amount) * average) for amount in (day_sum, below_zero)
+        )
+        closing = bank.translated(account_id, days[-1], month, "closing_rate")
         loan = loans.get(account_id, {}) if line == "lending" else {}
         opened, closed = account["opened_on"], account.get("closed_on")
         lived = opened <= month_end(month) and (closed is None or closed >= month)
         is_open = opened <= month_end(month) and (closed is None or closed > month_end(month))
-        owed = max(-days[-1], Decimal(0))
+        owed = max(-closing, Decimal(0))
         late = past_due[account_id, month]
 
         product = line, account["product_id"]
@@ -487,8 +500,8 @@ def valued(bank: Bank, reference: Reference) -> Valuation:
         else:
             price = reference.behavioural(rule["portfolio"], month, *product)
 
-        def booked(*kinds: str, bookings: list[Row] = bookings) -> Decimal:
-            return sum((row["amount"] for row in bookings if row["kind"] in kinds), Decimal(0))
+        def of_kind(*kinds: str, bookings: list[Row] = bookings) -> list[Row]:
+            return [row for row in bookings if row["kind"] in kinds]
 
         cost = Fraction(0)
         for row in bookings:
@@ -524,10 +537,16 @@ def valued(bank: Bank, reference: Reference) -> Valuation:
             return rounded((above_funded * above + below_funded * under) / 365)
 
         interest = {
-            "interest_income": -booked("interest_charged"),
-            "interest_expense": booked("interest_paid"),
+            "interest_income": -bank.booked(account_id, month, of_kind("interest_charged")),
+            "interest_expense": bank.booked(account_id, month, of_kind("interest_paid")),
         }
         side = "interest_income" if on_credit else "interest_expense"
+        settling = sum(
+            sign * row["amount"]
+            for sign, kind in ((-1, "interest_charged"), (1, "interest_paid"))
+            for row in of_kind(kind)
+            if on_credit == (kind == "interest_charged")
+        )
         terms = reference.of_product("interest_rule", month, *product)
         rate = account.get("interest_rate") or loan.get("interest_rate")
         accrued = None
@@ -539,10 +558,37 @@ def valued(bank: Bank, reference: Reference) -> Valuation:
             and (account_id, month) not in defaulted
             and is_known
         ):
-            size = -below_zero if on_credit else day_sum - below_zero
+            whole, below_only = accruing
+            size = -below_only if on_credit else whole - below_only
             accrued = rounded(Fraction(size) * Fraction(rate) / int(terms["day_count"]))
         accrual = accruals.setdefault(account_id, Accrual(opened < FIRST))
-        accrual_of_month = accrual.month(accrued, interest[side])
+        stock_before, old_rate = accrual.unsettled or Decimal(0), closing_rates.get(account_id, 1)
+        earned = accrual.month(accrued, settling)
+        accrual_of_month = (
+            interest[side] if accrual.unsettled is None else rounded(Fraction(earned) * average)
+        )
+        closing_rates[account_id] = bank.rate(account_id, month, "closing_rate")
+        stock = accrual.unsettled and rounded(
+            Fraction(accrual.unsettled) * closing_rates[account_id]
+        )
+        if account_id == ABROAD:
+            # Neither a balance nor interest of it is from before the history, or delivered.
+            brought = balances[account_id].get(month - timedelta(days=1)) or Decimal(0)
+            balance_gain = (
+                closing
+                - rounded(Fraction(brought) * old_rate)
+                - bank.booked(account_id, month, bookings)
+            )
+            accrued_gain = Decimal(0)
+            if accrual.unsettled is not None:
+                accrued_gain = (
+                    (stock or Decimal(0))
+                    - rounded(Fraction(stock_before) * old_rate)
+                    - accrual_of_month
+                    + interest[side]
+                )
+            cell = month, "revaluation", account.get("branch_id") or NOBODY, line
+            revalued[cell] = -balance_gain + (1 if on_credit else -1) * accrued_gain
         own = items[account_id, month]
 
         def result(measure: str, without: Decimal, own: Mapping[str, Decimal] = own) -> Decimal:
@@ -563,7 +609,7 @@ def valued(bank: Bank, reference: Reference) -> Valuation:
             "product_line": line,
             "branch_id": account.get("branch_id"),
             "average_balance": rounded(Fraction(day_sum) / len(days)) if is_known else None,
-            "closing_balance": known[-1],
+            "closing_balance": closing if is_known else None,
             "transfer_price": rounded(sum(price.values(), Fraction(0)), 6),
             **curve,
             "overdrawn_price": (
@@ -573,13 +619,15 @@ def valued(bank: Bank, reference: Reference) -> Valuation:
             "interest_expense": result("interest_expense", settled["interest_expense"]),
             "interest_income_booked": interest["interest_income"],
             "interest_expense_booked": interest["interest_expense"],
-            "accrued_interest": None if replaced else accrual.unsettled,
+            "accrued_interest": None if replaced else stock,
             "transfer_result": transferred(*PARTS),
             "transfer_liquidity": transferred("liquidity_premium"),
             "transfer_option": transferred("option_premium"),
             "transfer_policy": transferred("policy_rate"),
             "funded_by_capital": rounded(by_capital / len(days)),
-            "fee_income": result("fee_income", -booked("fee", "penalty")),
+            "fee_income": result(
+                "fee_income", -bank.booked(account_id, month, of_kind("fee", "penalty"))
+            ),
             "direct_cost": result("direct_cost", rounded(cost)),
             "overhead": Decimal(0),
             **{
@@ -643,6 +691,7 @@ def valued(bank: Bank, reference: Reference) -> Valuation:
     for key in [key for key, amount in residual.items() if not amount]:
         if key[1] in ("treasury: liquidity", "treasury: option", "treasury: policy"):
             del residual[key]
+    residual |= revalued
     residual |= _unused(bank, atoms, items, residual)
     for row in bank.rows["adjustment"]:
         key = row["month"], f"adjustment: {row['item']}", row["branch_id"], row["product_line"]

@@ -209,10 +209,14 @@ def test_balances_equal_a_walk_over_the_days(bank, whole):
             continue
         movement = sum(booking["amount"] for booking in bookings)
         before = balances[account].get(month - timedelta(days=1))
-        day_sum = delivered.get((account, month)) or sum(days)
+        opening = days[-1] - movement if before is None else before
+        earlier = max(month_of(month - timedelta(days=1)), FIRST)
+        day_sum = bank.translated(
+            account, delivered.get((account, month)) or sum(days), month, "average_rate"
+        )
         expected[account, month] = [
-            days[-1] - movement if before is None else before,
-            days[-1],
+            bank.translated(account, opening, earlier, "closing_rate"),
+            bank.translated(account, days[-1], month, "closing_rate"),
             day_sum,
             (day_sum / len(days)).quantize(CENT, ROUND_HALF_UP),
             len(bookings),

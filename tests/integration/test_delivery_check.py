@@ -145,6 +145,48 @@ def test_accounts_in_two_currencies_are_refused_with_the_accounts_of_each(delive
     assert "(JPY 1)" in problem
 
 
+RATES = "month,currency,average_rate,closing_rate\n"
+
+
+def rates(currency: str, *months: str) -> str:
+    return "".join(f"2024-{month}-01,{currency},0.0061,0.0062\n" for month in months)
+
+
+def test_accounts_in_another_currency_need_a_rate_for_each_of_their_months(delivery):
+    delivery.put("account.csv", accounts("EUR", "JPY"))
+    delivery.put("fx_rate.csv", RATES + rates("JPY", "01", "03") + rates("USD", "01"))
+    found = delivery.check(as_of="2024-03")
+    assert found.status == "refused"
+    (problem,) = found.problems
+    assert problem.startswith(
+        "fx_rate, column currency: months without an exchange rate: JPY 2024-02"
+    )
+    delivery.put("fx_rate.csv", RATES + rates("JPY", "01", "02", "03"))
+    found = delivery.check(as_of="2024-03")
+    assert found.status == "ok", found.problems
+    assert "accounts in other currencies are translated (JPY 1)" in found.notes
+    # A rate of zero is no rate: landing sets its row aside.
+    delivery.put("fx_rate.csv", RATES + rates("JPY", "01", "02") + "2024-03-01,JPY,0.0061,0\n")
+    (problem,) = delivery.check(as_of="2024-03").problems
+    assert "JPY 2024-03" in problem
+
+
+def test_rates_of_the_banks_own_currency_are_refused(delivery):
+    delivery.put("account.csv", accounts("EUR", "JPY"))
+    every = RATES + rates("JPY", "01", "02", "03") + rates("EUR", "01", "02", "03")
+    delivery.put("fx_rate.csv", every)
+    (problem,) = delivery.check(as_of="2024-03", currency="EUR").problems
+    assert "rates of EUR, the bank's own currency" in problem
+    (problem,) = delivery.check(as_of="2024-03").problems
+    assert "Set CURRENCY=<code> to the bank's own" in problem
+
+
+def test_accounts_without_a_code_are_in_the_banks_own_currency_beside_others(delivery):
+    delivery.put("account.csv", accounts("", "JPY"))
+    delivery.put("fx_rate.csv", RATES + rates("JPY", "01", "02", "03"))
+    assert delivery.check(as_of="2024-03").status == "ok"
+
+
 def test_a_bank_of_another_currency_than_the_one_delivered_is_refused(delivery):
     delivery.put("account.csv", accounts("EUR", "EUR"))
     assert delivery.check(currency="EUR").status == "ok"

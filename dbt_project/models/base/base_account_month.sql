@@ -94,7 +94,8 @@ activity as (
     select
         activity.account_id,
         activity.month,
-        sum(activity.amount) as amount,
+        sum(coalesce(activity.foreign_amount, activity.amount)) as amount,
+        sum(activity.amount) as booked_amount,
         sum(activity.balance_day_amount) as balance_day_amount,
         sum(activity.bookings) as bookings,
         {%- for channel in booking_channels() + ['(none)'] %}
@@ -146,6 +147,10 @@ activity as (
         sum(
             case when activity.kind in ('fee', 'penalty') then activity.amount else 0 end
         ) as fees,
+        {%- for kind in ['interest_paid', 'interest_charged'] %}
+        sum(case when activity.kind = '{{ kind }}' then activity.foreign_amount else 0 end)
+            as foreign_{{ kind }},
+        {%- endfor %}
         max(activity.last_booked_on) as last_booked_on,
         max(
             case when activity.channel in {{ active }} then activity.last_booked_on end
@@ -342,6 +347,58 @@ below_zero as (
         sum(least(balance, 0) * days) as day_sum
     from stretch
     group by account_id, month
+),
+
+-- In the account's currency.
+kept as (
+    select
+        balanced.*,
+        case
+            when balanced.balance_day_sum is null then null
+            -- A delivered day sum that the bookings do not give has no sides.
+            when balanced.balance_day_sum <> balanced.booked_day_sum
+                then least(balanced.balance_day_sum, 0)
+            else
+                least(balanced.balance_before, 0)
+                * coalesce(below_zero.days_before, balanced.days_in_month)
+                + coalesce(below_zero.day_sum, 0)
+        end as overdrawn_day_sum
+    from balanced
+    left join below_zero
+        on balanced.account_id = below_zero.account_id and balanced.month = below_zero.month
+),
+
+in_bank_currency as (
+    select
+        kept.account_id,
+        kept.month,
+        kept.month_end,
+        kept.days_in_month,
+        kept.last_booked_on,
+        kept.last_active_on,
+        kept.last_income_on,
+        {{ translated('kept.opening_balance', 'opening_rate') }} as opening_balance,
+        {{ translated('kept.closing_balance', 'closing_rate') }} as closing_balance,
+        {{ translated('kept.balance_day_sum', 'average_rate') }} as balance_day_sum,
+        {{ translated('kept.overdrawn_day_sum', 'average_rate') }} as overdrawn_day_sum,
+        -- What moved the balance beside its bookings.
+        {{ translated(
+            'kept.closing_balance - kept.opening_balance - kept.amount', 'average_rate'
+        ) }} as not_booked,
+        fx.currency,
+        fx.average_rate,
+        fx.closing_rate,
+        {%- for amount, name in {
+            'amount': 'booked_amount', 'closing_balance': 'closing_balance',
+            'balance_day_sum': 'balance_day_sum', 'overdrawn_day_sum': 'overdrawn_day_sum',
+        }.items() %}
+        cast(
+            case when fx.account_id is not null then kept.{{ amount }} end as decimal(18, 2)
+        ) as foreign_{{ name }}{{ "," if not loop.last }}
+        {%- endfor %}
+    from kept
+    left join {{ ref('base_account_rate') }} as fx
+        on kept.account_id = fx.account_id and kept.month = fx.month
 )
 
 select
@@ -351,7 +408,7 @@ select
     version.product_line,
     version.branch_id,
     coalesce(version.interest_rate, version.loan_interest_rate) as interest_rate,
-    version.credit_limit,
+    {{ translated('version.credit_limit', 'closing_rate', 'balanced', 'currency') }} as credit_limit,
     coalesce(
         case
             when version.matures_on is not null
@@ -374,25 +431,13 @@ select
         ) as integer
     ) as days_open,
     balanced.closing_balance is not null as is_balance_known,
-    cast(balanced.amount as decimal(18, 2)) as booked_amount,
-    cast(balanced.opening_balance as decimal(18, 2)) as opening_balance,
-    cast(balanced.closing_balance as decimal(18, 2)) as closing_balance,
-    cast(balanced.balance_day_sum as decimal(18, 2)) as balance_day_sum,
-    cast(
-        case
-            when balanced.balance_day_sum is null then null
-            -- A delivered day sum that the bookings do not give has no sides.
-            when balanced.balance_day_sum <> balanced.booked_day_sum
-                then least(balanced.balance_day_sum, 0)
-            else
-                least(balanced.balance_before, 0)
-                * coalesce(below_zero.days_before, balanced.days_in_month)
-                + coalesce(below_zero.day_sum, 0)
-        end as decimal(18, 2)
-    ) as overdrawn_day_sum,
-    {{ from_cents(divide_units(
-        units('cast(balanced.balance_day_sum as decimal(18, 2))'), 'balanced.days_in_month'
-    )) }} as average_balance,
+    cast(coalesce(activity.booked_amount, 0) as decimal(18, 2)) as booked_amount,
+    balanced.opening_balance,
+    balanced.closing_balance,
+    balanced.balance_day_sum,
+    balanced.overdrawn_day_sum,
+    {{ from_cents(divide_units(units('balanced.balance_day_sum'), 'balanced.days_in_month')) }}
+        as average_balance,
     cast(coalesce(activity.bookings, 0) as integer) as bookings,
     {%- for channel in booking_channels() + ['no_channel'] %}
     cast(coalesce(activity.bookings_{{ channel }}, 0) as integer) as bookings_{{ channel }},
@@ -410,8 +455,25 @@ select
     balanced.last_active_on,
     balanced.last_income_on,
     cast(loan_status.days_past_due as integer) as days_past_due,
-    loan_status.is_defaulted
-from balanced
+    loan_status.is_defaulted,
+    balanced.currency,
+    balanced.average_rate,
+    balanced.closing_rate,
+    cast(
+        balanced.closing_balance - balanced.opening_balance - balanced.not_booked
+        - coalesce(activity.booked_amount, 0) as decimal(18, 2)
+    ) as revaluation,
+    balanced.foreign_booked_amount,
+    balanced.foreign_closing_balance,
+    balanced.foreign_balance_day_sum,
+    balanced.foreign_overdrawn_day_sum,
+    {%- for kind in ['interest_paid', 'interest_charged'] %}
+    cast(
+        case when balanced.currency is not null then coalesce(activity.foreign_{{ kind }}, 0) end
+        as decimal(18, 2)
+    ) as foreign_{{ kind }}{{ "," if not loop.last }}
+    {%- endfor %}
+from in_bank_currency as balanced
 inner join account on balanced.account_id = account.account_id
 inner join version
     on
@@ -420,7 +482,5 @@ inner join version
         and (version.valid_to is null or balanced.month < version.valid_to)
 left join activity
     on balanced.account_id = activity.account_id and balanced.month = activity.month
-left join below_zero
-    on balanced.account_id = below_zero.account_id and balanced.month = below_zero.month
 left join loan_status
     on balanced.account_id = loan_status.account_id and balanced.month = loan_status.month

@@ -16,6 +16,17 @@ delivered as (
     group by result.account_id, result.month, result.item
 ),
 
+in_bank_currency as (
+    select
+        delivered.account_id,
+        delivered.month,
+        delivered.item,
+        {{ translated('delivered.amount', 'average_rate') }} as amount
+    from delivered
+    left join {{ ref('base_account_rate') }} as fx
+        on delivered.account_id = fx.account_id and delivered.month = fx.month
+),
+
 placed as (
     select
         delivered.*,
@@ -26,7 +37,7 @@ placed as (
             when move.account_id is null then 0
             else {{ share_of_days('delivered.amount', 'move.days_before', 'move.days_open') }}
         end as amount_before
-    from delivered
+    from in_bank_currency as delivered
     left join {{ ref('base_account_month') }} as account_month
         on
             delivered.account_id = account_month.account_id

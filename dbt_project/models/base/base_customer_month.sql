@@ -232,8 +232,8 @@ loan as (
         holder.customer_id,
         refreshed_month.month,
         count(*) as loans,
-        sum(loan.principal) as loan_principal,
-        sum(loan.instalment) as loan_instalment,
+        sum({{ translated('loan.principal', 'closing_rate') }}) as loan_principal,
+        sum({{ translated('loan.instalment', 'closing_rate') }}) as loan_instalment,
         max(loan.term_months - {{ months_from_to('loan.granted_on', 'refreshed_month.month') }})
             as loan_remaining_months
     from {{ latest_extract(ref('stg_loan')) }} as loan
@@ -244,6 +244,8 @@ loan as (
             refreshed_month.month >= {{ month_of('loan.granted_on') }}
             and {{ months_from_to('loan.granted_on', 'refreshed_month.month') }}
             < coalesce(loan.term_months, 600)
+    left join {{ ref('base_account_rate') }} as fx
+        on loan.account_id = fx.account_id and refreshed_month.month = fx.month
     where
         holder.is_beneficial
         and (account.closed_on is null or account.closed_on > last_day(refreshed_month.month))

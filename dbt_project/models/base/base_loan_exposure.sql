@@ -84,7 +84,7 @@ repaid as (
     group by lent.account_id, lent.month
 ),
 
-owed as (
+stated as (
     select
         account_id,
         month,
@@ -101,6 +101,18 @@ owed as (
         'principal' as basis
     from lent
     left join repaid on lent.account_id = repaid.account_id and lent.month = repaid.month
+),
+
+owed as (
+    select
+        stated.account_id,
+        stated.month,
+        stated.loans,
+        {{ translated('stated.outstanding', 'closing_rate') }} as outstanding,
+        stated.basis
+    from stated
+    left join {{ ref('base_account_rate') }} as fx
+        on stated.account_id = fx.account_id and stated.month = fx.month
 ),
 
 -- A balance that is debt by nature carries the loans wholly or in part; another is money beside.

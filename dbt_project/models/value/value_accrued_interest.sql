@@ -3,6 +3,11 @@
 {%- set on_credit =
     'account_month.product_line in ' ~ quoted_list(product_lines('is_credit'))
 -%}
+{#- Interest accrues in the account's currency and is translated at the end. -#}
+{%- set balance, overdrawn = [
+    'coalesce(account_month.foreign_balance_day_sum, account_month.balance_day_sum)',
+    'coalesce(account_month.foreign_overdrawn_day_sum, account_month.overdrawn_day_sum)',
+] -%}
 
 with run as (
     select * from {{ ref('base_refresh_window') }}
@@ -13,9 +18,17 @@ account_month as (
         account_month.account_id,
         account_month.month,
         account.opened_on < run.first_month as is_brought,
+        account_month.currency,
+        account_month.average_rate,
+        account_month.closing_rate,
         case
             when {{ on_credit }} then -account_month.interest_charged
             else account_month.interest_paid
+        end as translated_booked,
+        case
+            when {{ on_credit }}
+                then -coalesce(account_month.foreign_interest_charged, account_month.interest_charged)
+            else coalesce(account_month.foreign_interest_paid, account_month.interest_paid)
         end as booked,
         -- No interest accrues in default, and none in the month that settles an account.
         case
@@ -27,9 +40,8 @@ account_month as (
                 and coalesce(account_month.days_past_due, 0) < 90
                 then
                     {{ from_cents(divide_units(
-                        'case when ' ~ on_credit ~ ' then -' ~ units('account_month.overdrawn_day_sum')
-                        ~ ' else ' ~ units('account_month.balance_day_sum') ~ ' - '
-                        ~ units('account_month.overdrawn_day_sum') ~ ' end * '
+                        'case when ' ~ on_credit ~ ' then -' ~ units(overdrawn)
+                        ~ ' else ' ~ units(balance) ~ ' - ' ~ units(overdrawn) ~ ' end * '
                         ~ units('account_month.interest_rate', 6),
                         'parameter.day_count * 1000000'
                     )) }}
@@ -90,22 +102,54 @@ settled as (
         *,
         case when accrued is null then 0 else unsettled + brought_forward end as accrued_interest
     from brought
+),
+
+earned as (
+    select
+        *,
+        coalesce(lag(accrued_interest) over by_month, 0) as accrued_before,
+        -- Where the accrual ends, what was accrued and not booked is taken back.
+        coalesce(accrued, booked - coalesce(lag(accrued_interest) over by_month, 0)) as interest
+    from settled
+    window by_month as (partition by account_id order by month)
+),
+
+in_bank_currency as (
+    select
+        account_id,
+        month,
+        {{ translated('accrued', 'average_rate', 'earned', 'currency') }} as interest_accrued,
+        cast(translated_booked as decimal(18, 2)) as interest_booked,
+        {{ translated('interest', 'average_rate', 'earned', 'currency') }} as interest,
+        {{ translated('accrued_interest', 'closing_rate', 'earned', 'currency') }}
+            as accrued_interest,
+        -- Accrued before the history and settled now.
+        {{ translated(
+            'accrued_interest - accrued_before - interest + booked', 'average_rate', 'earned',
+            'currency'
+        ) }} as brought,
+        {%- for name in ['accrued', 'booked', 'accrued_interest'] %}
+        cast(case when currency is not null then {{ name }} end as decimal(18, 2))
+            as foreign_{{ name if name == 'accrued_interest' else 'interest_' ~ name }}
+        {{- "," if not loop.last }}
+        {%- endfor %}
+    from earned
+    where has_accrued
 )
 
 select
     account_id,
     month,
-    cast(accrued as decimal(18, 2)) as interest_accrued,
-    cast(booked as decimal(18, 2)) as interest_booked,
-    -- Where the accrual ends, what was accrued and not booked is taken back.
+    interest_accrued,
+    interest_booked,
+    interest,
+    accrued_interest,
     cast(
-        coalesce(
-            accrued,
-            booked - coalesce(
-                lag(accrued_interest) over (partition by account_id order by month), 0
-            )
-        ) as decimal(18, 2)
-    ) as interest,
-    cast(accrued_interest as decimal(18, 2)) as accrued_interest
-from settled
-where has_accrued
+        accrued_interest
+        - coalesce(lag(accrued_interest) over (partition by account_id order by month), 0)
+        - interest + interest_booked - brought as decimal(18, 2)
+    ) as revaluation,
+    foreign_interest_accrued,
+    foreign_interest_booked,
+    foreign_accrued_interest
+from in_bank_currency

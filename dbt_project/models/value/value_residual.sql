@@ -1,3 +1,7 @@
+{%- set on_credit =
+    'account_month.product_line in ' ~ quoted_list(product_lines('is_credit'))
+-%}
+
 with run as (
     select * from {{ ref('base_refresh_window') }}
 ),
@@ -72,6 +76,31 @@ not_booked as (
             or account_month.interest_expense_booked <> account_month.interest_expense
         )
     group by account_month.month, account_month.branch_id, account_month.product_line
+),
+
+-- Balances and accrued interest in other currencies: what customers are owed more, the bank loses.
+revalued as (
+    select
+        account_month.month,
+        'revaluation' as residual,
+        coalesce(account_month.branch_id, '(none)') as branch_id,
+        account_month.product_line,
+        sum(
+            case when {{ on_credit }} then 1 else -1 end * coalesce(accrued.revaluation, 0)
+            - account_month.revaluation
+        ) as amount
+    from {{ ref('base_account_month') }} as account_month
+    cross join run
+    left join {{ ref('value_accrued_interest') }} as accrued
+        on
+            account_month.account_id = accrued.account_id
+            and account_month.month = accrued.month
+    where
+        account_month.month between run.month_from and run.month_to
+        and account_month.currency is not null
+    group by
+        account_month.month, coalesce(account_month.branch_id, '(none)'),
+        account_month.product_line
 ),
 
 unallocated as (
@@ -199,6 +228,14 @@ select
     product_line,
     cast(amount as decimal(18, 2)) as amount
 from not_booked
+union all
+select
+    month,
+    residual,
+    branch_id,
+    product_line,
+    cast(amount as decimal(18, 2)) as amount
+from revalued
 union all
 select
     month,

@@ -4,7 +4,7 @@
 with last_month as (
     select
         account_id,
-        max_by(closing_balance, month) as closing_balance
+        max_by(coalesce(foreign_closing_balance, closing_balance), month) as closing_balance
     from {{ ref('base_account_month') }}
     group by account_id
 )

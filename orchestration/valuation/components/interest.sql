@@ -3,15 +3,19 @@ with account_month as (
         held.account_id,
         held.month,
         held.interest_rate,
-        held.balance_day_sum,
-        held.overdrawn_day_sum,
+        -- Interest accrues in the account's currency and is translated at the average rate.
+        coalesce(held.foreign_balance_day_sum, held.balance_day_sum) as balance_day_sum,
+        coalesce(held.foreign_overdrawn_day_sum, held.overdrawn_day_sum) as overdrawn_day_sum,
+        coalesce(held.average_rate, 1) as average_rate,
+        coalesce(held.closing_rate, 1) as closing_rate,
+        held.currency is not null as is_foreign,
         held.interest_charged,
         held.interest_paid,
         parameter.day_count,
         held.product_line in (select unnest($credit_lines)) as is_credit,
         accrued.account_id is not null as has_accrued,
-        accrued.interest_accrued,
-        accrued.interest_booked,
+        coalesce(accrued.foreign_interest_accrued, accrued.interest_accrued) as interest_accrued,
+        coalesce(accrued.foreign_interest_booked, accrued.interest_booked) as interest_booked,
         -- Empty where the bank delivers its own accrual.
         value.accrued_interest is not null as is_settled
     from base.account_month as held
@@ -25,7 +29,7 @@ with account_month as (
 ),
 
 before as (
-    select accrued_interest as amount
+    select coalesce(foreign_accrued_interest, accrued_interest) as amount
     from value.accrued_interest
     where account_id = $account and month < $month
     order by month desc
@@ -86,13 +90,18 @@ select
     end as day_sum,
     day_count,
     cast(
-        cast(
-            case
-                when is_credit then -overdrawn_day_sum else balance_day_sum - overdrawn_day_sum
-            end as decimal(38, 2)
-        ) * interest_rate as varchar
+        case
+            when is_foreign then cast(interest_accrued as decimal(38, 2)) * average_rate
+            else
+                cast(
+                    case
+                        when is_credit then -overdrawn_day_sum
+                        else balance_day_sum - overdrawn_day_sum
+                    end as decimal(38, 2)
+                ) * interest_rate
+        end as varchar
     ) as numerator,
-    day_count as denominator
+    case when is_foreign then 1 else day_count end as denominator
 from measured
 where accrues and interest_accrued is not null
 union all
@@ -102,7 +111,10 @@ select
     null as interest_rate,
     null as day_sum,
     null as day_count,
-    cast(booked as varchar) as numerator,
+    cast(
+        case when accrues and has_accrued then interest_booked * average_rate else booked end
+        as varchar
+    ) as numerator,
     1 as denominator
 from measured
 where not (accrues and has_accrued and interest_accrued is not null)
@@ -113,7 +125,7 @@ select
     null as interest_rate,
     null as day_sum,
     null as day_count,
-    cast(-before.amount as varchar) as numerator,
+    cast(-before.amount * measured.average_rate as varchar) as numerator,
     1 as denominator
 from measured
 cross join before
@@ -135,7 +147,7 @@ select
     null as interest_rate,
     null as day_sum,
     null as day_count,
-    cast(part.amount as varchar) as numerator,
+    cast(part.amount * account_month.closing_rate as varchar) as numerator,
     1 as denominator
 from account_month
 cross join lateral (
