@@ -1,3 +1,5 @@
+{{ config(materialized='view') }}
+
 -- Rows of other currencies only: a bank with one currency has none.
 with run as (
     select * from {{ ref('base_refresh_window') }}
