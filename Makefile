@@ -13,8 +13,9 @@ MUTMUT := $(VENV)/mutmut
 # What dbt writes of the tables, for one page of the site.
 TABLES := .dbt_docs
 # Test files side by side, in the order of their names: the long ones first, and many short ones at
-# the end. A refresh needs up to 2 GB, so never more than four.
-TESTS := $(RUN) -m pytest -q -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# the end. A refresh needs up to 2 GB, so never more than four. One thread each: those of several
+# processes on the same processors wait for each other, for up to twenty times as long.
+TESTS := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(RUN) -m pytest -q -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # What `make NAME=…` passes on; an empty one stays unset.
 ifdef SOURCE
