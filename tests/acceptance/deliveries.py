@@ -6,7 +6,7 @@ import csv
 from collections.abc import Callable
 from pathlib import Path
 
-# Fourteen months: too short for the models, which say so and leave the gates as they are.
+# Fourteen months: too short for the models, which stay off and leave the gates unaffected.
 BANK = {"customers": 400, "seed": 3, "months": 14}
 MONTH = "2023-09"
 # An e-mail where a date belongs, and a stray quote, for which the file is copied row by row.

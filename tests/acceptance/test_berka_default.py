@@ -470,7 +470,7 @@ def test_default_is_foreseen_no_worse_than_by_a_logistic_regression(
     assert found["AUC"].score.low > 0.8
     assert found["AUC"].difference.high > 0
     assert found["Brier"].difference.low < 0
-    # Loans of 1998 had little time to fail: the order must not come from telling them apart.
+    # Loans of 1998 had little time to fail: the order must not rest on recognising them.
     older = (outcomes["granted_on"] < "1998-01-01").to_numpy()
     found = judged(y[older], by_model["boosted"][older], by_model[baseline][older])
     shown(f"the {older.sum()} loans before 1998 among them", found)

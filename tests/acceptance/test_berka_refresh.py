@@ -199,7 +199,7 @@ def test_women_and_birth_dates_are_read_from_the_birth_number(raw, release):
     assert set(found) <= set(wanted)
 
 
-def test_what_a_short_history_and_a_bank_without_campaigns_switch_off_is_said(
+def test_the_summary_names_what_a_short_history_and_missing_campaigns_switch_off(
     raw, refreshed, release
 ):
     """No account is ever closed here, no default recorded by month, nobody contacted."""
@@ -258,8 +258,8 @@ def test_the_default_curve_is_contradicted_and_the_proposed_one_is_not(refreshed
     home, summary = refreshed
     assert "GV warns: value.customer_rate: margin against the transfer price" in summary
     assert margins(release)[0][0] < -0.5
-    told = command(home, "reference")
-    assert told.returncode == 0, told.stderr
+    result = command(home, "reference")
+    assert result.returncode == 0, result.stderr
     assert "only one side is known" in (home / "reference_proposal" / "README.md").read_text()
     valued = command(
         home, "scenario", "--name", "proposed", reference_path=home / "reference_proposal"

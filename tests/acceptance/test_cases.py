@@ -63,7 +63,7 @@ def test_what_cannot_be_read_right_is_refused_by_file_and_column(case, tmp_path)
 
 
 @pytest.mark.parametrize("case", READ)
-def test_what_says_nothing_changes_no_row(case, base, tmp_path):
+def test_a_field_without_information_changes_no_row(case, base, tmp_path):
     """The gate judges the base delivery itself: its customers are of March, its accounts of June.
     The column of nothing leaves one field unknown and no row out."""
     found = judged(overlaid(case, tmp_path / "delivery"), tmp_path / "home")
@@ -80,7 +80,7 @@ def test_contacts_older_than_the_bookings_are_counted_and_not_seen_with_one_note
     assert contacts["landed"] + contacts["later"] == contacts["delivered"]
     (note,) = (note for note in base.notes if "before the first month of bookings, 2025-04" in note)
     assert f"{contacts['earlier']} of {contacts['delivered']} row(s) of contact" in note
-    assert not any("before_first_month" in said for said in (*base.problems, *base.notes))
+    assert not any("before_first_month" in text for text in (*base.problems, *base.notes))
     assert [month["month"] for month in base.control] == ["2025-04", "2025-05", "2025-06"]
 
 

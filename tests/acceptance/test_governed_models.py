@@ -1,7 +1,7 @@
 """Champions by approval, from the command line to the release; and champions that are not whole.
 
-One bank goes through it all, in the order of the fixtures: each stage keeps what its commands said
-and the release that was served after it, which nothing changes later.
+One bank goes through it all, in the order of the fixtures: each stage keeps the output of its
+commands and the release that was served after it, which nothing changes later.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Outcome:
 
     @property
     def scored(self) -> dict[str, tuple]:
-        """Value to come of each customer, without the version that says so."""
+        """Value to come of each customer, without the model version."""
         return {
             customer: rest
             for customer, *rest in self.rows(
@@ -286,7 +286,7 @@ def test_another_may_and_the_next_refresh_scores_with_it(first, approved):
     assert approved.champion.version == number
 
 
-def test_the_release_tells_who_approved_it_why_and_what_it_followed(first, approved):
+def test_the_release_records_approver_reason_and_predecessor(first, approved):
     number, before = first.waiting.version, first.champion.version
     shown = "version, kind, trained_by, promoted_by, promotion_reason, previous_version"
     assert approved.refreshed.champion(shown) == (

@@ -143,10 +143,10 @@ def test_a_signal_at_any_moment_ends_a_refresh_with_all_its_processes(home, deli
         # The moment is what is tried, not a state that could be waited for.
         time.sleep(rng.uniform(0, WITHIN_SECONDS))
         process.send_signal(which)
-        said, _ = process.communicate(timeout=120)
+        output, _ = process.communicate(timeout=120)
         assert living(mark) == []
-        assert process.returncode == 128 + which, said
-        assert f"stopped by {which.name}" in said and "Still served" in said
+        assert process.returncode == 128 + which, output
+        assert f"stopped by {which.name}" in output and "Still served" in output
     assert os.readlink(home / "published" / "current.duckdb") == link
     assert runs(home).keys() <= {"SUCCESS", "CANCELED"}
     assert list(system.iterdir()) == []

@@ -65,7 +65,7 @@ FEW = {"employee", "campaign", "account_balance", "account_result", "adjustment"
 FEATURES = ("features.customer_month", "value.profit_by_customer", "base.customer_month")
 BUILT = ("base", "value", "decisions", "features", "outcomes", "scores", "alerts")
 WATCHED = ("meta.model_drift", "meta.model_monitoring")
-# What must be there and not empty, so that the comparison says something.
+# Tables that must exist and hold rows, or the comparison proves nothing.
 PREDICTED = (
     *("features.customer_month", "scores.customer", "scores.product_attrition", "scores.reason"),
     *("scores.account_default", "scores.offer", "scores.segment_migration", "alerts.credit"),
@@ -73,9 +73,9 @@ PREDICTED = (
 )
 
 
-# Whose learner scores whatever the policy says of so small a bank: the rule writes no rows by
-# product line, and looks at one column. Of the others whoever is champion: here the learner of
-# `default` is worse than its rule beyond chance, which G3 refuses.
+# Models whose learner scores, whatever the policy decides for so small a bank: the rule writes no
+# rows by product line and reads one column. The others score with their champion: here the learner
+# of `default` is worse than its rule beyond chance, which G3 refuses.
 LEARNERS = {"attrition": "hazard"}
 
 
@@ -150,7 +150,7 @@ class Records:
             self._draw(table, seed, "added")
             done[table.name] = (self._add(table), changed, gone)
         self._draw(TABLES_BY_NAME["account"], seed, "closed")
-        # That an account closes later is told by its own, earlier row.
+        # An account's own, earlier row holds the date of its later closing.
         self.connection.execute(
             f"""
             update account set closed_on = case

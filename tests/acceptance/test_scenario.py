@@ -57,9 +57,9 @@ def valued(known_bank, raised, command):
     before = digests(known_bank)
     found = {}
     for name, reference in (("same", KNOWN / "reference"), (UP, raised)):
-        told = command(known_bank, "scenario", "--name", name, "--json", reference_path=reference)
-        assert told.returncode == 0, told.stderr
-        found[name] = json.loads(told.stdout)
+        result = command(known_bank, "scenario", "--name", name, "--json", reference_path=reference)
+        assert result.returncode == 0, result.stderr
+        found[name] = json.loads(result.stdout)
     return found, before, digests(known_bank)
 
 
@@ -147,10 +147,10 @@ def test_reference_data_that_fail_their_check_are_refused(
     shutil.copytree(raised, folder)
     (folder / "hurdle_rate.csv").write_text("effective_from,annual_rate\n2025-01-01,0.1\n")
     kept = (known_bank / "scenarios" / UP / "scenario.json").read_bytes()
-    told = command(known_bank, "scenario", "--name", UP, reference_path=folder)
-    assert told.returncode == 2
-    assert told.stderr.startswith("refused: REFERENCE_PATH (JINGXI_REFERENCE_PATH) is invalid: ")
-    assert "hurdle_rate has no row from the beginning" in told.stderr
+    result = command(known_bank, "scenario", "--name", UP, reference_path=folder)
+    assert result.returncode == 2
+    assert result.stderr.startswith("refused: REFERENCE_PATH (JINGXI_REFERENCE_PATH) is invalid: ")
+    assert "hurdle_rate has no row from the beginning" in result.stderr
     assert (known_bank / "scenarios" / UP / "scenario.json").read_bytes() == kept
     # A second run replaces the first whole: its own files alone remain.
     (known_bank / "scenarios" / UP / "stray").touch()
@@ -163,5 +163,5 @@ def test_reference_data_that_fail_their_check_are_refused(
 def test_a_scenario_of_a_name_that_is_running_is_refused(valued, known_bank, raised, command):
     with (known_bank / "scenarios" / f".{UP}.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        told = command(known_bank, "scenario", "--name", UP, reference_path=raised)
-    assert told.returncode == 2 and "another process is valuing this one" in told.stderr
+        result = command(known_bank, "scenario", "--name", UP, reference_path=raised)
+    assert result.returncode == 2 and "another process is valuing this one" in result.stderr

@@ -29,8 +29,8 @@ MODELS = [
 # Of borrowers in default, of customers who rise to the top and of contacts held out so small a bank
 # has too few.
 ON = {"attrition", "clv", "product_value", "response", "segment"}
-# Where each model's word stands, and the column that names who says it.
-SAID_IN = [
+# Tables of each model's scores; the column `<model>_model_version` names the champion.
+SCORED_IN = [
     ("scores.customer", "clv"),
     ("scores.customer", "attrition"),
     ("scores.customer", "default"),
@@ -120,15 +120,15 @@ def test_the_release_is_complete_and_traceable(home):
     assert scored[0][0] > 0 and scored[0][1] == 0 and scored[0][0] == scored[0][2]
 
 
-def test_every_score_names_the_champion_that_says_it(home):
+def test_every_score_names_its_champion(home):
     champions = dict(query(home, "select model_name, version from meta.model_version"))
-    for table, model in SAID_IN:
+    for table, model in SCORED_IN:
         found = query(
             home,
             f"select distinct {model}_model_version from {table} "
             f"where {model}_model_version is not null",
         )
-        # By product line the rule says nothing.
+        # The rule has no scores by product line.
         if model in ON and table != "scores.product_attrition":
             assert found == [(champions[model],)], (table, model)
         else:
@@ -173,7 +173,7 @@ def test_whoever_holds_an_account_has_a_chance_of_leaving_and_a_segment(home):
     )
 
 
-def test_the_release_tells_how_each_champion_came_and_how_it_fares(home):
+def test_the_release_holds_audit_drift_and_monitoring_of_each_champion(home):
     champions = query(
         home,
         "select model_name, version from meta.model_version where version is not null order by all",
@@ -343,7 +343,7 @@ def test_publishing_alone_after_a_failed_gate_is_refused(home, command):
         ),
     ],
 )
-def test_a_planted_cent_is_told_by_month_dimension_and_amount(
+def test_a_planted_cent_is_reported_by_month_dimension_and_amount(
     home, tmp_path, planted, statement, measure
 ):
     copy = tmp_path / "warehouse.duckdb"

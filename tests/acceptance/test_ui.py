@@ -72,14 +72,14 @@ RUNS = """
   repositoryOrigin { repositoryLocationName } } } } }
 """
 BUILT = """
-fragment told on MetadataEntry {
+fragment entry on MetadataEntry {
   label
   ... on IntMetadataEntry { intValue }
   ... on TextMetadataEntry { text }
   ... on TableSchemaMetadataEntry { schema { columns { name type } } }
 }
-{ assetNodes { assetKey { path } metadataEntries { ...told }
-  assetMaterializations(limit: 1) { metadataEntries { ...told } }
+{ assetNodes { assetKey { path } metadataEntries { ...entry }
+  assetMaterializations(limit: 1) { metadataEntries { ...entry } }
   assetChecksOrError { ... on AssetChecks { checks { name executionForLatestMaterialization {
     status evaluation { success severity } } } } } } }
 """
@@ -255,7 +255,7 @@ def test_the_code_location_is_loaded_with_all_that_is_defined(ui, definitions):
     assert schedules == {"monthly_refresh", "quarterly_training"}
 
 
-def test_every_asset_says_what_it_is_and_whose(ui, definitions):
+def test_every_asset_has_a_description_owners_and_kinds(ui, definitions):
     nodes = {".".join(node["assetKey"]["path"]): node for node in ui.ask(ASSETS)["assetNodes"]}
     expected = {".".join(spec.key.path) for spec in definitions.resolve_all_asset_specs()}
     assert set(nodes) == expected

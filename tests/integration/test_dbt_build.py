@@ -392,8 +392,8 @@ def test_the_ledger_is_reconciled_line_by_line_where_one_was_delivered(bank, who
         if row["ledger_account"] != "operating_cost"
     }
     built = {
-        key: (booked + adjustment, told, difference, tolerance)
-        for *key, booked, adjustment, told, difference, tolerance in figures(
+        key: (booked + adjustment, reported, difference, tolerance)
+        for *key, booked, adjustment, reported, difference, tolerance in figures(
             whole, "select * from base.ledger_reconciliation"
         )
         for key in [tuple(key)]

@@ -178,7 +178,7 @@ def test_amounts_without_a_sign_stop_at_the_gate_with_the_kinds_named(delivery):
     delivery.put("transaction.csv", "\n".join([BANK["transaction"].splitlines()[0], *bookings]))
     found = delivery.check(as_of="2024-03")
     assert found.status == "gate_failed"
-    (problem,) = (told for told in found.problems if "sign" in told)
+    (problem,) = (one for one in found.problems if "sign" in one)
     assert "card_payment on accounts of deposits" in problem
     assert "57 of 57 bookings" in problem
     assert "docs/contract.md" in problem

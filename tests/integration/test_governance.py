@@ -83,9 +83,9 @@ class Bank:
         return ColumnRate(column, classes=classes).fit(self.frame, self.left)
 
     def register(self, name: str, model: Any, kind: str = LEARNER, **tags: str) -> Version:
-        said = {TRAINER: TRAINED_BY, VERDICT: PASSED, "source": "synthetic", **tags}
+        all_tags = {TRAINER: TRAINED_BY, VERDICT: PASSED, "source": "synthetic", **tags}
         return self.registry.register(
-            Candidate(name, model, model, kind, {}, {}, said, self.later.head(20))
+            Candidate(name, model, model, kind, {}, {}, all_tags, self.later.head(20))
         )
 
     def tried(
@@ -212,11 +212,11 @@ def test_a_challenger_out_of_bounds_is_refused_however_far_ahead(bank):
         promote(bank.registry, "unbound", version.version, "Ana Lima", REASON)
 
 
-def test_against_the_policy_only_by_override_and_the_audit_says_so(bank):
+def test_an_override_promotes_against_the_policy_and_is_audited_as_one(bank):
     bank.with_champion("overridden")
     version, _ = bank.tried("overridden", bank.learned("shoe_size"))
-    said = promote(bank.registry, "overridden", version.version, "Ana Lima", REASON, override=True)
-    assert "against the policy: the policy refused it: does not beat" in said.notes[0]
+    done = promote(bank.registry, "overridden", version.version, "Ana Lima", REASON, override=True)
+    assert "against the policy: the policy refused it: does not beat" in done.notes[0]
     last = bank.registry.audit("overridden")[-1]
     assert last.event == "override"
     assert last.reason.startswith(f"{REASON} (override: the policy refused it: does not beat")
@@ -436,7 +436,7 @@ class Killed(BaseException):
     """Nothing of the process is done any more."""
 
 
-def test_a_promotion_killed_before_the_alias_moved_is_told_as_abandoned(bank, tmp_path):
+def test_a_promotion_killed_before_the_alias_moved_is_reported_as_abandoned(bank, tmp_path):
     bank.with_champion("killed")
     version, _ = bank.tried("killed", bank.learned("days_silent"))
     dying = Registry(
@@ -451,12 +451,12 @@ def test_a_promotion_killed_before_the_alias_moved_is_told_as_abandoned(bank, tm
         promote(dying, "killed", version.version, "Ana Lima", REASON)
     with duckdb.connect(str(tmp_path / "w.duckdb")) as connection:
         write_audit(connection, bank.registry)
-        told = "select version, state from meta.model_audit where model_name = 'killed'"
-        assert connection.execute(told).fetchall() == [("1", "done"), ("2", "abandoned")]
+        audit_query = "select version, state from meta.model_audit where model_name = 'killed'"
+        assert connection.execute(audit_query).fetchall() == [("1", "done"), ("2", "abandoned")]
         assert bank.champion("killed") == "1"
         promote(bank.registry, "killed", version.version, "Ana Lima", REASON)
         write_audit(connection, bank.registry)
-        assert connection.execute(told).fetchall()[2:] == [("2", "done")]
+        assert connection.execute(audit_query).fetchall()[2:] == [("2", "done")]
 
 
 # Jobs.

@@ -23,7 +23,7 @@ SECRET = "hunter-2"
 
 @contextmanager
 def answering(status: int, body: str, headers: dict[str, str] | None = None) -> Iterator[str]:
-    """The address of a server that says the same to everybody."""
+    """The address of a server that gives every request the same answer."""
 
     class Same(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -48,9 +48,9 @@ def answering(status: int, body: str, headers: dict[str, str] | None = None) -> 
 
 
 @contextmanager
-def accepting(says: bytes) -> Iterator[str]:
-    """The address of a server that takes connections and never ends its answer: `says` begins
-    it, then a byte comes every half second; nothing at all where it is empty."""
+def accepting(opening: bytes) -> Iterator[str]:
+    """The address of a server that takes connections and never ends its answer: it sends
+    `opening`, then a byte every half second; nothing at all where `opening` is empty."""
     ended = threading.Event()
 
     def serve(listener: socket.socket) -> None:
@@ -60,9 +60,9 @@ def accepting(says: bytes) -> Iterator[str]:
             except TimeoutError:
                 continue
             with connection:
-                connection.sendall(says)
+                connection.sendall(opening)
                 while not ended.wait(0.5):
-                    if says:
+                    if opening:
                         try:
                             connection.sendall(b"x")
                         except OSError:

@@ -58,7 +58,7 @@ def awake(where: str) -> None:
 
 
 class Stranger(BaseEstimator):
-    """A type that no model file may hold; says when it is brought to life from one."""
+    """A type that no model file may hold; calls `awake` when it is loaded from one."""
 
     def __init__(self) -> None:
         self.memory = "kept"
@@ -184,7 +184,7 @@ def test_nobody_is_champion_before_a_promotion(store):
         store.registry.load_champion("newcomer")
 
 
-def test_the_promoted_version_is_the_champion_with_all_that_was_said_of_it(store, champion):
+def test_the_promoted_version_is_the_champion_with_all_its_tags(store, champion):
     found = store.registry.champion("clv")
     assert found == champion
     assert (found.name, found.version, found.kind) == ("clv", "1", LEARNER)
@@ -595,10 +595,12 @@ def test_a_version_without_digests_is_refused(store, candidate):
 
 def test_a_table_that_was_changed_is_refused(store, candidate):
     tables = {"deciles": candidate.tables["deciles"]}
-    version = store.registry.register(clv("told", candidate.model, candidate.twin, tables=tables))
+    version = store.registry.register(
+        clv("changed", candidate.model, candidate.twin, tables=tables)
+    )
     path = store.table(version, "deciles")
     path.write_text(path.read_text().replace("1", "9", 1))
-    with pytest.raises(ChampionUnusable, match=r"model told: deciles\.csv .*was tampered with"):
+    with pytest.raises(ChampionUnusable, match=r"model changed: deciles\.csv .*was tampered with"):
         store.registry.table(version, "deciles")
 
 
@@ -648,7 +650,7 @@ def events_of(records: list[AuditRecord]) -> list[tuple[str, str, str, str]]:
     return [(one.event, one.previous_version, one.version, one.state) for one in records]
 
 
-def test_every_promotion_is_recorded_and_the_version_tells_of_it(store, candidate):
+def test_every_promotion_is_recorded_in_the_audit_and_on_the_version(store, candidate):
     first = store.registry.register(clv("recorded", candidate.model, candidate.twin))
     second = store.registry.register(clv("recorded", candidate.model, candidate.twin))
     store.registry.promote(first, by="the policy", reason="nobody scored", event="first")
@@ -734,8 +736,8 @@ def test_a_rollback_passes_over_versions_that_are_damaged_gone_or_of_another_ban
         "rough", by="Ana", reason="too many calls", alike=["source"]
     )
     assert version.version == sound.version == "1"
-    said = [words.split(":")[0] for words in passed_over]
-    assert said == ["version 6", "version 5", "version 4", "version 3", "version 2"]
+    named = [words.split(":")[0] for words in passed_over]
+    assert named == ["version 6", "version 5", "version 4", "version 3", "version 2"]
     for words, wanted in zip(
         passed_over,
         ("has no version 6", "another source", "cannot be loaded", "tampered", "cannot be loaded"),
@@ -785,9 +787,9 @@ class Interrupted:
         ("set_registered_model_alias", ABANDONED, "1"),
         ("set_model_version_tag", DONE, "2"),
     ],
-    ids=["before the alias moves", "before the version tells of it"],
+    ids=["before the alias moves", "before the version is tagged"],
 )
-def test_a_promotion_killed_between_its_steps_is_settled_by_what_the_alias_says(
+def test_settling_a_promotion_killed_between_its_steps_follows_the_alias(
     store, candidate, call, state, then
 ):
     name = f"killed_{then}"

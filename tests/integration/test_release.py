@@ -65,7 +65,7 @@ def digest(settings):
     return hashlib.sha256((settings.published / "current.duckdb").read_bytes()).hexdigest()
 
 
-def test_a_release_is_read_through_the_link_and_says_what_it_is(warehouse, settings):
+def test_a_release_is_read_through_the_link_with_its_metadata(warehouse, settings):
     release = publish(warehouse, settings)
     with duckdb.connect(str(settings.published / "current.duckdb"), read_only=True) as reader:
         assert reader.execute("select count(*) from base.customer").fetchall() == [(5,)]
@@ -291,8 +291,8 @@ def test_a_busy_warehouse_is_named_with_what_to_do(settings, command):
         other.stdin.close()
 
 
-def test_what_fails_behind_the_publication_is_a_warning(warehouse, settings, monkeypatch, capsys):
-    """The release is served by then: a run that failed would say that nothing was published."""
+def test_a_failure_after_publication_is_a_warning(warehouse, settings, monkeypatch, capsys):
+    """The release is served by then: a failed run would report that nothing was published."""
 
     def broken(*_, **__):
         raise OSError("no space left on device")
@@ -309,25 +309,23 @@ def test_what_fails_behind_the_publication_is_a_warning(warehouse, settings, mon
     metadata = event.materialization.metadata
     assert metadata["release_id"].value == current.stem
     assert "gate_report" not in metadata and "dagster/column_schema" not in metadata
-    said = capsys.readouterr().err
+    message = capsys.readouterr().err
     for what in ("a gate report", "its columns in the UI"):
-        assert f"{current.stem} is served without {what}: OSError: no space left" in said
-    assert "could not be removed: no space left" in said
+        assert f"{current.stem} is served without {what}: OSError: no space left" in message
+    assert "could not be removed: no space left" in message
 
 
-def test_a_failure_behind_the_publication_does_not_say_that_nothing_was_published(
-    warehouse, settings
-):
+def test_a_failure_after_publication_is_not_reported_as_nothing_published(warehouse, settings):
     class Failed:
         run_id = "run"
         all_events = ()
 
     assert "nothing was published" in failure_summary(settings, Failed, 1.0)
     release = publish(warehouse, settings)
-    said = failure_summary(settings, Failed, 1.0)
-    assert "its release was published before the failure" in said
-    assert f"  served: {release.release_id}" in said
+    message = failure_summary(settings, Failed, 1.0)
+    assert "its release was published before the failure" in message
+    assert f"  served: {release.release_id}" in message
     Failed.run_id = "a later run"
-    said = failure_summary(settings, Failed, 1.0)
-    assert "nothing was published" in said
-    assert f"still served: {release.release_id}" in said
+    message = failure_summary(settings, Failed, 1.0)
+    assert "nothing was published" in message
+    assert f"still served: {release.release_id}" in message

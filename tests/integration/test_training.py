@@ -92,7 +92,7 @@ class People:
             -2.5 + 0.05 * self.frame["silent"] - 0.7 * (self.frame["products"] - 1)
         ).to_numpy()
         self.y = (generator.random(n) < self.chance).astype(float)
-        # What no feature tells.
+        # In no feature.
         self.is_woman = (self.frame.index % 2 == 0).astype(bool)
 
     def sample(self, y: np.ndarray | None = None) -> Sample:
@@ -382,7 +382,7 @@ def test_a_long_study_is_fitted_in_another_process_with_the_same_results(home, m
     np.testing.assert_array_equal(score_of(here, NOW.frame), score_of(there, NOW.frame))
 
 
-def test_what_is_told_of_the_rule_is_its_own(home, ruled):
+def test_a_rules_evaluation_card_and_profile_are_its_own(home, ruled):
     rule = home.champion("ruled")
     champion_row = home.champion_row("ruled")
     assert (champion_row["kind"], champion_row["learner"]) == (RULE, "rule_of_thumb")
@@ -410,7 +410,7 @@ def test_a_worse_challenger_is_refused_in_words_and_the_champion_stays(home):
     assert "rate_by_noise: does not beat the champion" in home.champion_row("kept")["note"]
 
 
-def test_a_better_challenger_takes_over_and_the_audit_tells_from_whom(home):
+def test_a_better_challenger_takes_over_and_the_audit_names_its_predecessor(home):
     home.with_champion("followed", SILENCE)
     report = home.train(study("followed", BOOSTED), mode="always")
     assert (report.version, report.promoted) == ("2", True)
@@ -568,7 +568,7 @@ def test_a_damaged_champion_is_not_healed_unasked(home):
         ),
     ],
 )
-def test_with_too_few_events_a_model_is_off_and_says_why(home, learned, judged, words):
+def test_a_model_with_too_few_events_is_off_with_the_reason(home, learned, judged, words):
     samples = material(few(EARLIER.sample(), learned), few(LATER.sample(), judged))
     # Also with training switched off: what is off needs no champion.
     for mode in ("auto", "never"):
@@ -594,8 +594,8 @@ def bounded(home: Home, name: str, samples: Material, **changed: Any) -> Version
     return challenger
 
 
-def test_who_is_unfair_to_one_sex_is_refused_by_name_however_far_ahead(home):
-    """The same silence means leaving of women and hardly of men, which no feature tells."""
+def test_a_challenger_unfair_to_one_sex_is_refused_with_the_groups_named(home):
+    """Women leave after the same silence more often than men, which no feature shows."""
 
     def left(people: People) -> np.ndarray:
         chance = np.clip(people.chance * np.where(people.is_woman, 1.7, 0.3), 0, 1)
@@ -616,7 +616,7 @@ def test_who_is_unfair_to_one_sex_is_refused_by_name_however_far_ahead(home):
     assert "unfair_groups" not in challenger.tags[REASONS]
 
 
-def test_a_learner_that_is_right_for_both_sexes_passes_with_their_figures_told(home, documented):
+def test_a_learner_right_for_both_sexes_passes_and_their_figures_are_kept(home, documented):
     table = home.registry.table(documented[0], "fairness").set_index(["attribute", "group"])
     for group in ("F", "M"):
         assert table.loc[("sex", group), "gap_low"] < 0.25
@@ -668,7 +668,7 @@ def test_the_first_learner_that_beats_the_rule_is_champion_by_the_policy(home, d
     assert record.reason.startswith("beats the rule: log_score -")
 
 
-def test_a_version_tells_where_it_came_from(home, documented):
+def test_a_version_records_its_origin(home, documented):
     champion, _ = documented
     refit = material().refit
     expected = {
@@ -747,7 +747,7 @@ def test_the_tables_and_the_card_are_kept_with_the_version(home, documented):
         assert needed <= set(table.columns) and len(table), name
     model = home.registry.load(champion)
     assert set(home.registry.table(champion, "profile")["feature"]) == set(model.columns_)
-    # What tells of leaving comes first, what does not comes last.
+    # The feature that predicts leaving comes first.
     importance = home.registry.table(champion, "importance")["feature"].tolist()
     assert importance[0] == "silent"
     by_cutoff = home.registry.table(champion, "by_cutoff")
@@ -790,7 +790,7 @@ def test_no_customer_is_in_anything_that_is_kept(home, documented):
             assert b"customer_id" not in content, name
 
 
-def test_the_warehouse_tells_of_the_champion_as_the_registry_does(home, documented):
+def test_the_warehouse_and_the_registry_describe_the_same_champion(home, documented):
     champion, one = documented
     home.train(replace(one, read=not_read))
     champion_row = home.champion_row("documented")
@@ -1050,7 +1050,7 @@ def test_who_cannot_be_loaded_is_left_to_scoring_to_stop_at(home, watched):
         path.write_bytes(content)
 
 
-def test_a_warehouse_made_anew_tells_the_same_of_the_champion(home, watched):
+def test_a_rebuilt_warehouse_describes_the_champion_as_before(home, watched):
     _, one = watched
     before = home.champion_row("attrition")
     home.connection.execute("drop table meta.model_version; drop table meta.model_evaluation")

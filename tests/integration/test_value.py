@@ -750,7 +750,7 @@ def test_the_tables_that_dbt_builds_anew_hold_what_was_planted(whole, reference,
     ]
 
 
-# Seed, what is written in its place (nothing: the row is left out), and what is said of it.
+# Seed, what is written in its place (nothing: the row is left out), and the finding.
 FAULTS = (
     (
         "transfer_curve",
@@ -860,8 +860,8 @@ def test_wrong_reference_data_are_refused_by_the_name_of_the_seed(whole, tmp_pat
     process = run_dbt(path, "build", "--select", "resource_type:seed", test, reference=wrong)
     assert process.returncode == 1
     assert f"Got {len(FAULTS)} results" in process.stdout, process.stdout
-    told = figures(path, compiled(path, test))
-    assert sorted(what for (what,) in told) == sorted(what for _, _, what in FAULTS)
+    findings = figures(path, compiled(path, test))
+    assert sorted(what for (what,) in findings) == sorted(what for _, _, what in FAULTS)
 
 
 # What would be misread in silence: a row that never holds, a price of nothing, no tier to be in.
@@ -930,8 +930,8 @@ MISREAD = {
 def test_reference_data_that_would_be_misread_are_refused(fault, planted, whole):
     seed, statement = MISREAD[fault]
     planted.execute(statement)
-    told = planted.execute(compiled(whole, "reference_data_cover_every_case_once")).fetchall()
-    assert any(what.startswith(seed) for (what,) in told), told
+    findings = planted.execute(compiled(whole, "reference_data_cover_every_case_once")).fetchall()
+    assert any(what.startswith(seed) for (what,) in findings), findings
 
 
 def _rows(text: str) -> list[str]:

@@ -67,7 +67,7 @@ def test_a_unit_works_its_contacts_by_expected_profit(bank):
 
 
 @pytest.mark.parametrize("suppression", SUPPRESSIONS)
-def test_a_suppressed_customer_is_on_no_list_whatever_the_plan_says(bank, suppression):
+def test_a_suppressed_customer_is_on_no_list_whatever_the_plan(bank, suppression):
     bank.customer("C1", suppression=suppression)
     bank.customer("C2")
     for name in ("C1", "C2"):
@@ -270,7 +270,7 @@ def test_a_second_run_leaves_the_same_tables(bank):
 # --- The seed -------------------------------------------------------------------------------
 
 
-def test_the_seed_speaks_to_words_that_occur_in_both_languages_of_every_line():
+def test_the_seeds_audiences_occur_in_both_languages_of_every_line():
     with SEED.open(encoding="utf-8", newline="") as lines:
         rows = list(csv.DictReader(lines))
     assert list(rows[0]) == ["product_line", "audience", "language", "text"]
@@ -419,7 +419,7 @@ def card(bank, unit="E1"):
     return dict(zip(names, found.fetchall()[0], strict=True))
 
 
-def test_a_book_is_told_by_hand(bank):
+def test_a_managers_book_has_the_figures_worked_by_hand(bank):
     bank.customer(
         "C1",
         employee_id="E1",
@@ -524,7 +524,7 @@ def test_the_interval_covers_the_truth_and_pooling_would_not(bank):
     assert pooled > truth + 0.03
 
 
-def test_few_contacts_unfinished_ones_and_old_ones_tell_no_effect(bank):
+def test_an_effect_needs_enough_finished_recent_contacts(bank):
     bank.customer("C1", employee_id="E1")
     answers(bank, "C1", "treatment", 0.5, [1] * 30)
     answers(bank, "C1", "control", 0.5, [0] * 19)

@@ -112,7 +112,7 @@ QUIET = DayEvidence(
 )
 
 
-def test_reasons_tell_the_strongest_signs_first() -> None:
+def test_reasons_name_the_strongest_signs_first() -> None:
     day = replace(QUIET, swept_share=0.97, sweep_surprise=4.0, days_silent=150)
     assert explain([TRANSFER], day) == (
         "outgoing transfer of 4,800.00 is 9 times the account's usual outgoing amount; "
@@ -126,7 +126,7 @@ def test_a_short_history_is_compared_with_others() -> None:
     assert "9 times comparable accounts' usual outgoing amount" in words
 
 
-def test_a_burst_is_told_with_what_is_usual() -> None:
+def test_a_burst_is_explained_with_the_usual_number() -> None:
     card = replace(
         TRANSFER,
         kind="card_payment",
@@ -141,7 +141,7 @@ def test_a_burst_is_told_with_what_is_usual() -> None:
     assert explain([card], QUIET) == "6 card payments within 2 days, usually 3.0 a month"
 
 
-def test_cash_just_below_round_amounts_is_told() -> None:
+def test_cash_just_below_round_amounts_is_explained() -> None:
     cash = replace(
         TRANSFER,
         kind="deposit",

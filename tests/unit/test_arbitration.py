@@ -470,7 +470,7 @@ def test_options_that_no_best_plan_needs_are_left_out():
     assert solve(kept).profit == pytest.approx(solve(problem).profit, rel=1e-5)
 
 
-def test_broken_limits_are_told_in_words():
+def test_broken_limits_are_described_in_words():
     problem = Problem(
         [0, 0, 1], [0, 0, 0], [1, 1, 1], [0, 0, 1], [0, 0, -1], [1.0] * 3, [2.0] * 3,
         [1, 0], [2], [1, None], [1], 5.0,

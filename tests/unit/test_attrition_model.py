@@ -149,7 +149,7 @@ def test_the_value_at_risk_is_the_probability_times_what_the_customer_brings():
 # The lines.
 
 
-def test_every_line_held_is_spoken_of_once_and_no_other():
+def test_every_line_held_is_scored_once_and_no_other():
     found = model().line_attrition(later().frame)
     assert list(found.columns) == ["row", "line", "p_attrition", "value_at_risk"]
     held = later().lines[["row", "line"]]
@@ -219,7 +219,7 @@ def test_a_horizon_of_half_a_year_is_learned_as_well():
 # Off, and none.
 
 
-def test_without_lines_nothing_is_said_of_lines():
+def test_without_lines_no_line_is_scored():
     bank = past()
     none = AttritionModel(seed=1).fit(
         bank.frame, bank.time, bank.event, bank.groups, lines=bank.lines[:0]
@@ -244,7 +244,7 @@ def test_customers_who_hold_no_line_and_no_customers_have_no_lines():
 
 
 @pytest.mark.parametrize("fitted", [model, without_lines])
-def test_a_stored_model_says_the_same(fitted, tmp_path):
+def test_a_stored_model_gives_the_same_predictions(fitted, tmp_path):
     skops.io.dump(fitted(), tmp_path / "model.skops")
     loaded = skops.io.load(tmp_path / "model.skops", trusted=TRUSTED_TYPES)
     frame = later().frame
@@ -259,7 +259,7 @@ def test_the_columns_named_are_all_that_is_read():
     assert "months_observed" in model().columns_ and "months_observed" not in (
         without_lines().columns_
     )
-    # Read for the value at risk, also where it told the learner nothing.
+    # Read for the value at risk, also where the learner makes no use of it.
     same = past().frame.assign(**{PACE: 12.0})
     untaught = AttritionModel().fit(same, past().time, past().event)
     assert PACE in untaught.columns_ and PACE not in untaught.customer_.columns_

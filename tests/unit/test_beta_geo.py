@@ -158,7 +158,7 @@ def test_the_forecast_of_weeks_40_to_78_is_that_of_the_exact_model(fitted):
 
     assert predicted.sum() == pytest.approx(slow.sum(), abs=0.01)
     assert error(predicted) == pytest.approx(error(slow), abs=1e-5)
-    # Better than saying the past again, and than the mean for all, by far.
+    # Far better than repeating the past, and than the mean for all.
     again = frame["frequency"].to_numpy() * cdnow.HOLDOUT_WEEKS / frame["T"].to_numpy()
     assert error(predicted) < 0.85 * min(error(again), error(np.full(len(frame), actual.mean())))
     assert abs(predicted.sum() / actual.sum() - 1) < 0.15
@@ -201,7 +201,7 @@ def test_the_likelihood_is_the_mixture_over_rates_and_dropouts(row):
     assert value == pytest.approx(np.log(mixed), rel=1e-6)
 
 
-def test_who_has_just_come_says_nothing():
+def test_a_new_customer_adds_nothing_to_the_likelihood():
     value, gradient, hessian = likelihood_of(HANDFUL.iloc[[0]])(np.array([1.3, 6.0, 1.4, 2.5]))
     assert value == 0 and not gradient.any() and not hessian.any()
 
@@ -304,7 +304,7 @@ def test_the_order_of_customers_changes_nothing(known, learned):
     assert other.params_ == pytest.approx(learned.params_, rel=1e-12)
 
 
-def test_customers_three_times_over_say_the_same_more_surely(known, learned):
+def test_customers_three_times_over_give_the_same_parameters_with_smaller_errors(known, learned):
     three = pd.concat([known] * 3)
     other = BetaGeoModel().fit(three["frequency"], three["recency"], three["T"])
     assert values(other.params_) == pytest.approx(values(learned.params_), rel=1e-6)
@@ -435,7 +435,7 @@ def test_an_impossible_horizon_is_refused(learned, t):
         learned.expected_purchases_new(t)
 
 
-def test_a_model_that_was_not_fitted_says_so():
+def test_an_unfitted_model_raises_not_fitted():
     with pytest.raises(NotFittedError):
         BetaGeoModel().expected_purchases(1.0, [1], [1], [2])
 
@@ -454,7 +454,7 @@ def negative_binomial(frame: pd.DataFrame) -> np.ndarray:
     return np.array([*np.exp(found.x), -found.fun])
 
 
-def test_where_nobody_ever_leaves_the_fit_is_the_nbd_and_says_so():
+def test_where_nobody_ever_leaves_the_fit_is_the_nbd_and_is_marked_so():
     generator = np.random.default_rng(4)
     T = generator.uniform(20, 60, 500)
     x = generator.poisson(generator.gamma(2, 0.2, 500) * T).astype(float)
@@ -530,7 +530,7 @@ def mixture(
         ),
     ],
 )
-def test_at_a_boundary_the_fit_is_that_of_the_limit_and_says_so(boundary, leaves, world):
+def test_at_a_boundary_the_fit_is_that_of_the_limit_and_names_the_boundary(boundary, leaves, world):
     # Half of such samples have their maximum inside by chance: the first that has not.
     for seed in range(8):
         frame = bought(seed, leaves)
@@ -566,7 +566,7 @@ def test_at_a_boundary_the_fit_is_that_of_the_limit_and_says_so(boundary, leaves
         for p, share in zip(probabilities, shares, strict=True)
     )
     assert model.expected_purchases_new(20.0) == pytest.approx(newcomers, rel=1e-3)
-    # Of those still there: the mean of each world, weighted by what their purchases say of it.
+    # Of those still there: the mean of each world, weighted by its probability given x.
     weights = [s * (1 - p) ** x for p, s in zip(probabilities, shares, strict=True)]
     each = [
         -np.expm1(-(r + x) * np.log1p(p * 10 / (alpha + T))) / p
@@ -596,7 +596,7 @@ def test_every_cut_of_a_real_log_is_fitted_and_shown_beside_the_simple_rule(leas
     assert error["BG/NBD"] < error["as many again"]
 
 
-def test_the_simple_rule_says_the_past_again():
+def test_the_simple_rule_repeats_the_past():
     rule = AsManyAgain().fit([2, 0, 3], [4, 0, 9], [10, 0, 10])
     assert rule.expected_purchases(5, [2, 0, 3], [4, 0, 9], [10, 0, 10]).tolist() == [1, 1.25, 1.5]
     with pytest.raises(NotFittedError):

@@ -1,4 +1,4 @@
-"""What a delivery changed: the month from which on it tells, for every way that rows can change."""
+"""What a delivery changed: the first month affected, for every way that rows can change."""
 
 from __future__ import annotations
 

@@ -119,7 +119,7 @@ def test_missing_columns_are_refused_naming_all_of_them():
         encoder.transform(SEEN.drop(columns=["balance", "age"]))
 
 
-def test_columns_that_say_the_same_of_everybody_are_left_out_and_not_asked_for():
+def test_constant_columns_are_left_out_and_not_required():
     frame = SEEN.assign(constant=1, same="x", empty=np.nan, mostly=[1, 1, np.nan, 1])
     encoder = FrameEncoder().fit(frame)
     assert encoder.columns_ == ["age", "segment", "balance", "has_card", "mostly"]
@@ -224,7 +224,7 @@ def test_where_everybody_brings_something_only_the_second_part_is_learned(past, 
     assert left < ((later.frame[PACE] - later.margin) ** 2).mean() / 20
 
 
-def test_where_nothing_tells_customers_apart_the_total_is_still_right():
+def test_without_a_distinguishing_feature_the_total_is_still_right():
     """The small lose half, the large gain half: a plain mean of the shares would be far off."""
     pace = np.array([100.0] * 300 + [1000.0] * 300)
     frame = pd.DataFrame({PACE: pace, LAST_PERIOD: pace})
@@ -273,7 +273,7 @@ def test_the_learner_names_every_feature_that_is_missing(learner, later):
         learner.predict(later.frame.drop(columns=[PACE, "segment"]))
 
 
-def test_the_rule_says_the_last_period_again_and_reads_nothing_else(past):
+def test_the_rule_repeats_the_last_period_and_reads_nothing_else(past):
     rule = LastPeriodAgain().fit(past.frame, past.y)
     assert rule.columns_ == [LAST_PERIOD]
     frame = pd.DataFrame({LAST_PERIOD: [3, -2, 0]})

@@ -165,7 +165,7 @@ PEOPLE = (
     ("top", 5, 1, 0, 1),
     ("unknown", None, None, None, None),
 )
-SPOKEN_OF = {
+MEMBERS = {
     "everybody": {name for name, *_ in PEOPLE},
     "holders": {name for name, *_ in PEOPLE} - {"former", "unknown"},
     "borrowers": {"borrower", "borrower without a word of default", "top"},
@@ -179,18 +179,18 @@ BY_NAME = {
 }
 
 
-@pytest.mark.parametrize("name", SPOKEN_OF)
+@pytest.mark.parametrize("name", MEMBERS)
 @pytest.mark.parametrize("most", [len(PEOPLE), 40_000])
 def test_a_population_is_the_same_by_the_engine_and_of_a_frame(connection, monkeypatch, name, most):
     """With as many customers as a cut-off may have the engine is asked, else the frame."""
     monkeypatch.setattr(datasets, "MOST_CUSTOMERS", most)
     known(connection, *PEOPLE)
     cohorts = CohortReader(connection, HORIZON, FIRST_MONTH).cohorts((CUTOFF,), BY_NAME[name])
-    assert set(cohorts.frame["customer_id"]) == SPOKEN_OF[name]
+    assert set(cohorts.frame["customer_id"]) == MEMBERS[name]
     assert len(cohorts.outcome) == len(cohorts.frame)
 
 
-def test_each_model_speaks_of_its_population():
+def test_each_model_has_its_population():
     assert {one.name: POPULATIONS[one.population] for one in OF_CUSTOMERS} == {
         "clv": EVERYBODY,
         "attrition": HOLDERS,
@@ -288,7 +288,7 @@ def test_the_discount_rate_is_the_hurdle_rate_of_the_month(connection):
     assert discount_rate(connection, after(5)) == 0.0
 
 
-def test_the_digest_tells_every_change_of_a_training_set():
+def test_the_digest_detects_every_change_of_a_training_set():
     frame = pd.DataFrame({"customer_id": ["ann", "bob"], "age": [40.0, np.nan], "job": ["a", None]})
     y = np.array([0.0, 1.0])
     digests = {

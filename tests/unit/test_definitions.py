@@ -147,7 +147,7 @@ def test_what_a_rule_is_about_is_an_asset_of_its_gate(definitions):
     assert {one for one in named if "{" not in one[1]} <= stood_on
 
 
-def test_every_asset_says_whose_it_is_what_it_is_and_what_it_is_made_of(definitions):
+def test_every_asset_has_owners_a_description_and_kinds(definitions):
     specs = definitions.resolve_all_asset_specs()
     assert not [spec.key for spec in specs if not spec.owners or not spec.description]
     assert not [spec.key for spec in specs if not spec.kinds]

@@ -201,7 +201,7 @@ def frames(seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_a_profile_kept_as_text_tells_what_the_training_customers_would(seed):
+def test_a_profile_kept_as_text_gives_the_drift_of_the_training_customers(seed):
     expected, actual = frames(seed)
     text = profile_of(expected).to_csv(index=False)
     found = drift_from_profile(pd.read_csv(io.StringIO(text)), actual[actual.columns[::-1]])

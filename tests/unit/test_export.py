@@ -99,7 +99,7 @@ FLAGS = st.fixed_dictionaries(
 @pytest.mark.slow
 @given(customers=st.lists(FLAGS, min_size=4, max_size=12))
 @settings(max_examples=12, deadline=None)
-def test_an_unsuitable_customer_is_in_no_list_and_no_file_whatever_the_plan_says(
+def test_an_unsuitable_customer_is_in_no_list_and_no_file_whatever_the_plan(
     list_queries, customers
 ):
     bank = PlanBank(list_queries)
@@ -153,7 +153,7 @@ def test_whom_the_flags_forbid_since_the_plan_is_withheld_and_counted(bank, tmp_
     assert not re.search(r"C\d", caplog.text)
 
 
-def test_nothing_is_withheld_and_nothing_said_where_plan_and_flags_agree(bank, tmp_path, caplog):
+def test_nothing_is_withheld_or_logged_where_plan_and_flags_agree(bank, tmp_path, caplog):
     bank.connection.execute("delete from decisions.contact_plan where customer_id = 'C4'")
     with caplog.at_level(logging.WARNING):
         export_release(bank.connection, tmp_path, "r1")
@@ -161,7 +161,7 @@ def test_nothing_is_withheld_and_nothing_said_where_plan_and_flags_agree(bank, t
     assert caplog.text == ""
 
 
-def test_the_plans_file_tells_nothing_that_managers_may_not_read(bank, tmp_path):
+def test_the_plans_file_holds_nothing_that_managers_may_not_read(bank, tmp_path):
     export_release(bank.connection, tmp_path, "r1")
     rows = {row["customer_id"]: row for row in rows_of(tmp_path / "r1" / "contact_plan.csv")}
     assert set(rows) == {"C1", "C2"}
@@ -229,7 +229,7 @@ QUOTES = set("\"'`´‘’“”«»＂＇")
 
 
 def would_run(cell):
-    """Whether a spreadsheet could take the cell for a formula, told sign by sign."""
+    """Whether a spreadsheet could take the cell for a formula, judged sign by sign."""
     for sign in cell:
         if sign in FORMULA_SIGNS:
             return True
@@ -282,7 +282,7 @@ def test_a_text_of_the_bank_cannot_run_and_comes_back_whole(bank, tmp_path):
     assert held.startswith("=HYPERLINK")
 
 
-def test_numbers_stay_numbers_dates_stay_dates_and_lines_end_as_rfc_4180_says(bank, tmp_path):
+def test_numbers_and_dates_keep_their_types_and_lines_end_as_in_rfc_4180(bank, tmp_path):
     bank.connection.execute(
         "update decisions.contact_plan set expected_loss = -3.50, uplift = 'nan',"
         " p_response = -0.25 where customer_id = 'C1'"
@@ -327,7 +327,7 @@ def test_more_rows_than_a_batch_are_all_written(bank, tmp_path, monkeypatch):
 # --- Whole or not at all --------------------------------------------------------------------
 
 
-def test_the_folder_holds_what_the_manifest_says_for_its_owner_alone(bank, tmp_path):
+def test_the_folder_holds_the_files_of_the_manifest_for_its_owner_alone(bank, tmp_path):
     files = export_release(bank.connection, tmp_path, "r1")
     folder = tmp_path / "r1"
     assert [path.name for path in files] == list(FILES)
@@ -455,7 +455,7 @@ def test_no_contact_of_a_plan_lies_before_its_as_of_date(bank):
     assert plan_day(bank.connection) == date(2026, 1, 1)
 
 
-def test_a_plans_campaigns_tell_the_channel_of_most_and_the_mean_cost(bank, tmp_path):
+def test_a_plans_campaigns_carry_the_most_used_channel_and_the_mean_cost(bank, tmp_path):
     for name, channel, cost in (("C5", "online", "0.12"), ("C6", "mobile", "0.15")):
         bank.customer(name)
         bank.plan(name, "FUND", channel=channel, contact_cost=Decimal(cost))

@@ -69,7 +69,7 @@ def test_the_tenth_of_all_is_rounded_up_and_the_tied_at_its_edge_share_what_is_l
 def test_gaps_of_amounts_are_shares_of_the_size_of_the_mean_outcome():
     y, segment = np.repeat([-30.0, 10.0], [100, 100]), np.repeat(["a", "b"], 100)
     table = fairness_table(y, y + 2, {"segment": segment}, kind="value", seed=1)
-    # All bring -10 on average, and 2 more than that is said of each.
+    # All bring -10 on average, and each prediction is 2 more than that.
     assert table["calibration_gap"].to_numpy() == pytest.approx([0.2, 0.2])
     # Outcomes are all the same within a group: there is no order to find.
     assert table["discrimination"].isna().all()
@@ -148,17 +148,17 @@ def test_rows_of_the_same_customer_widen_the_interval():
 def test_a_gap_near_the_bound_is_not_named_until_its_whole_interval_is_beyond():
     row = {"attribute": "age_band", "group": "under 25", "customers": 1200}
 
-    def said(gap, low, high, bound=0.25):
+    def named(gap, low, high, bound=0.25):
         figures = {"calibration_gap": gap, "gap_low": low, "gap_high": high}
         return unfair(pd.DataFrame([row | figures]), bound)
 
-    assert said(0.4, 0.2, 0.6) == [] == said(-0.4, -0.6, -0.2) == said(0.0, -0.6, 0.6)
-    assert said(math.nan, math.nan, math.nan) == []
-    assert said(0.4, 0.3, 0.5) == [
+    assert named(0.4, 0.2, 0.6) == [] == named(-0.4, -0.6, -0.2) == named(0.0, -0.6, 0.6)
+    assert named(math.nan, math.nan, math.nan) == []
+    assert named(0.4, 0.3, 0.5) == [
         "age band under 25 (1,200 customers): predictions lie above outcomes by 40 % of the mean "
         "outcome of all customers [+30 %, +50 %], more than 25 %"
     ]
-    assert len(said(-0.4, -0.5, -0.3)) == 1 and said(-0.4, -0.5, -0.3, 0.35) == []
+    assert len(named(-0.4, -0.5, -0.3)) == 1 and named(-0.4, -0.5, -0.3, 0.35) == []
 
 
 def test_small_groups_and_groups_of_few_outcomes_are_counted_only():

@@ -172,7 +172,7 @@ def test_codes_are_refused_in_parquet_likewise_and_a_column_without_any_is_not(d
     assert delivery.problems() == []
 
 
-def test_what_stands_in_a_column_of_codes_of_customers_is_told_only_where_many_share_it(delivery):
+def test_unknown_codes_of_customers_are_shown_only_where_many_rows_share_them(delivery):
     rows = [f"C{n},{'M' if n % 2 else 'F'},x" for n in range(40)] + ["C90,Ann Smith,x"]
     delivery.put("customer.csv", "customer_id,sex,full_name\n" + "\n".join(rows))
     problem = delivery.the_problem()
@@ -317,7 +317,7 @@ def test_the_month_in_its_path_stamps_an_extract(delivery, name, stamp):
     assert file.extract_month == stamp
 
 
-def test_what_is_not_delivered_is_said_with_what_it_switches_off(delivery):
+def test_missing_tables_and_columns_are_noted_with_what_they_switch_off(delivery):
     notes = delivery.notes()
     assert "no `campaign`: without response, uplift and measurement" in notes
     assert "no `loan`: without expected loss, early warning" in notes

@@ -375,7 +375,7 @@ with connect(read_settings()) as connection:
         "select list(booked_on::varchar order by transaction_id) from landing.transaction"
     ).fetchall()[0][0])
 """
-    said = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", program],
         cwd=PROJECT,
         env={**os.environ, "TZ": zone, "JINGXI_HOME": str(tmp_path / "home")},
@@ -384,4 +384,4 @@ with connect(read_settings()) as connection:
         check=True,
     )
     days = [str(row[2]) for row in sorted(reference["transaction"])]
-    assert said.stdout.strip() == str(days)
+    assert completed.stdout.strip() == str(days)

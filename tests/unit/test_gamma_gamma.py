@@ -137,7 +137,7 @@ def test_the_order_of_customers_and_those_without_a_purchase_change_nothing(know
     assert other.log_likelihood_ == pytest.approx(learned.log_likelihood_, rel=1e-12)
 
 
-def test_customers_three_times_over_say_the_same_more_surely(known, learned):
+def test_customers_three_times_over_give_the_same_parameters_with_smaller_errors(known, learned):
     other = GammaGammaModel().fit(*(np.tile(column, 3) for column in known))
     assert values(other.params_) == pytest.approx(values(learned.params_), rel=1e-6)
     assert other.log_likelihood_ == pytest.approx(3 * learned.log_likelihood_, rel=1e-9)
@@ -275,7 +275,7 @@ def test_without_any_purchase_there_is_nothing_to_learn():
         GammaGammaModel().fit([0, 0], [0, 0])
 
 
-def test_a_model_that_was_not_fitted_says_so():
+def test_an_unfitted_model_raises_not_fitted():
     with pytest.raises(NotFittedError):
         GammaGammaModel().expected_value([1], [1.0])
 

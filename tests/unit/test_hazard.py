@@ -31,7 +31,7 @@ def proportional(x: np.ndarray, period: np.ndarray) -> np.ndarray:
 
 
 def soon_or_late(x: np.ndarray, period: np.ndarray) -> np.ndarray:
-    """The first feature tells of the first three periods only, the second of those after them."""
+    """The first feature drives the first three periods only, the second those after them."""
     soon = period <= 3
     return expit(-3.4 + 1.5 * np.where(soon, x[:, :1], 0) + 1.2 * np.where(soon, 0, x[:, 1:2]))
 
@@ -132,7 +132,7 @@ def test_survival_is_that_of_the_world_for_the_safe_and_for_those_at_risk(law):
         assert (np.abs(survival[fifth].mean(axis=0) - true) < 3 * error + 0.02).all()
 
 
-def test_a_feature_that_tells_of_the_first_periods_only_moves_those_only():
+def test_a_feature_that_drives_the_first_periods_moves_only_those():
     first = pd.DataFrame({"balance": [-1.5, 1.5], "age": [0.0, 0.0], "noise": [0.0, 0.0]})
     second = first.rename(columns={"balance": "age", "age": "balance"})
     low, high = logit(model(soon_or_late).hazard(first))
@@ -149,7 +149,7 @@ def test_mean_survival_is_kaplan_and_meiers_of_the_sample(law):
     assert (np.abs(mean - curve) < 2 * error).all()
 
 
-def test_a_logistic_regression_on_the_whole_table_says_the_same_of_a_logistic_world():
+def test_a_logistic_regression_on_the_whole_table_agrees_in_a_logistic_world():
     """What the two differ by is a twentieth of what customers differ by, at most."""
     row, period, event = expanded(past())
     table = np.column_stack([past().frame.to_numpy()[row], period])
@@ -376,8 +376,8 @@ def test_all_rows_of_a_customer_are_in_the_same_fold_and_events_are_shared_out()
         assert np.ptp(members.value_counts().to_numpy()) <= 2
 
 
-def test_customers_seen_before_do_not_calibrate_what_says_nothing_of_new_ones():
-    """Four equal rows a customer, an outcome by chance: dealt by row, trees know it again."""
+def test_calibration_by_customer_flattens_memorised_noise():
+    """Four equal rows a customer, a random outcome: split by row, trees recognise the customer."""
     generator = np.random.default_rng(12)
     customer = np.tile(np.arange(400), 4)
     event = (generator.random(400) < 0.3)[customer]
@@ -429,7 +429,7 @@ def test_a_batch_is_scored_as_its_rows_are():
     assert model().contributions(frame[:0])[0].shape == (0, 3)
 
 
-def test_a_stored_model_says_the_same_and_runs_no_code_on_load(tmp_path: Path):
+def test_a_stored_model_gives_the_same_predictions_and_runs_no_code_on_load(tmp_path: Path):
     path = tmp_path / "model.skops"
     skops.io.dump(model(), path)
     loaded = skops.io.load(path, trusted=TRUSTED_TYPES)

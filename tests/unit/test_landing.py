@@ -389,8 +389,8 @@ def test_an_adjustment_of_one_person_is_set_aside(bank):
         (3, "required", "checker", None),
     ]
     assert bank.ids("adjustment", "adjustment_id") == ["J1"]
-    said = " ".join(summary.lines())
-    assert "maker and checker are the same person: an adjustment needs two persons" in said
+    message = " ".join(summary.lines())
+    assert "maker and checker are the same person: an adjustment needs two persons" in message
 
 
 def test_owners_whose_shares_are_more_than_one_are_set_aside(bank):
@@ -416,8 +416,8 @@ def test_owners_whose_shares_are_more_than_one_are_set_aside(bank):
         (9, "range", "valid_to", "2024-01-31"),
     ]
     assert bank.ids("account_owner", "employee_id") == ["E1", "E2", "E3", "E3"]
-    (said,) = (line for line in summary.lines() if "shares_above_one" in line)
-    assert said.startswith(
+    (message,) = (line for line in summary.lines() if "shares_above_one" in line)
+    assert message.startswith(
         "account_owner: 2 row(s) of 9 break shares_above_one; correct the shares"
     )
     ((counted,),) = bank.rows(

@@ -121,7 +121,7 @@ def store(connection: duckdb.DuckDBPyConnection, accounts: list, holders: list) 
 
 
 def held_by_month(accounts: list, holders: list, frame: pd.DataFrame) -> pd.DataFrame:
-    """`base.customer_month`: at the cut-offs what the frame says, afterwards the open accounts."""
+    """`base.customer_month`: at the cut-offs the frame's accounts, afterwards the open accounts."""
     owners = [(account, name) for account, name, beneficial, *_ in holders if beneficial]
     held = {
         (row.customer_id, row.cutoff): {
@@ -265,7 +265,7 @@ def test_the_profile_by_hand(connection, outcome_queries):
     assert remaining.get_group("deposits").isna().all()
 
 
-def test_cutoffs_are_told_apart_and_a_later_one_sees_nothing_before_it(connection, outcome_queries):
+def test_cutoffs_are_kept_apart_and_a_later_one_sees_nothing_before_it(connection, outcome_queries):
     later = customers(
         ("ann", APRIL, ("deposits", "lending"), 1, 4.0),
         ("bob", MARCH, ("deposits",), None, 6.0),

@@ -238,8 +238,8 @@ def test_expected_calibration_error_is_that_of_a_plain_loop(n):
         members = rows[start : start + size]
         start += size
         rate = sum(y[row] for row in members) / size
-        said = sum(probability[row] for row in members) / size
-        error += size / n * abs(rate - said)
+        predicted = sum(probability[row] for row in members) / size
+        error += size / n * abs(rate - predicted)
     assert start == n
     assert metrics.expected_calibration_error(y, probability) == pytest.approx(error)
 
@@ -264,7 +264,7 @@ def test_brier_and_log_score_by_hand_and_by_their_definition():
 
 
 @pytest.mark.parametrize("outcome", [0, 1])
-def test_scores_of_probabilities_need_no_responder_and_auc_says_that_it_does(outcome):
+def test_scores_of_probabilities_need_no_responder_and_auc_without_one_is_nan(outcome):
     y, probability = np.full(4, outcome), np.array([0.2, 0.2, 0.4, 0.4])
     far = abs(outcome - probability)
     assert metrics.brier(y, probability) == pytest.approx((far**2).mean())
@@ -531,11 +531,11 @@ def test_calibration_is_that_of_an_unpenalised_logistic_regression():
     fitted = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000).fit(score[:, None], y)
     assert metrics.calibration_slope(y, probability) == pytest.approx(fitted.coef_[0, 0], rel=1e-4)
     level = metrics.calibration_in_the_large(y, probability)
-    # The likelihood's equation of the intercept: as many responses as said.
+    # The likelihood's equation of the intercept: as many responses as predicted.
     assert expit(score + level).sum() == pytest.approx(y.sum())
 
 
-def test_true_probabilities_have_slope_one_and_level_zero_and_twisted_ones_say_by_how_much():
+def test_true_probabilities_have_slope_one_and_level_zero_and_twisted_ones_the_twist():
     y, probability = responses(20_000, 21)
     slope = metrics.calibration_slope(y, probability)
     level = metrics.calibration_in_the_large(y, probability)
@@ -549,7 +549,7 @@ def test_true_probabilities_have_slope_one_and_level_zero_and_twisted_ones_say_b
 
 
 def test_calibration_by_hand_where_two_groups_are_given_one_rate_each():
-    # Rates of 1/4 and 3/4 where 1/10 and 9/10 are said: log 3 over log 9 is a half.
+    # Rates of 1/4 and 3/4 where 1/10 and 9/10 are predicted: log 3 over log 9 is a half.
     probability, y = np.repeat([0.1, 0.9], 4), np.array([1, 0, 0, 0, 1, 1, 1, 0])
     assert metrics.calibration_slope(y, probability) == pytest.approx(0.5)
     assert metrics.calibration_in_the_large(y, probability) == pytest.approx(0, abs=1e-9)
@@ -664,7 +664,7 @@ def test_intervals_of_clustered_customers_cover_where_plain_ones_do_not():
     assert not covers_at_about(0.9, plain)
 
 
-def test_an_estimate_is_what_a_comparison_says_of_the_score():
+def test_an_estimate_is_the_score_of_a_comparison():
     y, score = amounts(200, 26)
     asked = {"gini": metrics.gini, "capture": metrics.top_decile_capture}
     for groups in (None, np.arange(200) // 3):

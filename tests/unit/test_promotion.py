@@ -21,7 +21,7 @@ BIAS = Measure("total_bias", metrics.total_bias, "zero")
 
 
 class Period:
-    """Outcomes of a period and predictions that miss them by as much as they say."""
+    """Outcomes of a period, and predictions with errors of a given spread."""
 
     def __init__(self, seed: int, n: int = 300) -> None:
         self.generator = np.random.default_rng(seed)
@@ -97,7 +97,7 @@ def test_the_champion_does_not_replace_itself(period):
 
 
 def test_a_better_order_does_not_pay_for_figures_that_are_further_off(period):
-    """The challenger orders better and says half of every figure."""
+    """The challenger orders better and predicts half of every figure."""
     challenger, rule = period.off_by(5) / 2, period.off_by(15)
     decision = period.decide(challenger, rule)
     assert not decision.promote
@@ -115,8 +115,8 @@ def test_figures_further_off_than_the_champions_hold_back_likewise(period):
     assert "; worse than the champion: mean_absolute_error +" in decision.reasons[1]
 
 
-def test_what_is_best_at_zero_is_reported_and_holds_nobody_back(period):
-    """The rule says too little in all, the challenger too much: neither is less or more."""
+def test_a_measure_best_at_zero_is_reported_and_blocks_no_promotion(period):
+    """The rule predicts too little in all, the challenger too much: bias does not decide."""
     challenger, rule = period.off_by(5) + 8, period.off_by(40) - 8
     decision = period.decide(challenger, rule)
     assert decision.promote
@@ -168,7 +168,7 @@ def test_ahead_or_behind_is_a_whole_interval_on_one_side_of_nothing(
     assert (measure.ahead(difference), measure.behind(difference)) == (ahead, behind)
 
 
-def test_measures_that_say_nothing_of_the_outcomes_are_left_out():
+def test_measures_undefined_for_the_outcomes_are_left_out():
     area, score = Measure("auc", metrics.auc, "higher"), Measure("brier", metrics.brier, "lower")
     assert defined((area, score), np.array([0, 1, 0])) == (area, score)
     assert defined((area, score), np.zeros(3)) == (score,)
@@ -223,7 +223,7 @@ DRIFT = Bound("score drift (PSI)", 0.05, 0.25)
 UNFAIR = Bound("unfair groups", 2, 0, "unlike others: age 18-29, sex f")
 
 
-def test_a_bound_refuses_whoever_is_far_ahead_and_says_so_in_words(period):
+def test_a_bound_refuses_a_challenger_far_ahead_with_the_reason_in_words(period):
     champion = period.off_by(20)
     sound = period.decide(period.off_by(3), period.off_by(40), champion, bounds=(DRIFT,))
     assert (sound.promote, sound.beats, sound.within_bounds) == (True, True, True)
@@ -243,7 +243,7 @@ def test_bounds_that_hold_do_not_make_up_for_being_behind(period):
     assert (decision.promote, decision.beats, decision.within_bounds) == (False, False, True)
 
 
-def test_who_is_behind_and_out_of_bounds_is_told_both(period):
+def test_a_challenger_behind_and_out_of_bounds_gets_both_reasons(period):
     decision = period.decide(period.off_by(40), period.off_by(10), bounds=(CALIBRATION,))
     assert (decision.promote, decision.beats, decision.within_bounds) == (False, False, False)
     assert decision.reasons[0].startswith("does not beat the rule: gini ")
@@ -257,7 +257,7 @@ def test_a_bound_holds_up_to_its_limit_and_not_where_the_figure_is_unknown(value
     assert Bound("calibration error", value, limit).holds == holds
 
 
-def test_an_unknown_figure_is_said_to_be_unknown():
+def test_an_unknown_figure_is_reported_as_not_known():
     assert Bound("drift", math.nan, 0.25).complaint == (
         "drift is not known; at most 0.25 is allowed"
     )

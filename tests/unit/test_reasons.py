@@ -1,4 +1,4 @@
-"""Reasons: the right feature in worlds where it is known, and text that says what was given."""
+"""Reasons: the right feature in worlds where it is known, and text that shows the given value."""
 
 from __future__ import annotations
 
@@ -210,7 +210,7 @@ def test_numbers_are_rounded_to_four_digits_and_whole_ones_have_no_point(number,
     assert shown_as(pd.Series([number])) == [text]
 
 
-def test_other_columns_are_told_as_they_are_and_missing_ones_by_an_empty_text():
+def test_other_columns_are_shown_as_they_are_and_missing_values_as_empty_text():
     assert shown_as(pd.Series(["a", None, "7.00001"])) == ["a", "", "7.00001"]
     assert shown_as(pd.Series(["a", None], dtype=object)) == ["a", ""]
     assert shown_as(pd.Series([10, None, 3], dtype="Int32")) == ["10", "", "3"]
@@ -219,7 +219,7 @@ def test_other_columns_are_told_as_they_are_and_missing_ones_by_an_empty_text():
     assert shown_as(pd.Categorical(["b", None, "a"])) == ["b", "", "a"]
 
 
-def test_a_value_says_nothing_but_the_rows_own_value_of_the_feature():
+def test_a_reasons_value_is_the_rows_own_value_of_the_feature():
     n, generator = 300, np.random.default_rng(4)
     frame = pd.DataFrame(
         {
@@ -292,7 +292,7 @@ def test_shapes_that_do_not_fit_and_names_missing_are_refused():
 
 
 def test_the_feature_that_drives_a_rows_outcome_is_its_first_reason():
-    """Each group has a feature of its own that is 0 for the others; two more say nothing."""
+    """Each group has a feature of its own that is 0 for the others; two more are noise."""
     generator = np.random.default_rng(5)
     names = [f"driver_{letter}" for letter in "abcd"]
     slope = np.array([4.0, -3.0, 6.0, 2.0])
@@ -372,7 +372,7 @@ def test_elsewhere_they_add_up_to_the_first_order_of_the_product(learner, later)
     )
 
 
-def test_each_customer_is_told_what_sets_it_apart(learner, past, later):
+def test_each_customers_first_reason_is_what_sets_it_apart(learner, past, later):
     """Of usual pace but long idle (odds of staying below 1 : 2.7, usual is 1.3 : 1); idle as usual
     and of usual pace, but of the segment that grows; or of a high pace and surely there."""
     contributions, names = learner.contributions(later.frame)
@@ -431,7 +431,9 @@ def test_the_contributions_to_a_response_add_up_to_its_log_odds_for_every_offer(
     assert not contributions[asked[OFFER] == "mortgage"].any()
 
 
-def test_the_young_are_told_their_age_for_the_card_and_the_old_for_the_fund(response, contacts):
+def test_age_is_the_first_reason_of_the_young_for_the_card_and_the_old_for_the_fund(
+    response, contacts
+):
     asked = Contacts(2000, seed=5).frame
     contributions, names = response.contributions(asked)
     found = top_reasons(contributions, names, asked, usual_values(contacts.frame, names), top=1)

@@ -32,7 +32,7 @@ RATE = 0.08
 class Bank:
     """Customers with deposits, with a loan, with both, or with nothing; months as they went.
 
-    Deposits are lost at a hazard that the days since the last activity tell, and bring a margin
+    Deposits are lost at a hazard by the days since the last activity, and bring a margin
     that grows by the occupation. Loans are owed along a straight line to the end of their contract
     and may be repaid early. A line lost is lost at a moment of the month drawn at random. Cards,
     which nobody holds at first, are taken by `takers` of the students, in a month of the horizon
@@ -443,7 +443,7 @@ def test_margins_that_fall_go_on_falling_and_those_that_grow_stop(slope, kept):
 # The parts.
 
 
-def test_the_parts_add_up_to_the_value_and_say_what_they_are(with_takers):
+def test_the_parts_add_up_to_the_value_and_match_their_names(with_takers):
     bank = Bank(1000, seed=4, takers=0.5)
     matrix, names = with_takers.contributions(bank.frame)
     assert matrix.shape == (1000, len(names))
@@ -468,7 +468,7 @@ def test_the_parts_add_up_to_the_value_and_say_what_they_are(with_takers):
 # How it behaves.
 
 
-def test_a_stored_model_says_the_same(with_takers, later, tmp_path):
+def test_a_stored_model_gives_the_same_predictions(with_takers, later, tmp_path):
     skops.io.dump(with_takers, tmp_path / "model.skops")
     trusted = [*TRUSTED_TYPES, "ml.clv.retention_margin.RetentionMarginModel"]
     loaded = skops.io.load(tmp_path / "model.skops", trusted=trusted)

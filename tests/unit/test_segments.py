@@ -266,7 +266,7 @@ def test_half_of_a_segment_keeps_the_id_and_less_does_not():
 # Names.
 
 
-def test_names_are_unique_and_say_what_was_planted(model, planted):
+def test_names_are_unique_and_describe_the_planted_groups(model, planted):
     names = {name: model.names_[of] for name, of in of_group(model, *planted).items()}
     assert len(set(names.values())) == 6
     assert "younger" in names["student"]
@@ -290,7 +290,7 @@ def test_when_the_data_change_the_names_follow():
     assert "younger" in names["pensioner"]
 
 
-def test_the_most_telling_deviations_are_named_one_a_theme_in_the_order_of_the_views():
+def test_the_largest_deviations_are_named_one_a_theme_in_the_order_of_the_views():
     names = name_segments(
         {
             "S1": {"value": 0.9, "digital_share": 1.2, "age": -0.8, "cash": -0.1},
@@ -318,7 +318,7 @@ def test_a_loss_is_called_a_loss():
     assert name_segments({"S1": deviation}, losing=["S1"]) == {"S1": "older, loss-making"}
 
 
-def test_equal_names_are_told_apart_by_further_words_and_at_last_by_the_id():
+def test_equal_names_get_further_words_and_at_last_the_id():
     alike = {"age": 0.9, "value": 0.8, "deposits": 0.7, "cash": 0.3}
     names = name_segments({"S1": alike, "S2": {**alike, "cash": -0.3, "digital_share": 0.31}})
     assert names == {
@@ -507,10 +507,10 @@ def test_what_sets_a_group_apart_is_what_puts_its_customers_there(model, planted
     contributions, names = model.contributions(frame)
     means = pd.DataFrame(contributions, columns=names).groupby(group).mean()
     # Value has a view of its own and outweighs each of the others.
-    telling = means.drop(columns="value").idxmax(axis=1)
-    assert telling["builder"] == "loan_term"
-    assert telling["student"] in {"age", "tenure"}
-    assert telling["struggling"] in {"tenure", "loan_term"}
+    largest = means.drop(columns="value").idxmax(axis=1)
+    assert largest["builder"] == "loan_term"
+    assert largest["student"] in {"age", "tenure"}
+    assert largest["struggling"] in {"tenure", "loan_term"}
 
 
 def test_a_model_stored_and_loaded_answers_the_same_and_continues(model, planted):

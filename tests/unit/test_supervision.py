@@ -91,14 +91,14 @@ def gone(numbers: list[int], seconds: float = 20) -> bool:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_ends_everything_and_is_told_by_the_exit_status(number):
+def test_a_signal_ends_everything_and_sets_the_exit_status(number):
     process = begun()
     numbers = processes(process)
     process.send_signal(number)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 128 + number
     assert output.split() == [str(128 + number), number.name, "True"]
-    # At once: whoever waited for the command finds nothing that still builds.
+    # At once: nothing still builds once the command has ended.
     assert len(numbers) == 3 and living(numbers) == []
 
 
@@ -133,7 +133,7 @@ def test_the_works_own_status_is_passed_on_and_nothing_is_left():
     assert living(numbers) == []
 
 
-def test_a_kill_of_the_work_itself_is_told():
+def test_a_kill_of_the_work_itself_is_reported():
     process = begun()
     numbers = processes(process)
     os.kill(numbers[0], signal.SIGKILL)
@@ -165,8 +165,8 @@ def test_a_child_ends_with_its_block_and_with_the_process_that_started_it():
             process.wait()
             assert gone([child])
         else:
-            told, _ = process.communicate(b"", timeout=60)
-            assert int(told) == -signal.SIGKILL
+            printed, _ = process.communicate(b"", timeout=60)
+            assert int(printed) == -signal.SIGKILL
 
 
 def test_an_ignored_hangup_stays_ignored():

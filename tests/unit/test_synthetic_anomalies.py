@@ -1,4 +1,4 @@
-"""Planted anomalies: real bookings of their kinds, told in the truth, harmless to the bank."""
+"""Planted anomalies: real bookings of their kinds, recorded in the truth, harmless to the bank."""
 
 from __future__ import annotations
 

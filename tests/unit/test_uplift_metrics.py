@@ -258,7 +258,7 @@ def test_two_scores_are_compared_on_the_same_draws_of_customers() -> None:
         metrics, sample.y, sample.score, 2 * sample.score, *data, seed=1, rounds=20
     )
     assert same["qini"].difference.low == same["qini"].difference.high == 0
-    # Each contact four times is no more information: only whole customers say so.
+    # Each contact four times adds no information: only draws of whole customers show this.
     four = np.repeat(np.arange(3000), 4)
     repeated = (sample.y[four], sample.score[four], sample.treatment[four])
     by_customer = uplift_estimate(metrics, *repeated, seed=1, groups=four)["uplift_at"]

@@ -305,7 +305,7 @@ def test_a_statement_that_does_not_reconcile_is_shown(bank, tmp_path):
     assert "B&lt;2&gt;" in page.text
 
 
-def test_tolerated_lines_and_default_reference_data_are_said(bank, tmp_path):
+def test_tolerated_lines_and_default_reference_data_are_shown(bank, tmp_path):
     page = rendered(bank, tmp_path)
     assert "tolerance" not in page.words and "defaults" not in page.words
     bank.execute("alter table value.reconciliation add column tolerance decimal(18, 2)")
@@ -356,7 +356,7 @@ def test_adjustments_and_unused_capacity_lead_to_the_bank(bank, tmp_path):
     assert [the_bank[2], the_bank[8]] == ["330.20", "884.87"]
 
 
-def test_the_loss_making_tail_is_said_in_plain_figures(bank, tmp_path):
+def test_the_loss_making_tail_is_described_in_plain_figures(bank, tmp_path):
     page = rendered(bank, tmp_path)
     # Four customers: the best one stands for the best tenth. 1,600 at the peak, 1,000 at the end.
     assert (
@@ -368,7 +368,7 @@ def test_the_loss_making_tail_is_said_in_plain_figures(bank, tmp_path):
     assert "peak at 75 %: 160.0 %" in page.text
 
 
-def test_a_bank_that_loses_money_in_all_is_told_without_shares(bank, tmp_path):
+def test_a_bank_that_loses_money_in_all_is_described_without_shares(bank, tmp_path):
     bank.execute(
         "update value.profit_distribution set cumulative_profit_share = null,"
         " cumulative_economic_profit_12m = cumulative_economic_profit_12m - 1200"
@@ -513,7 +513,7 @@ def test_the_first_month_of_a_history_gives_a_page(bank, tmp_path):
     assert "The history is shorter than two quarters" in page.words
 
 
-def test_empty_tables_give_a_page_that_says_so(empty, tmp_path):
+def test_empty_tables_give_a_page_that_names_what_is_missing(empty, tmp_path):
     page = rendered(empty, tmp_path)
     assert page.rows == []
     for words in (
@@ -541,6 +541,6 @@ def test_a_report_that_cannot_be_rendered_is_a_warning(tmp_path, capsys):
     assert not report_value(
         dg.build_asset_context(), release, Settings(home=tmp_path), tmp_path / "value.html"
     )
-    said = capsys.readouterr().err
-    assert "WARNING" in said and "2024-02-r1 is served without a value report: IO" in said
+    message = capsys.readouterr().err
+    assert "WARNING" in message and "2024-02-r1 is served without a value report: IO" in message
     assert not (tmp_path / "value.html").exists()
