@@ -248,7 +248,7 @@ def test_a_card_counts_when_issued_before_the_day_of_the_loan(
     assert set(more.index[more == 1]) == {row[0] for row in loans[1::2]} and more.sum() == 20
 
 
-def test_how_loans_went_and_what_is_paid_on_them_is_in_no_feature(
+def test_the_outcome_and_instalment_of_loans_are_in_no_feature(
     connection, raw, applications, outcomes, tmp_path
 ):
     for row in raw.rows["loan"]:
@@ -355,7 +355,7 @@ def test_every_loan_has_one_row_and_one_outcome(raw, applications, outcomes):
     assert set(outcomes.index[outcomes["defaulted"]]) == bad
 
 
-def test_what_cannot_be_used_is_named(connection, raw, tmp_path):
+def test_unusable_files_are_named(connection, raw, tmp_path):
     copy = raw.written(tmp_path / "without")
     (copy / "card.asc").unlink()
     with pytest.raises(FileNotFoundError, match="card.asc"):
@@ -485,7 +485,7 @@ def test_default_is_foreseen_better_than_by_the_lowest_balance_alone(predictions
     assert found["AUC"].difference.low > 0
 
 
-def test_probabilities_are_those_that_happen(predictions):
+def test_predicted_probabilities_match_the_observed_rates(predictions):
     y, by_model = predictions
     base_rate = np.full((len(y), REPEATS), y.mean())
     found = judged(y, by_model["boosted"], base_rate)
@@ -529,7 +529,7 @@ def test_default_of_the_loans_of_1997_is_foreseen_from_those_before(applications
     assert found["AUC"].difference.high > 0
 
 
-def test_what_has_no_date_is_hardly_missed(connection, folder, predictions):
+def test_authorised_users_without_a_date_hardly_improve_the_order(connection, folder, predictions):
     y, by_model = predictions
     more = loan_applications(connection, folder, with_authorised_users=True)
     own = by_model["boosted"][:, :2]

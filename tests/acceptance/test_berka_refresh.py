@@ -67,7 +67,7 @@ def test_profit_reconciles_to_the_cent_in_every_month_and_dimension(raw, release
     ) == rows(release, "select sum(interest_income - interest_expense) from value.account_month")
 
 
-def test_it_is_as_of_the_month_of_the_last_booking(release):
+def test_the_release_is_as_of_the_month_of_the_last_booking(release):
     assert rows(release, "select as_of, source from meta.release") == [("1994-03", "berka")]
 
 

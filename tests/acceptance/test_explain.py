@@ -81,7 +81,7 @@ def test_accounts_of_every_kind_are_explained_down_to_the_row(small, kind):
             assert same == row["transaction_id"]
 
 
-def test_the_command_ends_with_what_it_found(known_bank, command, tmp_path):
+def test_the_command_prints_measures_parts_and_records_as_json(known_bank, command, tmp_path):
     asked = ("explain", "--account", "A05", "--month", "2024-01", "--json")
     result = command(known_bank, *asked)
     assert result.returncode == 0, result.stderr
@@ -119,7 +119,7 @@ def test_the_command_ends_with_what_it_found(known_bank, command, tmp_path):
     assert differing >= {"direct_cost", "contribution_margin"}
 
 
-def test_what_cannot_be_explained_is_refused_with_the_remedy(known, command, tmp_path):
+def test_unknown_accounts_and_months_are_refused_with_the_remedy(known, command, tmp_path):
     with pytest.raises(AccountUnknown, match=r"ACCOUNT=A99 is invalid: expected an account of"):
         explain(known, "A99")
     with pytest.raises(AccountUnknown, match=r"MONTH=2019-01 is invalid: .* 2024-01 to 2025-12"):

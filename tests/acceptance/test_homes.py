@@ -74,7 +74,7 @@ def test_nothing_of_a_home_is_open_to_other_accounts(home):
         assert release.stat().st_mode & 0o777 == 0o400
 
 
-def test_nobody_is_named_anywhere_in_a_home(home, delivery):
+def test_no_file_of_a_home_holds_a_persons_identity(home, delivery):
     """The raw bytes of every file: tables, free blocks, logs, reports, events, models."""
     source = delivery / "customer" / "*.csv"
     with duckdb.connect() as connection:
@@ -95,7 +95,7 @@ def test_nobody_is_named_anywhere_in_a_home(home, delivery):
     assert found == {}
 
 
-def test_what_was_misplaced_is_a_token_in_quarantine_and_not_published(home):
+def test_misplaced_values_are_tokens_in_quarantine_and_not_published(home):
     with duckdb.connect(str(home / "build" / "warehouse.duckdb"), read_only=True) as warehouse:
         found = warehouse.execute("select value from quarantine.customer").fetchall()
     assert found and all(len(value) == 16 or " " in value for (value,) in found)

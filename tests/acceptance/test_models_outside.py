@@ -278,7 +278,7 @@ def test_every_registered_version_gives_the_same_scores_outside_as_in_the_projec
     assert learners == set(STUDIES)
 
 
-def test_the_code_that_answers_came_with_the_model(home, answers):
+def test_predictions_use_the_code_stored_with_the_model(home, answers):
     for name, one in answers.items():
         assert one.code.is_relative_to(home / "mlflow" / "artifacts"), name
 

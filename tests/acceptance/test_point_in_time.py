@@ -415,7 +415,7 @@ def test_the_build_that_is_compared_holds_predictions_of_every_kind(bank):
     assert dict(scoring).items() >= LEARNERS.items()
 
 
-def test_later_rows_change_no_feature_no_score_and_nothing_that_is_learned_from(bank):
+def test_later_rows_change_no_feature_no_score_and_no_training_sample(bank):
     """Nor does what a refresh leaves that went further before. Trained anew: the same samples, the
     same figures, importances and coverage, to the bit."""
     bank.refresh(train="never", as_of=FURTHER)

@@ -126,7 +126,7 @@ def test_a_higher_curve_moves_each_line_by_its_balances(valued, known_bank):
     )
 
 
-def test_it_is_kept_beside_the_releases(valued, known_bank):
+def test_a_scenario_is_kept_beside_the_releases(valued, known_bank):
     folder = known_bank / "scenarios" / UP
     assert sorted(path.name for path in folder.iterdir()) == [
         *("difference.csv", "scenario.duckdb", "scenario.json"),

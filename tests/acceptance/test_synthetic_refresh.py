@@ -142,7 +142,7 @@ def test_every_score_names_its_champion(home):
     assert all(version == champions[name] and rank <= 3 for name, version, rank in reasons)
 
 
-def test_whoever_holds_an_account_has_a_chance_of_leaving_and_a_segment(home):
+def test_account_holders_alone_have_an_attrition_score_and_a_segment(home):
     of_month = (
         "from scores.customer as score inner join base.customer_month as held "
         "on held.customer_id = score.customer_id and held.month = date '2025-12-01'"
@@ -272,7 +272,7 @@ def test_after_the_kills_one_refresh_of_two_goes_on_and_publishes_the_same(home,
     assert digest_of_tables(served(home)) == before
 
 
-def test_the_models_come_nearer_to_the_hidden_truth_than_the_rule(home):
+def test_the_models_are_nearer_to_the_hidden_truth_than_the_rule(home):
     """Rank correlation with the outcome, as a share of what the truth itself achieves."""
     settings = Settings(home=home, **BANK)
     found = {(one.model_name, one.metric): one for one in measure(settings)}

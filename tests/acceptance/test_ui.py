@@ -334,7 +334,7 @@ def test_assets_show_rows_columns_and_what_their_gates_found(ui, refreshed):
     } == set()
 
 
-def test_a_killed_refresh_holds_nothing_up(ui, refreshed):
+def test_a_killed_refresh_blocks_no_later_run(ui, refreshed):
     """The case `killed_run_blocks_the_queue`."""
     before = set(ui.runs())
     refresh = begun(ui.home, "refresh")

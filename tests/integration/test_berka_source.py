@@ -118,7 +118,7 @@ def test_codes_become_kinds_channels_and_signs(small):
     ]
 
 
-def test_codes_the_mapping_does_not_know_are_set_aside_by_name(small):
+def test_codes_missing_from_the_mapping_are_set_aside_by_name(small):
     assert small.faults("transaction") == [
         (9, "allowed_values", "kind", "PREVOD"),
         (10, "allowed_values", "kind", "SEK"),

@@ -311,7 +311,7 @@ def must_not_be_contacted(kind: dict) -> bool:
 @settings(
     max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-def test_who_must_not_be_contacted_is_in_no_plan_no_list_and_no_file(queries, kinds):
+def test_customers_not_to_be_contacted_are_in_no_plan_no_list_and_no_file(queries, kinds):
     bank = laid_out(queries, kinds)
     forbidden = {f"C{n:04d}" for n, kind in enumerate(kinds) if must_not_be_contacted(kind)}
     # A household with two contacts in the window has none left.
@@ -447,7 +447,7 @@ def test_a_customer_is_in_the_same_arm_on_every_run(many):
     assert [row for row in many.rows(arms) if row[0] != "C99999"] == drawn
 
 
-def test_arms_have_their_shares_but_for_chance(many):
+def test_arms_have_their_shares_within_chance(many):
     many.decide()
     ((customers, universal, campaign),) = many.rows(
         "select count(*), count(*) filter (is_universal_control), "

@@ -209,7 +209,7 @@ def test_every_personal_column_of_the_customer_is_given_to_a_role_or_withheld():
     }
 
 
-def test_reasons_are_in_words_without_what_is_withheld(bank):
+def test_reasons_are_in_words_without_withheld_values(bank):
     text = text_of(page_of(bank))
     assert "Raises it: bookings online, last 3 months: 12 (usual 0)" in text
     assert "salaries and pensions received, last 3 months: 5 (usual 9)" in text
@@ -312,7 +312,7 @@ def test_a_customer_without_contactability_flags_is_not_to_be_contacted(bank):
 # --- The file itself ------------------------------------------------------------------------
 
 
-def test_what_the_bank_delivers_is_escaped(bank):
+def test_delivered_texts_are_escaped(bank):
     nasty = "<script>alert(1)</script><img src=x onerror=y>\"'&"
     bank.connection.execute("update base.account set product_name = ?", [nasty])
     bank.connection.execute("update scores.customer set segment_name = ?", [nasty])
@@ -430,13 +430,13 @@ def test_only_the_reader_can_open_the_page_and_the_request_is_logged(home):
     assert not any(value in log.read_text() for value in PROTECTED_TEXTS)
 
 
-def test_a_page_goes_where_it_is_asked_for(home, tmp_path):
+def test_a_page_is_written_to_the_given_path(home, tmp_path):
     path = customer_page(home, "C1", "manager", tmp_path / "for" / "me.html")
     assert path == tmp_path / "for" / "me.html"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_asking_for_a_stranger_is_refused_and_noted_on_one_line(home):
+def test_a_request_for_an_unknown_customer_is_refused_and_logged_on_one_line(home):
     with pytest.raises(CustomerUnknown, match="knows no customer"):
         customer_page(home, 'C9\n{"user": "somebody else"}', "manager", None)
     (reading,) = readings(home)
@@ -447,7 +447,7 @@ def test_asking_for_a_stranger_is_refused_and_noted_on_one_line(home):
     assert [one["outcome"] for one in readings(home)] == ["refused", "refused"]
 
 
-def test_asking_before_the_first_release_is_refused_and_noted(tmp_path):
+def test_a_request_before_the_first_release_is_refused_and_logged(tmp_path):
     home = Settings(home=tmp_path / "fresh", user="Tove Berg")
     with pytest.raises(ReleaseRefused, match="nothing is published yet"):
         customer_page(home, "C1")
@@ -456,7 +456,7 @@ def test_asking_before_the_first_release_is_refused_and_noted(tmp_path):
     assert (reading["release_id"], reading["outcome"]) == (None, "refused")
 
 
-def test_without_a_note_there_is_no_page(home, monkeypatch):
+def test_no_page_is_written_if_logging_fails(home, monkeypatch):
     (home.home / "logs").mkdir()
     (home.home / "logs" / "customer_page.log").mkdir()
     with pytest.raises(IsADirectoryError):
@@ -475,12 +475,12 @@ def test_an_id_cannot_lead_out_of_the_folder(home):
     assert path.name == "..%2F..%2F..%2Fx%2F...html"
 
 
-def test_before_the_first_release_there_is_no_page(tmp_path):
+def test_a_page_before_the_first_release_is_refused_with_the_remedy(tmp_path):
     with pytest.raises(ReleaseRefused, match="make refresh"):
         customer_page(Settings(home=tmp_path), "C1", "manager", None)
 
 
-def test_a_person_asks_in_dagster(home):
+def test_the_dagster_job_writes_a_page_or_fails(home):
     def run(**asked):
         return customer_page_job.execute_in_process(
             run_config={"ops": {CUSTOMER_PAGE_OP: {"config": asked}}},

@@ -81,7 +81,7 @@ def test_a_good_delivery_is_counted_totalled_and_passes(delivery):
     assert {"at least -0.2", "0.2 to 5", "0"} <= limits
 
 
-def test_it_is_judged_as_of_the_month_asked_for(delivery):
+def test_a_delivery_is_judged_as_of_the_month_asked_for(delivery):
     found = delivery.check(as_of="2024-02")
     assert [row["month"] for row in found.control] == ["2024-01", "2024-02"]
     (bookings,) = (row for row in found.tables if row["table"] == "transaction")
@@ -313,7 +313,7 @@ def corrupt(delivery: Delivery, how: str) -> None:
         ("no dated booking", "booked_on"),
     ],
 )
-def test_what_cannot_be_read_is_refused_with_a_whole_answer(delivery, how, words):
+def test_unreadable_deliveries_are_refused_with_a_complete_answer(delivery, how, words):
     corrupt(delivery, how)
     found = delivery.check()
     assert found.status == "refused"
@@ -342,7 +342,7 @@ def test_the_home_is_left_as_it_was_whatever_the_answer(delivery):
     assert list((delivery.home / "tmp").glob("check-*")) == []
 
 
-def test_what_a_killed_check_left_is_removed_by_the_next_and_a_living_ones_place_is_not(tmp_path):
+def test_a_check_removes_the_folder_of_a_killed_check_and_keeps_that_of_a_running_one(tmp_path):
     killed = tmp_path / "tmp" / "check-killed"
     killed.mkdir(parents=True)
     (killed / "lock").touch()
@@ -356,7 +356,7 @@ def test_what_a_killed_check_left_is_removed_by_the_next_and_a_living_ones_place
     assert not one.exists()
 
 
-def test_a_refresh_that_begins_and_ends_leaves_a_running_check_its_place(delivery):
+def test_a_refresh_keeps_the_folder_of_a_running_check(delivery):
     """It empties the folder of whoever holds the home's lock, and no other."""
     settings = read_settings(home=delivery.home)
     with own_place(delivery.home) as place:

@@ -156,7 +156,7 @@ def test_a_rule_that_fails_on_one_asset_stops_everything_behind_any_of_its_layer
     assert "broken_rules" not in run.checks[dg.AssetKey(["base", sound])].metadata
 
 
-def test_what_lies_behind_a_failed_gate_does_not_run_later_either(bank: Bank) -> None:
+def test_steps_behind_a_failed_gate_do_not_run_later_either(bank: Bank) -> None:
     bank.run("all", customer="3, 0")
     later = bank.run("later")
     assert later.steps("STEP_FAILURE") == {"value__account"}

@@ -223,7 +223,7 @@ def test_an_override_promotes_against_the_policy_and_is_audited_as_one(bank):
     assert bank.champion("overridden") == "2"
 
 
-def test_an_override_of_nothing_is_an_ordinary_promotion(bank):
+def test_an_override_without_need_is_an_ordinary_promotion(bank):
     bank.with_champion("needless")
     version, _ = bank.tried("needless", bank.learned("days_silent"))
     promote(bank.registry, "needless", version.version, "Ana Lima", REASON, override=True)
@@ -231,7 +231,7 @@ def test_an_override_of_nothing_is_an_ordinary_promotion(bank):
     assert (last.event, last.reason) == ("promoted", REASON)
 
 
-def test_a_verdict_on_another_champion_is_none_on_the_one_that_stands(bank):
+def test_a_verdict_against_a_former_champion_does_not_count_for_the_current_one(bank):
     bank.with_champion("stale")
     waiting, _ = bank.tried("stale", bank.learned("days_silent", 5))
     quicker, _ = bank.tried("stale", bank.learned("days_silent", 20))
@@ -240,7 +240,7 @@ def test_a_verdict_on_another_champion_is_none_on_the_one_that_stands(bank):
         promote(bank.registry, "stale", waiting.version, "Ana Lima", REASON)
 
 
-def test_who_passed_when_nobody_scored_may_follow_the_rule_that_scores_meanwhile(bank):
+def test_a_learner_that_passed_without_a_champion_may_follow_a_rule_promoted_since(bank):
     version, decision = bank.tried("meanwhile", bank.learned("days_silent"))
     assert decision.promote
     rule = bank.register("meanwhile", bank.learned("days_silent", 1), RULE)
@@ -273,13 +273,13 @@ def test_the_trainer_may_not_approve_however_the_name_is_written(bank, approver)
     assert (bank.champion("own"), bank.events("own")) == ("1", ["first"])
 
 
-def test_who_trained_must_be_known(bank):
+def test_a_version_without_a_recorded_trainer_is_refused(bank):
     version = bank.register("nameless", bank.learned("days_silent"), **{TRAINER: " "})
     with pytest.raises(PromotionRefused, match="its trainer is not recorded"):
         promote(bank.registry, "nameless", version.version, "Ana Lima", REASON)
 
 
-def test_different_people_are_not_one():
+def test_similar_names_are_different_people():
     assert not same_person("Ana Lima", "Ana Lim")
     assert not same_person("Ana", "")
 
@@ -300,7 +300,7 @@ def test_everything_that_is_missing_is_reported_at_once(bank):
     assert bank.events("bare") == ["first"]
 
 
-def test_unknown_versions_and_models_are_refused_with_those_there_are(bank):
+def test_unknown_versions_and_models_are_refused_with_the_known_ones(bank):
     bank.with_champion("known")
     with pytest.raises(PromotionRefused, match="model known has no version 9: expected one of 1$"):
         promote(bank.registry, "known", "9", "Ana Lima", REASON)
@@ -382,7 +382,7 @@ def test_rollback_needs_a_name_and_a_reason(bank, approver, reason):
     assert bank.champion("signed") == "3"
 
 
-def test_a_champion_that_was_tampered_with_does_not_score_and_rollback_gets_round_it(bank):
+def test_a_champion_tampered_with_is_refused_and_rollback_passes_over_damaged_versions(bank):
     with_three(bank, "tampered")
     champion = bank.registry.champion("tampered")
     flip(bank.model_file(champion))
@@ -533,7 +533,7 @@ def test_the_training_job_trains_and_judges_and_does_nothing_else(definitions):
     assert job.tags[TRAIN_TAG] == "always"
 
 
-def test_a_runs_own_word_on_training_comes_before_the_setting(home, monkeypatch):
+def test_the_training_tag_of_a_run_overrides_the_setting(home, monkeypatch):
     monkeypatch.setenv("JINGXI_TRAIN", "never")
     monkeypatch.setenv("JINGXI_USER", "Ana Lima")
     with duckdb.connect() as connection:

@@ -209,7 +209,7 @@ def test_a_home_with_a_name_too_long_is_refused_at_the_start(tmp_path, monkeypat
     assert "expected at most 380" in capsys.readouterr().err
 
 
-def test_an_existing_home_is_closed_to_others_and_what_is_not_ours_stays(settings):
+def test_an_existing_home_is_closed_to_others_and_foreign_files_stay(settings):
     old = settings.home / "landing" / "some.parquet"
     other = settings.home / "notes.txt"
     for path in (old, other):
@@ -270,7 +270,7 @@ def test_a_home_that_cannot_be_written_is_reported_and_can_be_read(mounted, comm
     assert (listed.returncode, listed.stdout) == (0, "first  (served)\n")
 
 
-def test_a_home_that_names_the_former_event_log_follows_unless_somebody_edited_it(settings):
+def test_a_home_with_the_former_event_log_is_updated_unless_edited(settings):
     configuration = settings.dagster_home / "dagster.yaml"
     written = configuration.read_text()
     former = written + (

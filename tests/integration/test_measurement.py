@@ -500,7 +500,7 @@ def test_nothing_after_the_as_of_date_is_used(warehouse):
     assert warehouse.content() == known
 
 
-def test_what_is_learned_of_an_offer_gathers_over_its_campaigns(warehouse):
+def test_learning_about_an_offer_accumulates_over_its_campaigns(warehouse):
     for number, day in enumerate((date(2024, 5, 1), date(2023, 8, 1), date(2024, 1, 1))):
         insert_random_campaign(warehouse, number, f"K{number}", day, 300)
     insert_random_campaign(warehouse, 9, "K9", date(2024, 11, 15), 300)
@@ -546,7 +546,7 @@ def insert_uplift_campaign(warehouse: Warehouse, customers: int = 8_000) -> pd.D
     return pd.DataFrame({"contact_id": [row["contact_id"] for row in rows], "predicted": uplift})
 
 
-def test_true_predictions_show_in_the_deciles_and_blind_ones_do_not(warehouse):
+def test_deciles_confirm_true_predictions_and_not_shuffled_ones(warehouse):
     predictions = insert_uplift_campaign(warehouse)
     warehouse.measure(predictions)
     deciles = warehouse.table("uplift_decile")
@@ -642,7 +642,7 @@ def plan_row(warehouse: Warehouse) -> dict[str, Any]:
     return row
 
 
-def test_a_plan_is_held_against_what_came_of_it_worked_by_hand(warehouse):
+def test_a_plan_is_compared_with_its_outcome_worked_by_hand(warehouse):
     plan(warehouse, date(2024, 7, 1))
     # The bank runs it under its own names. One is not reached, one control is.
     for customer in ("T0", "T1", "C0"):

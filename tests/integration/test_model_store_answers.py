@@ -153,14 +153,14 @@ def test_an_address_that_leads_nowhere_is_refused(monkeypatch, tmp_path, uri, wo
     assert words in refusal(monkeypatch, tmp_path, uri.format(folder=tmp_path))
 
 
-def test_a_store_that_is_to_be_made_or_stands_already_is_let_through(monkeypatch, tmp_path):
+def test_a_store_to_be_made_is_accepted_and_not_created(monkeypatch, tmp_path):
     check_model_store(Settings(home=tmp_path))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/models.db")
     check_model_store(Settings(home=tmp_path))
     assert not list(tmp_path.iterdir())
 
 
-def test_the_users_own_patience_wins_over_ours(monkeypatch, tmp_path):
+def test_the_users_timeout_overrides_the_default(monkeypatch, tmp_path):
     for name in list(os.environ):
         monkeypatch.setenv(name, os.environ[name])
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "77")

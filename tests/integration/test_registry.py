@@ -175,7 +175,7 @@ def champion(store: Store, candidate: Candidate) -> Version:
     return store.promote(store.registry.register(candidate))
 
 
-def test_nobody_is_champion_before_a_promotion(store):
+def test_no_version_is_champion_before_a_promotion(store):
     assert store.registry.champion("newcomer") is None
     rule = LastPeriodAgain().fit(FRAME, Y)
     store.registry.register(clv("newcomer", rule, rule))
@@ -304,7 +304,7 @@ def test_a_loaded_model_answers_the_published_columns_with_missing_values_too(st
     np.testing.assert_array_equal(served["clv_36m"], model.predict_months(asked, 36))
 
 
-def test_the_example_is_of_medians_and_is_nobodys_row(store, champion):
+def test_the_example_holds_medians_and_is_no_customers_row(store, champion):
     example = mlflow.pyfunc.load_model("models:/clv@champion").input_example
     assert len(example) == 1
     rows = LATER.head(20)
@@ -313,7 +313,7 @@ def test_the_example_is_of_medians_and_is_nobodys_row(store, champion):
     assert not (rows[example.columns] == example.loc[0]).all(axis=1).any()
 
 
-def test_requirements_are_pinned_and_the_code_lies_with_the_model(store, champion):
+def test_requirements_are_pinned_and_the_code_is_stored_with_the_model(store, champion):
     folder = store.folder(champion).parent
     pinned = (folder / "requirements.txt").read_text().split()
     assert pinned and all("==" in line for line in pinned)
@@ -444,9 +444,7 @@ def test_a_champion_is_unusable_when(store, champion, files, damage):
         store.registry.load(champion)
 
 
-def test_a_file_that_holds_a_type_not_trusted_is_refused_before_it_comes_to_life(
-    store, champion, files
-):
+def test_a_file_with_an_untrusted_type_is_refused_before_it_is_loaded(store, champion, files):
     skops.io.dump(Stranger(), files / "model.skops")
     store.vouch(champion, MODEL_DIGEST, files / "model.skops")
     awakened.clear()
@@ -615,7 +613,7 @@ def test_of_several_learners_of_one_training_only_the_best_is_the_challenger(sto
     assert store.registry.version("several", "2") == other
 
 
-def test_a_version_is_loaded_by_its_number_whoever_is_champion(store):
+def test_a_version_is_loaded_by_its_number_whichever_is_champion(store):
     models = [learner(seed, trees=2 + seed) for seed in (1, 2)]
     versions = [store.registry.register(clv("numbered", model, model)) for model in models]
     store.promote(versions[1])
@@ -624,7 +622,7 @@ def test_a_version_is_loaded_by_its_number_whoever_is_champion(store):
         np.testing.assert_array_equal(loaded.predict(LATER), model.predict(LATER))
 
 
-def test_an_unknown_version_or_model_is_refused_with_those_there_are(store, champion):
+def test_an_unknown_version_or_model_is_refused_with_the_known_ones(store, champion):
     with pytest.raises(LookupError, match="model clv has no version 7: expected one of 1$"):
         store.registry.version("clv", "7")
     with pytest.raises(LookupError, match="model clw is not registered. Registered models: .*clv"):
@@ -684,7 +682,7 @@ def test_the_audit_of_one_model_is_part_of_that_of_all_and_outlives_a_deletion(s
     assert [one.number for one in every] == list(range(1, len(every) + 1))
 
 
-def test_a_champion_is_not_promoted_again_and_nobody_promotes_without_name_or_reason(store):
+def test_a_promotion_needs_another_version_a_name_and_a_reason(store):
     champion = three(store, "again")[2]
     before = store.registry.audit("again")
     with pytest.raises(ValueError, match="version 3 is already champion"):
@@ -712,7 +710,7 @@ def test_a_rollback_restores_the_champion_before_and_a_second_the_one_before_tha
 
 
 @pytest.mark.slow
-def test_after_a_rollback_and_a_promotion_the_way_back_is_the_one_that_was_gone(store):
+def test_a_rollback_after_a_repeated_promotion_restores_the_version_before_it(store):
     versions = three(store, "forth")
     store.registry.rollback("forth", by="Ana", reason="too many calls")
     store.promote(store.registry.version("forth", versions[2].version))
@@ -747,13 +745,13 @@ def test_a_rollback_passes_over_versions_that_are_damaged_gone_or_of_another_ban
     assert "too many calls (passed over: version 6" in store.registry.audit("rough")[-1].reason
 
 
-def test_a_model_without_a_champion_has_nowhere_to_return_from(store):
+def test_a_rollback_without_a_champion_is_refused(store):
     with pytest.raises(LookupError, match="model nobody has no champion"):
         store.registry.rollback("nobody", by="Ana", reason="too many calls")
 
 
 @pytest.mark.slow
-def test_where_the_alias_was_moved_by_hand_the_way_back_is_known_all_the_same(store):
+def test_a_rollback_works_after_the_alias_was_moved_by_hand(store):
     three(store, "byhand")
     store.client.set_registered_model_alias("byhand", "champion", "1")
     version, _ = store.registry.rollback("byhand", by="Ana", reason="not by hand")
@@ -834,7 +832,7 @@ def event(number: int, name: str, before: str, version: str, state: str = DONE) 
         ([("first", "", "1"), ("promoted", "1", "2")], "9", ["2", "1"]),
     ],
 )
-def test_the_champions_before_are_those_whom_no_rollback_undid(events, standing, wanted):
+def test_former_champions_are_those_that_no_rollback_undid(events, standing, wanted):
     records = [event(number, *one) for number, one in enumerate(events)]
     assert champions_before(records, standing) == wanted
     # What was never carried out is no part of the story.

@@ -142,7 +142,7 @@ def test_a_build_that_is_not_whole_is_refused_and_the_old_release_stays(
     assert digest(settings) == before
 
 
-def test_what_is_to_be_built_upon_is_judged_as_far_as_it_goes(warehouse):
+def test_a_build_is_judged_up_to_the_step_asked_for(warehouse):
     """Training stands on the features and what is before them, not on models that are older."""
     lose_gate(warehouse)
     assert build_numbers.complaints(warehouse, "features") == []
@@ -230,7 +230,7 @@ def test_customers_pages_and_reports_go_with_their_release(warehouse, settings):
         assert {folder.exists() for folder in folders} == {release.exists()}
 
 
-def test_a_release_is_on_the_disk_before_a_reader_is_led_to_it(warehouse, settings, monkeypatch):
+def test_a_release_is_flushed_to_disk_before_the_link_moves(warehouse, settings, monkeypatch):
     """A machine that stops at any moment serves the release before, or all of this one."""
     done, replace, flush = [], os.replace, releasing.flush
 
@@ -271,7 +271,7 @@ def test_an_open_reader_keeps_its_release_while_another_is_published(warehouse, 
         assert reader.execute("select count(*) from base.customer").fetchall() == [(5,)]
 
 
-def test_a_busy_warehouse_is_named_with_what_to_do(settings, command):
+def test_a_busy_warehouse_is_named_with_the_remedy(settings, command):
     import subprocess
     import sys
 

@@ -931,7 +931,7 @@ def test_an_alert_gives_reason_month_expected_loss_and_responsible_employee(lent
     assert lent["expected_lead_months"].isna().all()
 
 
-def test_a_loan_is_known_by_its_owners_probability_and_those_in_default_are_not(connection, lent):
+def test_a_loan_has_its_owners_probability_unless_in_default(connection, lent):
     found = connection.execute("select * from scores.account_default").fetchall()
     expected = {
         f"loan of {one.owner.customer_id}": one.owner.days_past_due
@@ -945,7 +945,9 @@ def test_a_loan_is_known_by_its_owners_probability_and_those_in_default_are_not(
         assert (month, version) == (NOW, "1")
 
 
-def test_what_was_known_earlier_stays_and_what_came_of_a_later_month_is_gone(connection, by_hand):
+def test_probabilities_of_earlier_months_stay_and_those_of_later_months_are_removed(
+    connection, by_hand
+):
     lend(connection, Loan(borrower("ann", 30)), Loan(borrower("bob", 0)))
     rows = [
         ("loan of ann", date(2024, 11, 1), 0.2),

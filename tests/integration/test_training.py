@@ -317,7 +317,7 @@ def version(**tags: str) -> Version:
         ),
     ],
 )
-def test_a_champion_that_fits_is_trained_anew_only_when_that_is_asked_for(mode, champion, expected):
+def test_a_fitting_champion_is_retrained_only_on_request(mode, champion, expected):
     assert needs_training(mode, champion, WANTED) == expected
 
 
@@ -351,7 +351,7 @@ def ruled(home: Home) -> TrainingReport:
     return home.train(study("ruled", NOISE, read=lambda: samples))
 
 
-def test_where_nobody_beats_the_rule_the_rule_is_the_first_champion(home, ruled):
+def test_the_rule_is_the_first_champion_where_no_learner_beats_it(home, ruled):
     assert (ruled.version, ruled.kind, ruled.trained, ruled.promoted) == ("2", RULE, True, False)
     assert ruled.reasons[-1] == "so the rule is champion"
     assert any("rate_by_noise: does not beat the rule" in words for words in ruled.reasons)
@@ -428,7 +428,7 @@ def test_a_better_challenger_takes_over_and_the_audit_names_its_predecessor(home
     assert home.champion("followed").tags[COMPARED_WITH] == "1"
 
 
-def test_who_has_no_champion_takes_the_first_learner_that_passes(home):
+def test_a_model_without_a_champion_takes_the_first_learner_that_passes(home):
     """Reported in the order of the studies, whoever is fitted first."""
     home.with_champion("settled", SILENCE)
     reports = home.train_all(
@@ -452,7 +452,7 @@ def test_who_has_no_champion_takes_the_first_learner_that_passes(home):
     assert len(home.registry.versions("first_passes")) == 1
 
 
-def test_asked_to_train_it_tries_all_and_the_second_must_beat_the_first_that_passed(home):
+def test_training_on_request_tries_all_learners_and_each_must_beat_the_best_before(home):
     """Alone silence passes; behind the boosted one it does not."""
     report = home.train(study("boosted_first", BOOSTED, SILENCE), mode="always")
     assert (report.version, report.promoted) == ("1", True)
@@ -484,7 +484,7 @@ def test_with_approval_the_rule_scores_until_another_person_promotes(home):
     assert home.champion_row("awaited")["promoted_by"] == APPROVER
 
 
-def test_the_winner_of_two_that_passed_waits_and_is_approved_without_overriding(home):
+def test_the_better_of_two_passed_learners_waits_and_needs_no_override(home):
     home.with_champion("relay", rate("silent", 2))
     report = home.train(study("relay", SILENCE, BOOSTED), "always", "approval")
     assert (report.version, report.promoted) == ("1", False)
@@ -525,7 +525,7 @@ def test_the_rule_takes_the_place_of_a_champion_made_for_something_else(home):
 
 
 @pytest.mark.parametrize("damaged", [MODEL, TWIN, EVALUATION])
-def test_training_heals_a_damaged_champion_without_comparing_with_it(home, damaged):
+def test_training_replaces_a_damaged_champion_without_comparing_with_it(home, damaged):
     name = f"damaged_{damaged.split('.')[0]}"
     champion = home.with_champion(name, BOOSTED)
     path = {
@@ -544,7 +544,7 @@ def test_training_heals_a_damaged_champion_without_comparing_with_it(home, damag
     home.registry.table(new, EVALUATION)
 
 
-def test_a_damaged_champion_is_not_healed_unasked(home):
+def test_a_damaged_champion_is_not_replaced_without_a_request(home):
     """The refresh stops at scoring instead: who changed the file is to be found out."""
     flip(home.model_file(home.with_champion("unasked", SILENCE)))
     report = home.train(study("unasked", SILENCE, read=not_read))
@@ -623,7 +623,7 @@ def test_a_learner_right_for_both_sexes_passes_and_their_figures_are_kept(home, 
         assert table.loc[("sex", group), "gap_high"] > -0.25
 
 
-def test_who_scores_a_changed_population_is_refused(home):
+def test_a_challenger_that_scores_a_changed_population_is_refused(home):
     shifted = People(date(2024, 12, 1), 800, seed=3, silence=60)
     challenger = bounded(home, "drifted", material(scored=shifted.frame))
     stated = challenger.tags[REASONS].split("; ")[-1]
@@ -722,7 +722,7 @@ def test_the_evaluation_is_that_of_the_twin_on_rows_that_it_has_not_seen(home, d
     assert list(table.index) == [measure.name for measure in one.measures]
 
 
-def test_what_scores_has_learned_from_all_that_is_complete(home, documented):
+def test_the_scoring_model_is_refitted_on_all_complete_cohorts(home, documented):
     again = _boosted(material().refit, home.context().seed)
     champion = home.registry.load(documented[0])
     np.testing.assert_allclose(score_of(champion, NOW.frame), score_of(again, NOW.frame))
@@ -769,7 +769,7 @@ def test_the_tables_and_the_card_are_kept_with_the_version(home, documented):
         assert (home.logged(champion) / f"{picture}.png").stat().st_size > 1000
 
 
-def test_no_customer_is_in_anything_that_is_kept(home, documented):
+def test_no_stored_artifact_holds_a_customer(home, documented):
     def contents(path: Path) -> Iterator[tuple[str, bytes]]:
         yield str(path), path.read_bytes()
         if zipfile.is_zipfile(path):
@@ -838,7 +838,7 @@ def _money(people: People) -> Sample:
     return Sample(frame, y, pd.DataFrame({"contribution": y}))
 
 
-def test_intervals_come_from_the_evaluation_period_and_are_handed_to_what_scores(home):
+def test_intervals_of_the_evaluation_period_are_passed_to_the_scoring_model(home):
     earlier, later, now = _money(EARLIER), _money(LATER), _money(NOW)
     samples = Material((Split(earlier, later),), together(earlier, later), now.frame, PARAMETERS)
 
@@ -1012,7 +1012,7 @@ def test_a_cohort_later_than_all_that_was_learned_is_judged_by_the_champion_itse
         home.registry.tag(champion, {"learned_until": "2024-06"})
 
 
-def test_drift_is_found_where_the_customers_of_now_are_others(home, watched):
+def test_drift_is_found_where_the_current_customers_differ(home, watched):
     records, one = watched
     home.connection.execute("begin")
     try:
@@ -1027,7 +1027,7 @@ def test_drift_is_found_where_the_customers_of_now_are_others(home, watched):
         home.connection.execute("rollback")
 
 
-def test_what_was_found_of_a_model_stays_when_another_is_watched_alone(home, watched):
+def test_findings_of_a_model_stay_when_another_is_watched_alone(home, watched):
     records, one = watched
     before = watch(home, records, one)
     after = watch(home, records, Off("default", "no loans"))
@@ -1038,7 +1038,7 @@ def test_what_was_found_of_a_model_stays_when_another_is_watched_alone(home, wat
     assert all(found.empty for found in gone)
 
 
-def test_who_cannot_be_loaded_is_left_to_scoring_to_stop_at(home, watched):
+def test_an_unloadable_champion_is_not_watched(home, watched):
     records, one = watched
     path = home.model_file(home.champion("attrition"))
     content = path.read_bytes()

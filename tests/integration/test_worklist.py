@@ -76,7 +76,7 @@ def test_a_suppressed_customer_is_on_no_list_whatever_the_plan(bank, suppression
     assert bank.rows("select customer_id from decisions.worklist") == [("C2",)]
 
 
-def test_controls_strangers_and_expired_contacts_are_on_no_list(bank):
+def test_controls_unflagged_customers_and_expired_contacts_are_on_no_list(bank):
     bank.customer("C1")
     bank.plan("C1", arm="control")
     bank.customer("C2", universal=True)
@@ -94,7 +94,7 @@ def test_controls_strangers_and_expired_contacts_are_on_no_list(bank):
     assert bank.rows("select customer_id from decisions.worklist") == [("C5",)]
 
 
-def test_what_a_channel_sends_by_itself_is_planned_and_on_nobodys_list(bank):
+def test_automatic_contacts_are_planned_and_on_no_list(bank):
     for name, channel in (("C1", "mobile"), ("C2", "branch"), ("C3", "messenger")):
         bank.customer(name, segment="digital", district_id="D1")
         bank.plan(name, channel=channel)
@@ -109,7 +109,7 @@ def test_what_a_channel_sends_by_itself_is_planned_and_on_nobodys_list(bank):
     assert bank.rows("select worklist_open from decisions.manager_scorecard") == [(2,)]
 
 
-def test_who_has_neither_manager_nor_branch_is_head_offices(bank):
+def test_customers_without_manager_and_branch_belong_to_head_office(bank):
     bank.customer("C1", branch_id=None)
     bank.plan("C1")
     bank.write_lists()
@@ -243,7 +243,7 @@ def test_the_guide_has_every_group_with_every_offer_and_counts_the_list(bank):
     assert by_key["older", "LOAN"] == (1, 0, Decimal("0.00"), None)
 
 
-def test_a_bank_without_scores_or_tiers_has_its_lists_all_the_same(bank):
+def test_a_bank_without_scores_or_tiers_still_has_lists(bank):
     points(bank, ("cards", "*", "en", "To all."))
     bank.customer("C1")
     bank.plan("C1")
@@ -354,7 +354,7 @@ def field(bank):
     return bank
 
 
-def test_the_grid_adds_up_to_the_bank_with_a_row_for_nowhere(field):
+def test_the_grid_adds_up_to_the_bank_with_a_row_for_no_district(field):
     value = dict(field.rows("select district_id, contribution_margin_12m from decisions.grid"))
     assert value == {
         "D1": Decimal("6.70"),

@@ -160,7 +160,7 @@ def test_cash_just_below_round_amounts_is_explained() -> None:
     assert "just below" not in explain([mixed], QUIET)
 
 
-def test_what_passes_through_and_what_has_no_single_sign_have_words_too() -> None:
+def test_pass_through_and_unusual_combinations_are_explained() -> None:
     plain = replace(TRANSFER, usual_amount=4_800.0, strangers=0, channel_surprise=0.0)
     assert explain([plain], QUIET) == "unusual combination of bookings for a day"
     through = replace(QUIET, passed_share=0.95, pass_surprise=4.0, days_silent=366)

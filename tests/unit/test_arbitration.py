@@ -522,7 +522,7 @@ def test_broken_limits_are_described_in_words():
         ({"budget": np.nan}, "budget is invalid: expected 0 or more"),
     ],
 )
-def test_a_problem_that_makes_no_sense_is_refused(change, words):
+def test_an_inconsistent_problem_is_refused(change, words):
     sound = {
         "customer": [0, 1], "household": [-1, 0], "offer": [0, 0], "channel": [0, 0],
         "manager": [-1, 0], "profit": [1.0, 2.0], "cost": [0.0, 1.0], "customer_room": [1, 1],

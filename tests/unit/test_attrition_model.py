@@ -281,7 +281,7 @@ def test_a_line_depends_on_no_order_and_on_no_other_customer():
     pd.testing.assert_frame_equal(back, found)
 
 
-def test_what_is_missing_is_named():
+def test_missing_columns_and_invalid_input_are_named():
     frame = later().frame
     with pytest.raises(ValueError, match="trend_wealth"):
         model().probability(frame.drop(columns="trend_wealth"))

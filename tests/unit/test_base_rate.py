@@ -20,7 +20,7 @@ def test_the_rate_of_a_class_is_shrunk_towards_that_of_all():
     assert rule.predict_proba(ARREARS).sum(axis=1) == pytest.approx(np.ones(8))
 
 
-def test_a_class_nobody_was_in_has_the_rate_of_all():
+def test_an_empty_class_has_the_rate_of_all():
     rule = ColumnRate("days_past_due", edges=(1, 30, 90)).fit(ARREARS, DEFAULT)
     assert rule.probability(pd.DataFrame({"days_past_due": [400]})) == pytest.approx([3 / 8])
 
