@@ -460,7 +460,7 @@ def predictions(applications, outcomes):
 
 
 @pytest.mark.parametrize("baseline", ["logistic", "shrunk_logistic"])
-def test_default_is_foreseen_no_worse_than_by_a_logistic_regression(
+def test_default_is_predicted_no_worse_than_by_a_logistic_regression(
     predictions, outcomes, baseline
 ):
     y, by_model = predictions
@@ -478,7 +478,7 @@ def test_default_is_foreseen_no_worse_than_by_a_logistic_regression(
     assert found["AUC"].difference.high > 0
 
 
-def test_default_is_foreseen_better_than_by_the_lowest_balance_alone(predictions):
+def test_default_is_predicted_better_than_by_the_lowest_balance_alone(predictions):
     y, by_model = predictions
     found = judged(y, by_model["boosted"], by_model["least_balance"])
     shown("all 682 loans, beside the rule", found, "AUC")
@@ -497,7 +497,7 @@ def test_predicted_probabilities_match_the_observed_rates(predictions):
     assert abs(expected.sum() - y.sum()) < 2 * spread
 
 
-def test_default_of_finished_loans_is_foreseen_from_finished_loans(
+def test_default_of_finished_loans_is_predicted_from_finished_loans(
     applications, outcomes, predictions
 ):
     finished = outcomes["finished"].to_numpy()
@@ -514,7 +514,7 @@ def test_default_of_finished_loans_is_foreseen_from_finished_loans(
     shown("the same loans, learned from all, beside learned from them alone", found, "AUC")
 
 
-def test_default_of_the_loans_of_1997_is_foreseen_from_those_before(applications, outcomes):
+def test_default_of_the_loans_of_1997_is_predicted_from_earlier_loans(applications, outcomes):
     year = pd.to_datetime(outcomes["granted_on"]).dt.year.to_numpy()
     y = outcomes["defaulted"].to_numpy(dtype=float)
     before, then = year < 1997, year == 1997

@@ -71,7 +71,7 @@ def test_the_release_is_as_of_the_month_of_the_last_booking(release):
     assert rows(release, "select as_of, source from meta.release") == [("1994-03", "berka")]
 
 
-def test_customers_are_those_who_hold_an_account_opened_by_then(raw, release):
+def test_customers_hold_an_account_opened_by_the_as_of_date(raw, release):
     wanted = rows(
         raw,
         "select distinct disp.client_id from disp join account using (account_id) "
@@ -81,7 +81,7 @@ def test_customers_are_those_who_hold_an_account_opened_by_then(raw, release):
     assert rows(release, "select customer_id from base.customer order by all") == wanted
 
 
-def test_accounts_are_those_opened_by_then(raw, release):
+def test_accounts_are_those_opened_by_the_as_of_date(raw, release):
     wanted = rows(
         raw, f"select account_id from account where day(date) <= date '{AS_OF}' order by all"
     )
@@ -127,7 +127,7 @@ def test_closing_balances_are_the_sums_of_the_raw_bookings_to_the_cent(raw, rele
     assert at_month_end == wanted
 
 
-def test_closing_balances_agree_with_the_banks_own_which_it_rounds_to_ten_hellers(raw, release):
+def test_closing_balances_agree_with_the_banks_own_rounded_to_ten_hellers(raw, release):
     """The bank's balance of the last day, whichever booking of that day was its last."""
     own = dict[str, list](
         rows(
@@ -146,7 +146,7 @@ def test_closing_balances_agree_with_the_banks_own_which_it_rounds_to_ten_heller
     assert furthest < 1
 
 
-def test_nothing_dated_later_appears(raw, refreshed, release):
+def test_no_row_dated_after_the_as_of_date_appears(raw, refreshed, release):
     home, _ = refreshed
     later = rows(
         raw,

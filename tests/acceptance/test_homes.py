@@ -67,7 +67,7 @@ def contents(home: Path) -> list[Path]:
     return [path for path in home.rglob("*") if path.is_file() and not path.is_symlink()]
 
 
-def test_nothing_of_a_home_is_open_to_other_accounts(home):
+def test_no_file_of_a_home_is_open_to_other_accounts(home):
     places = [path for path in (home, *home.rglob("*")) if not path.is_symlink()]
     assert [path for path in places if path.stat().st_mode & 0o077] == []
     for release in (home / "published" / "releases").iterdir():

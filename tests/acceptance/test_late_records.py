@@ -42,7 +42,7 @@ def rewrite(path: Path, change: Callable[[list[dict[str, str]]], None]) -> dict[
     return first
 
 
-def test_late_corrected_and_withdrawn_bookings_publish_what_the_end_state_publishes(
+def test_late_corrected_and_withdrawn_bookings_publish_the_same_as_the_final_delivery(
     tmp_path, command
 ):
     delivery, home, fresh = tmp_path / "delivery", tmp_path / "home", tmp_path / "fresh"

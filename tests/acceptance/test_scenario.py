@@ -69,7 +69,7 @@ def test_the_release_and_the_warehouse_do_not_change(valued, known_bank):
     assert list((known_bank / "tmp").glob("scenario-*")) == []
 
 
-def test_a_scenario_in_which_nothing_changes_differs_by_nothing(valued):
+def test_a_scenario_without_changes_has_no_differences(valued):
     found = valued[0]["same"]
     assert found["changed"] == [] and found["same_code"] is True
     assert found["customers_of_another_tier"] == 0

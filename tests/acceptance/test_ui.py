@@ -297,7 +297,7 @@ def test_an_export_read_as_files_publishes_the_same_tables_in_another_home(
     assert found == digest_of_tables(first)
 
 
-def test_assets_show_rows_columns_and_what_their_gates_found(ui, refreshed):
+def test_assets_show_rows_columns_and_the_results_of_their_gates(ui, refreshed):
     nodes = {".".join(node["assetKey"]["path"]): node for node in ui.ask(BUILT)["assetNodes"]}
     rows, columns, off = {}, {}, set()
     for name, node in nodes.items():

@@ -214,7 +214,7 @@ def test_planted_anomalies_are_found_far_better_than_by_amount(
         assert hits / alerted > 2 * other_hits / other_alerted + 0.05
 
 
-def test_alerts_hold_what_was_agreed_and_nothing_personal(
+def test_alerts_hold_the_agreed_columns_and_no_personal_value(
     records: duckdb.DuckDBPyConnection,
 ) -> None:
     count = judge(records, LAST)
@@ -255,7 +255,7 @@ def test_the_same_month_gives_the_same_alerts(records: duckdb.DuckDBPyConnection
     assert alerts(records) == first
 
 
-def test_later_bookings_change_nothing(records: duckdb.DuckDBPyConnection) -> None:
+def test_later_bookings_change_no_earlier_alert(records: duckdb.DuckDBPyConnection) -> None:
     earlier = plus_months(LAST, -1)
     judge(records, earlier)
     first = alerts(records)

@@ -251,7 +251,7 @@ def test_birth_dates_and_sexes_are_those_of_plain_python(landed, raw):
     assert all(wanted[customer] == (born, sex) for customer, born, sex in found)
 
 
-def test_nothing_landed_is_dated_later(landed):
+def test_no_landed_row_is_dated_after_the_as_of_date(landed):
     for table, column in (
         ("transaction", "booked_on"),
         ("account", "opened_on"),

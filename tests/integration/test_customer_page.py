@@ -218,7 +218,7 @@ def test_reasons_are_in_words_without_withheld_values(bank):
     assert "occupation: worker-7735" in text_of(page_of(bank, role=COMPLIANCE))
 
 
-def test_an_unknown_role_reads_nothing(bank):
+def test_an_unknown_role_is_refused(bank):
     with pytest.raises(RoleUnknown, match="compliance, manager"):
         customer_facts(bank.connection, "C1", role="neighbour")
 
@@ -324,7 +324,7 @@ def test_delivered_texts_are_escaped(bank):
     assert page.count("&lt;script&gt;alert(1)") == 6
 
 
-def test_the_page_fetches_nothing_and_runs_nothing(bank):
+def test_the_page_loads_no_resource_and_runs_no_code(bank):
     page = page_of(bank)
     assert not re.search(r"<script|javascript:|\son\w+=|<iframe|<form|@import|url\(", page)
     assert re.findall(r"""(?:src|href)=["']([^"']*)""", page) == ["data:,"]

@@ -326,7 +326,7 @@ def test_prices_known_at_an_earlier_date_are_those_of_a_later_build(whole, earli
 
 
 @pytest.mark.slow
-def test_adding_a_month_gives_what_building_all_gives(bank, reference, whole, earlier, tmp_path):
+def test_adding_a_month_gives_the_same_as_a_full_build(bank, reference, whole, earlier, tmp_path):
     path = tmp_path / "warehouse.duckdb"
     shutil.copy(earlier, path)
     land(path, bank, LAST, window=(date(2024, 4, 1), month_of(LAST)))
@@ -336,7 +336,7 @@ def test_adding_a_month_gives_what_building_all_gives(bank, reference, whole, ea
 
 
 @pytest.mark.slow
-def test_customers_are_those_who_hold_an_account_by_then_in_any_role(bank, earlier):
+def test_customers_hold_an_account_in_any_role_by_the_as_of_date(bank, earlier):
     opened = {r["account_id"]: r["opened_on"] for r in bank.rows["account"]}
     first: dict[str, date] = {}
     for row in bank.rows["account_holder"]:

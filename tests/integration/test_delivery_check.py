@@ -88,7 +88,7 @@ def test_a_delivery_is_judged_as_of_the_month_asked_for(delivery):
     assert (bookings["landed"], bookings["later"]) == (3, 2)
 
 
-def test_a_failed_gate_names_the_rule_what_was_seen_the_limit_and_the_cure(delivery):
+def test_a_failed_gate_names_the_rule_the_observation_the_limit_and_the_cure(delivery):
     delivery.put("transaction.csv", BANK["transaction"].replace(",A1,", ",nobody,", 1))
     found = delivery.check()
     assert found.status == "gate_failed"
@@ -161,7 +161,7 @@ def test_a_currency_is_read_in_capitals_and_a_missing_one_is_the_banks_own(deliv
     assert delivery.check().status == "ok"
 
 
-def test_an_account_opened_later_does_not_change_what_is_seen_of_the_currencies(delivery):
+def test_an_account_opened_later_does_not_count_among_the_currencies(delivery):
     later = "A3,P1,2024-05-05,JPY\n"
     delivery.put("account.csv", accounts("EUR", "EUR") + later)
     assert delivery.check(as_of="2024-03").status == "ok"
@@ -184,7 +184,7 @@ def test_amounts_without_a_sign_stop_at_the_gate_with_the_kinds_named(delivery):
     assert "docs/contract.md" in problem
 
 
-def test_one_unknown_code_is_one_problem_whatever_follows_it_into_quarantine(delivery):
+def test_one_unknown_code_is_one_problem_however_many_rows_follow_it_into_quarantine(delivery):
     """A product of a line that the contract does not know takes its accounts along, they their
     holders and bookings: G1 stops once, at the product."""
     delivery.put("product.csv", BANK["product"] + "P2,Mortgages\nP3,cards\n")
@@ -256,7 +256,7 @@ def test_half_the_customers_of_the_release_before_stop_the_gate_with_both_figure
 
 
 @pytest.mark.slow
-def test_a_first_release_another_bank_and_an_earlier_month_have_nothing_to_compare_with(delivery):
+def test_a_first_release_another_bank_and_an_earlier_month_are_not_compared(delivery):
     assert delivery.check().status == "ok"
     serve(delivery, customer=4)
     assert shrunk(delivery.check(as_of="2024-03"))
@@ -328,7 +328,7 @@ def test_a_setting_that_is_wrong_is_refused_by_name(delivery):
     assert "SOURCE_PATH" in judgement({"home": str(delivery.home)}).problems[0]
 
 
-def test_the_home_is_left_as_it_was_whatever_the_answer(delivery):
+def test_a_check_leaves_the_home_unchanged(delivery):
     delivery.home.mkdir()
     (delivery.home / "landing").mkdir()
     (delivery.home / "landing" / "landed.json").write_text("{}")

@@ -166,7 +166,7 @@ def test_steps_behind_a_failed_gate_do_not_run_later_either(bank: Bank) -> None:
     assert bank.run("later").result.success
 
 
-def test_a_warning_is_yellow_on_the_asset_it_concerns_and_stops_nothing(bank: Bank) -> None:
+def test_a_warning_is_yellow_on_its_asset_and_stops_no_step(bank: Bank) -> None:
     run = bank.run("all", account="0, 2")
     assert run.result.success
     assert run.colours() == {"account": (False, "WARN"), "customer": (True, "WARN")}

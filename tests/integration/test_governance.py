@@ -366,7 +366,7 @@ def test_rollback_restores_the_former_champion_and_leaves_a_record(bank):
     assert (again.version, bank.champion("returned")) == ("1", "1")
 
 
-def test_rollback_is_refused_where_there_is_no_former_champion(bank):
+def test_rollback_is_refused_without_a_former_champion(bank):
     bank.with_champion("only")
     with pytest.raises(PromotionRefused, match=r"no champion before version 1.*make train"):
         roll_back(bank.registry, "only", "Ana Lima", REASON)
@@ -526,7 +526,7 @@ def test_the_commands_promote_and_roll_back(bank, capsys):
 # Training on its own.
 
 
-def test_the_training_job_trains_and_judges_and_does_nothing_else(definitions):
+def test_the_training_job_only_trains_and_judges(definitions):
     job = definitions.resolve_job_def(TRAIN)
     steps = {step.key for step in create_execution_plan(job).steps}
     assert steps == {"models_layer", "gate_G3"}
@@ -613,7 +613,7 @@ def test_training_is_due_on_the_day_after_the_refresh_of_each_quarter(definition
     assert all(moment - timedelta(days=1) in refreshes for moment in trainings)
 
 
-def test_no_schedule_runs_before_a_person_has_switched_it_on(definitions):
+def test_schedules_are_off_until_switched_on(definitions):
     assert {schedule.name for schedule in definitions.schedules} == {MONTHLY, QUARTERLY}
     for schedule in definitions.schedules:
         assert schedule.default_status == dg.DefaultScheduleStatus.STOPPED

@@ -469,7 +469,7 @@ def test_a_second_measurement_and_another_order_of_rows_give_the_same_result(war
     assert warehouse.content() == first
 
 
-def test_nothing_after_the_as_of_date_is_used(warehouse):
+def test_no_record_after_the_as_of_date_is_used(warehouse):
     insert_random_campaign(warehouse, day=date(2024, 3, 1))
     plan(warehouse, date(2024, 3, 1))
     as_of = date(2024, 4, 1)

@@ -218,7 +218,7 @@ def test_the_twin_predicts_as_the_twin_that_was_registered(store, champion, cand
     ],
     ids=["last period again", "base rate", "response model", "rate of a column"],
 )
-def test_every_kind_of_model_comes_back_as_it_was(store, model, frame, y):
+def test_every_kind_of_model_is_restored_unchanged(store, model, frame, y):
     fitted = model.fit(frame, y)
     name = type(model).__name__
     version = store.registry.register(
@@ -322,7 +322,7 @@ def test_requirements_are_pinned_and_the_code_is_stored_with_the_model(store, ch
     assert not list(folder.rglob("__pycache__"))
 
 
-def test_the_search_path_is_as_it_was_before_a_model_was_registered(store, candidate):
+def test_registering_a_model_leaves_the_search_path_unchanged(store, candidate):
     before = list(sys.path)
     store.registry.register(replace(candidate, name="elsewhere"))
     assert sys.path == before
@@ -373,7 +373,7 @@ def test_artifacts_lie_under_the_root_given_and_no_model_is_a_pickle(store, cham
     assert Path(run.info.artifact_uri).is_relative_to(store.artifacts / "clv")
 
 
-def test_the_types_that_these_models_hold_are_trusted_and_every_trusted_type_is_there():
+def test_all_types_of_the_models_are_trusted_and_every_trusted_type_exists():
     models: list[Any] = [
         learner(seed=1),
         LastPeriodAgain().fit(FRAME, Y).calibrate(LATER, LATER_Y),
@@ -605,7 +605,7 @@ def test_a_table_that_was_changed_is_refused(store, candidate):
 # Versions by number.
 
 
-def test_of_several_learners_of_one_training_only_the_best_is_the_challenger(store, candidate):
+def test_only_the_best_learner_of_a_training_is_the_challenger(store, candidate):
     best = store.registry.register(clv("several", candidate.model, candidate.twin))
     other = store.registry.register(clv("several", candidate.model, candidate.twin, alias=False))
     assert store.registry.challenger("several") == best

@@ -995,7 +995,7 @@ def test_probabilities_of_earlier_months_stay_and_those_of_later_months_are_remo
         (0.26, 0.9, "twin", True),
     ],
 )
-def test_expected_loss_does_not_use_a_model_whose_total_is_off_beyond_chance(
+def test_expected_loss_ignores_a_model_whose_total_is_off_beyond_chance(
     connection, by_hand, low, high, judged, is_used
 ):
     lend(connection, Loan(borrower("ann", 30)))

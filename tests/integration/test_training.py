@@ -332,7 +332,7 @@ def test_with_training_switched_off_a_missing_champion_stops_the_refresh(home):
 
 
 @pytest.mark.parametrize("mode", ["auto", "never"])
-def test_a_champion_that_fits_scores_on_and_nothing_is_read_or_registered(home, mode):
+def test_a_fitting_champion_stays_without_reading_or_registering(home, mode):
     name = f"settled_{mode}"
     home.with_champion(name, SILENCE)
     report = home.train(study(name, BOOSTED, read=not_read), mode)
@@ -632,7 +632,7 @@ def test_a_challenger_that_scores_a_changed_population_is_refused(home):
     assert worst["feature"] == "silent" and worst["psi"] > 0.25
 
 
-def test_probabilities_far_too_high_are_refused_whatever_their_order(home):
+def test_probabilities_far_too_high_are_refused_however_good_their_order(home):
     """More than twice as many left before as do later."""
     later = (np.random.default_rng(8).random(len(LATER.chance)) < LATER.chance / 2.5).astype(float)
     order = (
@@ -700,7 +700,7 @@ def test_a_version_records_its_origin(home, documented):
     assert run.data.params["training_cutoffs"] == listed(["2023-12"])
 
 
-def test_the_evaluation_is_that_of_the_twin_on_rows_that_it_has_not_seen(home, documented):
+def test_the_evaluation_judges_the_twin_on_unseen_rows(home, documented):
     champion, one = documented
     twin = home.registry.load_twin(champion)
     # Fitted on the earlier rows alone, as anybody can do again.

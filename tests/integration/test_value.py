@@ -429,7 +429,7 @@ def test_rates_are_those_of_the_accounts_on_the_lines_side_of_zero(whole, atoms,
     assert len({key[1:] for key in built}) > 2
 
 
-def test_what_moved_profit_adds_up_to_the_change(bank, whole, atoms, customer_profit):
+def test_the_profit_drivers_add_up_to_the_change(bank, whole, atoms, customer_profit):
     now = {months_later(date(2024, 6, 1), -back) for back in range(3)}
     before = {months_later(month, -3) for month in now}
     manager = customer_attribute(bank, "employee_id")
@@ -583,7 +583,7 @@ def an_account_month(connection: duckdb.DuckDBPyConnection, month: date) -> tupl
     return row[0], row[1]
 
 
-def test_nothing_is_found_where_nothing_was_planted(planted):
+def test_no_residual_is_found_where_none_was_planted(planted):
     assert found(planted) == []
 
 
@@ -715,7 +715,7 @@ def test_an_account_that_changed_its_branch_and_product_since_still_reconciles(p
 
 
 @pytest.mark.slow
-def test_the_tables_that_dbt_builds_anew_hold_what_was_planted(whole, reference, tmp_path):
+def test_tables_rebuilt_by_dbt_hold_the_planted_differences(whole, reference, tmp_path):
     path = tmp_path / "warehouse.duckdb"
     shutil.copy(whole, path)
     month = LEDGER_MONTHS[1]

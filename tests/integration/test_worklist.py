@@ -118,7 +118,7 @@ def test_customers_without_manager_and_branch_belong_to_head_office(bank):
     ]
 
 
-def test_a_segments_words_come_before_the_tier_and_the_tier_before_everybody(bank):
+def test_talking_points_of_the_segment_precede_those_of_the_tier_and_of_all(bank):
     points(
         bank,
         ("cards", "*", "en", "To all."),
@@ -156,7 +156,7 @@ def test_each_language_falls_back_by_itself(bank):
     assert texts_of(bank, "talking_points_zh") == {"C1": "致所有人。"}
 
 
-def test_a_reason_is_in_words_without_what_managers_may_not_read(bank):
+def test_a_reason_is_in_words_without_values_withheld_from_managers(bank):
     bank.customer("C1")
     bank.plan("C1", reason="bookings_online_3m 12 (usual 0); age 22 (usual 42); the offer is new")
     bank.customer("C2")
@@ -190,7 +190,7 @@ PARTS = st.one_of(
 
 @given(st.lists(PARTS, max_size=4))
 @settings(max_examples=100, deadline=None)
-def test_no_reason_in_words_names_what_is_withheld(parts):
+def test_no_reason_in_words_names_a_withheld_feature(parts):
     words = reason_in_words("; ".join(parts)) or ""
     assert not re.search(r"(^|; )(age|sex|occupation|marital status|monthly income)[,:]", words)
 

@@ -57,7 +57,7 @@ def test_a_tail_needs_a_sample(sample: list[float]) -> None:
         TailSurprise().fit(np.array(sample))
 
 
-def test_the_forest_and_the_rule_find_what_the_other_misses() -> None:
+def test_the_forest_and_the_rule_each_find_days_that_the_other_misses() -> None:
     past, days = ordinary_days(3_000, 1), ordinary_days(500, 2)
     rule = np.random.default_rng(3).exponential(1.0, 3_000)
     now = np.random.default_rng(4).exponential(1.0, 500)

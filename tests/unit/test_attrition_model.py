@@ -127,7 +127,7 @@ def test_the_customer_is_the_hazard_by_itself_whether_lines_are_known_or_not():
         np.testing.assert_array_equal(fitted.classes_, [0, 1])
 
 
-def test_those_who_leave_are_found_at_their_true_probability():
+def test_customers_are_predicted_to_leave_at_their_true_probability():
     predicted = model().probability(later().frame)
     assert spearman(later().true, predicted) > 0.7
     for idle in (False, True):
@@ -168,7 +168,7 @@ def test_lines_are_lost_at_their_true_rates_in_each_kind_of_customer():
     assert spearman(found["true"].to_numpy(), found["p_attrition"].to_numpy()) > 0.85
 
 
-def test_a_line_whose_loss_is_leaving_is_near_the_customers_own_probability():
+def test_a_line_lost_only_by_leaving_has_nearly_the_customers_probability():
     found = later().found(model())
     deposits = found[found["line"] == "deposits"]
     np.testing.assert_array_equal(deposits["row"], np.arange(len(later().frame)))
@@ -186,7 +186,7 @@ def test_no_line_is_safer_than_the_customer_who_holds_it():
     assert (found["p_attrition"] > leaves + 0.2)[falling].mean() > 0.95
 
 
-def test_a_line_puts_at_risk_what_it_brings_in_the_horizon_at_its_pace():
+def test_the_value_at_risk_of_a_line_is_its_pace_over_the_horizon_times_its_probability():
     frame = later().frame[later().frame["accounts_wealth"] == 1].head(2)
     frame = frame.assign(contribution_wealth_3m=[30.0, -6.0], contribution_deposits_3m=[0.0, 9.0])
     found = model().line_attrition(frame)

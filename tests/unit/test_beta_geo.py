@@ -298,7 +298,7 @@ def test_the_forecast_for_newcomers_is_the_mean_of_a_cohort():
         assert abs(part.mean()) < 3 * part.std() / np.sqrt(len(part))
 
 
-def test_the_order_of_customers_changes_nothing(known, learned):
+def test_the_order_of_customers_does_not_change_the_fit(known, learned):
     shuffled = known.sample(frac=1, random_state=3)
     other = BetaGeoModel().fit(shuffled["frequency"], shuffled["recency"], shuffled["T"])
     assert other.params_ == pytest.approx(learned.params_, rel=1e-12)
@@ -350,7 +350,7 @@ def test_the_expectation_where_the_third_argument_of_the_series_is_zero():
     assert got[0] == pytest.approx(integrated(np.array([0.3, 1, 0.25, 0.75]), 2, 0, 0), rel=1e-8)
 
 
-def test_nothing_is_bought_in_no_time_and_more_in_more_but_no_more_than_by_one_who_stays(learned):
+def test_expected_purchases_start_at_zero_and_rise_below_those_of_a_lasting_customer(learned):
     x, T = np.array([0.0, 1, 5, 400]), np.array([52.0, 52, 52, 52])
     ahead = [learned.expected_purchases(t, x, np.minimum(x, 50), T) for t in (0, 1, 10, 1e2, 1e4)]
     assert (ahead[0] == 0).all()
@@ -420,7 +420,7 @@ def test_impossible_customers_are_refused_with_their_number_and_place(
         learned.expected_purchases(1.0, frequency, recency, T)
 
 
-def test_without_any_repeat_purchase_there_is_nothing_to_learn():
+def test_a_sample_without_a_repeat_purchase_is_refused():
     with pytest.raises(ValueError, match="expected a repeat purchase of some of the 2 customers"):
         BetaGeoModel().fit([0, 0], [0, 0], [3, 4])
     with pytest.raises(ValueError, match="T is 0 beside a repeat purchase"):
@@ -492,7 +492,7 @@ def bought(seed: int, leaves: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame({"frequency": x, "recency": last, "T": T})
 
 
-def test_samples_of_the_nbd_are_all_fitted_and_nearly_everybody_is_still_there():
+def test_samples_of_the_nbd_are_all_fitted_with_nearly_all_customers_alive():
     """By chance half of them have their maximum a little inside, or at another boundary."""
     at_boundary = 0
     for seed in range(12):
@@ -603,7 +603,7 @@ def test_the_simple_rule_repeats_the_past():
         AsManyAgain().expected_purchases(5, [2], [4], [10])
 
 
-def test_a_rate_that_is_the_same_for_all_is_named_as_what_runs_away():
+def test_a_rate_equal_for_all_is_named_as_the_diverging_parameter():
     """The boundary where rates do not differ is none that the model can be read at."""
     generator = np.random.default_rng(8)
     T = np.full(4000, 50.0)
@@ -612,7 +612,7 @@ def test_a_rate_that_is_the_same_for_all_is_named_as_what_runs_away():
         BetaGeoModel().fit(x, generator.uniform(30, 50, 4000), T)
 
 
-def test_a_maximum_that_the_first_start_runs_past_is_found_from_another():
+def test_a_maximum_missed_from_the_first_start_is_found_from_another():
     frame = world(300, seed=202, truth={"r": 1.0, "alpha": 20.0, "a": 0.1, "b": 10.0})
     with pytest.raises(NotConverged, match="b did not converge"):
         maximise(likelihood_of(frame), [[1, 20, 1, 3]], NAMES)

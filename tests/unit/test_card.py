@@ -121,7 +121,7 @@ def test_verdicts_on_bounds_are_listed_and_a_fairness_check_of_no_group_is_not_j
     assert found["Fairness by sex and age band"].startswith("Not judged: no group is large enough.")
 
 
-def test_what_was_not_recorded_is_marked_as_not_available():
+def test_facts_not_recorded_are_marked_as_not_available():
     found = of(
         horizon_months=None,
         refit_cutoffs=[],

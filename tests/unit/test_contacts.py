@@ -146,7 +146,9 @@ def test_lagged_rates_are_those_of_the_contacts_whose_window_was_over(outcome_qu
 
 @settings(max_examples=8, deadline=None)
 @given(contacts=CONTACTS, later=CONTACTS, border=st.integers(60, 200))
-def test_nothing_that_comes_later_changes_what_was_known(outcome_queries, contacts, later, border):
+def test_later_contacts_and_answers_change_no_earlier_context(
+    outcome_queries, contacts, later, border
+):
     """Contacts from the border on, and answers not yet over at it, are anything."""
     before = [one for one in contacts if one[1] < border]
     other = [
@@ -213,7 +215,7 @@ def test_without_matured_contacts_or_a_curve_the_context_is_unknown(connection, 
     assert offers_to_score(connection).empty
 
 
-def test_arms_asked_for_come_with_their_probability_and_none_of_it_is_a_feature(
+def test_requested_arms_carry_their_probability_and_neither_is_a_feature(
     connection, outcome_queries
 ):
     insert_contacts(
@@ -246,7 +248,7 @@ def test_offers_to_score_are_those_made_so_far_and_new_ones_asked_for(connection
         offers_to_score(connection, also=["gold", "savings", "bond"])
 
 
-def test_of_more_contacts_than_are_learned_from_it_is_the_same_sample(
+def test_contacts_beyond_the_limit_are_sampled_the_same_each_time(
     connection, outcome_queries, monkeypatch
 ):
     """With what was known before each of them of all contacts, in the sample or not."""

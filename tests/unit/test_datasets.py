@@ -130,7 +130,7 @@ def test_a_frame_holds_keys_features_and_anchors_and_a_model_is_given_the_featur
     assert list(features_of(cohorts.frame)) == given
 
 
-def test_nothing_after_the_cut_off_changes_what_was_known_at_it(connection):
+def test_later_records_change_no_feature_at_a_cut_off(connection):
     known(connection, ("ann", 1, 1, 0, 2), ("bob", 2, 0, 0, 3))
     earned(connection, "ann", {-1: 5, 0: 6})
     reader = CohortReader(connection, HORIZON, FIRST_MONTH).cohorts((CUTOFF,))
@@ -224,7 +224,7 @@ def sampled(connection: duckdb.DuckDBPyConnection, population=EVERYBODY, month=C
     return reader.cohorts((month,), population).frame["customer_id"].tolist()
 
 
-def test_a_sample_of_a_large_bank_is_the_same_whatever_the_order_of_the_rows(monkeypatch):
+def test_a_sample_of_a_large_bank_is_the_same_in_any_order_of_the_rows(monkeypatch):
     monkeypatch.setattr(datasets, "MOST_CUSTOMERS", 30)
     names = [f"customer {number:03d}" for number in range(200)]
     found = []
@@ -255,7 +255,7 @@ def test_a_small_population_of_a_large_bank_is_whole(connection, monkeypatch):
 
 
 @pytest.mark.parametrize("batch", [1, 3, 100])
-def test_customers_are_scored_once_each_whatever_the_batch(connection, batch):
+def test_customers_are_scored_once_each_in_batches_of_any_size(connection, batch):
     known(connection, *PEOPLE)
     known(connection, ("of another month", 1, 1, 0, 2), month=after(1))
     frames = list(customers_to_score(connection, CUTOFF, HORIZON, batch))
@@ -264,7 +264,7 @@ def test_customers_are_scored_once_each_whatever_the_batch(connection, batch):
     assert together["customer_id"].tolist() == sorted(name for name, *_ in PEOPLE)
 
 
-def test_what_is_scored_has_the_columns_and_figures_that_were_learned_from(connection):
+def test_scored_rows_have_the_columns_and_figures_of_the_training_rows(connection):
     known(connection, *PEOPLE)
     earned(connection, "saver", {-1: 5, 0: 6})
     learned = CohortReader(connection, HORIZON, FIRST_MONTH).cohorts((CUTOFF,), HOLDERS).frame
@@ -274,7 +274,7 @@ def test_what_is_scored_has_the_columns_and_figures_that_were_learned_from(conne
     )
 
 
-def test_nobody_to_score_is_no_batch(connection):
+def test_no_customers_to_score_give_no_batch(connection):
     assert list(customers_to_score(connection, CUTOFF, HORIZON, 10)) == []
 
 

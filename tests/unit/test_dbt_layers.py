@@ -85,7 +85,7 @@ def test_the_project_parses_without_a_warning(parsed_project):
     assert "WARN" not in log.upper(), log
 
 
-def test_each_layer_reads_only_what_lies_before_it(manifest, models):
+def test_each_layer_reads_only_earlier_layers(manifest, models):
     wrong = [
         (model["name"], read)
         for model in models
@@ -95,7 +95,7 @@ def test_each_layer_reads_only_what_lies_before_it(manifest, models):
     assert set(wrong) == OF_EARLIER_REFRESHES | NOT_OF_A_LAYER_READ
 
 
-def test_nothing_waits_for_what_earlier_refreshes_left(manifest, models):
+def test_no_step_waits_for_tables_of_earlier_refreshes(manifest, models):
     translator = LayerTranslator(settings=TRANSLATION)
     left = {source for _, source in OF_EARLIER_REFRESHES}
     assert left == {

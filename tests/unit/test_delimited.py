@@ -55,7 +55,7 @@ CLEAN = [(1, "1", "2", "3", False), (2, "4", None, "6", False)]
     ],
     ids=["plain", "no-end", "bom", "crlf", "mixed", "mixed-2", "quoted", "blank-lines", "spaces"],
 )
-def test_harmless_differences_of_writing_change_nothing(tmp_path, content):
+def test_harmless_variants_of_csv_give_the_same_rows(tmp_path, content):
     assert rows(written(tmp_path, content)) == CLEAN
 
 

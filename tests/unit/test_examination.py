@@ -197,7 +197,7 @@ def test_with_one_origin_half_of_the_customers_set_the_intervals_of_the_others()
     assert doubled.coverage["customers"].sum() == 2 * judged
 
 
-def test_what_has_no_intervals_has_no_coverage():
+def test_a_model_without_intervals_has_no_coverage():
     later = people(JUNE, 300, 4)
     found = examined(study(), [ChanceColumn()], material((later, later)))
     assert found.coverage is None and found.interval_coverage is None
@@ -223,7 +223,7 @@ def test_groups_with_wrong_predictions_are_named():
     assert found.unfair[1].startswith("sex M (1,000 customers): predictions lie above outcomes")
 
 
-def test_who_is_wrong_for_all_alike_is_unfair_to_nobody():
+def test_a_bias_equal_in_all_groups_is_not_unfair():
     """The bias in total has a bound of its own."""
     later, groups = split_by_sex(2000, 0.5, 0.5)
     found = examined(study(), [ChanceColumn()], material((later, later)), groups)
@@ -231,7 +231,7 @@ def test_who_is_wrong_for_all_alike_is_unfair_to_nobody():
     assert found.unfair == ()
 
 
-def test_probabilities_raised_to_the_level_of_what_happened_may_not_pass_one():
+def test_probabilities_rescaled_to_the_observed_level_do_not_exceed_one():
     """Half of what happens is foreseen, but of some with near certainty."""
     later, groups = split_by_sex(2000, 1.0, 1.0)
     later.frame.loc[:99, "chance"] = 1.9
@@ -294,7 +294,7 @@ def test_the_scores_of_now_are_held_against_those_of_the_newest_month_learned_fr
         )
 
 
-def test_where_nobody_is_scored_drift_is_not_known():
+def test_drift_is_unknown_where_no_customer_is_scored():
     refit = two_months()
     reach = reach_of(study(), ChanceColumn(), Material((Split(refit, refit),), refit, None))
     assert (reach.drift, reach.score_drift, reach.importance) == (None, None, None)
@@ -302,7 +302,7 @@ def test_where_nobody_is_scored_drift_is_not_known():
     assert set(reach.score_profile["feature"]) == {"score"}
 
 
-def test_importance_is_the_mean_size_of_what_a_feature_adds():
+def test_importance_is_the_mean_size_of_a_features_contribution():
     refit = two_months()
     model = ColumnRate("chance", edges=(0.3,), prior=1e-9).fit(refit.features, refit.y)
     reach = reach_of(study(), model, Material((Split(refit, refit),), refit, None))
@@ -404,7 +404,7 @@ def test_the_level_of_studies_that_feed_money_must_be_shown():
 # Pictures.
 
 
-def test_there_is_a_picture_of_all_that_there_is_something_to_show_of():
+def test_every_available_table_has_a_picture():
     refit = two_months()
     later = money(JUNE, 800, 4, 10)
     one = study(kind="value", measures=(ERROR,), deciding="mean_absolute_error")

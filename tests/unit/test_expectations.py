@@ -2050,7 +2050,7 @@ def test_a_broken_rule_is_one_line_a_table_or_model(
         ),
     ],
 )
-def test_what_is_within_chance_does_not_warn(
+def test_differences_within_chance_do_not_warn(
     bank: duckdb.DuckDBPyConnection, gate: str, within: str, subject: str, beyond: str
 ) -> None:
     bank.execute(within)
@@ -2114,7 +2114,7 @@ def test_every_rule_is_broken_by_a_planted_fault() -> None:
         ("G3", "delete from meta.model_evaluation", "model_champion", "figures"),
     ],
 )
-def test_nothing_to_judge_is_not_a_pass(
+def test_rules_without_rows_to_judge_fail(
     bank: duckdb.DuckDBPyConnection, gate: str, fault: str, subject: str, column: str
 ) -> None:
     bank.execute(fault)
@@ -2486,7 +2486,7 @@ def test_the_suites_are_declared_without_importing_great_expectations() -> None:
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
-def test_the_report_opens_without_a_network_and_shows_what_broke(
+def test_the_report_opens_without_a_network_and_shows_broken_rules(
     bank: duckdb.DuckDBPyConnection, tmp_path: Path
 ) -> None:
     bank.execute("delete from landing.transaction where month = date '2024-05-01'")

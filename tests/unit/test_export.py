@@ -138,7 +138,7 @@ def test_an_unsuitable_customer_is_in_no_list_and_no_file_whatever_the_plan(
         assert not found[name] & named(is_held_out)
 
 
-def test_whom_the_flags_forbid_since_the_plan_is_withheld_and_counted(bank, tmp_path, caplog):
+def test_customers_suppressed_since_the_plan_are_withheld_and_counted(bank, tmp_path, caplog):
     # The list was written before the flags changed: an export asks them again.
     bank.connection.execute(
         "update contacts.contactability set suppression = 'complaint' where customer_id = 'C1'"
@@ -205,7 +205,7 @@ def test_a_text_that_would_be_a_formula_gets_an_apostrophe(text):
     "text",
     ["", "plain", "1-2", "a = b", "a=b", "C-1", "e@mail", "存款-理财", "5 % (usual -3)", "' x"],
 )
-def test_an_innocent_text_stays_as_it_is(text):
+def test_a_harmless_text_stays_unchanged(text):
     assert safe_text(text) == text
 
 
@@ -220,7 +220,7 @@ def test_an_innocent_text_stays_as_it_is(text):
         ("a;;=1;+2", "a;;'=1;'+2"),
     ],
 )
-def test_what_another_separator_would_cut_off_is_safe_too(text, safe):
+def test_parts_cut_off_by_another_separator_are_safe_too(text, safe):
     assert safe_text(text) == safe
 
 
@@ -306,7 +306,7 @@ def test_numbers_and_dates_keep_their_types_and_lines_end_as_in_rfc_4180(bank, t
     assert types["expires_on"] == "DATE"
 
 
-def test_a_mark_begins_the_files_where_it_is_asked_for(bank, tmp_path):
+def test_files_start_with_a_byte_order_mark_on_request(bank, tmp_path):
     plain = export_release(bank.connection, tmp_path, "r1")[0].read_bytes()
     marked = export_release(bank.connection, tmp_path, "r2", bom=True)[0].read_bytes()
     assert marked == b"\xef\xbb\xbf" + plain
@@ -345,9 +345,7 @@ def test_the_folder_holds_the_files_of_the_manifest_for_its_owner_alone(bank, tm
 
 
 @pytest.mark.parametrize("broken", ["_write_manifest", "_replace", "_flush"])
-def test_a_failed_export_leaves_the_one_before_and_nothing_beside_it(
-    bank, tmp_path, monkeypatch, broken
-):
+def test_a_failed_export_leaves_only_the_previous_one(bank, tmp_path, monkeypatch, broken):
     export_release(bank.connection, tmp_path, "r1")
     before = {path.name: path.read_bytes() for path in (tmp_path / "r1").iterdir()}
     bank.connection.execute("delete from decisions.worklist")
@@ -366,7 +364,7 @@ def test_a_failed_export_leaves_the_one_before_and_nothing_beside_it(
 
 
 @pytest.mark.slow
-def test_what_a_killed_export_left_is_cleared_and_exports_of_old_releases_go(bank, tmp_path):
+def test_remains_of_killed_exports_and_exports_of_old_releases_are_removed(bank, tmp_path):
     (tmp_path / ".r0.abc.unfinished").mkdir()
     for number in range(KEPT_RELEASES + 2):
         export_release(bank.connection, tmp_path, f"r{number:02d}")
@@ -386,7 +384,7 @@ def test_the_same_release_gives_the_same_files(bank, tmp_path):
 @pytest.mark.parametrize(
     "table", ["decisions.contact_plan", "contacts.contactability", "decisions.grid"]
 )
-def test_a_release_without_a_plan_is_refused_by_name_and_writes_nothing(bank, tmp_path, table):
+def test_a_release_without_a_plan_is_refused_by_name_without_writing(bank, tmp_path, table):
     bank.connection.execute(f"drop table {table}")
     with pytest.raises(ExportRefused, match=f"r1 .* no {table}"):
         export_release(bank.connection, tmp_path / "exports", "r1")
@@ -470,7 +468,7 @@ def test_a_plans_campaigns_carry_the_most_used_channel_and_the_mean_cost(bank, t
     assert fund["cost_per_contact"] == "0.17"
 
 
-def test_what_managers_return_is_landed_without_a_fault(bank, tmp_path):
+def test_filled_templates_land_without_a_fault(bank, tmp_path):
     """The filled templates, put beside a bank's files, are the labels of the next refresh."""
     export_release(bank.connection, tmp_path / "exports", "r1", bom=True)
     given = tmp_path / "exports" / "r1"

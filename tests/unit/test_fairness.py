@@ -57,7 +57,7 @@ def test_selection_rates_are_those_of_a_second_implementation():
     )
 
 
-def test_the_tenth_of_all_is_rounded_up_and_the_tied_at_its_edge_share_what_is_left():
+def test_the_tenth_is_rounded_up_and_ties_at_its_edge_share_the_remaining_places():
     # 21 of 201: one F above, twenty places for the hundred F and hundred M tied.
     y, sex = np.arange(201) % 2, np.repeat(["F", "M"], [101, 100])
     score = np.concatenate([[0.9], np.full(200, 0.5)])
@@ -229,6 +229,6 @@ def test_ages_at_the_borders_of_their_bands():
         ([0, 3], [0.1, 0.2], ["F", "M"], "probability", "0 or 1"),
     ],
 )
-def test_what_cannot_be_judged_is_refused(y, score, sex, kind, words):
+def test_invalid_outcomes_scores_and_groups_are_refused(y, score, sex, kind, words):
     with pytest.raises(ValueError, match=words):
         table_of(np.array(y), np.array(score), sex, kind=kind)

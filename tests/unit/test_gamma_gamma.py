@@ -129,7 +129,7 @@ def test_the_currency_unit_moves_v_and_the_density_only(published, repeat_buyers
     )
 
 
-def test_the_order_of_customers_and_those_without_a_purchase_change_nothing(known, learned):
+def test_neither_order_nor_customers_without_a_purchase_change_the_fit(known, learned):
     x, spend = known
     order = np.random.default_rng(2).permutation(np.flatnonzero(x))
     other = GammaGammaModel().fit(x[order], spend[order])
@@ -193,7 +193,7 @@ def test_the_truth_is_recovered_within_three_standard_errors(learned):
     assert learned.population_mean_ == pytest.approx(truth, rel=0.03)
 
 
-def test_what_is_expected_is_what_customers_seen_so_spend_next(learned):
+def test_the_expected_value_is_the_mean_spend_of_like_customers_next(learned):
     """By how often and how much they bought: within three and a half errors of their next."""
     generator = np.random.default_rng(6)
     n = 40_000
@@ -270,7 +270,7 @@ def test_impossible_customers_are_refused_with_their_number_and_place(
         learned.expected_value(frequency, monetary_value)
 
 
-def test_without_any_purchase_there_is_nothing_to_learn():
+def test_a_sample_without_a_purchase_is_refused():
     with pytest.raises(ValueError, match="expected a purchase of any of 2 customers"):
         GammaGammaModel().fit([0, 0], [0, 0])
 
@@ -280,6 +280,6 @@ def test_an_unfitted_model_raises_not_fitted():
         GammaGammaModel().expected_value([1], [1.0])
 
 
-def test_where_all_spend_the_same_the_parameter_that_runs_away_is_named():
+def test_equal_spending_of_all_names_the_diverging_parameter():
     with pytest.raises(NotConverged, match=r"\b[pqv] did not converge: .* (zero|infinity)"):
         GammaGammaModel().fit(np.arange(1, 301) % 5 + 1, np.full(300, 20.0))

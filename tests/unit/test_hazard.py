@@ -211,7 +211,7 @@ def test_few_events_order_customers_no_worse_than_chance_and_get_the_total():
     assert abs(probability.sum() - events) < 3 * np.sqrt(events)
 
 
-def test_where_nothing_can_be_known_customers_hardly_differ():
+def test_without_signal_customers_hardly_differ():
     world = World(2000, 7, lambda x, period: np.full((len(x), 1), 0.004))
     probability = world.fit().probability(world.frame)
     assert np.quantile(probability, 0.9) < 3 * np.quantile(probability, 0.1)
@@ -303,7 +303,7 @@ def test_contributions_are_each_features_and_the_period_has_none():
 # What is drawn of the periods at risk.
 
 
-def test_all_events_and_their_periods_are_kept_and_the_rest_stands_for_all():
+def test_all_events_are_kept_and_the_sampled_rest_is_weighted_up():
     world = World(300, 10, censored=True)
     row, period, event = expanded(world)
     learner = DiscreteTimeHazard(most_rows=200)
@@ -317,7 +317,7 @@ def test_all_events_and_their_periods_are_kept_and_the_rest_stands_for_all():
     assert (weight[y == 1] == 1).all()
 
 
-def test_nothing_is_left_out_where_there_is_room_for_all():
+def test_all_rows_are_kept_where_the_limit_allows():
     world = World(300, 10, censored=True)
     row, period, event = expanded(world)
     drawn, at, y, weight = DiscreteTimeHazard()._at_risk(world.time, world.event)
@@ -488,7 +488,7 @@ def test_log_odds_that_run_against_the_outcome_are_not_turned_round():
         ([1, 2, 3, 4], [True, True, False, False], ["a", None, "b", "c"], "groups must not"),
     ],
 )
-def test_what_cannot_be_learned_from_is_named(time, event, groups, complaint):
+def test_unusable_training_data_are_named(time, event, groups, complaint):
     frame = pd.DataFrame({"age": [20.0, 30.0, 40.0, 50.0]})
     with pytest.raises(ValueError, match=complaint):
         DiscreteTimeHazard().fit(
@@ -499,7 +499,7 @@ def test_what_cannot_be_learned_from_is_named(time, event, groups, complaint):
         )
 
 
-def test_features_that_are_the_same_for_all_are_nothing_to_learn_from():
+def test_constant_features_alone_are_refused():
     frame = pd.DataFrame({"age": [20.0] * 6})
     with pytest.raises(ValueError, match="no feature differs"):
         DiscreteTimeHazard(periods=1).fit(frame, np.ones(6), np.arange(6) < 3)

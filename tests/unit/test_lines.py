@@ -94,7 +94,7 @@ def model() -> LineHazard:
 # What is read of a line.
 
 
-def test_the_pace_is_the_mean_month_of_the_last_quarter_or_of_what_was_observed():
+def test_the_pace_is_the_mean_month_of_the_last_quarter_or_of_the_observed_months():
     frame = pd.DataFrame(
         {
             "months_observed": [30, 3, 2, 1, 0, None],
@@ -179,7 +179,7 @@ def test_lines_and_columns_are_those_that_the_frame_has():
     assert line_columns(frame.assign(**{LAST_PERIOD: 1.0}), ["cards"]) == [*read, LAST_PERIOD]
 
 
-def test_a_line_is_held_with_an_account_of_it():
+def test_a_line_is_held_with_at_least_one_account():
     frame = pd.DataFrame({"accounts_cards": [0, 2, None, 1]})
     np.testing.assert_array_equal(held_rows(frame, "cards"), [1, 3])
     assert held_rows(frame, "wealth").size == 0
@@ -239,7 +239,7 @@ def test_a_horizon_not_made_of_quarters_is_learned_month_by_month():
     assert found["predicted"].sum() == pytest.approx(found["true"].sum(), rel=0.1)
 
 
-def test_with_too_few_losses_the_rate_of_all_lines_holds_for_everybody():
+def test_with_too_few_losses_the_rate_of_all_lines_holds_for_every_customer():
     frame = Bank(10, seed=1).frame
     held = pd.DataFrame(
         {
@@ -328,7 +328,7 @@ def test_only_the_columns_named_are_read_and_all_that_are_missing_are_named():
         model().survival(frame.drop(columns=["age", "accounts_wealth"]), "cards", HORIZON)
 
 
-def test_what_cannot_be_learned_is_refused():
+def test_invalid_training_data_are_refused():
     frame, held = past().frame, past().held
     with pytest.raises(ValueError, match="no line has its columns"):
         LineHazard().fit(frame[["age"]], held, HORIZON)

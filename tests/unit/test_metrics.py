@@ -430,7 +430,7 @@ def test_a_draw_without_responders_is_left_out_of_the_interval():
     assert 0 <= found.low < found.high <= 1
 
 
-def test_a_score_differs_from_itself_by_nothing_and_the_other_way_round_by_the_opposite():
+def test_a_difference_is_zero_for_equal_scores_and_changes_sign_when_swapped():
     y, score = amounts(200, 15)
     other = amounts(200, 16)[0] + y
     assert compared(metrics.gini, y, score, score, seed=1).difference == Estimate(0, 0, 0)
@@ -459,7 +459,7 @@ def test_the_calibration_picture_shows_the_decile_table():
     assert "CZK" in axes.get_xlabel() and "CZK" in axes.get_ylabel()
 
 
-def test_the_gains_picture_runs_from_nobody_to_everybody_with_the_best_possible_curve():
+def test_the_gains_picture_shows_all_shares_and_the_best_possible_curve():
     y = np.array([50.0, 0, 30, 20])
     (axes,) = gains_figure(y, {"model": np.array([3, 1, 4, 2])}).axes
     curves = {line.get_label(): line.get_xydata() for line in axes.lines}
@@ -469,7 +469,7 @@ def test_the_gains_picture_runs_from_nobody_to_everybody_with_the_best_possible_
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_tied_probabilities_are_calibrated_whatever_the_order_of_the_rows(seed):
+def test_tied_probabilities_are_calibrated_in_any_order_of_the_rows(seed):
     y = np.random.default_rng(seed).permutation(np.repeat([0.0, 1.0], 50))
     probability = np.full(100, 0.5)
     assert metrics.expected_calibration_error(y, probability) == pytest.approx(0, abs=1e-12)
@@ -623,7 +623,7 @@ def test_groups_of_one_are_no_groups_and_names_of_groups_do_not_matter():
 
 
 @pytest.mark.parametrize("copies", [2, 9])
-def test_copies_of_customers_add_nothing_and_hiding_them_narrows_by_their_root(copies):
+def test_copies_of_customers_add_no_precision_unless_their_groups_are_hidden(copies):
     error = np.random.default_rng(25).normal(size=150)
     repeated, customer = np.tile(error, copies), np.tile(np.arange(150), copies)
 
@@ -685,7 +685,7 @@ def test_groups_that_are_not_one_known_for_each_row_are_refused(groups):
         estimate({"gini": metrics.gini}, np.arange(3), np.arange(3), seed=1, groups=groups)
 
 
-def test_the_coverage_picture_shows_the_table_and_what_was_asked_for():
+def test_the_coverage_picture_shows_the_table_and_the_nominal_level():
     table = pd.DataFrame({"decile": range(1, 11), "coverage": np.linspace(0.95, 0.5, 10)})
     (axes,) = coverage_figure(table, 0.8).axes
     asked, points = axes.lines
@@ -707,7 +707,7 @@ def test_the_importance_picture_shows_the_greatest_first_from_the_top():
 
 @pytest.mark.parametrize("metric", [metrics.gini, metrics.spearman, metrics.auc])
 @pytest.mark.parametrize("grouped", [False, True])
-def test_draws_ranked_by_counting_give_what_sorting_each_draw_gives(
+def test_ranking_by_counting_gives_the_same_as_sorting_each_draw(
     metric: Metric, grouped: bool
 ) -> None:
     random = np.random.default_rng(5)
@@ -726,7 +726,7 @@ def test_draws_ranked_by_counting_give_what_sorting_each_draw_gives(
     assert estimated["counted"] == estimated["sorted"] == compared["counted"].other
 
 
-def test_a_prediction_beside_several_others_is_what_it_is_beside_each_alone():
+def test_comparing_with_several_others_equals_comparing_with_each_alone():
     generator = np.random.default_rng(5)
     y = (generator.random(300) < 0.3).astype(float)
     score, other = generator.random(300), generator.random(300)

@@ -60,7 +60,7 @@ def test_one_customer_may_be_enough_and_equal_arms_may_be_needed():
     assert math.isnan(control_share_for(396, 0.1, 0.1))
 
 
-def test_too_few_customers_or_no_effect_find_nothing():
+def test_too_few_customers_or_no_effect_have_no_power():
     assert math.isnan(power_of(10, 0, 0.1, 0.1))
     assert math.isnan(power_of(10, 10, 0.9, 0.2))
     assert math.isnan(minimum_detectable_effect(3, 2, 0.5))

@@ -92,7 +92,7 @@ def test_invalid_input_is_refused_with_the_reason():
         model.predict(frame.drop(columns="monthly_income"))
 
 
-def test_it_is_stored_without_code(tmp_path):
+def test_a_model_is_stored_without_code(tmp_path):
     frame, y, _ = bank(200, 7)
     for model in (ProductValueModel(), ProductMeanValue()):
         stored = skops.io.dumps(model.fit(frame, y))

@@ -80,7 +80,7 @@ def test_a_challenger_must_beat_the_champion_too(period):
     ]
 
 
-def test_a_champion_that_the_rule_has_overtaken_is_not_followed_by_one_that_it_beats(period):
+def test_a_challenger_worse_than_the_rule_does_not_replace_an_even_worse_champion(period):
     decision = period.decide(period.off_by(20), period.off_by(5), period.off_by(60))
     assert not decision.promote
     assert [reason.split(":")[0] for reason in decision.reasons] == [
@@ -161,7 +161,7 @@ def test_the_decision_holds_every_measure_beside_the_rule(period):
         ("lower", math.nan, math.nan, False, False),
     ],
 )
-def test_ahead_or_behind_is_a_whole_interval_on_one_side_of_nothing(
+def test_ahead_or_behind_needs_the_whole_interval_on_one_side_of_zero(
     better, low, high, ahead, behind
 ):
     measure, difference = Measure("a measure", metrics.gini, better), Estimate(0.05, low, high)
@@ -328,7 +328,7 @@ def test_few_outcomes_do_not_make_a_level_pass_more_easily():
     assert "size of total_bias +0.35 [" in decision.reasons[-1]
 
 
-def test_few_outcomes_show_that_a_level_is_no_worse_than_that_of_what_scores_otherwise():
+def test_few_outcomes_suffice_for_a_level_no_worse_than_that_of_rule_and_champion():
     decision = levelled(FEW, 0.35, rule_off=0.36)
     assert (decision.promote, decision.verdicts) == (True, {"total_bias": "passed"})
     assert decision.reasons[-1].startswith("no larger than that of the rule by more than 0.1: ")

@@ -24,7 +24,7 @@ def models() -> tuple[BetaGeoModel, GammaGammaModel]:
     return purchases, spend
 
 
-def test_it_is_the_sum_over_the_months(models) -> None:
+def test_the_discounted_value_is_the_sum_over_the_months(models) -> None:
     purchases, spend = models
     value = discounted_value(*models, FREQUENCY, RECENCY, T, SPEND, month=30, monthly_discount=0.01)
     expected, before = np.zeros(6), np.zeros(6)
@@ -36,7 +36,7 @@ def test_it_is_the_sum_over_the_months(models) -> None:
     assert (value > 0).all()
 
 
-def test_without_a_discount_it_is_purchases_times_spend(models) -> None:
+def test_the_value_without_a_discount_is_purchases_times_spend(models) -> None:
     purchases, spend = models
     value = discounted_value(*models, FREQUENCY, RECENCY, T, SPEND, month=30, months=4)
     bought = purchases.expected_purchases(120.0, FREQUENCY, RECENCY, T)

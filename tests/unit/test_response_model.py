@@ -434,7 +434,7 @@ def test_each_table_has_mean_zero_over_the_rows_and_parts_add_up_to_the_score():
     np.testing.assert_allclose(level + added.sum(axis=1), score(level, tables, bins))
 
 
-def test_a_value_missing_or_a_category_unseen_among_those_learned_from_adds_nothing():
+def test_values_and_categories_unseen_in_training_contribute_zero():
     bins, y = binned(800, seed=3)
     bins[bins[:, 0] < 0, 0] = 2
     bins[bins[:, 1] == 2, 1] = 0

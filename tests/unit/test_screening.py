@@ -35,7 +35,7 @@ def test_the_order_is_that_of_the_standardised_chi_square():
     assert informative(NOISE, EVENT, 9).tolist() == expected.tolist()
 
 
-def test_few_features_or_no_event_leave_nothing_to_choose():
+def test_few_features_or_no_event_need_no_choice():
     assert informative(NOISE, EVENT, 40).tolist() == list(range(40))
     assert informative(NOISE[:, :3], EVENT, 40).tolist() == [0, 1, 2]
     assert len(informative(NOISE, np.zeros(3_000), 5)) == 5

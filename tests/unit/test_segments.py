@@ -120,7 +120,7 @@ def test_the_number_chosen_is_the_most_stable_one_or_as_good(model):
     assert found[chosen] > max(mean for number, mean in found.items() if number > chosen)
 
 
-def test_stability_is_lower_where_there_are_no_groups(model, planted):
+def test_stability_is_lower_without_groups(model, planted):
     generator = np.random.default_rng(4)
     mixed = planted[0].apply(lambda column: generator.permutation(column.to_numpy()))
     shapeless = SegmentModel(segments=6, **FEW).fit(mixed)
@@ -351,7 +351,7 @@ def test_every_dimension_has_a_view_and_a_word():
 # Dimensions.
 
 
-def test_views_have_the_same_variance_whatever_the_number_of_their_columns(planted):
+def test_views_have_the_same_variance_for_any_number_of_columns(planted):
     frame = planted[0]
     for columns in (list(frame), ["contribution_margin_12m", "income_12m", "age", "bookings_12m"]):
         scaler = DimensionScaler().fit(frame[columns])
@@ -435,14 +435,14 @@ def test_columns_absent_empty_or_constant_are_left_out_and_the_rest_works(plante
     assert np.isfinite(found.centres_).all()
 
 
-def test_channels_that_nobody_uses_make_no_share(planted):
+def test_unused_channels_have_no_share(planted):
     unused = planted[0].assign(bookings_online_12m=0)
     assert "digital_share" not in DimensionScaler().fit(unused).dimensions_
     only = planted[0].drop(columns="bookings_branch_12m")
     assert "digital_share" not in DimensionScaler().fit(only).dimensions_
 
 
-def test_a_bank_without_values_has_segments_all_the_same(planted):
+def test_a_bank_without_values_still_has_segments(planted):
     frame = planted[0].drop(columns="contribution_margin_12m")
     found = SegmentModel(segments=5, **FEW).fit(frame)
     assert found.segments_ == ["S1", "S2", "S3", "S4", "S5"]
@@ -450,7 +450,7 @@ def test_a_bank_without_values_has_segments_all_the_same(planted):
     assert found.profile_["customers"].is_monotonic_decreasing
 
 
-def test_nothing_to_compare_by_is_refused(planted):
+def test_a_frame_without_a_varying_column_is_refused(planted):
     with pytest.raises(ValueError, match="expected one that differs"):
         SegmentModel().fit(planted[0][["customer_id"]].assign(age=40))
 
@@ -502,7 +502,7 @@ def test_distances_and_contributions_are_those_of_brute_force(model, planted):
     )
 
 
-def test_what_sets_a_group_apart_is_what_puts_its_customers_there(model, planted):
+def test_the_largest_contribution_is_the_feature_that_distinguishes_the_group(model, planted):
     frame, group = planted
     contributions, names = model.contributions(frame)
     means = pd.DataFrame(contributions, columns=names).groupby(group).mean()
@@ -528,7 +528,7 @@ def test_a_model_stored_and_loaded_answers_the_same_and_continues(model, planted
     assert again.names_ == model.names_
 
 
-def test_the_file_holds_nothing_of_a_single_customer():
+def test_the_file_holds_no_data_of_a_single_customer():
     sizes = []
     for count in (400, 1600):
         fitted = SegmentModel(segments=5, **FEW).fit(world(count, seed=1)[0])
@@ -619,7 +619,7 @@ def test_the_share_that_is_counted_equals_the_share_that_is_sorted(step):
         epsilon_squared(np.arange(3.0), np.arange(3) * step)
 
 
-def test_labels_at_random_explain_nothing_once_their_number_is_taken_off():
+def test_random_labels_explain_nothing_after_correction_for_their_number():
     generator = np.random.default_rng(2)
     y = generator.lognormal(0, 1, 100)
     shares = [explained_share(y, generator.integers(0, 20, 100)) for _ in range(300)]
@@ -640,7 +640,7 @@ def test_one_windfall_hardly_moves_the_share_on_ranks():
     assert windfall.rank_eta_squared > 0.6
 
 
-def test_a_constant_outcome_is_explained_by_nothing_and_bad_input_is_refused():
+def test_a_constant_outcome_has_no_explained_share_and_bad_input_is_refused():
     assert explained_share(np.ones(4), np.array([1, 1, 2, 2])).epsilon_squared == 0
     with pytest.raises(ValueError, match="equal"):
         explained_share(np.ones(3), np.ones(4))
@@ -653,7 +653,7 @@ def test_a_constant_outcome_is_explained_by_nothing_and_bad_input_is_refused():
 # Moves.
 
 
-def test_moves_are_counted_with_those_who_came_and_went():
+def test_moves_include_customers_who_joined_or_left():
     before = pd.Series({"a": "S1", "b": "S1", "c": "S1", "d": "S2", "e": "S2", "f": None})
     after = pd.Series({"f": "S2", "e": "S2", "c": "S2", "b": "S1", "a": "S1", "g": "S3"})
     expected = pd.DataFrame(

@@ -56,7 +56,7 @@ def test_months_outside_the_history_or_of_another_form_are_refused(text):
         months_asked(text, "2023-01", "2025-12", "jingxi/months")
 
 
-def test_who_trains_is_the_login_name_unless_another_is_given(monkeypatch):
+def test_the_trainer_is_the_login_name_unless_another_is_given(monkeypatch):
     monkeypatch.setenv("LOGNAME", "tove")
     assert read_settings().user == "tove"
     monkeypatch.setenv("JINGXI_USER", "Ana Lima")

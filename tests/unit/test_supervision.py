@@ -102,7 +102,7 @@ def test_a_signal_ends_everything_and_sets_the_exit_status(number):
     assert len(numbers) == 3 and living(numbers) == []
 
 
-def test_a_signal_at_any_moment_is_heard():
+def test_a_signal_at_any_moment_is_handled():
     """Before the work has begun, while it starts its processes, within it."""
     rng = random.Random(11)
     for _ in range(12):
@@ -125,7 +125,7 @@ def test_the_work_ends_with_a_watcher_that_is_killed():
     assert gone([worker, child])
 
 
-def test_the_works_own_status_is_passed_on_and_nothing_is_left():
+def test_the_exit_status_is_passed_on_and_no_process_remains():
     process = begun(body="return 3")
     numbers = processes(process)
     output, _ = process.communicate(timeout=60)

@@ -85,7 +85,9 @@ def test_a_few_customers_a_month_are_struck(records: duckdb.DuckDBPyConnection) 
     assert 0.0007 < float(str(share)) < 0.0025
 
 
-def test_a_takeover_empties_the_account_to_a_stranger(records: duckdb.DuckDBPyConnection) -> None:
+def test_a_takeover_empties_the_account_to_an_unknown_counterparty(
+    records: duckdb.DuckDBPyConnection,
+) -> None:
     found = rows(
         records,
         """select bookings, last_on - first_on, amount / before, kinds, channels
@@ -121,7 +123,7 @@ def test_a_card_burst_is_many_payments_within_two_days(
         assert -anomalies.MOST_SPENT / 100 - 1 < amount < -1_400
 
 
-def test_structuring_stays_below_a_threshold_and_sends_it_on(
+def test_structuring_deposits_stay_below_a_threshold_and_are_sent_on(
     records: duckdb.DuckDBPyConnection,
 ) -> None:
     found = rows(
@@ -183,7 +185,9 @@ def test_the_other_draws_stay_as_they_were(records: duckdb.DuckDBPyConnection) -
     assert changed == 0 and int(str(all_changed)) < 0.01 * int(str(bookings))
 
 
-def test_every_account_ends_the_month_as_it_would_have(records: duckdb.DuckDBPyConnection) -> None:
+def test_nearly_every_account_ends_the_month_at_its_balance_without_anomalies(
+    records: duckdb.DuckDBPyConnection,
+) -> None:
     """But for the interest of the days between: what was taken came back."""
     away = """
         with

@@ -83,7 +83,7 @@ def test_two_splits_worked_by_hand():
     assert contributions == pytest.approx(np.array([[-4, 0], [-4, 0], [4, -4], [4, 4]]))
 
 
-def test_a_missing_value_goes_where_the_split_learned_to_send_it():
+def test_a_missing_value_follows_the_learned_branch_of_the_split():
     x = np.array([[0.0], [0.0], [1.0], [1.0], [np.nan], [np.nan]])
     settings = {"max_iter": 1, "max_leaf_nodes": 2, "min_samples_leaf": 2, "learning_rate": 1.0}
     for with_missing in (0, 1):
@@ -154,7 +154,7 @@ def test_bias_and_contributions_add_up_to_the_log_odds(classifier):
     np.testing.assert_allclose(total, classifier.decision_function(asked), rtol=0, atol=1e-9)
 
 
-def test_bias_and_contributions_add_up_to_the_logarithm_where_that_is_what_is_learned():
+def test_bias_and_contributions_add_up_to_the_logarithm_for_a_log_link():
     x = matrix(300, seed=6)
     model = HistGradientBoostingRegressor(loss="poisson", **SETTINGS).fit(
         x, np.exp(outcome(x) / 20)
@@ -206,7 +206,7 @@ def test_more_rows_than_one_batch_are_all_attributed(regressor):
     )
 
 
-def test_nobody_asked_about_gives_an_empty_table(regressor):
+def test_no_rows_give_an_empty_table(regressor):
     bias, contributions = path_contributions(regressor, np.empty((0, COLUMNS)))
     assert contributions.shape == (0, COLUMNS)
     assert bias == path_contributions(regressor, matrix(3, seed=1))[0]
@@ -220,7 +220,7 @@ def test_trees_without_splits_give_the_mean_and_no_contributions():
     assert not contributions.any()
 
 
-def test_the_given_matrix_stays_as_it_was(regressor):
+def test_the_given_matrix_is_not_changed(regressor):
     asked = matrix(50, seed=12)
     before = asked.copy()
     path_contributions(regressor, asked)

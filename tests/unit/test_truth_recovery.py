@@ -55,7 +55,7 @@ def test_rows_of_a_customer_count_as_one_draw():
     assert together.share_high - together.share_low > 2 * (apart.share_high - apart.share_low)
 
 
-def test_there_is_no_share_of_a_truth_that_achieves_nothing():
+def test_the_share_is_undefined_where_the_truth_achieves_nothing():
     y = np.array([1.0, 0.0, 1.0, 0.0])
     (one,) = recovery("default", PRODUCT, y, (y, y, np.zeros(4)), seed=1)
     assert np.isnan([one.share, one.rule_share, one.share_low, one.share_high]).all()
@@ -73,7 +73,7 @@ def test_log_score_skill_is_the_share_of_the_base_rates_score_that_is_saved():
     assert np.isnan(log_score_skill(np.zeros(4), np.full(4, 0.25)))
 
 
-def test_capture_over_chance_is_nothing_for_equal_scores():
+def test_capture_over_chance_is_zero_for_equal_scores():
     y = np.arange(20.0)
     assert capture_over_chance(y, np.zeros(20)) == pytest.approx(0)
     assert capture_over_chance(y, y) == pytest.approx((19 + 18) / 190 - 0.1)
@@ -260,7 +260,7 @@ def test_another_process_has_the_same_settings_and_no_place_of_this_home(tmp_pat
     assert read_settings() == settings
 
 
-def test_a_home_is_made_once_and_anew_for_other_settings(tmp_path):
+def test_a_home_is_built_once_and_rebuilt_for_other_settings(tmp_path):
     text = tmp_path / "text.json"
     text.write_text('{"first": 1}')
     home = tmp_path / "home"

@@ -162,7 +162,7 @@ def test_a_constant_score_is_chance() -> None:
     assert gain_at(sample.y, constant, 0.2) == pytest.approx(sample.y.mean())
 
 
-def test_one_probability_for_all_changes_nothing() -> None:
+def test_one_probability_for_all_changes_no_figure() -> None:
     sample = Sample(5, treated=0.3)
     for name in ("auuc", "qini", "uplift_at", "by_group", "policy", "everybody"):
         data = (sample.y, sample.score, sample.treatment)
@@ -195,7 +195,7 @@ def test_inverse_probabilities_undo_an_uneven_assignment() -> None:
     assert area == pytest.approx(0.1 / 12, abs=0.004)
 
 
-def test_nobody_and_everybody_differ_by_the_average_effect() -> None:
+def test_policies_against_nobody_and_everybody_differ_by_the_average_effect() -> None:
     sample = Sample(7)
     data = (sample.y, sample.score, sample.treatment, sample.probability)
     for choice in ({"share": 0.3}, {"threshold": 0.1}):

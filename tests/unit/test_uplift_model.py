@@ -247,7 +247,7 @@ def test_class_transformation_is_the_pseudo_outcome_about_one_half() -> None:
     np.testing.assert_allclose(found, 2 * transformed - 1)
 
 
-def test_the_pseudo_outcome_has_the_effect_as_its_mean_whatever_is_expected() -> None:
+def test_the_mean_of_the_pseudo_outcome_is_the_effect_for_any_expected_outcome() -> None:
     """Brute force: the mean over all assignments of two contacts with their chances."""
     without, with_it, chance = np.array([1.0, 4.0]), np.array([3.0, 3.5]), np.array([0.2, 0.7])
     for expected in (0.0, np.array([2.0, -7.0])):
@@ -259,7 +259,7 @@ def test_the_pseudo_outcome_has_the_effect_as_its_mean_whatever_is_expected() ->
         np.testing.assert_allclose(mean, with_it - without)
 
 
-def test_what_is_expected_lessens_the_variance(trial: Trial) -> None:
+def test_an_expected_outcome_reduces_the_variance(trial: Trial) -> None:
     plain = pseudo_outcome(trial.y, trial.treatment, trial.probability)
     about = pseudo_outcome(trial.y, trial.treatment, trial.probability, trial.y.mean())
     assert about.var() < 0.8 * plain.var()
@@ -303,7 +303,7 @@ def test_an_offer_never_made_and_one_with_few_contacts(trial: Trial, model: Upli
 
 
 @pytest.mark.parametrize(("learner", "base"), CASES)
-def test_contributions_add_up_and_name_what_moves(
+def test_contributions_add_up_and_name_the_driving_features(
     learner: str, base: str, trial: Trial, later: Trial
 ) -> None:
     fitted = UpliftModel(learner=learner, base=base, seed=1, folds=2, ridge=500.0)
@@ -340,7 +340,7 @@ def test_rules_survive_a_model_file(trial: Trial) -> None:
         np.testing.assert_array_equal(again.predict(trial.frame), rule.predict(trial.frame))
 
 
-def test_the_seed_decides_and_nothing_else(trial: Trial) -> None:
+def test_equal_seeds_give_equal_predictions_and_different_seeds_do_not(trial: Trial) -> None:
     head = trial.frame.head(2000), *(one[:2000] for one in trial.data[1:])
 
     def predicted(seed: int) -> np.ndarray:
@@ -382,7 +382,7 @@ def test_a_column_empty_for_one_offer_and_levels_not_seen(trial: Trial, later: T
         assert np.isfinite(fitted.predict(moved)).all()
 
 
-def test_a_linear_design_marks_what_is_missing_and_stands_about_zero(trial: Trial) -> None:
+def test_a_linear_design_marks_missing_values_and_is_centred(trial: Trial) -> None:
     design = Design("linear").fit(trial.frame)
     matrix = design.transform(trial.frame)
     np.testing.assert_allclose(matrix.mean(axis=0), 0, atol=1e-9)
@@ -408,7 +408,7 @@ def test_the_response_rule_is_the_response_at_the_level_of_the_effect(trial: Tri
     assert loan.mean() == pytest.approx(usual)
 
 
-def test_the_best_column_is_found_and_a_useless_one_moves_nothing() -> None:
+def test_the_best_column_is_found_and_a_useless_one_has_no_effect() -> None:
     trial = Trial(n=8000, seed=9, even=True)
     rule = BestColumnRule(seed=1).fit(*trial.data)
     assert rule.chosen_["fund"] == "age"

@@ -379,14 +379,14 @@ def test_a_bank_that_loses_money_in_all_is_described_without_shares(bank, tmp_pa
     assert "lose 1,800. Who left" in page.words
 
 
-def test_no_tail_is_claimed_where_nobody_loses(bank, tmp_path):
+def test_no_tail_is_shown_where_no_customer_loses(bank, tmp_path):
     bank.execute("delete from value.profit_distribution where percentile = 100")
     page = rendered(bank, tmp_path)
     assert "No hundredth of the customers loses money." in page.words
     assert "The worst" not in page.words
 
 
-def test_keys_are_escaped_and_nobody_comes_last(bank, tmp_path):
+def test_keys_are_escaped_and_rows_without_a_key_come_last(bank, tmp_path):
     page = rendered(bank, tmp_path)
     for raw, escaped in (("B<1>", "B&lt;1&gt;"), ("E&1", "E&amp;1"), ("<b>7", "C&lt;b&gt;7")):
         assert raw not in page.text
@@ -492,7 +492,7 @@ def test_later_months_are_not_seen(bank, tmp_path):
     assert rendered(bank, tmp_path).text == before
 
 
-def test_a_release_names_itself(bank, tmp_path):
+def test_the_page_names_its_release(bank, tmp_path):
     assert "Source mine, as of 2024-02." in rendered(bank, tmp_path).words
     bank.execute("drop table landing.refresh_window")
     bank.execute(
