@@ -76,7 +76,7 @@ def a_few_bad_rows(folder):
 
 
 def someone_misplaced(folder: Path) -> None:
-    """One more customer, whose e-mail stands where the date of birth belongs."""
+    """One more customer, with an e-mail in place of the date of birth."""
     path = sorted((folder / "customer").glob("*.csv"))[0]
     lines = path.read_text(encoding="utf-8").splitlines()
     header, first = lines[0].split(","), lines[1].split(",")

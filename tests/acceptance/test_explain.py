@@ -134,7 +134,7 @@ def test_unknown_accounts_and_months_are_refused_with_the_remedy(known, command,
 
 
 def test_records_of_another_delivery_are_not_shown(known_bank, tmp_path):
-    """The files that stand where the release's stood are others."""
+    """Other files have replaced those of the release."""
     other = tmp_path / "delivery"
     with released(Settings(home=known_bank)) as connection:
         ((identity,),) = connection.execute("select identity from meta.bank").fetchall()

@@ -106,7 +106,7 @@ class Bank:
         )
 
     def refresh_again(self, **settings: object) -> Outcome:
-        """The newest month alone: what is not built anew stays as it was."""
+        """The newest month alone: all else stays unchanged."""
         return self.run("refresh", "--months", AS_OF, **settings)
 
     def promote(self, version: str, approver: str, reason: str, *more: str) -> Outcome:

@@ -1,4 +1,4 @@
-"""Registered models for whoever has MLflow and the release, and not this project."""
+"""Registered models used with MLflow and the release alone, without this project."""
 
 from __future__ import annotations
 

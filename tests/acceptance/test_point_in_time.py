@@ -190,8 +190,7 @@ class Records:
 
     @staticmethod
     def _is_needed(table: Table) -> str:
-        """Whether an earlier row refers to it and it alone is there: that row would be one of
-        nobody."""
+        """Whether an earlier row refers to this row alone, and would lose its reference."""
         key = table.key[0]
         named = [
             f'{key} in (select {column.name} from "{child.name}" where not is_later)'
@@ -416,11 +415,11 @@ def test_the_build_that_is_compared_holds_predictions_of_every_kind(bank):
 
 
 def test_later_rows_change_no_feature_no_score_and_no_training_sample(bank):
-    """Nor does what a refresh leaves that went further before. Trained anew: the same samples, the
-    same figures, importances and coverage, to the bit."""
+    """Nor do the tables of an earlier refresh that went further. Retraining gives the same samples,
+    figures, importances and coverage, to the bit."""
     bank.refresh(train="never", as_of=FURTHER)
     assert "scores.customer" in differing(bank)
-    # What is learned from at a cut-off is what was known there, whenever it is built.
+    # Training rows of a cut-off hold what was known then, whenever they are built.
     assert differing(bank, f"month <= date '{AS_OF}-01'", FEATURES) == {}
     before = bank.versions()
     mutated(bank, seed=2)

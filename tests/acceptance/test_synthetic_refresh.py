@@ -153,7 +153,7 @@ def test_account_holders_alone_have_an_attrition_score_and_a_segment(home):
         "count(*) filter ((held.accounts > 0) <> (score.p_attrition is not null)), "
         f"count(*) filter (held.accounts = 0) > 0, count(*) {of_month}",
     ) == [(0, 0, True, BANK["customers"])]
-    # Everybody of a segment of a year ago is somewhere now, and everybody of now was somewhere.
+    # Every customer of a segment a year ago has a place now, and every customer of now had one.
     moves = query(
         home,
         "select from_segment, from_month::varchar, to_month::varchar, sum(share) "
@@ -247,7 +247,7 @@ def test_a_killed_refresh_leaves_the_old_release_and_the_next_one_works(home, co
 
 @pytest.fixture
 def no_truth(home):
-    """The hidden truth's files hold nothing, whoever reads them."""
+    """The hidden truth's files are empty while the test runs."""
     kept = {path: path.read_bytes() for path in (home / "truth").glob("*.parquet")}
     assert kept
     for path in kept:

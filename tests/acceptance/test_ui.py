@@ -302,7 +302,7 @@ def test_assets_show_rows_columns_and_the_results_of_their_gates(ui, refreshed):
     rows, columns, off = {}, {}, set()
     for name, node in nodes.items():
         (event,) = node["assetMaterializations"] or [{"metadataEntries": []}]
-        # What dbt knows of a table's columns is known before it is built.
+        # dbt declares a table's columns before the table is built.
         for entry in (*node["metadataEntries"], *event["metadataEntries"]):
             if entry["label"] == ROW_COUNT:
                 rows[name] = entry["intValue"]
@@ -461,7 +461,7 @@ def test_with_the_ui_all_its_processes_and_runs_end(ui, refreshed):
     assert living(ui.mark) == []
     with closing(sqlite3.connect(ui.home / "dagster" / "history" / "runs.db")) as connection:
         query = "select status from runs where run_id = ?"
-        # Dagster's own word, where its process still had a moment, or ours.
+        # The status by Dagster, where its process still had time, or by this project.
         ((status,),) = connection.execute(query, [run_id]).fetchall()
     assert status in {"FAILURE", "CANCELED"}
     assert link.resolve() == served

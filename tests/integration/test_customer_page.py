@@ -32,7 +32,7 @@ from tests.plan_bank import PlanBank
 pytestmark = pytest.mark.slow
 
 RELEASE = "2025-12-20260105T010101-abcd"
-# In every protected column a value that stands nowhere else.
+# In every protected column a value that occurs nowhere else.
 PROTECTED = {
     "birth_date": date(1971, 10, 17),
     "age": 7731,
@@ -48,7 +48,7 @@ PROTECTED_TEXTS = [str(value) for value in PROTECTED.values()]
 
 
 def furnish(bank):
-    """A customer of whom everything is known, and one of whom nothing is."""
+    """A customer with data of every kind, and one without."""
     bank.customer(
         "C1",
         employee_id="E1",

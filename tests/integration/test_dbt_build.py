@@ -318,7 +318,7 @@ def test_a_large_bank_is_built_some_months_at_a_time(earlier):
 
 @pytest.mark.slow
 def test_prices_known_at_an_earlier_date_are_those_of_a_later_build(whole, earlier):
-    # A later build also knows longer tenors, months before the first and products opened since.
+    # A later build also has longer tenors, months before the first and products opened since.
     for table in ("value.transfer_curve", "value.product_parameter"):
         now, then = content(whole, table), content(earlier, table)
         assert then, table

@@ -185,8 +185,8 @@ def test_amounts_without_a_sign_stop_at_the_gate_with_the_kinds_named(delivery):
 
 
 def test_one_unknown_code_is_one_problem_however_many_rows_follow_it_into_quarantine(delivery):
-    """A product of a line that the contract does not know takes its accounts along, they their
-    holders and bookings: G1 stops once, at the product."""
+    """A product of an unknown line sends its accounts to quarantine, and these their holders and
+    bookings: G1 stops once, at the product."""
     delivery.put("product.csv", BANK["product"] + "P2,Mortgages\nP3,cards\n")
     delivery.put("account.csv", BANK["account"] + "A3,P2,2024-01-05\n")
     delivery.put("account_holder.csv", BANK["account_holder"] + "A3,C2,owner\n")
@@ -357,7 +357,7 @@ def test_a_check_removes_the_folder_of_a_killed_check_and_keeps_that_of_a_runnin
 
 
 def test_a_refresh_keeps_the_folder_of_a_running_check(delivery):
-    """It empties the folder of whoever holds the home's lock, and no other."""
+    """A refresh empties only the folder of the process that holds the home's lock."""
     settings = read_settings(home=delivery.home)
     with own_place(delivery.home) as place:
         own = settings.model_copy(update={"home": place})

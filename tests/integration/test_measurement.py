@@ -476,7 +476,7 @@ def test_no_record_after_the_as_of_date_is_used(warehouse):
     warehouse.measure(as_of=as_of)
     known = warehouse.content()
     assert known[3]
-    # All of it was in the warehouse already: what a refresh of April sees is what lies before May.
+    # All of it was in the warehouse already: a refresh of April uses only rows before May.
     for table, dated in (
         ("base.campaign_contact", "contacted_on"),
         ("value.profit_by_customer", "month"),
@@ -509,7 +509,7 @@ def test_learning_about_an_offer_accumulates_over_its_campaigns(warehouse):
     warehouse.measure()
     learned = warehouse.table("learning")
     response = learned[learned["outcome"] == "response"].sort_values("campaigns")
-    # In order of time; the one whose window still runs teaches nothing yet.
+    # In order of time; the one with an open window is not learned from yet.
     assert list(response["campaign_id"]) == ["K2", "K0", "K1"]
     measured = warehouse.table("measurement").set_index(["campaign_id", "outcome"])
     effects, weights = [], []

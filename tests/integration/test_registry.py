@@ -827,7 +827,7 @@ def event(number: int, name: str, before: str, version: str, state: str = DONE) 
         ([("first", "", "1"), ("promoted", "1", "2"), ("rollback", "2", "1")], "1", []),
         # Promoted again by name after it had been left behind.
         ([("first", "", "1"), ("promoted", "1", "2"), ("promoted", "2", "1")], "1", ["2"]),
-        # Nobody recorded how version 5 came to stand.
+        # No event records the promotion of version 5.
         ([("first", "", "1"), ("promoted", "5", "6")], "6", ["5", "1"]),
         ([("first", "", "1"), ("promoted", "1", "2")], "9", ["2", "1"]),
     ],

@@ -154,7 +154,7 @@ def test_a_run_of_a_command_belongs_to_the_code_location(settings, instance):
 
 
 def test_mlflow_runs_left_by_a_gone_run_are_killed(settings, instance, model_store):
-    """But no run of somebody else's, and no record of a promotion, which `settle` looks at."""
+    """But no run of another origin and no record of a promotion, which `settle` handles."""
     gone, done = begun(instance), begun(instance, dg.DagsterRunStatus.SUCCESS)
     shutil.copy(model_store, settings.mlflow_home)
     client = MlflowClient(settings.mlflow_tracking_uri)

@@ -323,7 +323,7 @@ def by_hand(tmp_path_factory: pytest.TempPathFactory, model_store: Path) -> Stor
 def learned(by_hand: Store, tmp_path_factory: pytest.TempPathFactory) -> Store:
     """Champions that are learned, with reasons and scores by line."""
     store = Store(tmp_path_factory.mktemp("learned"), by_hand.database)
-    # The copy knows the others' champions by name; these follow them.
+    # The copy holds champions of the same names; these replace them.
     for name in store.registry.models():
         store.client.delete_registered_model(name)
     for experiment in store.client.search_experiments():
@@ -548,7 +548,7 @@ def test_a_product_never_offered_is_scored_where_the_list_of_offers_asks_for_it(
     assert score_offers(connection, by_hand.context) == 2
     found = connection.execute("select product_id, p_response from scores.offer order by all")
     scored = dict(found.fetchall())
-    # The rule of this store knows no lines: an offer not seen has the rate of all.
+    # The rule of this store has no lines: an offer not seen has the rate of all.
     assert scored["gold"] == pytest.approx(by_hand.loaded("response").rate_, abs=1e-6)
     before = everything(connection)
     connection.execute("insert into value.offer (product_id, campaigns) values ('bond', 0)")

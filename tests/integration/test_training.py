@@ -74,7 +74,7 @@ MARK = "zq-person-"
 
 
 class People:
-    """Customers at one cut-off, of whom those leave who are silent and hold little."""
+    """Customers at one cut-off; the silent ones with few products leave more often."""
 
     def __init__(self, cutoff: date, n: int, seed: int, silence: float = 0.0) -> None:
         generator = np.random.default_rng(seed)
@@ -405,7 +405,7 @@ def test_a_worse_challenger_is_refused_in_words_and_the_champion_stays(home):
     assert "does not beat the rule: log_score +" in challenger.tags[REASONS]
     assert "does not beat the champion: log_score +" in challenger.tags[REASONS]
     assert len(home.registry.audit("kept")) == 1
-    # The rule does not take the place of a champion who is there.
+    # The rule does not replace an existing champion.
     assert [one.kind for one in home.registry.versions("kept")] == [LEARNER, LEARNER]
     assert "rate_by_noise: does not beat the champion" in home.champion_row("kept")["note"]
 
@@ -429,7 +429,7 @@ def test_a_better_challenger_takes_over_and_the_audit_names_its_predecessor(home
 
 
 def test_a_model_without_a_champion_takes_the_first_learner_that_passes(home):
-    """Reported in the order of the studies, whoever is fitted first."""
+    """Reported in the order of the studies, whichever is fitted first."""
     home.with_champion("settled", SILENCE)
     reports = home.train_all(
         [
@@ -881,7 +881,7 @@ MONTHS = [plus_months(date(2023, 5, 1), number) for number in range(20)]
 
 
 def bank(connection: duckdb.DuckDBPyConnection, customers: int = 500) -> None:
-    """Twenty months of customers, of whom some fall silent each month and leave soon after."""
+    """Twenty months of customers, some of which fall silent each month and leave soon after."""
     connection.execute(
         """
         create schema if not exists base; create schema features; create schema value;

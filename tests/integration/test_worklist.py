@@ -99,7 +99,7 @@ def test_automatic_contacts_are_planned_and_on_no_list(bank):
         bank.customer(name, segment="digital", district_id="D1")
         bank.plan(name, channel=channel)
     bank.write_lists()
-    # A channel that nobody described may need somebody.
+    # A channel without a description may need an employee.
     assert bank.rows("select customer_id from decisions.worklist order by all") == [
         ("C2",),
         ("C3",),

@@ -212,7 +212,7 @@ def test_a_changed_month_is_named_and_rebuilt_with_all_later_ones(landed, change
     assert landed.rows("select month_from, month_to from landing.refresh_window") == [
         (summary.window.month_from, LAST)
     ]
-    # What lies in the landing is what one landing of this delivery writes, and as much is counted.
+    # The landing holds what one landing of this delivery writes, with the same counts.
     fresh = Landed(landed.folder / "fresh")
     fresh.land(bank, WHOLE)
     for table in ("transaction", "interaction", "account", "customer", "account_holder"):
@@ -278,7 +278,7 @@ def test_going_back_and_forth_between_as_of_months_is_seen(landed):
 
 
 def test_a_landing_cut_short_between_files_and_warehouse_is_seen_by_the_next(landed, monkeypatch):
-    """The files of a late booking stand, the warehouse does not know; then it is withdrawn."""
+    """The files hold a late booking, the warehouse does not; then it is withdrawn."""
 
     def fail(*_: object) -> None:
         raise duckdb.Error("the disk is full")

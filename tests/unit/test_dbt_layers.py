@@ -34,7 +34,7 @@ READS = {
     "value": {"base", "reference"},
     "features": {"base", "value"},
     "outcomes": {"base", "value"},
-    # Who a counterparty is stands in the bookings alone.
+    # Only the bookings identify a counterparty.
     "scores": {"base", "features"},
     "alerts": {"staging", "base", "value", "scores"},
     "contacts": {"base", "value", "scores", "alerts", "reference"},

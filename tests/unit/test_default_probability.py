@@ -1,4 +1,4 @@
-"""The probabilities of default in force: there before value, in a warehouse made anew too."""
+"""The probabilities of default in force: present before value, in a new warehouse too."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_releases_without_usable_probabilities_are_ignored(bank, rows, warehouse
 
 
 def test_an_invalid_release_table_is_not_taken_over_in_part(warehouse, settings):
-    """Half of them, or none behind a table that is there, would never be noticed."""
+    """A table with half of them, or empty, would never be noticed."""
     release(settings, "served", OURS, [DECEMBER, NOVEMBER, NOVEMBER])
     with pytest.raises(FrameInvalid, match="grain account_id, scored_month"):
         ensure(warehouse, settings)

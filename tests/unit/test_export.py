@@ -139,7 +139,7 @@ def test_an_unsuitable_customer_is_in_no_list_and_no_file_whatever_the_plan(
 
 
 def test_customers_suppressed_since_the_plan_are_withheld_and_counted(bank, tmp_path, caplog):
-    # The list was written before the flags changed: an export asks them again.
+    # The list was written before the flags changed: an export reads them again.
     bank.connection.execute(
         "update contacts.contactability set suppression = 'complaint' where customer_id = 'C1'"
     )

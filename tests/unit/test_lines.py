@@ -32,7 +32,7 @@ HAZARDS = {"deposits": (0.005, 0.04), "wealth": (0.02, 0.02), "cards": (0.002, 0
 
 
 class Bank:
-    """Customers of whom each holds a line by the toss of a coin and loses it at a known hazard."""
+    """Customers who each hold a line with probability one half and lose it at a known hazard."""
 
     def __init__(self, n: int, seed: int) -> None:
         generator = np.random.default_rng(seed)

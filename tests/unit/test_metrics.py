@@ -49,7 +49,7 @@ ALL = (
 
 
 def amounts(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Outcomes of heavy tail, some losses and some zeros, and scores that know a part of them."""
+    """Outcomes of heavy tail, some losses and some zeros, and noisy outcomes as scores."""
     generator = np.random.default_rng(seed)
     y = generator.lognormal(3, 1, n) - 15
     y[generator.random(n) < 0.2] = 0

@@ -383,8 +383,8 @@ def test_the_truth_ranks_the_customers_of_the_next_year(
 
 @pytest.mark.slow
 def test_borrowers_without_arrears_default_as_often_as_the_truth_expects(tmp_path: Path) -> None:
-    """Few bookings: who buys seldom overdraws the account most, and half of the defaults come from
-    there. The years follow each other, so that nobody's default counts twice."""
+    """With few bookings, infrequent buyers overdraw the account most and make half of the defaults.
+    The years follow each other, so that no default counts twice."""
     bank = generate(tmp_path, customers=2_000, months=37, bookings_per_month=4)
     with duckdb.connect() as connection:
         rows = connection.execute(f"""

@@ -159,7 +159,7 @@ def empty() -> Iterator[duckdb.DuckDBPyConnection]:
 
 @pytest.fixture
 def bank(empty: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
-    """Two months, two lines, two branches, four customers, the last of whom loses money."""
+    """Two months, two lines, two branches, four customers, of which the last loses money."""
     deposits = profit(1000.10, 200.20, 50.05, 0, 150.15, 0)
     lending = profit(500, 10, 20, 300, 100, 400)
     for month in ("2024-01-01", "2024-02-01"):
@@ -395,7 +395,7 @@ def test_keys_are_escaped_and_rows_without_a_key_come_last(bank, tmp_path):
     assert [branch[1], branch[3], branch[4]] == ["2,000", "1,000", "2,301"]
     # (50.05 + 150.15) / (1,000.10 + 200.20); no capital, no RAROC.
     assert branch[6:] == ["16.7 %", "–"]
-    # 12 x (190 - 100) / 4,000 on the capital that nobody's lending binds.
+    # 12 x (190 - 100) / 4,000 on the capital of lending without an owner.
     assert page.row("No branch")[1:] == [
         "-620.00",
         "",
