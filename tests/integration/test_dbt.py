@@ -98,7 +98,7 @@ def test_a_truncated_parsed_project_is_parsed_again(home: Settings) -> None:
         assert ("no changes found, skipping parsing" in found.stdout) == skipped
 
 
-def test_a_project_that_does_not_parse_names_the_cure(
+def test_a_project_that_does_not_parse_is_reported_with_the_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = tmp_path / "project"

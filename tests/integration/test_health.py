@@ -128,7 +128,7 @@ def test_models_without_their_store_are_not_taken_for_a_new_home(settings):
 
 
 @pytest.mark.parametrize("size", [0, 7, 31])
-def test_a_key_that_is_not_whole_is_refused_and_never_replaced(settings, size):
+def test_a_key_of_the_wrong_length_is_refused_and_never_replaced(settings, size):
     settings.token_key.parent.mkdir()
     settings.token_key.write_bytes(bytes(size))
     with pytest.raises(HomeRefused, match=f"has {size} bytes, expected 32"):

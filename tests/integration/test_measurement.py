@@ -676,7 +676,7 @@ def test_a_plan_is_compared_with_its_outcome_worked_by_hand(warehouse):
     assert found["realised_incremental_profit"] == -26
 
 
-def test_more_responses_than_the_plan_expected_are_worth_as_much_each(warehouse):
+def test_responses_beyond_the_plans_expectation_have_the_same_value_each(warehouse):
     plan(warehouse, date(2024, 7, 1))
     for number in range(4):
         warehouse.contact(f"T{number}", date(2024, 7, 5), "treatment", campaign="BANK")
@@ -688,7 +688,7 @@ def test_more_responses_than_the_plan_expected_are_worth_as_much_each(warehouse)
     assert found["realised_incremental_profit"] == pytest.approx(2 * 200 - (4 * 2 + 2 * 10))
 
 
-def test_a_plan_is_open_while_its_window_runs_and_unseen_before_its_month_begins(warehouse):
+def test_a_plan_is_open_during_its_window_and_absent_before_its_month(warehouse):
     plan(warehouse, date(2024, 7, 1))
     warehouse.measure(as_of=date(2024, 7, 1))
     found = plan_row(warehouse)

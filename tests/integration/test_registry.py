@@ -365,7 +365,7 @@ def test_a_version_registered_before_models_were_packed_still_loads(store):
     np.testing.assert_array_equal(loaded.predict(LATER), model.predict(LATER))
 
 
-def test_artifacts_lie_under_the_root_given_and_no_model_is_a_pickle(store, champion):
+def test_artifacts_are_stored_under_the_given_root_and_no_model_is_a_pickle(store, champion):
     files = [path.name for path in store.artifacts.rglob("*") if path.is_file()]
     assert "model.skops" in files
     assert not [name for name in files if name.endswith((".pkl", ".pickle", ".joblib"))]
@@ -436,7 +436,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
-def test_a_champion_is_unusable_when(store, champion, files, damage):
+def test_a_damaged_champion_is_unusable(store, champion, files, damage):
     damage(files)
     with pytest.raises(ChampionUnusable, match=r"model clv: model\.skops of .*TRAIN=always"):
         store.registry.load_champion("clv")
@@ -515,14 +515,14 @@ def test_names_are_listed_as_json_in_their_order():
     assert listed(["b", "a", "ø"]) == '["b", "a", "\\u00f8"]'
 
 
-def test_a_rule_does_not_take_the_challengers_place(store, candidate):
+def test_a_rule_does_not_replace_the_challenger(store, candidate):
     rule = LastPeriodAgain().fit(FRAME, Y)
     first = store.registry.register(clv("beaten", candidate.model, candidate.twin))
     store.promote(store.registry.register(clv("beaten", rule, rule, RULE)))
     assert store.registry.challenger("beaten") == first
 
 
-def test_a_store_that_cannot_be_read_is_not_one_without_a_champion(store, champion):
+def test_an_unreadable_store_is_not_taken_for_one_without_a_champion(store, champion):
     table, gone = "registered_model_aliases", "aliases_gone"
     with sqlite3.connect(store.uri.removeprefix("sqlite:///")) as connection:
         connection.execute(f"alter table {table} rename to {gone}")

@@ -131,7 +131,7 @@ def judge_earlier(connection):
         (judge_earlier, "G1 checked an earlier build"),
     ],
 )
-def test_a_build_that_is_not_whole_is_refused_and_the_old_release_stays(
+def test_an_incomplete_build_is_refused_and_the_old_release_stays(
     warehouse, settings, fault, words
 ):
     publish(warehouse, settings)
@@ -214,7 +214,7 @@ def test_a_runs_gate_report_is_kept_as_long_as_its_release(warehouse, settings):
     assert failed.exists() and len(list(runs.iterdir())) == releases.KEPT_RELEASES + 1
 
 
-def test_customers_pages_and_reports_go_with_their_release(warehouse, settings):
+def test_customer_pages_and_reports_are_removed_with_their_release(warehouse, settings):
     made = []
     for _ in range(releases.KEPT_RELEASES + 2):
         release = publish(warehouse, settings)

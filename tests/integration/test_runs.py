@@ -110,7 +110,7 @@ def test_no_run_is_closed_while_another_process_holds_the_lock(settings, instanc
     assert status_of(instance, run_id) == FAILURE
 
 
-def test_a_young_run_of_the_ui_may_still_take_the_lock(settings, instance):
+def test_a_recent_run_of_the_ui_is_not_closed(settings, instance):
     """A command has it before its run begins."""
     of_ui = begun(instance)
     of_command = begun(instance, **{PROCESS_TAG: "1"})

@@ -504,7 +504,7 @@ def test_the_better_of_two_passed_learners_waits_and_needs_no_override(home):
     "other",
     [{"source": "another bank"}, {"horizon_months": "12", "features": listed(["silent", "age"])}],
 )
-def test_a_champion_made_for_something_else_is_not_compared_with(home, other):
+def test_a_champion_of_another_purpose_is_replaced_without_a_comparison(home, other):
     name = f"other_{'_'.join(other)}"
     home.with_champion(name, BOOSTED)
     # Worse than the champion there is, which must not score.
@@ -517,7 +517,7 @@ def test_a_champion_made_for_something_else_is_not_compared_with(home, other):
     assert {tag: new.tags[tag] for tag in other} == other
 
 
-def test_the_rule_takes_the_place_of_a_champion_made_for_something_else(home):
+def test_the_rule_replaces_a_champion_of_another_purpose(home):
     home.with_champion("moved", SILENCE)
     report = home.train(study("moved", NOISE, wanted={**WANTED, "source": "another bank"}))
     assert (report.version, report.kind) == ("3", RULE)

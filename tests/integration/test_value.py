@@ -132,7 +132,7 @@ def scored_before(bank: Bank, account: str, month: date) -> date | None:
     return max((when for key, when in bank.scored if key == account and when < month), default=None)
 
 
-def test_the_awkward_bank_is_awkward_enough(bank, valuation):
+def test_the_test_bank_holds_every_case_of_the_recomputation(bank, valuation):
     """What the recomputation compares must be there: a case that never occurs tests nothing."""
     atoms = list(valuation.account_month.values())
     assert len(atoms) > 900

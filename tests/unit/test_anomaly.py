@@ -72,7 +72,7 @@ def test_the_forest_and_the_rule_each_find_days_that_the_other_misses() -> None:
     )
 
 
-def test_the_same_seed_judges_the_same_and_another_slightly_otherwise() -> None:
+def test_the_same_seed_gives_the_same_scores_and_another_similar_ones() -> None:
     past, days = ordinary_days(2_000, 1), ordinary_days(100, 2)
     rule, now = np.arange(2_000.0), np.arange(100.0)
     first, again, other = (

@@ -372,7 +372,7 @@ def test_each_customer_may_have_a_horizon_of_its_own(learned, known):
         learned.expected_purchases(t[:3], *seen)
 
 
-def test_a_newcomer_is_one_with_no_past(learned):
+def test_a_newcomer_is_forecast_like_a_customer_without_a_past(learned):
     none = np.zeros(1)
     assert learned.expected_purchases_new(20.0) == pytest.approx(
         learned.expected_purchases(20.0, none, none, none)[0]
@@ -380,7 +380,7 @@ def test_a_newcomer_is_one_with_no_past(learned):
     assert learned.expected_purchases_new([[1.0, 2.0]]).shape == (1, 2)
 
 
-def test_alive_is_surest_just_after_a_purchase_and_sure_without_one(learned):
+def test_the_probability_alive_is_highest_after_a_purchase_and_one_without_any(learned):
     x, recency, T = np.array([3.0, 3, 3, 0]), np.array([50.0, 30, 5, 0]), np.full(4, 52.0)
     alive = learned.probability_alive(x, recency, T)
     assert 1 > alive[0] > alive[1] > alive[2] > 0
@@ -409,7 +409,7 @@ def test_alive_is_surest_just_after_a_purchase_and_sure_without_one(learned):
         ([1, 1.5, 2.5], [1, 1, 1], [2, 2, 2], "not a whole number for 2 of 3.*position 1"),
     ],
 )
-def test_impossible_customers_are_refused_with_their_number_and_place(
+def test_impossible_histories_are_refused_with_their_number_and_place(
     learned, frequency, recency, T, words
 ):
     with pytest.raises(ValueError, match=words):

@@ -204,7 +204,7 @@ def test_the_covariate_takes_out_noise_and_no_effect(outcome, lift):
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 10_000), st.floats(-1e3, 1e3), st.floats(0.01, 100), st.booleans())
-def test_effects_go_with_the_unit_and_never_gain_variance_by_a_covariate(seed, start, unit, paid):
+def test_effects_scale_with_the_unit_and_a_covariate_never_adds_variance(seed, start, unit, paid):
     rows = Campaign(seed, "amount", size=200)
     found = effect(rows.strata(), of_treated=paid)
     rows.y = start + unit * rows.y
@@ -236,13 +236,13 @@ def test_a_sample_ratio_is_the_chi_square_of_the_counts():
     assert not sample_ratio(split(10_100, 20_000)).is_mismatch
 
 
-def test_a_mismatch_that_evens_out_between_strata_is_one():
+def test_a_mismatch_that_evens_out_between_strata_is_found():
     assert not sample_ratio(split(3_000, 6_000)).is_mismatch
     assert sample_ratio(both(split(1_650, 3_000), split(1_350, 3_000))).is_mismatch
 
 
 @pytest.mark.slow
-def test_false_alarms_of_the_sample_ratio_are_as_rare_as_they_should_be():
+def test_false_alarms_of_the_sample_ratio_occur_at_the_nominal_rate():
     draw = np.random.default_rng(17)
     counts = draw.binomial([12_000, 8_000], [0.5, 0.7], (20_000, 2))
     alarms = sum(
@@ -282,7 +282,7 @@ def test_small_strata_are_pooled_without_bias():
     assert naive - 5 > 0.5  # by how much the treated stand above the mean anyway
 
 
-def test_pooled_strata_of_far_chances_are_weighted_by_them():
+def test_pooled_strata_of_unlike_probabilities_are_weighted_by_them():
     treated = np.array([1] + [0] * 9 + [1] * 8 + [0] * 2, dtype=bool)
     share = np.repeat([0.1, 0.8], 10)
     y = np.arange(20, dtype=float)
@@ -316,7 +316,7 @@ def test_unknown_probabilities_are_taken_as_equal_and_noted():
     assert not sample_ratio(unknown).is_mismatch
 
 
-def test_some_unknown_chances_are_a_stratum_of_their_own():
+def test_unknown_probabilities_form_their_own_stratum():
     known, unknown = hand_worked(), hand_worked()
     unknown = Strata(unknown.sums[:1], np.full((1, 2), np.nan))
     found = measure(both(known, unknown))

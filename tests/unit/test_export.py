@@ -426,7 +426,7 @@ def test_templates_have_the_contracts_columns(bank, tmp_path):
         assert header == list(BY_NAME[table].column_names)
 
 
-def test_a_control_is_dated_and_a_contact_waits_for_its_day(bank, tmp_path):
+def test_a_control_row_has_a_date_and_a_contact_row_has_none_yet(bank, tmp_path):
     export_release(bank.connection, tmp_path, "r1")
     found = rows_of(tmp_path / "r1" / "dispositions_contact.csv")
     by_customer = {row["customer_id"]: row for row in found}

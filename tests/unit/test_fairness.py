@@ -29,7 +29,7 @@ def table_of(y, score, sex, **settings) -> pd.DataFrame:
     return fairness_table(y, score, {"sex": sex}, **chosen)
 
 
-def test_the_table_by_hand():
+def test_the_fairness_table_worked_by_hand():
     y = np.concatenate([np.repeat([1, 0], [50, 50]), np.repeat([1, 0], [25, 75])])
     score, sex = np.repeat([0.6, 0.3], 100), np.repeat(["F", "M"], 100)
     table = table_of(y, score, sex)

@@ -223,7 +223,7 @@ def test_the_expectation_lies_between_the_own_mean_and_that_of_all_and_nears_the
     assert learned.expected_value([7], [mean])[0] == pytest.approx(mean)
 
 
-def test_by_hand():
+def test_expected_values_worked_by_hand():
     model = GammaGammaModel()
     model.params_ = {"p": 6.0, "q": 4.0, "v": 15.0}
     # 6 × 15 / 3, and 6 (15 + 2 × 50) / (6 × 2 + 3).
@@ -261,7 +261,7 @@ def test_without_a_finite_mean_customers_seen_too_rarely_are_refused_and_others_
         ([1, 0.5], [1, 1], "not a whole number for 1 of 2.*position 1"),
     ],
 )
-def test_impossible_customers_are_refused_with_their_number_and_place(
+def test_impossible_histories_are_refused_with_their_number_and_place(
     learned, frequency, monetary_value, words
 ):
     with pytest.raises(ValueError, match=words):

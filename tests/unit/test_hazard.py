@@ -168,7 +168,7 @@ def test_a_logistic_regression_on_the_whole_table_agrees_in_a_logistic_world():
     assert found.mean() == pytest.approx(other.mean(), rel=0.05)
 
 
-def test_those_lost_sight_of_are_neither_dropped_nor_counted_as_lost_or_kept():
+def test_censored_customers_are_neither_dropped_nor_counted_as_lost_or_kept():
     """Three standard errors about the truth hold the prediction and none of the shortcuts."""
     world = World(6000, 3, lambda x, period: np.full((len(x), 1), 0.06), censored=True)
     true = 1 - 0.94**PERIODS
@@ -340,7 +340,7 @@ def test_every_period_at_risk_has_the_same_chance_to_be_drawn():
     assert np.abs(count[at_risk] - 1).max() < 5 * error
 
 
-def test_the_expansion_is_never_made():
+def test_the_full_expansion_is_never_built():
     """Six million periods at risk, and less than a byte for each is held at once."""
     time, event = np.full(100_000, 60), np.arange(100_000) % 1000 == 0
     learner = DiscreteTimeHazard(periods=60, most_rows=1000)
@@ -411,7 +411,7 @@ def test_missing_values_and_columns_empty_in_a_fold_are_learned_from():
     assert "empty" not in found.columns_
 
 
-def test_the_same_seed_gives_the_same_and_another_another():
+def test_the_same_seed_gives_the_same_model_and_another_seed_another():
     world = World(1500, 14)
     first, again, other = (
         world.fit(seed=seed, trees=5, most_rows=2000).hazard(world.frame) for seed in (1, 1, 2)
@@ -460,7 +460,7 @@ def test_a_weight_of_three_is_three_rows():
     np.testing.assert_allclose(hazard_line(raw, y, weight), written_out, atol=1e-3)
 
 
-def test_log_odds_that_run_against_the_outcome_are_not_turned_round():
+def test_log_odds_that_run_against_the_outcome_are_not_inverted():
     raw = np.linspace(-6, -1, 5000)
     y = (np.random.default_rng(17).random(5000) < expit(-5 - raw)).astype(int)
     assert hazard_line(raw, y, np.ones(5000))[1] > 0

@@ -204,7 +204,7 @@ def test_a_row_is_reported_with_every_rule_it_breaks(bank):
         ("C1,1980-01-01,2023-05-01,Eve", "duplicate_key", "customer_id"),
     ],
 )
-def test_masters_are_judged_likewise(bank, line, rule, column):
+def test_customer_rows_that_break_a_rule_are_set_aside_too(bank, line, rule, column):
     bank.add("customer", line)
     bank.land()
     assert [fault[:3] for fault in bank.faults("customer")] == [(3, rule, column)]

@@ -272,7 +272,7 @@ def test_scores_of_probabilities_need_no_responder_and_auc_without_one_is_nan(ou
     assert math.isnan(metrics.auc(y, probability))
 
 
-def test_a_sure_and_wrong_probability_costs_much_but_a_finite_sum():
+def test_a_certain_and_wrong_probability_has_a_large_but_finite_log_score():
     y, probability = np.array([0, 1]), np.array([1.0, 0.0])
     assert metrics.brier(y, probability) == 1
     assert 20 < metrics.log_score(y, probability) < math.inf
@@ -492,7 +492,7 @@ def test_coverage_by_hand_counts_the_ends_and_may_be_open():
         ([0, 0, np.nan], [1, 1, 1], "known low ends"),
     ],
 )
-def test_intervals_that_are_none_are_refused(low, high, words):
+def test_invalid_intervals_are_refused(low, high, words):
     with pytest.raises(ValueError, match=words):
         metrics.coverage(np.zeros(3), np.array(low), np.array(high))
 

@@ -41,7 +41,7 @@ def test_the_least_effect_that_is_found_has_a_power_of_eighty_percent():
     assert minimum_detectable_effect(3_600, 400, 0.03) < effect
 
 
-def test_the_share_to_hold_out_is_the_least_that_does():
+def test_the_share_to_hold_out_is_the_smallest_sufficient_one():
     customers, base, effect = 4_000, 0.02, 0.03
     share = control_share_for(customers, base, effect)
     control = round(share * customers)

@@ -62,7 +62,7 @@ def test_a_rare_product_has_its_mean_and_a_new_one_its_lines():
     assert model.predict(stranger)[0] == pytest.approx(brought.mean())
 
 
-def test_losses_missing_values_and_constant_columns_do_no_harm():
+def test_losses_missing_values_and_constant_columns_are_handled():
     frame, y, _ = bank(500, 4)
     frame["credit_limit"] = 7.0
     frame["inflow_12m"] = np.nan

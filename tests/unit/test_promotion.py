@@ -96,7 +96,7 @@ def test_the_champion_does_not_replace_itself(period):
     assert decision.reasons[1] == "does not beat the champion: gini +0 [+0, +0]"
 
 
-def test_a_better_order_does_not_pay_for_figures_that_are_further_off(period):
+def test_a_better_order_does_not_compensate_for_larger_errors(period):
     """The challenger orders better and predicts half of every figure."""
     challenger, rule = period.off_by(5) / 2, period.off_by(15)
     decision = period.decide(challenger, rule)
@@ -108,7 +108,7 @@ def test_a_better_order_does_not_pay_for_figures_that_are_further_off(period):
     assert period.decide(challenger, rule, measures=(GINI,)).promote
 
 
-def test_figures_further_off_than_the_champions_hold_back_likewise(period):
+def test_figures_further_off_than_the_champions_block_the_promotion(period):
     decision = period.decide(period.off_by(5) / 2, np.full(300, 300.0), period.off_by(15))
     assert not decision.promote
     assert "worse" not in decision.reasons[0]
@@ -178,7 +178,7 @@ def test_measures_undefined_for_the_outcomes_are_left_out():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("measure", [CLOSENESS, ERROR], ids=["higher", "lower"])
-def test_noise_promotes_no_oftener_than_chance_allows(measure):
+def test_noise_is_promoted_no_more_often_than_by_chance(measure):
     """Challenger and rule are equally far off: one in twenty lies above the 90 % interval."""
     series = 150
     promoted = 0
@@ -191,7 +191,7 @@ def test_noise_promotes_no_oftener_than_chance_allows(measure):
 
 
 @pytest.mark.slow
-def test_noise_against_rule_and_champion_promotes_no_oftener_still():
+def test_noise_against_rule_and_champion_is_promoted_no_more_often_than_by_chance():
     series = 80
     promoted = 0
     for seed in range(series):
@@ -204,7 +204,7 @@ def test_noise_against_rule_and_champion_promotes_no_oftener_still():
 
 
 @pytest.mark.slow
-def test_a_real_lead_is_seen_nearly_always():
+def test_a_real_lead_is_nearly_always_promoted():
     """A third less error among 200 customers, about four standard errors."""
     series = 50
     promoted = 0
@@ -238,7 +238,7 @@ def test_a_bound_refuses_a_challenger_far_ahead_with_the_reason_in_words(period)
     )
 
 
-def test_bounds_that_hold_do_not_make_up_for_being_behind(period):
+def test_bounds_that_hold_do_not_compensate_for_being_behind(period):
     decision = period.decide(period.off_by(40), period.off_by(10), bounds=(DRIFT,))
     assert (decision.promote, decision.beats, decision.within_bounds) == (False, False, True)
 

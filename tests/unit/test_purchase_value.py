@@ -57,7 +57,7 @@ def test_money_and_time_may_be_in_any_unit(models) -> None:
 @pytest.mark.parametrize(
     "wrong", [{"month": 0}, {"month": 30, "months": 0}, {"month": 30, "monthly_discount": -1}]
 )
-def test_periods_that_are_none_are_refused(models, wrong) -> None:
+def test_invalid_periods_are_refused(models, wrong) -> None:
     with pytest.raises(ValueError, match="above"):
         discounted_value(*models, FREQUENCY, RECENCY, T, SPEND, **wrong)
 

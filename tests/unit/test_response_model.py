@@ -244,7 +244,7 @@ def test_a_probability_depends_on_no_order_and_on_no_other_contact(model, later)
     np.testing.assert_array_equal(model.probability(later.frame[10:11]), whole[10:11])
 
 
-def test_a_feature_that_one_offers_contacts_lack_altogether_is_a_place_of_its_own(past):
+def test_a_feature_missing_for_all_contacts_of_an_offer_is_not_needed_there(past):
     """Known of those offered the fund only; of the others the model must not need it."""
     frame = past.frame.assign(
         holdings=past.frame["age"].where(past.frame[OFFER] == "fund", np.nan)
@@ -276,7 +276,7 @@ def test_the_learner_names_every_feature_that_is_missing(model, later):
         model.probability(later.frame[[OFFER]])
 
 
-def test_a_weak_signal_is_never_turned_round():
+def test_a_weak_signal_is_never_inverted():
     asked = pd.DataFrame({"age": np.arange(20.0, 80), OFFER: "card"})
     for seed in range(12):
         generator = np.random.default_rng(seed)

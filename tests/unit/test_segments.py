@@ -127,7 +127,7 @@ def test_stability_is_lower_without_groups(model, planted):
     assert shapeless.stability_["high"] < model.stability_["low"]
 
 
-def test_a_fixed_number_is_kept_to(planted):
+def test_a_fixed_number_of_segments_is_kept(planted):
     assert len(SegmentModel(segments=4, **FEW).fit(planted[0]).segments_) == 4
 
 
@@ -307,12 +307,12 @@ def test_the_largest_deviations_are_named_one_a_theme_in_the_order_of_the_views(
     }
 
 
-def test_small_deviations_are_named_for_want_of_others_and_marked():
+def test_small_deviations_are_named_with_a_mark_where_few_are_large():
     names = name_segments({"S1": {"age": 0.2, "value": 0.6, "cash": 0.1}, "S2": {"age": 0.0}})
     assert names == {"S1": "rather older, good value", "S2": AVERAGE}
 
 
-def test_a_loss_is_called_a_loss():
+def test_a_losing_segment_is_named_loss_making():
     deviation = {"value": -0.3, "age": 0.6}
     assert name_segments({"S1": deviation}) == {"S1": "older, rather low value"}
     assert name_segments({"S1": deviation}, losing=["S1"]) == {"S1": "older, loss-making"}
@@ -412,7 +412,7 @@ def test_missing_values_stand_at_the_median_and_extremes_at_the_tails(planted):
     assert column[4] == column[5]
 
 
-def test_one_absurd_customer_moves_no_other(model, planted):
+def test_one_extreme_customer_does_not_move_others(model, planted):
     frame, group = planted
     absurd = frame.copy()
     absurd.loc[0, ["contribution_margin_12m", "average_deposits_3m", "age"]] = [1e12, -1e12, 900]
@@ -569,7 +569,7 @@ def test_tiers_are_those_worked_by_hand():
     assert list(rule.predict(other)) == ["loss-making · age unknown", "value unknown · age unknown"]
 
 
-def test_a_loss_is_a_loss_even_at_a_bank_where_most_lose():
+def test_a_loss_is_named_loss_making_even_where_most_customers_lose():
     frame = pd.DataFrame({"contribution_margin_12m": np.arange(-99.0, 1.0), "age": 40})
     labels = pd.Series(RuleTiering().fit(frame).predict(frame))
     assert (labels == "loss-making · 30–44").sum() == 99

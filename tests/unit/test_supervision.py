@@ -208,7 +208,7 @@ os._exit(ended.status)
     ("deaf", "patience", "body"),
     [(0, 60, WAITING), (1, 1, WAITING), (0, 60, "time.sleep(1); return 3")],
 )
-def test_servers_may_end_by_themselves_while_patience_lasts(deaf, patience, body):
+def test_servers_may_end_by_themselves_within_the_timeout(deaf, patience, body):
     """Whether a signal ends the work or it ends itself; who is deaf is killed behind that."""
     program = PATIENT.format(deaf=deaf, patience=patience, body=body)
     process = subprocess.Popen(

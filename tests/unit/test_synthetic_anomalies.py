@@ -76,7 +76,7 @@ def test_every_planted_booking_was_delivered(records: duckdb.DuckDBPyConnection)
     assert [kind for (kind,) in rows(records, kinds)] == sorted(anomalies.ANOMALIES[1:])
 
 
-def test_a_few_customers_a_month_are_struck(records: duckdb.DuckDBPyConnection) -> None:
+def test_a_few_customers_a_month_have_an_anomaly(records: duckdb.DuckDBPyConnection) -> None:
     ((share,),) = rows(
         records,
         f"""select (select count(*) from episode) / {MONTHS}
@@ -139,7 +139,7 @@ def test_structuring_deposits_stay_below_a_threshold_and_are_sent_on(
         assert 0 <= rest <= 0.11 * (bookings - 1) * threshold
 
 
-def test_a_dormant_account_awakes_for_one_day(records: duckdb.DuckDBPyConnection) -> None:
+def test_a_dormant_account_is_active_for_one_day(records: duckdb.DuckDBPyConnection) -> None:
     found = rows(
         records,
         """select account_id, first_on, last_on, kinds, least_in, amount
@@ -167,7 +167,7 @@ def test_legitimate_rarities_are_not_in_the_truth(records: duckdb.DuckDBPyConnec
     assert rows(records, strangers) > [(10,)]
 
 
-def test_the_other_draws_stay_as_they_were(records: duckdb.DuckDBPyConnection) -> None:
+def test_the_other_random_draws_stay_unchanged(records: duckdb.DuckDBPyConnection) -> None:
     """Within the month nothing but the interest of those struck differs; then states move on."""
     compared = """
         select

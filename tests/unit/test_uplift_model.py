@@ -209,7 +209,9 @@ def test_inverse_probabilities_undo_an_assignment_that_goes_with_habit(learner: 
 
 @pytest.mark.parametrize("base", ["boosting", "linear"])
 @pytest.mark.parametrize("learner", LEARNERS)
-def test_two_treatments_and_continuous_outcomes(learner: str, base: str) -> None:
+def test_effects_of_two_treatments_on_a_continuous_outcome_are_found(
+    learner: str, base: str
+) -> None:
     generator = np.random.default_rng(5)
     n = 6000
     age = generator.uniform(-1, 1, n)
@@ -289,7 +291,9 @@ def test_mean_effects_of_offers_lie_between_their_own_and_the_common_one() -> No
     assert min(effects.values()) < usual < max(effects.values())
 
 
-def test_an_offer_never_made_and_one_with_few_contacts(trial: Trial, model: UpliftModel) -> None:
+def test_an_offer_without_or_with_few_contacts_has_one_effect_for_all(
+    trial: Trial, model: UpliftModel
+) -> None:
     frame = trial.frame.head(20).assign(**{OFFER: "loan"})
     np.testing.assert_allclose(model.predict(frame), model.usual_)
     few = np.flatnonzero(trial.offer == "card")[:100]
@@ -333,7 +337,7 @@ def test_a_model_file_predicts_the_same_and_holds_only_trusted_types(
     assert again.get_params() == fitted.get_params()
 
 
-def test_rules_survive_a_model_file(trial: Trial) -> None:
+def test_rules_are_restored_from_a_model_file(trial: Trial) -> None:
     for rule in (BestColumnRule(seed=1), ResponseScoreRule(OfferBaseRate())):
         rule.fit(*trial.data)
         again = skops.io.loads(skops.io.dumps(rule), trusted=TRUSTED)
@@ -372,7 +376,9 @@ def test_one_offer_needs_no_column_of_offers(trial: Trial) -> None:
     assert OFFER not in fitted.columns_
 
 
-def test_a_column_empty_for_one_offer_and_levels_not_seen(trial: Trial, later: Trial) -> None:
+def test_a_column_empty_for_one_offer_and_unseen_levels_are_handled(
+    trial: Trial, later: Trial
+) -> None:
     emptied = trial.frame.assign(
         balance=np.where(trial.offer == "card", np.nan, trial.frame["balance"])
     )
