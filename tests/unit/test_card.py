@@ -98,7 +98,7 @@ def test_a_run_can_give_the_reason_only_for_sections_without_data():
 
 def test_the_facts_of_the_run_are_in_their_sections():
     found = of(limits=["Synthetic\ncustomers only."])
-    assert model_card(LEAST).startswith("# Model card: clv\n\n## What it is\n\nSays what")
+    assert model_card(LEAST).startswith("# Model card: clv\n\n## What it is\n\nPredicts what")
     for words in ("TwoPartRegressor", "model", "2025-12-31", "12 months"):
         assert words in found["What it is"]
     for words in ("2023-09-01, 2023-12-01", "2024-12-01", "2024-09-01", "26,870", "`balance`"):
