@@ -226,7 +226,7 @@ def test_the_summary_names_what_a_short_history_and_missing_campaigns_switch_off
         release,
         "select distinct alias from meta.model_version where model_name in ('clv', 'segment')",
     ) == [("champion",)]
-    # Who may only sign for another's account holds none.
+    # A person who may only sign for another's account holds none.
     owners = rows(
         raw,
         "select count(distinct client_id) from disp join account using (account_id) "

@@ -423,7 +423,7 @@ def test_later_rows_change_no_feature_no_score_and_no_training_sample(bank):
     assert differing(bank, f"month <= date '{AS_OF}-01'", FEATURES) == {}
     before = bank.versions()
     mutated(bank, seed=2)
-    # Who learned waits for approval: the champions that score are those of the build before.
+    # New learners wait for approval: the champions that score are those of the build before.
     bank.refresh(train="always")
     assert differing(bank) == {}
     new = bank.versions()

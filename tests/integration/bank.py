@@ -674,7 +674,7 @@ def land(path: Path, bank: Bank, as_of: date, window: tuple[date, date] | None =
             write_table(connection, f"scores.{score.name}", None)
         for name in ("alerts.default_course", "decisions.earlier_plan", "models.held_out_uplift"):
             write_table(connection, name, None)
-        # Nobody is planned either.
+        # No customer is planned either.
         for table in ("contact_plan", "contact_reason"):
             write_table(connection, f"decisions.{table}", None)
         known = [(*key, *score) for key, score in bank.scored.items() if key[1] <= as_of]

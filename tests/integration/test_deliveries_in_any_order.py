@@ -179,7 +179,7 @@ def project(whole: Path) -> Project:
         for unique_id, node in nodes.items()
         if node["resource_type"] == "model"
         and node["schema"] in ("staging", *LAYERS)
-        # Nobody is scored or planned here.
+        # No customer is scored or planned here.
         and not node["path"].startswith("decisions/lists/")
     }
     order = TopologicalSorter(

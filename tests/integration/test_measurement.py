@@ -403,7 +403,7 @@ def test_a_customer_counts_once_by_the_first_contact_and_repeats_are_reported(wa
     assert (found["treated"], found["control"]) == (3, 4)
     assert (found["contaminated_treated"], found["contaminated_control"]) == (1, 1 + 1)
     assert found["in_both_arms"] == 2
-    # Who was assigned to control stays there with the response; each treatment contact was paid.
+    # A customer assigned to control stays there with the response; each treatment contact costs.
     assert found["control_mean"] == 0.25
     assert (found["contact_cost"], found["incentive_cost"]) == (Decimal("12.50"), Decimal(0))
 

@@ -489,7 +489,7 @@ def test_the_better_of_two_passed_learners_waits_and_needs_no_override(home):
     report = home.train(study("relay", SILENCE, BOOSTED), "always", "approval")
     assert (report.version, report.promoted) == ("1", False)
     assert report.reasons[-1] == "version 3 waits for approval (job promote)"
-    # Nobody is missing, so no rule is registered.
+    # No champion is missing, so no rule is registered.
     assert [one.tags.get(VERDICT) for one in home.registry.versions("relay")] == [
         *(None, PASSED, PASSED),
     ]

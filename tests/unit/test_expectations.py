@@ -1945,7 +1945,7 @@ def test_a_planted_fault_is_named(
     assert named in result.unexpected, result.unexpected
     assert outcome.success == (not outcome.failed)
     message = outcome.message().splitlines()
-    # Whoever reads it learns which table or model, how far beyond which limit, and what to do.
+    # The line names the table or model, how far beyond which limit, and what to do.
     assert result.breaches and all(re.fullmatch(r"\w+\.\w+", about) for about in result.about)
     for line, breach in zip(result.lines(), result.breaches, strict=True):
         assert line.startswith(f"{gate} "), line

@@ -79,7 +79,7 @@ def ids_in(path):
     return set(re.findall(r"C\d+", text))
 
 
-# --- Who is in the files --------------------------------------------------------------------
+# --- Customers in the files -----------------------------------------------------------------
 
 FLAGS = st.fixed_dictionaries(
     {
@@ -131,7 +131,7 @@ def test_an_unsuitable_customer_is_in_no_list_and_no_file_whatever_the_plan(
     assert {name for name, ids in found.items() if ids & unsuitable} == set()
     assert found["worklist.csv"] == found["worklist.parquet"] == contacts & by_person
     assert found["contact_plan.csv"] == found["contact_plan.parquet"] == contacts
-    # Who is held out is in the file that comes back, and in no other.
+    # Customers held out are in the file of dispositions, and in no other.
     controls = named(lambda flags: flags["arm"] == "control") - unsuitable
     assert found["dispositions_contact.csv"] == contacts | controls
     for name in set(found) - {"dispositions_contact.csv"}:
