@@ -143,7 +143,7 @@ def test_an_incomplete_build_is_refused_and_the_old_release_stays(
 
 
 def test_a_build_is_judged_up_to_the_step_asked_for(warehouse):
-    """Training stands on the features and what is before them, not on models that are older."""
+    """Training needs the features and the layers before them, not models that are older."""
     lose_gate(warehouse)
     assert build_numbers.complaints(warehouse, "features") == []
     assert build_numbers.complaints(warehouse) == ["gate G3 has not checked layer models"]
