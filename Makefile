@@ -87,7 +87,7 @@ check: $(INSTALLED) ## judge a delivery in seconds, building nothing: SOURCE_PAT
 train: $(INSTALLED) ## train and judge the models from the features as they stand: make train MODEL=clv
 	@$(RUN) -m orchestration train $(if $(MODEL),--model "$$MODEL")
 
-# What is said on make's command line is in the recipe's environment: quotes in it do no harm there.
+# Variables of make's command line are in the recipe's environment: quotes in them do no harm.
 promote: $(INSTALLED) ## make a version champion: make promote MODEL=clv VERSION=3 APPROVER=… REASON=…
 	@$(RUN) -m orchestration promote --model "$$MODEL" --version "$$VERSION" \
 		--approver "$$APPROVER" --reason "$$REASON" $(if $(OVERRIDE),--override)

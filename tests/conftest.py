@@ -43,7 +43,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
 
 
 def real_data(name: str) -> Path:
-    """The folder of a real data set, or a skip that says what is missing."""
+    """The folder of a real data set, or a skip that names what is missing."""
     folder = Path(os.environ.get("TEST_DATA") or PROJECT.parent / "shared" / "data") / name
     if not folder.is_dir():
         pytest.skip(f"real data not here: {folder} (name its folder in TEST_DATA)")

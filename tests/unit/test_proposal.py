@@ -168,7 +168,7 @@ def test_a_period_begins_where_the_level_moved():
     assert periods(years) == [date(1900, 1, 1), date(2022, 1, 1), date(2023, 1, 1)]
 
 
-def test_costs_leave_nothing_of_the_ledgers(settings):
+def test_proposed_costs_absorb_the_ledgers_costs_in_full(settings):
     """Left of 510: less pools 160 and the adjustment 10: 340; charged by rates 100 (107 less the
     tax) + 50: factor 340 / 150 = 2.266667.
 
@@ -208,7 +208,7 @@ def test_defaults_within_a_year_make_the_rating(settings):
     ]
 
 
-def test_the_banks_other_files_go_with_it_and_a_folder_is_not_overwritten(settings, tmp_path):
+def test_the_proposal_includes_the_banks_other_files_and_overwrites_no_folder(settings, tmp_path):
     own = tmp_path / "own"
     own.mkdir()
     (own / "hurdle_rate.csv").write_text("effective_from,annual_rate\n1900-01-01,0.12\n")
@@ -227,7 +227,7 @@ def test_the_banks_other_files_go_with_it_and_a_folder_is_not_overwritten(settin
         propose(given, own, force=True)
 
 
-def test_what_cannot_be_proposed_is_refused(settings, tmp_path):
+def test_a_proposal_without_the_needed_data_is_refused(settings, tmp_path):
     with pytest.raises(ReleaseRefused, match="no release"):
         propose(settings)
     publish(settings, "delete from value.account_month")
