@@ -119,6 +119,10 @@ class Page(HTMLParser):
             self.rows[-1][-1] += data.strip()
 
     @property
+    def body(self) -> str:
+        return self.text[self.text.index("<main>") :]
+
+    @property
     def words(self) -> str:
         return " ".join(self.text.split())
 
