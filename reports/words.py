@@ -36,6 +36,7 @@ KEYS = (
     *("Attrition", "Lifetime value", "Default", "High value to come"),
     "Segment: what puts the customer there",
     *("Lifetime value, 12 months", "Lifetime value, 36 months", "Probability of leaving"),
+    *("Growth", "Coverage", "Conversion", "Complaints", "Early defaults", "Total"),
     *("Value at risk", "Probability of default", "Probability of high value"),
 )
 
