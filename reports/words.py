@@ -37,6 +37,7 @@ KEYS = (
     "Segment: what puts the customer there",
     *("Lifetime value, 12 months", "Lifetime value, 36 months", "Probability of leaving"),
     *("Growth", "Coverage", "Conversion", "Complaints", "Early defaults", "Total"),
+    *("Person", "Sole trader", "Small business", "Corporate", "Micro", "Small", "Medium", "Large"),
     *("Value at risk", "Probability of default", "Probability of high value"),
 )
 
