@@ -91,6 +91,13 @@ def test_the_page_has_every_figure_with_all_its_places(tmp_path):
     assert "Every amount follows from its parts." in page.words and "alarm" not in page.body
 
 
+def test_scopes_of_a_measure_share_a_heading_even_at_the_beginning(tmp_path):
+    page = page_of(
+        tmp_path, found(TRANCHE, {**TRANCHE, "measure": "mean_rate, below zero, 3 months"})
+    )
+    assert page.text.count('<h3 id="mean_rate">') == 1 and page.text.count("<details>") == 2
+
+
 def test_a_difference_to_the_release_is_an_error(tmp_path):
     page = page_of(
         tmp_path, found(TRANSFER, measure("direct_cost", Decimal("1.51"), Decimal("1.50")))
