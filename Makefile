@@ -111,14 +111,16 @@ ui: $(INSTALLED) ## Dagster, MLflow and the reports on 127.0.0.1
 summary: $(INSTALLED) ## what the served release holds and where to look
 	@$(RUN) -m orchestration summary
 
-customer: $(INSTALLED) ## one customer's page: make customer ID=C00000001 ROLE=manager
-	@$(RUN) -m orchestration customer --id "$$ID" $(if $(ROLE),--role "$$ROLE") $(if $(TO),--to "$$TO")
+# LANGUAGE and TERM are the shell's own, too: only those of make's command line count.
+customer: $(INSTALLED) ## one customer's page: make customer ID=C00000001 ROLE=manager LANGUAGE=zh
+	@$(RUN) -m orchestration customer --id "$$ID" $(if $(ROLE),--role "$$ROLE") $(if $(TO),--to "$$TO") \
+		$(if $(filter command,$(origin LANGUAGE)),--language "$$LANGUAGE")
 
-explain: $(INSTALLED) ## what is behind an account's month: make explain ACCOUNT=A00000001 MONTH=2025-12
+explain: $(INSTALLED) ## what is behind an account's month: make explain ACCOUNT=A00000001 MONTH=2025-12 TO=page.html
 	@$(RUN) -m orchestration explain --account "$$ACCOUNT" $(if $(MONTH),--month "$$MONTH") \
-		$(if $(ROLE),--role "$$ROLE") $(if $(filter-out 0 false,$(JSON)),--json)
+		$(if $(ROLE),--role "$$ROLE") $(if $(TO),--to "$$TO") \
+		$(if $(filter command,$(origin LANGUAGE)),--language "$$LANGUAGE") $(if $(filter-out 0 false,$(JSON)),--json)
 
-# TERM is the shell's own, too: only that of make's command line counts.
 price: $(INSTALLED) ## a new deal: make price PRODUCT=LOAN AMOUNT=25000 TERM=60 CUSTOMER=C00000001 RATE=0.045
 	@$(RUN) -m orchestration price --product "$$PRODUCT" --amount "$$AMOUNT" \
 		$(if $(filter command,$(origin TERM)),--term "$$TERM") $(if $(CUSTOMER),--customer "$$CUSTOMER") $(if $(RATE),--rate "$$RATE") \

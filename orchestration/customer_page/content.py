@@ -9,7 +9,7 @@ from typing import Any
 from duckdb import DuckDBPyConnection
 
 from orchestration.decisions.reason_words import feature_words, is_withheld, reason_in_words
-from orchestration.decisions.roles import COMPLIANCE, MANAGER, WITHHELD, withheld_from
+from orchestration.decisions.roles import BUSINESS, COMPLIANCE, MANAGER, WITHHELD, withheld_from
 from orchestration.models.studies import OF_CUSTOMERS, STUDIES
 from orchestration.platform.optional_tables import has_table
 
@@ -81,6 +81,9 @@ def customer_facts(connection: DuckDBPyConnection, customer_id: str, *, role: st
         "release": release,
         "role": role,
         "customer": customer,
+        "business": {
+            name: customer[name] for name in BUSINESS if customer.get(name) is not None
+        },
         "personal": {name: customer[name] for name in WITHHELD if name in customer},
         "tier": _first(
             _rows(

@@ -22,7 +22,14 @@ from orchestration.customer_page import (
 )
 from orchestration.customer_page.content import SUPPRESSIONS
 from orchestration.customer_page.job import CUSTOMER_PAGE_OP, customer_page_job
-from orchestration.decisions.roles import COMPLIANCE, FOR_SERVICE, MANAGER, ROLES, WITHHELD
+from orchestration.decisions.roles import (
+    BUSINESS,
+    COMPLIANCE,
+    FOR_SERVICE,
+    MANAGER,
+    ROLES,
+    WITHHELD,
+)
 from orchestration.platform.environment import DBT_PROJECT
 from orchestration.platform.releases import ReleaseRefused, point_at
 from orchestration.platform.resources import Home
@@ -242,6 +249,26 @@ def test_the_page_shows_value_holdings_contacts_and_offers(bank):
     assert "Show the app." in text
 
 
+def test_a_business_is_shown_to_every_role_as_far_as_it_was_delivered(bank):
+    assert "Kind of customer" not in text_of(page_of(bank))
+    bank.connection.execute(
+        "update base.customer set customer_kind = 'sole_trader', industry = 'retail <trade>',"
+        " company_size = 'micro', is_inclusive_finance = true where customer_id = 'C1'"
+    )
+    for role in ROLES:
+        page = page_of(bank, role=role)
+        assert (
+            "Business Kind of customer Sole trader Industry retail &lt;trade&gt; Size Micro"
+            " Inclusive finance yes"
+        ) in text_of(page)
+        assert "Group of companies" not in page
+    facts = customer_facts(bank.connection, "C1")
+    assert "<dd>个体工商户</dd>" in render_customer_page(facts, "zh")
+    for column in BUSINESS:
+        bank.connection.execute(f"alter table base.customer drop column {column}")
+    assert "Business" not in text_of(page_of(bank))
+
+
 def test_years_count_back_from_the_as_of_month(bank):
     facts = customer_facts(bank.connection, "C1")
     assert [row["month"] for row in facts["history"]][:2] == [date(2024, 12, 1), date(2025, 1, 1)]
@@ -434,6 +461,11 @@ def test_a_page_is_written_to_the_given_path(home, tmp_path):
     path = customer_page(home, "C1", "manager", tmp_path / "for" / "me.html")
     assert path == tmp_path / "for" / "me.html"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_page_is_in_the_language_asked_for(home, tmp_path):
+    path = customer_page(home, "C1", to=tmp_path / "zh.html", language="zh")
+    assert '<html lang="zh">' in path.read_text() and "客户 C1" in path.read_text()
 
 
 def test_a_request_for_an_unknown_customer_is_refused_and_logged_on_one_line(home):

@@ -80,6 +80,12 @@ TABLES = {
         " loss_rate decimal(18, 6), capital_rate decimal(18, 6), fee_rate decimal(18, 6),"
         " basis varchar, account_months integer, no_floor_reason varchar"
     ),
+    "decisions.manager_kpi": (
+        f"employee_id varchar, measure varchar, numerator {MONEY}, denominator {MONEY},"
+        " value decimal(18, 6), floor_value decimal(18, 6), target_value decimal(18, 6),"
+        " attainment_cap decimal(9, 6), attainment decimal(9, 6), weight decimal(9, 6),"
+        " points decimal(9, 2)"
+    ),
     "landing.refresh_window": "as_of date, source varchar",
 }
 VOID = {"meta", "link", "br", "hr", "img", "input"}
@@ -117,6 +123,10 @@ class Page(HTMLParser):
     def handle_data(self, data: str) -> None:
         if "td" in self.open or "th" in self.open:
             self.rows[-1][-1] += data.strip()
+
+    @property
+    def body(self) -> str:
+        return self.text[self.text.index("<main>") :]
 
     @property
     def words(self) -> str:
@@ -186,6 +196,9 @@ def bank(empty: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
             "value.profit_by_employee",
             ["manager", "E&1", month, *deposits],
             ["manager", "(none)", month, *lending],
+            ["credited", "P&1", month, *profit(600, 120, 30, 0, 90, 0)],
+            ["credited", "P2", month, *profit(400.10, 80.20, 20.05, 0, 60.15, 0)],
+            ["credited", "(none)", month, *lending],
             ["seller", "E-seller", month, *deposits],
             ["seller", "(none)", month, *lending],
         )
@@ -444,6 +457,64 @@ def test_products_carry_their_names_where_known(bank, tmp_path):
     assert page.row("CURRENT")
 
 
+def test_credited_profit_divides_each_account_once(bank, tmp_path):
+    rows = rendered(bank, tmp_path).rows
+    # Two months: 2 x (600 + 120 - 30 - 90) and 2 x (400.10 + 80.20 - 20.05 - 60.15).
+    assert ["P&1", "1,200"] in [row[:2] for row in rows]
+    assert ["P2", "800.20"] in [row[:2] for row in rows]
+    assert ["No employee", "-620.00"] in [row[:2] for row in rows]
+    assert sum(row[:2] == ["All", "1,380"] for row in rows) == 4
+
+
+def kpi(employee, measure, *figures):
+    return [employee, measure, *figures]
+
+
+def test_targets_show_what_each_attainment_is_made_of(bank, tmp_path):
+    insert(
+        bank,
+        "decisions.manager_kpi",
+        # (68 - 0) / (136 - 0); (0.11 - 0.2) / (0.05 - 0.2) = 0.6, points 100 x 0.5 x 0.6.
+        kpi("P2", "credited_profit", 68, None, 68, 0, 136, 1.5, 0.5, 0.5, 25),
+        kpi("P2", "complaints", 11, 100, 0.11, 0.2, 0.05, 1, 0.6, 0.5, 30),
+        kpi("P2", "total", None, None, None, None, None, None, 0.55, 1, 55),
+        kpi("P&1", "credited_profit", 204, None, 204, 0, 136, 1.5, 1.5, 0.5, 75),
+        kpi("P&1", "complaints", None, None, None, 0.2, 0.05, 1, None, 0.5, None),
+        kpi("P&1", "total", None, None, None, None, None, None, 1.5, 0.5, 150),
+        kpi("P3", "coverage", None, None, None, 0.1, 0.9, 1, None, 1, None),
+        kpi("P3", "total", None, None, None, None, None, None, None, None, None),
+    )
+    page = rendered(bank, tmp_path)
+    heads = ["Employee", "Credited profit", "Coverage", "Complaints", "Total"]
+    start = page.rows.index(heads)
+    assert page.rows[start + 1 : start + 4] == [
+        ["P&1", "150.0 %", "", "–", "150.0 %"],
+        ["P2", "50.0 %", "", "60.0 %", "55.0 %"],
+        ["P3", "", "–", "", "–"],
+    ]
+    made_of = [row for row in page.rows if row[0] == "Credited profit"][1]
+    assert made_of[1:] == ["68.00", "–", "68.00", "0.00", "136.00", "50.0 %", "50.0 %", "25.00"]
+    complaints = [row for row in page.rows if row[0] == "Complaints"][1]
+    assert complaints[1:] == ["11", "100", "0.11", "0.2", "0.05", "60.0 %", "50.0 %", "30.00"]
+    totals = [row[-3:] for row in page.rows if row[:2] == ["Total", "–"]]
+    assert totals == [
+        ["150.0 %", "50.0 %", "150.00"],
+        ["55.0 %", "100.0 %", "55.00"],
+        ["–", "–", "–"],
+    ]
+
+
+def test_targets_of_many_employees_show_both_ends_and_name_how_many_lie_between(bank, tmp_path):
+    for number in range(1, 31):
+        figures = [None, None, None, None, None, None, number / 100, 1, number]
+        insert(bank, "decisions.manager_kpi", kpi(f"Q{number:02}", "total", *figures))
+    page = rendered(bank, tmp_path)
+    shown = [row[0] for row in page.rows if row and re.fullmatch(r"Q\d\d", row[0])]
+    ends = [f"Q{number:02}" for number in (*range(30, 20, -1), *range(10, 0, -1))]
+    assert shown == ends * 2
+    assert [row[0] for row in page.rows].count("10 other employees between") == 2
+
+
 def test_plan_and_actual_of_the_latest_planned_month(bank, tmp_path):
     assert "No targets are set" in rendered(bank, tmp_path).text
     insert(
@@ -523,6 +594,8 @@ def test_empty_tables_give_a_page_that_names_what_is_missing(empty, tmp_path):
         "There are no customer tiers",
         "No branches were delivered",
         "No relationship managers were delivered",
+        "No employee is credited with an account",
+        "No employee has targets",
         "Nothing moved",
         "No targets are set",
         "There are no price floors",
