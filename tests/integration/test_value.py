@@ -18,6 +18,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from orchestration.valuation.proposal import propose
 from sources.contract import RESULT_ITEMS
 from tests.integration.bank import (
     CENT,
@@ -55,6 +56,7 @@ from tests.integration.recomputed import (
     tiers,
     valued,
 )
+from tests.unit.test_proposal import BEHAVIOUR, empty_home, publish
 
 ROLL_UPS = (
     "customer",
@@ -932,6 +934,30 @@ def test_reference_data_that_would_be_misread_are_refused(fault, planted, whole)
     planted.execute(statement)
     findings = planted.execute(compiled(whole, "reference_data_cover_every_case_once")).fetchall()
     assert any(what.startswith(seed) for (what,) in findings), findings
+
+
+def test_proposed_reference_data_pass_their_check(planted, whole, tmp_path):
+    settings = empty_home(tmp_path)
+    publish(settings, BEHAVIOUR)
+    proposed = sorted(Path(propose(settings)["folder"]).glob("*.csv"))
+    assert [path.stem for path in proposed] == [
+        *("replicating_portfolio", "transfer_curve", "transfer_rule"),
+    ]
+    for path in proposed:
+        planted.execute(f"delete from reference.{path.stem}")
+        planted.execute(
+            f"insert into reference.{path.stem} by name "
+            f"select * from read_csv('{path}', header = true, all_varchar = true)"
+        )
+    check = compiled(whole, "reference_data_cover_every_case_once")
+    assert planted.execute(check).fetchall() == []
+    # The check sees them: without its portfolio the product's rule is refused.
+    planted.execute(
+        "delete from reference.replicating_portfolio where portfolio = 'deposit_SAVINGS'"
+    )
+    assert planted.execute(check).fetchall() == [
+        ("transfer_rule names a portfolio that is not there from the beginning: deposit_SAVINGS",)
+    ]
 
 
 def _rows(text: str) -> list[str]:
