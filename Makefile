@@ -13,8 +13,9 @@ MUTMUT := $(VENV)/mutmut
 # What dbt writes of the tables, for one page of the site.
 TABLES := .dbt_docs
 # Test files side by side, in the order of their names: the long ones first, and many short ones at
-# the end. A refresh needs up to 2 GB, so never more than four.
-TESTS := $(RUN) -m pytest -q -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# the end. A refresh needs up to 2 GB, so never more than four. One thread each: those of several
+# processes on the same processors wait for each other, for up to twenty times as long.
+TESTS := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(RUN) -m pytest -q -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # What `make NAME=…` passes on; an empty one stays unset.
 ifdef SOURCE
@@ -86,7 +87,7 @@ check: $(INSTALLED) ## judge a delivery in seconds, building nothing: SOURCE_PAT
 train: $(INSTALLED) ## train and judge the models from the features as they stand: make train MODEL=clv
 	@$(RUN) -m orchestration train $(if $(MODEL),--model "$$MODEL")
 
-# What is said on make's command line is in the recipe's environment: quotes in it do no harm there.
+# Variables of make's command line are in the recipe's environment: quotes in them do no harm.
 promote: $(INSTALLED) ## make a version champion: make promote MODEL=clv VERSION=3 APPROVER=… REASON=…
 	@$(RUN) -m orchestration promote --model "$$MODEL" --version "$$VERSION" \
 		--approver "$$APPROVER" --reason "$$REASON" $(if $(OVERRIDE),--override)
@@ -110,14 +111,16 @@ ui: $(INSTALLED) ## Dagster, MLflow and the reports on 127.0.0.1
 summary: $(INSTALLED) ## what the served release holds and where to look
 	@$(RUN) -m orchestration summary
 
-customer: $(INSTALLED) ## one customer's page: make customer ID=C00000001 ROLE=manager
-	@$(RUN) -m orchestration customer --id "$$ID" $(if $(ROLE),--role "$$ROLE") $(if $(TO),--to "$$TO")
+# LANGUAGE and TERM are the shell's own, too: only those of make's command line count.
+customer: $(INSTALLED) ## one customer's page: make customer ID=C00000001 ROLE=manager LANGUAGE=zh
+	@$(RUN) -m orchestration customer --id "$$ID" $(if $(ROLE),--role "$$ROLE") $(if $(TO),--to "$$TO") \
+		$(if $(filter command,$(origin LANGUAGE)),--language "$$LANGUAGE")
 
-explain: $(INSTALLED) ## what is behind an account's month: make explain ACCOUNT=A00000001 MONTH=2025-12
+explain: $(INSTALLED) ## what is behind an account's month: make explain ACCOUNT=A00000001 MONTH=2025-12 TO=page.html
 	@$(RUN) -m orchestration explain --account "$$ACCOUNT" $(if $(MONTH),--month "$$MONTH") \
-		$(if $(ROLE),--role "$$ROLE") $(if $(filter-out 0 false,$(JSON)),--json)
+		$(if $(ROLE),--role "$$ROLE") $(if $(TO),--to "$$TO") \
+		$(if $(filter command,$(origin LANGUAGE)),--language "$$LANGUAGE") $(if $(filter-out 0 false,$(JSON)),--json)
 
-# TERM is the shell's own, too: only that of make's command line counts.
 price: $(INSTALLED) ## a new deal: make price PRODUCT=LOAN AMOUNT=25000 TERM=60 CUSTOMER=C00000001 RATE=0.045
 	@$(RUN) -m orchestration price --product "$$PRODUCT" --amount "$$AMOUNT" \
 		$(if $(filter command,$(origin TERM)),--term "$$TERM") $(if $(CUSTOMER),--customer "$$CUSTOMER") $(if $(RATE),--rate "$$RATE") \

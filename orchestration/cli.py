@@ -53,6 +53,7 @@ app = typer.Typer(
 Verbose = Annotated[bool, typer.Option("--verbose", help="Show every log line of Dagster.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print warnings and errors only.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+Language = Annotated[Literal["en", "zh"], typer.Option(help="Language of the page.")]
 Model = Annotated[str, typer.Option(help="Registered name of the model, such as clv.")]
 Approver = Annotated[str, typer.Option(help="Who approves; kept in the audit.")]
 Reason = Annotated[str, typer.Option(help="Why; kept in the audit.")]
@@ -287,13 +288,14 @@ def customer(
     to: Annotated[
         Path | None, typer.Option(help="File to write; default: the home's customer pages.")
     ] = None,
+    language: Language = "en",
 ) -> None:
     """Write the page of one customer."""
 
     def write(settings: Settings) -> int:
         from orchestration.customer_page import customer_page
 
-        print(customer_page(settings, customer_id, role, to))
+        print(customer_page(settings, customer_id, role, to, language))
         return 0
 
     _run("customer", write)
@@ -309,6 +311,8 @@ def explain(
     role: Annotated[
         str, typer.Option(help="Role of the reader; only compliance reads erased customers.")
     ] = "manager",
+    to: Annotated[Path | None, typer.Option(help="Page to write; default: the terminal.")] = None,
+    language: Language = "en",
     as_json: AsJson = False,
 ) -> None:
     """Show every amount of an account in a month: its formula, its parts and the bookings.
@@ -317,12 +321,16 @@ def explain(
     """
 
     def show(settings: Settings) -> int:
-        from orchestration.valuation.display import show_explanation
+        from orchestration.valuation.display import show_explanation, write_explanation
         from orchestration.valuation.explanation import explain as find
 
         found = find(settings, account, month, role)
+        if to:
+            write_explanation(found, to, language)
         if as_json:
             print(json.dumps(found, default=str))
+        elif to:
+            print(to)
         else:
             show_explanation(found)
         return FAILED if found["differences"] else 0
@@ -372,7 +380,7 @@ def reference(
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier proposal.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Propose reference data from the bank's own rates, costs and defaults in the served release.
+    """Propose reference data from the bank's rates, costs, defaults and deposits in the release.
 
     Writes CSV files that REFERENCE_PATH takes as they are, and a README.md with the origin of each
     figure. Nothing else changes.

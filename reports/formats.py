@@ -16,6 +16,7 @@ from babel.numbers import format_decimal, format_percent
 
 ENGLISH = "en"
 NOTHING = "–"
+ACRONYMS = ("raroc",)
 # A larger yearly return only means that hardly any capital is bound.
 LARGEST_SHOWN_RETURN = 10
 MONTHS = {"en": "yyyy-MM", "zh": "yyyy年M月"}
@@ -101,6 +102,19 @@ def figure(value: Any, language: str = ENGLISH) -> str:
     return f"{number:,.2f}" if abs(number) >= 10 else f"{number:.4g}"
 
 
+def plain(value: Any, language: str = ENGLISH) -> str:
+    """A value with all its places; text as it is."""
+    if value is None:
+        return NOTHING
+    if isinstance(value, date):
+        return format_date(value, DAYS[language], language)
+    if isinstance(value, Decimal):
+        return _rounded(value, -int(value.as_tuple().exponent), language)
+    return count(value, language) if isinstance(value, int) else str(value)
+
+
 def titled(key: str) -> str:
     """A key as a title: `economic_profit` → "Economic profit"."""
+    if key in ACRONYMS:
+        return key.upper()
     return key[:1].upper() + key[1:].replace("_", " ")

@@ -56,6 +56,7 @@ def environment(language: str) -> Environment:
         for function in (
             *(formats.exact, formats.money, formats.percent, formats.rate, formats.count),
             *(formats.month, formats.figure, formats.return_on_capital, formats.price_floor),
+            formats.plain,
         )
     } | _names(words.gettext)
     made.filters |= worded
@@ -64,6 +65,7 @@ def environment(language: str) -> Environment:
         **{one.__name__: one for one in (tables.texts, tables.figures, tables.flat)},
         **{one.__name__: one for one in (tables.made, tables.bars)},
         "labels": partial(tables.labels, worded["count"]),
+        "mixed": partial(tables.mixed, worded),
         "heats": partial(tables.heats, worded["count"], worded["percent"]),
         **{
             f"{one.__name__}_chart": partial(one, language=language)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from markupsafe import Markup
@@ -76,6 +77,34 @@ def figures(
         return Column(titles[name], cell)
 
     return [column(name) for name in titles]
+
+
+def mixed(
+    words: Mapping[str, Words],
+    worded: Mapping[str, str],
+    rows: Iterable[Row],
+    without: Collection[str] = (),
+) -> list[Column]:
+    """Columns of rows whose names differ, titled by their names; numbers are figures.
+
+    `words` are ways to word a value, `worded` names that of a column; otherwise a value is plain.
+    """
+    values: dict[str, list[Any]] = {}
+    for row in rows:
+        for name, value in row.items():
+            values.setdefault(name, []).append(value)
+
+    def column(name: str) -> Column:
+        word = words[worded.get(name, "plain")]
+        is_figure = any(isinstance(value, int | Decimal) for value in values[name])
+
+        def cell(row: Row) -> Cell:
+            text = word(row[name]) if name in row else ""
+            return _figure(text) if is_figure else Cell(text)
+
+        return Column(words["titled"](name), cell, is_figure)
+
+    return [column(name) for name in values if name not in without]
 
 
 def labels(

@@ -36,7 +36,78 @@ KEYS = (
     *("Attrition", "Lifetime value", "Default", "High value to come"),
     "Segment: what puts the customer there",
     *("Lifetime value, 12 months", "Lifetime value, 36 months", "Probability of leaving"),
+    *("Growth", "Coverage", "Conversion", "Complaints", "Early defaults", "Total"),
+    *("Person", "Sole trader", "Small business", "Corporate", "Micro", "Small", "Medium", "Large"),
     *("Value at risk", "Probability of default", "Probability of high value"),
+)
+
+# An explanation's columns, measures, parts and formulas: they come from its queries.
+EXPLAINED = (
+    *("Product id", "Product name", "Branch id", "Opened on", "Closed on", "Interest rate"),
+    *("Credit limit", "Term months", "Priced on", "Matures on", "Days in month", "Days open"),
+    *("Opening balance", "Booked amount", "Closing balance", "Balance day sum"),
+    *("Overdrawn day sum", "Days past due", "Is in default", "Stage", "Probability from"),
+    *("Default model version", "The account is in default", "Default model", "Rating table"),
+    *("Part", "Day sum", "Days", "Kind", "Unit cost", "Amount", "Effect", "Replaces", "Adds"),
+    *("Driver", "Pool amount", "Units", "All units", "Allocated", "Capital weight", "Hurdle rate"),
+    *("Probability", "Loss given default", "Undrawn", "Credit conversion factor", "Day count"),
+    *("Annual rate", "Curve month", "Tenor months", "Tenor below", "Rate below", "Tenor above"),
+    *("Rate above", "Portfolio", "Weight", "Price", "Days of year", "Employee id", "Customer id"),
+    *("Valid from", "Valid to", "File", "Row", "Transaction id", "Booked on", "Balance after"),
+    *("Item", "Transaction", "Account balance", "Account result", "Mean rate", "Overdrawn price"),
+    *("Interest income", "Interest expense", "Interest income booked", "Interest expense booked"),
+    *("Accrued interest", "Funded by capital", "Transfer result", "Transfer liquidity"),
+    *("Transfer option", "Transfer policy", "Exposure", "Provision", "Provision change"),
+    *("Realised loss", "Loss allowance", "Economic capital", "Credited share", "Credited profit"),
+    *("Day sum of the balance", "Account maintenance"),
+    *("A twelfth of the year's loss before a default", "Change of the provision"),
+    *("Loss at the default", "Provision of the month", "Provision of the month before"),
+    *("Owed on the closed account, less the month before", "Written off less recovered"),
+    "Loans of the month before that are gone after a default, less what was repaid",
+    *("Allowance of the stage", "Owed at the end of the month", "Loans beside the balance"),
+    *("Undrawn limit", "Accrued by the rate", "Booked; the accrual ends", "Booked"),
+    *("Taken back: accrued before and not booked", "Bookings of the month"),
+    *("At the end of the month before", "Accrued in the month", "Booked in the month"),
+    *("Accrued before the history", "Nothing accrues", "12 x contribution margin", "12 x overhead"),
+    *("Curve of the month of the agreement", "Liquidity premium", "Option premium", "Policy rate"),
+    *("Curve of the tranche", "Liquidity premium of the tranche", "Option premium of the tranche"),
+    *("Policy rate of the tranche", "Days above zero", "All days", "Days below zero"),
+    *("Economic capital, at most what is owed", "Head office", "Premises", "Collections"),
+    *("Information technology", "Delivered: accrued interest income"),
+    *("Delivered: accrued interest expense", "Delivered: interchange", "Delivered: commission"),
+    *("Delivered: asset fee", "Delivered: tax", "Delivered: provision", "Delivered: realised loss"),
+    *("Owner", "Manager of the customer", "Not covered by the owners", "Nothing"),
+    *("Part of the economic profit", "day sum of the balance / days of the month"),
+    "mean of the curve's rates in the months in which the slices were renewed",
+    "a term's: the curve between two points, rate_below + (rate_above - rate_below) x (tenor "
+    "- tenor_below) / (tenor_above - tenor_below); without a term: sum of the tranches' "
+    "weight x mean rate; + liquidity premium + option premium + policy rate",
+    "sum of the tranches' weight x mean rate, by part",
+    "interest_rate x day sum / day_count where it accrues, or booked",
+    *("bookings of kind interest_charged", "bookings of kind interest_paid"),
+    "of the month before + accrued - booked",
+    "economic capital, at most what is owed; no transfer price",
+    "day sum x price / 365, each side of zero at its own price, less what capital funds",
+    *("the part of it from liquidity premiums", "the part of it from option premiums"),
+    *("the part of it from policy rates", "interest income - interest expense + transfer result"),
+    "bookings of kind fee and penalty, income positive",
+    "bookings x unit cost + account maintenance",
+    "each pool's amount x the account's units / all units",
+    "owed + loans beside the balance + conversion factor x undrawn limit",
+    *("in default: exposure x loss given default", "provision - provision of the month before"),
+    "owed at the closing + written off - recovered",
+    "exposure x probability of default x loss given default / 12 where not in default + "
+    "change of the provision + realised loss",
+    "exposure x probability of loss x loss given default; not charged",
+    "net interest margin + fee income - direct cost - expected loss",
+    *("exposure x capital weight", "exposure x capital weight x hurdle rate / 12"),
+    "contribution margin - overhead - capital charge",
+    "12 x (contribution margin - overhead) / economic capital",
+    "shares of the owners at the end of the month; without an owner, 1 / customers for the "
+    "manager of each",
+    "net interest margin + fee income - direct cost - expected loss - overhead - capital "
+    "charge, of each the share; remaining cents to the largest remainders",
+    *("rows of the delivery", "sum of their amounts"),
 )
 
 
@@ -77,7 +148,7 @@ def used() -> Catalog:
         {"_": None, "gettext": None, "ngettext": (1, 2)},
     ):
         found.add(message, locations=[(file, 0)], auto_comments=comments, context=context)
-    for title in KEYS:
+    for title in (*KEYS, *EXPLAINED):
         found.add(title, locations=[("words.py", 0)])
     return found
 

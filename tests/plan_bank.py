@@ -28,6 +28,8 @@ FORM = {
     "base.customer": (
         "customer_id varchar, birth_date date, age integer, sex varchar, marital_status varchar,"
         f" education varchar, occupation varchar, monthly_income {MONEY}, district_id varchar,"
+        " customer_kind varchar, industry varchar, company_size varchar,"
+        " is_inclusive_finance boolean, group_id varchar,"
         " region varchar, customer_since date, last_contacted_on date, tenure_months integer,"
         " household_id varchar,"
         " household_size integer, employee_id varchar, branch_id varchar,"

@@ -5,8 +5,6 @@ The page shows personal data: each request is logged with its user, role and cus
 
 from __future__ import annotations
 
-import os
-import uuid
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -16,6 +14,7 @@ from orchestration.customer_page.content import CustomerUnknown, customer_facts
 from orchestration.decisions.roles import MANAGER, RoleUnknown
 from orchestration.platform.access_log import record_access
 from orchestration.platform.engine import connect
+from orchestration.platform.files import write_whole
 from orchestration.platform.releases import ReleaseRefused, served
 from orchestration.platform.settings import Settings
 from reports.formats import ENGLISH
@@ -37,12 +36,16 @@ def render_customer_page(facts: dict[str, Any], language: str = ENGLISH) -> str:
 
 
 def customer_page(
-    settings: Settings, customer_id: str, role: str = MANAGER, to: Path | None = None
+    settings: Settings,
+    customer_id: str,
+    role: str = MANAGER,
+    to: Path | None = None,
+    language: str = ENGLISH,
 ) -> Path:
     """Write the page of a customer from the served release; returns where it is.
 
     The file is the reader's alone (mode 0600), `$JINGXI_HOME/customers/<release>/<id>.html`
-    unless `to` says otherwise. The request is logged in `$JINGXI_HOME/logs/customer_page.log`
+    unless `to` is given. The request is logged in `$JINGXI_HOME/logs/customer_page.log`
     before the page is written, even if it is then refused; if logging fails, no page is written.
 
     Raises
@@ -65,7 +68,7 @@ def customer_page(
         record_access(settings, LOG, role, release.stem, "refused", customer_id=customer_id)
         raise
     record_access(settings, LOG, role, release.stem, "shown", customer_id=customer_id)
-    page = render_customer_page(facts)
+    page = render_customer_page(facts, language)
     # An id may hold what a path must not.
     name = f"{quote(customer_id, safe='')}.html"
     path = to or settings.customer_pages / release.stem / name
@@ -73,11 +76,5 @@ def customer_page(
     if to is None:
         for folder in (settings.customer_pages, path.parent):
             folder.chmod(0o700)
-    draft = path.with_name(f".{uuid.uuid4().hex}.draft")
-    try:
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(page.encode("utf-8"))
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
+    write_whole(path, page)
     return path

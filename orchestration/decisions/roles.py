@@ -8,8 +8,12 @@ from __future__ import annotations
 
 MANAGER, COMPLIANCE = "manager", "compliance"
 
+BUSINESS = ("customer_kind", "industry", "company_size", "is_inclusive_finance", "group_id")
 # Needed to serve a customer and to respect an opt-out from marketing.
-FOR_SERVICE = ("customer_since", "household_id", "household_size", "marketing_consent")
+FOR_SERVICE = (
+    *("customer_since", "household_id", "household_size", "marketing_consent"),
+    *BUSINESS,
+)
 WITHHELD = (
     *("birth_date", "age", "sex", "marital_status", "education", "occupation"),
     *("monthly_income", "district_id", "region"),

@@ -61,6 +61,10 @@ SHOWN_AT_EITHER_END = 10
 # Movers by dimension: how many either way.
 SHOWN_MOVERS = {"line": 10, "product": 5, "branch": 5, "manager": 5, "customer": 10}
 SHOWN_BROKEN_STATEMENTS = 20
+# Measures of the targets, in order.
+KPIS = (
+    *("credited_profit", "growth", "coverage", "conversion", "complaints", "early_defaults"),
+)
 EFFECTS = ("volume", "rate", "fee", "cost", "risk")
 
 
@@ -126,6 +130,10 @@ def page_content(connection: DuckDBPyConnection) -> Row:
         "managers": _ranking(
             roll_up(connection, "employee", "employee_id", period, "role = 'manager'")
         ),
+        "employees": _ranking(
+            roll_up(connection, "employee", "employee_id", period, "role = 'credited'")
+        ),
+        "targets": _targets(connection),
         "movers": _movers(connection),
         "movers_short": len(history) < 2 * QUARTER,
         "plan": _plan(connection, month),
@@ -506,7 +514,7 @@ def _deciles(
     return [*tenths, tenth(None, distribution, everyone) | {"kind": "total"}]
 
 
-# --- Branches, products, managers -----------------------------------------------------------
+# --- Branches, products, employees -----------------------------------------------------------
 
 
 def _ranking(rows: list[Row]) -> list[Row]:
@@ -526,6 +534,41 @@ def _ranking(rows: list[Row]) -> list[Row]:
         *(row | {"kind": "below"} for row in rows if row["key"] == NOBODY),
         together(rows) | {"kind": "total"},
     ]
+
+
+def _targets(connection: DuckDBPyConnection) -> Row | None:
+    """By employee: each measure of the targets and the total, the highest total first."""
+    rows = _rows(connection, "decisions.manager_kpi", "order by employee_id, measure")
+    if not rows:
+        return None
+    # A measure decides how an amount of its row is worded.
+    amounts = ("numerator", "denominator", "value", "floor_value", "target_value")
+    employees = []
+    for key, found in groupby(rows, key=lambda row: row["employee_id"]):
+        by_measure = {
+            row["measure"]: row | {name: (row["measure"], row[name]) for name in amounts}
+            for row in found
+        }
+        total = by_measure.pop("total") | {"kind": "total"}
+        employees.append(
+            {
+                "key": key,
+                "attained": {name: row["attainment"] for name, row in by_measure.items()},
+                "total": total["attainment"],
+                "rows": [
+                    *sorted(by_measure.values(), key=lambda row: KPIS.index(row["measure"])),
+                    total,
+                ],
+            }
+        )
+    employees.sort(key=lambda one: (one["total"] is None, -(one["total"] or 0), one["key"]))
+    best, between, last = _ends(employees)
+    return {
+        "measures": [name for name in KPIS if any(name in one["attained"] for one in employees)],
+        "best": best,
+        "between": [{"kind": "between", "others": len(between), "attained": {}}] if between else [],
+        "last": last,
+    }
 
 
 # --- Movers and plan ------------------------------------------------------------------------

@@ -1,11 +1,16 @@
-"""Explanations and prices on a terminal, as tables; in a file or pipe, as lines."""
+"""Explanations and prices on a terminal, as tables; in a file or pipe, as lines. An explanation as
+a page, too."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import reports
 from orchestration.platform import terminal
+from orchestration.platform.files import write_whole
+from reports.formats import ENGLISH
 
 Row = dict[str, Any]
 
@@ -39,6 +44,12 @@ def show_explanation(found: Row) -> None:
             f"{found['differences']} amount(s) do not follow from their parts: expected none. "
             "Run make refresh; if the difference stays, report the account and month."
         )
+
+
+def write_explanation(found: Row, path: Path, language: str = ENGLISH) -> None:
+    """Write the explanation as a page that only its owner reads."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, reports.render("explanation.html", found, language))
 
 
 PRICE = (
@@ -116,7 +127,7 @@ def show_rows(title: str, rows: Sequence[Row]) -> None:
         terminal.table("", [{name: row.get(name) for name in names} for row in rows])
         return
     for row in rows:
-        told = (
+        parts = (
             f"{name} {terminal.cell(value)}" for name, value in row.items() if value is not None
         )
-        print(f"  {', '.join(told)}")
+        print(f"  {', '.join(parts)}")

@@ -35,7 +35,8 @@ CENTS, MILLIONTHS = 2, 6
 
 @dataclass(frozen=True)
 class Measure:
-    """A figure of `value.account_month`: how it is computed, and how many places it has."""
+    """A figure of `value.account_month`, or of what follows from it: how it is computed, and how
+    many places it has."""
 
     name: str
     formula: str
@@ -92,10 +93,21 @@ MEASURES = (
     Measure("capital_charge", "exposure x capital weight x hurdle rate / 12"),
     Measure("economic_profit", "contribution margin - overhead - capital charge"),
     Measure("raroc", "12 x (contribution margin - overhead) / economic capital", MILLIONTHS),
+    Measure(
+        "credited_share",
+        "shares of the owners at the end of the month; without an owner, 1 / customers for the "
+        "manager of each",
+        MILLIONTHS,
+    ),
+    Measure(
+        "credited_profit",
+        "net interest margin + fee income - direct cost - expected loss - overhead - capital "
+        "charge, of each the share; remaining cents to the largest remainders",
+    ),
 )
 COMPONENTS = (
     *("average_balance", "tranche", "transfer_price", "interest", "transfer_result", "fee_income"),
-    *("direct_cost", "overhead", "exposure", "expected_loss", "capital", "result"),
+    *("direct_cost", "overhead", "exposure", "expected_loss", "capital", "result", "credit"),
 )
 # What a delivered item does to a measure: replaces it, or adds to it.
 EFFECTS = {(item.result_item, item.measure): item.effect for item in vocabulary.RESULT_ITEMS}
@@ -155,6 +167,7 @@ def _explanation(
     measures += _checked_records(connection, account_id, asked, records)
     return {
         "release": release["release_id"],
+        "role": role,
         "account": account,
         "measures": measures,
         "records": records.rows,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from datetime import date
 from decimal import Decimal
 
 import duckdb
@@ -57,6 +58,58 @@ def test_each_figure_worked_by_hand_follows_from_its_parts(known):
     assert checked > 80
 
 
+def test_each_credited_figure_worked_by_hand_is_the_sum_of_its_accounts(known):
+    credited = [
+        row
+        for row in answers()
+        if row["table"] == "value.profit_by_employee" and row["key"].startswith("credited / ")
+    ]
+    for row in credited:
+        employee = row["key"].removeprefix("credited / ")
+        with released(known) as connection:
+            accounts = connection.execute(
+                "select distinct account_id from value.account_credit "
+                "where employee_id = ? and strftime(month, '%Y-%m') = ?",
+                [employee, row["month"]],
+            ).fetchall()
+        column = "amount" if row["measure"] == "economic_profit" else row["measure"]
+        parts = [
+            part[column]
+            for (account_id,) in accounts
+            for measure in explain(known, account_id, row["month"])["measures"]
+            if measure["measure"] == "credited_profit"
+            for part in measure["parts"]
+            if part["employee_id"] == employee
+        ]
+        assert sum(parts) == Decimal(row["amount"]), row
+    assert len(credited) > 5
+
+
+def test_the_credit_names_the_owners_with_role_and_days(known):
+    shares = {
+        measure["measure"]: measure["parts"]
+        for measure in explain(known, "A01", "2024-02")["measures"]
+        if measure["measure"].startswith("credited_share")
+    }
+    assert shares == {
+        f"credited_share, {employee}": [
+            {
+                **{"part": "owner", "role": role, "valid_from": date(2024, 2, 1)},
+                "amount": Decimal("0.5"),
+            }
+        ]
+        for employee, role in (("P1", "manager"), ("P2", "specialist"))
+    }
+    (measure,) = (
+        measure
+        for measure in explain(known, "A04", "2024-01")["measures"]
+        if measure["measure"] == "credited_share, M1"
+    )
+    assert measure["parts"] == [
+        {"part": "manager of the customer", "customer_id": "K04", "amount": Decimal(1)}
+    ]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_accounts_of_every_kind_are_explained_down_to_the_row(small, kind):
     with released(small) as connection:
@@ -66,11 +119,11 @@ def test_accounts_of_every_kind_are_explained_down_to_the_row(small, kind):
         ).fetchall()
     assert len(found) == 5
     for account_id, month in found:
-        told = explain(small, account_id, month)
-        assert told["differences"] == 0, (account_id, month)
-        assert told["records_note"] is None
-        bookings = next(m for m in told["measures"] if m["measure"] == "bookings")
-        rows = [row for row in told["records"] if row["table"] == "transaction"]
+        explained = explain(small, account_id, month)
+        assert explained["differences"] == 0, (account_id, month)
+        assert explained["records_note"] is None
+        bookings = next(m for m in explained["measures"] if m["measure"] == "bookings")
+        rows = [row for row in explained["records"] if row["table"] == "transaction"]
         assert bookings["published"] == len(rows)
         for row in rows:
             path = small.delivery / "synthetic" / row["file"]
@@ -81,11 +134,11 @@ def test_accounts_of_every_kind_are_explained_down_to_the_row(small, kind):
             assert same == row["transaction_id"]
 
 
-def test_the_command_ends_with_what_it_found(known_bank, command, tmp_path):
+def test_the_command_prints_measures_parts_and_records_as_json(known_bank, command, tmp_path):
     asked = ("explain", "--account", "A05", "--month", "2024-01", "--json")
-    told = command(known_bank, *asked)
-    assert told.returncode == 0, told.stderr
-    found = json.loads(told.stdout)
+    result = command(known_bank, *asked)
+    assert result.returncode == 0, result.stderr
+    found = json.loads(result.stdout)
     (transfer,) = (m for m in found["measures"] if m["measure"] == "transfer_result")
     assert (transfer["published"], transfer["recomputed"]) == ("-13.80", "-13.80")
     assert [part["day_sum"] for part in transfer["parts"]] == ["150000.00", "-144000.00"]
@@ -95,8 +148,13 @@ def test_the_command_ends_with_what_it_found(known_bank, command, tmp_path):
     ]
     read = command(known_bank, *asked[:-1])
     assert "days below zero, day_sum -144,000.00, price 0.073000" in read.stdout
+    page = tmp_path / "page.html"
+    written = command(known_bank, *asked[:-1], "--to", str(page), "--language", "zh")
+    assert (written.returncode, written.stdout.strip()) == (0, str(page)), written.stderr
+    assert "<h1>账户 A05, 2024年1月</h1>" in page.read_text()
+    assert "余额为负的天数" in page.read_text() and "transaction.csv" in page.read_text()
     log = (known_bank / "logs" / LOG).read_text().splitlines()
-    assert json.loads(log[-1])["outcome"] == "shown"
+    assert [json.loads(line)["outcome"] for line in log[-3:]] == ["shown"] * 3
 
     # A copy of the release with one cent moved.
     home = tmp_path / "home"
@@ -111,15 +169,16 @@ def test_the_command_ends_with_what_it_found(known_bank, command, tmp_path):
             "where account_id = 'A05' and month = '2024-01-01'"
         )
     point_at(settings, release)
-    off = command(home, *asked)
+    off = command(home, *asked, "--to", str(page))
     assert off.returncode == 1
+    assert "differs" in page.read_text() and 'role="alert"' in page.read_text()
     differing = {
         m["measure"] for m in json.loads(off.stdout)["measures"] if m["difference"] != "0.00"
     }
     assert differing >= {"direct_cost", "contribution_margin"}
 
 
-def test_what_cannot_be_explained_is_refused_with_the_remedy(known, command, tmp_path):
+def test_unknown_accounts_and_months_are_refused_with_the_remedy(known, command, tmp_path):
     with pytest.raises(AccountUnknown, match=r"ACCOUNT=A99 is invalid: expected an account of"):
         explain(known, "A99")
     with pytest.raises(AccountUnknown, match=r"MONTH=2019-01 is invalid: .* 2024-01 to 2025-12"):
@@ -134,7 +193,7 @@ def test_what_cannot_be_explained_is_refused_with_the_remedy(known, command, tmp
 
 
 def test_records_of_another_delivery_are_not_shown(known_bank, tmp_path):
-    """The files that stand where the release's stood are others."""
+    """Other files have replaced those of the release."""
     other = tmp_path / "delivery"
     with released(Settings(home=known_bank)) as connection:
         ((identity,),) = connection.execute("select identity from meta.bank").fetchall()
@@ -142,6 +201,6 @@ def test_records_of_another_delivery_are_not_shown(known_bank, tmp_path):
     path = other / "transaction.csv"
     path.write_text(path.read_text().replace("10000", "10001"))
     settings = Settings(home=known_bank, source="files", source_path=other)
-    told = explain(settings, "A05", "2024-01")
-    assert told["records"] == [] and told["differences"] == 0
-    assert "the files of transaction are not those of the release" in told["records_note"]
+    explained = explain(settings, "A05", "2024-01")
+    assert explained["records"] == [] and explained["differences"] == 0
+    assert "the files of transaction are not those of the release" in explained["records_note"]

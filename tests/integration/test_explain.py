@@ -10,7 +10,14 @@ import pytest
 
 from orchestration.valuation import price
 from orchestration.valuation.explanation import MEASURES, account_month
+from reports.formats import titled
+from reports.words import read
+from sources import vocabulary
 
+CREDIT = (
+    "exists(select 1 from value.account_credit as credit where credit.account_id = "
+    "value.account_id and credit.month = value.month"
+)
 # One account-month for each case of a rule, the first by account and month.
 CASES = {
     "a term": "curve_month is not null",
@@ -44,6 +51,9 @@ CASES = {
         "exists(select 1 from base.loan_exposure as loan where loan.account_id = "
         "value.account_id and loan.month = value.month)"
     ),
+    "owners": f"{CREDIT} and credit.party = credit.employee_id and credit.units < 1000000)",
+    "not covered by the owners": f"{CREDIT} and credit.all_units > 99 and credit.party = '(none)')",
+    "managers of several customers": f"{CREDIT} and credit.all_units between 2 and 99)",
 }
 
 
@@ -75,7 +85,8 @@ def test_every_measure_of_the_table_is_explained(whole):
     described |= {"probability_of_default", "default_model_version"}
     with duckdb.connect(str(whole), read_only=True) as connection:
         columns = connection.execute("describe value.account_month").fetchall()
-    explained = {measure.name for measure in MEASURES} - {"mean_rate"}
+    explained = {measure.name for measure in MEASURES}
+    explained -= {"mean_rate", "credited_share", "credited_profit"}
     assert explained == {name for name, *_ in columns} - described
 
 
@@ -105,6 +116,7 @@ CHANGES = {
     },
     "value.credit_risk set probability_of_default = 0.5": {"expected_loss"},
     "value.credit_risk set provision = month(month)": {"provision_change"},
+    "value.account_credit set units = 2 * units": {"credited_share", "credited_profit"},
 }
 
 
@@ -129,6 +141,49 @@ def test_a_changed_amount_or_part_is_a_difference(whole, tmp_path, change):
         assert found == expected
     else:
         assert {name.split(",")[0] for name in found} >= expected
+
+
+def test_the_profit_of_an_employee_is_the_sum_of_the_accounts_credited(whole):
+    with duckdb.connect(str(whole), read_only=True) as connection:
+        ((employee, month, profit),) = connection.execute(
+            "select profit.employee_id, profit.month, economic_profit from "
+            "value.profit_by_employee as profit inner join value.account_credit as credit "
+            "using (employee_id, month) where role = 'credited' and employee_id <> '(none)' and "
+            "units < all_units group by all order by count(*) desc, all limit 1"
+        ).fetchall()
+        accounts = connection.execute(
+            "select distinct account_id from value.account_credit where employee_id = ? and "
+            "month = ?",
+            [employee, month],
+        ).fetchall()
+        parts = [
+            part
+            for (account_id,) in accounts
+            for measure in account_month(connection, account_id, month)[1]
+            if measure["measure"] == "credited_profit"
+            for part in measure["parts"]
+            if part["employee_id"] == employee
+        ]
+    assert sum(part["amount"] for part in parts) == profit
+    assert any(part["share"] < 1 for part in parts)
+
+
+def test_every_word_of_an_explanation_is_translated(whole):
+    words = {f"delivered: {item.result_item}" for item in vocabulary.RESULT_ITEMS}
+    with duckdb.connect(str(whole), read_only=True) as connection:
+        for condition in CASES.values():
+            account, measures = account_month(connection, *chosen(connection, condition, 1)[0])
+            words |= {*account, account["product_line"], account["probability_from"]}
+            words -= {"account_id"}
+            for measure in measures:
+                name, *_ = measure["measure"].split(", ")
+                words |= {name} | {column for part in measure["parts"] for column in part}
+                # Their parts are the bank's own pools, and months.
+                if name not in ("overhead", "mean_rate"):
+                    words |= {part["part"] for part in measure["parts"]}
+    known = {message.id for message in read("zh")}
+    assert {titled(word) for word in words} - known == set()
+    assert {measure.formula for measure in MEASURES} - known == set()
 
 
 def test_a_deal_of_the_average_amount_has_the_floor_of_its_product_term_and_tier(whole):

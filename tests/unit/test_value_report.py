@@ -80,6 +80,12 @@ TABLES = {
         " loss_rate decimal(18, 6), capital_rate decimal(18, 6), fee_rate decimal(18, 6),"
         " basis varchar, account_months integer, no_floor_reason varchar"
     ),
+    "decisions.manager_kpi": (
+        f"employee_id varchar, measure varchar, numerator {MONEY}, denominator {MONEY},"
+        " value decimal(18, 6), floor_value decimal(18, 6), target_value decimal(18, 6),"
+        " attainment_cap decimal(9, 6), attainment decimal(9, 6), weight decimal(9, 6),"
+        " points decimal(9, 2)"
+    ),
     "landing.refresh_window": "as_of date, source varchar",
 }
 VOID = {"meta", "link", "br", "hr", "img", "input"}
@@ -117,6 +123,10 @@ class Page(HTMLParser):
     def handle_data(self, data: str) -> None:
         if "td" in self.open or "th" in self.open:
             self.rows[-1][-1] += data.strip()
+
+    @property
+    def body(self) -> str:
+        return self.text[self.text.index("<main>") :]
 
     @property
     def words(self) -> str:
@@ -159,7 +169,7 @@ def empty() -> Iterator[duckdb.DuckDBPyConnection]:
 
 @pytest.fixture
 def bank(empty: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
-    """Two months, two lines, two branches, four customers, the last of whom loses money."""
+    """Two months, two lines, two branches, four customers, of which the last loses money."""
     deposits = profit(1000.10, 200.20, 50.05, 0, 150.15, 0)
     lending = profit(500, 10, 20, 300, 100, 400)
     for month in ("2024-01-01", "2024-02-01"):
@@ -186,6 +196,9 @@ def bank(empty: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
             "value.profit_by_employee",
             ["manager", "E&1", month, *deposits],
             ["manager", "(none)", month, *lending],
+            ["credited", "P&1", month, *profit(600, 120, 30, 0, 90, 0)],
+            ["credited", "P2", month, *profit(400.10, 80.20, 20.05, 0, 60.15, 0)],
+            ["credited", "(none)", month, *lending],
             ["seller", "E-seller", month, *deposits],
             ["seller", "(none)", month, *lending],
         )
@@ -305,7 +318,7 @@ def test_a_statement_that_does_not_reconcile_is_shown(bank, tmp_path):
     assert "B&lt;2&gt;" in page.text
 
 
-def test_tolerated_lines_and_default_reference_data_are_said(bank, tmp_path):
+def test_tolerated_lines_and_default_reference_data_are_shown(bank, tmp_path):
     page = rendered(bank, tmp_path)
     assert "tolerance" not in page.words and "defaults" not in page.words
     bank.execute("alter table value.reconciliation add column tolerance decimal(18, 2)")
@@ -356,7 +369,7 @@ def test_adjustments_and_unused_capacity_lead_to_the_bank(bank, tmp_path):
     assert [the_bank[2], the_bank[8]] == ["330.20", "884.87"]
 
 
-def test_the_loss_making_tail_is_said_in_plain_figures(bank, tmp_path):
+def test_the_loss_making_tail_is_described_in_plain_figures(bank, tmp_path):
     page = rendered(bank, tmp_path)
     # Four customers: the best one stands for the best tenth. 1,600 at the peak, 1,000 at the end.
     assert (
@@ -368,7 +381,7 @@ def test_the_loss_making_tail_is_said_in_plain_figures(bank, tmp_path):
     assert "peak at 75 %: 160.0 %" in page.text
 
 
-def test_a_bank_that_loses_money_in_all_is_told_without_shares(bank, tmp_path):
+def test_a_bank_that_loses_money_in_all_is_described_without_shares(bank, tmp_path):
     bank.execute(
         "update value.profit_distribution set cumulative_profit_share = null,"
         " cumulative_economic_profit_12m = cumulative_economic_profit_12m - 1200"
@@ -379,14 +392,14 @@ def test_a_bank_that_loses_money_in_all_is_told_without_shares(bank, tmp_path):
     assert "lose 1,800. Who left" in page.words
 
 
-def test_no_tail_is_claimed_where_nobody_loses(bank, tmp_path):
+def test_no_tail_is_shown_where_no_customer_loses(bank, tmp_path):
     bank.execute("delete from value.profit_distribution where percentile = 100")
     page = rendered(bank, tmp_path)
     assert "No hundredth of the customers loses money." in page.words
     assert "The worst" not in page.words
 
 
-def test_keys_are_escaped_and_nobody_comes_last(bank, tmp_path):
+def test_keys_are_escaped_and_rows_without_a_key_come_last(bank, tmp_path):
     page = rendered(bank, tmp_path)
     for raw, escaped in (("B<1>", "B&lt;1&gt;"), ("E&1", "E&amp;1"), ("<b>7", "C&lt;b&gt;7")):
         assert raw not in page.text
@@ -395,7 +408,7 @@ def test_keys_are_escaped_and_nobody_comes_last(bank, tmp_path):
     assert [branch[1], branch[3], branch[4]] == ["2,000", "1,000", "2,301"]
     # (50.05 + 150.15) / (1,000.10 + 200.20); no capital, no RAROC.
     assert branch[6:] == ["16.7 %", "–"]
-    # 12 x (190 - 100) / 4,000 on the capital that nobody's lending binds.
+    # 12 x (190 - 100) / 4,000 on the capital of lending without an owner.
     assert page.row("No branch")[1:] == [
         "-620.00",
         "",
@@ -442,6 +455,64 @@ def test_products_carry_their_names_where_known(bank, tmp_path):
     page = rendered(bank, tmp_path)
     assert 'Loans &amp; more <span class="soft">LOAN</span>' in page.text
     assert page.row("CURRENT")
+
+
+def test_credited_profit_divides_each_account_once(bank, tmp_path):
+    rows = rendered(bank, tmp_path).rows
+    # Two months: 2 x (600 + 120 - 30 - 90) and 2 x (400.10 + 80.20 - 20.05 - 60.15).
+    assert ["P&1", "1,200"] in [row[:2] for row in rows]
+    assert ["P2", "800.20"] in [row[:2] for row in rows]
+    assert ["No employee", "-620.00"] in [row[:2] for row in rows]
+    assert sum(row[:2] == ["All", "1,380"] for row in rows) == 4
+
+
+def kpi(employee, measure, *figures):
+    return [employee, measure, *figures]
+
+
+def test_targets_show_what_each_attainment_is_made_of(bank, tmp_path):
+    insert(
+        bank,
+        "decisions.manager_kpi",
+        # (68 - 0) / (136 - 0); (0.11 - 0.2) / (0.05 - 0.2) = 0.6, points 100 x 0.5 x 0.6.
+        kpi("P2", "credited_profit", 68, None, 68, 0, 136, 1.5, 0.5, 0.5, 25),
+        kpi("P2", "complaints", 11, 100, 0.11, 0.2, 0.05, 1, 0.6, 0.5, 30),
+        kpi("P2", "total", None, None, None, None, None, None, 0.55, 1, 55),
+        kpi("P&1", "credited_profit", 204, None, 204, 0, 136, 1.5, 1.5, 0.5, 75),
+        kpi("P&1", "complaints", None, None, None, 0.2, 0.05, 1, None, 0.5, None),
+        kpi("P&1", "total", None, None, None, None, None, None, 1.5, 0.5, 150),
+        kpi("P3", "coverage", None, None, None, 0.1, 0.9, 1, None, 1, None),
+        kpi("P3", "total", None, None, None, None, None, None, None, None, None),
+    )
+    page = rendered(bank, tmp_path)
+    heads = ["Employee", "Credited profit", "Coverage", "Complaints", "Total"]
+    start = page.rows.index(heads)
+    assert page.rows[start + 1 : start + 4] == [
+        ["P&1", "150.0 %", "", "–", "150.0 %"],
+        ["P2", "50.0 %", "", "60.0 %", "55.0 %"],
+        ["P3", "", "–", "", "–"],
+    ]
+    made_of = [row for row in page.rows if row[0] == "Credited profit"][1]
+    assert made_of[1:] == ["68.00", "–", "68.00", "0.00", "136.00", "50.0 %", "50.0 %", "25.00"]
+    complaints = [row for row in page.rows if row[0] == "Complaints"][1]
+    assert complaints[1:] == ["11", "100", "0.11", "0.2", "0.05", "60.0 %", "50.0 %", "30.00"]
+    totals = [row[-3:] for row in page.rows if row[:2] == ["Total", "–"]]
+    assert totals == [
+        ["150.0 %", "50.0 %", "150.00"],
+        ["55.0 %", "100.0 %", "55.00"],
+        ["–", "–", "–"],
+    ]
+
+
+def test_targets_of_many_employees_show_both_ends_and_name_how_many_lie_between(bank, tmp_path):
+    for number in range(1, 31):
+        figures = [None, None, None, None, None, None, number / 100, 1, number]
+        insert(bank, "decisions.manager_kpi", kpi(f"Q{number:02}", "total", *figures))
+    page = rendered(bank, tmp_path)
+    shown = [row[0] for row in page.rows if row and re.fullmatch(r"Q\d\d", row[0])]
+    ends = [f"Q{number:02}" for number in (*range(30, 20, -1), *range(10, 0, -1))]
+    assert shown == ends * 2
+    assert [row[0] for row in page.rows].count("10 other employees between") == 2
 
 
 def test_plan_and_actual_of_the_latest_planned_month(bank, tmp_path):
@@ -492,7 +563,7 @@ def test_later_months_are_not_seen(bank, tmp_path):
     assert rendered(bank, tmp_path).text == before
 
 
-def test_a_release_names_itself(bank, tmp_path):
+def test_the_page_names_its_release(bank, tmp_path):
     assert "Source mine, as of 2024-02." in rendered(bank, tmp_path).words
     bank.execute("drop table landing.refresh_window")
     bank.execute(
@@ -513,7 +584,7 @@ def test_the_first_month_of_a_history_gives_a_page(bank, tmp_path):
     assert "The history is shorter than two quarters" in page.words
 
 
-def test_empty_tables_give_a_page_that_says_so(empty, tmp_path):
+def test_empty_tables_give_a_page_that_names_what_is_missing(empty, tmp_path):
     page = rendered(empty, tmp_path)
     assert page.rows == []
     for words in (
@@ -523,6 +594,8 @@ def test_empty_tables_give_a_page_that_says_so(empty, tmp_path):
         "There are no customer tiers",
         "No branches were delivered",
         "No relationship managers were delivered",
+        "No employee is credited with an account",
+        "No employee has targets",
         "Nothing moved",
         "No targets are set",
         "There are no price floors",
@@ -541,6 +614,6 @@ def test_a_report_that_cannot_be_rendered_is_a_warning(tmp_path, capsys):
     assert not report_value(
         dg.build_asset_context(), release, Settings(home=tmp_path), tmp_path / "value.html"
     )
-    said = capsys.readouterr().err
-    assert "WARNING" in said and "2024-02-r1 is served without a value report: IO" in said
+    message = capsys.readouterr().err
+    assert "WARNING" in message and "2024-02-r1 is served without a value report: IO" in message
     assert not (tmp_path / "value.html").exists()

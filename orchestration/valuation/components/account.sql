@@ -24,11 +24,11 @@ select
     value.stage,
     value.probability_of_default,
     case
-        when risk.is_in_default then 'in default'
-        when value.default_model_version is not null
-            then 'default model, version ' || value.default_model_version
-        else 'rating table, ' || coalesce(held.days_past_due, 0) || ' days past due'
-    end as probability_from
+        when risk.is_in_default then 'the account is in default'
+        when value.default_model_version is not null then 'default model'
+        else 'rating table'
+    end as probability_from,
+    value.default_model_version
 from value.account_month as value
 inner join base.account_month as held
     on value.account_id = held.account_id and value.month = held.month

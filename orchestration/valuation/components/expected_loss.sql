@@ -135,7 +135,7 @@ cross join settled
 left join before on true
 cross join lateral (
     select
-        'left owed on the closed account, less the month before' as name,
+        'owed on the closed account, less the month before' as name,
         own.lost - coalesce(before.lost, 0) as amount
     union all
     select
