@@ -110,7 +110,7 @@ def open_delivery(
         With every problem of the delivery at once; nothing is built from it.
     """
     from orchestration.landing.engine import resolve_as_of
-    from orchestration.platform.partitions import last_day
+    from orchestration.platform.partitions import first_day, last_day
 
     source = source_of(settings)
     source.prepare(connection)
@@ -142,7 +142,9 @@ def open_delivery(
                 )
             ]
         )
-    remarks = currency_notes(connection, source, first_month, last_day(as_of), settings.currency)
+    remarks = currency_notes(
+        connection, source, first_day(first_month), last_day(as_of), settings.currency
+    )
     return Delivery(source, settings, first_month, as_of, remarks)
 
 

@@ -284,7 +284,7 @@ class Bank:
 
     def rate(self, account_id: str, month: date, kind: str) -> Fraction:
         """The `average_rate` or `closing_rate` of an account's currency; 1 in the bank's."""
-        if account_id != ABROAD:
+        if account_id != ABROAD or not self.rows["fx_rate"]:
             return Fraction(1)
         (row,) = (row for row in self.rows["fx_rate"] if row["month"] == month)
         return Fraction(row[kind])

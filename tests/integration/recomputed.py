@@ -919,14 +919,18 @@ def by_channel(
     parts: list[Row] = []
     left = {(atom["account_id"], atom["month"]): dict(atom) for atom in atoms}
     for (account, month), bookings in account_months(bank).items():
+        alike: dict[tuple[str, str], list[Row]] = defaultdict(list)
         for row in bookings:
-            channel, kind = row.get("channel") or NOBODY, row["kind"]
+            alike[row.get("channel") or NOBODY, row["kind"]].append(row)
+        for (channel, kind), of_kind in alike.items():
             (unit,) = reference.in_force(
                 "activity_unit_cost", month, channel=channel, kind=kind
             ) or reference.in_force("activity_unit_cost", month, channel=channel, kind="*")
             own = {
-                "fee_income": -row["amount"] if kind in ("fee", "penalty") else Decimal(0),
-                "direct_cost": Decimal(unit["unit_cost"]),
+                "fee_income": -bank.booked(account, month, of_kind)
+                if kind in ("fee", "penalty")
+                else Decimal(0),
+                "direct_cost": len(of_kind) * Decimal(unit["unit_cost"]),
             }
             parts.append({**dict.fromkeys(ADDITIVE, Decimal(0)), **own})
             parts[-1].update(channel=channel, month=month)
