@@ -81,9 +81,7 @@ def customer_facts(connection: DuckDBPyConnection, customer_id: str, *, role: st
         "release": release,
         "role": role,
         "customer": customer,
-        "business": {
-            name: customer[name] for name in BUSINESS if customer.get(name) is not None
-        },
+        "business": {name: customer[name] for name in BUSINESS if customer.get(name) is not None},
         "personal": {name: customer[name] for name in WITHHELD if name in customer},
         "tier": _first(
             _rows(
