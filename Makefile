@@ -13,8 +13,9 @@ MUTMUT := $(VENV)/mutmut
 # What dbt writes of the tables, for one page of the site.
 TABLES := .dbt_docs
 # Test files side by side, in the order of their names: the long ones first, and many short ones at
-# the end. A refresh needs up to 2 GB, so never more than four.
-TESTS := $(RUN) -m pytest -q -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# the end. A refresh needs up to 2 GB, so never more than four. One thread each: those of several
+# processes on the same processors wait for each other, for up to twenty times as long.
+TESTS := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(RUN) -m pytest -q -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # What `make NAME=…` passes on; an empty one stays unset.
 ifdef SOURCE
@@ -86,7 +87,7 @@ check: $(INSTALLED) ## judge a delivery in seconds, building nothing: SOURCE_PAT
 train: $(INSTALLED) ## train and judge the models from the features as they stand: make train MODEL=clv
 	@$(RUN) -m orchestration train $(if $(MODEL),--model "$$MODEL")
 
-# What is said on make's command line is in the recipe's environment: quotes in it do no harm there.
+# Variables of make's command line are in the recipe's environment: quotes in them do no harm.
 promote: $(INSTALLED) ## make a version champion: make promote MODEL=clv VERSION=3 APPROVER=… REASON=…
 	@$(RUN) -m orchestration promote --model "$$MODEL" --version "$$VERSION" \
 		--approver "$$APPROVER" --reason "$$REASON" $(if $(OVERRIDE),--override)

@@ -195,7 +195,7 @@ def measure(settings: Settings) -> Sequence[Recovery]:
 
 def judge(settings: Settings, store: str | None = None) -> Findings:
     """The champions of a home against the truth beside it; `store` is where MLflow keeps them,
-    unless it is where the settings say.
+    unless it is the store of the settings.
 
     Raises
     ------
@@ -343,7 +343,7 @@ def with_coverage_beyond(settings: Settings, found: Findings) -> Findings:
 def each_seed(
     seeds: Sequence[int],
     judged: Callable[[int], Findings],
-    say: Callable[[str], None],
+    show: Callable[[str], None],
 ) -> tuple[dict[int, Findings], dict[int, str]]:
     """Judge seed after seed and print each at once; an error of one does not end the others.
 
@@ -357,9 +357,9 @@ def each_seed(
             found[seed] = judged(seed)
         except Exception as error:
             failed[seed] = f"{type(error).__name__}: {error}"
-            say(f"seed {seed} failed: {failed[seed]}\n")
+            show(f"seed {seed} failed: {failed[seed]}\n")
             continue
-        say(f"seed {seed}\n{report(found[seed])}\n")
+        show(f"seed {seed}\n{report(found[seed])}\n")
     return found, failed
 
 

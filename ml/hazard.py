@@ -18,7 +18,7 @@ from ml.tree_paths import path_contributions
 
 # Raise it when a stored model can no longer be read by this code: champions are then trained anew.
 FORMAT = "2"
-# In log-odds, wide against what some tens of events say: it only keeps the level finite where the
+# In log-odds, wide against what some tens of events show: it only keeps the level finite where the
 # newest rows hold no event at all.
 LEVEL_SPREAD = 2.0
 # Rows scored together: those that stay in the processor's cache from one period to the next take a
@@ -68,7 +68,7 @@ class DiscreteTimeHazard(ProbabilityClassifier):
     The discrete-time hazard (Singer and Willett, 1993; grouped survival times: Prentice and
     Gloeckler, 1978) on histogram gradient boosting: a customer is one row for each period at risk,
     up to the event or to the last period observed, with the period as one more feature. Customers
-    who are censored therefore say what they lived through and nothing of what came after.
+    who are censored therefore count for the periods observed and for none after them.
 
     Periods at risk are many and events few: every event is learned from, the others are drawn, one
     from each of `most_rows` equal stretches, and weighted to stand for all of them (case-control
@@ -95,7 +95,7 @@ class DiscreteTimeHazard(ProbabilityClassifier):
         Periods at risk without the event that are learned from; as many as there are events, where
         those are more.
     most_features : int
-        Of more, those that tell most of the event one by one (`ml.screening`) are learned from.
+        Of more, those that predict the event best one by one (`ml.screening`) are learned from.
     newest_share : float
         Share of the rows, the newest, that calibrate.
 

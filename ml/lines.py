@@ -36,7 +36,7 @@ OF_A_CUSTOMER = (
 LOANS = ("loans", "loan_remaining_months")
 # What models go by that were stored before the lines of loans were an argument.
 STORED_LOAN_LINES = ("lending",)
-# Periods without a loss that the hazard learns from: the losses, fewer, say what there is to learn.
+# Periods without a loss that the hazard learns from: the losses, fewer, carry the information.
 MOST_PERIODS = 20_000
 # Share of the lines held that calibrate: losses are many, and the newest give their level.
 NEWEST = 0.5

@@ -113,11 +113,11 @@ class Level:
         difference = compared[self.size.name].difference
         if difference.high <= self.margin:
             words = f"no larger than that of {other} by more than {self.margin:.4g}: "
-            return True, words + _said(compared, self.size.name)
+            return True, words + _figure(compared, self.size.name)
         return False, (
             f"{self.bias.name} is not judged: the outcomes are too few to show that it is within "
             f"its bound, or larger than that of {other} by at most {self.margin:.4g}: "
-            + _said(compared, self.size.name)
+            + _figure(compared, self.size.name)
         )
 
 
@@ -191,9 +191,9 @@ def decide(
             for measure in measures
             if measure.better != "zero" and measure.behind(compared[measure.name].difference)
         ]
-        words = f"{'beats' if ahead else 'does not beat'} {name}: " + _said(compared, deciding)
+        words = f"{'beats' if ahead else 'does not beat'} {name}: " + _figure(compared, deciding)
         if worse:
-            words += f"; worse than {name}: " + ", ".join(_said(compared, one) for one in worse)
+            words += f"; worse than {name}: " + ", ".join(_figure(compared, one) for one in worse)
         return ahead and not worse, words, compared
 
     ahead, words, against_rule = beats(rule, "the rule")
@@ -220,6 +220,6 @@ def decide(
     )
 
 
-def _said(compared: Mapping[str, Comparison], name: str) -> str:
+def _figure(compared: Mapping[str, Comparison], name: str) -> str:
     difference = compared[name].difference
     return f"{name} {difference.value:+.4g} [{difference.low:+.4g}, {difference.high:+.4g}]"

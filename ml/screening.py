@@ -1,4 +1,4 @@
-"""Which features say anything of an outcome: looked at one by one before a model is fitted."""
+"""Which features predict an outcome: looked at one by one before a model is fitted."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import numpy as np
 
 
 def informative(bins: np.ndarray, outcome: np.ndarray, most: int) -> np.ndarray:
-    """Places of the features that tell most of an outcome, in order, at most `most`.
+    """Places of the features that predict an outcome best, in order, at most `most`.
 
     Each feature's statistic is n η², the share of the outcome's variance between its bins times the
     rows, which for an event is Pearson's χ², standardised by its degrees of freedom:
     (n η² − df) / √(2 df). It is the screening of Huang, Li and Wang (2014) for categories. What two
-    features say only together is not seen; trees that are offered hundreds of features and tens of
+    features show only together is not seen; trees that are offered hundreds of features and tens of
     events find far more that is not so.
 
     Parameters

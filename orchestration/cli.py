@@ -380,7 +380,7 @@ def reference(
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier proposal.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Propose reference data from the bank's own rates, costs and defaults in the served release.
+    """Propose reference data from the bank's rates, costs, defaults and deposits in the release.
 
     Writes CSV files that REFERENCE_PATH takes as they are, and a README.md with the origin of each
     figure. Nothing else changes.

@@ -180,7 +180,7 @@ def days_of(window: str) -> int:
 
 
 def check_references() -> None:
-    """Check what the rows of one file say of another's.
+    """Check the references from the rows of one file to another's.
 
     Raises
     ------

@@ -43,7 +43,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
 
 
 def real_data(name: str) -> Path:
-    """The folder of a real data set, or a skip that says what is missing."""
+    """The folder of a real data set, or a skip that names what is missing."""
     folder = Path(os.environ.get("TEST_DATA") or PROJECT.parent / "shared" / "data") / name
     if not folder.is_dir():
         pytest.skip(f"real data not here: {folder} (name its folder in TEST_DATA)")
@@ -53,9 +53,12 @@ def real_data(name: str) -> Path:
 def once(
     tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]
 ) -> Path:
-    """What `make` writes into a folder, made by one of the test processes for all of them."""
+    """What `make` writes into a folder, made by one of the test processes for all of them, and for
+    later runs where `TEST_SHARED` names a folder of theirs."""
     base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / f"shared_{name}"
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+    folder = Path(os.environ.get("TEST_SHARED") or base) / f"shared_{name}"
     with FileLock(f"{folder}.lock"):
         if not (folder / ".made").exists():
             shutil.rmtree(folder, ignore_errors=True)

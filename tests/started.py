@@ -83,8 +83,8 @@ def _run(
             os.kill(process.pid, signal.SIGKILL)
             process.join()
             raise subprocess.TimeoutExpired(list(arguments), TIMEOUT_SECONDS)
-        said = [output.read_text() for output in outputs]
-    return subprocess.CompletedProcess(list(arguments), process.exitcode, *said)
+        texts = [output.read_text() for output in outputs]
+    return subprocess.CompletedProcess(list(arguments), process.exitcode, *texts)
 
 
 def _become(

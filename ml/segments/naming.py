@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from ml.segments.dimensions import BEHAVIOUR, DIMENSION, DIMENSIONS, LIFE_STAGE, VALUE
 
-TELLING, FAR = 0.5, 1.5
+CLEAR, FAR = 0.5, 1.5
 FEWEST, MOST, FURTHER = 2, 3, 2
 # The order of the words in a name: life stage, behaviour, value.
 ORDER = (LIFE_STAGE, BEHAVIOUR, VALUE)
@@ -42,7 +42,7 @@ def _words(deviation: Mapping[str, float], is_losing: bool) -> list[tuple[str, s
 def _join(words: Sequence[tuple[str, str, float]]) -> str:
     placed = sorted(words, key=lambda word: PLACE[word[0]])
     return ", ".join(
-        word if size >= TELLING or word == LOSING else f"rather {word}" for _, word, size in placed
+        word if size >= CLEAR or word == LOSING else f"rather {word}" for _, word, size in placed
     )
 
 
@@ -86,8 +86,8 @@ def name_segments(
     words = {segment: _words(by, segment in losing) for segment, by in deviations.items()}
     used = {}
     for segment, found in words.items():
-        telling = sum(size >= TELLING for *_, size in found)
-        used[segment] = found[: min(max(FEWEST, telling), MOST)]
+        clear = sum(size >= CLEAR for *_, size in found)
+        used[segment] = found[: min(max(FEWEST, clear), MOST)]
     names = {segment: _join(found) or AVERAGE for segment, found in used.items()}
     short = dict(names)
     for _ in range(FURTHER):

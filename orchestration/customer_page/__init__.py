@@ -45,7 +45,7 @@ def customer_page(
     """Write the page of a customer from the served release; returns where it is.
 
     The file is the reader's alone (mode 0600), `$JINGXI_HOME/customers/<release>/<id>.html`
-    unless `to` says otherwise. The request is logged in `$JINGXI_HOME/logs/customer_page.log`
+    unless `to` is given. The request is logged in `$JINGXI_HOME/logs/customer_page.log`
     before the page is written, even if it is then refused; if logging fails, no page is written.
 
     Raises

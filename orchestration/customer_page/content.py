@@ -43,7 +43,7 @@ def customer_facts(connection: DuckDBPyConnection, customer_id: str, *, role: st
 
     A section is None where the release, perhaps an older one, has no table for it. Money is
     DECIMAL. Personal columns that the role may not read are not in it at all, nor are reasons that
-    tell them; names, phones, e-mail addresses and national ids are in no release.
+    reveal them; names, phones, e-mail addresses and national ids are in no release.
 
     Parameters
     ----------
@@ -254,14 +254,14 @@ def _reasons(
     for row in rows:
         model = str(row["model_name"])
         study = STUDIES.get(model)
-        said = reasons.setdefault(study.label if study else model, [])
-        if len(said) < SHOWN_REASONS and not is_withheld(row["feature"], withheld):
-            told = {"words": feature_words(row["feature"]), "value": None, "direction": None}
+        shown = reasons.setdefault(study.label if study else model, [])
+        if len(shown) < SHOWN_REASONS and not is_withheld(row["feature"], withheld):
+            reason = {"words": feature_words(row["feature"]), "value": None, "direction": None}
             # Numbers on a scale of the model's own mean nothing to a reader.
             if study is None or not study.has_scaled_reasons:
-                told |= {name: row[name] or "none" for name in ("value", "usual", "direction")}
-            said.append(told)
-    return {model: said for model, said in reasons.items() if said}
+                reason |= {name: row[name] or "none" for name in ("value", "usual", "direction")}
+            shown.append(reason)
+    return {model: shown for model, shown in reasons.items() if shown}
 
 
 def _alerts(
@@ -316,11 +316,11 @@ def _offers(
         or []
     ):
         candidates[row["product_id"]] = row
-    told = []
+    shown = []
     for offer in offers:
         candidate = candidates.get(offer["product_id"], {})
         profit = candidate.get("expected_incremental_profit")
-        told.append(
+        shown.append(
             {
                 "product_id": offer["product_id"],
                 "product_name": names.get(offer["product_id"], offer["product_id"]),
@@ -344,7 +344,7 @@ def _offers(
             offer["product_id"],
         )
 
-    return sorted(told, key=place)
+    return sorted(shown, key=place)
 
 
 def _plan(
@@ -384,7 +384,7 @@ def _standing(
     contact: Row | None, contactability: Row | None, is_candidate: bool
 ) -> tuple[str, str]:
     if contactability is None:
-        return "suppressed", "nothing says that the customer may be contacted"
+        return "suppressed", "no record states that the customer may be contacted"
     if contactability["suppression"] is not None:
         suppression = contactability["suppression"]
         return "suppressed", SUPPRESSIONS.get(suppression, suppression.replace("_", " "))

@@ -138,7 +138,7 @@ notes, the rows of each table, the control totals and the gate's rules.
 | `gate_failed` | 1 | the delivery was landed, and G1 would stop the refresh |
 | `refused` | 2 | nothing can be landed: missing tables, unreadable files, wrong settings |
 
-`make` ends with status 2 whenever a command does not end with 0: to tell 1 from 2, call
+`make` ends with status 2 whenever a command does not end with 0: to distinguish 1 from 2, call
 `.venv/bin/jingxi check`, or read `status`. Errors go to standard error. With `JSON=1` or `--json`
 standard output is exactly one JSON object. (With the option `-C`, make prints lines of its own;
 `--no-print-directory` suppresses them.)

@@ -65,7 +65,7 @@ class Cohorts:
     | months_to_exit, months_to_default | month after the cut-off (1 …) in which the customer first
       held no account, or was in default; missing where neither happened within the horizon |
     | best_tier_number | the best value tier after the cut-off; 1 is top |
-    | bookings, inflow, balance, accounts | of the horizon or at its end: tell segments apart |
+    | bookings, inflow, balance, accounts | of the horizon or at its end: distinguish segments |
     """
 
     frame: pd.DataFrame

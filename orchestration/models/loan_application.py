@@ -5,7 +5,7 @@ One row a loan, summed up by the engine straight from the raw files, which a ref
 integers add up to the same whatever the order of the rows, so that features are the same to the
 last bit as long as the rows before the loan are the same.
 
-Not read, since the files do not say of which day they are: standing orders (`order.asc`, which
+Not read, since the files do not date them: standing orders (`order.asc`, which
 holds the repayment of the loan itself) and, unless asked for, authorised users (`disp.asc`). Not
 read since they come after the loan: its status and its repayments. Sex is no feature of any model.
 """
@@ -291,7 +291,7 @@ def _sql(raw: _RawFiles, with_authorised_users: bool) -> str:
         flow.* exclude (loan_id),
         income.* exclude (loan_id),
         -- As shares of the sum of both: ratios without bounds where income or balance is next to
-        -- nothing would be outliers to a linear model, and missing where they say most.
+        -- nothing would be outliers to a linear model, and missing where they matter most.
         instalment / (instalment + coalesce(income_median, 0)) as instalment_beside_income,
         instalment / (instalment + coalesce(inflow_180d, 0)) as instalment_beside_inflow,
         instalment / (instalment + greatest(balance_mean_90d, 0)) as instalment_beside_balance,
@@ -391,9 +391,9 @@ def loan_outcomes(connection: duckdb.DuckDBPyConnection, folder: Path) -> pd.Dat
 def application_scorer(seed: int = 0) -> DiscreteTimeHazard:
     """The learner of default within the term of a loan, for some hundreds of loans.
 
-    One period, since the files say how a loan went, not when it failed: fit it with a time of 1 for
-    each loan. The defaults of the learner suit tens of thousands of rows and find little in tens
-    of events; here the trees are smaller and slower, leaves may hold fifteen loans, and there
+    One period, since the files record how a loan went, not when it failed: fit it with a time of 1
+    for each loan. The defaults of the learner suit tens of thousands of rows and find little in
+    tens of events; here the trees are smaller and slower, leaves may hold fifteen loans, and there
     are five folds.
     """
     return DiscreteTimeHazard(

@@ -34,7 +34,7 @@ class Lines:
     """Progress as lines on the process's standard output; `sys.stdout` is redirected to the log of
     the refresh."""
 
-    def say(self, line: str, style: str = "") -> None:
+    def show(self, line: str, style: str = "") -> None:
         """Print a line; one with a style is a warning or an error."""
         print(line, file=sys.__stdout__, flush=True)
 
@@ -45,7 +45,7 @@ class Lines:
 class Problems(Lines):
     """Warnings and errors only, on standard error: `--quiet`."""
 
-    def say(self, line: str, style: str = "") -> None:
+    def show(self, line: str, style: str = "") -> None:
         if style:
             print(line, file=sys.stderr, flush=True)
 
@@ -56,7 +56,7 @@ class Bar(Lines):
     def __init__(self, progress: Progress, steps: int) -> None:
         self._progress, self._task = progress, progress.add_task("", total=steps)
 
-    def say(self, line: str, style: str = "") -> None:
+    def show(self, line: str, style: str = "") -> None:
         self._progress.console.print(
             line, style=style, markup=False, highlight=False, emoji=False, soft_wrap=True
         )
@@ -153,10 +153,10 @@ class ProgressHandler(logging.Handler):
             failed = event.event_type_value == "STEP_FAILURE"
             state, style = ("FAILED", "red") if failed else ("done", "")
             seconds = time.monotonic() - step.started
-            _display.say(f"  {step.name:<24}{state:<8}{seconds:6.1f} s", style)
+            _display.show(f"  {step.name:<24}{state:<8}{seconds:6.1f} s", style)
             self._now(ended=1)
         elif event.event_type_value == "STEP_SKIPPED":
-            _display.say(f"  {name_of(key):<24}skipped")
+            _display.show(f"  {name_of(key):<24}skipped")
             self._now(ended=1)
 
     def _under(self, key: str | None, message: str, style: str = "") -> None:
@@ -164,12 +164,12 @@ class ProgressHandler(logging.Handler):
         step = self._steps.get(key or "")
         text = message.replace("\n", "\n    ")
         if step is None:
-            _display.say(f"    {text}", style)
+            _display.show(f"    {text}", style)
             return
         if not step.is_named:
             step.is_named = True
-            _display.say(f"  {step.name}", style)
-        _display.say(f"    {time.monotonic() - step.started:6.1f} s  {text}", style)
+            _display.show(f"  {step.name}", style)
+        _display.show(f"    {time.monotonic() - step.started:6.1f} s  {text}", style)
         self._wait()
 
     def _now(self, ended: int = 0) -> None:

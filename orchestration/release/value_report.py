@@ -62,7 +62,7 @@ SHOWN_AT_EITHER_END = 10
 SHOWN_MOVERS = {"line": 10, "product": 5, "branch": 5, "manager": 5, "customer": 10}
 SHOWN_BROKEN_STATEMENTS = 20
 # Measures of the targets, in order.
-KPIS = (*("credited_profit", "growth", "coverage", "conversion", "complaints", "early_defaults"),)
+KPIS = ("credited_profit", "growth", "coverage", "conversion", "complaints", "early_defaults")
 EFFECTS = ("volume", "rate", "fee", "cost", "risk")
 
 

@@ -127,7 +127,7 @@ def show_rows(title: str, rows: Sequence[Row]) -> None:
         terminal.table("", [{name: row.get(name) for name in names} for row in rows])
         return
     for row in rows:
-        told = (
+        parts = (
             f"{name} {terminal.cell(value)}" for name, value in row.items() if value is not None
         )
-        print(f"  {', '.join(told)}")
+        print(f"  {', '.join(parts)}")

@@ -31,6 +31,7 @@ from orchestration.platform.refusal import Refused
 from orchestration.platform.releases import ReleaseRefused, served
 from orchestration.platform.settings import Settings, named
 from orchestration.valuation.explanation import EFFECTS
+from orchestration.valuation.portfolios import proposed as proposed_portfolios
 from orchestration.valuation.queries import Row, rows
 
 FOLDER = Path(__file__).parent / "reference"
@@ -38,11 +39,11 @@ README = "README.md"
 TITLE = "# Proposed reference data"
 NEEDED = (
     *("value.customer_rate", "value.credit_risk", "value.product_parameter", "value.residual"),
-    *("base.operating_cost", "meta.reference_data"),
+    *("value.transfer_curve", "base.operating_cost", "meta.reference_data"),
 )
-CURVE, ACTIVITY, MAINTENANCE, RATING = (
-    *("transfer_curve", "activity_unit_cost"),
-    *("account_maintenance_cost", "risk_rating"),
+CURVE, ACTIVITY, MAINTENANCE, RATING, PORTFOLIO, RULE = SEEDS = (
+    *("transfer_curve", "activity_unit_cost", "account_maintenance_cost", "risk_rating"),
+    *("replicating_portfolio", "transfer_rule"),
 )
 
 BEGINNING = date(1900, 1, 1)
@@ -136,11 +137,7 @@ def _proposed(connection: DuckDBPyConnection, settings: Settings, release: str) 
         )
     found = dict(connection.execute("select seed, sha256 from meta.reference_data").fetchall())
     files = files_in_force(settings)
-    other = [
-        seed
-        for seed in (CURVE, ACTIVITY, MAINTENANCE, RATING)
-        if digest(files[seed]) != found.get(seed)
-    ]
+    other = [seed for seed in SEEDS if digest(files[seed]) != found.get(seed)]
     if other:
         raise ProposalRefused(
             f"{named('reference_path')} is invalid: expected the reference data of release "
@@ -153,6 +150,7 @@ def _proposed(connection: DuckDBPyConnection, settings: Settings, release: str) 
         connection, proposal, rows_of(settings, ACTIVITY), rows_of(settings, MAINTENANCE)
     )
     _propose_rating(connection, proposal, rows_of(settings, RATING))
+    _propose_portfolios(connection, proposal, rows_of(settings, PORTFOLIO), rows_of(settings, RULE))
     return proposal
 
 
@@ -442,6 +440,40 @@ def default_probability(seen: Row) -> Decimal:
     return (Decimal(seen["defaults"]) + Decimal("0.5")) / (seen["accounts"] + 1)
 
 
+def _propose_portfolios(
+    connection: DuckDBPyConnection,
+    proposal: Proposal,
+    portfolios: list[dict[str, str]],
+    rules: list[dict[str, str]],
+) -> None:
+    products = rows(connection, FOLDER / "deposit_behaviour.sql", {})
+    shown, found, ruled = proposed_portfolios(products, portfolios, rules)
+    if shown:
+        proposal.tables[PORTFOLIO] = shown
+    own = [row["product_id"] for row in shown if row["proposed"]]
+    missing = [
+        f"{row['product_id']}: {row['not_estimated']}" for row in shown if not row["proposed"]
+    ]
+    if not own:
+        proposal.kept[PORTFOLIO] = (
+            " / ".join(missing) or "no deposits without a term have a balance"
+        )
+        return
+    proposal.seeds |= {PORTFOLIO: found, RULE: ruled}
+    proposal.notes[PORTFOLIO] = [
+        "core = stable share x (1 - deposit beta), at most the cap of BCBS 368 for the segment; it "
+        "lies at the tenor 2 x average life - 1, the rest at 1 month",
+        "intervals are at 95 %; that of the run-off is between accounts and leaves out what moves "
+        "all of them together, such as a change of rates that the history does not have",
+        "the market rate is the curve in force at 1 month",
+        *(f"keeps the portfolio in force: {reason}" for reason in missing),
+    ]
+    proposal.notes[RULE] = [
+        f"rows of their own for {', '.join(own)} name these portfolios; the rest of each row is "
+        "that of the rule in force"
+    ]
+
+
 def _rounded(value: float | Decimal, places: int) -> Decimal:
     return Decimal(value).quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)
 
@@ -510,6 +542,9 @@ def _readme(proposal: Proposal, own: Sequence[str]) -> str:
     if kept:
         lines += ["", "## Not proposed", ""]
         lines += [f"- `{seed}`: {reason}." for seed, reason in kept.items()]
+        for seed in kept:
+            if table := proposal.tables.get(seed):
+                lines += ["", *_table(table)]
     return "\n".join([*lines, ""])
 
 

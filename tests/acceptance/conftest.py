@@ -75,8 +75,8 @@ def faulty_bank(
     bad rows (`delivered`, `summary.txt`), with a temporary folder of the system's own (`system`);
     and copies of what was delivered (`redelivered`) and of that home, moved (`copy`).
 
-    The home (`faulty_home`) is changed by `test_homes`, the copy and `delivered`, by whose place it
-    knows its bank, by `test_corrupted_deliveries`.
+    The home (`faulty_home`) is changed by `test_homes`, the copy and `delivered`, whose path
+    identifies its bank, by `test_corrupted_deliveries`.
     """
 
     def make(place: Path) -> None:
@@ -102,5 +102,5 @@ def faulty_bank(
 
 
 def faulty_home(place: Path) -> Path:
-    """Where the home of `faulty_bank` lies: what a path may hold, it holds."""
+    """The path of the home of `faulty_bank`, with every kind of sign that a path may hold."""
     return place / 'it\'s the "银行" home'

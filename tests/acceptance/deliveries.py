@@ -6,7 +6,7 @@ import csv
 from collections.abc import Callable
 from pathlib import Path
 
-# Fourteen months: too short for the models, which say so and leave the gates as they are.
+# Fourteen months: too short for the models, which stay off and leave the gates unaffected.
 BANK = {"customers": 400, "seed": 3, "months": 14}
 MONTH = "2023-09"
 # An e-mail where a date belongs, and a stray quote, for which the file is copied row by row.
@@ -76,7 +76,7 @@ def a_few_bad_rows(folder):
 
 
 def someone_misplaced(folder: Path) -> None:
-    """One more customer, whose e-mail stands where the date of birth belongs."""
+    """One more customer, with an e-mail in place of the date of birth."""
     path = sorted((folder / "customer").glob("*.csv"))[0]
     lines = path.read_text(encoding="utf-8").splitlines()
     header, first = lines[0].split(","), lines[1].split(",")

@@ -122,8 +122,8 @@ def compared(
     return found
 
 
-def test_any_fifth_is_told_from_the_others(calls):
-    """Stratified folds, which know no time."""
+def test_any_fifth_is_predicted_from_the_others(calls):
+    """Stratified folds, which ignore time."""
     splits = StratifiedKFold(FOLDS, shuffle=True, random_state=0)
     by_model = {model.__name__: np.full(len(calls.y), np.nan) for model in MODELS}
     for seen, held in splits.split(calls.y, calls.y):
@@ -138,7 +138,7 @@ def test_any_fifth_is_told_from_the_others(calls):
     assert found["logistic"]["Brier"].difference.high < 0
 
 
-def test_the_next_calls_are_told_from_all_before_them(calls):
+def test_the_next_calls_are_predicted_from_all_before_them(calls):
     """Learned anew after every hundredth of the calls, while the rate of success multiplies."""
     chunks = np.array_split(np.arange(len(calls.y)), CHUNKS)[FIRST_CHUNK:]
     by_model: dict[str, list[np.ndarray]] = {model.__name__: [] for model in MODELS}

@@ -248,7 +248,7 @@ def test_a_card_counts_when_issued_before_the_day_of_the_loan(
     assert set(more.index[more == 1]) == {row[0] for row in loans[1::2]} and more.sum() == 20
 
 
-def test_how_loans_went_and_what_is_paid_on_them_is_in_no_feature(
+def test_the_outcome_and_instalment_of_loans_are_in_no_feature(
     connection, raw, applications, outcomes, tmp_path
 ):
     for row in raw.rows["loan"]:
@@ -355,7 +355,7 @@ def test_every_loan_has_one_row_and_one_outcome(raw, applications, outcomes):
     assert set(outcomes.index[outcomes["defaulted"]]) == bad
 
 
-def test_what_cannot_be_used_is_named(connection, raw, tmp_path):
+def test_unusable_files_are_named(connection, raw, tmp_path):
     copy = raw.written(tmp_path / "without")
     (copy / "card.asc").unlink()
     with pytest.raises(FileNotFoundError, match="card.asc"):
@@ -460,7 +460,7 @@ def predictions(applications, outcomes):
 
 
 @pytest.mark.parametrize("baseline", ["logistic", "shrunk_logistic"])
-def test_default_is_foreseen_no_worse_than_by_a_logistic_regression(
+def test_default_is_predicted_no_worse_than_by_a_logistic_regression(
     predictions, outcomes, baseline
 ):
     y, by_model = predictions
@@ -470,7 +470,7 @@ def test_default_is_foreseen_no_worse_than_by_a_logistic_regression(
     assert found["AUC"].score.low > 0.8
     assert found["AUC"].difference.high > 0
     assert found["Brier"].difference.low < 0
-    # Loans of 1998 had little time to fail: the order must not come from telling them apart.
+    # Loans of 1998 had little time to fail: the order must not rest on recognising them.
     older = (outcomes["granted_on"] < "1998-01-01").to_numpy()
     found = judged(y[older], by_model["boosted"][older], by_model[baseline][older])
     shown(f"the {older.sum()} loans before 1998 among them", found)
@@ -478,14 +478,14 @@ def test_default_is_foreseen_no_worse_than_by_a_logistic_regression(
     assert found["AUC"].difference.high > 0
 
 
-def test_default_is_foreseen_better_than_by_the_lowest_balance_alone(predictions):
+def test_default_is_predicted_better_than_by_the_lowest_balance_alone(predictions):
     y, by_model = predictions
     found = judged(y, by_model["boosted"], by_model["least_balance"])
     shown("all 682 loans, beside the rule", found, "AUC")
     assert found["AUC"].difference.low > 0
 
 
-def test_probabilities_are_those_that_happen(predictions):
+def test_predicted_probabilities_match_the_observed_rates(predictions):
     y, by_model = predictions
     base_rate = np.full((len(y), REPEATS), y.mean())
     found = judged(y, by_model["boosted"], base_rate)
@@ -497,7 +497,7 @@ def test_probabilities_are_those_that_happen(predictions):
     assert abs(expected.sum() - y.sum()) < 2 * spread
 
 
-def test_default_of_finished_loans_is_foreseen_from_finished_loans(
+def test_default_of_finished_loans_is_predicted_from_finished_loans(
     applications, outcomes, predictions
 ):
     finished = outcomes["finished"].to_numpy()
@@ -514,7 +514,7 @@ def test_default_of_finished_loans_is_foreseen_from_finished_loans(
     shown("the same loans, learned from all, beside learned from them alone", found, "AUC")
 
 
-def test_default_of_the_loans_of_1997_is_foreseen_from_those_before(applications, outcomes):
+def test_default_of_the_loans_of_1997_is_predicted_from_earlier_loans(applications, outcomes):
     year = pd.to_datetime(outcomes["granted_on"]).dt.year.to_numpy()
     y = outcomes["defaulted"].to_numpy(dtype=float)
     before, then = year < 1997, year == 1997
@@ -529,7 +529,7 @@ def test_default_of_the_loans_of_1997_is_foreseen_from_those_before(applications
     assert found["AUC"].difference.high > 0
 
 
-def test_what_has_no_date_is_hardly_missed(connection, folder, predictions):
+def test_authorised_users_without_a_date_hardly_improve_the_order(connection, folder, predictions):
     y, by_model = predictions
     more = loan_applications(connection, folder, with_authorised_users=True)
     own = by_model["boosted"][:, :2]

@@ -67,11 +67,11 @@ def test_profit_reconciles_to_the_cent_in_every_month_and_dimension(raw, release
     ) == rows(release, "select sum(interest_income - interest_expense) from value.account_month")
 
 
-def test_it_is_as_of_the_month_of_the_last_booking(release):
+def test_the_release_is_as_of_the_month_of_the_last_booking(release):
     assert rows(release, "select as_of, source from meta.release") == [("1994-03", "berka")]
 
 
-def test_customers_are_those_who_hold_an_account_opened_by_then(raw, release):
+def test_customers_hold_an_account_opened_by_the_as_of_date(raw, release):
     wanted = rows(
         raw,
         "select distinct disp.client_id from disp join account using (account_id) "
@@ -81,7 +81,7 @@ def test_customers_are_those_who_hold_an_account_opened_by_then(raw, release):
     assert rows(release, "select customer_id from base.customer order by all") == wanted
 
 
-def test_accounts_are_those_opened_by_then(raw, release):
+def test_accounts_are_those_opened_by_the_as_of_date(raw, release):
     wanted = rows(
         raw, f"select account_id from account where day(date) <= date '{AS_OF}' order by all"
     )
@@ -127,7 +127,7 @@ def test_closing_balances_are_the_sums_of_the_raw_bookings_to_the_cent(raw, rele
     assert at_month_end == wanted
 
 
-def test_closing_balances_agree_with_the_banks_own_which_it_rounds_to_ten_hellers(raw, release):
+def test_closing_balances_agree_with_the_banks_own_rounded_to_ten_hellers(raw, release):
     """The bank's balance of the last day, whichever booking of that day was its last."""
     own = dict[str, list](
         rows(
@@ -146,7 +146,7 @@ def test_closing_balances_agree_with_the_banks_own_which_it_rounds_to_ten_heller
     assert furthest < 1
 
 
-def test_nothing_dated_later_appears(raw, refreshed, release):
+def test_no_row_dated_after_the_as_of_date_appears(raw, refreshed, release):
     home, _ = refreshed
     later = rows(
         raw,
@@ -199,7 +199,7 @@ def test_women_and_birth_dates_are_read_from_the_birth_number(raw, release):
     assert set(found) <= set(wanted)
 
 
-def test_what_a_short_history_and_a_bank_without_campaigns_switch_off_is_said(
+def test_the_summary_names_what_a_short_history_and_missing_campaigns_switch_off(
     raw, refreshed, release
 ):
     """No account is ever closed here, no default recorded by month, nobody contacted."""
@@ -226,7 +226,7 @@ def test_what_a_short_history_and_a_bank_without_campaigns_switch_off_is_said(
         release,
         "select distinct alias from meta.model_version where model_name in ('clv', 'segment')",
     ) == [("champion",)]
-    # Who may only sign for another's account holds none.
+    # A person who may only sign for another's account holds none.
     owners = rows(
         raw,
         "select count(distinct client_id) from disp join account using (account_id) "
@@ -258,8 +258,8 @@ def test_the_default_curve_is_contradicted_and_the_proposed_one_is_not(refreshed
     home, summary = refreshed
     assert "GV warns: value.customer_rate: margin against the transfer price" in summary
     assert margins(release)[0][0] < -0.5
-    told = command(home, "reference")
-    assert told.returncode == 0, told.stderr
+    result = command(home, "reference")
+    assert result.returncode == 0, result.stderr
     assert "only one side is known" in (home / "reference_proposal" / "README.md").read_text()
     valued = command(
         home, "scenario", "--name", "proposed", reference_path=home / "reference_proposal"

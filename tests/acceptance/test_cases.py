@@ -56,14 +56,14 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Judgement]:
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_cannot_be_read_right_is_refused_by_file_and_column(case, tmp_path):
+def test_unreadable_deliveries_are_refused_by_file_and_column(case, tmp_path):
     found = judged(overlaid(case, tmp_path / "delivery"), tmp_path / "home")
     assert found.status == "refused"
     assert REFUSED[case] in "\n".join(map(str, found.problems))
 
 
 @pytest.mark.parametrize("case", READ)
-def test_what_says_nothing_changes_no_row(case, base, tmp_path):
+def test_a_field_without_information_changes_no_row(case, base, tmp_path):
     """The gate judges the base delivery itself: its customers are of March, its accounts of June.
     The column of nothing leaves one field unknown and no row out."""
     found = judged(overlaid(case, tmp_path / "delivery"), tmp_path / "home")
@@ -80,7 +80,7 @@ def test_contacts_older_than_the_bookings_are_counted_and_not_seen_with_one_note
     assert contacts["landed"] + contacts["later"] == contacts["delivered"]
     (note,) = (note for note in base.notes if "before the first month of bookings, 2025-04" in note)
     assert f"{contacts['earlier']} of {contacts['delivered']} row(s) of contact" in note
-    assert not any("before_first_month" in said for said in (*base.problems, *base.notes))
+    assert not any("before_first_month" in text for text in (*base.problems, *base.notes))
     assert [month["month"] for month in base.control] == ["2025-04", "2025-05", "2025-06"]
 
 
@@ -104,7 +104,7 @@ def test_accounts_in_two_currencies_are_refused_with_the_accounts_of_each(base, 
 
 
 @pytest.mark.parametrize("sign", ["#", "?"])
-def test_a_home_whose_path_a_component_would_cut_is_refused_by_its_name(sign, command, tmp_path):
+def test_a_home_with_an_unsafe_sign_in_its_path_is_refused_by_name(sign, command, tmp_path):
     if not CASES.is_dir():
         pytest.skip(f"the cases are not here: {CASES} (name the folder in TEST_CASES)")
     home = tmp_path / f"SCRATCH {sign}1"
@@ -117,7 +117,7 @@ def test_a_home_whose_path_a_component_would_cut_is_refused_by_its_name(sign, co
     assert not home.exists()
 
 
-def test_a_model_store_that_is_down_is_refused_first_and_soon(command, tmp_path):
+def test_a_model_store_that_is_down_is_refused_within_seconds(command, tmp_path):
     """Nothing listens on the port; it took 274 seconds, after everything but the models. The limit
     leaves a busy machine time to start Python: of the 10 seconds promised 4 are used."""
     if not CASES.is_dir():

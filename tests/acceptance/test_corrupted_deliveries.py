@@ -265,7 +265,7 @@ REFRESHED = [case for case in CASES if case.corrupt in THROUGH]
 @dataclass(frozen=True)
 class Bank:
     """A bank's delivery as CSV, and a home that serves a release made from it with a few bad rows,
-    with the number of rows of the month in which they lie and what that refresh said."""
+    with the number of rows of the month in which they lie and the output of that refresh."""
 
     original: Path
     delivery: Path

@@ -119,11 +119,11 @@ def test_accounts_of_every_kind_are_explained_down_to_the_row(small, kind):
         ).fetchall()
     assert len(found) == 5
     for account_id, month in found:
-        told = explain(small, account_id, month)
-        assert told["differences"] == 0, (account_id, month)
-        assert told["records_note"] is None
-        bookings = next(m for m in told["measures"] if m["measure"] == "bookings")
-        rows = [row for row in told["records"] if row["table"] == "transaction"]
+        explained = explain(small, account_id, month)
+        assert explained["differences"] == 0, (account_id, month)
+        assert explained["records_note"] is None
+        bookings = next(m for m in explained["measures"] if m["measure"] == "bookings")
+        rows = [row for row in explained["records"] if row["table"] == "transaction"]
         assert bookings["published"] == len(rows)
         for row in rows:
             path = small.delivery / "synthetic" / row["file"]
@@ -134,11 +134,11 @@ def test_accounts_of_every_kind_are_explained_down_to_the_row(small, kind):
             assert same == row["transaction_id"]
 
 
-def test_the_command_ends_with_what_it_found(known_bank, command, tmp_path):
+def test_the_command_prints_measures_parts_and_records_as_json(known_bank, command, tmp_path):
     asked = ("explain", "--account", "A05", "--month", "2024-01", "--json")
-    told = command(known_bank, *asked)
-    assert told.returncode == 0, told.stderr
-    found = json.loads(told.stdout)
+    result = command(known_bank, *asked)
+    assert result.returncode == 0, result.stderr
+    found = json.loads(result.stdout)
     (transfer,) = (m for m in found["measures"] if m["measure"] == "transfer_result")
     assert (transfer["published"], transfer["recomputed"]) == ("-13.80", "-13.80")
     assert [part["day_sum"] for part in transfer["parts"]] == ["150000.00", "-144000.00"]
@@ -178,7 +178,7 @@ def test_the_command_ends_with_what_it_found(known_bank, command, tmp_path):
     assert differing >= {"direct_cost", "contribution_margin"}
 
 
-def test_what_cannot_be_explained_is_refused_with_the_remedy(known, command, tmp_path):
+def test_unknown_accounts_and_months_are_refused_with_the_remedy(known, command, tmp_path):
     with pytest.raises(AccountUnknown, match=r"ACCOUNT=A99 is invalid: expected an account of"):
         explain(known, "A99")
     with pytest.raises(AccountUnknown, match=r"MONTH=2019-01 is invalid: .* 2024-01 to 2025-12"):
@@ -193,7 +193,7 @@ def test_what_cannot_be_explained_is_refused_with_the_remedy(known, command, tmp
 
 
 def test_records_of_another_delivery_are_not_shown(known_bank, tmp_path):
-    """The files that stand where the release's stood are others."""
+    """Other files have replaced those of the release."""
     other = tmp_path / "delivery"
     with released(Settings(home=known_bank)) as connection:
         ((identity,),) = connection.execute("select identity from meta.bank").fetchall()
@@ -201,6 +201,6 @@ def test_records_of_another_delivery_are_not_shown(known_bank, tmp_path):
     path = other / "transaction.csv"
     path.write_text(path.read_text().replace("10000", "10001"))
     settings = Settings(home=known_bank, source="files", source_path=other)
-    told = explain(settings, "A05", "2024-01")
-    assert told["records"] == [] and told["differences"] == 0
-    assert "the files of transaction are not those of the release" in told["records_note"]
+    explained = explain(settings, "A05", "2024-01")
+    assert explained["records"] == [] and explained["differences"] == 0
+    assert "the files of transaction are not those of the release" in explained["records_note"]

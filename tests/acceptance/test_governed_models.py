@@ -1,7 +1,7 @@
 """Champions by approval, from the command line to the release; and champions that are not whole.
 
-One bank goes through it all, in the order of the fixtures: each stage keeps what its commands said
-and the release that was served after it, which nothing changes later.
+One bank goes through it all, in the order of the fixtures: each stage keeps the output of its
+commands and the release that was served after it, which nothing changes later.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Outcome:
 
     @property
     def scored(self) -> dict[str, tuple]:
-        """Value to come of each customer, without the version that says so."""
+        """Value to come of each customer, without the model version."""
         return {
             customer: rest
             for customer, *rest in self.rows(
@@ -106,7 +106,7 @@ class Bank:
         )
 
     def refresh_again(self, **settings: object) -> Outcome:
-        """The newest month alone: what is not built anew stays as it was."""
+        """The newest month alone: all else stays unchanged."""
         return self.run("refresh", "--months", AS_OF, **settings)
 
     def promote(self, version: str, approver: str, reason: str, *more: str) -> Outcome:
@@ -252,7 +252,7 @@ def damaged(bank, returned):
     return Damaged(tampered, found, trained, bank.champion())
 
 
-def test_where_nobody_has_approved_the_rule_scores_and_the_learner_waits(first):
+def test_before_an_approval_the_rule_scores_and_the_learner_waits(first):
     assert (first.champion.kind, first.waiting.kind) == (RULE, LEARNER)
     assert f"version {first.waiting.version} waits for approval" in first.refreshed.output
     assert first.refreshed.champion("version, kind, trained_by, promoted_by") == (
@@ -265,14 +265,14 @@ def test_where_nobody_has_approved_the_rule_scores_and_the_learner_waits(first):
     assert first.refreshed.scored_by == [(first.champion.version,)]
 
 
-def test_its_trainer_may_not_approve_it_in_whatever_letters(first, approved):
+def test_the_trainer_may_not_approve_the_version_in_any_spelling(first, approved):
     assert approved.by_trainer.status == NOT_ALLOWED
     assert f"model clv, version {first.waiting.version}" in approved.by_trainer.output
     assert "trained it and may not approve it" in approved.by_trainer.output
     assert "Traceback" not in approved.by_trainer.output
 
 
-def test_another_may_and_the_next_refresh_scores_with_it(first, approved):
+def test_another_person_may_approve_and_the_next_refresh_scores_with_the_version(first, approved):
     number, before = first.waiting.version, first.champion.version
     assert approved.by_another.status == DONE
     assert f"champion of clv: version {number} (before it: version {before})" in (
@@ -286,7 +286,7 @@ def test_another_may_and_the_next_refresh_scores_with_it(first, approved):
     assert approved.champion.version == number
 
 
-def test_the_release_tells_who_approved_it_why_and_what_it_followed(first, approved):
+def test_the_release_records_approver_reason_and_predecessor(first, approved):
     number, before = first.waiting.version, first.champion.version
     shown = "version, kind, trained_by, promoted_by, promotion_reason, previous_version"
     assert approved.refreshed.champion(shown) == (
@@ -334,7 +334,9 @@ def test_a_version_that_the_policy_refused_needs_an_override(approved, overridde
     assert overridden.plainly.digest == approved.refreshed.digest
 
 
-def test_an_override_makes_it_champion_and_is_audited_as_one(approved, overridden, returned):
+def test_an_override_makes_a_refused_version_champion_and_is_audited(
+    approved, overridden, returned
+):
     number = overridden.wanted.version
     assert overridden.insisted.status == DONE
     assert "against the policy: the policy refused it" in overridden.insisted.output
@@ -364,7 +366,7 @@ def test_rollback_restores_the_champion_before_and_its_scores(approved, overridd
     )
 
 
-def test_a_champion_with_one_other_bit_stops_the_refresh(returned, damaged):
+def test_a_champion_with_one_changed_bit_stops_the_refresh(returned, damaged):
     """Whoever changed it, and though training is not asked for."""
     number, registered = returned.champion.version, returned.champion.tags[MODEL_DIGEST]
     assert damaged.found != registered
@@ -383,7 +385,7 @@ def test_a_champion_with_one_other_bit_stops_the_refresh(returned, damaged):
     assert damaged.tampered.digest == returned.refreshed.digest
 
 
-def test_training_heals_it(returned, damaged):
+def test_training_replaces_a_damaged_champion(returned, damaged):
     """By the policy here: nobody is compared with a champion that is not whole."""
     assert damaged.trained.status == DONE, damaged.trained.output
     assert damaged.champion.version != returned.champion.version

@@ -67,14 +67,14 @@ def contents(home: Path) -> list[Path]:
     return [path for path in home.rglob("*") if path.is_file() and not path.is_symlink()]
 
 
-def test_nothing_of_a_home_is_open_to_other_accounts(home):
+def test_no_file_of_a_home_is_open_to_other_accounts(home):
     places = [path for path in (home, *home.rglob("*")) if not path.is_symlink()]
     assert [path for path in places if path.stat().st_mode & 0o077] == []
     for release in (home / "published" / "releases").iterdir():
         assert release.stat().st_mode & 0o777 == 0o400
 
 
-def test_nobody_is_named_anywhere_in_a_home(home, delivery):
+def test_no_file_of_a_home_holds_a_persons_identity(home, delivery):
     """The raw bytes of every file: tables, free blocks, logs, reports, events, models."""
     source = delivery / "customer" / "*.csv"
     with duckdb.connect() as connection:
@@ -95,7 +95,7 @@ def test_nobody_is_named_anywhere_in_a_home(home, delivery):
     assert found == {}
 
 
-def test_what_was_misplaced_is_a_token_in_quarantine_and_not_published(home):
+def test_misplaced_values_are_tokens_in_quarantine_and_not_published(home):
     with duckdb.connect(str(home / "build" / "warehouse.duckdb"), read_only=True) as warehouse:
         found = warehouse.execute("select value from quarantine.customer").fetchall()
     assert found and all(len(value) == 16 or " " in value for (value,) in found)
@@ -143,10 +143,10 @@ def test_a_signal_at_any_moment_ends_a_refresh_with_all_its_processes(home, deli
         # The moment is what is tried, not a state that could be waited for.
         time.sleep(rng.uniform(0, WITHIN_SECONDS))
         process.send_signal(which)
-        said, _ = process.communicate(timeout=120)
+        output, _ = process.communicate(timeout=120)
         assert living(mark) == []
-        assert process.returncode == 128 + which, said
-        assert f"stopped by {which.name}" in said and "Still served" in said
+        assert process.returncode == 128 + which, output
+        assert f"stopped by {which.name}" in output and "Still served" in output
     assert os.readlink(home / "published" / "current.duckdb") == link
     assert runs(home).keys() <= {"SUCCESS", "CANCELED"}
     assert list(system.iterdir()) == []

@@ -42,7 +42,7 @@ def rewrite(path: Path, change: Callable[[list[dict[str, str]]], None]) -> dict[
     return first
 
 
-def test_late_corrected_and_withdrawn_bookings_publish_what_the_end_state_publishes(
+def test_late_corrected_and_withdrawn_bookings_publish_the_same_as_the_final_delivery(
     tmp_path, command
 ):
     delivery, home, fresh = tmp_path / "delivery", tmp_path / "home", tmp_path / "fresh"
@@ -50,7 +50,7 @@ def test_late_corrected_and_withdrawn_bookings_publish_what_the_end_state_publis
         made = SyntheticBank(tmp_path / "made", tmp_path / "truth", **BANK)
         made.prepare(connection)
         export_delivery(connection, made.delivery, delivery, "csv")
-    # The bank's ledger knows nothing of the changed bookings: G2 would say so.
+    # The bank's ledger lacks the changed bookings: G2 would report the difference.
     (delivery / "ledger.csv").unlink()
     source = {"source": "files", "source_path": delivery}
     result = command(home, "refresh", **source)
@@ -71,8 +71,8 @@ def test_late_corrected_and_withdrawn_bookings_publish_what_the_end_state_publis
     )
     result = command(home, "refresh", "--months", "2023-12", **source)
     assert result.returncode == 0, result.stdout + result.stderr
-    told = "2023-03 changed (transaction: +1 row), and 2 later months: rebuilding 2023-03 to"
-    assert f"{told} 2023-12" in result.stdout
+    expected = "2023-03 changed (transaction: +1 row), and 2 later months: rebuilding 2023-03 to"
+    assert f"{expected} 2023-12" in result.stdout
     assert "Restated: 10 closed month(s), 2023-03 to 2023-12" in result.stdout
 
     result = command(fresh, "refresh", **source)

@@ -1,4 +1,4 @@
-"""Registered models for whoever has MLflow and the release, and not this project."""
+"""Registered models used with MLflow and the release alone, without this project."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ for place, name in enumerate(asked):
 
 @dataclass(frozen=True)
 class Answers:
-    """What a model said outside: of the published rows, of its example, and where its code lay."""
+    """A model's answers outside the project: to the published rows and its example; its code."""
 
     rows: pd.DataFrame
     answer: dict[str, list[Any]]
@@ -118,7 +118,7 @@ class Outside:
         return result.stdout
 
     def scored(self, home: Path, into: str, *asked: str) -> dict[str, Answers]:
-        """What each model says (`clv@champion`, `clv/1`), by the example of the documents."""
+        """The answers of each model (`clv@champion`, `clv/1`), by the example of the documents."""
         script, folder = self.folder / "example.py", self.folder / into
         script.write_text("\n".join((BEFORE, DEFINED, PRINTED, AFTER)), encoding="utf-8")
         folder.mkdir()
@@ -222,9 +222,9 @@ def outside(home, pins, tmp_path_factory) -> Outside:
 
 @pytest.fixture(scope="module")
 def answers(outside, home, registry, champions) -> dict[str, Answers]:
-    """What every champion and every registered version says in that environment."""
+    """The answers of every champion and every registered version in that environment."""
     versions = [f"{name}/{one.version}" for name in STUDIES for one in registry.versions(name)]
-    return outside.scored(home, "told", *(f"{name}@champion" for name in champions), *versions)
+    return outside.scored(home, "answers", *(f"{name}@champion" for name in champions), *versions)
 
 
 def test_every_champion_gives_the_released_scores(home, champions, answers):
@@ -235,11 +235,11 @@ def test_every_champion_gives_the_released_scores(home, champions, answers):
         keys = [key for key in KEYS if key in rows]
         table = "scores.offer" if "product_id" in keys else "scores.customer"
         released = query(home, f"from {table}")
-        both = released.merge(rows, on=keys, suffixes=("", "_told"), validate="1:1")
+        both = released.merge(rows, on=keys, suffixes=("", "_outside"), validate="1:1")
         assert len(both) == len(released) == len(rows) > 0, name
         kinds = query(home, f"describe {table}").set_index("column_name")["column_type"]
         for column in answer_of(name).columns:
-            expected, actual = both[column], both[f"{column}_told"]
+            expected, actual = both[column], both[f"{column}_outside"]
             assert expected.notna().any(), column
             if kinds[column] == "VARCHAR":
                 assert actual.fillna("").tolist() == expected.fillna("").tolist(), column
@@ -254,7 +254,9 @@ def test_every_champion_gives_the_released_scores(home, champions, answers):
                 )
 
 
-def test_every_registered_version_says_the_same_outside_as_in_the_project(home, registry, answers):
+def test_every_registered_version_gives_the_same_scores_outside_as_in_the_project(
+    home, registry, answers
+):
     """Learners that no release has scored with too: one at least of every model."""
     rows, learners = rows_of_offers(home), set()
     for name in STUDIES:
@@ -276,7 +278,7 @@ def test_every_registered_version_says_the_same_outside_as_in_the_project(home, 
     assert learners == set(STUDIES)
 
 
-def test_the_code_that_answers_came_with_the_model(home, answers):
+def test_predictions_use_the_code_stored_with_the_model(home, answers):
     for name, one in answers.items():
         assert one.code.is_relative_to(home / "mlflow" / "artifacts"), name
 

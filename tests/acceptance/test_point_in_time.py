@@ -65,7 +65,7 @@ FEW = {"employee", "campaign", "account_balance", "account_result", "adjustment"
 FEATURES = ("features.customer_month", "value.profit_by_customer", "base.customer_month")
 BUILT = ("base", "value", "decisions", "features", "outcomes", "scores", "alerts")
 WATCHED = ("meta.model_drift", "meta.model_monitoring")
-# What must be there and not empty, so that the comparison says something.
+# Tables that must exist and hold rows, or the comparison proves nothing.
 PREDICTED = (
     *("features.customer_month", "scores.customer", "scores.product_attrition", "scores.reason"),
     *("scores.account_default", "scores.offer", "scores.segment_migration", "alerts.credit"),
@@ -73,9 +73,9 @@ PREDICTED = (
 )
 
 
-# Whose learner scores whatever the policy says of so small a bank: the rule writes no rows by
-# product line, and looks at one column. Of the others whoever is champion: here the learner of
-# `default` is worse than its rule beyond chance, which G3 refuses.
+# Models whose learner scores, whatever the policy decides for so small a bank: the rule writes no
+# rows by product line and reads one column. The others score with their champion: here the learner
+# of `default` is worse than its rule beyond chance, which G3 refuses.
 LEARNERS = {"attrition": "hazard"}
 
 
@@ -150,7 +150,7 @@ class Records:
             self._draw(table, seed, "added")
             done[table.name] = (self._add(table), changed, gone)
         self._draw(TABLES_BY_NAME["account"], seed, "closed")
-        # That an account closes later is told by its own, earlier row.
+        # An account's own, earlier row holds the date of its later closing.
         self.connection.execute(
             f"""
             update account set closed_on = case
@@ -190,8 +190,7 @@ class Records:
 
     @staticmethod
     def _is_needed(table: Table) -> str:
-        """Whether an earlier row refers to it and it alone is there: that row would be one of
-        nobody."""
+        """Whether an earlier row refers to this row alone, and would lose its reference."""
         key = table.key[0]
         named = [
             f'{key} in (select {column.name} from "{child.name}" where not is_later)'
@@ -415,16 +414,16 @@ def test_the_build_that_is_compared_holds_predictions_of_every_kind(bank):
     assert dict(scoring).items() >= LEARNERS.items()
 
 
-def test_later_rows_change_no_feature_no_score_and_nothing_that_is_learned_from(bank):
-    """Nor does what a refresh leaves that went further before. Trained anew: the same samples, the
-    same figures, importances and coverage, to the bit."""
+def test_later_rows_change_no_feature_no_score_and_no_training_sample(bank):
+    """Nor do the tables of an earlier refresh that went further. Retraining gives the same samples,
+    figures, importances and coverage, to the bit."""
     bank.refresh(train="never", as_of=FURTHER)
     assert "scores.customer" in differing(bank)
-    # What is learned from at a cut-off is what was known there, whenever it is built.
+    # Training rows of a cut-off hold what was known then, whenever they are built.
     assert differing(bank, f"month <= date '{AS_OF}-01'", FEATURES) == {}
     before = bank.versions()
     mutated(bank, seed=2)
-    # Who learned waits for approval: the champions that score are those of the build before.
+    # New learners wait for approval: the champions that score are those of the build before.
     bank.refresh(train="always")
     assert differing(bank) == {}
     new = bank.versions()

@@ -42,9 +42,9 @@ def test_the_command_prices_a_deal_for_a_customer(known_bank, command):
     )
     asked = ["price", "--product", product, "--amount", "25000", "--customer", customer]
     asked += ["--rate", "0.12", *(["--term", str(term)] if term else [])]
-    told = command(known_bank, *asked, "--json")
-    assert told.returncode == 0, told.stderr
-    found = json.loads(told.stdout)
+    result = command(known_bank, *asked, "--json")
+    assert result.returncode == 0, result.stderr
+    found = json.loads(result.stdout)
     (row,) = found["tiers"]
     profit = Decimal(found["customer"]["economic_profit"]) + Decimal(row["economic_profit"])
     assert Decimal(row["economic_profit_with_it"]) == profit

@@ -57,9 +57,9 @@ def valued(known_bank, raised, command):
     before = digests(known_bank)
     found = {}
     for name, reference in (("same", KNOWN / "reference"), (UP, raised)):
-        told = command(known_bank, "scenario", "--name", name, "--json", reference_path=reference)
-        assert told.returncode == 0, told.stderr
-        found[name] = json.loads(told.stdout)
+        result = command(known_bank, "scenario", "--name", name, "--json", reference_path=reference)
+        assert result.returncode == 0, result.stderr
+        found[name] = json.loads(result.stdout)
     return found, before, digests(known_bank)
 
 
@@ -69,7 +69,7 @@ def test_the_release_and_the_warehouse_do_not_change(valued, known_bank):
     assert list((known_bank / "tmp").glob("scenario-*")) == []
 
 
-def test_a_scenario_in_which_nothing_changes_differs_by_nothing(valued):
+def test_a_scenario_without_changes_has_no_differences(valued):
     found = valued[0]["same"]
     assert found["changed"] == [] and found["same_code"] is True
     assert found["customers_of_another_tier"] == 0
@@ -126,7 +126,7 @@ def test_a_higher_curve_moves_each_line_by_its_balances(valued, known_bank):
     )
 
 
-def test_it_is_kept_beside_the_releases(valued, known_bank):
+def test_a_scenario_is_kept_beside_the_releases(valued, known_bank):
     folder = known_bank / "scenarios" / UP
     assert sorted(path.name for path in folder.iterdir()) == [
         *("difference.csv", "scenario.duckdb", "scenario.json"),
@@ -147,10 +147,10 @@ def test_reference_data_that_fail_their_check_are_refused(
     shutil.copytree(raised, folder)
     (folder / "hurdle_rate.csv").write_text("effective_from,annual_rate\n2025-01-01,0.1\n")
     kept = (known_bank / "scenarios" / UP / "scenario.json").read_bytes()
-    told = command(known_bank, "scenario", "--name", UP, reference_path=folder)
-    assert told.returncode == 2
-    assert told.stderr.startswith("refused: REFERENCE_PATH (JINGXI_REFERENCE_PATH) is invalid: ")
-    assert "hurdle_rate has no row from the beginning" in told.stderr
+    result = command(known_bank, "scenario", "--name", UP, reference_path=folder)
+    assert result.returncode == 2
+    assert result.stderr.startswith("refused: REFERENCE_PATH (JINGXI_REFERENCE_PATH) is invalid: ")
+    assert "hurdle_rate has no row from the beginning" in result.stderr
     assert (known_bank / "scenarios" / UP / "scenario.json").read_bytes() == kept
     # A second run replaces the first whole: its own files alone remain.
     (known_bank / "scenarios" / UP / "stray").touch()
@@ -163,5 +163,5 @@ def test_reference_data_that_fail_their_check_are_refused(
 def test_a_scenario_of_a_name_that_is_running_is_refused(valued, known_bank, raised, command):
     with (known_bank / "scenarios" / f".{UP}.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        told = command(known_bank, "scenario", "--name", UP, reference_path=raised)
-    assert told.returncode == 2 and "another process is valuing this one" in told.stderr
+        result = command(known_bank, "scenario", "--name", UP, reference_path=raised)
+    assert result.returncode == 2 and "another process is valuing this one" in result.stderr

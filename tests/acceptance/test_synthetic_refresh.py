@@ -29,8 +29,8 @@ MODELS = [
 # Of borrowers in default, of customers who rise to the top and of contacts held out so small a bank
 # has too few.
 ON = {"attrition", "clv", "product_value", "response", "segment"}
-# Where each model's word stands, and the column that names who says it.
-SAID_IN = [
+# Tables of each model's scores; the column `<model>_model_version` names the champion.
+SCORED_IN = [
     ("scores.customer", "clv"),
     ("scores.customer", "attrition"),
     ("scores.customer", "default"),
@@ -120,15 +120,15 @@ def test_the_release_is_complete_and_traceable(home):
     assert scored[0][0] > 0 and scored[0][1] == 0 and scored[0][0] == scored[0][2]
 
 
-def test_every_score_names_the_champion_that_says_it(home):
+def test_every_score_names_its_champion(home):
     champions = dict(query(home, "select model_name, version from meta.model_version"))
-    for table, model in SAID_IN:
+    for table, model in SCORED_IN:
         found = query(
             home,
             f"select distinct {model}_model_version from {table} "
             f"where {model}_model_version is not null",
         )
-        # By product line the rule says nothing.
+        # The rule has no scores by product line.
         if model in ON and table != "scores.product_attrition":
             assert found == [(champions[model],)], (table, model)
         else:
@@ -142,7 +142,7 @@ def test_every_score_names_the_champion_that_says_it(home):
     assert all(version == champions[name] and rank <= 3 for name, version, rank in reasons)
 
 
-def test_whoever_holds_an_account_has_a_chance_of_leaving_and_a_segment(home):
+def test_account_holders_alone_have_an_attrition_score_and_a_segment(home):
     of_month = (
         "from scores.customer as score inner join base.customer_month as held "
         "on held.customer_id = score.customer_id and held.month = date '2025-12-01'"
@@ -153,7 +153,7 @@ def test_whoever_holds_an_account_has_a_chance_of_leaving_and_a_segment(home):
         "count(*) filter ((held.accounts > 0) <> (score.p_attrition is not null)), "
         f"count(*) filter (held.accounts = 0) > 0, count(*) {of_month}",
     ) == [(0, 0, True, BANK["customers"])]
-    # Everybody of a segment of a year ago is somewhere now, and everybody of now was somewhere.
+    # Every customer of a segment a year ago has a place now, and every customer of now had one.
     moves = query(
         home,
         "select from_segment, from_month::varchar, to_month::varchar, sum(share) "
@@ -173,7 +173,7 @@ def test_whoever_holds_an_account_has_a_chance_of_leaving_and_a_segment(home):
     )
 
 
-def test_the_release_tells_how_each_champion_came_and_how_it_fares(home):
+def test_the_release_holds_audit_drift_and_monitoring_of_each_champion(home):
     champions = query(
         home,
         "select model_name, version from meta.model_version where version is not null order by all",
@@ -247,7 +247,7 @@ def test_a_killed_refresh_leaves_the_old_release_and_the_next_one_works(home, co
 
 @pytest.fixture
 def no_truth(home):
-    """The hidden truth's files hold nothing, whoever reads them."""
+    """The hidden truth's files are empty while the test runs."""
     kept = {path: path.read_bytes() for path in (home / "truth").glob("*.parquet")}
     assert kept
     for path in kept:
@@ -272,7 +272,7 @@ def test_after_the_kills_one_refresh_of_two_goes_on_and_publishes_the_same(home,
     assert digest_of_tables(served(home)) == before
 
 
-def test_the_models_come_nearer_to_the_hidden_truth_than_the_rule(home):
+def test_the_models_are_nearer_to_the_hidden_truth_than_the_rule(home):
     """Rank correlation with the outcome, as a share of what the truth itself achieves."""
     settings = Settings(home=home, **BANK)
     found = {(one.model_name, one.metric): one for one in measure(settings)}
@@ -343,7 +343,7 @@ def test_publishing_alone_after_a_failed_gate_is_refused(home, command):
         ),
     ],
 )
-def test_a_planted_cent_is_told_by_month_dimension_and_amount(
+def test_a_planted_cent_is_reported_by_month_dimension_and_amount(
     home, tmp_path, planted, statement, measure
 ):
     copy = tmp_path / "warehouse.duckdb"

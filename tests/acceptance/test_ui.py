@@ -72,14 +72,14 @@ RUNS = """
   repositoryOrigin { repositoryLocationName } } } } }
 """
 BUILT = """
-fragment told on MetadataEntry {
+fragment entry on MetadataEntry {
   label
   ... on IntMetadataEntry { intValue }
   ... on TextMetadataEntry { text }
   ... on TableSchemaMetadataEntry { schema { columns { name type } } }
 }
-{ assetNodes { assetKey { path } metadataEntries { ...told }
-  assetMaterializations(limit: 1) { metadataEntries { ...told } }
+{ assetNodes { assetKey { path } metadataEntries { ...entry }
+  assetMaterializations(limit: 1) { metadataEntries { ...entry } }
   assetChecksOrError { ... on AssetChecks { checks { name executionForLatestMaterialization {
     status evaluation { success severity } } } } } } }
 """
@@ -255,7 +255,7 @@ def test_the_code_location_is_loaded_with_all_that_is_defined(ui, definitions):
     assert schedules == {"monthly_refresh", "quarterly_training"}
 
 
-def test_every_asset_says_what_it_is_and_whose(ui, definitions):
+def test_every_asset_has_a_description_owners_and_kinds(ui, definitions):
     nodes = {".".join(node["assetKey"]["path"]): node for node in ui.ask(ASSETS)["assetNodes"]}
     expected = {".".join(spec.key.path) for spec in definitions.resolve_all_asset_specs()}
     assert set(nodes) == expected
@@ -297,12 +297,12 @@ def test_an_export_read_as_files_publishes_the_same_tables_in_another_home(
     assert found == digest_of_tables(first)
 
 
-def test_assets_show_rows_columns_and_what_their_gates_found(ui, refreshed):
+def test_assets_show_rows_columns_and_the_results_of_their_gates(ui, refreshed):
     nodes = {".".join(node["assetKey"]["path"]): node for node in ui.ask(BUILT)["assetNodes"]}
     rows, columns, off = {}, {}, set()
     for name, node in nodes.items():
         (event,) = node["assetMaterializations"] or [{"metadataEntries": []}]
-        # What dbt knows of a table's columns is known before it is built.
+        # dbt declares a table's columns before the table is built.
         for entry in (*node["metadataEntries"], *event["metadataEntries"]):
             if entry["label"] == ROW_COUNT:
                 rows[name] = entry["intValue"]
@@ -334,7 +334,7 @@ def test_assets_show_rows_columns_and_what_their_gates_found(ui, refreshed):
     } == set()
 
 
-def test_a_killed_refresh_holds_nothing_up(ui, refreshed):
+def test_a_killed_refresh_blocks_no_later_run(ui, refreshed):
     """The case `killed_run_blocks_the_queue`."""
     before = set(ui.runs())
     refresh = begun(ui.home, "refresh")
@@ -461,7 +461,7 @@ def test_with_the_ui_all_its_processes_and_runs_end(ui, refreshed):
     assert living(ui.mark) == []
     with closing(sqlite3.connect(ui.home / "dagster" / "history" / "runs.db")) as connection:
         query = "select status from runs where run_id = ?"
-        # Dagster's own word, where its process still had a moment, or ours.
+        # The status by Dagster, where its process still had time, or by this project.
         ((status,),) = connection.execute(query, [run_id]).fetchall()
     assert status in {"FAILURE", "CANCELED"}
     assert link.resolve() == served

@@ -316,7 +316,7 @@ def awkward_bank(customers: int = 40, seed: int = 11) -> Bank:
                 employee_id=f"E{manager % 3}" if number % 8 else None,
                 extract_month=extract,
             )
-    # A third of the accounts has owners; of some the rest is nobody's, some are handed over.
+    # A third of the accounts has owners; some leave a share without an owner, some change owners.
     for number in range(0, customers * 2, 3):
         share = (Decimal(1), Decimal("0.333333"), Decimal("0.55"))[number // 3 % 3]
         begins = date(2022, 1, 1) + timedelta(days=number * 9)
@@ -618,7 +618,7 @@ def ledger(bank: Bank, months: Sequence[date]) -> list[dict[str, Any]]:
 
 
 def land(path: Path, bank: Bank, as_of: date, window: tuple[date, date] | None = None) -> None:
-    """Land what the bank knew at `as_of`, into `landing` of the warehouse at `path`.
+    """Land the bank's data as of `as_of` into `landing` of the warehouse at `path`.
 
     With it come the scores of refreshes up to then, that of `as_of` itself too: it may be repeated.
     """
@@ -674,7 +674,7 @@ def land(path: Path, bank: Bank, as_of: date, window: tuple[date, date] | None =
             write_table(connection, f"scores.{score.name}", None)
         for name in ("alerts.default_course", "decisions.earlier_plan", "models.held_out_uplift"):
             write_table(connection, name, None)
-        # Nobody is planned either.
+        # No customer is planned either.
         for table in ("contact_plan", "contact_reason"):
             write_table(connection, f"decisions.{table}", None)
         known = [(*key, *score) for key, score in bank.scored.items() if key[1] <= as_of]

@@ -254,8 +254,8 @@ def loans_beside(
 ) -> dict[tuple[str, date], Decimal]:
     """By account and month: what is owed on loans and not in the balance, where it is anything.
 
-    In a month with any status of a loan, what the statuses say; else what was lent within its term
-    less what was paid since, on accounts whose balance is not debt by nature.
+    In a month with any status of a loan, the amounts of the statuses; else what was lent within its
+    term less what was paid since, on accounts whose balance is not debt by nature.
     """
     line_of = bank.lines()
     loans: dict[str, list[Row]] = defaultdict(list)
@@ -341,12 +341,12 @@ def credit_risk(
             or Fraction(band["pd_annual"]) == 1
         )
         scores = sorted(when for scored, when in bank.scored if scored == account_id)
-        spoken = [when for when in scores if when < month <= months_later(when, 12)]
+        valid = [when for when in scores if when < month <= months_later(when, 12)]
         p_default, version, risen = Decimal(band["pd_annual"]), None, False
         if in_default:
             p_default = Decimal(1)
-        elif spoken:
-            p_default, version = bank.scored[account_id, max(spoken)]
+        elif valid:
+            p_default, version = bank.scored[account_id, max(valid)]
             first, _ = bank.scored[account_id, scores[0]]
             risen = p_default >= Decimal(staging["stage_2_pd_ratio"]) * first
         stage: int | None = 1
@@ -824,16 +824,16 @@ def credited_shares(bank: Bank, atoms: Iterable[Row]) -> list[Row]:
 
 
 def customer_attribute(bank: Bank, name: str) -> Callable[[str, date], str]:
-    """An attribute as the extract said that was the latest at the end of the month."""
-    told: dict[str, list[tuple[date, Any]]] = defaultdict(list)
+    """An attribute as of the latest extract at the end of the month."""
+    by_extract: dict[str, list[tuple[date, Any]]] = defaultdict(list)
     for row in bank.rows["customer"]:
-        told[row["customer_id"]].append((row["extract_month"], row.get(name)))
+        by_extract[row["customer_id"]].append((row["extract_month"], row.get(name)))
 
     def at(customer: str, month: date) -> str:
         if customer == NOBODY:
             return NOBODY
-        known = [value for extract, value in told[customer] if extract <= month_end(month)]
-        return (known[-1] if known else told[customer][0][1]) or NOBODY
+        known = [value for extract, value in by_extract[customer] if extract <= month_end(month)]
+        return (known[-1] if known else by_extract[customer][0][1]) or NOBODY
 
     return at
 

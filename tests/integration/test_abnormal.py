@@ -151,17 +151,17 @@ def alerts(connection: duckdb.DuckDBPyConnection) -> list[tuple[object, ...]]:
 
 
 def found(connection: duckdb.DuckDBPyConnection, month: date, days: str) -> tuple[int, int, int]:
-    """Days told of, those on which something planted was booked, and planted episodes found."""
+    """Days alerted, those on which something planted was booked, and planted episodes found."""
     ((alerted, hits, episodes),) = connection.execute(
         f"""
-        with told as ({days}),
+        with alerted as ({days}),
         hit as (
-            select distinct told.account_id, told.booked_on from told
+            select distinct alerted.account_id, alerted.booked_on from alerted
             inner join planted
-                on planted.account_id = told.account_id and planted.booked_on = told.booked_on
+                on planted.account_id = alerted.account_id and planted.booked_on = alerted.booked_on
         )
         select
-            (select count(*) from told),
+            (select count(*) from alerted),
             (select count(*) from hit),
             (select count(distinct account_id) from hit)
         """
@@ -170,7 +170,7 @@ def found(connection: duckdb.DuckDBPyConnection, month: date, days: str) -> tupl
 
 
 def measure(connection: duckdb.DuckDBPyConnection, months: list[date]) -> dict[str, list[int]]:
-    """Rule: days told of, days that were planted, episodes found, episodes there."""
+    """Rule: days alerted, days that were planted, episodes found, episodes there."""
     sums: dict[str, list[int]] = {}
     for month in months:
         count = judge(connection, month)
@@ -214,7 +214,7 @@ def test_planted_anomalies_are_found_far_better_than_by_amount(
         assert hits / alerted > 2 * other_hits / other_alerted + 0.05
 
 
-def test_alerts_hold_what_was_agreed_and_nothing_personal(
+def test_alerts_hold_the_agreed_columns_and_no_personal_value(
     records: duckdb.DuckDBPyConnection,
 ) -> None:
     count = judge(records, LAST)
@@ -255,7 +255,7 @@ def test_the_same_month_gives_the_same_alerts(records: duckdb.DuckDBPyConnection
     assert alerts(records) == first
 
 
-def test_later_bookings_change_nothing(records: duckdb.DuckDBPyConnection) -> None:
+def test_later_bookings_change_no_earlier_alert(records: duckdb.DuckDBPyConnection) -> None:
     earlier = plus_months(LAST, -1)
     judge(records, earlier)
     first = alerts(records)

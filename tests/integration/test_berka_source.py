@@ -118,7 +118,7 @@ def test_codes_become_kinds_channels_and_signs(small):
     ]
 
 
-def test_codes_the_mapping_does_not_know_are_set_aside_by_name(small):
+def test_codes_missing_from_the_mapping_are_set_aside_by_name(small):
     assert small.faults("transaction") == [
         (9, "allowed_values", "kind", "PREVOD"),
         (10, "allowed_values", "kind", "SEK"),
@@ -251,7 +251,7 @@ def test_birth_dates_and_sexes_are_those_of_plain_python(landed, raw):
     assert all(wanted[customer] == (born, sex) for customer, born, sex in found)
 
 
-def test_nothing_landed_is_dated_later(landed):
+def test_no_landed_row_is_dated_after_the_as_of_date(landed):
     for table, column in (
         ("transaction", "booked_on"),
         ("account", "opened_on"),

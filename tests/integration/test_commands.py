@@ -33,7 +33,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (("rollback",), {}, "no release precedes the served one"),
     ],
 )
-def test_it_says_what_is_wrong_and_ends_with_status_2(home, command, arguments, settings, words):
+def test_a_command_that_cannot_run_names_the_reason_and_ends_with_status_2(
+    home, command, arguments, settings, words
+):
     result = command(home, *arguments, prepared=False, customers=100, **settings)
     assert result.returncode == 2
     assert words in result.stderr

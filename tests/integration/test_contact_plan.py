@@ -311,7 +311,7 @@ def must_not_be_contacted(kind: dict) -> bool:
 @settings(
     max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-def test_who_must_not_be_contacted_is_in_no_plan_no_list_and_no_file(queries, kinds):
+def test_customers_not_to_be_contacted_are_in_no_plan_no_list_and_no_file(queries, kinds):
     bank = laid_out(queries, kinds)
     forbidden = {f"C{n:04d}" for n, kind in enumerate(kinds) if must_not_be_contacted(kind)}
     # A household with two contacts in the window has none left.
@@ -344,8 +344,8 @@ def test_who_must_not_be_contacted_is_in_no_plan_no_list_and_no_file(queries, ki
                 text = path.read_text("utf-8")
                 assert not [name for name in forbidden if name in text], path.name
             if path.suffix == ".parquet" and path.stem in ("worklist", "contact_plan"):
-                told = bank.ids(f"select customer_id from read_parquet('{path}')")
-                assert not told & (forbidden | drawn), path.name
+                listed = bank.ids(f"select customer_id from read_parquet('{path}')")
+                assert not listed & (forbidden | drawn), path.name
     outcome = judge(bank.connection, decisions_suite(), 1, "by hand")
     assert outcome.success, outcome.message()
 
@@ -447,7 +447,7 @@ def test_a_customer_is_in_the_same_arm_on_every_run(many):
     assert [row for row in many.rows(arms) if row[0] != "C99999"] == drawn
 
 
-def test_arms_have_their_shares_but_for_chance(many):
+def test_arms_have_their_shares_within_chance(many):
     many.decide()
     ((customers, universal, campaign),) = many.rows(
         "select count(*), count(*) filter (is_universal_control), "
@@ -490,19 +490,19 @@ def test_controls_would_have_been_chosen_as_often_and_as_well(many):
     assert float(would) == pytest.approx(float(brought), rel=0.1)
 
 
-def test_the_plan_is_ahead_of_simpler_policies_and_says_what_limits_cost(many):
+def test_the_plan_beats_simpler_policies_and_prices_its_limits(many):
     many.decide()
-    told = dict(
+    profits = dict(
         many.rows("select policy, expected_incremental_profit from decisions.plan_comparison")
     )
-    assert told["do_nothing"] == 0
-    assert all(told["contact_plan"] >= other - 1 for other in told.values())
-    assert told["contact_plan"] > 1.2 * float(told["random"])
+    assert profits["do_nothing"] == 0
+    assert all(profits["contact_plan"] >= other - 1 for other in profits.values())
+    assert profits["contact_plan"] > 1.2 * float(profits["random"])
     ((profit, planned),) = many.rows(
         "select sum(expected_incremental_profit), count(*) from decisions.contact_plan "
         "where arm = 'treatment'"
     )
-    assert profit == told["contact_plan"]
+    assert profit == profits["contact_plan"]
     prices = many.rows(
         "select kind, key, capacity, used, shadow_price from decisions.constraint_price"
     )
@@ -510,16 +510,16 @@ def test_the_plan_is_ahead_of_simpler_policies_and_says_what_limits_cost(many):
     assert sum(used for kind, _, _, used, _ in prices if kind == "channel") == planned
     # What is not used up costs nothing, to what the bound leaves open.
     assert sum(price * (capacity - used) for _, _, capacity, used, price in prices) < 0.002 * float(
-        told["contact_plan"]
+        profits["contact_plan"]
     )
     assert any(price > 1 for kind, *_, price in prices if kind == "channel")
 
 
-def test_power_is_told_for_each_campaign(many):
+def test_power_is_reported_for_each_campaign(many):
     many.decide()
-    told = many.rows("select treated, control, base_rate, power from decisions.control_power")
-    assert told
-    for treated, control, rate, power in told:
+    rows = many.rows("select treated, control, base_rate, power from decisions.control_power")
+    assert rows
+    for treated, control, rate, power in rows:
         assert treated > 0 and control > 0
         assert rate == pytest.approx(0.05)
         assert 0 < power < 1

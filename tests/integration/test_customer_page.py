@@ -39,7 +39,7 @@ from tests.plan_bank import PlanBank
 pytestmark = pytest.mark.slow
 
 RELEASE = "2025-12-20260105T010101-abcd"
-# In every protected column a value that stands nowhere else.
+# In every protected column a value that occurs nowhere else.
 PROTECTED = {
     "birth_date": date(1971, 10, 17),
     "age": 7731,
@@ -51,11 +51,11 @@ PROTECTED = {
     "district_id": "D7737",
     "region": "North-7738",
 }
-TOLD = [str(value) for value in PROTECTED.values()]
+PROTECTED_TEXTS = [str(value) for value in PROTECTED.values()]
 
 
 def furnish(bank):
-    """A customer of whom everything is known, and one of whom nothing is."""
+    """A customer with data of every kind, and one without."""
     bank.customer(
         "C1",
         employee_id="E1",
@@ -185,18 +185,18 @@ def text_of(page):
 # --- What each role may read ----------------------------------------------------------------
 
 
-def test_a_managers_page_tells_no_protected_value_anywhere(bank):
+def test_a_managers_page_shows_no_protected_value(bank):
     facts = customer_facts(bank.connection, "C1")
     assert facts["personal"] == {}
     held = repr(facts) + render_customer_page(facts)
-    assert [value for value in TOLD if value in held] == []
+    assert [value for value in PROTECTED_TEXTS if value in held] == []
     assert "1971" not in held and "datetime.date(1971" not in held
 
 
-def test_a_compliance_page_tells_them_all(bank):
-    told = text_of(page_of(bank, role=COMPLIANCE))
-    assert [value for value in TOLD if value not in told] == []
-    assert "Members: C1, C2." in told
+def test_a_compliance_page_shows_all_protected_values(bank):
+    text = text_of(page_of(bank, role=COMPLIANCE))
+    assert [value for value in PROTECTED_TEXTS if value not in text] == []
+    assert "Members: C1, C2." in text
     assert "Members: C1" not in text_of(page_of(bank))
 
 
@@ -216,16 +216,16 @@ def test_every_personal_column_of_the_customer_is_given_to_a_role_or_withheld():
     }
 
 
-def test_reasons_are_in_words_without_what_is_withheld(bank):
-    told = text_of(page_of(bank))
-    assert "Raises it: bookings online, last 3 months: 12 (usual 0)" in told
-    assert "salaries and pensions received, last 3 months: 5 (usual 9)" in told
-    assert "3 days past due" in told
-    assert "Segment: what puts" not in told
+def test_reasons_are_in_words_without_withheld_values(bank):
+    text = text_of(page_of(bank))
+    assert "Raises it: bookings online, last 3 months: 12 (usual 0)" in text
+    assert "salaries and pensions received, last 3 months: 5 (usual 9)" in text
+    assert "3 days past due" in text
+    assert "Segment: what puts" not in text
     assert "occupation: worker-7735" in text_of(page_of(bank, role=COMPLIANCE))
 
 
-def test_an_unknown_role_reads_nothing(bank):
+def test_an_unknown_role_is_refused(bank):
     with pytest.raises(RoleUnknown, match="compliance, manager"):
         customer_facts(bank.connection, "C1", role="neighbour")
 
@@ -234,19 +234,19 @@ def test_an_unknown_role_reads_nothing(bank):
 
 
 def test_the_page_shows_value_holdings_contacts_and_offers(bank):
-    told = text_of(page_of(bank))
-    assert f"As of 2025-12, release {RELEASE} (made by hand). Read as manager" in told
-    assert "Current account A1 owner" in told and "12.34" in told
-    assert "Closed accounts: 1." in told
-    assert "2025-01 to 2025-12 1.50 -0.75" in told
-    assert "2025-03-02 Cards, spring CARD – yes 2025-03-09" in told
+    text = text_of(page_of(bank))
+    assert f"As of 2025-12, release {RELEASE} (made by hand). Read as manager" in text
+    assert "Current account A1 owner" in text and "12.34" in text
+    assert "Closed accounts: 1." in text
+    assert "2025-01 to 2025-12 1.50 -0.75" in text
+    assert "2025-03-02 Cards, spring CARD – yes 2025-03-09" in text
     # The candidate's figure is after the cost of its channel.
-    offers = told[told.index("Next best offers") :]
+    offers = text[text.index("Next best offers") :]
     assert re.search(r"Credit card telephone 12\.5 % 6\.2 % – 4\.56", offers)
     assert offers.index("Credit card") < offers.index("Investment fund")
-    assert "To be contacted about Credit card by Telephone, until 2026-01-31" in told
-    assert "number 1 on the list of E1" in told
-    assert "Show the app." in told
+    assert "To be contacted about Credit card by Telephone, until 2026-01-31" in text
+    assert "number 1 on the list of E1" in text
+    assert "Show the app." in text
 
 
 def test_a_business_is_shown_to_every_role_as_far_as_it_was_delivered(bank):
@@ -287,18 +287,18 @@ def test_no_month_after_the_as_of_month_is_shown_and_no_more_than_36(bank):
     assert (months[0], months[-1], len(months)) == (date(2023, 1, 1), date(2025, 12, 1), 36)
 
 
-def test_a_customer_of_whom_hardly_anything_is_known_has_a_page(bank):
-    told = text_of(page_of(bank, "C2"))
+def test_a_customer_with_hardly_any_data_has_a_page(bank):
+    text = text_of(page_of(bank, "C2"))
     for words in (
         *("No open account.", "No month with profit or loss.", "No alert.", "No contact."),
         "No offer was scored.",
         "Not on a list this month: no suitable offer brings more than it costs.",
     ):
-        assert words in told
+        assert words in text
 
 
 @pytest.mark.parametrize("suppression", SUPPRESSIONS)
-def test_a_suppressed_customers_page_says_why_whatever_the_plan_says(bank, suppression):
+def test_a_suppressed_customers_page_shows_the_reason_whatever_the_plan(bank, suppression):
     bank.connection.execute(
         "update contacts.contactability set suppression = ? where customer_id = 'C1'",
         [suppression],
@@ -306,9 +306,9 @@ def test_a_suppressed_customers_page_says_why_whatever_the_plan_says(bank, suppr
     if suppression == "erased":
         with pytest.raises(CustomerUnknown, match="erased"):
             page_of(bank)
-    told = text_of(page_of(bank, role=COMPLIANCE))
-    assert f"Not to be contacted: {SUPPRESSIONS[suppression]}." in told
-    assert "To be contacted about" not in told and "Show the app." not in told
+    text = text_of(page_of(bank, role=COMPLIANCE))
+    assert f"Not to be contacted: {SUPPRESSIONS[suppression]}." in text
+    assert "To be contacted about" not in text and "Show the app." not in text
 
 
 @pytest.mark.parametrize(
@@ -319,27 +319,27 @@ def test_a_suppressed_customers_page_says_why_whatever_the_plan_says(bank, suppr
         "update decisions.contact_plan set arm = 'control'",
     ],
 )
-def test_a_control_is_not_to_be_contacted_and_the_page_says_so(bank, change):
+def test_a_control_customers_page_shows_held_out_and_no_contact(bank, change):
     bank.connection.execute(f"{change} where customer_id = 'C1'")
-    told = text_of(page_of(bank))
-    assert "Not to be contacted: held out." in told
-    assert "To be contacted about" not in told and "Show the app." not in told
+    text = text_of(page_of(bank))
+    assert "Not to be contacted: held out." in text
+    assert "To be contacted about" not in text and "Show the app." not in text
 
 
-def test_a_candidate_who_was_not_chosen_learns_why(bank):
+def test_the_page_of_a_candidate_not_chosen_shows_the_reason(bank):
     bank.connection.execute("delete from decisions.contact_plan")
     assert "within this month's capacity and budget" in page_of(bank).replace("&#39;", "'")
 
 
-def test_a_stranger_to_the_flags_is_not_to_be_contacted(bank):
+def test_a_customer_without_contactability_flags_is_not_to_be_contacted(bank):
     bank.connection.execute("delete from contacts.contactability")
-    assert "nothing says that the customer may be contacted" in page_of(bank)
+    assert "no record states that the customer may be contacted" in page_of(bank)
 
 
 # --- The file itself ------------------------------------------------------------------------
 
 
-def test_what_the_bank_delivers_is_escaped(bank):
+def test_delivered_texts_are_escaped(bank):
     nasty = "<script>alert(1)</script><img src=x onerror=y>\"'&"
     bank.connection.execute("update base.account set product_name = ?", [nasty])
     bank.connection.execute("update scores.customer set segment_name = ?", [nasty])
@@ -351,7 +351,7 @@ def test_what_the_bank_delivers_is_escaped(bank):
     assert page.count("&lt;script&gt;alert(1)") == 6
 
 
-def test_the_page_fetches_nothing_and_runs_nothing(bank):
+def test_the_page_loads_no_resource_and_runs_no_code(bank):
     page = page_of(bank)
     assert not re.search(r"<script|javascript:|\son\w+=|<iframe|<form|@import|url\(", page)
     assert re.findall(r"""(?:src|href)=["']([^"']*)""", page) == ["data:,"]
@@ -382,13 +382,13 @@ OPTIONAL = {
 
 
 @pytest.mark.parametrize("table", OPTIONAL)
-def test_a_release_without_a_table_says_what_it_lacks(bank, table):
+def test_a_page_names_what_an_incomplete_release_lacks(bank, table):
     bank.connection.execute(f"drop table {table}")
-    told = text_of(page_of(bank))
+    text = text_of(page_of(bank))
     if OPTIONAL[table]:
-        assert f"This release has {OPTIONAL[table]}." in told
+        assert f"This release has {OPTIONAL[table]}." in text
     else:
-        assert "This release has" not in told
+        assert "This release has" not in text
 
 
 def test_an_old_release_has_a_page(bank):
@@ -434,7 +434,7 @@ def readings(settings):
     return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
 
 
-def test_the_page_is_its_readers_alone_and_the_reading_is_noted(home):
+def test_only_the_reader_can_open_the_page_and_the_request_is_logged(home):
     path = customer_page(home, "C1", "manager", None)
     assert path == home.customer_pages / RELEASE / "C1.html"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -454,10 +454,10 @@ def test_the_page_is_its_readers_alone_and_the_reading_is_noted(home):
     ]
     log = home.home / "logs" / "customer_page.log"
     assert stat.S_IMODE(log.stat().st_mode) == 0o600
-    assert not any(value in log.read_text() for value in TOLD)
+    assert not any(value in log.read_text() for value in PROTECTED_TEXTS)
 
 
-def test_a_page_goes_where_it_is_asked_for(home, tmp_path):
+def test_a_page_is_written_to_the_given_path(home, tmp_path):
     path = customer_page(home, "C1", "manager", tmp_path / "for" / "me.html")
     assert path == tmp_path / "for" / "me.html"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -468,7 +468,7 @@ def test_a_page_is_in_the_language_asked_for(home, tmp_path):
     assert '<html lang="zh">' in path.read_text() and "客户 C1" in path.read_text()
 
 
-def test_asking_for_a_stranger_is_refused_and_noted_on_one_line(home):
+def test_a_request_for_an_unknown_customer_is_refused_and_logged_on_one_line(home):
     with pytest.raises(CustomerUnknown, match="knows no customer"):
         customer_page(home, 'C9\n{"user": "somebody else"}', "manager", None)
     (reading,) = readings(home)
@@ -479,7 +479,7 @@ def test_asking_for_a_stranger_is_refused_and_noted_on_one_line(home):
     assert [one["outcome"] for one in readings(home)] == ["refused", "refused"]
 
 
-def test_asking_before_the_first_release_is_refused_and_noted(tmp_path):
+def test_a_request_before_the_first_release_is_refused_and_logged(tmp_path):
     home = Settings(home=tmp_path / "fresh", user="Tove Berg")
     with pytest.raises(ReleaseRefused, match="nothing is published yet"):
         customer_page(home, "C1")
@@ -488,7 +488,7 @@ def test_asking_before_the_first_release_is_refused_and_noted(tmp_path):
     assert (reading["release_id"], reading["outcome"]) == (None, "refused")
 
 
-def test_without_a_note_there_is_no_page(home, monkeypatch):
+def test_no_page_is_written_if_logging_fails(home, monkeypatch):
     (home.home / "logs").mkdir()
     (home.home / "logs" / "customer_page.log").mkdir()
     with pytest.raises(IsADirectoryError):
@@ -507,12 +507,12 @@ def test_an_id_cannot_lead_out_of_the_folder(home):
     assert path.name == "..%2F..%2F..%2Fx%2F...html"
 
 
-def test_before_the_first_release_there_is_no_page(tmp_path):
+def test_a_page_before_the_first_release_is_refused_with_the_remedy(tmp_path):
     with pytest.raises(ReleaseRefused, match="make refresh"):
         customer_page(Settings(home=tmp_path), "C1", "manager", None)
 
 
-def test_a_person_asks_in_dagster(home):
+def test_the_dagster_job_writes_a_page_or_fails(home):
     def run(**asked):
         return customer_page_job.execute_in_process(
             run_config={"ops": {CUSTOMER_PAGE_OP: {"config": asked}}},

@@ -49,7 +49,7 @@ def built(home: Settings, **limits: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_project_that_was_parsed_is_read_again_whatever_the_limits(home: Settings) -> None:
+def test_a_parsed_project_is_reused_under_other_limits(home: Settings) -> None:
     before = dbt.manifest_of(home).stat().st_mtime_ns
     assert dbt.manifest_of(home).stat().st_mtime_ns == before
     spill = home.scratch / "dbt"
@@ -67,15 +67,13 @@ def test_a_project_that_was_parsed_is_read_again_whatever_the_limits(home: Setti
         assert f"set temp_directory = '{str(spill).replace(chr(39), chr(39) * 2)}'" in found.stdout
 
 
-def test_the_engine_obeys_the_limit(home: Settings) -> None:
+def test_the_engine_keeps_to_the_memory_limit(home: Settings) -> None:
     found = built(home, DBT_MEMORY_LIMIT="20KB")
     assert found.returncode == 1
     assert "Out of Memory Error" in found.stdout
 
 
-def test_a_manifest_that_was_cut_off_is_parsed_anew(
-    home: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_truncated_manifest_is_rebuilt(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a kill, or a disk that is full, leaves it."""
     monkeypatch.setenv("DBT_WAREHOUSE", str(home.warehouse))
     manifest = dbt.manifest_of(home)
@@ -90,7 +88,7 @@ def test_a_manifest_that_was_cut_off_is_parsed_anew(
     assert not list(home.temporary.glob("parsing-*"))
 
 
-def test_a_parsed_project_that_was_cut_off_is_parsed_anew(home: Settings) -> None:
+def test_a_truncated_parsed_project_is_parsed_again(home: Settings) -> None:
     """dbt writes it in place."""
     parsed = dbt.target_path(home) / dbt.RUN / dbt.PARTIAL_PARSE
     parsed.write_bytes(parsed.read_bytes()[:1000])
@@ -100,7 +98,7 @@ def test_a_parsed_project_that_was_cut_off_is_parsed_anew(home: Settings) -> Non
         assert ("no changes found, skipping parsing" in found.stdout) == skipped
 
 
-def test_a_project_that_does_not_parse_names_the_cure(
+def test_a_project_that_does_not_parse_is_reported_with_the_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = tmp_path / "project"

@@ -318,7 +318,7 @@ def test_a_large_bank_is_built_some_months_at_a_time(earlier):
 
 @pytest.mark.slow
 def test_prices_known_at_an_earlier_date_are_those_of_a_later_build(whole, earlier):
-    # A later build also knows longer tenors, months before the first and products opened since.
+    # A later build also has longer tenors, months before the first and products opened since.
     for table in ("value.transfer_curve", "value.product_parameter"):
         now, then = content(whole, table), content(earlier, table)
         assert then, table
@@ -326,7 +326,7 @@ def test_prices_known_at_an_earlier_date_are_those_of_a_later_build(whole, earli
 
 
 @pytest.mark.slow
-def test_adding_a_month_gives_what_building_all_gives(bank, reference, whole, earlier, tmp_path):
+def test_adding_a_month_gives_the_same_as_a_full_build(bank, reference, whole, earlier, tmp_path):
     path = tmp_path / "warehouse.duckdb"
     shutil.copy(earlier, path)
     land(path, bank, LAST, window=(date(2024, 4, 1), month_of(LAST)))
@@ -336,7 +336,7 @@ def test_adding_a_month_gives_what_building_all_gives(bank, reference, whole, ea
 
 
 @pytest.mark.slow
-def test_customers_are_those_who_hold_an_account_by_then_in_any_role(bank, earlier):
+def test_customers_hold_an_account_in_any_role_by_the_as_of_date(bank, earlier):
     opened = {r["account_id"]: r["opened_on"] for r in bank.rows["account"]}
     first: dict[str, date] = {}
     for row in bank.rows["account_holder"]:
@@ -392,8 +392,8 @@ def test_the_ledger_is_reconciled_line_by_line_where_one_was_delivered(bank, who
         if row["ledger_account"] != "operating_cost"
     }
     built = {
-        key: (booked + adjustment, told, difference, tolerance)
-        for *key, booked, adjustment, told, difference, tolerance in figures(
+        key: (booked + adjustment, reported, difference, tolerance)
+        for *key, booked, adjustment, reported, difference, tolerance in figures(
             whole, "select * from base.ledger_reconciliation"
         )
         for key in [tuple(key)]

@@ -179,7 +179,7 @@ def project(whole: Path) -> Project:
         for unique_id, node in nodes.items()
         if node["resource_type"] == "model"
         and node["schema"] in ("staging", *LAYERS)
-        # Nobody is scored or planned here.
+        # No customer is scored or planned here.
         and not node["path"].startswith("decisions/lists/")
     }
     order = TopologicalSorter(
@@ -301,7 +301,7 @@ steps = st.tuples(
     suppress_health_check=list(HealthCheck),
 )
 @given(states=st.lists(steps, min_size=1, max_size=2), end=steps)
-def test_the_newest_month_refreshed_after_each_delivery_gives_what_the_last_one_gives(
+def test_refreshing_the_newest_month_per_delivery_gives_the_same_as_the_last_delivery(
     small, project, tmp_path_factory, states, end
 ):
     with homes(project, tmp_path_factory) as (one, fresh):

@@ -81,14 +81,14 @@ def test_a_good_delivery_is_counted_totalled_and_passes(delivery):
     assert {"at least -0.2", "0.2 to 5", "0"} <= limits
 
 
-def test_it_is_judged_as_of_the_month_asked_for(delivery):
+def test_a_delivery_is_judged_as_of_the_month_asked_for(delivery):
     found = delivery.check(as_of="2024-02")
     assert [row["month"] for row in found.control] == ["2024-01", "2024-02"]
     (bookings,) = (row for row in found.tables if row["table"] == "transaction")
     assert (bookings["landed"], bookings["later"]) == (3, 2)
 
 
-def test_a_failed_gate_names_the_rule_what_was_seen_the_limit_and_the_cure(delivery):
+def test_a_failed_gate_names_the_rule_the_observation_the_limit_and_the_cure(delivery):
     delivery.put("transaction.csv", BANK["transaction"].replace(",A1,", ",nobody,", 1))
     found = delivery.check()
     assert found.status == "gate_failed"
@@ -161,7 +161,7 @@ def test_a_currency_is_read_in_capitals_and_a_missing_one_is_the_banks_own(deliv
     assert delivery.check().status == "ok"
 
 
-def test_an_account_opened_later_does_not_change_what_is_seen_of_the_currencies(delivery):
+def test_an_account_opened_later_does_not_count_among_the_currencies(delivery):
     later = "A3,P1,2024-05-05,JPY\n"
     delivery.put("account.csv", accounts("EUR", "EUR") + later)
     assert delivery.check(as_of="2024-03").status == "ok"
@@ -178,15 +178,15 @@ def test_amounts_without_a_sign_stop_at_the_gate_with_the_kinds_named(delivery):
     delivery.put("transaction.csv", "\n".join([BANK["transaction"].splitlines()[0], *bookings]))
     found = delivery.check(as_of="2024-03")
     assert found.status == "gate_failed"
-    (problem,) = (told for told in found.problems if "sign" in told)
+    (problem,) = (one for one in found.problems if "sign" in one)
     assert "card_payment on accounts of deposits" in problem
     assert "57 of 57 bookings" in problem
     assert "docs/contract.md" in problem
 
 
-def test_one_unknown_code_is_one_problem_whatever_follows_it_into_quarantine(delivery):
-    """A product of a line that the contract does not know takes its accounts along, they their
-    holders and bookings: G1 stops once, at the product."""
+def test_one_unknown_code_is_one_problem_however_many_rows_follow_it_into_quarantine(delivery):
+    """A product of an unknown line sends its accounts to quarantine, and these their holders and
+    bookings: G1 stops once, at the product."""
     delivery.put("product.csv", BANK["product"] + "P2,Mortgages\nP3,cards\n")
     delivery.put("account.csv", BANK["account"] + "A3,P2,2024-01-05\n")
     delivery.put("account_holder.csv", BANK["account_holder"] + "A3,C2,owner\n")
@@ -256,7 +256,7 @@ def test_half_the_customers_of_the_release_before_stop_the_gate_with_both_figure
 
 
 @pytest.mark.slow
-def test_a_first_release_another_bank_and_an_earlier_month_have_nothing_to_compare_with(delivery):
+def test_a_first_release_another_bank_and_an_earlier_month_are_not_compared(delivery):
     assert delivery.check().status == "ok"
     serve(delivery, customer=4)
     assert shrunk(delivery.check(as_of="2024-03"))
@@ -313,7 +313,7 @@ def corrupt(delivery: Delivery, how: str) -> None:
         ("no dated booking", "booked_on"),
     ],
 )
-def test_what_cannot_be_read_is_refused_with_a_whole_answer(delivery, how, words):
+def test_unreadable_deliveries_are_refused_with_a_complete_answer(delivery, how, words):
     corrupt(delivery, how)
     found = delivery.check()
     assert found.status == "refused"
@@ -328,7 +328,7 @@ def test_a_setting_that_is_wrong_is_refused_by_name(delivery):
     assert "SOURCE_PATH" in judgement({"home": str(delivery.home)}).problems[0]
 
 
-def test_the_home_is_left_as_it_was_whatever_the_answer(delivery):
+def test_a_check_leaves_the_home_unchanged(delivery):
     delivery.home.mkdir()
     (delivery.home / "landing").mkdir()
     (delivery.home / "landing" / "landed.json").write_text("{}")
@@ -342,7 +342,7 @@ def test_the_home_is_left_as_it_was_whatever_the_answer(delivery):
     assert list((delivery.home / "tmp").glob("check-*")) == []
 
 
-def test_what_a_killed_check_left_is_removed_by_the_next_and_a_living_ones_place_is_not(tmp_path):
+def test_a_check_removes_the_folder_of_a_killed_check_and_keeps_that_of_a_running_one(tmp_path):
     killed = tmp_path / "tmp" / "check-killed"
     killed.mkdir(parents=True)
     (killed / "lock").touch()
@@ -356,8 +356,8 @@ def test_what_a_killed_check_left_is_removed_by_the_next_and_a_living_ones_place
     assert not one.exists()
 
 
-def test_a_refresh_that_begins_and_ends_leaves_a_running_check_its_place(delivery):
-    """It empties the folder of whoever holds the home's lock, and no other."""
+def test_a_refresh_keeps_the_folder_of_a_running_check(delivery):
+    """A refresh empties only the folder of the process that holds the home's lock."""
     settings = read_settings(home=delivery.home)
     with own_place(delivery.home) as place:
         own = settings.model_copy(update={"home": place})

@@ -93,7 +93,7 @@ def test_plans_of_the_twelve_months_are_kept_and_a_month_comes_from_the_newer_pl
     assert kept(warehouse) == [(year_ago, "A", "E1"), (may, "A", "E1"), (june, "A", "new")]
 
 
-def test_another_banks_plans_are_not_kept_and_no_release_has_none(warehouse, settings):
+def test_neither_a_missing_nor_another_banks_release_gives_earlier_plans(warehouse, settings):
     assert write_earlier_plan(warehouse, settings) == 0
     serve(settings, "another", [planned(date(2025, 6, 1), "A")], [])
     assert write_earlier_plan(warehouse, settings) == 0

@@ -140,8 +140,8 @@ def test_a_rule_that_fails_on_one_asset_stops_everything_behind_any_of_its_layer
     assert run.steps("STEP_START") == {"landing__account", "gate_G1", "base_layer", "gate_G2"}
     assert run.colours()[broken] == (False, "ERROR")
     assert run.colours()[sound][0]
-    said = run.checks[dg.AssetKey(["base", sound])].description
-    assert said == f"G2 failed on base.{broken}: nothing downstream of this layer runs"
+    description = run.checks[dg.AssetKey(["base", sound])].description
+    assert description == f"G2 failed on base.{broken}: nothing downstream of this layer runs"
     table = run.checks[dg.AssetKey(["base", broken])].metadata["broken_rules"].value
     (record,) = (row.data for row in table.records)
     assert record == {
@@ -156,7 +156,7 @@ def test_a_rule_that_fails_on_one_asset_stops_everything_behind_any_of_its_layer
     assert "broken_rules" not in run.checks[dg.AssetKey(["base", sound])].metadata
 
 
-def test_what_lies_behind_a_failed_gate_does_not_run_later_either(bank: Bank) -> None:
+def test_steps_behind_a_failed_gate_do_not_run_later_either(bank: Bank) -> None:
     bank.run("all", customer="3, 0")
     later = bank.run("later")
     assert later.steps("STEP_FAILURE") == {"value__account"}
@@ -166,7 +166,7 @@ def test_what_lies_behind_a_failed_gate_does_not_run_later_either(bank: Bank) ->
     assert bank.run("later").result.success
 
 
-def test_a_warning_is_yellow_on_the_asset_it_concerns_and_stops_nothing(bank: Bank) -> None:
+def test_a_warning_is_yellow_on_its_asset_and_stops_no_step(bank: Bank) -> None:
     run = bank.run("all", account="0, 2")
     assert run.result.success
     assert run.colours() == {"account": (False, "WARN"), "customer": (True, "WARN")}
@@ -190,15 +190,15 @@ def test_the_terminal_shows_what_a_step_does_under_its_name(
 ) -> None:
     bank.run("all", account="0, 2")
     lines = capfd.readouterr().out.splitlines()
-    told = next(i for i, line in enumerate(lines) if "reading the delivery" in line)
-    assert lines[told - 1].startswith("  landing")
-    assert lines[told].endswith(" s  reading the delivery")
+    index = next(i for i, line in enumerate(lines) if "reading the delivery" in line)
+    assert lines[index - 1].startswith("  landing")
+    assert lines[index].endswith(" s  reading the delivery")
     warned = next(i for i, line in enumerate(lines) if "G2 warns" in line)
     assert lines[warned - 1] == "  gate G2"
     assert lines[warned + 1].startswith("  gate G2                 done")
 
 
-def test_a_step_that_is_silent_for_long_is_said_to_be_running(
+def test_a_step_silent_for_long_is_shown_as_still_running(
     bank: Bank, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(progress, "MOST_SILENT_SECONDS", 0.05)

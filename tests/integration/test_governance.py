@@ -83,9 +83,9 @@ class Bank:
         return ColumnRate(column, classes=classes).fit(self.frame, self.left)
 
     def register(self, name: str, model: Any, kind: str = LEARNER, **tags: str) -> Version:
-        said = {TRAINER: TRAINED_BY, VERDICT: PASSED, "source": "synthetic", **tags}
+        all_tags = {TRAINER: TRAINED_BY, VERDICT: PASSED, "source": "synthetic", **tags}
         return self.registry.register(
-            Candidate(name, model, model, kind, {}, {}, said, self.later.head(20))
+            Candidate(name, model, model, kind, {}, {}, all_tags, self.later.head(20))
         )
 
     def tried(
@@ -212,18 +212,18 @@ def test_a_challenger_out_of_bounds_is_refused_however_far_ahead(bank):
         promote(bank.registry, "unbound", version.version, "Ana Lima", REASON)
 
 
-def test_against_the_policy_only_by_override_and_the_audit_says_so(bank):
+def test_an_override_promotes_against_the_policy_and_is_audited_as_one(bank):
     bank.with_champion("overridden")
     version, _ = bank.tried("overridden", bank.learned("shoe_size"))
-    said = promote(bank.registry, "overridden", version.version, "Ana Lima", REASON, override=True)
-    assert "against the policy: the policy refused it: does not beat" in said.notes[0]
+    done = promote(bank.registry, "overridden", version.version, "Ana Lima", REASON, override=True)
+    assert "against the policy: the policy refused it: does not beat" in done.notes[0]
     last = bank.registry.audit("overridden")[-1]
     assert last.event == "override"
     assert last.reason.startswith(f"{REASON} (override: the policy refused it: does not beat")
     assert bank.champion("overridden") == "2"
 
 
-def test_an_override_of_nothing_is_an_ordinary_promotion(bank):
+def test_an_override_without_need_is_an_ordinary_promotion(bank):
     bank.with_champion("needless")
     version, _ = bank.tried("needless", bank.learned("days_silent"))
     promote(bank.registry, "needless", version.version, "Ana Lima", REASON, override=True)
@@ -231,7 +231,7 @@ def test_an_override_of_nothing_is_an_ordinary_promotion(bank):
     assert (last.event, last.reason) == ("promoted", REASON)
 
 
-def test_a_verdict_on_another_champion_is_none_on_the_one_that_stands(bank):
+def test_a_verdict_against_a_former_champion_does_not_count_for_the_current_one(bank):
     bank.with_champion("stale")
     waiting, _ = bank.tried("stale", bank.learned("days_silent", 5))
     quicker, _ = bank.tried("stale", bank.learned("days_silent", 20))
@@ -240,7 +240,7 @@ def test_a_verdict_on_another_champion_is_none_on_the_one_that_stands(bank):
         promote(bank.registry, "stale", waiting.version, "Ana Lima", REASON)
 
 
-def test_who_passed_when_nobody_scored_may_follow_the_rule_that_scores_meanwhile(bank):
+def test_a_learner_that_passed_without_a_champion_may_follow_a_rule_promoted_since(bank):
     version, decision = bank.tried("meanwhile", bank.learned("days_silent"))
     assert decision.promote
     rule = bank.register("meanwhile", bank.learned("days_silent", 1), RULE)
@@ -273,13 +273,13 @@ def test_the_trainer_may_not_approve_however_the_name_is_written(bank, approver)
     assert (bank.champion("own"), bank.events("own")) == ("1", ["first"])
 
 
-def test_who_trained_must_be_known(bank):
+def test_a_version_without_a_recorded_trainer_is_refused(bank):
     version = bank.register("nameless", bank.learned("days_silent"), **{TRAINER: " "})
     with pytest.raises(PromotionRefused, match="its trainer is not recorded"):
         promote(bank.registry, "nameless", version.version, "Ana Lima", REASON)
 
 
-def test_different_people_are_not_one():
+def test_similar_names_are_different_people():
     assert not same_person("Ana Lima", "Ana Lim")
     assert not same_person("Ana", "")
 
@@ -300,7 +300,7 @@ def test_everything_that_is_missing_is_reported_at_once(bank):
     assert bank.events("bare") == ["first"]
 
 
-def test_unknown_versions_and_models_are_refused_with_those_there_are(bank):
+def test_unknown_versions_and_models_are_refused_with_the_known_ones(bank):
     bank.with_champion("known")
     with pytest.raises(PromotionRefused, match="model known has no version 9: expected one of 1$"):
         promote(bank.registry, "known", "9", "Ana Lima", REASON)
@@ -366,7 +366,7 @@ def test_rollback_restores_the_former_champion_and_leaves_a_record(bank):
     assert (again.version, bank.champion("returned")) == ("1", "1")
 
 
-def test_rollback_is_refused_where_there_is_no_former_champion(bank):
+def test_rollback_is_refused_without_a_former_champion(bank):
     bank.with_champion("only")
     with pytest.raises(PromotionRefused, match=r"no champion before version 1.*make train"):
         roll_back(bank.registry, "only", "Ana Lima", REASON)
@@ -382,7 +382,7 @@ def test_rollback_needs_a_name_and_a_reason(bank, approver, reason):
     assert bank.champion("signed") == "3"
 
 
-def test_a_champion_that_was_tampered_with_does_not_score_and_rollback_gets_round_it(bank):
+def test_a_champion_tampered_with_is_refused_and_rollback_passes_over_damaged_versions(bank):
     with_three(bank, "tampered")
     champion = bank.registry.champion("tampered")
     flip(bank.model_file(champion))
@@ -436,7 +436,7 @@ class Killed(BaseException):
     """Nothing of the process is done any more."""
 
 
-def test_a_promotion_killed_before_the_alias_moved_is_told_as_abandoned(bank, tmp_path):
+def test_a_promotion_killed_before_the_alias_moved_is_reported_as_abandoned(bank, tmp_path):
     bank.with_champion("killed")
     version, _ = bank.tried("killed", bank.learned("days_silent"))
     dying = Registry(
@@ -451,12 +451,12 @@ def test_a_promotion_killed_before_the_alias_moved_is_told_as_abandoned(bank, tm
         promote(dying, "killed", version.version, "Ana Lima", REASON)
     with duckdb.connect(str(tmp_path / "w.duckdb")) as connection:
         write_audit(connection, bank.registry)
-        told = "select version, state from meta.model_audit where model_name = 'killed'"
-        assert connection.execute(told).fetchall() == [("1", "done"), ("2", "abandoned")]
+        audit_query = "select version, state from meta.model_audit where model_name = 'killed'"
+        assert connection.execute(audit_query).fetchall() == [("1", "done"), ("2", "abandoned")]
         assert bank.champion("killed") == "1"
         promote(bank.registry, "killed", version.version, "Ana Lima", REASON)
         write_audit(connection, bank.registry)
-        assert connection.execute(told).fetchall()[2:] == [("2", "done")]
+        assert connection.execute(audit_query).fetchall()[2:] == [("2", "done")]
 
 
 # Jobs.
@@ -526,14 +526,14 @@ def test_the_commands_promote_and_roll_back(bank, capsys):
 # Training on its own.
 
 
-def test_the_training_job_trains_and_judges_and_does_nothing_else(definitions):
+def test_the_training_job_only_trains_and_judges(definitions):
     job = definitions.resolve_job_def(TRAIN)
     steps = {step.key for step in create_execution_plan(job).steps}
     assert steps == {"models_layer", "gate_G3"}
     assert job.tags[TRAIN_TAG] == "always"
 
 
-def test_a_runs_own_word_on_training_comes_before_the_setting(home, monkeypatch):
+def test_the_training_tag_of_a_run_overrides_the_setting(home, monkeypatch):
     monkeypatch.setenv("JINGXI_TRAIN", "never")
     monkeypatch.setenv("JINGXI_USER", "Ana Lima")
     with duckdb.connect() as connection:
@@ -613,7 +613,7 @@ def test_training_is_due_on_the_day_after_the_refresh_of_each_quarter(definition
     assert all(moment - timedelta(days=1) in refreshes for moment in trainings)
 
 
-def test_no_schedule_runs_before_a_person_has_switched_it_on(definitions):
+def test_schedules_are_off_until_switched_on(definitions):
     assert {schedule.name for schedule in definitions.schedules} == {MONTHLY, QUARTERLY}
     for schedule in definitions.schedules:
         assert schedule.default_status == dg.DefaultScheduleStatus.STOPPED

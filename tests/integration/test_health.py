@@ -128,7 +128,7 @@ def test_models_without_their_store_are_not_taken_for_a_new_home(settings):
 
 
 @pytest.mark.parametrize("size", [0, 7, 31])
-def test_a_key_that_is_not_whole_is_refused_and_never_replaced(settings, size):
+def test_a_key_of_the_wrong_length_is_refused_and_never_replaced(settings, size):
     settings.token_key.parent.mkdir()
     settings.token_key.write_bytes(bytes(size))
     with pytest.raises(HomeRefused, match=f"has {size} bytes, expected 32"):
@@ -179,7 +179,7 @@ def test_a_broken_release_is_named_and_an_older_one_can_be_served(settings, dama
     assert releases.served(settings).stem == "second"
 
 
-def test_what_an_error_says_of_disk_or_damage_has_a_cure(settings):
+def test_an_error_about_disk_space_or_damage_has_a_cure(settings):
     fill(settings.warehouse)
     for reason in (
         "IOException: IO Error: Could not write file: No space left on device",
@@ -198,8 +198,8 @@ def test_a_home_whose_name_a_component_misreads_is_refused_at_the_start(
 ):
     monkeypatch.setenv("JINGXI_HOME", str(tmp_path / f"a{sign}b"))
     assert main(["summary"]) == 2
-    said = capsys.readouterr().err
-    assert said.startswith("refused: HOME (JINGXI_HOME) is invalid: ") and repr(sign) in said
+    message = capsys.readouterr().err
+    assert message.startswith("refused: HOME (JINGXI_HOME) is invalid: ") and repr(sign) in message
     assert list(tmp_path.iterdir()) == []
 
 
@@ -209,7 +209,7 @@ def test_a_home_with_a_name_too_long_is_refused_at_the_start(tmp_path, monkeypat
     assert "expected at most 380" in capsys.readouterr().err
 
 
-def test_an_existing_home_is_closed_to_others_and_what_is_not_ours_stays(settings):
+def test_an_existing_home_is_closed_to_others_and_foreign_files_stay(settings):
     old = settings.home / "landing" / "some.parquet"
     other = settings.home / "notes.txt"
     for path in (old, other):
@@ -246,7 +246,7 @@ def mounted(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_full_disk_is_told_before_the_work_begins(mounted, command):
+def test_a_full_disk_is_reported_before_the_work_begins(mounted, command):
     home = mounted("size=60m") / "home"
     result = command(home, "refresh", customers=100)
     assert result.returncode == 2, result.stderr
@@ -255,7 +255,7 @@ def test_a_full_disk_is_told_before_the_work_begins(mounted, command):
 
 
 @pytest.mark.slow
-def test_a_home_that_cannot_be_written_is_told_and_can_be_read(mounted, command):
+def test_a_home_that_cannot_be_written_is_reported_and_can_be_read(mounted, command):
     disk = mounted("size=60m")
     home = disk / "home"
     settings = Settings(home=home)
@@ -266,11 +266,11 @@ def test_a_home_that_cannot_be_written_is_told_and_can_be_read(mounted, command)
     assert result.returncode == 2
     assert "cannot be written: Read-only file system" in result.stderr
     assert "Traceback" not in result.stderr + result.stdout
-    told = command(home, "releases")
-    assert (told.returncode, told.stdout) == (0, "first  (served)\n")
+    listed = command(home, "releases")
+    assert (listed.returncode, listed.stdout) == (0, "first  (served)\n")
 
 
-def test_a_home_that_names_the_former_event_log_follows_unless_somebody_edited_it(settings):
+def test_a_home_with_the_former_event_log_is_updated_unless_edited(settings):
     configuration = settings.dagster_home / "dagster.yaml"
     written = configuration.read_text()
     former = written + (

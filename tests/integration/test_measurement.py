@@ -77,9 +77,9 @@ class Warehouse:
 
     def insert(self, table: str, rows: list[dict[str, Any]]) -> None:
         if rows:
-            self.connection.register("told", pd.DataFrame(rows))
-            self.connection.execute(f"insert into {table} by name select * from told")
-            self.connection.unregister("told")
+            self.connection.register("new_rows", pd.DataFrame(rows))
+            self.connection.execute(f"insert into {table} by name select * from new_rows")
+            self.connection.unregister("new_rows")
 
     def contact(
         self,
@@ -181,7 +181,7 @@ def warehouse(queries: dict[str, str]) -> Iterator[Warehouse]:
     made.connection.close()
 
 
-def tell_random_campaign(
+def insert_random_campaign(
     warehouse: Warehouse,
     seed: int = 5,
     campaign: str = "K1",
@@ -318,8 +318,8 @@ def on_treated(rows: pd.DataFrame, outcome: str, chances: tuple[float, ...] | No
 
 
 @pytest.mark.parametrize("chances", [(0.4, 0.7), None], ids=["strata", "weights"])
-def test_the_engine_sums_what_rows_say(warehouse, chances):
-    rows = tell_random_campaign(warehouse, chances=chances)
+def test_the_engines_sums_give_the_effects_of_the_rows(warehouse, chances):
+    rows = insert_random_campaign(warehouse, chances=chances)
     warehouse.measure()
     for outcome, covariate in (
         ("response", np.log(1 + rows["balance_before"].clip(lower=0))),
@@ -374,7 +374,7 @@ def test_an_account_of_the_product_is_a_response_of_either_arm(warehouse):
     assert (response["treated_mean"], response["control_mean"]) == (0.5, 0.2)
 
 
-def test_responses_recorded_for_the_treated_alone_are_told_of(warehouse):
+def test_responses_recorded_for_the_treated_alone_are_noted(warehouse):
     day = date(2024, 3, 10)
     for number in range(8):
         warehouse.contact(f"T{number}", day, "treatment", responded=day if number < 6 else None)
@@ -383,7 +383,7 @@ def test_responses_recorded_for_the_treated_alone_are_told_of(warehouse):
     assert "no response of a control was delivered" in warehouse.row("response")["note"]
 
 
-def test_a_customer_counts_once_by_the_first_contact_and_repeats_are_told_of(warehouse):
+def test_a_customer_counts_once_by_the_first_contact_and_repeats_are_reported(warehouse):
     day, later = date(2024, 3, 10), date(2024, 4, 20)
     for customer, arm in (("T1", "treatment"), ("T2", "treatment"), ("T3", "treatment")):
         warehouse.contact(customer, day, arm)
@@ -403,12 +403,12 @@ def test_a_customer_counts_once_by_the_first_contact_and_repeats_are_told_of(war
     assert (found["treated"], found["control"]) == (3, 4)
     assert (found["contaminated_treated"], found["contaminated_control"]) == (1, 1 + 1)
     assert found["in_both_arms"] == 2
-    # Who was assigned to control stays there with the response; each treatment contact was paid.
+    # A customer assigned to control stays there with the response; each treatment contact costs.
     assert found["control_mean"] == 0.25
     assert (found["contact_cost"], found["incentive_cost"]) == (Decimal("12.50"), Decimal(0))
 
 
-def test_a_mismatch_of_arms_is_told_of(warehouse):
+def test_a_sample_ratio_mismatch_is_noted(warehouse):
     warehouse.insert(
         "base.campaign_contact",
         [
@@ -426,7 +426,7 @@ def test_a_mismatch_of_arms_is_told_of(warehouse):
     assert "not of the sizes assigned" in found["note"]
 
 
-def test_unknown_chances_and_windows_are_told_of(warehouse):
+def test_unknown_probabilities_and_unfinished_windows_are_noted(warehouse):
     day = date(2024, 11, 20)
     for number in range(6):
         warehouse.contact(f"T{number}", day, "treatment", chance=None, responded=day)
@@ -453,8 +453,8 @@ def test_no_campaign_makes_empty_tables(warehouse):
     assert warehouse.content() == [[], [], [], []]
 
 
-def test_a_second_measurement_and_another_order_of_rows_say_the_same(warehouse):
-    rows = tell_random_campaign(warehouse)
+def test_a_second_measurement_and_another_order_of_rows_give_the_same_result(warehouse):
+    rows = insert_random_campaign(warehouse)
     predictions = rows[["contact_id"]].assign(predicted=rows["share"] / 7)
     warehouse.measure(predictions)
     first = warehouse.content()
@@ -469,14 +469,14 @@ def test_a_second_measurement_and_another_order_of_rows_say_the_same(warehouse):
     assert warehouse.content() == first
 
 
-def test_nothing_after_the_as_of_date_is_used(warehouse):
-    tell_random_campaign(warehouse, day=date(2024, 3, 1))
+def test_no_record_after_the_as_of_date_is_used(warehouse):
+    insert_random_campaign(warehouse, day=date(2024, 3, 1))
     plan(warehouse, date(2024, 3, 1))
     as_of = date(2024, 4, 1)
     warehouse.measure(as_of=as_of)
     known = warehouse.content()
     assert known[3]
-    # All of it was in the warehouse already: what a refresh of April sees is what lies before May.
+    # All of it was in the warehouse already: a refresh of April uses only rows before May.
     for table, dated in (
         ("base.campaign_contact", "contacted_on"),
         ("value.profit_by_customer", "month"),
@@ -500,16 +500,16 @@ def test_nothing_after_the_as_of_date_is_used(warehouse):
     assert warehouse.content() == known
 
 
-def test_what_is_learned_of_an_offer_gathers_over_its_campaigns(warehouse):
+def test_learning_about_an_offer_accumulates_over_its_campaigns(warehouse):
     for number, day in enumerate((date(2024, 5, 1), date(2023, 8, 1), date(2024, 1, 1))):
-        tell_random_campaign(warehouse, number, f"K{number}", day, 300)
-    tell_random_campaign(warehouse, 9, "K9", date(2024, 11, 15), 300)
+        insert_random_campaign(warehouse, number, f"K{number}", day, 300)
+    insert_random_campaign(warehouse, 9, "K9", date(2024, 11, 15), 300)
     # The first to start is the last to end.
     warehouse.contact("late", date(2024, 6, 20), "control", campaign="K1", chance=0.6)
     warehouse.measure()
     learned = warehouse.table("learning")
     response = learned[learned["outcome"] == "response"].sort_values("campaigns")
-    # In order of time; the one whose window still runs teaches nothing yet.
+    # In order of time; the one with an open window is not learned from yet.
     assert list(response["campaign_id"]) == ["K2", "K0", "K1"]
     measured = warehouse.table("measurement").set_index(["campaign_id", "outcome"])
     effects, weights = [], []
@@ -526,7 +526,7 @@ def test_what_is_learned_of_an_offer_gathers_over_its_campaigns(warehouse):
     assert set(learned["outcome"]) == {"response", "contribution", "balance"}
 
 
-def tell_uplift(warehouse: Warehouse, customers: int = 8_000) -> pd.DataFrame:
+def insert_uplift_campaign(warehouse: Warehouse, customers: int = 8_000) -> pd.DataFrame:
     """A campaign that works the better the higher a customer's number is."""
     draw = np.random.default_rng(31)
     uplift = np.linspace(0, 0.4, customers)
@@ -546,8 +546,8 @@ def tell_uplift(warehouse: Warehouse, customers: int = 8_000) -> pd.DataFrame:
     return pd.DataFrame({"contact_id": [row["contact_id"] for row in rows], "predicted": uplift})
 
 
-def test_true_predictions_show_in_the_deciles_and_blind_ones_do_not(warehouse):
-    predictions = tell_uplift(warehouse)
+def test_deciles_confirm_true_predictions_and_not_shuffled_ones(warehouse):
+    predictions = insert_uplift_campaign(warehouse)
     warehouse.measure(predictions)
     deciles = warehouse.table("uplift_decile")
     assert set(deciles["scope"]) == {"campaign", "offer", "all"}
@@ -566,7 +566,7 @@ def test_true_predictions_show_in_the_deciles_and_blind_ones_do_not(warehouse):
 
 
 def test_campaigns_of_an_offer_are_strata_of_its_deciles(warehouse):
-    """Told together, what more of one campaign's customers take anyway would count as uplift."""
+    """Pooled, what more of one campaign's customers take anyway would count as uplift."""
     day = date(2024, 3, 1)
     effects, sizes = [], (1500, 1000)
     for campaign, size, share, base in (("K1", 1500, 0.8, 0.4), ("K2", 1000, 0.2, 0.1)):
@@ -603,7 +603,7 @@ def test_campaigns_of_an_offer_are_strata_of_its_deciles(warehouse):
 
 
 def test_predictions_that_cannot_be_used_are_refused(warehouse):
-    predictions = tell_uplift(warehouse, 100)
+    predictions = insert_uplift_campaign(warehouse, 100)
     with pytest.raises(FrameInvalid, match="grain contact_id: expected one row of each, found 1"):
         warehouse.measure(pd.concat([predictions, predictions.iloc[:1]]))
     with pytest.raises(FrameInvalid, match="column predicted: expected no NULL, found 100"):
@@ -642,7 +642,7 @@ def plan_row(warehouse: Warehouse) -> dict[str, Any]:
     return row
 
 
-def test_a_plan_is_held_against_what_came_of_it_worked_by_hand(warehouse):
+def test_a_plan_is_compared_with_its_outcome_worked_by_hand(warehouse):
     plan(warehouse, date(2024, 7, 1))
     # The bank runs it under its own names. One is not reached, one control is.
     for customer in ("T0", "T1", "C0"):
@@ -676,7 +676,7 @@ def test_a_plan_is_held_against_what_came_of_it_worked_by_hand(warehouse):
     assert found["realised_incremental_profit"] == -26
 
 
-def test_more_responses_than_the_plan_expected_are_worth_as_much_each(warehouse):
+def test_responses_beyond_the_plans_expectation_have_the_same_value_each(warehouse):
     plan(warehouse, date(2024, 7, 1))
     for number in range(4):
         warehouse.contact(f"T{number}", date(2024, 7, 5), "treatment", campaign="BANK")
@@ -688,7 +688,7 @@ def test_more_responses_than_the_plan_expected_are_worth_as_much_each(warehouse)
     assert found["realised_incremental_profit"] == pytest.approx(2 * 200 - (4 * 2 + 2 * 10))
 
 
-def test_a_plan_is_open_while_its_window_runs_and_unseen_before_its_month_begins(warehouse):
+def test_a_plan_is_open_during_its_window_and_absent_before_its_month(warehouse):
     plan(warehouse, date(2024, 7, 1))
     warehouse.measure(as_of=date(2024, 7, 1))
     found = plan_row(warehouse)

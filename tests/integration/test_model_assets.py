@@ -144,7 +144,7 @@ def test_a_model_selected_alone_is_trained_alone(home: Home) -> None:
         assert build_numbers.judged_by(connection, "G3") == after["models/clv"]
 
 
-def test_models_older_than_the_features_are_not_built_upon(home: Home) -> None:
+def test_models_older_than_the_features_are_reported(home: Home) -> None:
     train(home, *MODELS)
     with home.warehouse() as connection:
         build_numbers.begin(connection, "features", "a later run")
@@ -156,7 +156,7 @@ def test_models_older_than_the_features_are_not_built_upon(home: Home) -> None:
     }
 
 
-def test_a_build_before_the_models_had_parts_is_replaced(home: Home) -> None:
+def test_a_build_record_without_model_parts_is_replaced(home: Home) -> None:
     with home.warehouse() as connection:
         build_numbers.begin(connection, "models", "an earlier version")
         build_numbers.finish(connection, "models")

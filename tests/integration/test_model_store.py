@@ -15,7 +15,7 @@ def settings(tmp_path):
 
 
 @pytest.mark.slow
-def test_what_a_killed_making_left_behind_is_made_anew(settings):
+def test_a_half_made_store_is_replaced(settings):
     partial = settings.mlflow_home / "mlflow.db.partial"
     partial.write_bytes(b"half a store")
     make_model_store(settings)
@@ -24,14 +24,14 @@ def test_what_a_killed_making_left_behind_is_made_anew(settings):
     assert registry.champion("clv") is None
 
 
-def test_a_store_that_stands_is_left_alone(settings):
+def test_an_existing_store_is_left_alone(settings):
     store = settings.mlflow_home / "mlflow.db"
     store.write_bytes(b"somebody's models")
     make_model_store(settings)
     assert store.read_bytes() == b"somebody's models"
 
 
-def test_a_store_elsewhere_is_its_owners_to_make(settings, monkeypatch):
+def test_no_store_is_made_where_an_address_is_set(settings, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     make_model_store(settings)
     assert not list(settings.mlflow_home.glob("*.db*"))

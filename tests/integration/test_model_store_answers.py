@@ -23,7 +23,7 @@ SECRET = "hunter-2"
 
 @contextmanager
 def answering(status: int, body: str, headers: dict[str, str] | None = None) -> Iterator[str]:
-    """The address of a server that says the same to everybody."""
+    """The address of a server that gives every request the same answer."""
 
     class Same(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -48,9 +48,9 @@ def answering(status: int, body: str, headers: dict[str, str] | None = None) -> 
 
 
 @contextmanager
-def accepting(says: bytes) -> Iterator[str]:
-    """The address of a server that takes connections and never ends its answer: `says` begins
-    it, then a byte comes every half second; nothing at all where it is empty."""
+def accepting(opening: bytes) -> Iterator[str]:
+    """The address of a server that takes connections and never ends its answer: it sends
+    `opening`, then a byte every half second; nothing at all where `opening` is empty."""
     ended = threading.Event()
 
     def serve(listener: socket.socket) -> None:
@@ -60,9 +60,9 @@ def accepting(says: bytes) -> Iterator[str]:
             except TimeoutError:
                 continue
             with connection:
-                connection.sendall(says)
+                connection.sendall(opening)
                 while not ended.wait(0.5):
-                    if says:
+                    if opening:
                         try:
                             connection.sendall(b"x")
                         except OSError:
@@ -153,14 +153,14 @@ def test_an_address_that_leads_nowhere_is_refused(monkeypatch, tmp_path, uri, wo
     assert words in refusal(monkeypatch, tmp_path, uri.format(folder=tmp_path))
 
 
-def test_a_store_that_is_to_be_made_or_stands_already_is_let_through(monkeypatch, tmp_path):
+def test_a_store_to_be_made_is_accepted_and_not_created(monkeypatch, tmp_path):
     check_model_store(Settings(home=tmp_path))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/models.db")
     check_model_store(Settings(home=tmp_path))
     assert not list(tmp_path.iterdir())
 
 
-def test_the_users_own_patience_wins_over_ours(monkeypatch, tmp_path):
+def test_the_users_timeout_overrides_the_default(monkeypatch, tmp_path):
     for name in list(os.environ):
         monkeypatch.setenv(name, os.environ[name])
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "77")

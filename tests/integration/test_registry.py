@@ -58,7 +58,7 @@ def awake(where: str) -> None:
 
 
 class Stranger(BaseEstimator):
-    """A type that no model file may hold; says when it is brought to life from one."""
+    """A type that no model file may hold; calls `awake` when it is loaded from one."""
 
     def __init__(self) -> None:
         self.memory = "kept"
@@ -175,7 +175,7 @@ def champion(store: Store, candidate: Candidate) -> Version:
     return store.promote(store.registry.register(candidate))
 
 
-def test_nobody_is_champion_before_a_promotion(store):
+def test_no_version_is_champion_before_a_promotion(store):
     assert store.registry.champion("newcomer") is None
     rule = LastPeriodAgain().fit(FRAME, Y)
     store.registry.register(clv("newcomer", rule, rule))
@@ -184,7 +184,7 @@ def test_nobody_is_champion_before_a_promotion(store):
         store.registry.load_champion("newcomer")
 
 
-def test_the_promoted_version_is_the_champion_with_all_that_was_said_of_it(store, champion):
+def test_the_promoted_version_is_the_champion_with_all_its_tags(store, champion):
     found = store.registry.champion("clv")
     assert found == champion
     assert (found.name, found.version, found.kind) == ("clv", "1", LEARNER)
@@ -218,7 +218,7 @@ def test_the_twin_predicts_as_the_twin_that_was_registered(store, champion, cand
     ],
     ids=["last period again", "base rate", "response model", "rate of a column"],
 )
-def test_every_kind_of_model_comes_back_as_it_was(store, model, frame, y):
+def test_every_kind_of_model_is_restored_unchanged(store, model, frame, y):
     fitted = model.fit(frame, y)
     name = type(model).__name__
     version = store.registry.register(
@@ -304,7 +304,7 @@ def test_a_loaded_model_answers_the_published_columns_with_missing_values_too(st
     np.testing.assert_array_equal(served["clv_36m"], model.predict_months(asked, 36))
 
 
-def test_the_example_is_of_medians_and_is_nobodys_row(store, champion):
+def test_the_example_holds_medians_and_is_no_customers_row(store, champion):
     example = mlflow.pyfunc.load_model("models:/clv@champion").input_example
     assert len(example) == 1
     rows = LATER.head(20)
@@ -313,7 +313,7 @@ def test_the_example_is_of_medians_and_is_nobodys_row(store, champion):
     assert not (rows[example.columns] == example.loc[0]).all(axis=1).any()
 
 
-def test_requirements_are_pinned_and_the_code_lies_with_the_model(store, champion):
+def test_requirements_are_pinned_and_the_code_is_stored_with_the_model(store, champion):
     folder = store.folder(champion).parent
     pinned = (folder / "requirements.txt").read_text().split()
     assert pinned and all("==" in line for line in pinned)
@@ -322,7 +322,7 @@ def test_requirements_are_pinned_and_the_code_lies_with_the_model(store, champio
     assert not list(folder.rglob("__pycache__"))
 
 
-def test_the_search_path_is_as_it_was_before_a_model_was_registered(store, candidate):
+def test_registering_a_model_leaves_the_search_path_unchanged(store, candidate):
     before = list(sys.path)
     store.registry.register(replace(candidate, name="elsewhere"))
     assert sys.path == before
@@ -365,7 +365,7 @@ def test_a_version_registered_before_models_were_packed_still_loads(store):
     np.testing.assert_array_equal(loaded.predict(LATER), model.predict(LATER))
 
 
-def test_artifacts_lie_under_the_root_given_and_no_model_is_a_pickle(store, champion):
+def test_artifacts_are_stored_under_the_given_root_and_no_model_is_a_pickle(store, champion):
     files = [path.name for path in store.artifacts.rglob("*") if path.is_file()]
     assert "model.skops" in files
     assert not [name for name in files if name.endswith((".pkl", ".pickle", ".joblib"))]
@@ -373,7 +373,7 @@ def test_artifacts_lie_under_the_root_given_and_no_model_is_a_pickle(store, cham
     assert Path(run.info.artifact_uri).is_relative_to(store.artifacts / "clv")
 
 
-def test_the_types_that_these_models_hold_are_trusted_and_every_trusted_type_is_there():
+def test_all_types_of_the_models_are_trusted_and_every_trusted_type_exists():
     models: list[Any] = [
         learner(seed=1),
         LastPeriodAgain().fit(FRAME, Y).calibrate(LATER, LATER_Y),
@@ -436,7 +436,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
-def test_a_champion_is_unusable_when(store, champion, files, damage):
+def test_a_damaged_champion_is_unusable(store, champion, files, damage):
     damage(files)
     with pytest.raises(ChampionUnusable, match=r"model clv: model\.skops of .*TRAIN=always"):
         store.registry.load_champion("clv")
@@ -444,9 +444,7 @@ def test_a_champion_is_unusable_when(store, champion, files, damage):
         store.registry.load(champion)
 
 
-def test_a_file_that_holds_a_type_not_trusted_is_refused_before_it_comes_to_life(
-    store, champion, files
-):
+def test_a_file_with_an_untrusted_type_is_refused_before_it_is_loaded(store, champion, files):
     skops.io.dump(Stranger(), files / "model.skops")
     store.vouch(champion, MODEL_DIGEST, files / "model.skops")
     awakened.clear()
@@ -517,14 +515,14 @@ def test_names_are_listed_as_json_in_their_order():
     assert listed(["b", "a", "ø"]) == '["b", "a", "\\u00f8"]'
 
 
-def test_a_rule_does_not_take_the_challengers_place(store, candidate):
+def test_a_rule_does_not_replace_the_challenger(store, candidate):
     rule = LastPeriodAgain().fit(FRAME, Y)
     first = store.registry.register(clv("beaten", candidate.model, candidate.twin))
     store.promote(store.registry.register(clv("beaten", rule, rule, RULE)))
     assert store.registry.challenger("beaten") == first
 
 
-def test_a_store_that_cannot_be_read_is_not_one_without_a_champion(store, champion):
+def test_an_unreadable_store_is_not_taken_for_one_without_a_champion(store, champion):
     table, gone = "registered_model_aliases", "aliases_gone"
     with sqlite3.connect(store.uri.removeprefix("sqlite:///")) as connection:
         connection.execute(f"alter table {table} rename to {gone}")
@@ -595,17 +593,19 @@ def test_a_version_without_digests_is_refused(store, candidate):
 
 def test_a_table_that_was_changed_is_refused(store, candidate):
     tables = {"deciles": candidate.tables["deciles"]}
-    version = store.registry.register(clv("told", candidate.model, candidate.twin, tables=tables))
+    version = store.registry.register(
+        clv("changed", candidate.model, candidate.twin, tables=tables)
+    )
     path = store.table(version, "deciles")
     path.write_text(path.read_text().replace("1", "9", 1))
-    with pytest.raises(ChampionUnusable, match=r"model told: deciles\.csv .*was tampered with"):
+    with pytest.raises(ChampionUnusable, match=r"model changed: deciles\.csv .*was tampered with"):
         store.registry.table(version, "deciles")
 
 
 # Versions by number.
 
 
-def test_of_several_learners_of_one_training_only_the_best_is_the_challenger(store, candidate):
+def test_only_the_best_learner_of_a_training_is_the_challenger(store, candidate):
     best = store.registry.register(clv("several", candidate.model, candidate.twin))
     other = store.registry.register(clv("several", candidate.model, candidate.twin, alias=False))
     assert store.registry.challenger("several") == best
@@ -613,7 +613,7 @@ def test_of_several_learners_of_one_training_only_the_best_is_the_challenger(sto
     assert store.registry.version("several", "2") == other
 
 
-def test_a_version_is_loaded_by_its_number_whoever_is_champion(store):
+def test_a_version_is_loaded_by_its_number_whichever_is_champion(store):
     models = [learner(seed, trees=2 + seed) for seed in (1, 2)]
     versions = [store.registry.register(clv("numbered", model, model)) for model in models]
     store.promote(versions[1])
@@ -622,7 +622,7 @@ def test_a_version_is_loaded_by_its_number_whoever_is_champion(store):
         np.testing.assert_array_equal(loaded.predict(LATER), model.predict(LATER))
 
 
-def test_an_unknown_version_or_model_is_refused_with_those_there_are(store, champion):
+def test_an_unknown_version_or_model_is_refused_with_the_known_ones(store, champion):
     with pytest.raises(LookupError, match="model clv has no version 7: expected one of 1$"):
         store.registry.version("clv", "7")
     with pytest.raises(LookupError, match="model clw is not registered. Registered models: .*clv"):
@@ -648,7 +648,7 @@ def events_of(records: list[AuditRecord]) -> list[tuple[str, str, str, str]]:
     return [(one.event, one.previous_version, one.version, one.state) for one in records]
 
 
-def test_every_promotion_is_recorded_and_the_version_tells_of_it(store, candidate):
+def test_every_promotion_is_recorded_in_the_audit_and_on_the_version(store, candidate):
     first = store.registry.register(clv("recorded", candidate.model, candidate.twin))
     second = store.registry.register(clv("recorded", candidate.model, candidate.twin))
     store.registry.promote(first, by="the policy", reason="nobody scored", event="first")
@@ -682,7 +682,7 @@ def test_the_audit_of_one_model_is_part_of_that_of_all_and_outlives_a_deletion(s
     assert [one.number for one in every] == list(range(1, len(every) + 1))
 
 
-def test_a_champion_is_not_promoted_again_and_nobody_promotes_without_name_or_reason(store):
+def test_a_promotion_needs_another_version_a_name_and_a_reason(store):
     champion = three(store, "again")[2]
     before = store.registry.audit("again")
     with pytest.raises(ValueError, match="version 3 is already champion"):
@@ -710,7 +710,7 @@ def test_a_rollback_restores_the_champion_before_and_a_second_the_one_before_tha
 
 
 @pytest.mark.slow
-def test_after_a_rollback_and_a_promotion_the_way_back_is_the_one_that_was_gone(store):
+def test_a_rollback_after_a_repeated_promotion_restores_the_version_before_it(store):
     versions = three(store, "forth")
     store.registry.rollback("forth", by="Ana", reason="too many calls")
     store.promote(store.registry.version("forth", versions[2].version))
@@ -734,8 +734,8 @@ def test_a_rollback_passes_over_versions_that_are_damaged_gone_or_of_another_ban
         "rough", by="Ana", reason="too many calls", alike=["source"]
     )
     assert version.version == sound.version == "1"
-    said = [words.split(":")[0] for words in passed_over]
-    assert said == ["version 6", "version 5", "version 4", "version 3", "version 2"]
+    named = [words.split(":")[0] for words in passed_over]
+    assert named == ["version 6", "version 5", "version 4", "version 3", "version 2"]
     for words, wanted in zip(
         passed_over,
         ("has no version 6", "another source", "cannot be loaded", "tampered", "cannot be loaded"),
@@ -745,13 +745,13 @@ def test_a_rollback_passes_over_versions_that_are_damaged_gone_or_of_another_ban
     assert "too many calls (passed over: version 6" in store.registry.audit("rough")[-1].reason
 
 
-def test_a_model_without_a_champion_has_nowhere_to_return_from(store):
+def test_a_rollback_without_a_champion_is_refused(store):
     with pytest.raises(LookupError, match="model nobody has no champion"):
         store.registry.rollback("nobody", by="Ana", reason="too many calls")
 
 
 @pytest.mark.slow
-def test_where_the_alias_was_moved_by_hand_the_way_back_is_known_all_the_same(store):
+def test_a_rollback_works_after_the_alias_was_moved_by_hand(store):
     three(store, "byhand")
     store.client.set_registered_model_alias("byhand", "champion", "1")
     version, _ = store.registry.rollback("byhand", by="Ana", reason="not by hand")
@@ -785,9 +785,9 @@ class Interrupted:
         ("set_registered_model_alias", ABANDONED, "1"),
         ("set_model_version_tag", DONE, "2"),
     ],
-    ids=["before the alias moves", "before the version tells of it"],
+    ids=["before the alias moves", "before the version is tagged"],
 )
-def test_a_promotion_killed_between_its_steps_is_settled_by_what_the_alias_says(
+def test_settling_a_promotion_killed_between_its_steps_follows_the_alias(
     store, candidate, call, state, then
 ):
     name = f"killed_{then}"
@@ -827,12 +827,12 @@ def event(number: int, name: str, before: str, version: str, state: str = DONE) 
         ([("first", "", "1"), ("promoted", "1", "2"), ("rollback", "2", "1")], "1", []),
         # Promoted again by name after it had been left behind.
         ([("first", "", "1"), ("promoted", "1", "2"), ("promoted", "2", "1")], "1", ["2"]),
-        # Nobody recorded how version 5 came to stand.
+        # No event records the promotion of version 5.
         ([("first", "", "1"), ("promoted", "5", "6")], "6", ["5", "1"]),
         ([("first", "", "1"), ("promoted", "1", "2")], "9", ["2", "1"]),
     ],
 )
-def test_the_champions_before_are_those_whom_no_rollback_undid(events, standing, wanted):
+def test_former_champions_are_those_that_no_rollback_undid(events, standing, wanted):
     records = [event(number, *one) for number, one in enumerate(events)]
     assert champions_before(records, standing) == wanted
     # What was never carried out is no part of the story.

@@ -65,7 +65,7 @@ def digest(settings):
     return hashlib.sha256((settings.published / "current.duckdb").read_bytes()).hexdigest()
 
 
-def test_a_release_is_read_through_the_link_and_says_what_it_is(warehouse, settings):
+def test_a_release_is_read_through_the_link_with_its_metadata(warehouse, settings):
     release = publish(warehouse, settings)
     with duckdb.connect(str(settings.published / "current.duckdb"), read_only=True) as reader:
         assert reader.execute("select count(*) from base.customer").fetchall() == [(5,)]
@@ -131,7 +131,7 @@ def judge_earlier(connection):
         (judge_earlier, "G1 checked an earlier build"),
     ],
 )
-def test_a_build_that_is_not_whole_is_refused_and_the_old_release_stays(
+def test_an_incomplete_build_is_refused_and_the_old_release_stays(
     warehouse, settings, fault, words
 ):
     publish(warehouse, settings)
@@ -142,8 +142,8 @@ def test_a_build_that_is_not_whole_is_refused_and_the_old_release_stays(
     assert digest(settings) == before
 
 
-def test_what_is_to_be_built_upon_is_judged_as_far_as_it_goes(warehouse):
-    """Training stands on the features and what is before them, not on models that are older."""
+def test_a_build_is_judged_up_to_the_step_asked_for(warehouse):
+    """Training needs the features and the layers before them, not models that are older."""
     lose_gate(warehouse)
     assert build_numbers.complaints(warehouse, "features") == []
     assert build_numbers.complaints(warehouse) == ["gate G3 has not checked layer models"]
@@ -214,7 +214,7 @@ def test_a_runs_gate_report_is_kept_as_long_as_its_release(warehouse, settings):
     assert failed.exists() and len(list(runs.iterdir())) == releases.KEPT_RELEASES + 1
 
 
-def test_customers_pages_and_reports_go_with_their_release(warehouse, settings):
+def test_customer_pages_and_reports_are_removed_with_their_release(warehouse, settings):
     made = []
     for _ in range(releases.KEPT_RELEASES + 2):
         release = publish(warehouse, settings)
@@ -230,7 +230,7 @@ def test_customers_pages_and_reports_go_with_their_release(warehouse, settings):
         assert {folder.exists() for folder in folders} == {release.exists()}
 
 
-def test_a_release_is_on_the_disk_before_a_reader_is_led_to_it(warehouse, settings, monkeypatch):
+def test_a_release_is_flushed_to_disk_before_the_link_moves(warehouse, settings, monkeypatch):
     """A machine that stops at any moment serves the release before, or all of this one."""
     done, replace, flush = [], os.replace, releasing.flush
 
@@ -271,7 +271,7 @@ def test_an_open_reader_keeps_its_release_while_another_is_published(warehouse, 
         assert reader.execute("select count(*) from base.customer").fetchall() == [(5,)]
 
 
-def test_a_busy_warehouse_is_named_with_what_to_do(settings, command):
+def test_a_busy_warehouse_is_named_with_the_remedy(settings, command):
     import subprocess
     import sys
 
@@ -291,8 +291,8 @@ def test_a_busy_warehouse_is_named_with_what_to_do(settings, command):
         other.stdin.close()
 
 
-def test_what_fails_behind_the_publication_is_a_warning(warehouse, settings, monkeypatch, capsys):
-    """The release is served by then: a run that failed would say that nothing was published."""
+def test_a_failure_after_publication_is_a_warning(warehouse, settings, monkeypatch, capsys):
+    """The release is served by then: a failed run would report that nothing was published."""
 
     def broken(*_, **__):
         raise OSError("no space left on device")
@@ -309,25 +309,23 @@ def test_what_fails_behind_the_publication_is_a_warning(warehouse, settings, mon
     metadata = event.materialization.metadata
     assert metadata["release_id"].value == current.stem
     assert "gate_report" not in metadata and "dagster/column_schema" not in metadata
-    said = capsys.readouterr().err
+    message = capsys.readouterr().err
     for what in ("a gate report", "its columns in the UI"):
-        assert f"{current.stem} is served without {what}: OSError: no space left" in said
-    assert "could not be removed: no space left" in said
+        assert f"{current.stem} is served without {what}: OSError: no space left" in message
+    assert "could not be removed: no space left" in message
 
 
-def test_a_failure_behind_the_publication_does_not_say_that_nothing_was_published(
-    warehouse, settings
-):
+def test_a_failure_after_publication_is_not_reported_as_nothing_published(warehouse, settings):
     class Failed:
         run_id = "run"
         all_events = ()
 
     assert "nothing was published" in failure_summary(settings, Failed, 1.0)
     release = publish(warehouse, settings)
-    said = failure_summary(settings, Failed, 1.0)
-    assert "its release was published before the failure" in said
-    assert f"  served: {release.release_id}" in said
+    message = failure_summary(settings, Failed, 1.0)
+    assert "its release was published before the failure" in message
+    assert f"  served: {release.release_id}" in message
     Failed.run_id = "a later run"
-    said = failure_summary(settings, Failed, 1.0)
-    assert "nothing was published" in said
-    assert f"still served: {release.release_id}" in said
+    message = failure_summary(settings, Failed, 1.0)
+    assert "nothing was published" in message
+    assert f"still served: {release.release_id}" in message

@@ -52,7 +52,7 @@ def settings(tmp_path: Path) -> Settings:
     return settings
 
 
-def test_added_gone_and_changed_rows_of_closed_months_are_told_with_their_money(settings):
+def test_added_gone_and_changed_rows_of_closed_months_are_reported_with_their_amounts(settings):
     february = [
         ("A1", FEBRUARY, "11.00", "8.00", "112.50", "v1"),
         ("A3", FEBRUARY, "1.25", "1.00", "0.00", "v1"),
@@ -60,7 +60,7 @@ def test_added_gone_and_changed_rows_of_closed_months_are_told_with_their_money(
     with duckdb.connect() as connection:
         lay(connection, [*ROWS[:2], *february, ("A1", MARCH, "12.00", "9.00", "120.00", "v1")])
         assert record_restatement(connection, settings) == 3
-        told = connection.execute("from meta.restatement order by measure").fetchall()
+        rows = connection.execute("from meta.restatement order by measure").fetchall()
         of_all = restated(connection)
     money = {
         "closing_balance": ("170.00", "112.50"),
@@ -68,7 +68,7 @@ def test_added_gone_and_changed_rows_of_closed_months_are_told_with_their_money(
         "economic_profit": ("13.00", "9.00"),
     }
     # A1 has another balance, A2 is gone, A3 is new.
-    assert told == [
+    assert rows == [
         (FEBRUARY, TABLE, measure, 2, 2, 3, Decimal(before), Decimal(after))
         for measure, (before, after) in money.items()
     ]

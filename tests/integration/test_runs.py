@@ -110,7 +110,7 @@ def test_no_run_is_closed_while_another_process_holds_the_lock(settings, instanc
     assert status_of(instance, run_id) == FAILURE
 
 
-def test_a_young_run_of_the_ui_may_still_take_the_lock(settings, instance):
+def test_a_recent_run_of_the_ui_is_not_closed(settings, instance):
     """A command has it before its run begins."""
     of_ui = begun(instance)
     of_command = begun(instance, **{PROCESS_TAG: "1"})
@@ -119,7 +119,7 @@ def test_a_young_run_of_the_ui_may_still_take_the_lock(settings, instance):
     assert status_of(instance, of_ui) == STARTED
 
 
-def test_what_takes_no_lock_or_waits_its_turn_is_left_alone(settings, instance):
+def test_runs_without_a_lock_or_still_waiting_are_left_alone(settings, instance):
     @dg.job(name=CUSTOMER_PAGE)
     def page() -> None:
         nothing()
@@ -153,8 +153,8 @@ def test_a_run_of_a_command_belongs_to_the_code_location(settings, instance):
     assert run.tags[PROCESS_TAG] == "1"
 
 
-def test_what_a_gone_run_left_running_in_mlflow_is_killed(settings, instance, model_store):
-    """But no run of somebody else's, and no record of a promotion, which `settle` looks at."""
+def test_mlflow_runs_left_by_a_gone_run_are_killed(settings, instance, model_store):
+    """But no run of another origin and no record of a promotion, which `settle` handles."""
     gone, done = begun(instance), begun(instance, dg.DagsterRunStatus.SUCCESS)
     shutil.copy(model_store, settings.mlflow_home)
     client = MlflowClient(settings.mlflow_tracking_uri)

@@ -111,8 +111,8 @@ class Person:
         return {name: value for name, value in vars(self).items() if name not in kept}
 
 
-def tell(connection: duckdb.DuckDBPyConnection, month: date, *people: Person) -> None:
-    """Write down what is known of people at a month's end; of today also who they are."""
+def insert_people(connection: duckdb.DuckDBPyConnection, month: date, *people: Person) -> None:
+    """Insert the features of people at a month's end; for today also their base data."""
     for person in people:
         features = person.features()
         connection.execute(
@@ -263,7 +263,7 @@ CAT = Person(
 DAN = Person("dan", tier=4, accounts=0, accounts_deposits=0, days_since_active=400)
 EVE = Person("eve", tier=2, margins=(200,), age=44, contribution_margin_12m=60)
 PEOPLE = (ANN, BOB, CAT, DAN, EVE)
-# Within a year. The champion speaks of half a year, at the same monthly hazard.
+# Within a year. The champion predicts half a year, at the same monthly hazard.
 P_DEFAULT = (0.03, 0.08, 0.15, 0.5)
 P_HALF_YEAR = tuple(1 - (1 - p) ** 0.5 for p in P_DEFAULT)
 
@@ -321,9 +321,9 @@ def by_hand(tmp_path_factory: pytest.TempPathFactory, model_store: Path) -> Stor
 
 @pytest.fixture(scope="module")
 def learned(by_hand: Store, tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """Champions that are learned, and say why and of which lines."""
+    """Champions that are learned, with reasons and scores by line."""
     store = Store(tmp_path_factory.mktemp("learned"), by_hand.database)
-    # The copy knows the others' champions by name; these follow them.
+    # The copy holds champions of the same names; these replace them.
     for name in store.registry.models():
         store.client.delete_registered_model(name)
     for experiment in store.client.search_experiments():
@@ -356,7 +356,7 @@ def learned(by_hand: Store, tmp_path_factory: pytest.TempPathFactory) -> Store:
             frame, time, event, lines=held.reset_index(drop=True)
         )
         store.champion("attrition", attrition, example)
-        # The pace, which depends on the horizon, tells most of default.
+        # The pace, which depends on the horizon, predicts default best.
         time, event = happens(1 - frame[PACE].to_numpy() / 20)
         default = DiscreteTimeHazard(periods=HORIZON, trees=15).fit(frame, time, event)
         assert PACE in default.columns_ or LAST_PERIOD in default.columns_
@@ -379,14 +379,12 @@ def scored(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
 
 
 def known(scores: pd.DataFrame, column: str) -> dict[str, Any]:
-    """Whom a column speaks of, and what it says."""
+    """Customers with a value in a column, and the value."""
     return scores[column].dropna().to_dict()
 
 
-def test_each_model_speaks_of_its_own_customers_and_of_the_others_there_is_nothing(
-    connection, by_hand
-):
-    tell(connection, NOW, *PEOPLE)
+def test_each_model_scores_its_own_customers_and_leaves_the_others_empty(connection, by_hand):
+    insert_people(connection, NOW, *PEOPLE)
     switched_on(connection, *MODELS)
     assert score_customers(connection, by_hand.context) == 5
     scores = scored(connection)
@@ -422,8 +420,10 @@ def test_each_model_speaks_of_its_own_customers_and_of_the_others_there_is_nothi
         assert known(scores, version) == dict.fromkeys(known(scores, column), "1")
 
 
-def test_value_to_come_is_the_champions_word_to_the_cent_within_its_interval(connection, by_hand):
-    tell(connection, NOW, *PEOPLE)
+def test_value_to_come_is_the_champions_prediction_to_the_cent_with_its_interval(
+    connection, by_hand
+):
+    insert_people(connection, NOW, *PEOPLE)
     switched_on(connection, "clv")
     score_customers(connection, by_hand.context)
     scores = scored(connection)
@@ -436,24 +436,24 @@ def test_value_to_come_is_the_champions_word_to_the_cent_within_its_interval(con
         pace = last * HORIZON / max(1, len(half_a_year))
         row = pd.DataFrame([{**person.features(), LAST_PERIOD: last, PACE: pace}])
         row = row.astype({"is_defaulted": float, "days_past_due": float})
-        told = scores.loc[person.customer_id]
+        published = scores.loc[person.customer_id]
         point, low, high = model.predict_interval(row)[0]
         for column, value in (("clv_12m", point), ("clv_low", low), ("clv_high", high)):
-            assert float(told[column]) == pytest.approx(value, abs=0.006), column
+            assert float(published[column]) == pytest.approx(value, abs=0.006), column
         three_years = model.predict_months(row, 36)[0]
-        assert float(told["clv_36m"]) == pytest.approx(three_years, abs=0.006)
-        assert told["clv_horizon_months"] == HORIZON
+        assert float(published["clv_36m"]) == pytest.approx(three_years, abs=0.006)
+        assert published["clv_horizon_months"] == HORIZON
 
 
 def test_where_a_model_is_off_its_columns_are_empty(connection, by_hand):
-    tell(connection, NOW, *PEOPLE)
+    insert_people(connection, NOW, *PEOPLE)
     switched_on(connection, "attrition")
     connection.execute("insert into meta.model_version (model_name, note) values ('default', 'x')")
     score_customers(connection, by_hand.context)
     scores = scored(connection)
-    told = ["p_attrition", "value_at_risk", "attrition_model_version"]
-    assert scores.drop(columns=told).isna().all(axis=None)
-    assert scores[told].notna().sum().tolist() == [4, 4, 4]
+    filled = ["p_attrition", "value_at_risk", "attrition_model_version"]
+    assert scores.drop(columns=filled).isna().all(axis=None)
+    assert scores[filled].notna().sum().tolist() == [4, 4, 4]
     names = connection.execute("select distinct model_name from scores.reason").fetchall()
     assert names == [("attrition",)]
     for table in ("product_attrition", "segment_profile", "segment_migration"):
@@ -461,7 +461,7 @@ def test_where_a_model_is_off_its_columns_are_empty(connection, by_hand):
 
 
 def test_a_bank_too_young_for_any_model_has_a_row_for_each_customer(connection, by_hand):
-    tell(connection, NOW, *PEOPLE)
+    insert_people(connection, NOW, *PEOPLE)
     switched_on(connection)
     young = replace(by_hand.context, first_month=date(2024, 6, 1))
     assert score_customers(connection, young) == 5
@@ -477,7 +477,7 @@ def test_the_rule_of_value_scores_too(connection, by_hand, tmp_path):
     y = frame[PACE].to_numpy()
     rule = LastPeriodAgain(horizon=HORIZON).fit(frame, y).calibrate(frame, y)
     store.champion("clv", rule, frame.head(), RULE)
-    tell(connection, NOW, *PEOPLE)
+    insert_people(connection, NOW, *PEOPLE)
     switched_on(connection, "clv")
     score_customers(connection, store.context)
     assert float(scored(connection).loc["ann", "clv_12m"]) == 60.0
@@ -491,11 +491,11 @@ def test_migration_follows_each_customer_over_the_horizon(connection, by_hand):
 
     low, medium, high = (f"{value} value · 30–44" for value in ("low", "medium", "high"))
     before = [("a", 10), ("b", 10), ("c", 70), ("d", 95), ("e", 10)]
-    tell(connection, HALF_A_YEAR_AGO, *[with_margin(*one) for one in before])
-    tell(connection, HALF_A_YEAR_AGO, with_margin("none then", 10, 0))
+    insert_people(connection, HALF_A_YEAR_AGO, *[with_margin(*one) for one in before])
+    insert_people(connection, HALF_A_YEAR_AGO, with_margin("none then", 10, 0))
     after = [("a", 10), ("b", 70), ("c", 95), ("d", 95), ("f", 10)]
-    tell(connection, NOW, *[with_margin(*one) for one in after])
-    tell(connection, NOW, with_margin("e", 10, 0), with_margin("none then", 10))
+    insert_people(connection, NOW, *[with_margin(*one) for one in after])
+    insert_people(connection, NOW, with_margin("e", 10, 0), with_margin("none then", 10))
     switched_on(connection, "segment")
     score_customers(connection, by_hand.context)
     moves = connection.execute(
@@ -518,7 +518,7 @@ def test_migration_follows_each_customer_over_the_horizon(connection, by_hand):
 
 
 def test_every_customer_and_offer_has_the_chance_of_an_answer(connection, by_hand):
-    tell(connection, NOW, ANN, DAN)
+    insert_people(connection, NOW, ANN, DAN)
     connection.execute("insert into features.offer (product_id) values ('card'), ('fund')")
     switched_on(connection, "response")
     score_customers(connection, by_hand.context)
@@ -531,15 +531,15 @@ def test_every_customer_and_offer_has_the_chance_of_an_answer(connection, by_han
         *[("ann", "card"), ("ann", "fund"), ("dan", "card"), ("dan", "fund")],
     ]
     model = by_hand.loaded("response")
-    said = model.probability(pd.DataFrame({OFFER: ["card", "fund"]}))
-    assert said[0] > said[1]
-    assert [row[2] for row in found] == pytest.approx([*said, *said], abs=1e-6)
+    predicted = model.probability(pd.DataFrame({OFFER: ["card", "fund"]}))
+    assert predicted[0] > predicted[1]
+    assert [row[2] for row in found] == pytest.approx([*predicted, *predicted], abs=1e-6)
 
 
 def test_a_product_never_offered_is_scored_where_the_list_of_offers_asks_for_it(
     connection, by_hand
 ):
-    tell(connection, NOW, ANN)
+    insert_people(connection, NOW, ANN)
     connection.execute("insert into features.offer (product_id) values ('card')")
     connection.execute("insert into features.offer (product_id, is_offered) values ('gold', false)")
     connection.execute("insert into value.offer (product_id, campaigns) values ('gold', 0)")
@@ -548,7 +548,7 @@ def test_a_product_never_offered_is_scored_where_the_list_of_offers_asks_for_it(
     assert score_offers(connection, by_hand.context) == 2
     found = connection.execute("select product_id, p_response from scores.offer order by all")
     scored = dict(found.fetchall())
-    # The rule of this store knows no lines: an offer not seen has the rate of all.
+    # The rule of this store has no lines: an offer not seen has the rate of all.
     assert scored["gold"] == pytest.approx(by_hand.loaded("response").rate_, abs=1e-6)
     before = everything(connection)
     connection.execute("insert into value.offer (product_id, campaigns) values ('bond', 0)")
@@ -578,7 +578,7 @@ def test_the_scores_and_the_course_of_default_depend_on_the_tables_that_they_rea
     connection, by_hand
 ):
     """But for the models, and for tables that a step writes and counts."""
-    tell(connection, NOW, *PEOPLE)
+    insert_people(connection, NOW, *PEOPLE)
     connection.execute("insert into features.offer (product_id) values ('card')")
     connection.execute("insert into features.offer (product_id, is_offered) values ('gold', false)")
     connection.execute("insert into value.offer (product_id, campaigns) values ('gold', 0)")
@@ -606,7 +606,7 @@ def test_the_scores_and_the_course_of_default_depend_on_the_tables_that_they_rea
 
 
 def crowd(people: int = 24) -> list[Person]:
-    """As learned from, with some who are spoken of by fewer models."""
+    """People as in training, with some whom fewer models score."""
     frame = learned_from(people, seed=7)
     # Margins that rose in the last half year: a longer look back is another pace.
     made = []
@@ -634,14 +634,16 @@ def written(connection: duckdb.DuckDBPyConnection) -> dict[str, pd.DataFrame]:
 
 
 @pytest.fixture(scope="module")
-def told(learned: Store) -> Iterator[tuple[duckdb.DuckDBPyConnection, list[Person]]]:
+def scored_crowd(learned: Store) -> Iterator[tuple[duckdb.DuckDBPyConnection, list[Person]]]:
     """A warehouse scored by the learned champions."""
     with duckdb.connect() as opened:
         opened.execute(TABLES)
         opened.execute("insert into value.product_parameter values ('loan', ?, 0.1, 0.45)", [NOW])
         people = crowd()
-        tell(opened, NOW, *people)
-        tell(opened, HALF_A_YEAR_AGO, *[replace(one, margins=()) for one in people[::-1][:15]])
+        insert_people(opened, NOW, *people)
+        insert_people(
+            opened, HALF_A_YEAR_AGO, *[replace(one, margins=()) for one in people[::-1][:15]]
+        )
         switched_on(opened, *MODELS)
         # A model that is on has a champion; this one has none here.
         opened.execute("delete from meta.model_version where model_name = 'high_value'")
@@ -649,8 +651,8 @@ def told(learned: Store) -> Iterator[tuple[duckdb.DuckDBPyConnection, list[Perso
         yield opened, people
 
 
-def test_there_are_at_most_three_reasons_a_customer_and_model_the_strongest_first(told, learned):
-    connection, people = told
+def test_a_customer_has_at_most_three_reasons_per_model_strongest_first(scored_crowd, learned):
+    connection, people = scored_crowd
     reasons = written(connection)["reason"]
     assert set(reasons["model_name"]) == {"attrition", "clv", "default", "segment"}
     by_model = {
@@ -663,7 +665,7 @@ def test_there_are_at_most_three_reasons_a_customer_and_model_the_strongest_firs
         model = learned.loaded(name)
         known_names = model.dimensions_ if name == "segment" else model.columns_
         assert set(rows["feature"]) <= set(known_names), name
-        # Somebody may be as usual in all; nearly everybody is told something.
+        # A customer may be as usual in everything; nearly every customer has a reason.
         assert set(rows["customer_id"]) <= by_model[name]
         assert len(set(rows["customer_id"])) > 0.8 * len(by_model[name])
         assert set(rows["model_version"]) == {learned.version(name).version}
@@ -675,8 +677,8 @@ def test_there_are_at_most_three_reasons_a_customer_and_model_the_strongest_firs
     assert ((reasons["contribution"] > 0) == (reasons["direction"] == "raises")).all()
 
 
-def test_a_reason_shows_the_customers_own_value_beside_the_usual_one(told):
-    connection, people = told
+def test_a_reason_shows_the_customers_own_value_beside_the_usual_one(scored_crowd):
+    connection, people = scored_crowd
     reasons = written(connection)["reason"]
     of = {one.customer_id: one.features() for one in people}
     shown = reasons[
@@ -687,14 +689,14 @@ def test_a_reason_shows_the_customers_own_value_beside_the_usual_one(told):
     for row in shown.to_dict("records"):
         assert float(row["value"]) == of[row["customer_id"]]["days_since_active"]
         assert float(row["usual"]) == pytest.approx(np.median(holders))
-    # Who has been silent for longest is told so.
+    # The longest silence raises the probability.
     longest = max((one for one in people if one.accounts > 0), key=lambda p: p.days_since_active)
     first = shown[shown["customer_id"] == longest.customer_id].iloc[0]
     assert first["direction"] == "raises"
 
 
-def test_each_line_held_is_at_least_as_much_at_risk_as_the_customer(told, learned):
-    connection, people = told
+def test_each_line_held_is_at_least_as_much_at_risk_as_the_customer(scored_crowd, learned):
+    connection, people = scored_crowd
     tables = written(connection)
     lines = tables["product_attrition"].set_index(["customer_id", "product_line"])
     held = {
@@ -719,8 +721,8 @@ def test_each_line_held_is_at_least_as_much_at_risk_as_the_customer(told, learne
     assert set(lines["attrition_model_version"]) == {learned.version("attrition").version}
 
 
-def test_the_profile_tells_of_each_segment_by_dimension(told, learned):
-    connection, _ = told
+def test_the_profile_describes_each_segment_by_dimension(scored_crowd, learned):
+    connection, _ = scored_crowd
     tables = written(connection)
     model = learned.loaded("segment")
     profile = tables["segment_profile"]
@@ -739,8 +741,8 @@ def test_the_profile_tells_of_each_segment_by_dimension(told, learned):
     )
 
 
-def test_batches_say_the_same_as_all_at_once(told, learned, monkeypatch):
-    connection, _ = told
+def test_batches_give_the_same_scores_as_one_pass(scored_crowd, learned, monkeypatch):
+    connection, _ = scored_crowd
     at_once = written(connection)
     monkeypatch.setattr(scoring, "BATCH", 7)
     assert score_customers(connection, learned.context) == 24
@@ -776,7 +778,7 @@ def test_a_champion_missing_or_changed_stops_the_scoring_before_anything_is_writ
     connection, by_hand, name, how, is_first
 ):
     lend(connection, Loan(ANN, days_past_due=3))
-    tell(connection, NOW, CAT)
+    insert_people(connection, NOW, CAT)
     connection.execute("insert into features.offer (product_id) values ('card')")
     switched_on(connection, *MODELS, "response")
     earlier = replace(by_hand.context, as_of=date(2024, 11, 30))
@@ -816,7 +818,7 @@ def test_a_champion_missing_or_changed_stops_the_scoring_before_anything_is_writ
 
 @dataclass(frozen=True)
 class Loan:
-    """A borrower's loan; what the borrower's features said a quarter ago, if there were any."""
+    """A borrower's loan; the days past due a quarter ago, if the borrower had features then."""
 
     owner: Person
     days_past_due: int = 0
@@ -831,10 +833,10 @@ def lend(connection: duckdb.DuckDBPyConnection, *loans: Loan) -> None:
         if not connection.execute(
             "select 1 from base.customer where customer_id = ?", [owner.customer_id]
         ).fetchall():
-            tell(connection, NOW, owner)
+            insert_people(connection, NOW, owner)
             if loan.before is not None:
                 past = replace(owner, days_past_due=loan.before, margins=())
-                tell(connection, QUARTER_AGO, past)
+                insert_people(connection, QUARTER_AGO, past)
         account = f"loan of {owner.customer_id}"
         connection.execute(
             "insert into alerts.loan values (?, ?, ?, ?, ?, ?, 0.45, 'officer')",
@@ -886,7 +888,7 @@ def lent(connection: duckdb.DuckDBPyConnection, by_hand: Store) -> pd.DataFrame:
     """The alerts of the loans, by customer."""
     lend(connection, *LOANS)
     # Borrowers without an open loan are scored and raise no alert.
-    tell(connection, NOW, borrower("repaid", 60), borrower("card holder", 60))
+    insert_people(connection, NOW, borrower("repaid", 60), borrower("card holder", 60))
     switched_on(connection, "default")
     score_customers(connection, by_hand.context)
     keep_default_probabilities(connection, by_hand.context)
@@ -900,7 +902,7 @@ def test_severity_is_by_days_past_due_or_by_probability(lent):
     assert lent["severity"].to_dict() == SEVERITY
 
 
-def test_an_alert_says_why_since_when_how_much_and_who_is_to_act(lent):
+def test_an_alert_gives_reason_month_expected_loss_and_responsible_employee(lent):
     def of(name: str) -> dict[str, Any]:
         return lent.loc[name].to_dict()
 
@@ -925,11 +927,11 @@ def test_an_alert_says_why_since_when_how_much_and_who_is_to_act(lent):
     assert default["p_default"] == 1.0
     assert np.isnan(default["p_default_before"])
     assert float(default["expected_loss_12m"]) == pytest.approx(45)
-    # The rule does not say when.
+    # The rule predicts no month.
     assert lent["expected_lead_months"].isna().all()
 
 
-def test_a_loan_is_known_by_its_owners_probability_and_those_in_default_are_not(connection, lent):
+def test_a_loan_has_its_owners_probability_unless_in_default(connection, lent):
     found = connection.execute("select * from scores.account_default").fetchall()
     expected = {
         f"loan of {one.owner.customer_id}": one.owner.days_past_due
@@ -943,7 +945,9 @@ def test_a_loan_is_known_by_its_owners_probability_and_those_in_default_are_not(
         assert (month, version) == (NOW, "1")
 
 
-def test_what_was_known_earlier_stays_and_what_came_of_a_later_month_is_gone(connection, by_hand):
+def test_probabilities_of_earlier_months_stay_and_those_of_later_months_are_removed(
+    connection, by_hand
+):
     lend(connection, Loan(borrower("ann", 30)), Loan(borrower("bob", 0)))
     rows = [
         ("loan of ann", date(2024, 11, 1), 0.2),
@@ -991,7 +995,7 @@ def test_what_was_known_earlier_stays_and_what_came_of_a_later_month_is_gone(con
         (0.26, 0.9, "twin", True),
     ],
 )
-def test_expected_loss_does_not_use_a_model_whose_total_is_off_beyond_chance(
+def test_expected_loss_ignores_a_model_whose_total_is_off_beyond_chance(
     connection, by_hand, low, high, judged, is_used
 ):
     lend(connection, Loan(borrower("ann", 30)))
@@ -1034,9 +1038,9 @@ def test_a_quarter_ago_is_scored_from_the_anchors_of_the_horizon_that_was_learne
     people = [
         replace(one, loans=1, is_defaulted=0, days_past_due=3, accounts=1) for one in crowd(20)
     ]
-    tell(connection, QUARTER_AGO, *[replace(one, tier=2) for one in people])
+    insert_people(connection, QUARTER_AGO, *[replace(one, tier=2) for one in people])
     lend(connection, *[Loan(replace(one, margins=(1,)), days_past_due=3) for one in people])
-    # The margins of a quarter ago were told already.
+    # The margins of a quarter ago were inserted already.
     connection.execute("delete from value.profit_by_customer where month > ?", [QUARTER_AGO])
     switched_on(connection, "default")
     monkeypatch.setattr(default_course, "BATCH", 7)
@@ -1090,7 +1094,7 @@ def test_published_features_give_the_published_scores_through_mlflow_alone(
     connection, request, champions
 ):
     store: Store = request.getfixturevalue(champions)
-    tell(connection, NOW, *PEOPLE)
+    insert_people(connection, NOW, *PEOPLE)
     names = [name for name in MODELS if store.registry.champion(name)]
     switched_on(connection, *names)
     score_customers(connection, store.context)
@@ -1105,22 +1109,22 @@ def test_published_features_give_the_published_scores_through_mlflow_alone(
         model = opened(store, name)
         read = model.metadata.get_input_schema().input_names()
         assert set(read) <= set(published.columns), name
-        told = model.predict(published)
-        assert list(told.columns) == model.metadata.get_output_schema().input_names(), name
-        for column in told:
+        predicted = model.predict(published)
+        assert list(predicted.columns) == model.metadata.get_output_schema().input_names(), name
+        for column in predicted:
             expected = scores[column].reset_index(drop=True)
-            if told[column].dtype.kind == "f":
+            if predicted[column].dtype.kind == "f":
                 expected = expected.astype(float)
                 # Money is rounded to the cent where it is published.
-                np.testing.assert_allclose(told[column], expected, atol=0.006, err_msg=column)
+                np.testing.assert_allclose(predicted[column], expected, atol=0.006, err_msg=column)
             else:
-                assert told[column].fillna("").tolist() == expected.fillna("").tolist(), column
+                assert predicted[column].fillna("").tolist() == expected.fillna("").tolist(), column
 
 
 def test_published_offers_beside_published_customers_give_the_published_response(
     connection, by_hand
 ):
-    tell(connection, NOW, ANN, DAN)
+    insert_people(connection, NOW, ANN, DAN)
     connection.execute("insert into features.offer (product_id) values ('card'), ('fund')")
     switched_on(connection, "response")
     score_customers(connection, by_hand.context)
@@ -1129,13 +1133,13 @@ def test_published_offers_beside_published_customers_give_the_published_response
         "select customer.*, offer.* exclude (product_id) from release.features.customer_month "
         "as customer cross join release.features.offer as offer order by customer_id, product_id"
     )
-    told = opened(by_hand, "response").predict(rows.df())["p_response"]
+    predicted = opened(by_hand, "response").predict(rows.df())["p_response"]
     expected = connection.execute("select p_response from scores.offer order by all").fetchall()
     by_customer = connection.execute(
         "select p_response from scores.offer order by customer_id, product_id"
     ).fetchall()
     assert len(expected) == 4
-    assert told.tolist() == [value for (value,) in by_customer]
+    assert predicted.tolist() == [value for (value,) in by_customer]
 
 
 def test_a_copied_home_reads_its_own_models_and_not_the_other_homes(by_hand, tmp_path):
@@ -1152,21 +1156,21 @@ def test_a_copied_home_reads_its_own_models_and_not_the_other_homes(by_hand, tmp
         flip(original)
         champion = again.champion("clv")
         assert champion == before
-        told = again.load(champion).predict(LEARNED)
+        predicted = again.load(champion).predict(LEARNED)
         assert again.load_twin(champion) is not None
         mlflow.set_tracking_uri(home.own_model_store)
         mlflow.set_registry_uri(home.own_model_store)
         served = mlflow.pyfunc.load_model("models:/clv@champion").predict(LEARNED.astype(float))
     finally:
         original.write_bytes(kept)
-    np.testing.assert_allclose(served["clv_12m"], told)
+    np.testing.assert_allclose(served["clv_12m"], predicted)
     for experiment in client.search_experiments():
         if experiment.name != "Default":
             assert str(home.mlflow_home) in experiment.artifact_location
     assert str(home.mlflow_home) in client.get_run(before.run_id).info.artifact_uri
     # The first home goes on as before, and a second look changes nothing.
     settle_in(home)
-    assert by_hand.loaded("clv").predict(LEARNED).tolist() == told.tolist()
+    assert by_hand.loaded("clv").predict(LEARNED).tolist() == predicted.tolist()
 
 
 def test_places_that_are_no_homes_are_left_as_they_are(by_hand, tmp_path):

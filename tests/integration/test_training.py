@@ -74,7 +74,7 @@ MARK = "zq-person-"
 
 
 class People:
-    """Customers at one cut-off, of whom those leave who are silent and hold little."""
+    """Customers at one cut-off; the silent ones with few products leave more often."""
 
     def __init__(self, cutoff: date, n: int, seed: int, silence: float = 0.0) -> None:
         generator = np.random.default_rng(seed)
@@ -92,7 +92,7 @@ class People:
             -2.5 + 0.05 * self.frame["silent"] - 0.7 * (self.frame["products"] - 1)
         ).to_numpy()
         self.y = (generator.random(n) < self.chance).astype(float)
-        # What no feature tells.
+        # In no feature.
         self.is_woman = (self.frame.index % 2 == 0).astype(bool)
 
     def sample(self, y: np.ndarray | None = None) -> Sample:
@@ -317,7 +317,7 @@ def version(**tags: str) -> Version:
         ),
     ],
 )
-def test_a_champion_that_fits_is_trained_anew_only_when_that_is_asked_for(mode, champion, expected):
+def test_a_fitting_champion_is_retrained_only_on_request(mode, champion, expected):
     assert needs_training(mode, champion, WANTED) == expected
 
 
@@ -332,7 +332,7 @@ def test_with_training_switched_off_a_missing_champion_stops_the_refresh(home):
 
 
 @pytest.mark.parametrize("mode", ["auto", "never"])
-def test_a_champion_that_fits_scores_on_and_nothing_is_read_or_registered(home, mode):
+def test_a_fitting_champion_stays_without_reading_or_registering(home, mode):
     name = f"settled_{mode}"
     home.with_champion(name, SILENCE)
     report = home.train(study(name, BOOSTED, read=not_read), mode)
@@ -351,7 +351,7 @@ def ruled(home: Home) -> TrainingReport:
     return home.train(study("ruled", NOISE, read=lambda: samples))
 
 
-def test_where_nobody_beats_the_rule_the_rule_is_the_first_champion(home, ruled):
+def test_the_rule_is_the_first_champion_where_no_learner_beats_it(home, ruled):
     assert (ruled.version, ruled.kind, ruled.trained, ruled.promoted) == ("2", RULE, True, False)
     assert ruled.reasons[-1] == "so the rule is champion"
     assert any("rate_by_noise: does not beat the rule" in words for words in ruled.reasons)
@@ -382,7 +382,7 @@ def test_a_long_study_is_fitted_in_another_process_with_the_same_results(home, m
     np.testing.assert_array_equal(score_of(here, NOW.frame), score_of(there, NOW.frame))
 
 
-def test_what_is_told_of_the_rule_is_its_own(home, ruled):
+def test_a_rules_evaluation_card_and_profile_are_its_own(home, ruled):
     rule = home.champion("ruled")
     champion_row = home.champion_row("ruled")
     assert (champion_row["kind"], champion_row["learner"]) == (RULE, "rule_of_thumb")
@@ -405,12 +405,12 @@ def test_a_worse_challenger_is_refused_in_words_and_the_champion_stays(home):
     assert "does not beat the rule: log_score +" in challenger.tags[REASONS]
     assert "does not beat the champion: log_score +" in challenger.tags[REASONS]
     assert len(home.registry.audit("kept")) == 1
-    # The rule does not take the place of a champion who is there.
+    # The rule does not replace an existing champion.
     assert [one.kind for one in home.registry.versions("kept")] == [LEARNER, LEARNER]
     assert "rate_by_noise: does not beat the champion" in home.champion_row("kept")["note"]
 
 
-def test_a_better_challenger_takes_over_and_the_audit_tells_from_whom(home):
+def test_a_better_challenger_takes_over_and_the_audit_names_its_predecessor(home):
     home.with_champion("followed", SILENCE)
     report = home.train(study("followed", BOOSTED), mode="always")
     assert (report.version, report.promoted) == ("2", True)
@@ -428,8 +428,8 @@ def test_a_better_challenger_takes_over_and_the_audit_tells_from_whom(home):
     assert home.champion("followed").tags[COMPARED_WITH] == "1"
 
 
-def test_who_has_no_champion_takes_the_first_learner_that_passes(home):
-    """Reported in the order of the studies, whoever is fitted first."""
+def test_a_model_without_a_champion_takes_the_first_learner_that_passes(home):
+    """Reported in the order of the studies, whichever is fitted first."""
     home.with_champion("settled", SILENCE)
     reports = home.train_all(
         [
@@ -452,7 +452,7 @@ def test_who_has_no_champion_takes_the_first_learner_that_passes(home):
     assert len(home.registry.versions("first_passes")) == 1
 
 
-def test_asked_to_train_it_tries_all_and_the_second_must_beat_the_first_that_passed(home):
+def test_training_on_request_tries_all_learners_and_each_must_beat_the_best_before(home):
     """Alone silence passes; behind the boosted one it does not."""
     report = home.train(study("boosted_first", BOOSTED, SILENCE), mode="always")
     assert (report.version, report.promoted) == ("1", True)
@@ -484,12 +484,12 @@ def test_with_approval_the_rule_scores_until_another_person_promotes(home):
     assert home.champion_row("awaited")["promoted_by"] == APPROVER
 
 
-def test_the_winner_of_two_that_passed_waits_and_is_approved_without_overriding(home):
+def test_the_better_of_two_passed_learners_waits_and_needs_no_override(home):
     home.with_champion("relay", rate("silent", 2))
     report = home.train(study("relay", SILENCE, BOOSTED), "always", "approval")
     assert (report.version, report.promoted) == ("1", False)
     assert report.reasons[-1] == "version 3 waits for approval (job promote)"
-    # Nobody is missing, so no rule is registered.
+    # No champion is missing, so no rule is registered.
     assert [one.tags.get(VERDICT) for one in home.registry.versions("relay")] == [
         *(None, PASSED, PASSED),
     ]
@@ -504,7 +504,7 @@ def test_the_winner_of_two_that_passed_waits_and_is_approved_without_overriding(
     "other",
     [{"source": "another bank"}, {"horizon_months": "12", "features": listed(["silent", "age"])}],
 )
-def test_a_champion_made_for_something_else_is_not_compared_with(home, other):
+def test_a_champion_of_another_purpose_is_replaced_without_a_comparison(home, other):
     name = f"other_{'_'.join(other)}"
     home.with_champion(name, BOOSTED)
     # Worse than the champion there is, which must not score.
@@ -517,7 +517,7 @@ def test_a_champion_made_for_something_else_is_not_compared_with(home, other):
     assert {tag: new.tags[tag] for tag in other} == other
 
 
-def test_the_rule_takes_the_place_of_a_champion_made_for_something_else(home):
+def test_the_rule_replaces_a_champion_of_another_purpose(home):
     home.with_champion("moved", SILENCE)
     report = home.train(study("moved", NOISE, wanted={**WANTED, "source": "another bank"}))
     assert (report.version, report.kind) == ("3", RULE)
@@ -525,7 +525,7 @@ def test_the_rule_takes_the_place_of_a_champion_made_for_something_else(home):
 
 
 @pytest.mark.parametrize("damaged", [MODEL, TWIN, EVALUATION])
-def test_training_heals_a_damaged_champion_without_comparing_with_it(home, damaged):
+def test_training_replaces_a_damaged_champion_without_comparing_with_it(home, damaged):
     name = f"damaged_{damaged.split('.')[0]}"
     champion = home.with_champion(name, BOOSTED)
     path = {
@@ -544,7 +544,7 @@ def test_training_heals_a_damaged_champion_without_comparing_with_it(home, damag
     home.registry.table(new, EVALUATION)
 
 
-def test_a_damaged_champion_is_not_healed_unasked(home):
+def test_a_damaged_champion_is_not_replaced_without_a_request(home):
     """The refresh stops at scoring instead: who changed the file is to be found out."""
     flip(home.model_file(home.with_champion("unasked", SILENCE)))
     report = home.train(study("unasked", SILENCE, read=not_read))
@@ -568,7 +568,7 @@ def test_a_damaged_champion_is_not_healed_unasked(home):
         ),
     ],
 )
-def test_with_too_few_events_a_model_is_off_and_says_why(home, learned, judged, words):
+def test_a_model_with_too_few_events_is_off_with_the_reason(home, learned, judged, words):
     samples = material(few(EARLIER.sample(), learned), few(LATER.sample(), judged))
     # Also with training switched off: what is off needs no champion.
     for mode in ("auto", "never"):
@@ -594,8 +594,8 @@ def bounded(home: Home, name: str, samples: Material, **changed: Any) -> Version
     return challenger
 
 
-def test_who_is_unfair_to_one_sex_is_refused_by_name_however_far_ahead(home):
-    """The same silence means leaving of women and hardly of men, which no feature tells."""
+def test_a_challenger_unfair_to_one_sex_is_refused_with_the_groups_named(home):
+    """Women leave after the same silence more often than men, which no feature shows."""
 
     def left(people: People) -> np.ndarray:
         chance = np.clip(people.chance * np.where(people.is_woman, 1.7, 0.3), 0, 1)
@@ -616,14 +616,14 @@ def test_who_is_unfair_to_one_sex_is_refused_by_name_however_far_ahead(home):
     assert "unfair_groups" not in challenger.tags[REASONS]
 
 
-def test_a_learner_that_is_right_for_both_sexes_passes_with_their_figures_told(home, documented):
+def test_a_learner_right_for_both_sexes_passes_and_their_figures_are_kept(home, documented):
     table = home.registry.table(documented[0], "fairness").set_index(["attribute", "group"])
     for group in ("F", "M"):
         assert table.loc[("sex", group), "gap_low"] < 0.25
         assert table.loc[("sex", group), "gap_high"] > -0.25
 
 
-def test_who_scores_a_changed_population_is_refused(home):
+def test_a_challenger_that_scores_a_changed_population_is_refused(home):
     shifted = People(date(2024, 12, 1), 800, seed=3, silence=60)
     challenger = bounded(home, "drifted", material(scored=shifted.frame))
     stated = challenger.tags[REASONS].split("; ")[-1]
@@ -632,7 +632,7 @@ def test_who_scores_a_changed_population_is_refused(home):
     assert worst["feature"] == "silent" and worst["psi"] > 0.25
 
 
-def test_probabilities_far_too_high_are_refused_whatever_their_order(home):
+def test_probabilities_far_too_high_are_refused_however_good_their_order(home):
     """More than twice as many left before as do later."""
     later = (np.random.default_rng(8).random(len(LATER.chance)) < LATER.chance / 2.5).astype(float)
     order = (
@@ -668,7 +668,7 @@ def test_the_first_learner_that_beats_the_rule_is_champion_by_the_policy(home, d
     assert record.reason.startswith("beats the rule: log_score -")
 
 
-def test_a_version_tells_where_it_came_from(home, documented):
+def test_a_version_records_its_origin(home, documented):
     champion, _ = documented
     refit = material().refit
     expected = {
@@ -700,7 +700,7 @@ def test_a_version_tells_where_it_came_from(home, documented):
     assert run.data.params["training_cutoffs"] == listed(["2023-12"])
 
 
-def test_the_evaluation_is_that_of_the_twin_on_rows_that_it_has_not_seen(home, documented):
+def test_the_evaluation_judges_the_twin_on_unseen_rows(home, documented):
     champion, one = documented
     twin = home.registry.load_twin(champion)
     # Fitted on the earlier rows alone, as anybody can do again.
@@ -722,7 +722,7 @@ def test_the_evaluation_is_that_of_the_twin_on_rows_that_it_has_not_seen(home, d
     assert list(table.index) == [measure.name for measure in one.measures]
 
 
-def test_what_scores_has_learned_from_all_that_is_complete(home, documented):
+def test_the_scoring_model_is_refitted_on_all_complete_cohorts(home, documented):
     again = _boosted(material().refit, home.context().seed)
     champion = home.registry.load(documented[0])
     np.testing.assert_allclose(score_of(champion, NOW.frame), score_of(again, NOW.frame))
@@ -747,7 +747,7 @@ def test_the_tables_and_the_card_are_kept_with_the_version(home, documented):
         assert needed <= set(table.columns) and len(table), name
     model = home.registry.load(champion)
     assert set(home.registry.table(champion, "profile")["feature"]) == set(model.columns_)
-    # What tells of leaving comes first, what does not comes last.
+    # The feature that predicts leaving comes first.
     importance = home.registry.table(champion, "importance")["feature"].tolist()
     assert importance[0] == "silent"
     by_cutoff = home.registry.table(champion, "by_cutoff")
@@ -769,7 +769,7 @@ def test_the_tables_and_the_card_are_kept_with_the_version(home, documented):
         assert (home.logged(champion) / f"{picture}.png").stat().st_size > 1000
 
 
-def test_no_customer_is_in_anything_that_is_kept(home, documented):
+def test_no_stored_artifact_holds_a_customer(home, documented):
     def contents(path: Path) -> Iterator[tuple[str, bytes]]:
         yield str(path), path.read_bytes()
         if zipfile.is_zipfile(path):
@@ -790,7 +790,7 @@ def test_no_customer_is_in_anything_that_is_kept(home, documented):
             assert b"customer_id" not in content, name
 
 
-def test_the_warehouse_tells_of_the_champion_as_the_registry_does(home, documented):
+def test_the_warehouse_and_the_registry_describe_the_same_champion(home, documented):
     champion, one = documented
     home.train(replace(one, read=not_read))
     champion_row = home.champion_row("documented")
@@ -838,7 +838,7 @@ def _money(people: People) -> Sample:
     return Sample(frame, y, pd.DataFrame({"contribution": y}))
 
 
-def test_intervals_come_from_the_evaluation_period_and_are_handed_to_what_scores(home):
+def test_intervals_of_the_evaluation_period_are_passed_to_the_scoring_model(home):
     earlier, later, now = _money(EARLIER), _money(LATER), _money(NOW)
     samples = Material((Split(earlier, later),), together(earlier, later), now.frame, PARAMETERS)
 
@@ -881,7 +881,7 @@ MONTHS = [plus_months(date(2023, 5, 1), number) for number in range(20)]
 
 
 def bank(connection: duckdb.DuckDBPyConnection, customers: int = 500) -> None:
-    """Twenty months of customers, of whom some fall silent each month and leave soon after."""
+    """Twenty months of customers, some of which fall silent each month and leave soon after."""
     connection.execute(
         """
         create schema if not exists base; create schema features; create schema value;
@@ -1012,7 +1012,7 @@ def test_a_cohort_later_than_all_that_was_learned_is_judged_by_the_champion_itse
         home.registry.tag(champion, {"learned_until": "2024-06"})
 
 
-def test_drift_is_found_where_the_customers_of_now_are_others(home, watched):
+def test_drift_is_found_where_the_current_customers_differ(home, watched):
     records, one = watched
     home.connection.execute("begin")
     try:
@@ -1027,7 +1027,7 @@ def test_drift_is_found_where_the_customers_of_now_are_others(home, watched):
         home.connection.execute("rollback")
 
 
-def test_what_was_found_of_a_model_stays_when_another_is_watched_alone(home, watched):
+def test_findings_of_a_model_stay_when_another_is_watched_alone(home, watched):
     records, one = watched
     before = watch(home, records, one)
     after = watch(home, records, Off("default", "no loans"))
@@ -1038,7 +1038,7 @@ def test_what_was_found_of_a_model_stays_when_another_is_watched_alone(home, wat
     assert all(found.empty for found in gone)
 
 
-def test_who_cannot_be_loaded_is_left_to_scoring_to_stop_at(home, watched):
+def test_an_unloadable_champion_is_not_watched(home, watched):
     records, one = watched
     path = home.model_file(home.champion("attrition"))
     content = path.read_bytes()
@@ -1050,7 +1050,7 @@ def test_who_cannot_be_loaded_is_left_to_scoring_to_stop_at(home, watched):
         path.write_bytes(content)
 
 
-def test_a_warehouse_made_anew_tells_the_same_of_the_champion(home, watched):
+def test_a_rebuilt_warehouse_describes_the_champion_as_before(home, watched):
     _, one = watched
     before = home.champion_row("attrition")
     home.connection.execute("drop table meta.model_version; drop table meta.model_evaluation")

@@ -18,6 +18,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from orchestration.valuation.proposal import propose
 from sources.contract import RESULT_ITEMS
 from tests.integration.bank import (
     CENT,
@@ -55,6 +56,7 @@ from tests.integration.recomputed import (
     tiers,
     valued,
 )
+from tests.unit.test_proposal import BEHAVIOUR, empty_home, publish
 
 ROLL_UPS = (
     "customer",
@@ -132,7 +134,7 @@ def scored_before(bank: Bank, account: str, month: date) -> date | None:
     return max((when for key, when in bank.scored if key == account and when < month), default=None)
 
 
-def test_the_awkward_bank_is_awkward_enough(bank, valuation):
+def test_the_test_bank_holds_every_case_of_the_recomputation(bank, valuation):
     """What the recomputation compares must be there: a case that never occurs tests nothing."""
     atoms = list(valuation.account_month.values())
     assert len(atoms) > 900
@@ -429,7 +431,7 @@ def test_rates_are_those_of_the_accounts_on_the_lines_side_of_zero(whole, atoms,
     assert len({key[1:] for key in built}) > 2
 
 
-def test_what_moved_profit_adds_up_to_the_change(bank, whole, atoms, customer_profit):
+def test_the_profit_drivers_add_up_to_the_change(bank, whole, atoms, customer_profit):
     now = {months_later(date(2024, 6, 1), -back) for back in range(3)}
     before = {months_later(month, -3) for month in now}
     manager = customer_attribute(bank, "employee_id")
@@ -583,7 +585,7 @@ def an_account_month(connection: duckdb.DuckDBPyConnection, month: date) -> tupl
     return row[0], row[1]
 
 
-def test_nothing_is_found_where_nothing_was_planted(planted):
+def test_no_residual_is_found_where_none_was_planted(planted):
     assert found(planted) == []
 
 
@@ -715,7 +717,7 @@ def test_an_account_that_changed_its_branch_and_product_since_still_reconciles(p
 
 
 @pytest.mark.slow
-def test_the_tables_that_dbt_builds_anew_hold_what_was_planted(whole, reference, tmp_path):
+def test_tables_rebuilt_by_dbt_hold_the_planted_differences(whole, reference, tmp_path):
     path = tmp_path / "warehouse.duckdb"
     shutil.copy(whole, path)
     month = LEDGER_MONTHS[1]
@@ -750,7 +752,7 @@ def test_the_tables_that_dbt_builds_anew_hold_what_was_planted(whole, reference,
     ]
 
 
-# Seed, what is written in its place (nothing: the row is left out), and what is said of it.
+# Seed, what is written in its place (nothing: the row is left out), and the finding.
 FAULTS = (
     (
         "transfer_curve",
@@ -860,8 +862,8 @@ def test_wrong_reference_data_are_refused_by_the_name_of_the_seed(whole, tmp_pat
     process = run_dbt(path, "build", "--select", "resource_type:seed", test, reference=wrong)
     assert process.returncode == 1
     assert f"Got {len(FAULTS)} results" in process.stdout, process.stdout
-    told = figures(path, compiled(path, test))
-    assert sorted(what for (what,) in told) == sorted(what for _, _, what in FAULTS)
+    findings = figures(path, compiled(path, test))
+    assert sorted(what for (what,) in findings) == sorted(what for _, _, what in FAULTS)
 
 
 # What would be misread in silence: a row that never holds, a price of nothing, no tier to be in.
@@ -930,8 +932,32 @@ MISREAD = {
 def test_reference_data_that_would_be_misread_are_refused(fault, planted, whole):
     seed, statement = MISREAD[fault]
     planted.execute(statement)
-    told = planted.execute(compiled(whole, "reference_data_cover_every_case_once")).fetchall()
-    assert any(what.startswith(seed) for (what,) in told), told
+    findings = planted.execute(compiled(whole, "reference_data_cover_every_case_once")).fetchall()
+    assert any(what.startswith(seed) for (what,) in findings), findings
+
+
+def test_proposed_reference_data_pass_their_check(planted, whole, tmp_path):
+    settings = empty_home(tmp_path)
+    publish(settings, BEHAVIOUR)
+    proposed = sorted(Path(propose(settings)["folder"]).glob("*.csv"))
+    assert [path.stem for path in proposed] == [
+        *("replicating_portfolio", "transfer_curve", "transfer_rule"),
+    ]
+    for path in proposed:
+        planted.execute(f"delete from reference.{path.stem}")
+        planted.execute(
+            f"insert into reference.{path.stem} by name "
+            f"select * from read_csv('{path}', header = true, all_varchar = true)"
+        )
+    check = compiled(whole, "reference_data_cover_every_case_once")
+    assert planted.execute(check).fetchall() == []
+    # The check sees them: without its portfolio the product's rule is refused.
+    planted.execute(
+        "delete from reference.replicating_portfolio where portfolio = 'deposit_SAVINGS'"
+    )
+    assert planted.execute(check).fetchall() == [
+        ("transfer_rule names a portfolio that is not there from the beginning: deposit_SAVINGS",)
+    ]
 
 
 def _rows(text: str) -> list[str]:

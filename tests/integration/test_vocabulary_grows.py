@@ -57,7 +57,7 @@ WRITTEN_FOR_AN_ATTRIBUTE = {
 
 
 def texts(project: Path) -> dict[str, str]:
-    """File → its text, of all files that say something of lines or attributes."""
+    """File → its text, of all files that may name lines or attributes."""
     return {
         str(path.relative_to(project)): path.read_text(encoding="utf-8")
         for folder in COPIED

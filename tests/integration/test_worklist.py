@@ -67,7 +67,7 @@ def test_a_unit_works_its_contacts_by_expected_profit(bank):
 
 
 @pytest.mark.parametrize("suppression", SUPPRESSIONS)
-def test_a_suppressed_customer_is_on_no_list_whatever_the_plan_says(bank, suppression):
+def test_a_suppressed_customer_is_on_no_list_whatever_the_plan(bank, suppression):
     bank.customer("C1", suppression=suppression)
     bank.customer("C2")
     for name in ("C1", "C2"):
@@ -76,7 +76,7 @@ def test_a_suppressed_customer_is_on_no_list_whatever_the_plan_says(bank, suppre
     assert bank.rows("select customer_id from decisions.worklist") == [("C2",)]
 
 
-def test_controls_strangers_and_expired_contacts_are_on_no_list(bank):
+def test_controls_unflagged_customers_and_expired_contacts_are_on_no_list(bank):
     bank.customer("C1")
     bank.plan("C1", arm="control")
     bank.customer("C2", universal=True)
@@ -94,12 +94,12 @@ def test_controls_strangers_and_expired_contacts_are_on_no_list(bank):
     assert bank.rows("select customer_id from decisions.worklist") == [("C5",)]
 
 
-def test_what_a_channel_sends_by_itself_is_planned_and_on_nobodys_list(bank):
+def test_automatic_contacts_are_planned_and_on_no_list(bank):
     for name, channel in (("C1", "mobile"), ("C2", "branch"), ("C3", "messenger")):
         bank.customer(name, segment="digital", district_id="D1")
         bank.plan(name, channel=channel)
     bank.write_lists()
-    # A channel that nobody described may need somebody.
+    # A channel without a description may need an employee.
     assert bank.rows("select customer_id from decisions.worklist order by all") == [
         ("C2",),
         ("C3",),
@@ -109,7 +109,7 @@ def test_what_a_channel_sends_by_itself_is_planned_and_on_nobodys_list(bank):
     assert bank.rows("select worklist_open from decisions.manager_scorecard") == [(2,)]
 
 
-def test_who_has_neither_manager_nor_branch_is_head_offices(bank):
+def test_customers_without_manager_and_branch_belong_to_head_office(bank):
     bank.customer("C1", branch_id=None)
     bank.plan("C1")
     bank.write_lists()
@@ -118,7 +118,7 @@ def test_who_has_neither_manager_nor_branch_is_head_offices(bank):
     ]
 
 
-def test_a_segments_words_come_before_the_tier_and_the_tier_before_everybody(bank):
+def test_talking_points_of_the_segment_precede_those_of_the_tier_and_of_all(bank):
     points(
         bank,
         ("cards", "*", "en", "To all."),
@@ -156,7 +156,7 @@ def test_each_language_falls_back_by_itself(bank):
     assert texts_of(bank, "talking_points_zh") == {"C1": "致所有人。"}
 
 
-def test_a_reason_is_in_words_without_what_managers_may_not_read(bank):
+def test_a_reason_is_in_words_without_values_withheld_from_managers(bank):
     bank.customer("C1")
     bank.plan("C1", reason="bookings_online_3m 12 (usual 0); age 22 (usual 42); the offer is new")
     bank.customer("C2")
@@ -190,7 +190,7 @@ PARTS = st.one_of(
 
 @given(st.lists(PARTS, max_size=4))
 @settings(max_examples=100, deadline=None)
-def test_no_reason_in_words_names_what_is_withheld(parts):
+def test_no_reason_in_words_names_a_withheld_feature(parts):
     words = reason_in_words("; ".join(parts)) or ""
     assert not re.search(r"(^|; )(age|sex|occupation|marital status|monthly income)[,:]", words)
 
@@ -243,7 +243,7 @@ def test_the_guide_has_every_group_with_every_offer_and_counts_the_list(bank):
     assert by_key["older", "LOAN"] == (1, 0, Decimal("0.00"), None)
 
 
-def test_a_bank_without_scores_or_tiers_has_its_lists_all_the_same(bank):
+def test_a_bank_without_scores_or_tiers_still_has_lists(bank):
     points(bank, ("cards", "*", "en", "To all."))
     bank.customer("C1")
     bank.plan("C1")
@@ -270,7 +270,7 @@ def test_a_second_run_leaves_the_same_tables(bank):
 # --- The seed -------------------------------------------------------------------------------
 
 
-def test_the_seed_speaks_to_words_that_occur_in_both_languages_of_every_line():
+def test_the_seeds_audiences_occur_in_both_languages_of_every_line():
     with SEED.open(encoding="utf-8", newline="") as lines:
         rows = list(csv.DictReader(lines))
     assert list(rows[0]) == ["product_line", "audience", "language", "text"]
@@ -354,7 +354,7 @@ def field(bank):
     return bank
 
 
-def test_the_grid_adds_up_to_the_bank_with_a_row_for_nowhere(field):
+def test_the_grid_adds_up_to_the_bank_with_a_row_for_no_district(field):
     value = dict(field.rows("select district_id, contribution_margin_12m from decisions.grid"))
     assert value == {
         "D1": Decimal("6.70"),
@@ -419,7 +419,7 @@ def card(bank, unit="E1"):
     return dict(zip(names, found.fetchall()[0], strict=True))
 
 
-def test_a_book_is_told_by_hand(bank):
+def test_a_managers_book_has_the_figures_worked_by_hand(bank):
     bank.customer(
         "C1",
         employee_id="E1",
@@ -524,7 +524,7 @@ def test_the_interval_covers_the_truth_and_pooling_would_not(bank):
     assert pooled > truth + 0.03
 
 
-def test_few_contacts_unfinished_ones_and_old_ones_tell_no_effect(bank):
+def test_an_effect_needs_enough_finished_recent_contacts(bank):
     bank.customer("C1", employee_id="E1")
     answers(bank, "C1", "treatment", 0.5, [1] * 30)
     answers(bank, "C1", "control", 0.5, [0] * 19)

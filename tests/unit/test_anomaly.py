@@ -57,7 +57,7 @@ def test_a_tail_needs_a_sample(sample: list[float]) -> None:
         TailSurprise().fit(np.array(sample))
 
 
-def test_the_forest_and_the_rule_find_what_the_other_misses() -> None:
+def test_the_forest_and_the_rule_each_find_days_that_the_other_misses() -> None:
     past, days = ordinary_days(3_000, 1), ordinary_days(500, 2)
     rule = np.random.default_rng(3).exponential(1.0, 3_000)
     now = np.random.default_rng(4).exponential(1.0, 500)
@@ -72,7 +72,7 @@ def test_the_forest_and_the_rule_find_what_the_other_misses() -> None:
     )
 
 
-def test_the_same_seed_judges_the_same_and_another_slightly_otherwise() -> None:
+def test_the_same_seed_gives_the_same_scores_and_another_similar_ones() -> None:
     past, days = ordinary_days(2_000, 1), ordinary_days(100, 2)
     rule, now = np.arange(2_000.0), np.arange(100.0)
     first, again, other = (
@@ -112,7 +112,7 @@ QUIET = DayEvidence(
 )
 
 
-def test_reasons_tell_the_strongest_signs_first() -> None:
+def test_reasons_name_the_strongest_signs_first() -> None:
     day = replace(QUIET, swept_share=0.97, sweep_surprise=4.0, days_silent=150)
     assert explain([TRANSFER], day) == (
         "outgoing transfer of 4,800.00 is 9 times the account's usual outgoing amount; "
@@ -126,7 +126,7 @@ def test_a_short_history_is_compared_with_others() -> None:
     assert "9 times comparable accounts' usual outgoing amount" in words
 
 
-def test_a_burst_is_told_with_what_is_usual() -> None:
+def test_a_burst_is_explained_with_the_usual_number() -> None:
     card = replace(
         TRANSFER,
         kind="card_payment",
@@ -141,7 +141,7 @@ def test_a_burst_is_told_with_what_is_usual() -> None:
     assert explain([card], QUIET) == "6 card payments within 2 days, usually 3.0 a month"
 
 
-def test_cash_just_below_round_amounts_is_told() -> None:
+def test_cash_just_below_round_amounts_is_explained() -> None:
     cash = replace(
         TRANSFER,
         kind="deposit",
@@ -160,7 +160,7 @@ def test_cash_just_below_round_amounts_is_told() -> None:
     assert "just below" not in explain([mixed], QUIET)
 
 
-def test_what_passes_through_and_what_has_no_single_sign_have_words_too() -> None:
+def test_pass_through_and_unusual_combinations_are_explained() -> None:
     plain = replace(TRANSFER, usual_amount=4_800.0, strangers=0, channel_surprise=0.0)
     assert explain([plain], QUIET) == "unusual combination of bookings for a day"
     through = replace(QUIET, passed_share=0.95, pass_surprise=4.0, days_silent=366)

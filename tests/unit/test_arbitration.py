@@ -147,7 +147,7 @@ def test_a_plan_without_options_or_without_profit_is_empty():
     assert not solve(loss, exact_limit=0).chosen.any()
 
 
-def test_a_budget_of_nothing_leaves_what_costs_nothing():
+def test_a_budget_of_zero_leaves_the_options_without_cost():
     problem = Problem(
         [0, 0, 1, 1], [-1] * 4, [0, 1, 0, 1], [0] * 4, [-1] * 4, [9, 2, 5, 4], [1, 0, 0, 0.5],
         [1, 1], [], [None], [], 0.0,
@@ -186,7 +186,7 @@ def test_a_household_shares_its_room_and_two_customers_a_manager():
 
 
 @pytest.mark.slow
-def test_prices_are_what_a_little_more_brings_and_a_little_less_costs():
+def test_prices_are_the_marginal_values_of_the_capacities():
     step, smooth = 1e-3, 0
     for seed in range(6):
         reduced = reduce(bank(120, seed))
@@ -231,7 +231,7 @@ def test_the_dual_function_meets_the_linear_relaxation():
         assert plan.profit <= large.bound and large.gap < 0.03
 
 
-def test_the_bound_is_the_worth_at_the_prices_and_what_the_capacities_are_worth():
+def test_the_bound_is_the_reduced_profit_plus_the_value_of_the_capacities():
     problem = bank(1_500)
     plan = solve(problem, exact_limit=0)
     table = plan.prices
@@ -431,7 +431,7 @@ def test_reduced_profit_takes_off_each_shared_price():
         reduced_profit(problem, greedy(problem, problem.profit).prices)
 
 
-def test_a_control_group_is_offered_what_the_same_prices_allow_and_no_closed_channel():
+def test_a_control_group_gets_the_offers_of_the_same_prices_and_no_closed_channel():
     problem = bank(1_000)
     held_out = problem.customer % 10 == 0
     limits = replace(problem, channel_capacity=[0, 60, 150, None], budget=900.0)
@@ -445,7 +445,7 @@ def test_a_control_group_is_offered_what_the_same_prices_allow_and_no_closed_cha
         assert abs(share[0] - share[1]) < 0.2
 
 
-def test_a_closed_channel_costs_what_keeps_everybody_away():
+def test_the_price_of_a_closed_channel_excludes_every_option():
     problem = Problem(
         [0, 1, 1], [-1] * 3, [0, 0, 0], [0, 0, 1], [0, 1, -1], [8.0, 6.0, 5.0], [0.0] * 3,
         [1, 1], [], [0, None], [0, 3], np.inf,
@@ -470,7 +470,7 @@ def test_options_that_no_best_plan_needs_are_left_out():
     assert solve(kept).profit == pytest.approx(solve(problem).profit, rel=1e-5)
 
 
-def test_broken_limits_are_told_in_words():
+def test_broken_limits_are_described_in_words():
     problem = Problem(
         [0, 0, 1], [0, 0, 0], [1, 1, 1], [0, 0, 1], [0, 0, -1], [1.0] * 3, [2.0] * 3,
         [1, 0], [2], [1, None], [1], 5.0,
@@ -522,7 +522,7 @@ def test_broken_limits_are_told_in_words():
         ({"budget": np.nan}, "budget is invalid: expected 0 or more"),
     ],
 )
-def test_a_problem_that_makes_no_sense_is_refused(change, words):
+def test_an_inconsistent_problem_is_refused(change, words):
     sound = {
         "customer": [0, 1], "household": [-1, 0], "offer": [0, 0], "channel": [0, 0],
         "manager": [-1, 0], "profit": [1.0, 2.0], "cost": [0.0, 1.0], "customer_room": [1, 1],

@@ -127,7 +127,7 @@ def test_the_customer_is_the_hazard_by_itself_whether_lines_are_known_or_not():
         np.testing.assert_array_equal(fitted.classes_, [0, 1])
 
 
-def test_those_who_leave_are_found_at_their_true_probability():
+def test_customers_are_predicted_to_leave_at_their_true_probability():
     predicted = model().probability(later().frame)
     assert spearman(later().true, predicted) > 0.7
     for idle in (False, True):
@@ -149,7 +149,7 @@ def test_the_value_at_risk_is_the_probability_times_what_the_customer_brings():
 # The lines.
 
 
-def test_every_line_held_is_spoken_of_once_and_no_other():
+def test_every_line_held_is_scored_once_and_no_other():
     found = model().line_attrition(later().frame)
     assert list(found.columns) == ["row", "line", "p_attrition", "value_at_risk"]
     held = later().lines[["row", "line"]]
@@ -168,7 +168,7 @@ def test_lines_are_lost_at_their_true_rates_in_each_kind_of_customer():
     assert spearman(found["true"].to_numpy(), found["p_attrition"].to_numpy()) > 0.85
 
 
-def test_a_line_whose_loss_is_leaving_is_near_the_customers_own_probability():
+def test_a_line_lost_only_by_leaving_has_nearly_the_customers_probability():
     found = later().found(model())
     deposits = found[found["line"] == "deposits"]
     np.testing.assert_array_equal(deposits["row"], np.arange(len(later().frame)))
@@ -186,7 +186,7 @@ def test_no_line_is_safer_than_the_customer_who_holds_it():
     assert (found["p_attrition"] > leaves + 0.2)[falling].mean() > 0.95
 
 
-def test_a_line_puts_at_risk_what_it_brings_in_the_horizon_at_its_pace():
+def test_the_value_at_risk_of_a_line_is_its_pace_over_the_horizon_times_its_probability():
     frame = later().frame[later().frame["accounts_wealth"] == 1].head(2)
     frame = frame.assign(contribution_wealth_3m=[30.0, -6.0], contribution_deposits_3m=[0.0, 9.0])
     found = model().line_attrition(frame)
@@ -219,7 +219,7 @@ def test_a_horizon_of_half_a_year_is_learned_as_well():
 # Off, and none.
 
 
-def test_without_lines_nothing_is_said_of_lines():
+def test_without_lines_no_line_is_scored():
     bank = past()
     none = AttritionModel(seed=1).fit(
         bank.frame, bank.time, bank.event, bank.groups, lines=bank.lines[:0]
@@ -244,7 +244,7 @@ def test_customers_who_hold_no_line_and_no_customers_have_no_lines():
 
 
 @pytest.mark.parametrize("fitted", [model, without_lines])
-def test_a_stored_model_says_the_same(fitted, tmp_path):
+def test_a_stored_model_gives_the_same_predictions(fitted, tmp_path):
     skops.io.dump(fitted(), tmp_path / "model.skops")
     loaded = skops.io.load(tmp_path / "model.skops", trusted=TRUSTED_TYPES)
     frame = later().frame
@@ -259,7 +259,7 @@ def test_the_columns_named_are_all_that_is_read():
     assert "months_observed" in model().columns_ and "months_observed" not in (
         without_lines().columns_
     )
-    # Read for the value at risk, also where it told the learner nothing.
+    # Read for the value at risk, also where the learner makes no use of it.
     same = past().frame.assign(**{PACE: 12.0})
     untaught = AttritionModel().fit(same, past().time, past().event)
     assert PACE in untaught.columns_ and PACE not in untaught.customer_.columns_
@@ -281,7 +281,7 @@ def test_a_line_depends_on_no_order_and_on_no_other_customer():
     pd.testing.assert_frame_equal(back, found)
 
 
-def test_what_is_missing_is_named():
+def test_missing_columns_and_invalid_input_are_named():
     frame = later().frame
     with pytest.raises(ValueError, match="trend_wealth"):
         model().probability(frame.drop(columns="trend_wealth"))

@@ -20,7 +20,7 @@ def test_the_rate_of_a_class_is_shrunk_towards_that_of_all():
     assert rule.predict_proba(ARREARS).sum(axis=1) == pytest.approx(np.ones(8))
 
 
-def test_a_class_nobody_was_in_has_the_rate_of_all():
+def test_an_empty_class_has_the_rate_of_all():
     rule = ColumnRate("days_past_due", edges=(1, 30, 90)).fit(ARREARS, DEFAULT)
     assert rule.probability(pd.DataFrame({"days_past_due": [400]})) == pytest.approx([3 / 8])
 
@@ -36,11 +36,13 @@ def test_classes_of_equal_count_follow_the_column():
     assert np.abs(rate - middle).mean() < 0.02
 
 
-def test_what_it_says_is_told_in_log_odds_against_all():
+def test_contributions_are_log_odds_against_the_rate_of_all():
     rule = ColumnRate("days_past_due", edges=(1, 30), prior=0).fit(ARREARS, DEFAULT)
-    told, names = rule.contributions(ARREARS.iloc[:1])
+    contributions, names = rule.contributions(ARREARS.iloc[:1])
     assert names == ["days_past_due"]
-    assert told[0, 0] == pytest.approx(np.log((1 / 4) / (3 / 4)) - np.log((3 / 8) / (5 / 8)))
+    assert contributions[0, 0] == pytest.approx(
+        np.log((1 / 4) / (3 / 4)) - np.log((3 / 8) / (5 / 8))
+    )
 
 
 def test_events_of_another_length_are_refused():

@@ -158,7 +158,7 @@ def test_the_forecast_of_weeks_40_to_78_is_that_of_the_exact_model(fitted):
 
     assert predicted.sum() == pytest.approx(slow.sum(), abs=0.01)
     assert error(predicted) == pytest.approx(error(slow), abs=1e-5)
-    # Better than saying the past again, and than the mean for all, by far.
+    # Far better than repeating the past, and than the mean for all.
     again = frame["frequency"].to_numpy() * cdnow.HOLDOUT_WEEKS / frame["T"].to_numpy()
     assert error(predicted) < 0.85 * min(error(again), error(np.full(len(frame), actual.mean())))
     assert abs(predicted.sum() / actual.sum() - 1) < 0.15
@@ -201,7 +201,7 @@ def test_the_likelihood_is_the_mixture_over_rates_and_dropouts(row):
     assert value == pytest.approx(np.log(mixed), rel=1e-6)
 
 
-def test_who_has_just_come_says_nothing():
+def test_a_new_customer_adds_nothing_to_the_likelihood():
     value, gradient, hessian = likelihood_of(HANDFUL.iloc[[0]])(np.array([1.3, 6.0, 1.4, 2.5]))
     assert value == 0 and not gradient.any() and not hessian.any()
 
@@ -298,13 +298,13 @@ def test_the_forecast_for_newcomers_is_the_mean_of_a_cohort():
         assert abs(part.mean()) < 3 * part.std() / np.sqrt(len(part))
 
 
-def test_the_order_of_customers_changes_nothing(known, learned):
+def test_the_order_of_customers_does_not_change_the_fit(known, learned):
     shuffled = known.sample(frac=1, random_state=3)
     other = BetaGeoModel().fit(shuffled["frequency"], shuffled["recency"], shuffled["T"])
     assert other.params_ == pytest.approx(learned.params_, rel=1e-12)
 
 
-def test_customers_three_times_over_say_the_same_more_surely(known, learned):
+def test_customers_three_times_over_give_the_same_parameters_with_smaller_errors(known, learned):
     three = pd.concat([known] * 3)
     other = BetaGeoModel().fit(three["frequency"], three["recency"], three["T"])
     assert values(other.params_) == pytest.approx(values(learned.params_), rel=1e-6)
@@ -350,7 +350,7 @@ def test_the_expectation_where_the_third_argument_of_the_series_is_zero():
     assert got[0] == pytest.approx(integrated(np.array([0.3, 1, 0.25, 0.75]), 2, 0, 0), rel=1e-8)
 
 
-def test_nothing_is_bought_in_no_time_and_more_in_more_but_no_more_than_by_one_who_stays(learned):
+def test_expected_purchases_start_at_zero_and_rise_below_those_of_a_lasting_customer(learned):
     x, T = np.array([0.0, 1, 5, 400]), np.array([52.0, 52, 52, 52])
     ahead = [learned.expected_purchases(t, x, np.minimum(x, 50), T) for t in (0, 1, 10, 1e2, 1e4)]
     assert (ahead[0] == 0).all()
@@ -372,7 +372,7 @@ def test_each_customer_may_have_a_horizon_of_its_own(learned, known):
         learned.expected_purchases(t[:3], *seen)
 
 
-def test_a_newcomer_is_one_with_no_past(learned):
+def test_a_newcomer_is_forecast_like_a_customer_without_a_past(learned):
     none = np.zeros(1)
     assert learned.expected_purchases_new(20.0) == pytest.approx(
         learned.expected_purchases(20.0, none, none, none)[0]
@@ -380,7 +380,7 @@ def test_a_newcomer_is_one_with_no_past(learned):
     assert learned.expected_purchases_new([[1.0, 2.0]]).shape == (1, 2)
 
 
-def test_alive_is_surest_just_after_a_purchase_and_sure_without_one(learned):
+def test_the_probability_alive_is_highest_after_a_purchase_and_one_without_any(learned):
     x, recency, T = np.array([3.0, 3, 3, 0]), np.array([50.0, 30, 5, 0]), np.full(4, 52.0)
     alive = learned.probability_alive(x, recency, T)
     assert 1 > alive[0] > alive[1] > alive[2] > 0
@@ -409,7 +409,7 @@ def test_alive_is_surest_just_after_a_purchase_and_sure_without_one(learned):
         ([1, 1.5, 2.5], [1, 1, 1], [2, 2, 2], "not a whole number for 2 of 3.*position 1"),
     ],
 )
-def test_impossible_customers_are_refused_with_their_number_and_place(
+def test_impossible_histories_are_refused_with_their_number_and_place(
     learned, frequency, recency, T, words
 ):
     with pytest.raises(ValueError, match=words):
@@ -420,7 +420,7 @@ def test_impossible_customers_are_refused_with_their_number_and_place(
         learned.expected_purchases(1.0, frequency, recency, T)
 
 
-def test_without_any_repeat_purchase_there_is_nothing_to_learn():
+def test_a_sample_without_a_repeat_purchase_is_refused():
     with pytest.raises(ValueError, match="expected a repeat purchase of some of the 2 customers"):
         BetaGeoModel().fit([0, 0], [0, 0], [3, 4])
     with pytest.raises(ValueError, match="T is 0 beside a repeat purchase"):
@@ -435,7 +435,7 @@ def test_an_impossible_horizon_is_refused(learned, t):
         learned.expected_purchases_new(t)
 
 
-def test_a_model_that_was_not_fitted_says_so():
+def test_an_unfitted_model_raises_not_fitted():
     with pytest.raises(NotFittedError):
         BetaGeoModel().expected_purchases(1.0, [1], [1], [2])
 
@@ -454,7 +454,7 @@ def negative_binomial(frame: pd.DataFrame) -> np.ndarray:
     return np.array([*np.exp(found.x), -found.fun])
 
 
-def test_where_nobody_ever_leaves_the_fit_is_the_nbd_and_says_so():
+def test_where_nobody_ever_leaves_the_fit_is_the_nbd_and_is_marked_so():
     generator = np.random.default_rng(4)
     T = generator.uniform(20, 60, 500)
     x = generator.poisson(generator.gamma(2, 0.2, 500) * T).astype(float)
@@ -492,7 +492,7 @@ def bought(seed: int, leaves: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame({"frequency": x, "recency": last, "T": T})
 
 
-def test_samples_of_the_nbd_are_all_fitted_and_nearly_everybody_is_still_there():
+def test_samples_of_the_nbd_are_all_fitted_with_nearly_all_customers_alive():
     """By chance half of them have their maximum a little inside, or at another boundary."""
     at_boundary = 0
     for seed in range(12):
@@ -530,7 +530,7 @@ def mixture(
         ),
     ],
 )
-def test_at_a_boundary_the_fit_is_that_of_the_limit_and_says_so(boundary, leaves, world):
+def test_at_a_boundary_the_fit_is_that_of_the_limit_and_names_the_boundary(boundary, leaves, world):
     # Half of such samples have their maximum inside by chance: the first that has not.
     for seed in range(8):
         frame = bought(seed, leaves)
@@ -566,7 +566,7 @@ def test_at_a_boundary_the_fit_is_that_of_the_limit_and_says_so(boundary, leaves
         for p, share in zip(probabilities, shares, strict=True)
     )
     assert model.expected_purchases_new(20.0) == pytest.approx(newcomers, rel=1e-3)
-    # Of those still there: the mean of each world, weighted by what their purchases say of it.
+    # Of those still there: the mean of each world, weighted by its probability given x.
     weights = [s * (1 - p) ** x for p, s in zip(probabilities, shares, strict=True)]
     each = [
         -np.expm1(-(r + x) * np.log1p(p * 10 / (alpha + T))) / p
@@ -596,14 +596,14 @@ def test_every_cut_of_a_real_log_is_fitted_and_shown_beside_the_simple_rule(leas
     assert error["BG/NBD"] < error["as many again"]
 
 
-def test_the_simple_rule_says_the_past_again():
+def test_the_simple_rule_repeats_the_past():
     rule = AsManyAgain().fit([2, 0, 3], [4, 0, 9], [10, 0, 10])
     assert rule.expected_purchases(5, [2, 0, 3], [4, 0, 9], [10, 0, 10]).tolist() == [1, 1.25, 1.5]
     with pytest.raises(NotFittedError):
         AsManyAgain().expected_purchases(5, [2], [4], [10])
 
 
-def test_a_rate_that_is_the_same_for_all_is_named_as_what_runs_away():
+def test_a_rate_equal_for_all_is_named_as_the_diverging_parameter():
     """The boundary where rates do not differ is none that the model can be read at."""
     generator = np.random.default_rng(8)
     T = np.full(4000, 50.0)
@@ -612,7 +612,7 @@ def test_a_rate_that_is_the_same_for_all_is_named_as_what_runs_away():
         BetaGeoModel().fit(x, generator.uniform(30, 50, 4000), T)
 
 
-def test_a_maximum_that_the_first_start_runs_past_is_found_from_another():
+def test_a_maximum_missed_from_the_first_start_is_found_from_another():
     frame = world(300, seed=202, truth={"r": 1.0, "alpha": 20.0, "a": 0.1, "b": 10.0})
     with pytest.raises(NotConverged, match="b did not converge"):
         maximise(likelihood_of(frame), [[1, 20, 1, 3]], NAMES)

@@ -1,4 +1,4 @@
-"""The card says what the facts say, every section of it, and says so where there are none."""
+"""The card states the facts, section by section, and marks the sections that have none."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ EVALUATION = pd.DataFrame(
 )
 LEAST = CardFacts(
     name="clv",
-    purpose="Says what a customer will bring.",
+    purpose="Predicts what a customer will bring.",
     learner="TwoPartRegressor",
     kind="model",
     trained_as_of=date(2025, 12, 31),
@@ -79,7 +79,7 @@ def of(**changes) -> dict[str, str]:
     return sections(model_card(dataclasses.replace(LEAST, **changes)))
 
 
-def test_every_section_is_there_in_order_and_says_why_it_has_no_data():
+def test_every_section_is_present_in_order_with_a_reason_where_it_has_no_data():
     found = of()
     assert list(found) == SECTIONS
     without = [title for title, text in found.items() if text.startswith("not available: ")]
@@ -87,7 +87,7 @@ def test_every_section_is_there_in_order_and_says_why_it_has_no_data():
     assert all(len(found[title]) > len("not available: ") for title in without)
 
 
-def test_a_run_may_say_itself_why_a_section_has_no_data_but_not_of_a_section_that_has():
+def test_a_run_can_give_the_reason_only_for_sections_without_data():
     reason = "the first refresh has nothing to compare with"
     found = of(unavailable={"Drift": reason, "Figures": "none"}, evaluation=EVALUATION)
     assert found["Drift"] == f"not available: {reason}"
@@ -98,7 +98,7 @@ def test_a_run_may_say_itself_why_a_section_has_no_data_but_not_of_a_section_tha
 
 def test_the_facts_of_the_run_are_in_their_sections():
     found = of(limits=["Synthetic\ncustomers only."])
-    assert model_card(LEAST).startswith("# Model card: clv\n\n## What it is\n\nSays what")
+    assert model_card(LEAST).startswith("# Model card: clv\n\n## What it is\n\nPredicts what")
     for words in ("TwoPartRegressor", "model", "2025-12-31", "12 months"):
         assert words in found["What it is"]
     for words in ("2023-09-01, 2023-12-01", "2024-12-01", "2024-09-01", "26,870", "`balance`"):
@@ -121,7 +121,7 @@ def test_verdicts_on_bounds_are_listed_and_a_fairness_check_of_no_group_is_not_j
     assert found["Fairness by sex and age band"].startswith("Not judged: no group is large enough.")
 
 
-def test_what_was_not_recorded_is_said_so():
+def test_facts_not_recorded_are_marked_as_not_available():
     found = of(
         horizon_months=None,
         refit_cutoffs=[],

@@ -1,4 +1,4 @@
-"""What a delivery changed: the month from which on it tells, for every way that rows can change."""
+"""What a delivery changed: the first month affected, for every way that rows can change."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def landed(tmp_path: Path) -> Landed:
     return home
 
 
-def test_an_unchanged_delivery_rebuilds_what_is_asked_for(landed):
+def test_an_unchanged_delivery_rebuilds_the_months_asked_for(landed):
     summary = landed.land(small_bank())
     assert (summary.window, summary.changes, summary.lines()) == (NEWEST, (), [])
 
@@ -199,7 +199,7 @@ CHANGES: dict[str, tuple[Callable[[Delivery], object], str, str]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_changed_month_is_found_named_and_rebuilt_from_there_on(landed, change):
+def test_a_changed_month_is_named_and_rebuilt_with_all_later_ones(landed, change):
     apply, month, message = CHANGES[change]
     bank = small_bank()
     apply(bank)
@@ -212,7 +212,7 @@ def test_a_changed_month_is_found_named_and_rebuilt_from_there_on(landed, change
     assert landed.rows("select month_from, month_to from landing.refresh_window") == [
         (summary.window.month_from, LAST)
     ]
-    # What lies in the landing is what one landing of this delivery writes, and as much is counted.
+    # The landing holds what one landing of this delivery writes, with the same counts.
     fresh = Landed(landed.folder / "fresh")
     fresh.land(bank, WHOLE)
     for table in ("transaction", "interaction", "account", "customer", "account_holder"):
@@ -226,7 +226,7 @@ def test_a_changed_month_is_found_named_and_rebuilt_from_there_on(landed, change
     )
 
 
-def test_what_the_newest_month_brings_does_not_reach_back(landed):
+def test_changes_of_the_newest_month_do_not_reach_back(landed):
     """An opening, its holder, a closing and an extract of June are June's."""
     bank = small_bank()
     bank.add("account", account_id="A3", product_id="P1", opened_on="2024-06-04", closed_on="")
@@ -278,7 +278,7 @@ def test_going_back_and_forth_between_as_of_months_is_seen(landed):
 
 
 def test_a_landing_cut_short_between_files_and_warehouse_is_seen_by_the_next(landed, monkeypatch):
-    """The files of a late booking stand, the warehouse does not know; then it is withdrawn."""
+    """The files hold a late booking, the warehouse does not; then it is withdrawn."""
 
     def fail(*_: object) -> None:
         raise duckdb.Error("the disk is full")
@@ -291,7 +291,7 @@ def test_a_landing_cut_short_between_files_and_warehouse_is_seen_by_the_next(lan
     assert landed.rows("select count(*) from landing.transaction") == [(10,)]
 
 
-def test_a_month_whose_file_is_lost_is_written_anew(landed):
+def test_a_month_with_a_lost_file_is_written_again(landed):
     (landed.folder / "landing/transaction/month=2024-02/data.parquet").unlink()
     landed.land(small_bank())
     assert landed.rows("select count(*) from landing.transaction") == [(10,)]

@@ -96,7 +96,7 @@ def test_numbers_stay_and_categories_become_the_codes_of_their_sorted_levels():
     )
 
 
-def test_columns_are_found_by_name_whatever_their_order_and_others_are_not_read():
+def test_columns_are_found_by_name_in_any_order_and_others_are_not_read():
     encoder = FrameEncoder().fit(SEEN)
     other = SEEN[["has_card", "balance", "segment", "age"]].assign(new=["x", "y", "z", "x"])
     np.testing.assert_array_equal(encoder.transform(other), encoder.transform(SEEN))
@@ -119,7 +119,7 @@ def test_missing_columns_are_refused_naming_all_of_them():
         encoder.transform(SEEN.drop(columns=["balance", "age"]))
 
 
-def test_columns_that_say_the_same_of_everybody_are_left_out_and_not_asked_for():
+def test_constant_columns_are_left_out_and_not_required():
     frame = SEEN.assign(constant=1, same="x", empty=np.nan, mostly=[1, 1, np.nan, 1])
     encoder = FrameEncoder().fit(frame)
     assert encoder.columns_ == ["age", "segment", "balance", "has_card", "mostly"]
@@ -174,7 +174,7 @@ def test_the_learner_recovers_the_planted_expectation(learner, past, later):
     assert distance(predicted) < later.expected.var() / 20
 
 
-def test_the_learner_adds_up_to_what_is_to_come_for_the_idle_and_in_each_segment(
+def test_the_learners_totals_match_the_future_for_the_idle_and_in_each_segment(
     learner, past, later
 ):
     """In each cell of both parts, within three standard errors of what one period's luck does."""
@@ -204,7 +204,7 @@ def test_customers_with_part_of_a_period_are_taken_at_their_pace(learner, past, 
     assert learner.predict(newcomers).sum() == pytest.approx(expected, rel=0.1)
 
 
-def test_customers_without_any_history_are_taken_at_what_their_like_brought():
+def test_customers_without_history_are_predicted_like_similar_customers():
     generator = np.random.default_rng(3)
     channel = generator.choice(["branch", "online"], 2000)
     pace = np.where(generator.random(2000) < 0.3, 0.0, generator.lognormal(5, 1, 2000))
@@ -216,7 +216,7 @@ def test_customers_without_any_history_are_taken_at_what_their_like_brought():
     assert model.predict(new) == pytest.approx([400, 100], rel=0.1)
 
 
-def test_where_everybody_brings_something_only_the_second_part_is_learned(past, later):
+def test_only_the_second_part_is_learned_where_every_customer_contributes(past, later):
     model = TwoPartRegressor().fit(past.frame, past.margin)
     assert model.stays_ is None
     predicted = model.predict(later.frame)
@@ -224,7 +224,7 @@ def test_where_everybody_brings_something_only_the_second_part_is_learned(past, 
     assert left < ((later.frame[PACE] - later.margin) ** 2).mean() / 20
 
 
-def test_where_nothing_tells_customers_apart_the_total_is_still_right():
+def test_without_a_distinguishing_feature_the_total_is_still_right():
     """The small lose half, the large gain half: a plain mean of the shares would be far off."""
     pace = np.array([100.0] * 300 + [1000.0] * 300)
     frame = pd.DataFrame({PACE: pace, LAST_PERIOD: pace})
@@ -233,7 +233,7 @@ def test_where_nothing_tells_customers_apart_the_total_is_still_right():
     assert model.predict(frame).sum() == pytest.approx(y.sum())
 
 
-def test_without_any_outcome_there_is_nothing_to_learn(past):
+def test_outcomes_that_are_all_zero_are_refused(past):
     with pytest.raises(ValueError, match="expected a contribution other than 0"):
         TwoPartRegressor().fit(past.frame, np.zeros(len(past.frame)))
 
@@ -273,7 +273,7 @@ def test_the_learner_names_every_feature_that_is_missing(learner, later):
         learner.predict(later.frame.drop(columns=[PACE, "segment"]))
 
 
-def test_the_rule_says_the_last_period_again_and_reads_nothing_else(past):
+def test_the_rule_repeats_the_last_period_and_reads_nothing_else(past):
     rule = LastPeriodAgain().fit(past.frame, past.y)
     assert rule.columns_ == [LAST_PERIOD]
     frame = pd.DataFrame({LAST_PERIOD: [3, -2, 0]})
@@ -450,7 +450,7 @@ def test_a_prediction_at_a_border_belongs_to_the_group_above():
         ([1.0, 2.0], [1.0, math.inf], "finite"),
     ],
 )
-def test_what_intervals_cannot_be_learned_from_is_refused(predicted, y, words):
+def test_invalid_predictions_and_outcomes_are_refused_for_intervals(predicted, y, words):
     with pytest.raises(ValueError, match=f"predictions and outcomes are invalid: .*{words}"):
         ConformalInterval().fit(predicted, y)
 
@@ -470,7 +470,7 @@ def test_the_rarest_categories_are_the_ones_left_out():
     np.testing.assert_array_equal(codes[1 : MOST_LEVELS + 1], np.arange(MOST_LEVELS))
 
 
-def test_a_column_without_a_value_among_those_who_stay_is_learned_around():
+def test_a_column_empty_for_all_who_stay_does_not_stop_the_learner():
     """A bank of a few customers: only those who leave have a value in the column."""
     world = World(60, seed=3)
     leaves = np.arange(60) % 3 == 0

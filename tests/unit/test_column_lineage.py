@@ -39,7 +39,7 @@ def test_a_column_passes_through_queries_stars_and_unions():
     }
 
 
-def test_what_only_filters_joins_or_counts_is_no_origin():
+def test_columns_that_only_filter_join_or_count_are_no_origin():
     sql = """
         select branch.branch_name, count(*) as accounts, sum(account.balance) as balance
         from base.account as account
@@ -91,6 +91,6 @@ def test_dagster_shows_the_columns_that_have_an_origin():
     assert lineage_of(sql, SCHEMA).deps_by_column == {"id": expected}
 
 
-def test_what_is_no_query_is_refused():
+def test_a_text_that_is_no_query_is_refused():
     with pytest.raises(SqlglotError):
         column_origins("select from where", SCHEMA)

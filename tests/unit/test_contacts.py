@@ -64,7 +64,9 @@ def build(connection: duckdb.DuckDBPyConnection, queries: Queries) -> None:
         connection.execute(f"create or replace table {table} as {queries[table]}")
 
 
-def tell(connection: duckdb.DuckDBPyConnection, contacts: list[Contact], queries: Queries) -> None:
+def insert_contacts(
+    connection: duckdb.DuckDBPyConnection, contacts: list[Contact], queries: Queries
+) -> None:
     connection.execute("drop schema if exists features cascade; drop schema if exists base cascade")
     connection.execute(f"drop schema if exists value cascade; {TABLES}")
     months = [plus_months(FIRST, number) for number in range(-1, 13)]
@@ -76,7 +78,7 @@ def tell(connection: duckdb.DuckDBPyConnection, contacts: list[Contact], queries
             for tenor in (1, 3, 60, 120, 360)
         ]
     )
-    told = pd.DataFrame(
+    contact_rows = pd.DataFrame(
         [
             (f"k{number:03}", "c", offer, LINE[offer], on, on.replace(day=1), arm, 0.6, responded)
             + (on + timedelta(days=60) <= AS_OF,)
@@ -87,12 +89,12 @@ def tell(connection: duckdb.DuckDBPyConnection, contacts: list[Contact], queries
     for table, rows in (
         ("features.customer_month", features),
         ("value.transfer_curve", curve),
-        ("base.campaign_contact", told),
+        ("base.campaign_contact", contact_rows),
     ):
         if len(rows):
-            connection.register("rows_told", rows)
-            connection.execute(f"insert into {table} select * from rows_told")
-            connection.unregister("rows_told")
+            connection.register("new_rows", rows)
+            connection.execute(f"insert into {table} select * from new_rows")
+            connection.unregister("new_rows")
     build(connection, queries)
 
 
@@ -125,7 +127,7 @@ CONTACTS = st.lists(
 @given(contacts=CONTACTS)
 def test_lagged_rates_are_those_of_the_contacts_whose_window_was_over(outcome_queries, contacts):
     with duckdb.connect() as connection:
-        tell(connection, contacts, outcome_queries)
+        insert_contacts(connection, contacts, outcome_queries)
         found = contact_frame(connection, FIRST_MONTH, arms=("treatment", "control"))
         complete = [one for one in contacts if FIRST + timedelta(days=one[1] + 60) <= AS_OF]
         assert len(found) == len(complete)
@@ -144,7 +146,9 @@ def test_lagged_rates_are_those_of_the_contacts_whose_window_was_over(outcome_qu
 
 @settings(max_examples=8, deadline=None)
 @given(contacts=CONTACTS, later=CONTACTS, border=st.integers(60, 200))
-def test_nothing_that_comes_later_changes_what_was_known(outcome_queries, contacts, later, border):
+def test_later_contacts_and_answers_change_no_earlier_context(
+    outcome_queries, contacts, later, border
+):
     """Contacts from the border on, and answers not yet over at it, are anything."""
     before = [one for one in contacts if one[1] < border]
     other = [
@@ -152,9 +156,11 @@ def test_nothing_that_comes_later_changes_what_was_known(outcome_queries, contac
         for offer, day, arm, responded in before
     ]
     with duckdb.connect() as connection:
-        tell(connection, before, outcome_queries)
+        insert_contacts(connection, before, outcome_queries)
         known = contact_frame(connection, FIRST_MONTH)
-        tell(connection, other + [one for one in later if one[1] >= border], outcome_queries)
+        insert_contacts(
+            connection, other + [one for one in later if one[1] >= border], outcome_queries
+        )
         again = contact_frame(connection, FIRST_MONTH)
         again = again[again["contacted_on"] < pd.Timestamp(FIRST + timedelta(days=border))]
         kept = ["contact_id", OFFER, *CONTEXT]
@@ -168,13 +174,13 @@ def test_nothing_that_comes_later_changes_what_was_known(outcome_queries, contac
 def test_a_response_is_known_sixty_days_after_its_contact_and_not_a_day_before(
     connection, outcome_queries
 ):
-    tell(
+    insert_contacts(
         connection,
         [("card", 0, "treatment", True), ("card", 59, "treatment", False)],
         outcome_queries,
     )
     assert np.isnan(contact_frame(connection, FIRST_MONTH)["lagged_rate_offer"].iloc[1])
-    tell(
+    insert_contacts(
         connection,
         [("card", 0, "treatment", True), ("card", 60, "treatment", False)],
         outcome_queries,
@@ -183,7 +189,7 @@ def test_a_response_is_known_sixty_days_after_its_contact_and_not_a_day_before(
 
 
 def test_the_markets_rates_are_those_of_the_month_before(connection, outcome_queries):
-    tell(
+    insert_contacts(
         connection,
         [("card", 0, "treatment", True), ("card", 100, "treatment", False)],
         outcome_queries,
@@ -197,8 +203,8 @@ def test_the_markets_rates_are_those_of_the_month_before(connection, outcome_que
     assert asked["market_rate_short"].tolist() == pytest.approx([0.13003])
 
 
-def test_a_bank_without_matured_contacts_or_curve_knows_nothing(connection, outcome_queries):
-    tell(connection, [("card", 0, "treatment", True)], outcome_queries)
+def test_without_matured_contacts_or_a_curve_the_context_is_unknown(connection, outcome_queries):
+    insert_contacts(connection, [("card", 0, "treatment", True)], outcome_queries)
     connection.execute("delete from value.transfer_curve")
     build(connection, outcome_queries)
     (row,) = contact_frame(connection, FIRST_MONTH).to_dict("records")
@@ -209,10 +215,10 @@ def test_a_bank_without_matured_contacts_or_curve_knows_nothing(connection, outc
     assert offers_to_score(connection).empty
 
 
-def test_arms_asked_for_come_with_their_probability_and_none_of_it_is_a_feature(
+def test_requested_arms_carry_their_probability_and_neither_is_a_feature(
     connection, outcome_queries
 ):
-    tell(
+    insert_contacts(
         connection, [("card", 0, "treatment", True), ("term", 5, "control", False)], outcome_queries
     )
     assert contact_frame(connection, FIRST_MONTH)["arm"].tolist() == ["treatment"]
@@ -223,7 +229,7 @@ def test_arms_asked_for_come_with_their_probability_and_none_of_it_is_a_feature(
 
 
 def test_offers_to_score_are_those_made_so_far_and_new_ones_asked_for(connection, outcome_queries):
-    tell(
+    insert_contacts(
         connection,
         [("term", 0, "treatment", True), ("card", 90, "control", False)],
         outcome_queries,
@@ -242,12 +248,12 @@ def test_offers_to_score_are_those_made_so_far_and_new_ones_asked_for(connection
         offers_to_score(connection, also=["gold", "savings", "bond"])
 
 
-def test_of_more_contacts_than_are_learned_from_it_is_the_same_sample(
+def test_contacts_beyond_the_limit_are_sampled_the_same_each_time(
     connection, outcome_queries, monkeypatch
 ):
     """With what was known before each of them of all contacts, in the sample or not."""
-    told = [("card", day, "treatment", day % 3 == 0) for day in range(200)]
-    tell(connection, told, outcome_queries)
+    contacts = [("card", day, "treatment", day % 3 == 0) for day in range(200)]
+    insert_contacts(connection, contacts, outcome_queries)
     everything = contact_frame(connection, FIRST_MONTH)
     monkeypatch.setattr(contact_frames, "MOST_CONTACTS", 40)
     some = contact_frame(connection, FIRST_MONTH)

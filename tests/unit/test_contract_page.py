@@ -1,4 +1,4 @@
-"""The contract's page says what the contract says, and the contract says what each column is."""
+"""The contract's page states the contract, and the contract describes each column."""
 
 import duckdb
 import pytest
@@ -37,7 +37,7 @@ def test_every_column_has_a_meaning_a_unit_a_sign_and_an_example_that_lands(tabl
         assert duckdb.execute(query, [column.example, column.form]).fetchall() == [(True,)]
 
 
-def test_every_kind_says_what_it_is_and_names_lines_that_exist():
+def test_every_kind_has_a_meaning_and_names_lines_that_exist():
     for kind in BOOKING_KINDS:
         assert kind.meaning
         assert set(kind.on) <= set(PRODUCT_LINES)

@@ -88,7 +88,7 @@ def test_no_outcome_learned_from_reaches_beyond_the_evaluation_cut_off_of_its_or
 
 
 @pytest.mark.parametrize("first", FIRST_MONTHS)
-def test_every_outcome_is_complete_and_every_cut_off_has_three_months_behind_it(first):
+def test_every_outcome_is_complete_and_every_cut_off_follows_three_months(first):
     for months in LENGTHS:
         plan = plan_of(months, first)
         if plan is None:
@@ -126,7 +126,7 @@ def test_an_earlier_origin_is_judged_where_two_cut_offs_are_left_to_learn_from()
             assert months_between(origin.evaluation, plan.evaluation) == 3
 
 
-def test_as_many_cut_offs_are_learned_from_as_there_are():
+def test_all_available_cut_offs_are_learned_from_up_to_four():
     # 27 months leave one, three more months one more, until there are four.
     lengths = [len(planned(months).origins[-1].training) for months in (27, 29, 30, 33, 36, 60)]
     assert lengths == [1, 1, 2, 3, 4, 4]

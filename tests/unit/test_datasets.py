@@ -130,7 +130,7 @@ def test_a_frame_holds_keys_features_and_anchors_and_a_model_is_given_the_featur
     assert list(features_of(cohorts.frame)) == given
 
 
-def test_nothing_after_the_cut_off_changes_what_was_known_at_it(connection):
+def test_later_records_change_no_feature_at_a_cut_off(connection):
     known(connection, ("ann", 1, 1, 0, 2), ("bob", 2, 0, 0, 3))
     earned(connection, "ann", {-1: 5, 0: 6})
     reader = CohortReader(connection, HORIZON, FIRST_MONTH).cohorts((CUTOFF,))
@@ -165,7 +165,7 @@ PEOPLE = (
     ("top", 5, 1, 0, 1),
     ("unknown", None, None, None, None),
 )
-SPOKEN_OF = {
+MEMBERS = {
     "everybody": {name for name, *_ in PEOPLE},
     "holders": {name for name, *_ in PEOPLE} - {"former", "unknown"},
     "borrowers": {"borrower", "borrower without a word of default", "top"},
@@ -179,18 +179,18 @@ BY_NAME = {
 }
 
 
-@pytest.mark.parametrize("name", SPOKEN_OF)
+@pytest.mark.parametrize("name", MEMBERS)
 @pytest.mark.parametrize("most", [len(PEOPLE), 40_000])
 def test_a_population_is_the_same_by_the_engine_and_of_a_frame(connection, monkeypatch, name, most):
     """With as many customers as a cut-off may have the engine is asked, else the frame."""
     monkeypatch.setattr(datasets, "MOST_CUSTOMERS", most)
     known(connection, *PEOPLE)
     cohorts = CohortReader(connection, HORIZON, FIRST_MONTH).cohorts((CUTOFF,), BY_NAME[name])
-    assert set(cohorts.frame["customer_id"]) == SPOKEN_OF[name]
+    assert set(cohorts.frame["customer_id"]) == MEMBERS[name]
     assert len(cohorts.outcome) == len(cohorts.frame)
 
 
-def test_each_model_speaks_of_its_population():
+def test_each_model_has_its_population():
     assert {one.name: POPULATIONS[one.population] for one in OF_CUSTOMERS} == {
         "clv": EVERYBODY,
         "attrition": HOLDERS,
@@ -224,7 +224,7 @@ def sampled(connection: duckdb.DuckDBPyConnection, population=EVERYBODY, month=C
     return reader.cohorts((month,), population).frame["customer_id"].tolist()
 
 
-def test_a_sample_of_a_large_bank_is_the_same_whatever_the_order_of_the_rows(monkeypatch):
+def test_a_sample_of_a_large_bank_is_the_same_in_any_order_of_the_rows(monkeypatch):
     monkeypatch.setattr(datasets, "MOST_CUSTOMERS", 30)
     names = [f"customer {number:03d}" for number in range(200)]
     found = []
@@ -255,7 +255,7 @@ def test_a_small_population_of_a_large_bank_is_whole(connection, monkeypatch):
 
 
 @pytest.mark.parametrize("batch", [1, 3, 100])
-def test_customers_are_scored_once_each_whatever_the_batch(connection, batch):
+def test_customers_are_scored_once_each_in_batches_of_any_size(connection, batch):
     known(connection, *PEOPLE)
     known(connection, ("of another month", 1, 1, 0, 2), month=after(1))
     frames = list(customers_to_score(connection, CUTOFF, HORIZON, batch))
@@ -264,7 +264,7 @@ def test_customers_are_scored_once_each_whatever_the_batch(connection, batch):
     assert together["customer_id"].tolist() == sorted(name for name, *_ in PEOPLE)
 
 
-def test_what_is_scored_has_the_columns_and_figures_that_were_learned_from(connection):
+def test_scored_rows_have_the_columns_and_figures_of_the_training_rows(connection):
     known(connection, *PEOPLE)
     earned(connection, "saver", {-1: 5, 0: 6})
     learned = CohortReader(connection, HORIZON, FIRST_MONTH).cohorts((CUTOFF,), HOLDERS).frame
@@ -274,7 +274,7 @@ def test_what_is_scored_has_the_columns_and_figures_that_were_learned_from(conne
     )
 
 
-def test_nobody_to_score_is_no_batch(connection):
+def test_no_customers_to_score_give_no_batch(connection):
     assert list(customers_to_score(connection, CUTOFF, HORIZON, 10)) == []
 
 
@@ -288,7 +288,7 @@ def test_the_discount_rate_is_the_hurdle_rate_of_the_month(connection):
     assert discount_rate(connection, after(5)) == 0.0
 
 
-def test_the_digest_tells_every_change_of_a_training_set():
+def test_the_digest_detects_every_change_of_a_training_set():
     frame = pd.DataFrame({"customer_id": ["ann", "bob"], "age": [40.0, np.nan], "job": ["a", None]})
     y = np.array([0.0, 1.0])
     digests = {

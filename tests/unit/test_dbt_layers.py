@@ -1,4 +1,4 @@
-"""The dbt project by its manifest: layers read forwards, tests stay in their layer, all is said."""
+"""The dbt manifest: layers read forwards, tests stay in their layer, everything is documented."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ READS = {
     "value": {"base", "reference"},
     "features": {"base", "value"},
     "outcomes": {"base", "value"},
-    # Who a counterparty is stands in the bookings alone.
+    # Only the bookings identify a counterparty.
     "scores": {"base", "features"},
     "alerts": {"staging", "base", "value", "scores"},
     "contacts": {"base", "value", "scores", "alerts", "reference"},
@@ -80,12 +80,12 @@ def layer_of(manifest: dict[str, Any], unique_id: str) -> str:
 
 
 def test_the_project_parses_without_a_warning(parsed_project):
-    said = (parsed_project / PARSE_LOG).read_text()
-    assert "Running with dbt" in said
-    assert "WARN" not in said.upper(), said
+    log = (parsed_project / PARSE_LOG).read_text()
+    assert "Running with dbt" in log
+    assert "WARN" not in log.upper(), log
 
 
-def test_each_layer_reads_only_what_lies_before_it(manifest, models):
+def test_each_layer_reads_only_earlier_layers(manifest, models):
     wrong = [
         (model["name"], read)
         for model in models
@@ -95,7 +95,7 @@ def test_each_layer_reads_only_what_lies_before_it(manifest, models):
     assert set(wrong) == OF_EARLIER_REFRESHES | NOT_OF_A_LAYER_READ
 
 
-def test_nothing_waits_for_what_earlier_refreshes_left(manifest, models):
+def test_no_step_waits_for_tables_of_earlier_refreshes(manifest, models):
     translator = LayerTranslator(settings=TRANSLATION)
     left = {source for _, source in OF_EARLIER_REFRESHES}
     assert left == {
@@ -249,14 +249,14 @@ def test_identities_reach_no_model_and_profiles_are_tagged(models):
     for model in models:
         assert not IDENTITY & set(model["columns"]), model["name"]
         for name in PROFILE & set(model["columns"]):
-            # A branch has a district too: only a customer's says something about a person.
+            # A branch has a district too: only a customer's describes a person.
             if "customer" in model["name"]:
                 assert "personal" in model["columns"][name]["tags"], f"{model['name']}.{name}"
                 tagged += 1
     assert tagged >= 2 * len(PROFILE)
 
 
-def test_features_do_not_say_who_or_of_which_sex_a_customer_is(models):
+def test_features_reveal_neither_identity_nor_sex(models):
     features = [model for model in models if model["schema"] == "features"]
     assert features
     for model in features:
@@ -274,7 +274,7 @@ def test_every_money_rule_has_a_unit_test(manifest, models):
             model["name"]
             for model in models
             if model["schema"] in OF_MONEY
-            # Reads two tables account_month, which a unit test cannot tell apart.
+            # Reads two tables account_month, which a unit test cannot distinguish.
             and model["name"] != "alerts_loan"
         ),
     }

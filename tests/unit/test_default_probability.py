@@ -1,4 +1,4 @@
-"""The probabilities of default in force: there before value, in a warehouse made anew too."""
+"""The probabilities of default in force: present before value, in a new warehouse too."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_a_fresh_home_has_the_table_without_rows(warehouse, settings):
     ]
 
 
-def test_a_warehouse_made_anew_takes_over_what_the_served_release_of_its_bank_holds(
+def test_a_new_warehouse_takes_over_the_probabilities_of_the_served_release_of_its_bank(
     warehouse, settings
 ):
     release(settings, "later", OURS, [NOVEMBER, DECEMBER])
@@ -98,9 +98,7 @@ def test_a_warehouse_made_anew_takes_over_what_the_served_release_of_its_bank_ho
     assert released.read_bytes() == before
 
 
-def test_a_warehouse_emptied_because_the_code_has_changed_takes_them_over_again(
-    warehouse, settings
-):
+def test_a_warehouse_emptied_after_a_change_of_code_takes_them_over_again(warehouse, settings):
     release(settings, "served", OURS, [NOVEMBER, DECEMBER])
     ensure(warehouse, settings)
     forget(warehouse)
@@ -108,7 +106,7 @@ def test_a_warehouse_emptied_because_the_code_has_changed_takes_them_over_again(
     assert held(warehouse) == [NOVEMBER, DECEMBER]
 
 
-def test_a_table_that_is_there_stays_as_it_is(warehouse, settings):
+def test_an_existing_table_stays_unchanged(warehouse, settings):
     ensure(warehouse, settings)
     warehouse.execute("insert into scores.account_default values (?, ?, ?, ?)", DECEMBER)
     release(settings, "served", OURS, [NOVEMBER])
@@ -125,14 +123,14 @@ def test_a_table_that_is_there_stays_as_it_is(warehouse, settings):
         pytest.param(OURS, [], id="in which nobody was scored"),
     ],
 )
-def test_nothing_is_taken_from_a_release(bank, rows, warehouse, settings):
+def test_releases_without_usable_probabilities_are_ignored(bank, rows, warehouse, settings):
     release(settings, "served", bank, rows)
     assert ensure(warehouse, settings) == 0
     assert held(warehouse) == []
 
 
-def test_what_cannot_be_taken_over_whole_is_not_taken_at_all(warehouse, settings):
-    """Half of them, or none behind a table that is there, would never be noticed."""
+def test_an_invalid_release_table_is_not_taken_over_in_part(warehouse, settings):
+    """A table with half of them, or empty, would never be noticed."""
     release(settings, "served", OURS, [DECEMBER, NOVEMBER, NOVEMBER])
     with pytest.raises(FrameInvalid, match="grain account_id, scored_month"):
         ensure(warehouse, settings)

@@ -77,7 +77,7 @@ def test_the_webserver_can_load_the_definitions(definitions):
 
 
 @pytest.mark.parametrize("gate", build_numbers.GATES)
-def test_a_gate_runs_after_what_it_judges_and_before_what_it_guards(upstream, gate):
+def test_a_gate_runs_after_the_steps_it_judges_and_before_those_it_guards(upstream, gate):
     step = f"gate_{gate}"
     assert JUDGED[gate] <= upstream[step]
     for guarded in GUARDED[gate]:
@@ -120,7 +120,7 @@ def test_a_model_is_trained_alone_by_its_asset_and_judged_by_its_own_check(defin
     }
 
 
-def test_what_a_rule_is_about_is_an_asset_of_its_gate(definitions):
+def test_the_subject_of_every_rule_is_an_asset_of_its_gate(definitions):
     from expectations.suites import (
         base_suite,
         decisions_suite,
@@ -147,7 +147,7 @@ def test_what_a_rule_is_about_is_an_asset_of_its_gate(definitions):
     assert {one for one in named if "{" not in one[1]} <= stood_on
 
 
-def test_every_asset_says_whose_it_is_what_it_is_and_what_it_is_made_of(definitions):
+def test_every_asset_has_owners_a_description_and_kinds(definitions):
     specs = definitions.resolve_all_asset_specs()
     assert not [spec.key for spec in specs if not spec.owners or not spec.description]
     assert not [spec.key for spec in specs if not spec.kinds]
@@ -161,7 +161,7 @@ def test_every_asset_says_whose_it_is_what_it_is_and_what_it_is_made_of(definiti
     }
 
 
-def test_no_asset_is_a_stub_that_nothing_makes(definitions):
+def test_every_asset_can_be_materialized(definitions):
     graph = definitions.resolve_asset_graph()
     assert not [key for key in graph.get_all_asset_keys() if not graph.get(key).is_executable]
 

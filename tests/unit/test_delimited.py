@@ -55,7 +55,7 @@ CLEAN = [(1, "1", "2", "3", False), (2, "4", None, "6", False)]
     ],
     ids=["plain", "no-end", "bom", "crlf", "mixed", "mixed-2", "quoted", "blank-lines", "spaces"],
 )
-def test_harmless_differences_of_writing_change_nothing(tmp_path, content):
+def test_harmless_variants_of_csv_give_the_same_rows(tmp_path, content):
     assert rows(written(tmp_path, content)) == CLEAN
 
 
@@ -70,7 +70,7 @@ def test_rows_with_too_few_or_many_fields_keep_their_number_and_their_neighbours
     ]
 
 
-def test_a_stray_quote_costs_its_own_row_only(tmp_path):
+def test_a_stray_quote_spoils_only_its_own_row(tmp_path):
     path = written(tmp_path, b'a,b,c\n1,2,3\n4,"5,6\n7,"8",9\n"x"y,1,2\n10,11,12\n')
     assert [(row[0], row[1], row[4]) for row in rows(path)] == [
         (1, "1", False),
@@ -82,11 +82,11 @@ def test_a_stray_quote_costs_its_own_row_only(tmp_path):
 
 
 def test_a_value_over_several_lines_is_one_row_beside_broken_ones(tmp_path):
-    path = written(tmp_path, b'a,b,c\n1,"two\nlines",3\n4\n"say ""hi""",5",6\n')
+    path = written(tmp_path, b'a,b,c\n1,"two\nlines",3\n4\n"read ""hi""",5",6\n')
     assert rows(path) == [
         (1, "1", "two\nlines", "3", False),
         (2, None, None, None, True),
-        (3, 'say "hi"', '5"', "6", False),
+        (3, 'read "hi"', '5"', "6", False),
     ]
 
 
@@ -149,7 +149,7 @@ def test_rows_of_nothing_but_delimiters_are_blank_lines_on_both_ways(tmp_path):
     ("length", "quote"),
     [(900_000, ""), (900_000, '"'), (3_000_000, ""), (3_000_000, '"'), (40_000_000, "")],
 )
-def test_a_value_of_any_length_costs_its_own_row_only(tmp_path, length, quote):
+def test_a_value_of_any_length_spoils_only_its_own_row(tmp_path, length, quote):
     lines = [f"{number},x,y" for number in range(10)]
     lines.append(f"10,{quote}{'v' * length}{quote},z")
     path = written(tmp_path, ("a,b,c\n" + "\n".join(lines)).encode())

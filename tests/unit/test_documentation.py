@@ -1,4 +1,4 @@
-"""What the README and the documents name is there: paths, make targets, settings, commands."""
+"""Paths, make targets, settings and commands named in README and documents exist."""
 
 import re
 from pathlib import Path

@@ -58,7 +58,7 @@ def test_the_index_of_numbers_by_hand():
     assert population_stability_index(expected, actual) == pytest.approx(by_hand)
 
 
-def test_what_is_missing_is_a_bin_and_no_share_is_less_than_one_in_ten_thousand():
+def test_missing_values_are_a_bin_and_no_share_is_less_than_one_in_ten_thousand():
     expected, actual = np.ones(100), np.array([1.0] * 90 + [np.nan] * 9 + [np.inf])
     by_hand = term(1, 0.9) + term(1e-4, 0.1)
     assert population_stability_index(expected, actual) == pytest.approx(by_hand)
@@ -127,7 +127,7 @@ def test_neither_unit_nor_origin_nor_copies_of_all_customers_change_the_index(
 
 @settings(deadline=None, max_examples=25)
 @given(st.lists(st.integers(10, 60), min_size=4, max_size=4), st.permutations("abcd"))
-def test_the_index_of_levels_is_the_same_both_ways_and_whatever_their_names(counts, names):
+def test_the_index_of_levels_is_symmetric_and_independent_of_their_names(counts, names):
     first = np.repeat(list("abcd"), counts)
     second = np.repeat(list("abcd"), counts[::-1])
     found = population_stability_index(first, second)
@@ -201,7 +201,7 @@ def frames(seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_a_profile_kept_as_text_tells_what_the_training_customers_would(seed):
+def test_a_profile_kept_as_text_gives_the_drift_of_the_training_customers(seed):
     expected, actual = frames(seed)
     text = profile_of(expected).to_csv(index=False)
     found = drift_from_profile(pd.read_csv(io.StringIO(text)), actual[actual.columns[::-1]])

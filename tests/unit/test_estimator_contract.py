@@ -200,7 +200,7 @@ def test_parameters_are_kept_as_given_and_can_be_set(estimator):
 
 
 @cases
-def test_before_fit_an_estimator_says_that_it_is_not_fitted(case):
+def test_an_estimator_before_fit_raises_not_fitted(case):
     for name in (case.asked, *case.also):
         with pytest.raises(NotFittedError):
             getattr(clone(case.estimator), name)(features())
@@ -313,7 +313,7 @@ UPLIFT = [case for case in CASES if case.further is TRIAL]
 
 @pytest.mark.parametrize("case", UPLIFT, ids=name_of)
 def test_probabilities_of_treatment_in_place_of_the_own_arms_are_refused(case):
-    """Treated with .7: the control's probability is .3, and .7 given for it is said."""
+    """Treated with .7: the control's probability is .3, and .7 given for it is refused."""
     generator = np.random.default_rng(7)
     treatment = (generator.random(ROWS) < 0.7).astype(int)
     own = np.where(treatment == 1, 0.7, 0.3)
@@ -333,7 +333,7 @@ def test_probabilities_that_are_right_are_seldom_refused():
         BestColumnRule(folds=2).fit(frame[["offer"]], outcomes()[:300], treatment, own)
 
 
-def test_intervals_before_they_are_calibrated_say_that_they_are_not_fitted():
+def test_intervals_encoders_and_other_models_before_fit_raise_not_fitted():
     model = LastPeriodAgain().fit(features(), amounts())
     with pytest.raises(NotFittedError):
         model.predict_interval(features())

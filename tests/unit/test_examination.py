@@ -62,7 +62,7 @@ def study(**changed: Any) -> Study:
 
 
 def people(cutoff: date, n: int, seed: int, rate: float = 1.0) -> Sample:
-    """Whose event is as likely as their column `chance` says, or by `rate` less so."""
+    """People whose event is as likely as their column `chance`, times `rate`."""
     generator = np.random.default_rng(seed)
     chance = generator.uniform(0.02, 0.6, n)
     frame = pd.DataFrame(
@@ -85,8 +85,8 @@ def money(cutoff: date, n: int, seed: int, spread: float) -> Sample:
     return Sample(sample.frame, sample.frame[LAST_PERIOD].to_numpy() + error, sample.outcome)
 
 
-class Teller(BaseEstimator):
-    """Tells the column `chance`, times a factor that it has settled on."""
+class ChanceColumn(BaseEstimator):
+    """Predicts the column `chance`, times `factor`."""
 
     def __init__(self, factor: float = 1.0) -> None:
         self.factor = factor
@@ -119,7 +119,7 @@ def test_each_origin_is_judged_by_its_own_twin_on_its_own_later_rows():
         (people(DECEMBER, 50, 1), people(MARCH, 300, 2)),
         (people(DECEMBER, 50, 3), people(JUNE, 400, 4)),
     ]
-    found = examined(study(), [Teller(0.5), Teller(0.9)], material(*splits))
+    found = examined(study(), [ChanceColumn(0.5), ChanceColumn(0.9)], material(*splits))
     assert found.by_cutoff[["evaluation", "rows"]].values.tolist() == [
         *(["2024-03", 300], ["2024-06", 400]),
     ]
@@ -137,7 +137,7 @@ def test_the_last_origin_decides():
         (people(DECEMBER, 50, 1), people(MARCH, 300, 2)),
         (people(DECEMBER, 50, 3), people(JUNE, 400, 4)),
     ]
-    found = examined(study(), [Teller(0.5), Teller(0.9)], material(*splits))
+    found = examined(study(), [ChanceColumn(0.5), ChanceColumn(0.9)], material(*splits))
     later = splits[-1][1]
     y, score, customers = found.judged
     np.testing.assert_array_equal(y, later.y)
@@ -161,7 +161,7 @@ def rule_with(below: float, above: float) -> LastPeriodAgain:
 
 
 def test_coverage_is_of_the_intervals_that_an_earlier_origin_set():
-    """Errors are normal with deviation 10: ± 10 holds 68 of 100, whatever the last twin says."""
+    """Errors are normal with deviation 10: ± 10 holds 68 of 100, not the last twin's interval."""
     splits = [
         (money(DECEMBER, 50, 1, 10), money(MARCH, 50, 2, 10)),
         (money(DECEMBER, 50, 3, 10), money(JUNE, 4000, 4, 10)),
@@ -177,7 +177,7 @@ def test_coverage_is_of_the_intervals_that_an_earlier_origin_set():
 
 
 def test_with_one_origin_half_of_the_customers_set_the_intervals_of_the_others():
-    """The twin's own interval, set by all of them, would say nothing."""
+    """The twin's own interval, set by all of them, would prove nothing."""
     later = money(JUNE, 4000, 4, 10)
     one = study(kind="value", measures=(ERROR,), deciding="mean_absolute_error")
     twin = rule_with(0, 0)
@@ -197,9 +197,9 @@ def test_with_one_origin_half_of_the_customers_set_the_intervals_of_the_others()
     assert doubled.coverage["customers"].sum() == 2 * judged
 
 
-def test_what_has_no_intervals_has_no_coverage():
+def test_a_model_without_intervals_has_no_coverage():
     later = people(JUNE, 300, 4)
-    found = examined(study(), [Teller()], material((later, later)))
+    found = examined(study(), [ChanceColumn()], material((later, later)))
     assert found.coverage is None and found.interval_coverage is None
 
 
@@ -207,7 +207,7 @@ def test_what_has_no_intervals_has_no_coverage():
 
 
 def split_by_sex(n: int, women: float, men: float) -> tuple[Sample, dict[str, np.ndarray]]:
-    """Whose events are so much more or less frequent than `chance` says."""
+    """People whose events are `women` or `men` times as frequent as `chance`."""
     sample = people(JUNE, n, 5)
     groups = alike(sample)
     chance = sample.frame["chance"].to_numpy() * np.where(groups["sex"] == "F", women, men)
@@ -215,27 +215,27 @@ def split_by_sex(n: int, women: float, men: float) -> tuple[Sample, dict[str, np
     return Sample(sample.frame, y, sample.outcome), groups
 
 
-def test_who_is_wrong_for_one_group_is_told_by_name():
+def test_groups_with_wrong_predictions_are_named():
     later, groups = split_by_sex(2000, 1.5, 0.5)
-    found = examined(study(), [Teller()], material((later, later)), groups)
+    found = examined(study(), [ChanceColumn()], material((later, later)), groups)
     assert len(found.unfair) == 2
     assert found.unfair[0].startswith("sex F (1,000 customers): predictions lie below outcomes")
     assert found.unfair[1].startswith("sex M (1,000 customers): predictions lie above outcomes")
 
 
-def test_who_is_wrong_for_all_alike_is_unfair_to_nobody():
+def test_a_bias_equal_in_all_groups_is_not_unfair():
     """The bias in total has a bound of its own."""
     later, groups = split_by_sex(2000, 0.5, 0.5)
-    found = examined(study(), [Teller()], material((later, later)), groups)
+    found = examined(study(), [ChanceColumn()], material((later, later)), groups)
     assert metrics.total_bias(later.y, found.judged[1]) > 0.5
     assert found.unfair == ()
 
 
-def test_probabilities_raised_to_the_level_of_what_happened_may_not_pass_one():
+def test_probabilities_rescaled_to_the_observed_level_do_not_exceed_one():
     """Half of what happens is foreseen, but of some with near certainty."""
     later, groups = split_by_sex(2000, 1.0, 1.0)
     later.frame.loc[:99, "chance"] = 1.9
-    found = examined(study(), [Teller(0.5)], material((later, later)), groups)
+    found = examined(study(), [ChanceColumn(0.5)], material((later, later)), groups)
     y, score, _ = found.judged
     assert y.sum() / score.sum() * score.max() > 1
     assert found.fairness is not None
@@ -243,14 +243,14 @@ def test_probabilities_raised_to_the_level_of_what_happened_may_not_pass_one():
     assert found.unfair == ()
 
 
-def test_of_labels_there_is_no_calibration_to_speak_of():
+def test_labels_have_no_deciles_coverage_or_fairness():
     def judged(model: Any, sample: Sample) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         labels = (sample.frame["chance"] > 0.3).to_numpy().astype(float)
         return sample.y, labels, sample.customers
 
     later = people(JUNE, 300, 4)
     one = study(kind="label", judged=judged, measures=(BRIER,), deciding="brier")
-    found = examined(one, [Teller()], material((later, later)))
+    found = examined(one, [ChanceColumn()], material((later, later)))
     assert found.by_cutoff["brier"].tolist() == pytest.approx(
         [np.mean((later.y - (later.frame["chance"] > 0.3)) ** 2)]
     )
@@ -281,7 +281,7 @@ def test_the_scores_of_now_are_held_against_those_of_the_newest_month_learned_fr
             chance=lambda frame, by=factor: frame["chance"] * by
         )
         split = Split(refit, refit)
-        reach = reach_of(study(), Teller(), Material((split,), refit, now))
+        reach = reach_of(study(), ChanceColumn(), Material((split,), refit, now))
         # What is within chance is none.
         index = population_stability_index(newest, now["chance"])
         expected = index if drifted else 0.0
@@ -294,15 +294,15 @@ def test_the_scores_of_now_are_held_against_those_of_the_newest_month_learned_fr
         )
 
 
-def test_where_nobody_is_scored_drift_is_not_known():
+def test_drift_is_unknown_where_no_customer_is_scored():
     refit = two_months()
-    reach = reach_of(study(), Teller(), Material((Split(refit, refit),), refit, None))
+    reach = reach_of(study(), ChanceColumn(), Material((Split(refit, refit),), refit, None))
     assert (reach.drift, reach.score_drift, reach.importance) == (None, None, None)
     assert set(reach.profile["feature"]) == {"chance"}
     assert set(reach.score_profile["feature"]) == {"score"}
 
 
-def test_importance_is_the_mean_size_of_what_a_feature_adds():
+def test_importance_is_the_mean_size_of_a_features_contribution():
     refit = two_months()
     model = ColumnRate("chance", edges=(0.3,), prior=1e-9).fit(refit.features, refit.y)
     reach = reach_of(study(), model, Material((Split(refit, refit),), refit, None))
@@ -404,7 +404,7 @@ def test_the_level_of_studies_that_feed_money_must_be_shown():
 # Pictures.
 
 
-def test_there_is_a_picture_of_all_that_there_is_something_to_show_of():
+def test_every_available_table_has_a_picture():
     refit = two_months()
     later = money(JUNE, 800, 4, 10)
     one = study(kind="value", measures=(ERROR,), deciding="mean_absolute_error")
@@ -416,6 +416,6 @@ def test_there_is_a_picture_of_all_that_there_is_something_to_show_of():
     }
     # Without intervals, reasons or anything brought, there is less.
     nobody = Sample(refit.frame, np.zeros(len(refit)), refit.outcome)
-    poor = examined(study(), [Teller()], material((nobody, nobody)))
-    reach = reach_of(study(), Teller(), Material((Split(refit, refit),), refit, None))
+    poor = examined(study(), [ChanceColumn()], material((nobody, nobody)))
+    reach = reach_of(study(), ChanceColumn(), Material((Split(refit, refit),), refit, None))
     assert set(figures_of(study(), poor, nobody.y, reach, None)) == {"calibration"}

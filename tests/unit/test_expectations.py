@@ -1945,7 +1945,7 @@ def test_a_planted_fault_is_named(
     assert named in result.unexpected, result.unexpected
     assert outcome.success == (not outcome.failed)
     message = outcome.message().splitlines()
-    # Whoever reads it learns which table or model, how far beyond which limit, and what to do.
+    # The line names the table or model, how far beyond which limit, and what to do.
     assert result.breaches and all(re.fullmatch(r"\w+\.\w+", about) for about in result.about)
     for line, breach in zip(result.lines(), result.breaches, strict=True):
         assert line.startswith(f"{gate} "), line
@@ -2050,7 +2050,7 @@ def test_a_broken_rule_is_one_line_a_table_or_model(
         ),
     ],
 )
-def test_what_is_within_chance_does_not_warn(
+def test_differences_within_chance_do_not_warn(
     bank: duckdb.DuckDBPyConnection, gate: str, within: str, subject: str, beyond: str
 ) -> None:
     bank.execute(within)
@@ -2114,7 +2114,7 @@ def test_every_rule_is_broken_by_a_planted_fault() -> None:
         ("G3", "delete from meta.model_evaluation", "model_champion", "figures"),
     ],
 )
-def test_nothing_to_judge_is_not_a_pass(
+def test_rules_without_rows_to_judge_fail(
     bank: duckdb.DuckDBPyConnection, gate: str, fault: str, subject: str, column: str
 ) -> None:
     bank.execute(fault)
@@ -2274,7 +2274,7 @@ def test_a_balance_brought_in_and_a_booking_after_closing_are_no_breaks(
         ),
     ],
 )
-def test_a_capability_that_is_off_passes_and_says_so(
+def test_a_capability_that_is_off_passes_as_not_judged(
     bank: duckdb.DuckDBPyConnection,
     gate: str,
     suite: Callable[[], Suite],
@@ -2293,7 +2293,7 @@ def test_a_capability_that_is_off_passes_and_says_so(
 
 @pytest.mark.parametrize("model", MODELS)
 def test_each_model_passes_alone(bank: duckdb.DuckDBPyConnection, model: str) -> None:
-    # Neither drift nor monitoring say anything of some models; segments have one figure only.
+    # Some models have neither drift nor monitoring; segments have one figure only.
     for table in ("evaluation", "version", "drift", "monitoring"):
         bank.execute(f"delete from meta.model_{table} where model_name <> ?", [model])
     outcome = judge(bank, models_suite((model,)), 7, "run")
@@ -2486,7 +2486,7 @@ def test_the_suites_are_declared_without_importing_great_expectations() -> None:
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
-def test_the_report_opens_without_a_network_and_shows_what_broke(
+def test_the_report_opens_without_a_network_and_shows_broken_rules(
     bank: duckdb.DuckDBPyConnection, tmp_path: Path
 ) -> None:
     bank.execute("delete from landing.transaction where month = date '2024-05-01'")

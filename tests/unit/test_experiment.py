@@ -106,7 +106,7 @@ def by_rows(rows: Campaign, y: np.ndarray) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize("outcome", ["binary", "amount"])
-def test_sums_say_what_rows_say(outcome):
+def test_sums_give_the_effect_of_the_rows(outcome):
     rows = Campaign(5, outcome, lift=0.03)
     found = effect(rows.strata())
     assert (found.value, found.variance) == pytest.approx(by_rows(rows, rows.y))
@@ -133,7 +133,7 @@ def test_with_one_stratum_the_adjusted_effect_is_that_of_a_regression_with_inter
     assert found.value == pytest.approx(coefficient[1], abs=0.05 * math.sqrt(found.variance))
 
 
-def test_weights_say_what_weighted_rows_say():
+def test_weights_give_the_effect_of_the_weighted_rows():
     rows = Campaign(13, "amount", lift=30.0)
     found = effect(rows.weighted())
     weight = np.where(rows.treated, 1 / rows.share, 1 / (1 - rows.share))
@@ -164,7 +164,7 @@ def null_campaigns(request) -> list[Campaign]:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_intervals_of_campaigns_without_effect_hold_zero_as_often_as_they_say(null_campaigns, way):
+def test_intervals_of_campaigns_without_effect_hold_zero_at_the_stated_rate(null_campaigns, way):
     found = [WAYS[way](rows) for rows in null_campaigns]
     covered = np.mean([one.low <= 0 <= one.high for one in found])
     assert covered == pytest.approx(0.95, abs=0.03)
@@ -204,7 +204,7 @@ def test_the_covariate_takes_out_noise_and_no_effect(outcome, lift):
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 10_000), st.floats(-1e3, 1e3), st.floats(0.01, 100), st.booleans())
-def test_effects_go_with_the_unit_and_never_gain_variance_by_a_covariate(seed, start, unit, paid):
+def test_effects_scale_with_the_unit_and_a_covariate_never_adds_variance(seed, start, unit, paid):
     rows = Campaign(seed, "amount", size=200)
     found = effect(rows.strata(), of_treated=paid)
     rows.y = start + unit * rows.y
@@ -236,13 +236,13 @@ def test_a_sample_ratio_is_the_chi_square_of_the_counts():
     assert not sample_ratio(split(10_100, 20_000)).is_mismatch
 
 
-def test_a_mismatch_that_evens_out_between_strata_is_one():
+def test_a_mismatch_that_evens_out_between_strata_is_found():
     assert not sample_ratio(split(3_000, 6_000)).is_mismatch
     assert sample_ratio(both(split(1_650, 3_000), split(1_350, 3_000))).is_mismatch
 
 
 @pytest.mark.slow
-def test_false_alarms_of_the_sample_ratio_are_as_rare_as_they_should_be():
+def test_false_alarms_of_the_sample_ratio_occur_at_the_nominal_rate():
     draw = np.random.default_rng(17)
     counts = draw.binomial([12_000, 8_000], [0.5, 0.7], (20_000, 2))
     alarms = sum(
@@ -282,7 +282,7 @@ def test_small_strata_are_pooled_without_bias():
     assert naive - 5 > 0.5  # by how much the treated stand above the mean anyway
 
 
-def test_pooled_strata_of_far_chances_are_weighted_by_them():
+def test_pooled_strata_of_unlike_probabilities_are_weighted_by_them():
     treated = np.array([1] + [0] * 9 + [1] * 8 + [0] * 2, dtype=bool)
     share = np.repeat([0.1, 0.8], 10)
     y = np.arange(20, dtype=float)
@@ -292,7 +292,7 @@ def test_pooled_strata_of_far_chances_are_weighted_by_them():
     assert bool(strata.is_weighted.all())
 
 
-def test_customers_without_a_choice_are_left_out_and_told_of():
+def test_customers_without_a_choice_are_left_out_and_noted():
     certain = strata_of_rows(np.full(50, 99.0), np.ones(50, dtype=bool), np.full(50, 1 - 1e-9))
     certain = Strata(certain.sums, np.array([[50.0, 0.0]]))
     strata = both(hand_worked(), certain)
@@ -304,7 +304,7 @@ def test_customers_without_a_choice_are_left_out_and_told_of():
     assert any("50 customers without a chance" in note for note in found.notes)
 
 
-def test_unknown_chances_are_taken_as_equal_and_told_of():
+def test_unknown_probabilities_are_taken_as_equal_and_noted():
     rows = Campaign(19, "binary")
     strata = rows.unstratified()
     unknown = Strata(strata.sums, np.full((1, 2), np.nan))
@@ -316,7 +316,7 @@ def test_unknown_chances_are_taken_as_equal_and_told_of():
     assert not sample_ratio(unknown).is_mismatch
 
 
-def test_some_unknown_chances_are_a_stratum_of_their_own():
+def test_unknown_probabilities_form_their_own_stratum():
     known, unknown = hand_worked(), hand_worked()
     unknown = Strata(unknown.sums[:1], np.full((1, 2), np.nan))
     found = measure(both(known, unknown))
@@ -325,10 +325,10 @@ def test_some_unknown_chances_are_a_stratum_of_their_own():
 
 
 @pytest.mark.parametrize(
-    ("treated", "control", "said"),
+    ("treated", "control", "words"),
     [(40, 0, "no control group"), (0, 40, "nobody treated"), (40, 1, "less than two customers")],
 )
-def test_a_campaign_without_two_arms_has_no_effect(treated, control, said):
+def test_a_campaign_without_two_arms_has_no_effect(treated, control, words):
     strata = strata_of_rows(
         np.arange(treated + control, dtype=float),
         np.arange(treated + control) < treated,
@@ -337,7 +337,7 @@ def test_a_campaign_without_two_arms_has_no_effect(treated, control, said):
     found = measure(strata)
     assert math.isnan(found.plain.value)
     assert math.isnan(found.adjusted.value)
-    assert any(said in note for note in found.notes)
+    assert any(words in note for note in found.notes)
 
 
 def test_no_customers_have_no_effect():

@@ -79,7 +79,7 @@ def ids_in(path):
     return set(re.findall(r"C\d+", text))
 
 
-# --- Who is in the files --------------------------------------------------------------------
+# --- Customers in the files -----------------------------------------------------------------
 
 FLAGS = st.fixed_dictionaries(
     {
@@ -99,7 +99,7 @@ FLAGS = st.fixed_dictionaries(
 @pytest.mark.slow
 @given(customers=st.lists(FLAGS, min_size=4, max_size=12))
 @settings(max_examples=12, deadline=None)
-def test_an_unsuitable_customer_is_in_no_list_and_no_file_whatever_the_plan_says(
+def test_an_unsuitable_customer_is_in_no_list_and_no_file_whatever_the_plan(
     list_queries, customers
 ):
     bank = PlanBank(list_queries)
@@ -131,15 +131,15 @@ def test_an_unsuitable_customer_is_in_no_list_and_no_file_whatever_the_plan_says
     assert {name for name, ids in found.items() if ids & unsuitable} == set()
     assert found["worklist.csv"] == found["worklist.parquet"] == contacts & by_person
     assert found["contact_plan.csv"] == found["contact_plan.parquet"] == contacts
-    # Who is held out is in the file that comes back, and in no other.
+    # Customers held out are in the file of dispositions, and in no other.
     controls = named(lambda flags: flags["arm"] == "control") - unsuitable
     assert found["dispositions_contact.csv"] == contacts | controls
     for name in set(found) - {"dispositions_contact.csv"}:
         assert not found[name] & named(is_held_out)
 
 
-def test_whom_the_flags_forbid_since_the_plan_is_withheld_and_counted(bank, tmp_path, caplog):
-    # The list was written before the flags changed: an export asks them again.
+def test_customers_suppressed_since_the_plan_are_withheld_and_counted(bank, tmp_path, caplog):
+    # The list was written before the flags changed: an export reads them again.
     bank.connection.execute(
         "update contacts.contactability set suppression = 'complaint' where customer_id = 'C1'"
     )
@@ -153,7 +153,7 @@ def test_whom_the_flags_forbid_since_the_plan_is_withheld_and_counted(bank, tmp_
     assert not re.search(r"C\d", caplog.text)
 
 
-def test_nothing_is_withheld_and_nothing_said_where_plan_and_flags_agree(bank, tmp_path, caplog):
+def test_nothing_is_withheld_or_logged_where_plan_and_flags_agree(bank, tmp_path, caplog):
     bank.connection.execute("delete from decisions.contact_plan where customer_id = 'C4'")
     with caplog.at_level(logging.WARNING):
         export_release(bank.connection, tmp_path, "r1")
@@ -161,7 +161,7 @@ def test_nothing_is_withheld_and_nothing_said_where_plan_and_flags_agree(bank, t
     assert caplog.text == ""
 
 
-def test_the_plans_file_tells_nothing_that_managers_may_not_read(bank, tmp_path):
+def test_the_plans_file_holds_nothing_that_managers_may_not_read(bank, tmp_path):
     export_release(bank.connection, tmp_path, "r1")
     rows = {row["customer_id"]: row for row in rows_of(tmp_path / "r1" / "contact_plan.csv")}
     assert set(rows) == {"C1", "C2"}
@@ -205,7 +205,7 @@ def test_a_text_that_would_be_a_formula_gets_an_apostrophe(text):
     "text",
     ["", "plain", "1-2", "a = b", "a=b", "C-1", "e@mail", "存款-理财", "5 % (usual -3)", "' x"],
 )
-def test_an_innocent_text_stays_as_it_is(text):
+def test_a_harmless_text_stays_unchanged(text):
     assert safe_text(text) == text
 
 
@@ -220,7 +220,7 @@ def test_an_innocent_text_stays_as_it_is(text):
         ("a;;=1;+2", "a;;'=1;'+2"),
     ],
 )
-def test_what_another_separator_would_cut_off_is_safe_too(text, safe):
+def test_parts_cut_off_by_another_separator_are_safe_too(text, safe):
     assert safe_text(text) == safe
 
 
@@ -229,7 +229,7 @@ QUOTES = set("\"'`´‘’“”«»＂＇")
 
 
 def would_run(cell):
-    """Whether a spreadsheet could take the cell for a formula, told sign by sign."""
+    """Whether a spreadsheet could take the cell for a formula, judged sign by sign."""
     for sign in cell:
         if sign in FORMULA_SIGNS:
             return True
@@ -282,7 +282,7 @@ def test_a_text_of_the_bank_cannot_run_and_comes_back_whole(bank, tmp_path):
     assert held.startswith("=HYPERLINK")
 
 
-def test_numbers_stay_numbers_dates_stay_dates_and_lines_end_as_rfc_4180_says(bank, tmp_path):
+def test_numbers_and_dates_keep_their_types_and_lines_end_as_in_rfc_4180(bank, tmp_path):
     bank.connection.execute(
         "update decisions.contact_plan set expected_loss = -3.50, uplift = 'nan',"
         " p_response = -0.25 where customer_id = 'C1'"
@@ -306,7 +306,7 @@ def test_numbers_stay_numbers_dates_stay_dates_and_lines_end_as_rfc_4180_says(ba
     assert types["expires_on"] == "DATE"
 
 
-def test_a_mark_begins_the_files_where_it_is_asked_for(bank, tmp_path):
+def test_files_start_with_a_byte_order_mark_on_request(bank, tmp_path):
     plain = export_release(bank.connection, tmp_path, "r1")[0].read_bytes()
     marked = export_release(bank.connection, tmp_path, "r2", bom=True)[0].read_bytes()
     assert marked == b"\xef\xbb\xbf" + plain
@@ -327,7 +327,7 @@ def test_more_rows_than_a_batch_are_all_written(bank, tmp_path, monkeypatch):
 # --- Whole or not at all --------------------------------------------------------------------
 
 
-def test_the_folder_holds_what_the_manifest_says_for_its_owner_alone(bank, tmp_path):
+def test_the_folder_holds_the_files_of_the_manifest_for_its_owner_alone(bank, tmp_path):
     files = export_release(bank.connection, tmp_path, "r1")
     folder = tmp_path / "r1"
     assert [path.name for path in files] == list(FILES)
@@ -345,9 +345,7 @@ def test_the_folder_holds_what_the_manifest_says_for_its_owner_alone(bank, tmp_p
 
 
 @pytest.mark.parametrize("broken", ["_write_manifest", "_replace", "_flush"])
-def test_a_failed_export_leaves_the_one_before_and_nothing_beside_it(
-    bank, tmp_path, monkeypatch, broken
-):
+def test_a_failed_export_leaves_only_the_previous_one(bank, tmp_path, monkeypatch, broken):
     export_release(bank.connection, tmp_path, "r1")
     before = {path.name: path.read_bytes() for path in (tmp_path / "r1").iterdir()}
     bank.connection.execute("delete from decisions.worklist")
@@ -366,7 +364,7 @@ def test_a_failed_export_leaves_the_one_before_and_nothing_beside_it(
 
 
 @pytest.mark.slow
-def test_what_a_killed_export_left_is_cleared_and_exports_of_old_releases_go(bank, tmp_path):
+def test_remains_of_killed_exports_and_exports_of_old_releases_are_removed(bank, tmp_path):
     (tmp_path / ".r0.abc.unfinished").mkdir()
     for number in range(KEPT_RELEASES + 2):
         export_release(bank.connection, tmp_path, f"r{number:02d}")
@@ -386,7 +384,7 @@ def test_the_same_release_gives_the_same_files(bank, tmp_path):
 @pytest.mark.parametrize(
     "table", ["decisions.contact_plan", "contacts.contactability", "decisions.grid"]
 )
-def test_a_release_without_a_plan_is_refused_by_name_and_writes_nothing(bank, tmp_path, table):
+def test_a_release_without_a_plan_is_refused_by_name_without_writing(bank, tmp_path, table):
     bank.connection.execute(f"drop table {table}")
     with pytest.raises(ExportRefused, match=f"r1 .* no {table}"):
         export_release(bank.connection, tmp_path / "exports", "r1")
@@ -428,7 +426,7 @@ def test_templates_have_the_contracts_columns(bank, tmp_path):
         assert header == list(BY_NAME[table].column_names)
 
 
-def test_a_control_is_dated_and_a_contact_waits_for_its_day(bank, tmp_path):
+def test_a_control_row_has_a_date_and_a_contact_row_has_none_yet(bank, tmp_path):
     export_release(bank.connection, tmp_path, "r1")
     found = rows_of(tmp_path / "r1" / "dispositions_contact.csv")
     by_customer = {row["customer_id"]: row for row in found}
@@ -455,7 +453,7 @@ def test_no_contact_of_a_plan_lies_before_its_as_of_date(bank):
     assert plan_day(bank.connection) == date(2026, 1, 1)
 
 
-def test_a_plans_campaigns_tell_the_channel_of_most_and_the_mean_cost(bank, tmp_path):
+def test_a_plans_campaigns_carry_the_most_used_channel_and_the_mean_cost(bank, tmp_path):
     for name, channel, cost in (("C5", "online", "0.12"), ("C6", "mobile", "0.15")):
         bank.customer(name)
         bank.plan(name, "FUND", channel=channel, contact_cost=Decimal(cost))
@@ -470,7 +468,7 @@ def test_a_plans_campaigns_tell_the_channel_of_most_and_the_mean_cost(bank, tmp_
     assert fund["cost_per_contact"] == "0.17"
 
 
-def test_what_managers_return_is_landed_without_a_fault(bank, tmp_path):
+def test_filled_templates_land_without_a_fault(bank, tmp_path):
     """The filled templates, put beside a bank's files, are the labels of the next refresh."""
     export_release(bank.connection, tmp_path / "exports", "r1", bom=True)
     given = tmp_path / "exports" / "r1"

@@ -29,7 +29,7 @@ def table_of(y, score, sex, **settings) -> pd.DataFrame:
     return fairness_table(y, score, {"sex": sex}, **chosen)
 
 
-def test_the_table_by_hand():
+def test_the_fairness_table_worked_by_hand():
     y = np.concatenate([np.repeat([1, 0], [50, 50]), np.repeat([1, 0], [25, 75])])
     score, sex = np.repeat([0.6, 0.3], 100), np.repeat(["F", "M"], 100)
     table = table_of(y, score, sex)
@@ -57,7 +57,7 @@ def test_selection_rates_are_those_of_a_second_implementation():
     )
 
 
-def test_the_tenth_of_all_is_rounded_up_and_the_tied_at_its_edge_share_what_is_left():
+def test_the_tenth_is_rounded_up_and_ties_at_its_edge_share_the_remaining_places():
     # 21 of 201: one F above, twenty places for the hundred F and hundred M tied.
     y, sex = np.arange(201) % 2, np.repeat(["F", "M"], [101, 100])
     score = np.concatenate([[0.9], np.full(200, 0.5)])
@@ -69,7 +69,7 @@ def test_the_tenth_of_all_is_rounded_up_and_the_tied_at_its_edge_share_what_is_l
 def test_gaps_of_amounts_are_shares_of_the_size_of_the_mean_outcome():
     y, segment = np.repeat([-30.0, 10.0], [100, 100]), np.repeat(["a", "b"], 100)
     table = fairness_table(y, y + 2, {"segment": segment}, kind="value", seed=1)
-    # All bring -10 on average, and 2 more than that is said of each.
+    # All bring -10 on average, and each prediction is 2 more than that.
     assert table["calibration_gap"].to_numpy() == pytest.approx([0.2, 0.2])
     # Outcomes are all the same within a group: there is no order to find.
     assert table["discrimination"].isna().all()
@@ -148,17 +148,17 @@ def test_rows_of_the_same_customer_widen_the_interval():
 def test_a_gap_near_the_bound_is_not_named_until_its_whole_interval_is_beyond():
     row = {"attribute": "age_band", "group": "under 25", "customers": 1200}
 
-    def said(gap, low, high, bound=0.25):
+    def named(gap, low, high, bound=0.25):
         figures = {"calibration_gap": gap, "gap_low": low, "gap_high": high}
         return unfair(pd.DataFrame([row | figures]), bound)
 
-    assert said(0.4, 0.2, 0.6) == [] == said(-0.4, -0.6, -0.2) == said(0.0, -0.6, 0.6)
-    assert said(math.nan, math.nan, math.nan) == []
-    assert said(0.4, 0.3, 0.5) == [
+    assert named(0.4, 0.2, 0.6) == [] == named(-0.4, -0.6, -0.2) == named(0.0, -0.6, 0.6)
+    assert named(math.nan, math.nan, math.nan) == []
+    assert named(0.4, 0.3, 0.5) == [
         "age band under 25 (1,200 customers): predictions lie above outcomes by 40 % of the mean "
         "outcome of all customers [+30 %, +50 %], more than 25 %"
     ]
-    assert len(said(-0.4, -0.5, -0.3)) == 1 and said(-0.4, -0.5, -0.3, 0.35) == []
+    assert len(named(-0.4, -0.5, -0.3)) == 1 and named(-0.4, -0.5, -0.3, 0.35) == []
 
 
 def test_small_groups_and_groups_of_few_outcomes_are_counted_only():
@@ -229,6 +229,6 @@ def test_ages_at_the_borders_of_their_bands():
         ([0, 3], [0.1, 0.2], ["F", "M"], "probability", "0 or 1"),
     ],
 )
-def test_what_cannot_be_judged_is_refused(y, score, sex, kind, words):
+def test_invalid_outcomes_scores_and_groups_are_refused(y, score, sex, kind, words):
     with pytest.raises(ValueError, match=words):
         table_of(np.array(y), np.array(score), sex, kind=kind)

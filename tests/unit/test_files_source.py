@@ -125,7 +125,7 @@ def test_a_file_that_cannot_be_read_is_refused(delivery, content, words):
     assert words in problem
 
 
-def test_a_column_of_another_kind_is_refused_naming_what_to_write(delivery):
+def test_a_column_of_another_kind_is_refused_with_the_form_expected(delivery):
     delivery.put(
         "transaction.csv",
         GOOD["transaction"].replace("100.00", '"100,00"').replace("-30.50", '"-30,50"'),
@@ -145,7 +145,7 @@ def test_swapped_columns_are_refused_and_values_are_not_repeated(delivery):
     assert "Ann" not in problem
 
 
-def test_a_column_of_codes_of_which_nothing_fits_is_refused_with_what_was_probably_meant(delivery):
+def test_a_column_without_any_valid_code_is_refused_with_suggestions(delivery):
     delivery.drop("transaction.csv")
     for month in ("01", "02"):
         delivery.put(
@@ -163,7 +163,7 @@ def test_a_column_of_codes_of_which_nothing_fits_is_refused_with_what_was_probab
     )
 
 
-def test_codes_are_refused_in_parquet_likewise_and_a_column_without_any_is_not(delivery):
+def test_invalid_codes_are_refused_in_parquet_too_and_an_empty_column_is_not(delivery):
     delivery.drop("product.csv")
     delivery.put_parquet("product.parquet", "select 1 as product_id, 7 as product_line")
     assert "product.parquet, column product_line: 1 of 1 values" in delivery.the_problem()
@@ -172,7 +172,7 @@ def test_codes_are_refused_in_parquet_likewise_and_a_column_without_any_is_not(d
     assert delivery.problems() == []
 
 
-def test_what_stands_in_a_column_of_codes_of_customers_is_told_only_where_many_share_it(delivery):
+def test_unknown_codes_of_customers_are_shown_only_where_many_rows_share_them(delivery):
     rows = [f"C{n},{'M' if n % 2 else 'F'},x" for n in range(40)] + ["C90,Ann Smith,x"]
     delivery.put("customer.csv", "customer_id,sex,full_name\n" + "\n".join(rows))
     problem = delivery.the_problem()
@@ -278,7 +278,7 @@ def test_all_problems_are_listed_at_once(delivery):
     ],
     ids=["bom", "crlf", "case", "trailing-comma", "quotes", "no-last-line-end"],
 )
-def test_harmless_habits_of_writing_change_nothing(delivery, change):
+def test_harmless_variants_of_csv_are_read_alike(delivery, change):
     wanted = delivery.rows("account")
     delivery.put("account.csv", change(GOOD["account"].encode()))
     assert delivery.problems() == []
@@ -317,7 +317,7 @@ def test_the_month_in_its_path_stamps_an_extract(delivery, name, stamp):
     assert file.extract_month == stamp
 
 
-def test_what_is_not_delivered_is_said_with_what_it_switches_off(delivery):
+def test_missing_tables_and_columns_are_noted_with_what_they_switch_off(delivery):
     notes = delivery.notes()
     assert "no `campaign`: without response, uplift and measurement" in notes
     assert "no `loan`: without expected loss, early warning" in notes

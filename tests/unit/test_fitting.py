@@ -62,7 +62,7 @@ def test_leaving_the_block_does_not_wait_for_a_call():
     assert time.monotonic() - started < 300
 
 
-def test_what_cannot_be_pickled_is_refused_before_it_is_sent():
+def test_a_call_that_cannot_be_pickled_is_refused_before_it_is_sent():
     with OwnProcess() as own:
         with pytest.raises((pickle.PicklingError, AttributeError, TypeError)):
             own.submit(lambda: 1).result()

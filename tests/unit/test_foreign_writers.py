@@ -268,7 +268,7 @@ WRITERS: dict[str, Write] = {
 
 
 @pytest.mark.parametrize("writer", WRITERS)
-def test_the_same_tables_land_whoever_wrote_the_files(writer, reference, tmp_path):
+def test_the_same_tables_land_from_files_of_any_writer(writer, reference, tmp_path):
     for table, rows in bank().items():
         WRITERS[writer](table, arrow(table, rows), tmp_path / "delivery")
     found = landed(tmp_path / "delivery", tmp_path / "landing")
@@ -315,7 +315,7 @@ def test_a_type_that_loses_cents_or_days_is_refused_by_name(name, values, words,
     assert words in str(problem)
 
 
-def test_a_required_column_of_nothing_is_judged_row_by_row(tmp_path):
+def test_an_empty_required_column_is_judged_row_by_row(tmp_path):
     source = delivered(tmp_path / "d", transaction=with_column("kind", pa.nulls(60)))
     with duckdb.connect() as connection:
         assert source.problems(connection) == []
@@ -375,7 +375,7 @@ with connect(read_settings()) as connection:
         "select list(booked_on::varchar order by transaction_id) from landing.transaction"
     ).fetchall()[0][0])
 """
-    said = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", program],
         cwd=PROJECT,
         env={**os.environ, "TZ": zone, "JINGXI_HOME": str(tmp_path / "home")},
@@ -384,4 +384,4 @@ with connect(read_settings()) as connection:
         check=True,
     )
     days = [str(row[2]) for row in sorted(reference["transaction"])]
-    assert said.stdout.strip() == str(days)
+    assert completed.stdout.strip() == str(days)

@@ -129,7 +129,7 @@ def test_the_currency_unit_moves_v_and_the_density_only(published, repeat_buyers
     )
 
 
-def test_the_order_of_customers_and_those_without_a_purchase_change_nothing(known, learned):
+def test_neither_order_nor_customers_without_a_purchase_change_the_fit(known, learned):
     x, spend = known
     order = np.random.default_rng(2).permutation(np.flatnonzero(x))
     other = GammaGammaModel().fit(x[order], spend[order])
@@ -137,7 +137,7 @@ def test_the_order_of_customers_and_those_without_a_purchase_change_nothing(know
     assert other.log_likelihood_ == pytest.approx(learned.log_likelihood_, rel=1e-12)
 
 
-def test_customers_three_times_over_say_the_same_more_surely(known, learned):
+def test_customers_three_times_over_give_the_same_parameters_with_smaller_errors(known, learned):
     other = GammaGammaModel().fit(*(np.tile(column, 3) for column in known))
     assert values(other.params_) == pytest.approx(values(learned.params_), rel=1e-6)
     assert other.log_likelihood_ == pytest.approx(3 * learned.log_likelihood_, rel=1e-9)
@@ -193,7 +193,7 @@ def test_the_truth_is_recovered_within_three_standard_errors(learned):
     assert learned.population_mean_ == pytest.approx(truth, rel=0.03)
 
 
-def test_what_is_expected_is_what_customers_seen_so_spend_next(learned):
+def test_the_expected_value_is_the_mean_spend_of_like_customers_next(learned):
     """By how often and how much they bought: within three and a half errors of their next."""
     generator = np.random.default_rng(6)
     n = 40_000
@@ -223,7 +223,7 @@ def test_the_expectation_lies_between_the_own_mean_and_that_of_all_and_nears_the
     assert learned.expected_value([7], [mean])[0] == pytest.approx(mean)
 
 
-def test_by_hand():
+def test_expected_values_worked_by_hand():
     model = GammaGammaModel()
     model.params_ = {"p": 6.0, "q": 4.0, "v": 15.0}
     # 6 × 15 / 3, and 6 (15 + 2 × 50) / (6 × 2 + 3).
@@ -261,7 +261,7 @@ def test_without_a_finite_mean_customers_seen_too_rarely_are_refused_and_others_
         ([1, 0.5], [1, 1], "not a whole number for 1 of 2.*position 1"),
     ],
 )
-def test_impossible_customers_are_refused_with_their_number_and_place(
+def test_impossible_histories_are_refused_with_their_number_and_place(
     learned, frequency, monetary_value, words
 ):
     with pytest.raises(ValueError, match=words):
@@ -270,16 +270,16 @@ def test_impossible_customers_are_refused_with_their_number_and_place(
         learned.expected_value(frequency, monetary_value)
 
 
-def test_without_any_purchase_there_is_nothing_to_learn():
+def test_a_sample_without_a_purchase_is_refused():
     with pytest.raises(ValueError, match="expected a purchase of any of 2 customers"):
         GammaGammaModel().fit([0, 0], [0, 0])
 
 
-def test_a_model_that_was_not_fitted_says_so():
+def test_an_unfitted_model_raises_not_fitted():
     with pytest.raises(NotFittedError):
         GammaGammaModel().expected_value([1], [1.0])
 
 
-def test_where_all_spend_the_same_the_parameter_that_runs_away_is_named():
+def test_equal_spending_of_all_names_the_diverging_parameter():
     with pytest.raises(NotConverged, match=r"\b[pqv] did not converge: .* (zero|infinity)"):
         GammaGammaModel().fit(np.arange(1, 301) % 5 + 1, np.full(300, 20.0))

@@ -31,7 +31,7 @@ def proportional(x: np.ndarray, period: np.ndarray) -> np.ndarray:
 
 
 def soon_or_late(x: np.ndarray, period: np.ndarray) -> np.ndarray:
-    """The first feature tells of the first three periods only, the second of those after them."""
+    """The first feature drives the first three periods only, the second those after them."""
     soon = period <= 3
     return expit(-3.4 + 1.5 * np.where(soon, x[:, :1], 0) + 1.2 * np.where(soon, 0, x[:, 1:2]))
 
@@ -132,7 +132,7 @@ def test_survival_is_that_of_the_world_for_the_safe_and_for_those_at_risk(law):
         assert (np.abs(survival[fifth].mean(axis=0) - true) < 3 * error + 0.02).all()
 
 
-def test_a_feature_that_tells_of_the_first_periods_only_moves_those_only():
+def test_a_feature_that_drives_the_first_periods_moves_only_those():
     first = pd.DataFrame({"balance": [-1.5, 1.5], "age": [0.0, 0.0], "noise": [0.0, 0.0]})
     second = first.rename(columns={"balance": "age", "age": "balance"})
     low, high = logit(model(soon_or_late).hazard(first))
@@ -149,7 +149,7 @@ def test_mean_survival_is_kaplan_and_meiers_of_the_sample(law):
     assert (np.abs(mean - curve) < 2 * error).all()
 
 
-def test_a_logistic_regression_on_the_whole_table_says_the_same_of_a_logistic_world():
+def test_a_logistic_regression_on_the_whole_table_agrees_in_a_logistic_world():
     """What the two differ by is a twentieth of what customers differ by, at most."""
     row, period, event = expanded(past())
     table = np.column_stack([past().frame.to_numpy()[row], period])
@@ -168,7 +168,7 @@ def test_a_logistic_regression_on_the_whole_table_says_the_same_of_a_logistic_wo
     assert found.mean() == pytest.approx(other.mean(), rel=0.05)
 
 
-def test_those_lost_sight_of_are_neither_dropped_nor_counted_as_lost_or_kept():
+def test_censored_customers_are_neither_dropped_nor_counted_as_lost_or_kept():
     """Three standard errors about the truth hold the prediction and none of the shortcuts."""
     world = World(6000, 3, lambda x, period: np.full((len(x), 1), 0.06), censored=True)
     true = 1 - 0.94**PERIODS
@@ -211,7 +211,7 @@ def test_few_events_order_customers_no_worse_than_chance_and_get_the_total():
     assert abs(probability.sum() - events) < 3 * np.sqrt(events)
 
 
-def test_where_nothing_can_be_known_customers_hardly_differ():
+def test_without_signal_customers_hardly_differ():
     world = World(2000, 7, lambda x, period: np.full((len(x), 1), 0.004))
     probability = world.fit().probability(world.frame)
     assert np.quantile(probability, 0.9) < 3 * np.quantile(probability, 0.1)
@@ -303,7 +303,7 @@ def test_contributions_are_each_features_and_the_period_has_none():
 # What is drawn of the periods at risk.
 
 
-def test_all_events_and_their_periods_are_kept_and_the_rest_stands_for_all():
+def test_all_events_are_kept_and_the_sampled_rest_is_weighted_up():
     world = World(300, 10, censored=True)
     row, period, event = expanded(world)
     learner = DiscreteTimeHazard(most_rows=200)
@@ -317,7 +317,7 @@ def test_all_events_and_their_periods_are_kept_and_the_rest_stands_for_all():
     assert (weight[y == 1] == 1).all()
 
 
-def test_nothing_is_left_out_where_there_is_room_for_all():
+def test_all_rows_are_kept_where_the_limit_allows():
     world = World(300, 10, censored=True)
     row, period, event = expanded(world)
     drawn, at, y, weight = DiscreteTimeHazard()._at_risk(world.time, world.event)
@@ -340,7 +340,7 @@ def test_every_period_at_risk_has_the_same_chance_to_be_drawn():
     assert np.abs(count[at_risk] - 1).max() < 5 * error
 
 
-def test_the_expansion_is_never_made():
+def test_the_full_expansion_is_never_built():
     """Six million periods at risk, and less than a byte for each is held at once."""
     time, event = np.full(100_000, 60), np.arange(100_000) % 1000 == 0
     learner = DiscreteTimeHazard(periods=60, most_rows=1000)
@@ -376,8 +376,8 @@ def test_all_rows_of_a_customer_are_in_the_same_fold_and_events_are_shared_out()
         assert np.ptp(members.value_counts().to_numpy()) <= 2
 
 
-def test_customers_seen_before_do_not_calibrate_what_says_nothing_of_new_ones():
-    """Four equal rows a customer, an outcome by chance: dealt by row, trees know it again."""
+def test_calibration_by_customer_flattens_memorised_noise():
+    """Four equal rows a customer, a random outcome: split by row, trees recognise the customer."""
     generator = np.random.default_rng(12)
     customer = np.tile(np.arange(400), 4)
     event = (generator.random(400) < 0.3)[customer]
@@ -411,7 +411,7 @@ def test_missing_values_and_columns_empty_in_a_fold_are_learned_from():
     assert "empty" not in found.columns_
 
 
-def test_the_same_seed_gives_the_same_and_another_another():
+def test_the_same_seed_gives_the_same_model_and_another_seed_another():
     world = World(1500, 14)
     first, again, other = (
         world.fit(seed=seed, trees=5, most_rows=2000).hazard(world.frame) for seed in (1, 1, 2)
@@ -429,7 +429,7 @@ def test_a_batch_is_scored_as_its_rows_are():
     assert model().contributions(frame[:0])[0].shape == (0, 3)
 
 
-def test_a_stored_model_says_the_same_and_runs_no_code_on_load(tmp_path: Path):
+def test_a_stored_model_gives_the_same_predictions_and_runs_no_code_on_load(tmp_path: Path):
     path = tmp_path / "model.skops"
     skops.io.dump(model(), path)
     loaded = skops.io.load(path, trusted=TRUSTED_TYPES)
@@ -460,7 +460,7 @@ def test_a_weight_of_three_is_three_rows():
     np.testing.assert_allclose(hazard_line(raw, y, weight), written_out, atol=1e-3)
 
 
-def test_log_odds_that_run_against_the_outcome_are_not_turned_round():
+def test_log_odds_that_run_against_the_outcome_are_not_inverted():
     raw = np.linspace(-6, -1, 5000)
     y = (np.random.default_rng(17).random(5000) < expit(-5 - raw)).astype(int)
     assert hazard_line(raw, y, np.ones(5000))[1] > 0
@@ -488,7 +488,7 @@ def test_log_odds_that_run_against_the_outcome_are_not_turned_round():
         ([1, 2, 3, 4], [True, True, False, False], ["a", None, "b", "c"], "groups must not"),
     ],
 )
-def test_what_cannot_be_learned_from_is_named(time, event, groups, complaint):
+def test_unusable_training_data_are_named(time, event, groups, complaint):
     frame = pd.DataFrame({"age": [20.0, 30.0, 40.0, 50.0]})
     with pytest.raises(ValueError, match=complaint):
         DiscreteTimeHazard().fit(
@@ -499,7 +499,7 @@ def test_what_cannot_be_learned_from_is_named(time, event, groups, complaint):
         )
 
 
-def test_features_that_are_the_same_for_all_are_nothing_to_learn_from():
+def test_constant_features_alone_are_refused():
     frame = pd.DataFrame({"age": [20.0] * 6})
     with pytest.raises(ValueError, match="no feature differs"):
         DiscreteTimeHazard(periods=1).fit(frame, np.ones(6), np.arange(6) < 3)

@@ -204,13 +204,13 @@ def test_a_row_is_reported_with_every_rule_it_breaks(bank):
         ("C1,1980-01-01,2023-05-01,Eve", "duplicate_key", "customer_id"),
     ],
 )
-def test_masters_are_judged_likewise(bank, line, rule, column):
+def test_customer_rows_that_break_a_rule_are_set_aside_too(bank, line, rule, column):
     bank.add("customer", line)
     bank.land()
     assert [fault[:3] for fault in bank.faults("customer")] == [(3, rule, column)]
 
 
-def test_of_repeated_keys_the_first_sound_row_by_file_and_row_stays(bank):
+def test_the_first_sound_row_of_a_repeated_key_stays(bank):
     (bank.delivery / "transaction.csv").unlink()
     header = BANK["transaction"].splitlines()[0]
     bank.put(
@@ -264,7 +264,7 @@ def test_a_key_with_a_sound_row_beside_a_broken_one_has_its_children(bank):
     assert bank.ids("account", "account_id") == ["A1", "A2"]
 
 
-def test_codes_that_no_list_allows_are_listed_with_what_was_probably_meant(bank):
+def test_unknown_codes_are_listed_with_suggestions(bank):
     bank.add(
         "transaction",
         *(f"X{n},A1,2024-02-01,1.00,depsit," for n in range(12)),
@@ -282,7 +282,7 @@ def test_codes_that_no_list_allows_are_listed_with_what_was_probably_meant(bank)
     )
 
 
-def test_what_may_be_a_persons_value_is_counted_and_not_shown(bank):
+def test_possibly_personal_values_are_counted_and_not_shown(bank):
     """A shifted row has a name where the sex belongs; a code is what many rows have in common."""
     rows = [f"C9{n},1980-01-01,{'M' if n < 30 else 'Ann Smith'}" for n in range(32)]
     bank.put("customer.csv", "customer_id,birth_date,sex\nC1,,\nC2,,\n" + "\n".join(rows))
@@ -389,8 +389,8 @@ def test_an_adjustment_of_one_person_is_set_aside(bank):
         (3, "required", "checker", None),
     ]
     assert bank.ids("adjustment", "adjustment_id") == ["J1"]
-    said = " ".join(summary.lines())
-    assert "maker and checker are the same person: an adjustment needs two persons" in said
+    message = " ".join(summary.lines())
+    assert "maker and checker are the same person: an adjustment needs two persons" in message
 
 
 def test_owners_whose_shares_are_more_than_one_are_set_aside(bank):
@@ -416,8 +416,8 @@ def test_owners_whose_shares_are_more_than_one_are_set_aside(bank):
         (9, "range", "valid_to", "2024-01-31"),
     ]
     assert bank.ids("account_owner", "employee_id") == ["E1", "E2", "E3", "E3"]
-    (said,) = (line for line in summary.lines() if "shares_above_one" in line)
-    assert said.startswith(
+    (message,) = (line for line in summary.lines() if "shares_above_one" in line)
+    assert message.startswith(
         "account_owner: 2 row(s) of 9 break shares_above_one; correct the shares"
     )
     ((counted,),) = bank.rows(
@@ -460,7 +460,7 @@ def test_extracts_keep_their_months_and_later_ones_are_not_seen(bank):
     assert summary.quarantined == 0
 
 
-def test_who_a_customer_is_stands_in_no_table_and_no_file(bank):
+def test_identities_are_in_no_table_and_no_file(bank):
     bank.land()
     assert (
         bank.rows(
@@ -508,7 +508,7 @@ def test_every_row_of_every_file_is_counted_once(bank):
     ]
 
 
-def test_shares_are_of_the_rows_seen_by_class_with_what_is_tolerated(bank):
+def test_quarantine_shares_are_of_the_rows_seen_by_class_with_their_tolerance(bank):
     bank.add(
         "transaction",
         "T9,A9,2024-02-01,1.00,barter,",
@@ -544,7 +544,7 @@ def test_shares_are_of_the_rows_seen_by_class_with_what_is_tolerated(bank):
         max_size=12,
     )
 )
-def test_rows_dated_later_change_nothing_landed_or_judged(tmp_path_factory, later):
+def test_rows_dated_later_change_no_landed_row_and_no_judgement(tmp_path_factory, later):
     before, after = (Bank(tmp_path_factory.mktemp("bank")) for _ in range(2))
     # Rows without a date of their own are later by their parent: it must be there.
     after.add("account", "A5,P1,2024-04-01,")
@@ -560,7 +560,7 @@ def test_rows_dated_later_change_nothing_landed_or_judged(tmp_path_factory, late
     assert after.rows(share) == before.rows(share)
 
 
-def test_a_window_of_some_months_lands_all_there_are(bank):
+def test_a_window_of_some_months_still_lands_all_months(bank):
     """What G1 compares with the release before does not depend on the months asked for."""
     bank.land(replace(WHOLE, month_from=date(2024, 3, 1)))
     assert bank.ids("transaction", "transaction_id") == ["T1", "T2", "T3"]
@@ -704,7 +704,7 @@ def test_the_history_begins_after_a_stray_early_date_but_before_a_missing_month(
     assert source.first_month(bank.warehouse) == "2023-08"
 
 
-def test_without_bookings_there_is_no_month(bank):
+def test_a_delivery_without_bookings_is_refused(bank):
     bank.put("transaction.csv", BANK["transaction"].splitlines()[0] + "\n")
     for resolve in (resolve_as_of, first_booking_month):
         with pytest.raises(DeliveryRefused, match="at least one booking"):
@@ -741,7 +741,7 @@ def test_a_window_that_makes_no_sense_is_refused(days):
         ("T9,A1,2024-02-01,infinity,fee,", "amount"),
     ],
 )
-def test_what_only_a_program_reads_as_a_date_or_an_amount_is_set_aside(bank, line, column):
+def test_nonstandard_dates_and_amounts_are_set_aside(bank, line, column):
     bank.add("transaction", line)
     bank.land()
     assert [fault[1:3] for fault in bank.faults("transaction")] == [("type", column)]
@@ -816,7 +816,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused(bank):
     assert bank.digests() == {}
 
 
-def test_a_file_of_which_other_rows_are_read_than_it_holds_is_refused(bank):
+def test_a_file_read_with_another_number_of_rows_is_refused(bank):
     def cut(file: SourceFile) -> SourceFile:
         return replace(file, relation=f"select * from ({file.relation}) limit 1")
 

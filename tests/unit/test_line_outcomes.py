@@ -121,7 +121,7 @@ def store(connection: duckdb.DuckDBPyConnection, accounts: list, holders: list) 
 
 
 def held_by_month(accounts: list, holders: list, frame: pd.DataFrame) -> pd.DataFrame:
-    """`base.customer_month`: at the cut-offs what the frame says, afterwards the open accounts."""
+    """`base.customer_month`: at the cut-offs the frame's accounts, afterwards the open accounts."""
     owners = [(account, name) for account, name, beneficial, *_ in holders if beneficial]
     held = {
         (row.customer_id, row.cutoff): {
@@ -265,7 +265,7 @@ def test_the_profile_by_hand(connection, outcome_queries):
     assert remaining.get_group("deposits").isna().all()
 
 
-def test_cutoffs_are_told_apart_and_a_later_one_sees_nothing_before_it(connection, outcome_queries):
+def test_cutoffs_are_kept_apart_and_a_later_one_sees_nothing_before_it(connection, outcome_queries):
     later = customers(
         ("ann", APRIL, ("deposits", "lending"), 1, 4.0),
         ("bob", MARCH, ("deposits",), None, 6.0),
@@ -283,13 +283,13 @@ def test_cutoffs_are_told_apart_and_a_later_one_sees_nothing_before_it(connectio
     assert found.other.tolist() == [0, 2, 0]
 
 
-def test_an_open_account_without_figures_is_held_and_brings_nothing(connection, outcome_queries):
+def test_an_open_account_without_figures_is_held_and_contributes_zero(connection, outcome_queries):
     connection.execute("delete from value.account_month where account_id = 'savings'")
     (eve,) = outcomes(connection, outcome_queries, FRAME[3:4], 2).lines.itertuples()
     assert (eve.months_held, eve.is_lost, eve.contribution) == (2, False, 0.5)
 
 
-def test_the_session_is_left_as_it_was(connection, outcome_queries):
+def test_the_session_keeps_no_temporary_table(connection, outcome_queries):
     outcomes(connection, outcome_queries, FRAME, 3)
     with pytest.raises(duckdb.Error):
         connection.execute("from base.no_such_table")

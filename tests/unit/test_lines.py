@@ -32,7 +32,7 @@ HAZARDS = {"deposits": (0.005, 0.04), "wealth": (0.02, 0.02), "cards": (0.002, 0
 
 
 class Bank:
-    """Customers of whom each holds a line by the toss of a coin and loses it at a known hazard."""
+    """Customers who each hold a line with probability one half and lose it at a known hazard."""
 
     def __init__(self, n: int, seed: int) -> None:
         generator = np.random.default_rng(seed)
@@ -94,7 +94,7 @@ def model() -> LineHazard:
 # What is read of a line.
 
 
-def test_the_pace_is_the_mean_month_of_the_last_quarter_or_of_what_was_observed():
+def test_the_pace_is_the_mean_month_of_the_last_quarter_or_of_the_observed_months():
     frame = pd.DataFrame(
         {
             "months_observed": [30, 3, 2, 1, 0, None],
@@ -120,7 +120,7 @@ def test_the_end_of_a_contract_is_known_of_lending_that_is_loans_only():
     assert np.isnan(contract_months(frame[["accounts_lending"]], "lending", LOANS)).all()
 
 
-def test_a_line_is_told_by_its_own_columns_put_under_common_names():
+def test_a_lines_own_columns_are_put_under_common_names():
     frame = pd.DataFrame(
         {
             "months_observed": [4],
@@ -136,19 +136,19 @@ def test_a_line_is_told_by_its_own_columns_put_under_common_names():
         },
         index=[8],
     )
-    told = line_frame(frame, "wealth", LINES, LOANS).iloc[0]
-    assert told["line_accounts"] == 2
-    assert told["line_balance"] == 90
-    assert told["line_average_3m"] == 99
+    row = line_frame(frame, "wealth", LINES, LOANS).iloc[0]
+    assert row["line_accounts"] == 2
+    assert row["line_balance"] == 90
+    assert row["line_average_3m"] == 99
     # A pace of 10 a month against 5 over the four months observed: 5 of 10 + 5 + 1.
-    assert told["line_pace"] == 10
-    assert told["line_turn"] == pytest.approx(5 / 16)
-    assert told["line_yield"] == pytest.approx(10 / 100)
-    assert told["line_drift"] == pytest.approx(-9 / 100)
-    assert told["age"] == 40 and told[PACE] == 77
-    assert "of_no_line" not in told and not any("cards" in name for name in told.index)
+    assert row["line_pace"] == 10
+    assert row["line_turn"] == pytest.approx(5 / 16)
+    assert row["line_yield"] == pytest.approx(10 / 100)
+    assert row["line_drift"] == pytest.approx(-9 / 100)
+    assert row["age"] == 40 and row[PACE] == 77
+    assert "of_no_line" not in row and not any("cards" in name for name in row.index)
     # A line of which the frame has nothing has the same columns.
-    assert list(line_frame(frame, "agency", LINES, LOANS).columns) == list(told.index)
+    assert list(line_frame(frame, "agency", LINES, LOANS).columns) == list(row.index)
 
 
 def test_the_rows_of_lines_held_are_their_frames_one_by_one_in_the_same_order():
@@ -179,7 +179,7 @@ def test_lines_and_columns_are_those_that_the_frame_has():
     assert line_columns(frame.assign(**{LAST_PERIOD: 1.0}), ["cards"]) == [*read, LAST_PERIOD]
 
 
-def test_a_line_is_held_with_an_account_of_it():
+def test_a_line_is_held_with_at_least_one_account():
     frame = pd.DataFrame({"accounts_cards": [0, 2, None, 1]})
     np.testing.assert_array_equal(held_rows(frame, "cards"), [1, 3])
     assert held_rows(frame, "wealth").size == 0
@@ -239,7 +239,7 @@ def test_a_horizon_not_made_of_quarters_is_learned_month_by_month():
     assert found["predicted"].sum() == pytest.approx(found["true"].sum(), rel=0.1)
 
 
-def test_with_too_few_losses_the_rate_of_all_lines_holds_for_everybody():
+def test_with_too_few_losses_the_rate_of_all_lines_holds_for_every_customer():
     frame = Bank(10, seed=1).frame
     held = pd.DataFrame(
         {
@@ -291,7 +291,7 @@ def test_a_customers_line_depends_on_no_order_and_on_no_other_customer():
     assert model().survival(frame[:0], "deposits", 36).shape == (0, 36)
 
 
-def test_a_stored_hazard_says_the_same(tmp_path):
+def test_a_stored_hazard_gives_the_same_survival(tmp_path):
     skops.io.dump(model(), tmp_path / "model.skops")
     loaded = skops.io.load(tmp_path / "model.skops", trusted=TRUSTED_TYPES)
     np.testing.assert_array_equal(
@@ -299,7 +299,7 @@ def test_a_stored_hazard_says_the_same(tmp_path):
     )
 
 
-def test_a_hazard_stored_before_lines_of_loans_were_given_still_says_the_same(tmp_path):
+def test_a_hazard_stored_before_loan_lines_were_an_argument_gives_the_same_survival(tmp_path):
     frame = past().frame.assign(
         accounts_lending=past().frame["accounts_wealth"],
         contribution_lending_3m=past().frame["contribution_wealth_3m"],
@@ -328,7 +328,7 @@ def test_only_the_columns_named_are_read_and_all_that_are_missing_are_named():
         model().survival(frame.drop(columns=["age", "accounts_wealth"]), "cards", HORIZON)
 
 
-def test_what_cannot_be_learned_is_refused():
+def test_invalid_training_data_are_refused():
     frame, held = past().frame, past().held
     with pytest.raises(ValueError, match="no line has its columns"):
         LineHazard().fit(frame[["age"]], held, HORIZON)

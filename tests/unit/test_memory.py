@@ -55,7 +55,7 @@ def test_the_default_is_half_of_what_is_free_within_bounds():
     assert default_budget(100 * MEGABYTE) == LEAST
 
 
-def test_there_are_fewer_threads_where_each_would_have_too_little_memory():
+def test_little_memory_allows_fewer_threads():
     assert engine_threads(2 * GIGABYTE, 64) == 10
     assert engine_threads(4 * GIGABYTE, 2) == 2
     assert engine_threads(LEAST, 1) == 1
@@ -99,7 +99,7 @@ def test_a_control_group_of_version_1_is_read_where_a_container_mounts_it(tmp_pa
     assert free_bytes(root) == 1_500_000_000
 
 
-def test_an_unlimited_control_group_leaves_what_the_machine_has(tmp_path):
+def test_an_unlimited_control_group_leaves_the_memory_of_the_machine(tmp_path):
     root = machine(
         tmp_path,
         proc__self__cgroup="4:memory:/\n",
@@ -137,7 +137,7 @@ def test_a_connection_and_dbt_get_the_memory_of_the_settings(tmp_path, monkeypat
     assert os.environ["DBT_MEMORY_LIMIT"] == "1500MB"
 
 
-def test_what_does_not_fit_is_spilled_in_the_home(tmp_path):
+def test_data_beyond_the_memory_are_spilled_in_the_home(tmp_path):
     with connect(Settings(home=tmp_path, memory=LEAST)) as connection:
         connection.execute(
             "create table large as select repeat(range::varchar, 20) as text from range(5_000_000)"
@@ -147,7 +147,7 @@ def test_what_does_not_fit_is_spilled_in_the_home(tmp_path):
     assert all(Path(path).is_relative_to(tmp_path / "tmp") for path, _ in spilled)
 
 
-def test_there_is_one_way_to_open_the_engine():
+def test_the_engine_is_opened_in_one_place():
     opened = {
         str(path.relative_to(PROJECT))
         for folder in ("orchestration", "sources", "expectations", "ml", "benchmarks")

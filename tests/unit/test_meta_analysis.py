@@ -55,7 +55,7 @@ def test_one_effect_is_its_own_pool_of_unknown_heterogeneity():
     assert math.isnan(found.tau_squared)
 
 
-def test_like_effects_leave_nothing_between_them():
+def test_equal_effects_have_no_variance_between_them():
     found = pooled_effect(np.array([0.2, 0.2, 0.2]), np.array([0.01, 0.04, 0.09]))
     assert (found.tau_squared, found.i_squared) == (0, 0)
     assert found.random.value == pytest.approx(0.2)

@@ -49,7 +49,7 @@ ALL = (
 
 
 def amounts(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Outcomes of heavy tail, some losses and some zeros, and scores that know a part of them."""
+    """Outcomes of heavy tail, some losses and some zeros, and noisy outcomes as scores."""
     generator = np.random.default_rng(seed)
     y = generator.lognormal(3, 1, n) - 15
     y[generator.random(n) < 0.2] = 0
@@ -238,8 +238,8 @@ def test_expected_calibration_error_is_that_of_a_plain_loop(n):
         members = rows[start : start + size]
         start += size
         rate = sum(y[row] for row in members) / size
-        said = sum(probability[row] for row in members) / size
-        error += size / n * abs(rate - said)
+        predicted = sum(probability[row] for row in members) / size
+        error += size / n * abs(rate - predicted)
     assert start == n
     assert metrics.expected_calibration_error(y, probability) == pytest.approx(error)
 
@@ -264,7 +264,7 @@ def test_brier_and_log_score_by_hand_and_by_their_definition():
 
 
 @pytest.mark.parametrize("outcome", [0, 1])
-def test_scores_of_probabilities_need_no_responder_and_auc_says_that_it_does(outcome):
+def test_scores_of_probabilities_need_no_responder_and_auc_without_one_is_nan(outcome):
     y, probability = np.full(4, outcome), np.array([0.2, 0.2, 0.4, 0.4])
     far = abs(outcome - probability)
     assert metrics.brier(y, probability) == pytest.approx((far**2).mean())
@@ -272,7 +272,7 @@ def test_scores_of_probabilities_need_no_responder_and_auc_says_that_it_does(out
     assert math.isnan(metrics.auc(y, probability))
 
 
-def test_a_sure_and_wrong_probability_costs_much_but_a_finite_sum():
+def test_a_certain_and_wrong_probability_has_a_large_but_finite_log_score():
     y, probability = np.array([0, 1]), np.array([1.0, 0.0])
     assert metrics.brier(y, probability) == 1
     assert 20 < metrics.log_score(y, probability) < math.inf
@@ -430,7 +430,7 @@ def test_a_draw_without_responders_is_left_out_of_the_interval():
     assert 0 <= found.low < found.high <= 1
 
 
-def test_a_score_differs_from_itself_by_nothing_and_the_other_way_round_by_the_opposite():
+def test_a_difference_is_zero_for_equal_scores_and_changes_sign_when_swapped():
     y, score = amounts(200, 15)
     other = amounts(200, 16)[0] + y
     assert compared(metrics.gini, y, score, score, seed=1).difference == Estimate(0, 0, 0)
@@ -459,7 +459,7 @@ def test_the_calibration_picture_shows_the_decile_table():
     assert "CZK" in axes.get_xlabel() and "CZK" in axes.get_ylabel()
 
 
-def test_the_gains_picture_runs_from_nobody_to_everybody_with_the_best_possible_curve():
+def test_the_gains_picture_shows_all_shares_and_the_best_possible_curve():
     y = np.array([50.0, 0, 30, 20])
     (axes,) = gains_figure(y, {"model": np.array([3, 1, 4, 2])}).axes
     curves = {line.get_label(): line.get_xydata() for line in axes.lines}
@@ -469,7 +469,7 @@ def test_the_gains_picture_runs_from_nobody_to_everybody_with_the_best_possible_
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_tied_probabilities_are_calibrated_whatever_the_order_of_the_rows(seed):
+def test_tied_probabilities_are_calibrated_in_any_order_of_the_rows(seed):
     y = np.random.default_rng(seed).permutation(np.repeat([0.0, 1.0], 50))
     probability = np.full(100, 0.5)
     assert metrics.expected_calibration_error(y, probability) == pytest.approx(0, abs=1e-12)
@@ -492,7 +492,7 @@ def test_coverage_by_hand_counts_the_ends_and_may_be_open():
         ([0, 0, np.nan], [1, 1, 1], "known low ends"),
     ],
 )
-def test_intervals_that_are_none_are_refused(low, high, words):
+def test_invalid_intervals_are_refused(low, high, words):
     with pytest.raises(ValueError, match=words):
         metrics.coverage(np.zeros(3), np.array(low), np.array(high))
 
@@ -531,11 +531,11 @@ def test_calibration_is_that_of_an_unpenalised_logistic_regression():
     fitted = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000).fit(score[:, None], y)
     assert metrics.calibration_slope(y, probability) == pytest.approx(fitted.coef_[0, 0], rel=1e-4)
     level = metrics.calibration_in_the_large(y, probability)
-    # The likelihood's equation of the intercept: as many responses as said.
+    # The likelihood's equation of the intercept: as many responses as predicted.
     assert expit(score + level).sum() == pytest.approx(y.sum())
 
 
-def test_true_probabilities_have_slope_one_and_level_zero_and_twisted_ones_say_by_how_much():
+def test_true_probabilities_have_slope_one_and_level_zero_and_twisted_ones_the_twist():
     y, probability = responses(20_000, 21)
     slope = metrics.calibration_slope(y, probability)
     level = metrics.calibration_in_the_large(y, probability)
@@ -549,7 +549,7 @@ def test_true_probabilities_have_slope_one_and_level_zero_and_twisted_ones_say_b
 
 
 def test_calibration_by_hand_where_two_groups_are_given_one_rate_each():
-    # Rates of 1/4 and 3/4 where 1/10 and 9/10 are said: log 3 over log 9 is a half.
+    # Rates of 1/4 and 3/4 where 1/10 and 9/10 are predicted: log 3 over log 9 is a half.
     probability, y = np.repeat([0.1, 0.9], 4), np.array([1, 0, 0, 0, 1, 1, 1, 0])
     assert metrics.calibration_slope(y, probability) == pytest.approx(0.5)
     assert metrics.calibration_in_the_large(y, probability) == pytest.approx(0, abs=1e-9)
@@ -623,7 +623,7 @@ def test_groups_of_one_are_no_groups_and_names_of_groups_do_not_matter():
 
 
 @pytest.mark.parametrize("copies", [2, 9])
-def test_copies_of_customers_add_nothing_and_hiding_them_narrows_by_their_root(copies):
+def test_copies_of_customers_add_no_precision_unless_their_groups_are_hidden(copies):
     error = np.random.default_rng(25).normal(size=150)
     repeated, customer = np.tile(error, copies), np.tile(np.arange(150), copies)
 
@@ -664,7 +664,7 @@ def test_intervals_of_clustered_customers_cover_where_plain_ones_do_not():
     assert not covers_at_about(0.9, plain)
 
 
-def test_an_estimate_is_what_a_comparison_says_of_the_score():
+def test_an_estimate_is_the_score_of_a_comparison():
     y, score = amounts(200, 26)
     asked = {"gini": metrics.gini, "capture": metrics.top_decile_capture}
     for groups in (None, np.arange(200) // 3):
@@ -685,7 +685,7 @@ def test_groups_that_are_not_one_known_for_each_row_are_refused(groups):
         estimate({"gini": metrics.gini}, np.arange(3), np.arange(3), seed=1, groups=groups)
 
 
-def test_the_coverage_picture_shows_the_table_and_what_was_asked_for():
+def test_the_coverage_picture_shows_the_table_and_the_nominal_level():
     table = pd.DataFrame({"decile": range(1, 11), "coverage": np.linspace(0.95, 0.5, 10)})
     (axes,) = coverage_figure(table, 0.8).axes
     asked, points = axes.lines
@@ -707,7 +707,7 @@ def test_the_importance_picture_shows_the_greatest_first_from_the_top():
 
 @pytest.mark.parametrize("metric", [metrics.gini, metrics.spearman, metrics.auc])
 @pytest.mark.parametrize("grouped", [False, True])
-def test_draws_ranked_by_counting_give_what_sorting_each_draw_gives(
+def test_ranking_by_counting_gives_the_same_as_sorting_each_draw(
     metric: Metric, grouped: bool
 ) -> None:
     random = np.random.default_rng(5)
@@ -726,7 +726,7 @@ def test_draws_ranked_by_counting_give_what_sorting_each_draw_gives(
     assert estimated["counted"] == estimated["sorted"] == compared["counted"].other
 
 
-def test_a_prediction_beside_several_others_is_what_it_is_beside_each_alone():
+def test_comparing_with_several_others_equals_comparing_with_each_alone():
     generator = np.random.default_rng(5)
     y = (generator.random(300) < 0.3).astype(float)
     score, other = generator.random(300), generator.random(300)

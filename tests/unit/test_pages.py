@@ -80,7 +80,7 @@ MONTHS = [
 ]
 
 
-def test_a_chart_has_a_label_and_a_tooltip_for_each_mark_and_needs_nothing():
+def test_a_chart_has_a_label_and_a_tooltip_for_each_mark_and_loads_no_resource():
     chart = charts.months(MONTHS, 'Rows "<b>"')
     for words in ("2025-01: 1,500", "2025-02: –", "2025-03: -2"):
         assert f'aria-label="{words}"' in chart and f"<title>{words}</title>" in chart

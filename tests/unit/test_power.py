@@ -41,7 +41,7 @@ def test_the_least_effect_that_is_found_has_a_power_of_eighty_percent():
     assert minimum_detectable_effect(3_600, 400, 0.03) < effect
 
 
-def test_the_share_to_hold_out_is_the_least_that_does():
+def test_the_share_to_hold_out_is_the_smallest_sufficient_one():
     customers, base, effect = 4_000, 0.02, 0.03
     share = control_share_for(customers, base, effect)
     control = round(share * customers)
@@ -60,7 +60,7 @@ def test_one_customer_may_be_enough_and_equal_arms_may_be_needed():
     assert math.isnan(control_share_for(396, 0.1, 0.1))
 
 
-def test_too_few_customers_or_no_effect_find_nothing():
+def test_too_few_customers_or_no_effect_have_no_power():
     assert math.isnan(power_of(10, 0, 0.1, 0.1))
     assert math.isnan(power_of(10, 10, 0.9, 0.2))
     assert math.isnan(minimum_detectable_effect(3, 2, 0.5))

@@ -62,7 +62,7 @@ def test_a_rare_product_has_its_mean_and_a_new_one_its_lines():
     assert model.predict(stranger)[0] == pytest.approx(brought.mean())
 
 
-def test_losses_missing_values_and_constant_columns_do_no_harm():
+def test_losses_missing_values_and_constant_columns_are_handled():
     frame, y, _ = bank(500, 4)
     frame["credit_limit"] = 7.0
     frame["inflow_12m"] = np.nan
@@ -75,7 +75,7 @@ def test_losses_missing_values_and_constant_columns_do_no_harm():
 
 
 @pytest.mark.slow
-def test_rows_are_told_one_by_one_and_without_chance():
+def test_predictions_are_row_by_row_and_deterministic():
     frame, y, _ = bank(400, 5)
     model = ProductValueModel().fit(frame, y)
     again = ProductValueModel().fit(frame, y)
@@ -83,7 +83,7 @@ def test_rows_are_told_one_by_one_and_without_chance():
     assert again.predict(frame.head(20)) == pytest.approx(one_by_one)
 
 
-def test_what_is_wrong_is_said():
+def test_invalid_input_is_refused_with_the_reason():
     frame, y, _ = bank(100, 6)
     with pytest.raises(ValueError, match="expected one for each of 100 rows"):
         ProductValueModel().fit(frame, y[:-1])
@@ -92,7 +92,7 @@ def test_what_is_wrong_is_said():
         model.predict(frame.drop(columns="monthly_income"))
 
 
-def test_it_is_stored_without_code(tmp_path):
+def test_a_model_is_stored_without_code(tmp_path):
     frame, y, _ = bank(200, 7)
     for model in (ProductValueModel(), ProductMeanValue()):
         stored = skops.io.dumps(model.fit(frame, y))

@@ -21,7 +21,7 @@ BIAS = Measure("total_bias", metrics.total_bias, "zero")
 
 
 class Period:
-    """Outcomes of a period and predictions that miss them by as much as they say."""
+    """Outcomes of a period, and predictions with errors of a given spread."""
 
     def __init__(self, seed: int, n: int = 300) -> None:
         self.generator = np.random.default_rng(seed)
@@ -80,7 +80,7 @@ def test_a_challenger_must_beat_the_champion_too(period):
     ]
 
 
-def test_a_champion_that_the_rule_has_overtaken_is_not_followed_by_one_that_it_beats(period):
+def test_a_challenger_worse_than_the_rule_does_not_replace_an_even_worse_champion(period):
     decision = period.decide(period.off_by(20), period.off_by(5), period.off_by(60))
     assert not decision.promote
     assert [reason.split(":")[0] for reason in decision.reasons] == [
@@ -96,8 +96,8 @@ def test_the_champion_does_not_replace_itself(period):
     assert decision.reasons[1] == "does not beat the champion: gini +0 [+0, +0]"
 
 
-def test_a_better_order_does_not_pay_for_figures_that_are_further_off(period):
-    """The challenger orders better and says half of every figure."""
+def test_a_better_order_does_not_compensate_for_larger_errors(period):
+    """The challenger orders better and predicts half of every figure."""
     challenger, rule = period.off_by(5) / 2, period.off_by(15)
     decision = period.decide(challenger, rule)
     assert not decision.promote
@@ -108,15 +108,15 @@ def test_a_better_order_does_not_pay_for_figures_that_are_further_off(period):
     assert period.decide(challenger, rule, measures=(GINI,)).promote
 
 
-def test_figures_further_off_than_the_champions_hold_back_likewise(period):
+def test_figures_further_off_than_the_champions_block_the_promotion(period):
     decision = period.decide(period.off_by(5) / 2, np.full(300, 300.0), period.off_by(15))
     assert not decision.promote
     assert "worse" not in decision.reasons[0]
     assert "; worse than the champion: mean_absolute_error +" in decision.reasons[1]
 
 
-def test_what_is_best_at_zero_is_reported_and_holds_nobody_back(period):
-    """The rule says too little in all, the challenger too much: neither is less or more."""
+def test_a_measure_best_at_zero_is_reported_and_blocks_no_promotion(period):
+    """The rule predicts too little in all, the challenger too much: bias does not decide."""
     challenger, rule = period.off_by(5) + 8, period.off_by(40) - 8
     decision = period.decide(challenger, rule)
     assert decision.promote
@@ -161,14 +161,14 @@ def test_the_decision_holds_every_measure_beside_the_rule(period):
         ("lower", math.nan, math.nan, False, False),
     ],
 )
-def test_ahead_or_behind_is_a_whole_interval_on_one_side_of_nothing(
+def test_ahead_or_behind_needs_the_whole_interval_on_one_side_of_zero(
     better, low, high, ahead, behind
 ):
     measure, difference = Measure("a measure", metrics.gini, better), Estimate(0.05, low, high)
     assert (measure.ahead(difference), measure.behind(difference)) == (ahead, behind)
 
 
-def test_measures_that_say_nothing_of_the_outcomes_are_left_out():
+def test_measures_undefined_for_the_outcomes_are_left_out():
     area, score = Measure("auc", metrics.auc, "higher"), Measure("brier", metrics.brier, "lower")
     assert defined((area, score), np.array([0, 1, 0])) == (area, score)
     assert defined((area, score), np.zeros(3)) == (score,)
@@ -178,7 +178,7 @@ def test_measures_that_say_nothing_of_the_outcomes_are_left_out():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("measure", [CLOSENESS, ERROR], ids=["higher", "lower"])
-def test_noise_promotes_no_oftener_than_chance_allows(measure):
+def test_noise_is_promoted_no_more_often_than_by_chance(measure):
     """Challenger and rule are equally far off: one in twenty lies above the 90 % interval."""
     series = 150
     promoted = 0
@@ -191,7 +191,7 @@ def test_noise_promotes_no_oftener_than_chance_allows(measure):
 
 
 @pytest.mark.slow
-def test_noise_against_rule_and_champion_promotes_no_oftener_still():
+def test_noise_against_rule_and_champion_is_promoted_no_more_often_than_by_chance():
     series = 80
     promoted = 0
     for seed in range(series):
@@ -204,7 +204,7 @@ def test_noise_against_rule_and_champion_promotes_no_oftener_still():
 
 
 @pytest.mark.slow
-def test_a_real_lead_is_seen_nearly_always():
+def test_a_real_lead_is_nearly_always_promoted():
     """A third less error among 200 customers, about four standard errors."""
     series = 50
     promoted = 0
@@ -223,7 +223,7 @@ DRIFT = Bound("score drift (PSI)", 0.05, 0.25)
 UNFAIR = Bound("unfair groups", 2, 0, "unlike others: age 18-29, sex f")
 
 
-def test_a_bound_refuses_whoever_is_far_ahead_and_says_so_in_words(period):
+def test_a_bound_refuses_a_challenger_far_ahead_with_the_reason_in_words(period):
     champion = period.off_by(20)
     sound = period.decide(period.off_by(3), period.off_by(40), champion, bounds=(DRIFT,))
     assert (sound.promote, sound.beats, sound.within_bounds) == (True, True, True)
@@ -238,12 +238,12 @@ def test_a_bound_refuses_whoever_is_far_ahead_and_says_so_in_words(period):
     )
 
 
-def test_bounds_that_hold_do_not_make_up_for_being_behind(period):
+def test_bounds_that_hold_do_not_compensate_for_being_behind(period):
     decision = period.decide(period.off_by(40), period.off_by(10), bounds=(DRIFT,))
     assert (decision.promote, decision.beats, decision.within_bounds) == (False, False, True)
 
 
-def test_who_is_behind_and_out_of_bounds_is_told_both(period):
+def test_a_challenger_behind_and_out_of_bounds_gets_both_reasons(period):
     decision = period.decide(period.off_by(40), period.off_by(10), bounds=(CALIBRATION,))
     assert (decision.promote, decision.beats, decision.within_bounds) == (False, False, False)
     assert decision.reasons[0].startswith("does not beat the rule: gini ")
@@ -257,7 +257,7 @@ def test_a_bound_holds_up_to_its_limit_and_not_where_the_figure_is_unknown(value
     assert Bound("calibration error", value, limit).holds == holds
 
 
-def test_an_unknown_figure_is_said_to_be_unknown():
+def test_an_unknown_figure_is_reported_as_not_known():
     assert Bound("drift", math.nan, 0.25).complaint == (
         "drift is not known; at most 0.25 is allowed"
     )
@@ -328,7 +328,7 @@ def test_few_outcomes_do_not_make_a_level_pass_more_easily():
     assert "size of total_bias +0.35 [" in decision.reasons[-1]
 
 
-def test_few_outcomes_show_that_a_level_is_no_worse_than_that_of_what_scores_otherwise():
+def test_few_outcomes_suffice_for_a_level_no_worse_than_that_of_rule_and_champion():
     decision = levelled(FEW, 0.35, rule_off=0.36)
     assert (decision.promote, decision.verdicts) == (True, {"total_bias": "passed"})
     assert decision.reasons[-1].startswith("no larger than that of the rule by more than 0.1: ")

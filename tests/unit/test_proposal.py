@@ -10,9 +10,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from orchestration.platform.reference import digest, files_in_force
+from orchestration.platform.reference import digest, files_in_force, rows_of
 from orchestration.platform.releases import ReleaseRefused
 from orchestration.platform.settings import Settings
+from orchestration.valuation.portfolios import product_rules
 from orchestration.valuation.proposal import (
     README,
     ProposalRefused,
@@ -53,8 +54,13 @@ from accounts;
 create table value.customer_rate as
 select * from (values ('deposits', true), ('lending', false)) as line(product_line, is_paid);
 create table value.product_parameter as
-select distinct product_id, month, true as is_funded, 0::decimal(9, 4) as maintenance_cost
+select distinct product_id, month, true as is_funded, 0::decimal(9, 4) as maintenance_cost,
+    365 as day_count
 from accounts;
+create table value.transfer_curve (month date, tenor_months integer, annual_rate decimal(9, 6));
+create table base.account as select account_id, date '2020-06-30' as opened_on from accounts;
+create table base.account_holder (account_id varchar, customer_id varchar, role varchar);
+create table base.customer (customer_id varchar, customer_kind varchar);
 create table base.account_month as
 select account_id, month, 31 as days_open, null::integer as days_past_due from accounts;
 create table value.credit_risk (
@@ -93,14 +99,40 @@ insert into base.account_month
 select account_id, month, 31, if(substr(account_id, 2)::integer < 400, 0, 10)
 from value.credit_risk;
 """
+# A hundred accounts over 36 months: of 1,000,000.00, 2 % leave in a month. The curve at one month
+# moves by 0.25 points in six months of each year, and half of each move is paid at once.
+BEHAVIOUR = """
+create table calendar as
+select row_number() over (order by month) - 1 as number, month::date as month,
+    0.03 + 0.0025 * (number % 12 % 4 = 1)::integer + 0.0025 * (number % 12 = 6)::integer as market
+from range(timestamp '2022-01-01', timestamp '2025-01-01', interval 1 month) as given(month);
+insert into value.transfer_curve
+select month, unnest([1, 24]), market from calendar;
+insert into value.product_parameter
+select 'SAVINGS', month, true, 0, 365 from calendar;
+insert into base.account select 'S' || number, '2020-06-30' from range(100) as held(number);
+insert into value.account_month
+    (account_id, month, product_id, product_line, average_balance, interest_expense, stage,
+     funded_by_capital, transfer_result, expected_loss, provision_change, realised_loss,
+     direct_cost, overhead)
+select account_id, month, 'SAVINGS', 'deposits', balance, round(
+    balance * (0.01 + (market - 0.03) / 2) * day(last_day(month)) / 365, 2
+), 1, 0, round(balance * 0.03 / 12, 3), 0, 0, 0, 0, 0
+from base.account, (select *, round(1000000 * 0.98 ** number, 2) as balance from calendar)
+where account_id[1] = 'S' and account_id not like 'STAFF%';
+"""
+
+
+def empty_home(folder: Path) -> Settings:
+    settings = Settings(home=folder / "home")
+    (settings.published / "releases").mkdir(parents=True)
+    settings.scratch.mkdir(parents=True)
+    return settings
 
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    settings = Settings(home=tmp_path / "home")
-    (settings.published / "releases").mkdir(parents=True)
-    settings.scratch.mkdir(parents=True)
-    return settings
+    return empty_home(tmp_path)
 
 
 def publish(settings: Settings, *statements: str) -> None:
@@ -137,7 +169,10 @@ def test_the_curve_lies_in_the_middle_of_deposits_and_the_tightest_loans(setting
     assert "| 1900-01-01 | paid | 6 | 12 | 12 | 1 | 12000.00 | 1.80 | 0.00 |" in readme
     assert found["kept"].keys() == {
         *("activity_unit_cost", "account_maintenance_cost", "risk_rating"),
+        "replicating_portfolio",
     }
+    assert "CURRENT: run-off: 0 accounts" in found["kept"]["replicating_portfolio"]
+    assert "| CURRENT | 0 | 0 | not estimated |" in readme
 
 
 def test_one_side_alone_bounds_the_curve(settings):
@@ -168,7 +203,7 @@ def test_a_period_begins_where_the_level_moved():
     assert periods(years) == [date(1900, 1, 1), date(2022, 1, 1), date(2023, 1, 1)]
 
 
-def test_costs_leave_nothing_of_the_ledgers(settings):
+def test_proposed_costs_absorb_the_ledgers_costs_in_full(settings):
     """Left of 510: less pools 160 and the adjustment 10: 340; charged by rates 100 (107 less the
     tax) + 50: factor 340 / 150 = 2.266667.
 
@@ -208,7 +243,71 @@ def test_defaults_within_a_year_make_the_rating(settings):
     ]
 
 
-def test_the_banks_other_files_go_with_it_and_a_folder_is_not_overwritten(settings, tmp_path):
+@pytest.mark.parametrize(
+    ("companies", "tenor"),
+    [
+        # 2 x 50 - 1: an average unit stays 1 / 0.02 months.
+        (49, "99"),
+        # With the cap of 48 months for wholesale deposits.
+        (51, "95"),
+    ],
+)
+def test_a_planted_decay_and_beta_make_the_portfolio(settings, companies, tenor):
+    """No month departs from the trend: all is stable, and half of it does not follow the market.
+    Half lies at twice the average life, less one."""
+    holders = f"""
+    insert into base.customer values ('C', 'corporate');
+    insert into base.account_holder
+    select account_id, 'C', 'owner' from base.account
+    where account_id in (select 'S' || number from range({companies}) as held(number))
+    """
+    publish(settings, BEHAVIOUR, holders)
+    found = propose(settings)
+    portfolios = [list(row.values()) for row in read(found, "replicating_portfolio")]
+    assert portfolios == [
+        *(["deposit", "1900-01-01", "1", "0.500000"], ["deposit", "1900-01-01", "24", "0.500000"]),
+        ["revolving", "1900-01-01", "6", "1.000000"],
+        ["deposit_SAVINGS", "1900-01-01", "1", "0.500000"],
+        ["deposit_SAVINGS", "1900-01-01", tenor, "0.500000"],
+    ]
+    rules = read(found, "transfer_rule")
+    assert [row["product_id"] for row in rules].count("*") == 7
+    assert list(rules[-1].values()) == [
+        *("deposits", "SAVINGS", "1900-01-01", "deposit_SAVINGS", "revolving", "", "term", "true")
+    ]
+    readme = Path(found["folder"], README).read_text()
+    assert "| SAVINGS | 100 | 36 | 2.00 % (2.00 to 2.00) | 50.00 (50.00 to 50.00) |" in readme
+    assert "deposit: 0.5000 at 1, 0.5000 at 24 (average life 6.8)" in readme
+    assert "keeps the portfolio in force: CURRENT: run-off: 0 accounts" in readme
+    # The form, as a refresh checks it.
+    own = settings.model_copy(update={"reference_path": Path(found["folder"])})
+    assert rows_of(own, "transfer_rule") == rules
+
+
+def test_a_products_rule_follows_those_that_price_it():
+    """Its line's from 2023 on, and the time in which it funds nothing stays without a portfolio."""
+
+    def rule(line: str, product: str, day: str, portfolio: str, repricing: str) -> dict[str, str]:
+        return {
+            **{"product_line": line, "product_id": product, "effective_from": day},
+            **{"portfolio": portfolio, "repricing_months": repricing},
+        }
+
+    given = [
+        rule("*", "*", "1900-01-01", "deposit", ""),
+        rule("deposits", "*", "2023-01-01", "deposit", "60"),
+        rule("deposits", "A", "2024-01-01", "(none)", "12"),
+        rule("lending", "*", "1900-01-01", "revolving", ""),
+    ]
+    assert product_rules(given, "deposits", "A", "own") == [
+        *(given[0], given[1], given[3]),
+        rule("deposits", "A", "1900-01-01", "own", ""),
+        rule("deposits", "A", "2023-01-01", "own", "60"),
+        rule("deposits", "A", "2024-01-01", "(none)", "12"),
+    ]
+
+
+def test_the_proposal_includes_the_banks_other_files_and_overwrites_no_folder(settings, tmp_path):
     own = tmp_path / "own"
     own.mkdir()
     (own / "hurdle_rate.csv").write_text("effective_from,annual_rate\n1900-01-01,0.12\n")
@@ -227,7 +326,7 @@ def test_the_banks_other_files_go_with_it_and_a_folder_is_not_overwritten(settin
         propose(given, own, force=True)
 
 
-def test_what_cannot_be_proposed_is_refused(settings, tmp_path):
+def test_a_proposal_without_the_needed_data_is_refused(settings, tmp_path):
     with pytest.raises(ReleaseRefused, match="no release"):
         propose(settings)
     publish(settings, "delete from value.account_month")

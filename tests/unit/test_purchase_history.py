@@ -60,7 +60,7 @@ def test_the_unit_of_time_is_as_many_days_as_asked(connection):
         purchase_history(connection, "purchase", UNTIL, unit_days=0)
 
 
-def test_an_earlier_end_sees_none_of_what_follows(connection):
+def test_an_earlier_end_ignores_later_purchases(connection):
     frame = purchase_history(connection, "purchase", date(2025, 1, 15), unit_days=1)
     assert frame.to_numpy().tolist() == [["ann", 1, 14, 14, 20], ["dan", 0, 0, 5, 0]]
     assert purchase_history(connection, "purchase", date(2024, 12, 31)).empty

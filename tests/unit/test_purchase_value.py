@@ -24,7 +24,7 @@ def models() -> tuple[BetaGeoModel, GammaGammaModel]:
     return purchases, spend
 
 
-def test_it_is_the_sum_over_the_months(models) -> None:
+def test_the_discounted_value_is_the_sum_over_the_months(models) -> None:
     purchases, spend = models
     value = discounted_value(*models, FREQUENCY, RECENCY, T, SPEND, month=30, monthly_discount=0.01)
     expected, before = np.zeros(6), np.zeros(6)
@@ -36,7 +36,7 @@ def test_it_is_the_sum_over_the_months(models) -> None:
     assert (value > 0).all()
 
 
-def test_without_a_discount_it_is_purchases_times_spend(models) -> None:
+def test_the_value_without_a_discount_is_purchases_times_spend(models) -> None:
     purchases, spend = models
     value = discounted_value(*models, FREQUENCY, RECENCY, T, SPEND, month=30, months=4)
     bought = purchases.expected_purchases(120.0, FREQUENCY, RECENCY, T)
@@ -57,7 +57,7 @@ def test_money_and_time_may_be_in_any_unit(models) -> None:
 @pytest.mark.parametrize(
     "wrong", [{"month": 0}, {"month": 30, "months": 0}, {"month": 30, "monthly_discount": -1}]
 )
-def test_periods_that_are_none_are_refused(models, wrong) -> None:
+def test_invalid_periods_are_refused(models, wrong) -> None:
     with pytest.raises(ValueError, match="above"):
         discounted_value(*models, FREQUENCY, RECENCY, T, SPEND, **wrong)
 

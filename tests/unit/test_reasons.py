@@ -1,4 +1,4 @@
-"""Reasons: the right feature in worlds where it is known, and text that says what was given."""
+"""Reasons: the right feature in worlds where it is known, and text that shows the given value."""
 
 from __future__ import annotations
 
@@ -64,13 +64,13 @@ def test_a_table_worked_by_hand():
     ]
 
 
-def test_a_row_that_nothing_moved_has_no_reasons_and_one_that_little_moved_has_few():
+def test_a_row_with_no_or_few_contributions_has_no_or_few_reasons():
     found = reasons([[0, 0, 0, 0], [0, 0, -1e-3, 0], [1, 2, 3, 4]], ["a", "b", "c", "d"])
     assert found["row"].tolist() == [1, 2, 2, 2]
     assert found["feature"].tolist() == ["c", "d", "c", "b"]
 
 
-def test_what_rounding_leaves_and_what_is_not_known_are_no_reasons():
+def test_rounding_errors_and_unknown_contributions_are_no_reasons():
     names = ["fees_1m", "fees_3m", "fees_12m", "age"]
     left_over = 0.1 + 0.2 - 0.3
     assert left_over != 0
@@ -78,7 +78,7 @@ def test_what_rounding_leaves_and_what_is_not_known_are_no_reasons():
     assert found[["row", "feature"]].to_numpy().tolist() == [[0, "age"], [1, "age"]]
 
 
-def test_equally_strong_reasons_come_by_name_whatever_the_order_of_the_columns():
+def test_equally_strong_reasons_are_ordered_by_name():
     names = ["d", "b", "e", "a", "c"]
     found = reasons([[1, -1, 1, 2, 1]], names)
     assert found["feature"].tolist() == ["a", "b", "c"]
@@ -118,7 +118,7 @@ def test_features_of_one_stem_are_one_reason_named_by_the_member_that_adds_most(
         ("age", "age"),
     ],
 )
-def test_a_stem_is_what_is_measured_without_its_window(name, expected):
+def test_a_stem_is_the_name_of_a_feature_without_its_window(name, expected):
     assert stem(name) == expected
 
 
@@ -210,7 +210,7 @@ def test_numbers_are_rounded_to_four_digits_and_whole_ones_have_no_point(number,
     assert shown_as(pd.Series([number])) == [text]
 
 
-def test_other_columns_are_told_as_they_are_and_missing_ones_by_an_empty_text():
+def test_other_columns_are_shown_as_they_are_and_missing_values_as_empty_text():
     assert shown_as(pd.Series(["a", None, "7.00001"])) == ["a", "", "7.00001"]
     assert shown_as(pd.Series(["a", None], dtype=object)) == ["a", ""]
     assert shown_as(pd.Series([10, None, 3], dtype="Int32")) == ["10", "", "3"]
@@ -219,7 +219,7 @@ def test_other_columns_are_told_as_they_are_and_missing_ones_by_an_empty_text():
     assert shown_as(pd.Categorical(["b", None, "a"])) == ["b", "", "a"]
 
 
-def test_a_value_says_nothing_but_the_rows_own_value_of_the_feature():
+def test_a_reasons_value_is_the_rows_own_value_of_the_feature():
     n, generator = 300, np.random.default_rng(4)
     frame = pd.DataFrame(
         {
@@ -246,7 +246,7 @@ def test_a_value_says_nothing_but_the_rows_own_value_of_the_feature():
             assert len(digits) <= 4
 
 
-def test_what_is_usual_is_the_median_or_the_most_frequent():
+def test_the_usual_value_is_the_median_or_the_most_frequent():
     frame = pd.DataFrame(
         {
             "balance": [1.0, np.nan, 2.0, 4000.6],
@@ -292,7 +292,7 @@ def test_shapes_that_do_not_fit_and_names_missing_are_refused():
 
 
 def test_the_feature_that_drives_a_rows_outcome_is_its_first_reason():
-    """Each group has a feature of its own that is 0 for the others; two more say nothing."""
+    """Each group has a feature of its own that is 0 for the others; two more are noise."""
     generator = np.random.default_rng(5)
     names = [f"driver_{letter}" for letter in "abcd"]
     slope = np.array([4.0, -3.0, 6.0, 2.0])
@@ -344,7 +344,7 @@ def of_mean_change(model: TwoPartRegressor, frame: pd.DataFrame) -> np.ndarray:
     return model.median_pace_ + (np.abs(frame[PACE]) + model.floor_).to_numpy() * roots
 
 
-def test_where_everybody_stays_the_contributions_add_up_to_the_money(past, later):
+def test_contributions_add_up_to_the_money_where_every_customer_stays(past, later):
     model = TwoPartRegressor(trees=15).fit(past.frame, past.margin)
     assert model.stays_ is None
     contributions, names = model.contributions(later.frame)
@@ -357,7 +357,7 @@ def test_where_everybody_stays_the_contributions_add_up_to_the_money(past, later
     )
 
 
-def test_elsewhere_they_add_up_to_the_first_order_of_the_product(learner, later):
+def test_contributions_add_up_to_the_first_order_of_the_product_otherwise(learner, later):
     contributions, names = learner.contributions(later.frame)
     matrix = learner.binner_.transform(learner.encoder_.transform(later.frame))
     odds = learner.stays_.decision_function(matrix)
@@ -372,7 +372,7 @@ def test_elsewhere_they_add_up_to_the_first_order_of_the_product(learner, later)
     )
 
 
-def test_each_customer_is_told_what_sets_it_apart(learner, past, later):
+def test_each_customers_first_reason_is_its_distinguishing_feature(learner, past, later):
     """Of usual pace but long idle (odds of staying below 1 : 2.7, usual is 1.3 : 1); idle as usual
     and of usual pace, but of the segment that grows; or of a high pace and surely there."""
     contributions, names = learner.contributions(later.frame)
@@ -431,7 +431,9 @@ def test_the_contributions_to_a_response_add_up_to_its_log_odds_for_every_offer(
     assert not contributions[asked[OFFER] == "mortgage"].any()
 
 
-def test_the_young_are_told_their_age_for_the_card_and_the_old_for_the_fund(response, contacts):
+def test_age_is_the_first_reason_of_the_young_for_the_card_and_the_old_for_the_fund(
+    response, contacts
+):
     asked = Contacts(2000, seed=5).frame
     contributions, names = response.contributions(asked)
     found = top_reasons(contributions, names, asked, usual_values(contacts.frame, names), top=1)

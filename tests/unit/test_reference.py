@@ -119,7 +119,7 @@ def test_another_encoding_is_refused(own: Path, tmp_path: Path) -> None:
         prepare_reference(settings_of(own, tmp_path))
 
 
-def test_a_folder_that_is_not_there_or_empty_is_refused(own: Path, tmp_path: Path) -> None:
+def test_a_missing_or_empty_folder_is_refused(own: Path, tmp_path: Path) -> None:
     with pytest.raises(ReferenceRefused, match="is invalid: expected files among .*found none"):
         prepare_reference(settings_of(own, tmp_path))
     with pytest.raises(ReferenceRefused, match="is not a folder"):

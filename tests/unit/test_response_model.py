@@ -92,7 +92,7 @@ def test_the_rule_reads_the_offer_only_and_gives_no_and_yes():
     np.testing.assert_array_equal(both[:, 1], rule.probability(frame))
 
 
-def test_a_small_campaign_says_neither_no_nor_always():
+def test_a_small_campaign_predicts_neither_never_nor_always():
     frame = pd.DataFrame({OFFER: ["card"] * 98 + ["fund", "loan"]})
     rule = OfferBaseRate().fit(frame, np.array([1, 0] * 49 + [1, 0]))
     sure, never = rule.probability(pd.DataFrame({OFFER: ["fund", "loan"]}))
@@ -122,7 +122,7 @@ def test_the_learner_beats_the_rule_on_later_contacts_beyond_chance(model, past,
 
 
 def test_the_learner_follows_the_drift_that_the_rule_misses(model, past, later):
-    """Responses to come, within three standard errors of what the newest contacts can tell."""
+    """Responses to come, within three standard errors of what the newest contacts can show."""
     to_come = later.probability.sum()
     newest = past.probability[len(past.y) // 2 :]
     error = np.sqrt((newest * (1 - newest)).sum()) / newest.sum()
@@ -159,11 +159,11 @@ def test_an_offer_with_few_responses_has_one_rate_for_all_near_its_own(later):
     assert 5 < responses < ResponseModel().least_responses
     model = ResponseModel().fit(contacts.frame, contacts.y)
     assert set(model.by_offer_) == {"card", "fund"}
-    (said,) = np.unique(model.probability(later.frame[later.is_loan]))
+    (predicted,) = np.unique(model.probability(later.frame[later.is_loan]))
     rate = responses / rows.sum()
     error = np.sqrt(rate * (1 - rate) / rows.sum())
-    assert rate - 3 * error < said < rate + 3 * error
-    assert said < contacts.y.mean() - 3 * error
+    assert rate - 3 * error < predicted < rate + 3 * error
+    assert predicted < contacts.y.mean() - 3 * error
 
 
 def test_the_same_offer_with_more_responses_than_least_has_learners(past):
@@ -173,10 +173,10 @@ def test_the_same_offer_with_more_responses_than_least_has_learners(past):
 
 def test_an_offer_not_seen_has_one_rate_for_all_near_that_of_the_newest_contacts(model, past):
     asked = past.frame[:500].assign(offer="mortgage")
-    (said,) = np.unique(model.probability(asked))
+    (predicted,) = np.unique(model.probability(asked))
     newest = past.y[len(past.y) // 2 :].mean()
-    assert said == pytest.approx(newest, rel=0.25)
-    assert said < past.y.mean()
+    assert predicted == pytest.approx(newest, rel=0.25)
+    assert predicted < past.y.mean()
 
 
 def test_both_columns_add_up_and_the_prediction_is_the_second(model, later):
@@ -210,7 +210,7 @@ def test_the_share_that_calibrates_is_counted_from_the_newest(past):
 
 
 def test_a_smaller_share_follows_a_late_drift_more_closely(past, later):
-    """Of the newest tenth the odds are seven times as high: too late for a half to tell."""
+    """Of the newest tenth the odds are seven times as high: too late for a half to show."""
     odds = later.probability[:600] / (1 - later.probability[:600]) * 7
     rate = odds / (1 + odds)
     frame = pd.concat([past.frame, later.frame[:600]], ignore_index=True)
@@ -244,7 +244,7 @@ def test_a_probability_depends_on_no_order_and_on_no_other_contact(model, later)
     np.testing.assert_array_equal(model.probability(later.frame[10:11]), whole[10:11])
 
 
-def test_a_feature_that_one_offers_contacts_lack_altogether_is_a_place_of_its_own(past):
+def test_a_feature_missing_for_all_contacts_of_an_offer_is_not_needed_there(past):
     """Known of those offered the fund only; of the others the model must not need it."""
     frame = past.frame.assign(
         holdings=past.frame["age"].where(past.frame[OFFER] == "fund", np.nan)
@@ -276,7 +276,7 @@ def test_the_learner_names_every_feature_that_is_missing(model, later):
         model.probability(later.frame[[OFFER]])
 
 
-def test_a_weak_signal_is_never_turned_round():
+def test_a_weak_signal_is_never_inverted():
     asked = pd.DataFrame({"age": np.arange(20.0, 80), OFFER: "card"})
     for seed in range(12):
         generator = np.random.default_rng(seed)
@@ -434,7 +434,7 @@ def test_each_table_has_mean_zero_over_the_rows_and_parts_add_up_to_the_score():
     np.testing.assert_allclose(level + added.sum(axis=1), score(level, tables, bins))
 
 
-def test_a_value_missing_or_a_category_unseen_among_those_learned_from_adds_nothing():
+def test_values_and_categories_unseen_in_training_contribute_zero():
     bins, y = binned(800, seed=3)
     bins[bins[:, 0] < 0, 0] = 2
     bins[bins[:, 1] == 2, 1] = 0
@@ -445,7 +445,7 @@ def test_a_value_missing_or_a_category_unseen_among_those_learned_from_adds_noth
     assert np.all(np.diff(tables[0][:8]) > 0)
 
 
-def test_columns_that_say_nothing_leave_the_rate():
+def test_columns_without_information_leave_the_rate():
     y = np.array([1] * 30 + [0] * 70)
     level, tables = additive_logistic(np.zeros((100, 2)), [1, 1], [False, True], y, penalty=5.0)
     assert level == pytest.approx(logit(0.3))

@@ -32,7 +32,7 @@ RATE = 0.08
 class Bank:
     """Customers with deposits, with a loan, with both, or with nothing; months as they went.
 
-    Deposits are lost at a hazard that the days since the last activity tell, and bring a margin
+    Deposits are lost at a hazard by the days since the last activity, and bring a margin
     that grows by the occupation. Loans are owed along a straight line to the end of their contract
     and may be repaid early. A line lost is lost at a moment of the month drawn at random. Cards,
     which nobody holds at first, are taken by `takers` of the students, in a month of the horizon
@@ -235,7 +235,7 @@ def test_the_contract_is_known_where_lending_is_loans_only():
     assert np.isnan(contract_months(frame[["accounts_lending"]], "lending", LOANS)).all()
 
 
-def test_the_pace_is_a_month_of_the_last_quarter_or_of_the_months_there_are():
+def test_the_pace_is_the_mean_of_the_last_quarter_or_of_the_observed_months():
     frame = pd.DataFrame(
         {"months_observed": [12, 3, 2, 1], "contribution_cards_3m": [9, 9, 9, 9.0]}
     )
@@ -315,7 +315,7 @@ def test_without_a_rate_the_value_is_the_plain_sum():
     np.testing.assert_allclose(model.predict(frame), frame[PACE], rtol=1e-9)
 
 
-def test_a_loan_that_ends_after_five_months_brings_nothing_afterwards():
+def test_a_loan_contributes_zero_after_its_end():
     frame, outcomes = certain(remaining=30.0)
     model = RetentionMarginModel(loan_lines=LOANS).fit(frame, outcomes)
     short = frame.assign(loan_remaining_months=5.0)
@@ -382,7 +382,7 @@ def test_the_total_over_the_training_cutoffs_is_right(learner, with_takers, past
     assert with_takers.predict(bank.frame).sum() == pytest.approx(bank.realised(HORIZON).sum())
 
 
-def test_new_business_is_what_the_like_took_up_also_of_those_with_nothing(with_takers):
+def test_new_business_is_the_mean_of_like_customers_also_for_those_without_a_line(with_takers):
     bank = Bank(4000, seed=3, takers=0.5)
     matrix, names = with_takers.contributions(bank.frame)
     found = matrix[:, names.index("new_business")]
@@ -404,7 +404,7 @@ def test_new_business_beyond_the_horizon_is_no_more_than_its_mean_month_and_fade
     assert (three > 2 * year).all() and (three < 3 * year).all()
 
 
-def test_a_profile_is_the_course_of_the_margins_of_those_who_stayed():
+def test_a_profile_is_the_course_of_the_margins_of_remaining_customers():
     """Every third month brings all of the quarter's: as fund fees do."""
     frame, outcomes = certain()
     quarterly = np.tile([0.0, 0.0, 3.0], 4)
@@ -443,7 +443,7 @@ def test_margins_that_fall_go_on_falling_and_those_that_grow_stop(slope, kept):
 # The parts.
 
 
-def test_the_parts_add_up_to_the_value_and_say_what_they_are(with_takers):
+def test_the_parts_add_up_to_the_value_and_match_their_names(with_takers):
     bank = Bank(1000, seed=4, takers=0.5)
     matrix, names = with_takers.contributions(bank.frame)
     assert matrix.shape == (1000, len(names))
@@ -468,7 +468,7 @@ def test_the_parts_add_up_to_the_value_and_say_what_they_are(with_takers):
 # How it behaves.
 
 
-def test_a_stored_model_says_the_same(with_takers, later, tmp_path):
+def test_a_stored_model_gives_the_same_predictions(with_takers, later, tmp_path):
     skops.io.dump(with_takers, tmp_path / "model.skops")
     trusted = [*TRUSTED_TYPES, "ml.clv.retention_margin.RetentionMarginModel"]
     loaded = skops.io.load(tmp_path / "model.skops", trusted=trusted)
@@ -527,7 +527,7 @@ def test_the_learner_names_every_feature_that_is_missing(learner, later):
         learner.predict(later.frame.drop(columns=["average_deposits_3m", "occupation"]))
 
 
-def test_what_cannot_be_learned_or_asked_is_refused(learner, past, later):
+def test_invalid_training_data_and_requests_are_refused(learner, past, later):
     outcomes = past.outcomes()
     with pytest.raises(ValueError, match="expected 10 customers, got 6000"):
         RetentionMarginModel(loan_lines=LOANS).fit(past.frame[:10], outcomes)

@@ -14,7 +14,7 @@ from orchestration.valuation.scenarios import NAME, ScenarioRefused, _write_csv,
 @pytest.mark.parametrize(
     "name", ["+100bp", "-50bp", "base case", "2026-01", "a", "a.b,c_d", "基准"]
 )
-def test_a_name_may_be(name):
+def test_valid_names_are_accepted(name):
     assert NAME.fullmatch(name)
 
 

@@ -1,4 +1,4 @@
-"""Screening: features that tell of the event are kept, by Pearson's chi-square."""
+"""Screening: features that predict the event are kept, by Pearson's chi-square."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ EVENT = GENERATOR.random(3_000) < 0.1
 NOISE = GENERATOR.integers(0, 8, (3_000, 40)).astype(float)
 
 
-def test_what_tells_of_the_event_is_kept_among_much_that_does_not():
+def test_predictive_features_are_kept_among_many_that_are_not():
     bins = NOISE.copy()
     bins[:, 7] = np.where(EVENT, 5, GENERATOR.integers(0, 8, 3_000))
     bins[:, 31] = np.where(EVENT & (GENERATOR.random(3_000) < 0.5), np.nan, bins[:, 31])
@@ -35,7 +35,7 @@ def test_the_order_is_that_of_the_standardised_chi_square():
     assert informative(NOISE, EVENT, 9).tolist() == expected.tolist()
 
 
-def test_few_features_or_no_event_leave_nothing_to_choose():
+def test_few_features_or_no_event_need_no_choice():
     assert informative(NOISE, EVENT, 40).tolist() == list(range(40))
     assert informative(NOISE[:, :3], EVENT, 40).tolist() == [0, 1, 2]
     assert len(informative(NOISE, np.zeros(3_000), 5)) == 5

@@ -120,14 +120,14 @@ def test_the_number_chosen_is_the_most_stable_one_or_as_good(model):
     assert found[chosen] > max(mean for number, mean in found.items() if number > chosen)
 
 
-def test_stability_is_lower_where_there_are_no_groups(model, planted):
+def test_stability_is_lower_without_groups(model, planted):
     generator = np.random.default_rng(4)
     mixed = planted[0].apply(lambda column: generator.permutation(column.to_numpy()))
     shapeless = SegmentModel(segments=6, **FEW).fit(mixed)
     assert shapeless.stability_["high"] < model.stability_["low"]
 
 
-def test_a_fixed_number_is_kept_to(planted):
+def test_a_fixed_number_of_segments_is_kept(planted):
     assert len(SegmentModel(segments=4, **FEW).fit(planted[0]).segments_) == 4
 
 
@@ -266,7 +266,7 @@ def test_half_of_a_segment_keeps_the_id_and_less_does_not():
 # Names.
 
 
-def test_names_are_unique_and_say_what_was_planted(model, planted):
+def test_names_are_unique_and_describe_the_planted_groups(model, planted):
     names = {name: model.names_[of] for name, of in of_group(model, *planted).items()}
     assert len(set(names.values())) == 6
     assert "younger" in names["student"]
@@ -290,7 +290,7 @@ def test_when_the_data_change_the_names_follow():
     assert "younger" in names["pensioner"]
 
 
-def test_the_most_telling_deviations_are_named_one_a_theme_in_the_order_of_the_views():
+def test_the_largest_deviations_are_named_one_a_theme_in_the_order_of_the_views():
     names = name_segments(
         {
             "S1": {"value": 0.9, "digital_share": 1.2, "age": -0.8, "cash": -0.1},
@@ -307,18 +307,18 @@ def test_the_most_telling_deviations_are_named_one_a_theme_in_the_order_of_the_v
     }
 
 
-def test_small_deviations_are_named_for_want_of_others_and_marked():
+def test_small_deviations_are_named_with_a_mark_where_few_are_large():
     names = name_segments({"S1": {"age": 0.2, "value": 0.6, "cash": 0.1}, "S2": {"age": 0.0}})
     assert names == {"S1": "rather older, good value", "S2": AVERAGE}
 
 
-def test_a_loss_is_called_a_loss():
+def test_a_losing_segment_is_named_loss_making():
     deviation = {"value": -0.3, "age": 0.6}
     assert name_segments({"S1": deviation}) == {"S1": "older, rather low value"}
     assert name_segments({"S1": deviation}, losing=["S1"]) == {"S1": "older, loss-making"}
 
 
-def test_equal_names_are_told_apart_by_further_words_and_at_last_by_the_id():
+def test_equal_names_get_further_words_and_at_last_the_id():
     alike = {"age": 0.9, "value": 0.8, "deposits": 0.7, "cash": 0.3}
     names = name_segments({"S1": alike, "S2": {**alike, "cash": -0.3, "digital_share": 0.31}})
     assert names == {
@@ -351,7 +351,7 @@ def test_every_dimension_has_a_view_and_a_word():
 # Dimensions.
 
 
-def test_views_have_the_same_variance_whatever_the_number_of_their_columns(planted):
+def test_views_have_the_same_variance_for_any_number_of_columns(planted):
     frame = planted[0]
     for columns in (list(frame), ["contribution_margin_12m", "income_12m", "age", "bookings_12m"]):
         scaler = DimensionScaler().fit(frame[columns])
@@ -412,7 +412,7 @@ def test_missing_values_stand_at_the_median_and_extremes_at_the_tails(planted):
     assert column[4] == column[5]
 
 
-def test_one_absurd_customer_moves_no_other(model, planted):
+def test_one_extreme_customer_does_not_move_others(model, planted):
     frame, group = planted
     absurd = frame.copy()
     absurd.loc[0, ["contribution_margin_12m", "average_deposits_3m", "age"]] = [1e12, -1e12, 900]
@@ -435,14 +435,14 @@ def test_columns_absent_empty_or_constant_are_left_out_and_the_rest_works(plante
     assert np.isfinite(found.centres_).all()
 
 
-def test_channels_that_nobody_uses_make_no_share(planted):
+def test_unused_channels_have_no_share(planted):
     unused = planted[0].assign(bookings_online_12m=0)
     assert "digital_share" not in DimensionScaler().fit(unused).dimensions_
     only = planted[0].drop(columns="bookings_branch_12m")
     assert "digital_share" not in DimensionScaler().fit(only).dimensions_
 
 
-def test_a_bank_without_values_has_segments_all_the_same(planted):
+def test_a_bank_without_values_still_has_segments(planted):
     frame = planted[0].drop(columns="contribution_margin_12m")
     found = SegmentModel(segments=5, **FEW).fit(frame)
     assert found.segments_ == ["S1", "S2", "S3", "S4", "S5"]
@@ -450,7 +450,7 @@ def test_a_bank_without_values_has_segments_all_the_same(planted):
     assert found.profile_["customers"].is_monotonic_decreasing
 
 
-def test_nothing_to_compare_by_is_refused(planted):
+def test_a_frame_without_a_varying_column_is_refused(planted):
     with pytest.raises(ValueError, match="expected one that differs"):
         SegmentModel().fit(planted[0][["customer_id"]].assign(age=40))
 
@@ -502,15 +502,15 @@ def test_distances_and_contributions_are_those_of_brute_force(model, planted):
     )
 
 
-def test_what_sets_a_group_apart_is_what_puts_its_customers_there(model, planted):
+def test_the_largest_contribution_is_the_feature_that_distinguishes_the_group(model, planted):
     frame, group = planted
     contributions, names = model.contributions(frame)
     means = pd.DataFrame(contributions, columns=names).groupby(group).mean()
     # Value has a view of its own and outweighs each of the others.
-    telling = means.drop(columns="value").idxmax(axis=1)
-    assert telling["builder"] == "loan_term"
-    assert telling["student"] in {"age", "tenure"}
-    assert telling["struggling"] in {"tenure", "loan_term"}
+    largest = means.drop(columns="value").idxmax(axis=1)
+    assert largest["builder"] == "loan_term"
+    assert largest["student"] in {"age", "tenure"}
+    assert largest["struggling"] in {"tenure", "loan_term"}
 
 
 def test_a_model_stored_and_loaded_answers_the_same_and_continues(model, planted):
@@ -528,7 +528,7 @@ def test_a_model_stored_and_loaded_answers_the_same_and_continues(model, planted
     assert again.names_ == model.names_
 
 
-def test_the_file_holds_nothing_of_a_single_customer():
+def test_the_file_holds_no_data_of_a_single_customer():
     sizes = []
     for count in (400, 1600):
         fitted = SegmentModel(segments=5, **FEW).fit(world(count, seed=1)[0])
@@ -569,7 +569,7 @@ def test_tiers_are_those_worked_by_hand():
     assert list(rule.predict(other)) == ["loss-making · age unknown", "value unknown · age unknown"]
 
 
-def test_a_loss_is_a_loss_even_at_a_bank_where_most_lose():
+def test_a_loss_is_named_loss_making_even_where_most_customers_lose():
     frame = pd.DataFrame({"contribution_margin_12m": np.arange(-99.0, 1.0), "age": 40})
     labels = pd.Series(RuleTiering().fit(frame).predict(frame))
     assert (labels == "loss-making · 30–44").sum() == 99
@@ -619,7 +619,7 @@ def test_the_share_that_is_counted_equals_the_share_that_is_sorted(step):
         epsilon_squared(np.arange(3.0), np.arange(3) * step)
 
 
-def test_labels_at_random_explain_nothing_once_their_number_is_taken_off():
+def test_random_labels_explain_nothing_after_correction_for_their_number():
     generator = np.random.default_rng(2)
     y = generator.lognormal(0, 1, 100)
     shares = [explained_share(y, generator.integers(0, 20, 100)) for _ in range(300)]
@@ -640,7 +640,7 @@ def test_one_windfall_hardly_moves_the_share_on_ranks():
     assert windfall.rank_eta_squared > 0.6
 
 
-def test_a_constant_outcome_is_explained_by_nothing_and_bad_input_is_refused():
+def test_a_constant_outcome_has_no_explained_share_and_bad_input_is_refused():
     assert explained_share(np.ones(4), np.array([1, 1, 2, 2])).epsilon_squared == 0
     with pytest.raises(ValueError, match="equal"):
         explained_share(np.ones(3), np.ones(4))
@@ -653,7 +653,7 @@ def test_a_constant_outcome_is_explained_by_nothing_and_bad_input_is_refused():
 # Moves.
 
 
-def test_moves_are_counted_with_those_who_came_and_went():
+def test_moves_include_customers_who_joined_or_left():
     before = pd.Series({"a": "S1", "b": "S1", "c": "S1", "d": "S2", "e": "S2", "f": None})
     after = pd.Series({"f": "S2", "e": "S2", "c": "S2", "b": "S1", "a": "S1", "g": "S3"})
     expected = pd.DataFrame(

@@ -11,7 +11,7 @@ def test_an_unknown_setting_is_refused_by_name(monkeypatch):
         read_settings()
 
 
-def test_a_month_that_is_none_is_refused_with_its_form(monkeypatch):
+def test_an_invalid_month_is_refused_with_the_form_expected(monkeypatch):
     monkeypatch.setenv("JINGXI_AS_OF", "2025-13")
     with pytest.raises(ValidationError, match="YYYY-MM"):
         read_settings()
@@ -41,7 +41,7 @@ def test_a_month_ends_on_its_last_day():
     assert first_day("2024-02").isoformat() == "2024-02-01"
 
 
-def test_months_asked_are_read_in_both_forms():
+def test_requested_months_are_read_in_both_forms():
     assert months_asked(None, "2023-01", "2025-12") == ("2023-01", "2025-12")
     assert months_asked("2025-03", "2023-01", "2025-12") == ("2025-03", "2025-03")
     assert months_asked("2025-03:2025-06", "2023-01", "2025-12") == ("2025-03", "2025-06")
@@ -56,7 +56,7 @@ def test_months_outside_the_history_or_of_another_form_are_refused(text):
         months_asked(text, "2023-01", "2025-12", "jingxi/months")
 
 
-def test_who_trains_is_the_login_name_unless_another_is_given(monkeypatch):
+def test_the_trainer_is_the_login_name_unless_another_is_given(monkeypatch):
     monkeypatch.setenv("LOGNAME", "tove")
     assert read_settings().user == "tove"
     monkeypatch.setenv("JINGXI_USER", "Ana Lima")

@@ -43,7 +43,7 @@ def test_every_column_of_a_score_has_a_meaning() -> None:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
-def test_what_follows_from_the_studies_is_current(file: Path) -> None:
+def test_files_generated_from_the_studies_are_current(file: Path) -> None:
     """The page of the scores, the dbt sources of their tables, and the model that joins them."""
     assert file.read_text(encoding="utf-8") == FILES[file](), (
         "run: python -m orchestration.models.scores_page"
@@ -55,7 +55,7 @@ def test_a_customer_on_the_page_has_the_labelled_scores() -> None:
     assert len(labels) == len(set(labels)) == 6
 
 
-def test_studies_are_declared_without_what_they_learn_with() -> None:
+def test_studies_are_declared_without_importing_the_learners() -> None:
     code = (
         "import sys; import orchestration.models.studies;"
         " assert not {'sklearn', 'mlflow', 'pandas', 'great_expectations'} & set(sys.modules)"

@@ -91,18 +91,18 @@ def gone(numbers: list[int], seconds: float = 20) -> bool:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_ends_everything_and_is_told_by_the_exit_status(number):
+def test_a_signal_ends_everything_and_sets_the_exit_status(number):
     process = begun()
     numbers = processes(process)
     process.send_signal(number)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 128 + number
     assert output.split() == [str(128 + number), number.name, "True"]
-    # At once: whoever waited for the command finds nothing that still builds.
+    # At once: nothing still builds once the command has ended.
     assert len(numbers) == 3 and living(numbers) == []
 
 
-def test_a_signal_at_any_moment_is_heard():
+def test_a_signal_at_any_moment_is_handled():
     """Before the work has begun, while it starts its processes, within it."""
     rng = random.Random(11)
     for _ in range(12):
@@ -125,7 +125,7 @@ def test_the_work_ends_with_a_watcher_that_is_killed():
     assert gone([worker, child])
 
 
-def test_the_works_own_status_is_passed_on_and_nothing_is_left():
+def test_the_exit_status_is_passed_on_and_no_process_remains():
     process = begun(body="return 3")
     numbers = processes(process)
     output, _ = process.communicate(timeout=60)
@@ -133,7 +133,7 @@ def test_the_works_own_status_is_passed_on_and_nothing_is_left():
     assert living(numbers) == []
 
 
-def test_a_kill_of_the_work_itself_is_told():
+def test_a_kill_of_the_work_itself_is_reported():
     process = begun()
     numbers = processes(process)
     os.kill(numbers[0], signal.SIGKILL)
@@ -165,8 +165,8 @@ def test_a_child_ends_with_its_block_and_with_the_process_that_started_it():
             process.wait()
             assert gone([child])
         else:
-            told, _ = process.communicate(b"", timeout=60)
-            assert int(told) == -signal.SIGKILL
+            printed, _ = process.communicate(b"", timeout=60)
+            assert int(printed) == -signal.SIGKILL
 
 
 def test_an_ignored_hangup_stays_ignored():
@@ -208,7 +208,7 @@ os._exit(ended.status)
     ("deaf", "patience", "body"),
     [(0, 60, WAITING), (1, 1, WAITING), (0, 60, "time.sleep(1); return 3")],
 )
-def test_servers_may_end_by_themselves_while_patience_lasts(deaf, patience, body):
+def test_servers_may_end_by_themselves_within_the_timeout(deaf, patience, body):
     """Whether a signal ends the work or it ends itself; who is deaf is killed behind that."""
     program = PATIENT.format(deaf=deaf, patience=patience, body=body)
     process = subprocess.Popen(

@@ -145,7 +145,7 @@ def test_customer_extracts_are_stamped_and_show_changes(
     assert one(records, late) == 0
 
 
-def test_every_account_has_one_owner_who_is_known(records: duckdb.DuckDBPyConnection) -> None:
+def test_every_account_has_one_known_owner(records: duckdb.DuckDBPyConnection) -> None:
     owners = """select count(*) from (
         select account_id, count(*) filter (where role = 'owner') as owners
         from account left join account_holder using (account_id) group by 1) where owners <> 1"""
@@ -169,7 +169,7 @@ def test_balances_chain_from_booking_to_booking(records: duckdb.DuckDBPyConnecti
     assert one(records, order) == 0
 
 
-def test_nothing_is_booked_before_opening_or_after_closing(
+def test_no_booking_lies_before_opening_or_after_closing(
     records: duckdb.DuckDBPyConnection,
 ) -> None:
     outside = """select count(*) from booking join account using (account_id)
@@ -303,9 +303,7 @@ def test_a_response_comes_within_sixty_days_and_opens_the_offered_product(
     assert one(records, "select count(*) from response") > 10
 
 
-def test_landing_finds_what_was_planted_and_nothing_else(
-    bank: SyntheticBank, tmp_path: Path
-) -> None:
+def test_landing_finds_exactly_the_planted_defects(bank: SyntheticBank, tmp_path: Path) -> None:
     with duckdb.connect() as connection:
         first, last = date(2023, 1, 1), date(2025, 12, 1)
         summary = land(
@@ -385,8 +383,8 @@ def test_the_truth_ranks_the_customers_of_the_next_year(
 
 @pytest.mark.slow
 def test_borrowers_without_arrears_default_as_often_as_the_truth_expects(tmp_path: Path) -> None:
-    """Few bookings: who buys seldom overdraws the account most, and half of the defaults come from
-    there. The years follow each other, so that nobody's default counts twice."""
+    """With few bookings, infrequent buyers overdraw the account most and make half of the defaults.
+    The years follow each other, so that no default counts twice."""
     bank = generate(tmp_path, customers=2_000, months=37, bookings_per_month=4)
     with duckdb.connect() as connection:
         rows = connection.execute(f"""
@@ -440,7 +438,7 @@ def test_a_bank_in_place_is_not_generated_again_and_another_replaces_it(tmp_path
     assert {path.name for path in tmp_path.iterdir()} == {"delivery", "truth"}
 
 
-def test_files_of_somebody_else_are_not_overwritten(tmp_path: Path) -> None:
+def test_foreign_files_are_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "delivery").mkdir()
     mine = tmp_path / "delivery" / "notes.txt"
     mine.write_text("mine")

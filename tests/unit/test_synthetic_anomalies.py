@@ -1,4 +1,4 @@
-"""Planted anomalies: real bookings of their kinds, told in the truth, harmless to the bank."""
+"""Planted anomalies: real bookings of their kinds, recorded in the truth, harmless to the bank."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_every_planted_booking_was_delivered(records: duckdb.DuckDBPyConnection)
     assert [kind for (kind,) in rows(records, kinds)] == sorted(anomalies.ANOMALIES[1:])
 
 
-def test_a_few_customers_a_month_are_struck(records: duckdb.DuckDBPyConnection) -> None:
+def test_a_few_customers_a_month_have_an_anomaly(records: duckdb.DuckDBPyConnection) -> None:
     ((share,),) = rows(
         records,
         f"""select (select count(*) from episode) / {MONTHS}
@@ -85,7 +85,9 @@ def test_a_few_customers_a_month_are_struck(records: duckdb.DuckDBPyConnection) 
     assert 0.0007 < float(str(share)) < 0.0025
 
 
-def test_a_takeover_empties_the_account_to_a_stranger(records: duckdb.DuckDBPyConnection) -> None:
+def test_a_takeover_empties_the_account_to_an_unknown_counterparty(
+    records: duckdb.DuckDBPyConnection,
+) -> None:
     found = rows(
         records,
         """select bookings, last_on - first_on, amount / before, kinds, channels
@@ -121,7 +123,7 @@ def test_a_card_burst_is_many_payments_within_two_days(
         assert -anomalies.MOST_SPENT / 100 - 1 < amount < -1_400
 
 
-def test_structuring_stays_below_a_threshold_and_sends_it_on(
+def test_structuring_deposits_stay_below_a_threshold_and_are_sent_on(
     records: duckdb.DuckDBPyConnection,
 ) -> None:
     found = rows(
@@ -137,7 +139,7 @@ def test_structuring_stays_below_a_threshold_and_sends_it_on(
         assert 0 <= rest <= 0.11 * (bookings - 1) * threshold
 
 
-def test_a_dormant_account_awakes_for_one_day(records: duckdb.DuckDBPyConnection) -> None:
+def test_a_dormant_account_is_active_for_one_day(records: duckdb.DuckDBPyConnection) -> None:
     found = rows(
         records,
         """select account_id, first_on, last_on, kinds, least_in, amount
@@ -165,7 +167,7 @@ def test_legitimate_rarities_are_not_in_the_truth(records: duckdb.DuckDBPyConnec
     assert rows(records, strangers) > [(10,)]
 
 
-def test_the_other_draws_stay_as_they_were(records: duckdb.DuckDBPyConnection) -> None:
+def test_the_other_random_draws_stay_unchanged(records: duckdb.DuckDBPyConnection) -> None:
     """Within the month nothing but the interest of those struck differs; then states move on."""
     compared = """
         select
@@ -183,7 +185,9 @@ def test_the_other_draws_stay_as_they_were(records: duckdb.DuckDBPyConnection) -
     assert changed == 0 and int(str(all_changed)) < 0.01 * int(str(bookings))
 
 
-def test_every_account_ends_the_month_as_it_would_have(records: duckdb.DuckDBPyConnection) -> None:
+def test_nearly_every_account_ends_the_month_at_its_balance_without_anomalies(
+    records: duckdb.DuckDBPyConnection,
+) -> None:
     """But for the interest of the days between: what was taken came back."""
     away = """
         with

@@ -205,7 +205,7 @@ def test_every_source_with_columns_declares_all_of_itself():
         assert set(one.grain) <= {column.name for column in one.columns}
 
 
-def test_what_is_not_declared_is_not_written(shop):
+def test_undeclared_tables_are_not_written(shop):
     with pytest.raises(TableUndeclared, match="sold.nothing is not declared: add it to"):
         write_table(shop, "sold.nothing", sold())
     with pytest.raises(

@@ -1,4 +1,4 @@
-"""Paths through trees: worked by hand, by recursion, and adding up to what the model says."""
+"""Paths through trees: worked by hand, by recursion, and adding up to the prediction."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def matrix(n: int, seed: int) -> np.ndarray:
-    """Numbers of which some are missing, and one column that says the same of everybody."""
+    """Numbers of which some are missing, and one column that is the same for every row."""
     generator = np.random.default_rng(seed)
     found = np.round(generator.normal(size=(n, COLUMNS)), 1)
     found[generator.random(found.shape) < 0.15] = np.nan
@@ -83,7 +83,7 @@ def test_two_splits_worked_by_hand():
     assert contributions == pytest.approx(np.array([[-4, 0], [-4, 0], [4, -4], [4, 4]]))
 
 
-def test_a_missing_value_goes_where_the_split_learned_to_send_it():
+def test_a_missing_value_follows_the_learned_branch_of_the_split():
     x = np.array([[0.0], [0.0], [1.0], [1.0], [np.nan], [np.nan]])
     settings = {"max_iter": 1, "max_leaf_nodes": 2, "min_samples_leaf": 2, "learning_rate": 1.0}
     for with_missing in (0, 1):
@@ -154,7 +154,7 @@ def test_bias_and_contributions_add_up_to_the_log_odds(classifier):
     np.testing.assert_allclose(total, classifier.decision_function(asked), rtol=0, atol=1e-9)
 
 
-def test_bias_and_contributions_add_up_to_the_logarithm_where_that_is_what_is_learned():
+def test_bias_and_contributions_add_up_to_the_logarithm_for_a_log_link():
     x = matrix(300, seed=6)
     model = HistGradientBoostingRegressor(loss="poisson", **SETTINGS).fit(
         x, np.exp(outcome(x) / 20)
@@ -180,7 +180,7 @@ def test_a_feature_never_split_on_adds_nothing(regressor):
     assert (np.abs(contributions[:, :USELESS]).sum(axis=0) > 0).all()
 
 
-def test_values_beyond_those_seen_and_values_missing_throughout_are_told_too(regressor):
+def test_values_beyond_those_seen_and_values_missing_throughout_are_attributed_too(regressor):
     asked = np.array([[np.inf] * COLUMNS, [-np.inf] * COLUMNS, [np.nan] * COLUMNS])
     bias, contributions = path_contributions(regressor, asked[2:])
     assert bias + contributions.sum() == pytest.approx(regressor.predict(asked[2:])[0])
@@ -198,7 +198,7 @@ def test_a_row_depends_on_no_order_and_on_no_other_row(regressor):
     np.testing.assert_array_equal(path_contributions(regressor, asked[17:18])[1], whole[17:18])
 
 
-def test_more_rows_than_are_taken_at_a_time_are_all_told(regressor):
+def test_more_rows_than_one_batch_are_all_attributed(regressor):
     asked = np.resize(matrix(500, seed=11), (ROWS + 7, COLUMNS))
     _, contributions = path_contributions(regressor, asked)
     np.testing.assert_array_equal(
@@ -206,13 +206,13 @@ def test_more_rows_than_are_taken_at_a_time_are_all_told(regressor):
     )
 
 
-def test_nobody_asked_about_gives_an_empty_table(regressor):
+def test_no_rows_give_an_empty_table(regressor):
     bias, contributions = path_contributions(regressor, np.empty((0, COLUMNS)))
     assert contributions.shape == (0, COLUMNS)
     assert bias == path_contributions(regressor, matrix(3, seed=1))[0]
 
 
-def test_trees_without_splits_say_the_mean_and_nothing_of_anybody():
+def test_trees_without_splits_give_the_mean_and_no_contributions():
     model = HistGradientBoostingRegressor(max_iter=3).fit(np.zeros((50, 2)), np.arange(50.0))
     bias, contributions = path_contributions(model, np.ones((4, 2)))
     assert bias == pytest.approx(24.5)
@@ -220,7 +220,7 @@ def test_trees_without_splits_say_the_mean_and_nothing_of_anybody():
     assert not contributions.any()
 
 
-def test_the_given_matrix_stays_as_it_was(regressor):
+def test_the_given_matrix_is_not_changed(regressor):
     asked = matrix(50, seed=12)
     before = asked.copy()
     path_contributions(regressor, asked)

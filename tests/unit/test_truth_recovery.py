@@ -55,7 +55,7 @@ def test_rows_of_a_customer_count_as_one_draw():
     assert together.share_high - together.share_low > 2 * (apart.share_high - apart.share_low)
 
 
-def test_there_is_no_share_of_a_truth_that_achieves_nothing():
+def test_the_share_is_undefined_where_the_truth_achieves_nothing():
     y = np.array([1.0, 0.0, 1.0, 0.0])
     (one,) = recovery("default", PRODUCT, y, (y, y, np.zeros(4)), seed=1)
     assert np.isnan([one.share, one.rule_share, one.share_low, one.share_high]).all()
@@ -73,13 +73,13 @@ def test_log_score_skill_is_the_share_of_the_base_rates_score_that_is_saved():
     assert np.isnan(log_score_skill(np.zeros(4), np.full(4, 0.25)))
 
 
-def test_capture_over_chance_is_nothing_for_equal_scores():
+def test_capture_over_chance_is_zero_for_equal_scores():
     y = np.arange(20.0)
     assert capture_over_chance(y, np.zeros(20)) == pytest.approx(0)
     assert capture_over_chance(y, y) == pytest.approx((19 + 18) / 190 - 0.1)
 
 
-def test_total_bias_is_told_of_model_rule_and_truth():
+def test_total_bias_is_given_for_model_rule_and_truth():
     y = np.array([10.0, 30.0, 60.0])
     one = bias("clv", y, (1.1 * y, 0.5 * y, y), seed=1)
     assert (one.model, one.rule, one.truth) == pytest.approx((0.1, -0.5, 0.0))
@@ -173,7 +173,7 @@ def test_intervals_meet_the_discounted_contribution_of_the_twelve_months_after(t
     assert "2024-12" in one.period
 
 
-def test_a_later_month_that_was_seen_is_told(tmp_path):
+def test_a_later_month_that_was_seen_is_refused(tmp_path):
     changed = [("B", "2024-11-01", 1.0), ("C", "2025-01-01", 1.0)]
     with pytest.raises(ValueError, match="1 customer months up to 2024-12"):
         met(*homes(tmp_path, changed), AS_OF, 0.9, seed=1)
@@ -209,12 +209,12 @@ def test_a_seed_that_fails_does_not_lose_the_others():
             raise CommandFailed("the refresh failed in seeds/2")
         return found_of(0.8 + seed / 100)
 
-    said: list[str] = []
-    found, failed = each_seed([1, 2, 3], judged, said.append)
+    lines: list[str] = []
+    found, failed = each_seed([1, 2, 3], judged, lines.append)
     assert list(found) == [1, 3]
     assert failed == {2: "CommandFailed: the refresh failed in seeds/2"}
-    assert [words.split()[:2] for words in said] == [["seed", "1"], ["seed", "2"], ["seed", "3"]]
-    assert "81.0%" in said[0] and "seeds/2" in said[1] and "83.0%" in said[2]
+    assert [words.split()[:2] for words in lines] == [["seed", "1"], ["seed", "2"], ["seed", "3"]]
+    assert "81.0%" in lines[0] and "seeds/2" in lines[1] and "83.0%" in lines[2]
 
 
 def test_the_mean_is_over_the_seeds_that_have_a_figure_with_least_and_most():
@@ -233,7 +233,7 @@ def test_the_mean_is_over_the_seeds_that_have_a_figure_with_least_and_most():
     ]
 
 
-def test_a_report_tells_shares_bias_coverage_and_notes_in_columns_that_meet():
+def test_a_report_shows_shares_bias_coverage_and_notes_in_aligned_columns():
     text = report(found_of(0.8))
     for table in text.split("\n\n")[:3]:
         head, row = table.splitlines()[-2:]
@@ -260,7 +260,7 @@ def test_another_process_has_the_same_settings_and_no_place_of_this_home(tmp_pat
     assert read_settings() == settings
 
 
-def test_a_home_is_made_once_and_anew_for_other_settings(tmp_path):
+def test_a_home_is_built_once_and_rebuilt_for_other_settings(tmp_path):
     text = tmp_path / "text.json"
     text.write_text('{"first": 1}')
     home = tmp_path / "home"
@@ -276,7 +276,7 @@ def test_a_home_is_made_once_and_anew_for_other_settings(tmp_path):
     assert not (home / "champion").exists()
 
 
-def test_a_command_that_fails_is_told_with_its_last_words_and_tried_again(tmp_path):
+def test_a_failed_command_is_reported_with_its_error_and_can_run_again(tmp_path):
     text, home = tmp_path / "text.json", tmp_path / "home"
     command = ("json.tool", str(text))
     with pytest.raises(CommandFailed, match=r"No such file"):
@@ -295,7 +295,7 @@ def test_a_home_of_something_else_is_left_alone(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_refresh_that_is_refused_is_told_in_its_own_words(tmp_path):
+def test_a_refused_refresh_is_reported_in_its_own_words(tmp_path):
     settings = settings_of(tmp_path / "home", reference_path=tmp_path / "nowhere")
     with pytest.raises(CommandFailed, match="refused: .*nowhere"):
         refreshed(settings)

@@ -162,7 +162,7 @@ def test_a_constant_score_is_chance() -> None:
     assert gain_at(sample.y, constant, 0.2) == pytest.approx(sample.y.mean())
 
 
-def test_one_probability_for_all_changes_nothing() -> None:
+def test_one_probability_for_all_changes_no_figure() -> None:
     sample = Sample(5, treated=0.3)
     for name in ("auuc", "qini", "uplift_at", "by_group", "policy", "everybody"):
         data = (sample.y, sample.score, sample.treatment)
@@ -195,7 +195,7 @@ def test_inverse_probabilities_undo_an_uneven_assignment() -> None:
     assert area == pytest.approx(0.1 / 12, abs=0.004)
 
 
-def test_nobody_and_everybody_differ_by_the_average_effect() -> None:
+def test_policies_against_nobody_and_everybody_differ_by_the_average_effect() -> None:
     sample = Sample(7)
     data = (sample.y, sample.score, sample.treatment, sample.probability)
     for choice in ({"share": 0.3}, {"threshold": 0.1}):
@@ -258,7 +258,7 @@ def test_two_scores_are_compared_on_the_same_draws_of_customers() -> None:
         metrics, sample.y, sample.score, 2 * sample.score, *data, seed=1, rounds=20
     )
     assert same["qini"].difference.low == same["qini"].difference.high == 0
-    # Each contact four times is no more information: only whole customers say so.
+    # Each contact four times adds no information: only draws of whole customers show this.
     four = np.repeat(np.arange(3000), 4)
     repeated = (sample.y[four], sample.score[four], sample.treatment[four])
     by_customer = uplift_estimate(metrics, *repeated, seed=1, groups=four)["uplift_at"]

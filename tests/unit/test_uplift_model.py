@@ -209,7 +209,9 @@ def test_inverse_probabilities_undo_an_assignment_that_goes_with_habit(learner: 
 
 @pytest.mark.parametrize("base", ["boosting", "linear"])
 @pytest.mark.parametrize("learner", LEARNERS)
-def test_two_treatments_and_continuous_outcomes(learner: str, base: str) -> None:
+def test_effects_of_two_treatments_on_a_continuous_outcome_are_found(
+    learner: str, base: str
+) -> None:
     generator = np.random.default_rng(5)
     n = 6000
     age = generator.uniform(-1, 1, n)
@@ -247,7 +249,7 @@ def test_class_transformation_is_the_pseudo_outcome_about_one_half() -> None:
     np.testing.assert_allclose(found, 2 * transformed - 1)
 
 
-def test_the_pseudo_outcome_has_the_effect_as_its_mean_whatever_is_expected() -> None:
+def test_the_mean_of_the_pseudo_outcome_is_the_effect_for_any_expected_outcome() -> None:
     """Brute force: the mean over all assignments of two contacts with their chances."""
     without, with_it, chance = np.array([1.0, 4.0]), np.array([3.0, 3.5]), np.array([0.2, 0.7])
     for expected in (0.0, np.array([2.0, -7.0])):
@@ -259,7 +261,7 @@ def test_the_pseudo_outcome_has_the_effect_as_its_mean_whatever_is_expected() ->
         np.testing.assert_allclose(mean, with_it - without)
 
 
-def test_what_is_expected_lessens_the_variance(trial: Trial) -> None:
+def test_an_expected_outcome_reduces_the_variance(trial: Trial) -> None:
     plain = pseudo_outcome(trial.y, trial.treatment, trial.probability)
     about = pseudo_outcome(trial.y, trial.treatment, trial.probability, trial.y.mean())
     assert about.var() < 0.8 * plain.var()
@@ -289,7 +291,9 @@ def test_mean_effects_of_offers_lie_between_their_own_and_the_common_one() -> No
     assert min(effects.values()) < usual < max(effects.values())
 
 
-def test_an_offer_never_made_and_one_with_few_contacts(trial: Trial, model: UpliftModel) -> None:
+def test_an_offer_without_or_with_few_contacts_has_one_effect_for_all(
+    trial: Trial, model: UpliftModel
+) -> None:
     frame = trial.frame.head(20).assign(**{OFFER: "loan"})
     np.testing.assert_allclose(model.predict(frame), model.usual_)
     few = np.flatnonzero(trial.offer == "card")[:100]
@@ -303,7 +307,7 @@ def test_an_offer_never_made_and_one_with_few_contacts(trial: Trial, model: Upli
 
 
 @pytest.mark.parametrize(("learner", "base"), CASES)
-def test_contributions_add_up_and_name_what_moves(
+def test_contributions_add_up_and_name_the_driving_features(
     learner: str, base: str, trial: Trial, later: Trial
 ) -> None:
     fitted = UpliftModel(learner=learner, base=base, seed=1, folds=2, ridge=500.0)
@@ -333,14 +337,14 @@ def test_a_model_file_predicts_the_same_and_holds_only_trusted_types(
     assert again.get_params() == fitted.get_params()
 
 
-def test_rules_survive_a_model_file(trial: Trial) -> None:
+def test_rules_are_restored_from_a_model_file(trial: Trial) -> None:
     for rule in (BestColumnRule(seed=1), ResponseScoreRule(OfferBaseRate())):
         rule.fit(*trial.data)
         again = skops.io.loads(skops.io.dumps(rule), trusted=TRUSTED)
         np.testing.assert_array_equal(again.predict(trial.frame), rule.predict(trial.frame))
 
 
-def test_the_seed_decides_and_nothing_else(trial: Trial) -> None:
+def test_equal_seeds_give_equal_predictions_and_different_seeds_do_not(trial: Trial) -> None:
     head = trial.frame.head(2000), *(one[:2000] for one in trial.data[1:])
 
     def predicted(seed: int) -> np.ndarray:
@@ -372,7 +376,9 @@ def test_one_offer_needs_no_column_of_offers(trial: Trial) -> None:
     assert OFFER not in fitted.columns_
 
 
-def test_a_column_empty_for_one_offer_and_levels_not_seen(trial: Trial, later: Trial) -> None:
+def test_a_column_empty_for_one_offer_and_unseen_levels_are_handled(
+    trial: Trial, later: Trial
+) -> None:
     emptied = trial.frame.assign(
         balance=np.where(trial.offer == "card", np.nan, trial.frame["balance"])
     )
@@ -382,7 +388,7 @@ def test_a_column_empty_for_one_offer_and_levels_not_seen(trial: Trial, later: T
         assert np.isfinite(fitted.predict(moved)).all()
 
 
-def test_a_linear_design_marks_what_is_missing_and_stands_about_zero(trial: Trial) -> None:
+def test_a_linear_design_marks_missing_values_and_is_centred(trial: Trial) -> None:
     design = Design("linear").fit(trial.frame)
     matrix = design.transform(trial.frame)
     np.testing.assert_allclose(matrix.mean(axis=0), 0, atol=1e-9)
@@ -408,7 +414,7 @@ def test_the_response_rule_is_the_response_at_the_level_of_the_effect(trial: Tri
     assert loan.mean() == pytest.approx(usual)
 
 
-def test_the_best_column_is_found_and_a_useless_one_moves_nothing() -> None:
+def test_the_best_column_is_found_and_a_useless_one_has_no_effect() -> None:
     trial = Trial(n=8000, seed=9, even=True)
     rule = BestColumnRule(seed=1).fit(*trial.data)
     assert rule.chosen_["fund"] == "age"

@@ -1,4 +1,4 @@
-"""Intervals of uplift figures cover the truth of simulated campaigns about as often as they say."""
+"""Intervals of uplift figures cover the truth of simulated campaigns at about the stated rate."""
 
 from __future__ import annotations
 
@@ -59,13 +59,13 @@ def intervals() -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("name", METRICS)
-def test_intervals_cover_the_truth_as_often_as_they_say(
+def test_intervals_cover_the_truth_at_the_stated_rate(
     name: str, intervals: dict[str, np.ndarray]
 ) -> None:
     low, value, high = intervals[name].T
     covered = np.mean((low <= TRUTH[name]) & (TRUTH[name] <= high))
     assert 0.90 <= covered <= 0.99
-    # Not by being wide: the estimates themselves scatter as much as the intervals say.
+    # Not by being wide: the estimates themselves scatter as much as the intervals imply.
     assert np.mean(high - low) == pytest.approx(2 * 1.96 * value.std(), rel=0.2)
     assert value.mean() == pytest.approx(TRUTH[name], abs=4 * value.std() / np.sqrt(SEEDS))
 

@@ -169,7 +169,7 @@ def empty() -> Iterator[duckdb.DuckDBPyConnection]:
 
 @pytest.fixture
 def bank(empty: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
-    """Two months, two lines, two branches, four customers, the last of whom loses money."""
+    """Two months, two lines, two branches, four customers, of which the last loses money."""
     deposits = profit(1000.10, 200.20, 50.05, 0, 150.15, 0)
     lending = profit(500, 10, 20, 300, 100, 400)
     for month in ("2024-01-01", "2024-02-01"):
@@ -318,7 +318,7 @@ def test_a_statement_that_does_not_reconcile_is_shown(bank, tmp_path):
     assert "B&lt;2&gt;" in page.text
 
 
-def test_tolerated_lines_and_default_reference_data_are_said(bank, tmp_path):
+def test_tolerated_lines_and_default_reference_data_are_shown(bank, tmp_path):
     page = rendered(bank, tmp_path)
     assert "tolerance" not in page.words and "defaults" not in page.words
     bank.execute("alter table value.reconciliation add column tolerance decimal(18, 2)")
@@ -369,7 +369,7 @@ def test_adjustments_and_unused_capacity_lead_to_the_bank(bank, tmp_path):
     assert [the_bank[2], the_bank[8]] == ["330.20", "884.87"]
 
 
-def test_the_loss_making_tail_is_said_in_plain_figures(bank, tmp_path):
+def test_the_loss_making_tail_is_described_in_plain_figures(bank, tmp_path):
     page = rendered(bank, tmp_path)
     # Four customers: the best one stands for the best tenth. 1,600 at the peak, 1,000 at the end.
     assert (
@@ -381,7 +381,7 @@ def test_the_loss_making_tail_is_said_in_plain_figures(bank, tmp_path):
     assert "peak at 75 %: 160.0 %" in page.text
 
 
-def test_a_bank_that_loses_money_in_all_is_told_without_shares(bank, tmp_path):
+def test_a_bank_that_loses_money_in_all_is_described_without_shares(bank, tmp_path):
     bank.execute(
         "update value.profit_distribution set cumulative_profit_share = null,"
         " cumulative_economic_profit_12m = cumulative_economic_profit_12m - 1200"
@@ -392,14 +392,14 @@ def test_a_bank_that_loses_money_in_all_is_told_without_shares(bank, tmp_path):
     assert "lose 1,800. Who left" in page.words
 
 
-def test_no_tail_is_claimed_where_nobody_loses(bank, tmp_path):
+def test_no_tail_is_shown_where_no_customer_loses(bank, tmp_path):
     bank.execute("delete from value.profit_distribution where percentile = 100")
     page = rendered(bank, tmp_path)
     assert "No hundredth of the customers loses money." in page.words
     assert "The worst" not in page.words
 
 
-def test_keys_are_escaped_and_nobody_comes_last(bank, tmp_path):
+def test_keys_are_escaped_and_rows_without_a_key_come_last(bank, tmp_path):
     page = rendered(bank, tmp_path)
     for raw, escaped in (("B<1>", "B&lt;1&gt;"), ("E&1", "E&amp;1"), ("<b>7", "C&lt;b&gt;7")):
         assert raw not in page.text
@@ -408,7 +408,7 @@ def test_keys_are_escaped_and_nobody_comes_last(bank, tmp_path):
     assert [branch[1], branch[3], branch[4]] == ["2,000", "1,000", "2,301"]
     # (50.05 + 150.15) / (1,000.10 + 200.20); no capital, no RAROC.
     assert branch[6:] == ["16.7 %", "–"]
-    # 12 x (190 - 100) / 4,000 on the capital that nobody's lending binds.
+    # 12 x (190 - 100) / 4,000 on the capital of lending without an owner.
     assert page.row("No branch")[1:] == [
         "-620.00",
         "",
@@ -563,7 +563,7 @@ def test_later_months_are_not_seen(bank, tmp_path):
     assert rendered(bank, tmp_path).text == before
 
 
-def test_a_release_names_itself(bank, tmp_path):
+def test_the_page_names_its_release(bank, tmp_path):
     assert "Source mine, as of 2024-02." in rendered(bank, tmp_path).words
     bank.execute("drop table landing.refresh_window")
     bank.execute(
@@ -584,7 +584,7 @@ def test_the_first_month_of_a_history_gives_a_page(bank, tmp_path):
     assert "The history is shorter than two quarters" in page.words
 
 
-def test_empty_tables_give_a_page_that_says_so(empty, tmp_path):
+def test_empty_tables_give_a_page_that_names_what_is_missing(empty, tmp_path):
     page = rendered(empty, tmp_path)
     assert page.rows == []
     for words in (
@@ -614,6 +614,6 @@ def test_a_report_that_cannot_be_rendered_is_a_warning(tmp_path, capsys):
     assert not report_value(
         dg.build_asset_context(), release, Settings(home=tmp_path), tmp_path / "value.html"
     )
-    said = capsys.readouterr().err
-    assert "WARNING" in said and "2024-02-r1 is served without a value report: IO" in said
+    message = capsys.readouterr().err
+    assert "WARNING" in message and "2024-02-r1 is served without a value report: IO" in message
     assert not (tmp_path / "value.html").exists()

@@ -36,7 +36,7 @@ ROWS = {
 CHANNELS = "channel,bookings,label,label_zh,is_by_hand\n"
 
 
-def test_what_is_written_from_the_vocabulary_is_current():
+def test_files_generated_from_the_vocabulary_are_current():
     for path, text in written().items():
         assert path.read_text(encoding="utf-8") == text, f"run: {COMMAND}"
 
@@ -93,7 +93,9 @@ def test_a_number_of_days_is_a_number(tmp_path: Path):
         ("other_signs", "fee:plus", "found `fee:plus`"),
     ],
 )
-def test_a_line_refers_to_what_is_there(monkeypatch, field: str, value: str, problem: str):
+def test_a_line_with_an_unknown_reference_is_refused(
+    monkeypatch, field: str, value: str, problem: str
+):
     from dataclasses import replace
 
     first = replace(vocabulary.PRODUCT_LINES[0], **{field: value})
@@ -110,7 +112,7 @@ def test_a_feature_that_the_contract_does_not_pass_on_is_refused(tmp_path: Path,
         written_by.feature_attributes()
 
 
-def test_columns_below_a_template_are_written_and_nothing_else():
+def test_only_the_columns_below_a_template_are_rewritten():
     text = (
         "columns:\n"
         "  - name: before\n"

@@ -54,7 +54,7 @@ def test_a_customer_since_the_first_month_or_later_keeps_the_sums():
     assert completed(3, customer(2, 100)) == [customer(2, 100)]
 
 
-def test_a_customer_whose_tenure_is_not_known_was_one_before():
+def test_a_customer_of_unknown_tenure_counts_as_a_customer_from_before():
     (found,) = completed(9, customer(9, None))
     assert found["bookings_12m"] == 120
 
