@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from filelock import FileLock
 
@@ -21,6 +22,10 @@ from tests.plan_bank import LISTS
 
 PROJECT = Path(__file__).resolve().parent.parent
 
+
+# A slow machine is no error.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 # The order of files; what is made for several is made by the one that comes first.
 FIRST = ("tests/acceptance/", "tests/integration/test_contact_plan.py", "tests/unit/")

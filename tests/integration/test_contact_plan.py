@@ -308,9 +308,7 @@ def must_not_be_contacted(kind: dict) -> bool:
 
 
 @given(kinds=st.lists(KIND, min_size=40, max_size=80))
-@settings(
-    max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_customers_not_to_be_contacted_are_in_no_plan_no_list_and_no_file(queries, kinds):
     bank = laid_out(queries, kinds)
     forbidden = {f"C{n:04d}" for n, kind in enumerate(kinds) if must_not_be_contacted(kind)}
@@ -351,9 +349,7 @@ def test_customers_not_to_be_contacted_are_in_no_plan_no_list_and_no_file(querie
 
 
 @given(kinds=st.lists(KIND, min_size=40, max_size=80))
-@settings(
-    max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_limit_of_the_policy_holds(queries, kinds):
     bank = laid_out(queries, kinds)
     size = len(kinds)

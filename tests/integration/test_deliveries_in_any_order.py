@@ -295,7 +295,6 @@ steps = st.tuples(
 
 @settings(
     max_examples=4,
-    deadline=None,
     derandomize=True,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),

@@ -94,6 +94,7 @@ CHANGES = {
     "value.account_month set direct_cost = direct_cost + 0.01": {
         "direct_cost": Decimal("-0.01"),
         "contribution_margin": Decimal("-0.01"),
+        "credited_profit": Decimal("-0.01"),
     },
     "value.transfer_tranche set mean_rate = mean_rate + 0.0000000001": {"mean_rate"},
     "value.transfer_tranche set weight = weight / 2": {"transfer_price"},
@@ -149,7 +150,7 @@ def test_the_profit_of_an_employee_is_the_sum_of_the_accounts_credited(whole):
             "select profit.employee_id, profit.month, economic_profit from "
             "value.profit_by_employee as profit inner join value.account_credit as credit "
             "using (employee_id, month) where role = 'credited' and employee_id <> '(none)' and "
-            "units < all_units group by all order by count(*) desc, all limit 1"
+            "units < all_units group by all order by count(*) desc, employee_id, month limit 1"
         ).fetchall()
         accounts = connection.execute(
             "select distinct account_id from value.account_credit where employee_id = ? and "

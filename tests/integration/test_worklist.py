@@ -189,7 +189,7 @@ PARTS = st.one_of(
 
 
 @given(st.lists(PARTS, max_size=4))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_no_reason_in_words_names_a_withheld_feature(parts):
     words = reason_in_words("; ".join(parts)) or ""
     assert not re.search(r"(^|; )(age|sex|occupation|marital status|monthly income)[,:]", words)

@@ -301,7 +301,7 @@ def test_customers_with_several_managers_and_rooms_come_within_a_hundredth():
     assert (np.bincount(problem.customer[plan.chosen]) > 1).any()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 10**6), st.integers(1, 40), st.booleans())
 def test_every_method_keeps_every_limit(seed, n, only_profitable):
     problem = tiny(seed, n)

@@ -92,10 +92,13 @@ def test_the_page_has_every_figure_with_all_its_places(tmp_path):
 
 
 def test_scopes_of_a_measure_share_a_heading_even_at_the_beginning(tmp_path):
-    page = page_of(
-        tmp_path, found(TRANCHE, {**TRANCHE, "measure": "mean_rate, below zero, 3 months"})
-    )
-    assert page.text.count('<h3 id="mean_rate">') == 1 and page.text.count("<details>") == 2
+    below = {**TRANCHE, "measure": "mean_rate, below zero, 3 months", "parts": 4 * TRANCHE["parts"]}
+    page = page_of(tmp_path, found(TRANCHE, below))
+    assert page.text.count('<h3 id="mean_rate">') == 1
+    # Many parts are shown on request, or where there is a difference.
+    assert page.text.count("<details open>") == page.text.count("<details>") == 1
+    page = page_of(tmp_path, found(TRANCHE, {**below, "difference": Decimal(1)}))
+    assert page.text.count("<details open>") == 2
 
 
 def test_a_difference_to_the_release_is_an_error(tmp_path):

@@ -116,7 +116,7 @@ METRICS = {
 
 
 @pytest.mark.parametrize("name", METRICS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10**6), distinct=st.integers(1, 6))
 def test_the_order_of_the_rows_never_matters(name: str, seed: int, distinct: int) -> None:
     generator = np.random.default_rng(seed)
