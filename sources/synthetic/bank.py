@@ -218,6 +218,7 @@ class SyntheticBank:
                 writer.balances(this)
             writer.results(this, *step.accruals)
             branches = len(places.branch_district)
+            writer.rates(this)
             writer.ledger(this, keep_ledger(this, bank.accounts, bookings, branches, step.accruals))
             if index == 0 or this.closes_quarter or index == self.months - 1:
                 writer.customers(this)
@@ -419,6 +420,17 @@ class Writer:
             },
             None,
         )
+
+    def rates(self, this: Month) -> None:
+        """Euro for a US dollar: a slow wave. No account of the bank is in dollars."""
+        average, closing = 0.92 + 0.04 * np.sin((this.index + np.array([0.5, 1.0])) / 6)
+        columns = {
+            "month": dates(np.array([this.start])),
+            "currency": pa.array(["USD"]),
+            "average_rate": pa.array([round(average, 5)]),
+            "closing_rate": pa.array([round(closing, 5)]),
+        }
+        self.delivery.append("fx_rate.parquet", self.delivery.table("fx_rate", columns))
 
     def ledger(self, this: Month, ledger: LedgerMonth) -> None:
         self._event(
