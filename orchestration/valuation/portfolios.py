@@ -27,6 +27,7 @@ Rows = list[dict[str, str]]
 BEGINNING = "1900-01-01"
 SHORT_TENOR = 1
 UNFUNDED = "(none)"
+ESTIMATES = ("run-off", "stable share", "deposit beta")
 
 
 def proposed(products: Sequence[Row], portfolios: Rows, rules: Rows) -> tuple[Rows, Rows, Rows]:
@@ -55,10 +56,8 @@ def proposed(products: Sequence[Row], portfolios: Rows, rules: Rows) -> tuple[Ro
         shown.append(row)
         if reasons:
             continue
-        found = replication(
-            *(estimates[name].value for name in ("run-off", "stable share", "deposit beta")),
-            SEGMENTS[segment],
-        )
+        decay, stable, beta = (estimates[name].value for name in ESTIMATES)
+        found = replication(decay, stable, beta, SEGMENTS[segment])
         name = f"deposit_{product_id}"
         weights = _weights(found)
         row["core"] = f"{found.core:.2f} for {found.life_months:.1f} months"
@@ -100,14 +99,10 @@ def _estimated(product: Row) -> tuple[dict[str, Estimate], dict[str, str]]:
         moments = (product[name] or 0.0 for name in ("x", "y", "xx", "xy", "yy"))
         return run_off(PairSums(product["accounts"], *moments))
 
-    figures: dict[str, Callable[[], Estimate]] = {
-        "run-off": decay,
-        "stable share": stable,
-        "deposit beta": beta,
-    }
     estimates: dict[str, Estimate] = {}
     reasons: dict[str, str] = {}
-    for name, figure in figures.items():
+    figures: Sequence[Callable[[], Estimate]] = (decay, stable, beta)
+    for name, figure in zip(ESTIMATES, figures, strict=True):
         try:
             estimates[name] = figure()
         except NotEstimated as reason:
@@ -116,8 +111,8 @@ def _estimated(product: Row) -> tuple[dict[str, Estimate], dict[str, str]]:
 
 
 def _segment(product: Row) -> str:
-    """BCBS 368: deposits that bear no interest are transactional; regular payments in, which
-    make others transactional, are not looked for: the cap is the lower one."""
+    """The segment of BCBS 368. Deposits without interest are transactional; others with regular
+    payments are too, but take the lower caps here."""
     if product["company_share"] > 0.5:
         return "wholesale"
     return "retail, other" if any(product["paid"]) else "retail, transactional"
