@@ -571,7 +571,7 @@ def valued(bank: Bank, reference: Reference) -> Valuation:
         stock = accrual.unsettled and rounded(
             Fraction(accrual.unsettled) * closing_rates[account_id]
         )
-        if account_id == ABROAD:
+        if account_id == ABROAD and bank.rows["fx_rate"]:
             # Neither a balance nor interest of it is from before the history, or delivered.
             brought = balances[account_id].get(month - timedelta(days=1)) or Decimal(0)
             balance_gain = (

@@ -27,17 +27,6 @@
     cast(cast({{ cents }} as decimal(18, 0)) * cast(0.01 as decimal(3, 2)) as decimal(18, 2))
 {%- endmacro %}
 
-{# An amount in the bank's currency: `rate` is one of a row of base_account_rate that is joined as
-   `rates`, of which accounts in the bank's currency have none. #}
-{% macro translated(amount, rate, rates='fx', key='account_id') -%}
-    case
-        when {{ rates }}.{{ key }} is null then cast({{ amount }} as decimal(18, 2))
-        else {{ from_cents(divide_units(
-            '(' ~ units(amount) ~ ' * ' ~ units(rates ~ '.' ~ rate, 8) ~ ')', '100000000'
-        )) }}
-    end
-{%- endmacro %}
-
 {# A decimal of more places rounded to cents, half away from zero. #}
 {% macro to_money(amount) -%}
     cast(round({{ amount }}, 2) as decimal(18, 2))
