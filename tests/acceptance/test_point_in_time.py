@@ -59,9 +59,9 @@ CHANGES = {
     ),
     "ledger": "amount = 2 * amount + 1",
 }
-MONTHLY = {"loan_status", "ledger", "account_balance", "account_result", "adjustment"}
+MONTHLY = {"loan_status", "ledger", "account_balance", "account_result", "adjustment", "fx_rate"}
 # Of these so small a bank has one later row or none to change or to take away.
-FEW = {"employee", "campaign", "account_balance", "account_result", "adjustment"}
+FEW = {"employee", "campaign", "account_balance", "account_result", "adjustment", "fx_rate"}
 FEATURES = ("features.customer_month", "value.profit_by_customer", "base.customer_month")
 BUILT = ("base", "value", "decisions", "features", "outcomes", "scores", "alerts")
 WATCHED = ("meta.model_drift", "meta.model_monitoring")
