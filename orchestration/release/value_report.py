@@ -37,6 +37,7 @@ MARGIN_RESIDUALS = {
     "treasury: option": "treasury_option",
     "treasury: policy": "treasury_policy",
     "interest not booked": "not_booked",
+    "revaluation": "revaluation",
 }
 ADJUSTMENT = "adjustment: "
 # What a ledger account is in the chain: the measure, and which way; a balance is none.
@@ -239,8 +240,8 @@ def _ratio(part: Decimal, whole: Decimal) -> float | None:
 
 
 def residuals(connection: DuckDBPyConnection, period: Period) -> dict[str, Decimal]:
-    """Treasury's result by part, interest not booked, and the overhead of each pool that no account
-    drives."""
+    """Treasury's result by part, interest not booked, the revaluation of currencies, and the
+    overhead of each pool that no account drives."""
     rows = _rows(
         connection,
         "value.residual",

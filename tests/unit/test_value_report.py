@@ -352,6 +352,7 @@ def test_adjustments_and_unused_capacity_lead_to_the_bank(bank, tmp_path):
         [month, "adjustment: tax", "B<1>", "deposits", 3],
         [month, "adjustment: customer_balance", "B<1>", "deposits", 5000],
         [month, "unused capacity", "B<1>", "deposits", 40],
+        [month, "revaluation", "B<1>", "deposits", -6.25],
     )
     page = rendered(bank, tmp_path)
     fees, _ = [row for row in page.rows if row[0] == "Adjustment: fee income"]
@@ -360,13 +361,15 @@ def test_adjustments_and_unused_capacity_lead_to_the_bank(bank, tmp_path):
     assert [interest[1], interest[5], interest[8]] == ["-8.00"] * 3
     tax, _ = [row for row in page.rows if row[0] == "Adjustment: tax"]
     assert [tax[3], tax[5], tax[8]] == ["3.00", "-3.00", "-3.00"]
+    revalued, _ = [row for row in page.rows if row[0] == "Revaluation of other currencies"]
+    assert [revalued[1], revalued[5], revalued[8]] == ["-6.25"] * 3
     unused, _ = [row for row in page.rows if row[0] == "Unused capacity"]
     assert [unused[6], unused[8]] == ["40.00", "-40.00"]
     balance, _ = [row for row in page.rows if row[0] == "Adjustment: customer balance"]
     assert set(balance[1:]) == {""}
-    # 815.87 without them + 120.00 - 8.00 - 3.00 - 40.00
+    # 815.87 without them + 120.00 - 8.00 - 3.00 - 40.00 - 6.25
     the_bank, _ = [row for row in page.rows if row[0] == "Bank"]
-    assert [the_bank[2], the_bank[8]] == ["330.20", "884.87"]
+    assert [the_bank[2], the_bank[8]] == ["330.20", "878.62"]
 
 
 def test_the_loss_making_tail_is_described_in_plain_figures(bank, tmp_path):
