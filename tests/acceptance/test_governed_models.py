@@ -21,7 +21,7 @@ from orchestration.models.governance import PASSED, REASONS, REFUSED, VERDICT
 from sources.export import export_delivery
 from sources.synthetic import SyntheticBank
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 # Eighteen months: enough for a horizon of six.
 BANK = {"customers": 2_500, "seed": 7, "months": 18, "bookings_per_month": 4.0}

@@ -17,7 +17,7 @@ from sources.export import export_delivery
 from sources.synthetic import SyntheticBank
 from tests.acceptance.contents import digest_of_tables
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 # Too short a history for any model to learn from.
 BANK = {"customers": 120, "seed": 7, "months": 12}

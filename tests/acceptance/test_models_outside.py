@@ -43,7 +43,7 @@ from orchestration.platform.settings import Settings
 from tests.conftest import PROJECT
 from tests.ports import free_ports
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 PERIODS = 6
 KEYS = ["customer_id", "product_id"]

@@ -22,7 +22,7 @@ from sources.contract import TABLES, Table
 from sources.export import export_delivery
 from sources.synthetic import SyntheticBank
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 # A horizon of six months needs fifteen; three more months lie after the as-of month.
 BANK = {"customers": 1_200, "seed": 11, "months": 21, "bookings_per_month": 4.0}

@@ -18,7 +18,7 @@ import pytest
 from orchestration.valuation.explanation import rounded
 from tests.acceptance.conftest import KNOWN
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 POINT = Decimal("0.01")
 UP = "+100bp"
