@@ -225,7 +225,7 @@ def test_no_personal_value_is_published(home):
     assert not columns & {"full_name", "phone", "email", "national_id"}
 
 
-@pytest.mark.parametrize("stage", ["landing", "models"])
+@pytest.mark.parametrize("stage", ["landing", pytest.param("models", marks=pytest.mark.long)])
 def test_a_killed_refresh_leaves_the_old_release_and_the_next_one_works(home, command, stage):
     """The process is killed right after a stage has begun its work."""
     before = digest(served(home))
@@ -382,6 +382,7 @@ def test_row_counts_of_the_release_are_its_tables(home):
         assert query(home, f"select count(*) from {name}") == [(count,)]
 
 
+@pytest.mark.long
 def test_a_banks_own_reference_data_take_the_place_of_the_defaults(tmp_path, command):
     """Of a bank too young for any model."""
     home, own = tmp_path / "home", tmp_path / "own"

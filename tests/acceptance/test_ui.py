@@ -288,6 +288,7 @@ def test_a_refresh_launched_in_the_ui_publishes_a_release(ui, refreshed):
     assert run["repositoryOrigin"]["repositoryLocationName"] == "jingxi"
 
 
+@pytest.mark.long
 def test_an_export_read_as_files_publishes_the_same_tables_in_another_home(
     ui, refreshed, small_bank
 ):
