@@ -99,8 +99,8 @@ rollback-model: $(INSTALLED) ## return to the champion before: MODEL=clv APPROVE
 test: $(INSTALLED) ## the everyday suite; COVERAGE=1 measures its coverage
 	@$(TESTS) -m "not slow" $(if $(filter-out 0 false,$(COVERAGE)),--cov)
 
-acceptance: $(INSTALLED) ## the slow runs: real data, real faults, browsers, simulations; SHORT=1 without the long ones
-	@$(TESTS) -m "slow$(if $(filter-out 0 false,$(SHORT)), and not long)"
+acceptance: $(INSTALLED) ## the slow runs: real data, real faults, browsers, simulations; SHORT=1: half an hour of them
+	@$(TESTS) $(if $(filter-out 0 false,$(SHORT)),-m "slow and not long" tests/acceptance,-m slow)
 
 test-all: $(INSTALLED) ## everything
 	@$(TESTS)

@@ -131,6 +131,7 @@ def runs(home: Path) -> dict[str, int]:
         return dict(connection.execute("select status, count(*) from runs group by status"))
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 def test_a_signal_at_any_moment_ends_a_refresh_with_all_its_processes(home, delivery, system):
     link = os.readlink(home / "published" / "current.duckdb")
