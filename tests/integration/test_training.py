@@ -902,6 +902,7 @@ def bank(connection: duckdb.DuckDBPyConnection, customers: int = 500) -> None:
                     "customer_id": ids,
                     "month": month,
                     "age": 30 + np.arange(customers) % 40,
+                    **{"months_observed": 20, "tenure_months": 40},
                     "accounts": np.where(number >= gone, 0, 1),
                     "loans": 0,
                     "is_defaulted": 0,
