@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from ml.evaluation.metrics import Estimate
+
 LEVEL = 0.95
 FEWEST_ACCOUNTS = 100
 FEWEST_MONTHS = 24
@@ -27,15 +29,6 @@ STABLE_PROBABILITY = 0.99
 
 class NotEstimated(ValueError):
     """The records do not show the figure; the message is the reason."""
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A figure with the bounds of its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)

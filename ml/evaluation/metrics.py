@@ -276,7 +276,7 @@ def coverage_by_decile(
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure with its bootstrap interval."""
+    """A figure with the bounds of its interval."""
 
     value: float
     low: float

@@ -11,7 +11,6 @@ import numpy as np
 
 from ml.behaviour import (
     SEGMENTS,
-    Estimate,
     NotEstimated,
     PairSums,
     Replication,
@@ -21,6 +20,7 @@ from ml.behaviour import (
     run_off,
     stable_share,
 )
+from ml.evaluation.metrics import Estimate
 from orchestration.valuation.queries import Row
 
 Rows = list[dict[str, str]]

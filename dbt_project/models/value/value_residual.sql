@@ -213,50 +213,13 @@ unused as (
     group by month, branch_id, product_line
 )
 
+{% for part in ['treasury', 'not_booked', 'revalued', 'unallocated', 'adjusted', 'unused'] -%}
 select
     month,
     residual,
     branch_id,
     product_line,
     cast(amount as decimal(18, 2)) as amount
-from treasury
-union all
-select
-    month,
-    residual,
-    branch_id,
-    product_line,
-    cast(amount as decimal(18, 2)) as amount
-from not_booked
-union all
-select
-    month,
-    residual,
-    branch_id,
-    product_line,
-    cast(amount as decimal(18, 2)) as amount
-from revalued
-union all
-select
-    month,
-    residual,
-    branch_id,
-    product_line,
-    cast(amount as decimal(18, 2)) as amount
-from unallocated
-union all
-select
-    month,
-    residual,
-    branch_id,
-    product_line,
-    cast(amount as decimal(18, 2)) as amount
-from adjusted
-union all
-select
-    month,
-    residual,
-    branch_id,
-    product_line,
-    cast(amount as decimal(18, 2)) as amount
-from unused
+from {{ part }}
+{{ "union all" if not loop.last }}
+{% endfor %}
