@@ -96,7 +96,7 @@ rollback-model: $(INSTALLED) ## return to the champion before: MODEL=clv APPROVE
 	@$(RUN) -m orchestration rollback-model --model "$$MODEL" --approver "$$APPROVER" \
 		--reason "$$REASON"
 
-test: $(INSTALLED) ## the everyday suite; COVERAGE=1 measures its coverage
+test: $(INSTALLED) ## the everyday suite; COVERAGE=1 measures its coverage and requires 84 %
 	@$(TESTS) -m "not slow" $(if $(filter-out 0 false,$(COVERAGE)),--cov)
 
 acceptance: $(INSTALLED) ## the slow runs: real data, real faults, browsers, simulations; SHORT=1: half an hour of them
