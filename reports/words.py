@@ -173,6 +173,8 @@ def used(words: Iterable[str]) -> Catalog:
     """The words of the templates and of the code, and those given."""
     found = Catalog(project="jingxi", header_comment="# Words of the pages.")
     options = {"trimmed": "true", "trim_blocks": "true", "lstrip_blocks": "true"}
+    # A sign of percent is doubled, as in the pages.
+    options["newstyle_gettext"] = "true"
     for file, _, message, comments, context in extract_from_dir(
         FOLDER,
         [("templates/*.html", "jinja2.ext:babel_extract"), ("*.py", "python")],

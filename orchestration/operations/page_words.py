@@ -23,6 +23,7 @@ from orchestration.decisions.reason_words import (
 from orchestration.decisions.roles import ROLES
 from orchestration.models.studies import OF_CUSTOMERS
 from orchestration.platform.environment import DBT_PROJECT
+from orchestration.release.value_report import ADJUSTMENT
 from orchestration.valuation.bookings import ABSENT, NOT_HERE, OTHER_FILES
 from reports.formats import titled
 from reports.words import CATALOGUES, Phrase, entries, untranslated, update
@@ -33,6 +34,11 @@ ROW_KEYS = ("customer_id", "month", "product_id")
 DRIVERS = (
     *("open_account", "opened_account", "booking", "branch_booking", "average_balance"),
     *("amount_owed", "past_due_account"),
+)
+# What the reconciliation compares, beside the titles of the value report.
+COMPARED = (
+    *("accrual", "credited", "group", "operating cost", "pro_forma_branch", "pro_forma_manager"),
+    "vintage",
 )
 REASONS = (
     "7 days past due; another loan of the borrower is in default; probability of default 0.1",
@@ -82,6 +88,11 @@ def titles() -> dict[str, tuple[str, ...]]:
         "lines": tuple(one.product_line for one in vocabulary.PRODUCT_LINES),
         "tiers": _seed("value/tier_scheme.csv", "tier"),
         "pools": _seed("value/overhead_pool.csv", "pool"),
+        "residuals": (
+            *(f"{ADJUSTMENT}{account}" for account in contract.LEDGER_ACCOUNTS),
+            "unused capacity",
+        ),
+        "compared": COMPARED,
         "kinds of customers": _values("customer", "customer_kind"),
         "sizes": _values("customer", "company_size"),
     }
