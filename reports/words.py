@@ -1,18 +1,18 @@
 """The catalogue of words: English stands in the templates and the code, others in `locale/*.po`.
 
-The words of the tables (features, segments, kinds, roles) are of the stages that write them, which
-hand them over: `python -m orchestration.operations.page_words` takes the words in use into every
-catalogue and lists those that have no translation. A catalogue is compiled when a page is made, so no
-compiled file can be out of date.
+The words of the tables (features, segments, kinds, roles) are those of the stages that write them:
+`python -m orchestration.operations.page_words` takes all words in use into every catalogue and
+lists those that have no translation. A catalogue is compiled when a page is made, so no compiled
+file can be out of date.
 """
 
 from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator
+from decimal import Decimal
 from functools import cache, reduce
 from gettext import GNUTranslations, NullTranslations
-from decimal import Decimal
 from pathlib import Path
 
 from babel.messages.catalog import Catalog

@@ -64,7 +64,6 @@ def test_a_catalogue_has_the_words_in_use_and_a_translation_of_each(language):
                 tuple(sorted(places.findall(ids[0])))
             }, message.id
 
-
         # The pages double a sign of percent before they look a text up.
         if message.python_format:
             assert "%" not in re.sub(r"%%|%\(\w+\)s", "", ids[0]), message.id
@@ -87,7 +86,9 @@ def test_every_word_of_a_vocabulary_is_chinese_on_a_chinese_page(how, words):
     left = {word: chinese(word) for word in words if re.search("[a-z]", word)}
     # Settings and commands are the same in every language.
     commands = re.compile(r"make refresh|SOURCE(_PATH)?=")
-    assert {word for word, text in left.items() if re.search("[A-Za-z]", commands.sub("", text))} == set()
+    assert {
+        word for word, text in left.items() if re.search("[A-Za-z]", commands.sub("", text))
+    } == set()
     assert [english(word) for word in words] == [
         formats.titled(word) if how == "titled" else word for word in words
     ]
