@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from datetime import date
+from decimal import Decimal
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from markupsafe import Markup
 
 from reports import charts, formats, tables
 from reports.formats import ENGLISH, NOTHING
-from reports.words import translations
+from reports.words import Phrase, translations
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -58,7 +60,8 @@ def environment(language: str) -> Environment:
             *(formats.month, formats.figure, formats.return_on_capital, formats.price_floor),
             formats.plain,
         )
-    } | _names(words.gettext)
+    }
+    worded |= _names(words.gettext, worded["plain"])
     made.filters |= worded
     made.globals |= worded | {
         "language": language,
@@ -75,7 +78,9 @@ def environment(language: str) -> Environment:
     return made
 
 
-def _names(gettext: Callable[[str], str]) -> dict[str, Callable[..., Any]]:
+def _names(
+    gettext: Callable[[str], str], plain: Callable[[Any], str]
+) -> dict[str, Callable[..., Any]]:
     """What a key or a value of any kind is called."""
 
     def titled(key: str) -> str:
@@ -92,9 +97,17 @@ def _names(gettext: Callable[[str], str]) -> dict[str, Callable[..., Any]]:
             return NOTHING
         if isinstance(value, bool):
             return gettext("yes") if value else gettext("no")
-        return str(value)
+        return plain(value) if isinstance(value, date) else str(value)
+
+    def said(value: Any) -> str:
+        """A word or phrase of a vocabulary; the figures in it as the page's others."""
+        if isinstance(value, Phrase):
+            return gettext(value.pattern).format(*map(said, value.parts))
+        if isinstance(value, str):
+            return gettext(value) if value else value
+        return plain(value) if isinstance(value, Decimal) else shown(value)
 
     def titles(keys: Any) -> dict[str, str]:
         return {key: titled(key) for key in keys}
 
-    return {"titled": titled, "named": named, "shown": shown, "titles": titles}
+    return {"titled": titled, "named": named, "shown": shown, "said": said, "titles": titles}

@@ -1,13 +1,17 @@
 """The catalogue of words: English stands in the templates and the code, others in `locale/*.po`.
 
-`python -m reports` takes the words in use into every catalogue and lists those that have no
-translation. A catalogue is compiled when a page is made, so no compiled file can be out of date.
+The words of the tables (features, segments, kinds, roles) are those of the stages that write them:
+`python -m orchestration.operations.page_words` takes all words in use into every catalogue and
+lists those that have no translation. A catalogue is compiled when a page is made, so no compiled
+file can be out of date.
 """
 
 from __future__ import annotations
 
 import io
-from functools import cache
+from collections.abc import Iterable, Iterator
+from decimal import Decimal
+from functools import cache, reduce
 from gettext import GNUTranslations, NullTranslations
 from pathlib import Path
 
@@ -23,8 +27,7 @@ CATALOGUES = {path.stem: path for path in sorted((FOLDER / "locale").glob("*.po"
 LANGUAGES = (ENGLISH, *CATALOGUES)
 # Keys of the tables as titles: no template names them.
 KEYS = (
-    *("Deposits", "Lending", "Cards", "Wealth", "Agency", "Payments"),
-    *("Top", "High", "Middle", "Base", "Unprofitable", "(new)", "(left)"),
+    *("(new)", "(left)"),
     *("Line", "Product", "Branch", "Manager", "Seller", "Customer", "Household", "District"),
     *("Tier", "Decile", "Ledger", "Treasury", "Source", "Overhead pools"),
     *("Unallocated overhead", "Unallocated overhead: head office"),
@@ -32,13 +35,9 @@ KEYS = (
     "Unallocated overhead: information technology",
     *("Economic profit", "Contribution margin", "Fee income", "Average balance"),
     *("Highest deposit rate", "Lowest loan rate", "Lowest monthly fee"),
-    *("Mobile", "Telephone", "Online", "Raises", "Lowers"),
-    *("Attrition", "Lifetime value", "Default", "High value to come"),
-    "Segment: what puts the customer there",
-    *("Lifetime value, 12 months", "Lifetime value, 36 months", "Probability of leaving"),
+    *("Raises", "Lowers"),
     *("Growth", "Coverage", "Conversion", "Complaints", "Early defaults", "Total"),
     *("Person", "Sole trader", "Small business", "Corporate", "Micro", "Small", "Medium", "Large"),
-    *("Value at risk", "Probability of default", "Probability of high value"),
 )
 
 # An explanation's columns, measures, parts and formulas: they come from its queries.
@@ -111,6 +110,39 @@ EXPLAINED = (
 )
 
 
+class Phrase(str):
+    """English text of a pattern of the catalogue and what stands in its places: figures, and words
+    that have their own entry.
+
+    `Phrase("balance on {0}", "investments")` is "balance on investments".
+    """
+
+    pattern: str
+    parts: tuple[str | Decimal | int, ...]
+
+    def __new__(cls, pattern: str, *parts: str | Decimal | int) -> Phrase:
+        made = super().__new__(cls, pattern.format(*parts))
+        made.pattern, made.parts = pattern, parts
+        return made
+
+
+def joined(pattern: str, parts: Iterable[str]) -> str:
+    """Parts in the pattern of two, such as `{0}; {1}`."""
+    return reduce(lambda before, part: Phrase(pattern, before, part), parts)
+
+
+def entries(text: str) -> Iterator[str]:
+    """The entries of the catalogue that a text needs; text without a letter has none."""
+    if not isinstance(text, Phrase):
+        if any(map(str.isalpha, text)):
+            yield text
+        return
+    yield text.pattern
+    for part in text.parts:
+        if isinstance(part, str):
+            yield from entries(part)
+
+
 @cache
 def translations(language: str) -> NullTranslations:
     """The words of a language.
@@ -137,10 +169,12 @@ def read(language: str) -> Catalog:
         return read_po(file, locale=language)
 
 
-def used() -> Catalog:
-    """The words of the templates and of the code."""
+def used(words: Iterable[str]) -> Catalog:
+    """The words of the templates and of the code, and those given."""
     found = Catalog(project="jingxi", header_comment="# Words of the pages.")
     options = {"trimmed": "true", "trim_blocks": "true", "lstrip_blocks": "true"}
+    # A sign of percent is doubled, as in the pages.
+    options["newstyle_gettext"] = "true"
     for file, _, message, comments, context in extract_from_dir(
         FOLDER,
         [("templates/*.html", "jinja2.ext:babel_extract"), ("*.py", "python")],
@@ -148,8 +182,8 @@ def used() -> Catalog:
         {"_": None, "gettext": None, "ngettext": (1, 2)},
     ):
         found.add(message, locations=[(file, 0)], auto_comments=comments, context=context)
-    for title in (*KEYS, *EXPLAINED):
-        found.add(title, locations=[("words.py", 0)])
+    for word in (*KEYS, *EXPLAINED, *words):
+        found.add(word, locations=[("words.py", 0)])
     return found
 
 
@@ -161,9 +195,9 @@ def untranslated(catalogue: Catalog) -> list[str]:
     ]
 
 
-def update(language: str) -> Catalog:
-    """A catalogue with exactly the words in use."""
+def update(language: str, words: Iterable[str]) -> Catalog:
+    """A catalogue with exactly the words in use, among them those given."""
     catalogue = read(language)
-    catalogue.update(used(), no_fuzzy_matching=True, update_creation_date=False)
+    catalogue.update(used(words), no_fuzzy_matching=True, update_creation_date=False)
     catalogue.obsolete.clear()
     return catalogue

@@ -38,7 +38,6 @@ class ProductLine:
     product_line: str
     accounts: str
     label: str
-    label_zh: str
     is_credit: bool
     holds_loans: bool
     may_overdraw: bool
@@ -62,7 +61,6 @@ class Channel:
     channel: str
     bookings: str
     label: str
-    label_zh: str
     is_by_hand: bool
 
 
@@ -73,7 +71,6 @@ class BookingGroup:
     booking_group: str
     bookings: str
     label: str
-    label_zh: str
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,9 @@ from ml.segments.dimensions import DimensionScaler
 from ml.segments.naming import name_segments
 
 VALUE_COLUMN, AGE_COLUMN = "contribution_margin_12m", "age"
+# Words of the simple rule, the last for all others.
+RULE_VALUES = ["value unknown", "loss-making", "low value", "medium value", "high value"]
+RULE_STAGES = ["age unknown", "under 30", "30–44", "45–61", "62+"]
 # Increase it when this code can no longer read stored models: champions are then trained again.
 FORMAT = "1"
 FEWEST_SEGMENTS, MOST_SEGMENTS = 5, 10
@@ -499,12 +502,12 @@ class RuleTiering(BaseEstimator):
             age = pd.to_numeric(frame[AGE_COLUMN]).to_numpy(dtype=float, na_value=np.nan)
         tier = np.select(
             [np.isnan(value), value < 0, value < self.borders_[0], value < self.borders_[1]],
-            ["value unknown", "loss-making", "low value", "medium value"],
-            "high value",
+            RULE_VALUES[:-1],
+            RULE_VALUES[-1],
         )
         stage = np.select(
             [np.isnan(age), age < 30, age < 45, age < 62],
-            ["age unknown", "under 30", "30–44", "45–61"],
-            "62+",
+            RULE_STAGES[:-1],
+            RULE_STAGES[-1],
         )
         return np.array([f"{one} · {two}" for one, two in zip(tier, stage, strict=True)], object)

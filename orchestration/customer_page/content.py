@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
 from duckdb import DuckDBPyConnection
 
-from orchestration.decisions.reason_words import feature_words, is_withheld, reason_in_words
+from orchestration.decisions.reason_words import (
+    feature_value,
+    feature_words,
+    is_withheld,
+    reason_in_words,
+)
 from orchestration.decisions.roles import BUSINESS, COMPLIANCE, MANAGER, WITHHELD, withheld_from
 from orchestration.models.studies import OF_CUSTOMERS, STUDIES
 from orchestration.platform.optional_tables import has_table
+from reports.words import Phrase, joined
 
 Row = dict[str, Any]
 
@@ -32,6 +39,21 @@ SUPPRESSIONS = {
     "erased": "the customer asked to be erased",
     "no_account": "there is no open account",
 }
+
+
+NO_RECORD = "no record states that the customer may be contacted"
+UNIVERSAL_CONTROL = "belongs to the customers whom no campaign contacts, for comparison"
+CAMPAIGN_CONTROL = "was drawn by lot into this month's comparison"
+OTHERS_BRING_MORE = "other contacts bring more within this month's capacity and budget"
+NOTHING_PAYS = "no suitable offer brings more than it costs"
+CONTROL = "was drawn by lot for comparison in this campaign"
+FOR_PROFIT = "chosen for its expected profit"
+STANDINGS = (
+    *SUPPRESSIONS.values(),
+    *(NO_RECORD, UNIVERSAL_CONTROL, CAMPAIGN_CONTROL, OTHERS_BRING_MORE, NOTHING_PAYS, CONTROL),
+    FOR_PROFIT,
+)
+BRANCH = "branch "
 
 
 class CustomerUnknown(ValueError):
@@ -113,14 +135,7 @@ def customer_facts(connection: DuckDBPyConnection, customer_id: str, *, role: st
         "contacts": _contacts(connection, customer_id),
         "offers": _offers(connection, customer_id, withheld),
         "plan": _plan(connection, customer_id, contactability, withheld),
-        "worklist": _first(
-            _rows(
-                connection,
-                "decisions.worklist",
-                "where customer_id = $1 order by unit_rank",
-                customer_id,
-            )
-        ),
+        "worklist": _worklist(connection, customer_id),
         "household": _household(connection, customer, role),
     }
 
@@ -235,7 +250,21 @@ def _years(history: list[Row] | None) -> list[Row]:
 def _scores(connection: DuckDBPyConnection, customer_id: str) -> Row | None:
     """The scores; empty where the customer was not scored (a closed relationship)."""
     rows = _rows(connection, "scores.customer", "where customer_id = $1", customer_id)
-    return None if rows is None else (_first(rows) or {})
+    if not rows:
+        return None if rows is None else {}
+    name = rows[0].get("segment_name")
+    return rows[0] | {"segment_name": segment_words(name) if name else None}
+
+
+def segment_words(name: str) -> str:
+    """A segment's name, which is made of words, as a phrase of them."""
+    if numbered := re.fullmatch(r"(.+) \((.+)\)", name):
+        return Phrase("{0} ({1})", segment_words(numbered[1]), numbered[2])
+    for pattern in ("{0}, {1}", "{0} · {1}"):
+        if len(parts := name.split(pattern[3:-3])) > 1:
+            return joined(pattern, map(segment_words, parts))
+    word = name.removeprefix("rather ")
+    return name if word == name else Phrase("rather {0}", word)
 
 
 def _reasons(
@@ -259,7 +288,11 @@ def _reasons(
             reason = {"words": feature_words(row["feature"]), "value": None, "direction": None}
             # Numbers on a scale of the model's own mean nothing to a reader.
             if study is None or not study.has_scaled_reasons:
-                reason |= {name: row[name] or "none" for name in ("value", "usual", "direction")}
+                reason |= {
+                    "value": feature_value(row["value"] or "none"),
+                    "usual": feature_value(row["usual"] or "none"),
+                    "direction": row["direction"],
+                }
             shown.append(reason)
     return {model: shown for model, shown in reasons.items() if shown}
 
@@ -384,21 +417,33 @@ def _standing(
     contact: Row | None, contactability: Row | None, is_candidate: bool
 ) -> tuple[str, str]:
     if contactability is None:
-        return "suppressed", "no record states that the customer may be contacted"
+        return "suppressed", NO_RECORD
     if contactability["suppression"] is not None:
         suppression = contactability["suppression"]
         return "suppressed", SUPPRESSIONS.get(suppression, suppression.replace("_", " "))
     if contactability.get("is_universal_control"):
-        return "held out", "belongs to the customers whom no campaign contacts, for comparison"
+        return "held out", UNIVERSAL_CONTROL
     if contactability.get("is_campaign_control"):
-        return "held out", "was drawn by lot into this month's comparison"
+        return "held out", CAMPAIGN_CONTROL
     if contact is None:
-        if is_candidate:
-            return "not chosen", "other contacts bring more within this month's capacity and budget"
-        return "not chosen", "no suitable offer brings more than it costs"
+        return "not chosen", OTHERS_BRING_MORE if is_candidate else NOTHING_PAYS
     if contact["arm"] == "control":
-        return "held out", "was drawn by lot for comparison in this campaign"
-    return "planned", contact["reason"] or "chosen for its expected profit"
+        return "held out", CONTROL
+    return "planned", contact["reason"] or FOR_PROFIT
+
+
+def _worklist(connection: DuckDBPyConnection, customer_id: str) -> Row | None:
+    found = _first(
+        _rows(
+            connection,
+            "decisions.worklist",
+            "where customer_id = $1 order by unit_rank",
+            customer_id,
+        )
+    )
+    if found and found["unit"].startswith(BRANCH):
+        found["unit"] = Phrase("branch {0}", found["unit"].removeprefix(BRANCH))
+    return found
 
 
 def _household(connection: DuckDBPyConnection, customer: Row, role: str) -> Row | None:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from decimal import Decimal
 
 from orchestration.decisions.roles import WITHHELD
+from reports.words import Phrase, joined
 from sources.vocabulary import BOOKING_GROUPS, CHANNELS, PRODUCT_LINES
 
 WINDOW = re.compile(r"^(?P<stem>.+?)_(?P<months>\d+)m$")
 # "balance_deposits -169.3 (usual 1978)": a feature, what it is, and what is usual.
 PART = re.compile(r"^(?P<feature>[a-z][a-z0-9_]*) (?P<values>.*)$", re.DOTALL)
+VALUED = re.compile(r"^(?P<value>.*) \(usual (?P<usual>.*)\)$", re.DOTALL)
 SEPARATOR = "; "
+# A code such as `07` is no figure.
+FIGURE = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?(e[+-]?\d+)?")
 
 LINES = {line.product_line: line.label for line in PRODUCT_LINES}
 BOOKINGS = {
@@ -20,16 +25,16 @@ BOOKINGS = {
     **{group.booking_group: group.label for group in BOOKING_GROUPS},
 }
 BY_LINE = {
-    "balance": "balance on {}",
-    "average": "average balance on {}",
-    "accounts": "accounts: {}",
-    "opened": "accounts opened: {}",
-    "contribution": "contribution from {}",
-    "trend": "trend of {}",
-    "pace": "contribution a year at the present pace, {}",
-    "change": "expected change of the contribution from {}",
-    "run_off": "loss of contribution as {} are repaid",
-    "attrition": "loss of contribution should the customer leave {}",
+    "balance": "balance on {0}",
+    "average": "average balance on {0}",
+    "accounts": "accounts: {0}",
+    "opened": "accounts opened: {0}",
+    "contribution": "contribution from {0}",
+    "trend": "trend of {0}",
+    "pace": "contribution a year at the present pace, {0}",
+    "change": "expected change of the contribution from {0}",
+    "run_off": "loss of contribution as {0} are repaid",
+    "attrition": "loss of contribution should the customer leave {0}",
 }
 STEMS = {
     "bookings": "bookings",
@@ -67,6 +72,11 @@ STEMS = {
     "cash": "use of cash",
     "trend_contribution_margin": "trend of the contribution",
 }
+SENTENCES = (
+    "{0} days past due",
+    "probability of default {0}",
+    "another loan of the borrower is in default",
+)
 # Features of one word, which a sentence could begin with as well, count only before "(usual …)".
 USUAL = "(usual "
 
@@ -74,18 +84,28 @@ USUAL = "(usual "
 def feature_words(feature: str) -> str:
     """A feature's name in words: `bookings_online_3m` → "bookings online, last 3 months"."""
     window = WINDOW.match(feature)
-    stem, over = feature, ""
-    if window:
-        stem, months = window["stem"], int(window["months"])
-        over = ", last month" if months == 1 else f", last {months} months"
+    if not window:
+        return _stem_words(feature)
+    stem, months = _stem_words(window["stem"]), int(window["months"])
+    if months == 1:
+        return Phrase("{0}, last month", stem)
+    return Phrase("{0}, last {1} months", stem, months)
+
+
+def _stem_words(stem: str) -> str:
     if stem in STEMS:
-        return STEMS[stem] + over
+        return STEMS[stem]
     if stem.startswith("bookings_") and (kind := stem.removeprefix("bookings_")) in BOOKINGS:
-        return BOOKINGS[kind] + over
+        return BOOKINGS[kind]
     beginning, _, line = stem.rpartition("_")
     if beginning in BY_LINE and line in LINES:
-        return BY_LINE[beginning].format(LINES[line]) + over
-    return stem.replace("_", " ") + over
+        return Phrase(BY_LINE[beginning], LINES[line])
+    return stem.replace("_", " ")
+
+
+def feature_value(text: str) -> str | Decimal:
+    """The value of a feature, which a reason holds as text: a figure, or a word."""
+    return Decimal(f"{Decimal(text):f}") if FIGURE.fullmatch(text) else text
 
 
 def is_withheld(feature: str, withheld: Collection[str]) -> bool:
@@ -98,13 +118,28 @@ def part_in_words(part: str, withheld: Collection[str] = WITHHELD) -> str | None
     """One part of a reason in words; None where it shows what is withheld."""
     found = PART.match(part.strip())
     if not found:
-        return part.strip() or None
+        return _sentence(part.strip()) or None
     feature, values = found["feature"], found["values"]
     if "_" not in feature and USUAL not in values:
-        return part.strip()
+        return _sentence(part.strip())
     if is_withheld(feature, withheld):
         return None
-    return f"{feature_words(feature)}: {values}"
+    valued = VALUED.match(values)
+    if not valued:
+        return Phrase("{0}: {1}", feature_words(feature), feature_value(values))
+    return Phrase(
+        "{0}: {1} (usual {2})",
+        feature_words(feature),
+        *(feature_value(valued[name]) for name in ("value", "usual")),
+    )
+
+
+def _sentence(text: str) -> str:
+    """A sentence of the tables with its figure in place; another one as it is."""
+    words = [feature_value(word) for word in text.split(" ")]
+    figures = [word for word in words if isinstance(word, Decimal)]
+    pattern = " ".join("{0}" if isinstance(word, Decimal) else word for word in words)
+    return Phrase(pattern, *figures) if pattern in SENTENCES else text
 
 
 def reason_in_words(reason: str | None, withheld: Collection[str] = WITHHELD) -> str | None:
@@ -115,4 +150,5 @@ def reason_in_words(reason: str | None, withheld: Collection[str] = WITHHELD) ->
     if not reason:
         return None
     parts = (part_in_words(part, withheld) for part in reason.split(SEPARATOR))
-    return SEPARATOR.join(part for part in parts if part) or None
+    shown = [part for part in parts if part]
+    return joined("{0}; {1}", shown) if shown else None

@@ -14,6 +14,7 @@ from orchestration.landing.engine import labels_of
 from orchestration.landing.rules import cast_columns
 from orchestration.platform.settings import Settings
 from orchestration.valuation.queries import Row, rows
+from reports.words import Phrase
 from sources.contract import BY_NAME, Table
 from sources.delimited import inspect_bytes, quoted
 from sources.interface import Source, SourceFile
@@ -25,6 +26,12 @@ SHOWN = {
     "account_balance": ("month", "closing_balance", "balance_day_sum"),
     "account_result": ("month", "item", "amount"),
 }
+ABSENT = (
+    "bookings are not shown: {0}. Name the folder of the delivery: SOURCE=… SOURCE_PATH=…, or run "
+    "make refresh on the new one."
+)
+NOT_HERE = "the delivery of {0} is not here"
+OTHER_FILES = "the files of {0} are not those of the release"
 
 
 @dataclass(frozen=True)
@@ -46,7 +53,7 @@ def records_behind(
     identity = delivery[0]["identity"]
     source = _source(settings, identity)
     if source is None:
-        return Records([], _absent(f"the delivery of {identity} is not here"))
+        return Records([], Phrase(ABSENT, Phrase(NOT_HERE, identity)))
     files = source.files(connection)
     labels = labels_of(files)
     found: list[Row] = []
@@ -58,7 +65,7 @@ def records_behind(
         }
         held = {(row["path"], row["sha256"]) for row in delivery if row["table_name"] == name}
         if given != held:
-            return Records([], _absent(f"the files of {name} are not those of the release"))
+            return Records([], Phrase(ABSENT, Phrase(OTHER_FILES, name)))
         for file in own:
             found += _of_file(
                 connection, BY_NAME[name], file, labels[file.path], columns, account_id, month
@@ -78,13 +85,6 @@ def _source(settings: Settings, identity: str) -> Source | None:
     if not folder.is_dir():
         return None
     return source_of(settings.model_copy(update={"source": name, "source_path": folder}))
-
-
-def _absent(why: str) -> str:
-    return (
-        f"bookings are not shown: {why}. Name the folder of the delivery: "
-        "SOURCE=… SOURCE_PATH=…, or run make refresh on the new one."
-    )
 
 
 def _of_file(

@@ -225,6 +225,22 @@ def test_reasons_are_in_words_without_withheld_values(bank):
     assert "occupation: worker-7735" in text_of(page_of(bank, role=COMPLIANCE))
 
 
+def test_a_chinese_page_has_the_words_of_the_tables_in_chinese(bank):
+    bank.connection.execute("update scores.reason set value = '8578' where rank = 3")
+    bank.connection.execute(
+        "update scores.customer set segment_name = 'older, rather single, top value (S3)'"
+    )
+    facts = customer_facts(bank.connection, "C1")
+    english, chinese = (text_of(render_customer_page(facts, one)) for one in ("en", "zh"))
+    assert "bookings online, last 3 months: 8,578 (usual 0)" in english
+    assert "older, rather single, top value (S3)" in english
+    assert "推高：近3个月网上银行交易笔数：8,578 （通常为 0）" in chinese
+    assert "逾期3天；近3个月工资和养老金收入：5（通常为 9）" in chinese
+    assert "较年长、单身（程度较轻）、顶级价值（S3）" in chinese
+    assert "关注" in chinese and "电话银行" in chinese and "以客户经理身份查阅" in chinese
+    assert "Cards, spring" in chinese
+
+
 def test_an_unknown_role_is_refused(bank):
     with pytest.raises(RoleUnknown, match="compliance, manager"):
         customer_facts(bank.connection, "C1", role="neighbour")

@@ -19,7 +19,7 @@ from tests.conftest import PROJECT, once
 COPIED = ("dbt_project", "docs", "expectations", "ml", "orchestration", "sources", "tests")
 GENERATORS = ("orchestration.platform.vocabulary", "orchestration.landing.contract_page")
 LINE = (
-    "mortgages,mortgage,mortgages,按揭,true,true,false,false,false,false,loan_rate,"
+    "mortgages,mortgage,mortgages,true,true,false,false,false,false,loan_rate,"
     "loan_payout:debit loan_repayment:credit\n"
 )
 SEED = "dbt_project/seeds/vocabulary/product_line.csv"

@@ -33,7 +33,7 @@ ROWS = {
     "outcome_window": OutcomeWindow,
     "result_item": ResultItem,
 }
-CHANNELS = "channel,bookings,label,label_zh,is_by_hand\n"
+CHANNELS = "channel,bookings,label,is_by_hand\n"
 
 
 def test_files_generated_from_the_vocabulary_are_current():
@@ -64,12 +64,12 @@ def test_lines_have_the_signs_that_their_rows_give():
 @pytest.mark.parametrize(
     ("rows", "problem"),
     [
-        ("channel,bookings\n", "expected the columns channel, bookings, label, label_zh"),
-        (CHANNELS + "Branch,at a branch,x,x,true\n", "line 2 is invalid: expected a channel of"),
-        (CHANNELS + "atm,a,a,a,true\natm,a,a,a,true\n", "line 3 is invalid: expected a channel of"),
-        (CHANNELS + "atm,a,a,a,yes\n", "is_by_hand is invalid: expected true or false"),
-        (CHANNELS + "atm,,a,a,true\n", "bookings is invalid: expected a value"),
-        (CHANNELS + "atm,a,a,a\n", "is_by_hand is invalid: expected a value"),
+        ("channel,bookings\n", "expected the columns channel, bookings, label, is_by_hand"),
+        (CHANNELS + "Branch,at a branch,x,true\n", "line 2 is invalid: expected a channel of"),
+        (CHANNELS + "atm,a,a,true\natm,a,a,true\n", "line 3 is invalid: expected a channel of"),
+        (CHANNELS + "atm,a,a,yes\n", "is_by_hand is invalid: expected true or false"),
+        (CHANNELS + "atm,,a,true\n", "bookings is invalid: expected a value"),
+        (CHANNELS + "atm,a,a\n", "is_by_hand is invalid: expected a value"),
     ],
 )
 def test_a_file_that_is_wrong_is_refused_with_its_line(tmp_path: Path, rows: str, problem: str):

@@ -1,0 +1,145 @@
+"""Words that the pages take from tables. As a command, it brings the catalogues up to date."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+
+import yaml
+from babel.messages.pofile import write_po
+
+from ml.segments.dimensions import DIMENSIONS
+from ml.segments.model import RULE_STAGES, RULE_VALUES
+from ml.segments.naming import AVERAGE, LOSING
+from orchestration.customer_page.content import STANDINGS, segment_words
+from orchestration.decisions.reason_words import (
+    BOOKINGS,
+    BY_LINE,
+    LINES,
+    STEMS,
+    feature_words,
+    reason_in_words,
+)
+from orchestration.decisions.roles import ROLES
+from orchestration.models.studies import OF_CUSTOMERS
+from orchestration.platform.environment import DBT_PROJECT
+from orchestration.release.value_report import ADJUSTMENT
+from orchestration.valuation.bookings import ABSENT, NOT_HERE, OTHER_FILES
+from reports.formats import titled
+from reports.words import CATALOGUES, Phrase, entries, untranslated, update
+from sources import contract, vocabulary
+
+# Keys of a row, which no model takes for a feature.
+ROW_KEYS = ("customer_id", "month", "product_id")
+DRIVERS = (
+    *("open_account", "opened_account", "booking", "branch_booking", "average_balance"),
+    *("amount_owed", "past_due_account"),
+)
+# What the reconciliation compares, beside the titles of the value report.
+COMPARED = (
+    *("accrual", "credited", "group", "operating cost", "pro_forma_branch", "pro_forma_manager"),
+    "vintage",
+)
+REASONS = (
+    "7 days past due; another loan of the borrower is in default; probability of default 0.1",
+    "net_flow_3m 5; days_past_due none (usual 1)",
+)
+
+
+def said() -> dict[str, tuple[str, ...]]:
+    """Vocabulary → its words and phrases, as the pages find them."""
+    dimensions = [
+        word
+        for one in DIMENSIONS
+        for word in (one.very_low, one.low, one.high, one.very_high)
+        if word
+    ]
+    names = ("rather older, single", "single (2)", "low value · 62+")
+    return {
+        "features": tuple(map(feature_words, _features())),
+        "reasons": tuple(filter(None, map(reason_in_words, REASONS))),
+        "segments": (
+            *(*dimensions, AVERAGE, LOSING, *RULE_VALUES, *RULE_STAGES),
+            *map(segment_words, names),
+        ),
+        "standings": STANDINGS,
+        "tiers": _seed("value/tier_scheme.csv", "tier"),
+        "units": (Phrase("branch {0}", 1), "head office"),
+        "account roles": contract.ROLES,
+        "roles": tuple(ROLES),
+        "sexes": _values("customer", "sex"),
+        "severities": ("alarm", "warning", "watch"),
+        "channels": tuple(one.channel for one in vocabulary.CHANNELS),
+        "kinds": tuple(one.kind for one in vocabulary.BOOKING_KINDS),
+        "items": tuple(one.result_item for one in vocabulary.RESULT_ITEMS),
+        "effects": vocabulary.EFFECTS,
+        "drivers": DRIVERS,
+        "records": tuple(Phrase(ABSENT, Phrase(why, 1)) for why in (NOT_HERE, OTHER_FILES)),
+        "scores": (
+            *(one.label for one in OF_CUSTOMERS),
+            *(column.label for one in OF_CUSTOMERS for column in one.columns if column.label),
+        ),
+    }
+
+
+def titles() -> dict[str, tuple[str, ...]]:
+    """Vocabulary → its keys, which the pages show as titles."""
+    return {
+        "lines": tuple(one.product_line for one in vocabulary.PRODUCT_LINES),
+        "tiers": _seed("value/tier_scheme.csv", "tier"),
+        "pools": _seed("value/overhead_pool.csv", "pool"),
+        "residuals": (
+            *(f"{ADJUSTMENT}{account}" for account in contract.LEDGER_ACCOUNTS),
+            "unused capacity",
+        ),
+        "compared": COMPARED,
+        "kinds of customers": _values("customer", "customer_kind"),
+        "sizes": _values("customer", "company_size"),
+    }
+
+
+def page_words() -> Iterator[str]:
+    """The entries of the catalogue that these need."""
+    for words in said().values():
+        for word in words:
+            yield from entries(word)
+    for keys in titles().values():
+        yield from map(titled, keys)
+
+
+def _features() -> Iterator[str]:
+    """The features of the models, and the parts by which models explain themselves."""
+    for path in ("customer_month", "offer"):
+        file = DBT_PROJECT / "models" / "features" / f"features_{path}.yml"
+        (model,) = yaml.safe_load(file.read_text(encoding="utf-8"))["models"]
+        yield from (name for one in model["columns"] if (name := one["name"]) not in ROW_KEYS)
+    yield from (f"{part}_{line}" for part in BY_LINE for line in LINES)
+    yield from (f"bookings_{by}" for by in BOOKINGS)
+    yield from STEMS
+    yield from (one.name for one in DIMENSIONS)
+
+
+def _seed(path: str, column: str) -> tuple[str, ...]:
+    with (DBT_PROJECT / "seeds" / path).open(encoding="utf-8", newline="") as file:
+        return tuple(dict.fromkeys(row[column] for row in csv.DictReader(file)))
+
+
+def _values(table: str, column: str) -> tuple[str, ...]:
+    (found,) = (one for one in contract.BY_NAME[table].columns if one.name == column)
+    return found.values
+
+
+def main() -> None:
+    """Take the words in use into every catalogue; list those without a translation."""
+    words = list(page_words())
+    for language, path in CATALOGUES.items():
+        catalogue = update(language, words)
+        with path.open("wb") as file:
+            write_po(file, catalogue, width=100, no_location=True)
+        missing = untranslated(catalogue)
+        print(f"{language}: {len(missing)} of {len(catalogue)} words have no translation")
+        print(*(f"  {words}\n" for words in missing), sep="", end="")
+
+
+if __name__ == "__main__":
+    main()
