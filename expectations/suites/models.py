@@ -166,14 +166,40 @@ def _monitoring_sql(models: tuple[str, ...]) -> str:
     """
 
 
+def _kind_sql(models: tuple[str, ...]) -> str:
+    return f"""
+        with
+        {_listed(models)}
+        select
+            kind.model_name,
+            kind.customer_kind,
+            kind.customers,
+            kind.outcomes,
+            kind.bias,
+            kind.bias_low,
+            kind.bias_high,
+            kind.metric,
+            kind.value,
+            coalesce(
+                kind.note,
+                'on ' || kind.customers || ' customers with ' || kind.outcomes || ' outcomes'
+            ) as detail
+        from meta.model_kind as kind
+        inner join expected on expected.model_name = kind.model_name
+        inner join meta.model_version as version
+            on version.model_name = kind.model_name and version.version = kind.version
+        order by kind.model_name, kind.customer_kind
+    """
+
+
 def models_suite(models: tuple[str, ...] = ("clv",)) -> Suite:
     """G3, before scoring: the features, and the models built on them.
 
     `models` names those that are on. Reads what `features_suite` reads, `meta.model_evaluation`,
-    `meta.model_version`, `meta.model_drift` and `meta.model_monitoring`; the last two need not have
-    rows of every model. Metrics are identified by name: `…calibration_error…` (share of one),
-    `…bias…` (predicted over actual total, minus one). With no model on, the models' rules pass with
-    that reason.
+    `meta.model_version`, `meta.model_kind`, `meta.model_drift` and `meta.model_monitoring`; the
+    last three need not have rows of every model. Metrics are identified by name:
+    `…calibration_error…` (share of one), `…bias…` (predicted over actual total, minus one). With no
+    model on, the models' rules pass with that reason.
     """
     built_on = features_suite()
     listed = models or ("none",)
@@ -190,6 +216,9 @@ def models_suite(models: tuple[str, ...] = ("clv",)) -> Suite:
         "model_champion": profile(_champion_sql(listed), ("model_name",), evaluation, version),
         "model_comparison": profile(COMPARISON, ("model_name", "metric"), evaluation),
         "model_calibration": profile(CALIBRATION, ("model_name", "metric"), evaluation),
+        "model_kind": profile(
+            _kind_sql(listed), ("model_name", "customer_kind"), "meta.model_kind", version
+        ),
         "model_drift": profile(_drift_sql(listed), ("model_name",), "meta.model_drift", version),
         "model_monitoring": profile(
             _monitoring_sql(listed),
@@ -272,6 +301,18 @@ def models_suite(models: tuple[str, ...] = ("clv",)) -> Suite:
             nulls="pass",
             figure="predicted total over actual total, less 1,",
             interval=("low", "high"),
+        ),
+        Rule(
+            "model_kind",
+            column_between("bias", low=-MOST_BIAS, high=MOST_BIAS),
+            "warn",
+            f"the predicted total of each kind of customer is within {MOST_BIAS:.0%} of the actual"
+            " total, or not beyond chance",
+            "the level of this kind differs from that of the others: use its ranking, not its sums,"
+            " and train again (make train) when more of its outcomes are known",
+            nulls="pass",
+            figure="predicted total over actual total of a kind, less 1,",
+            interval=("bias_low", "bias_high"),
         ),
         Rule(
             "model_drift",
