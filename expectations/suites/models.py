@@ -87,6 +87,20 @@ CALIBRATION = """
     order by model_name, metric
 """
 
+# A kind that is not judged has no figures.
+KIND = """
+    select
+        model_name,
+        customer_kind,
+        bias,
+        bias_low,
+        bias_high,
+        coalesce(note, 'on ' || customers || ' customers with ' || outcomes || ' outcomes')
+            as detail
+    from meta.model_kind
+    order by model_name, customer_kind
+"""
+
 
 def _drift_sql(models: tuple[str, ...]) -> str:
     # An index that is no figure is no sign of sameness: it counts as infinite. One that chance
@@ -166,32 +180,6 @@ def _monitoring_sql(models: tuple[str, ...]) -> str:
     """
 
 
-def _kind_sql(models: tuple[str, ...]) -> str:
-    return f"""
-        with
-        {_listed(models)}
-        select
-            kind.model_name,
-            kind.customer_kind,
-            kind.customers,
-            kind.outcomes,
-            kind.bias,
-            kind.bias_low,
-            kind.bias_high,
-            kind.metric,
-            kind.value,
-            coalesce(
-                kind.note,
-                'on ' || kind.customers || ' customers with ' || kind.outcomes || ' outcomes'
-            ) as detail
-        from meta.model_kind as kind
-        inner join expected on expected.model_name = kind.model_name
-        inner join meta.model_version as version
-            on version.model_name = kind.model_name and version.version = kind.version
-        order by kind.model_name, kind.customer_kind
-    """
-
-
 def models_suite(models: tuple[str, ...] = ("clv",)) -> Suite:
     """G3, before scoring: the features, and the models built on them.
 
@@ -216,9 +204,7 @@ def models_suite(models: tuple[str, ...] = ("clv",)) -> Suite:
         "model_champion": profile(_champion_sql(listed), ("model_name",), evaluation, version),
         "model_comparison": profile(COMPARISON, ("model_name", "metric"), evaluation),
         "model_calibration": profile(CALIBRATION, ("model_name", "metric"), evaluation),
-        "model_kind": profile(
-            _kind_sql(listed), ("model_name", "customer_kind"), "meta.model_kind", version
-        ),
+        "model_kind": profile(KIND, ("model_name", "customer_kind"), "meta.model_kind"),
         "model_drift": profile(_drift_sql(listed), ("model_name",), "meta.model_drift", version),
         "model_monitoring": profile(
             _monitoring_sql(listed),

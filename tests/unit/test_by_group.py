@@ -215,7 +215,7 @@ def customers(seed: int, n: int = 6_000) -> tuple[pd.DataFrame, np.ndarray, np.n
 
 @cache
 def models() -> tuple[DiscreteTimeHazard, DiscreteTimeHazard]:
-    frame, time, event, _ = customers(1)
+    frame, time, event, _ = customers(1, 12_000)
     # Trees that never split off so few: the model of all does not see the kind.
     settings = {"periods": 6, "least_leaf": 2_000}
     both = (DiscreteTimeHazard(**settings), DiscreteTimeHazard(**settings, by="customer_kind"))
@@ -228,7 +228,7 @@ def test_a_hazard_by_kind_is_nearer_the_truth_of_the_small_kind() -> None:
     few = (frame["customer_kind"] == SMALL).to_numpy()
     levels = [one.probability(frame)[few].sum() / truth[few].sum() for one in (pooled, by_kind)]
     assert levels[0] < 0.75
-    assert levels[0] + 0.15 < levels[1] < 1.2
+    assert 0.85 < levels[1] < 1.2
     off = [((one.probability(frame) - truth) ** 2).mean() for one in (pooled, by_kind)]
     assert off[1] < off[0]
 

@@ -269,7 +269,7 @@ def with_kinds(n: int, seed: int) -> Sample:
     kind = np.repeat(["person", "sole_trader", "corporate"], [n - 350, 300, 50])
     kind = np.where(np.arange(n) < 5, None, kind.astype(object))
     chance = sample.frame["chance"].to_numpy() * np.where(kind == "sole_trader", 2, 1)
-    y = (np.random.default_rng(seed).random(n) < np.minimum(chance, 1)).astype(float)
+    y = (np.random.default_rng(seed + 1).random(n) < np.minimum(chance, 1)).astype(float)
     return Sample(sample.frame.assign(customer_kind=kind), y, sample.outcome)
 
 

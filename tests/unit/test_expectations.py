@@ -2337,15 +2337,6 @@ def test_a_model_without_drift_or_monitoring_is_not_one_that_drifts(
     assert broken(judged(bank, "G3")) == {}
 
 
-def test_only_the_kinds_of_the_champion_are_judged(bank: duckdb.DuckDBPyConnection) -> None:
-    bank.execute(
-        "insert into meta.model_kind by name"
-        " select * replace ('9' as version, 2.0 as bias, 1.0 as bias_low, 3.0 as bias_high)"
-        " from meta.model_kind"
-    )
-    assert broken(judged_about(bank, "G3", "model_kind")) == {}
-
-
 @pytest.mark.parametrize("other", ["'9', date '2024-02-01'", "version, date '2023-11-01'"])
 def test_only_the_champion_on_the_newest_cohort_is_monitored(
     bank: duckdb.DuckDBPyConnection, other: str
