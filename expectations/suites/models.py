@@ -61,7 +61,6 @@ COMPARISON = """
         high,
         rule_value,
         better,
-        horizon_months,
         trained_as_of,
         case
             when better = 'higher' then coalesce(difference_high, value - rule_value)
@@ -88,18 +87,7 @@ CALIBRATION = """
 """
 
 # A kind that is not judged has no figures.
-KIND = """
-    select
-        model_name,
-        customer_kind,
-        bias,
-        bias_low,
-        bias_high,
-        coalesce(note, 'on ' || customers || ' customers with ' || outcomes || ' outcomes')
-            as detail
-    from meta.model_kind
-    order by model_name, customer_kind
-"""
+KIND = "select *, note as detail from meta.model_kind order by model_name, customer_kind"
 
 
 def _drift_sql(models: tuple[str, ...]) -> str:

@@ -122,7 +122,7 @@ def by_kind(study: Study, judged: Judged, sample: Sample, seed: int) -> pd.DataF
     -------
     frame with a row for each kind and the columns `OF_KIND`; outcomes are rows with one other than
     0. Of kinds with fewer customers or outcomes than a group of `fairness_table` needs, figures are
-    empty, and the note gives the reason.
+    empty, and the note begins with `not judged`.
     """
     kinds, (y, score, customers) = sample.kinds, judged
     if kinds is None or study.kind == "label":
@@ -140,11 +140,11 @@ def by_kind(study: Study, judged: Judged, sample: Sample, seed: int) -> pd.DataF
             judges = {one.name: one.metric for one in defined(wanted, actual)}
             found = metrics.estimate(judges, actual, score[of_kind], seed=seed, groups=owners)
         bias, rank = (found.get(name, UNKNOWN) for name in (BIAS, ranking))
-        note = f"not judged: {count} customers with {outcomes} outcomes; {ENOUGH}"
+        note = f"{count} customers with {outcomes} outcomes"
         rows.append(
             (kind, count, outcomes, *(bias.value, bias.low, bias.high))
             + (ranking if ranking in found else None, *(rank.value, rank.low, rank.high))
-            + (None if is_judged else note,)
+            + (note if is_judged else f"not judged: {note}; {ENOUGH}",)
         )
     return pd.DataFrame(rows, columns=list(OF_KIND))
 

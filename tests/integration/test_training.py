@@ -851,7 +851,7 @@ def test_the_release_has_the_champions_level_by_kind(home, learner, kind):
         .to_dict("records")
     )
     assert corporate["note"].startswith("not judged: 60 customers with ")
-    assert pd.isna(corporate["bias"]) and pd.isna(person["note"])
+    assert pd.isna(corporate["bias"]) and person["note"].startswith("740 customers with ")
     assert person["version"] == champion.version and person["customers"] == 740
     predicted = score_of(home.registry.load_twin(champion), given.later.features)[60:]
     expected = predicted.sum() / LATER.y[60:].sum() - 1

@@ -281,7 +281,8 @@ from meta.model_version where model_name in ('clv', 'attrition');
 create table meta.model_kind as
 select model_name, version, t.*
 from meta.model_version, (values
-    ('person', 500, 60, 0.30, 0.10, 0.50, 'auc', 0.70, 0.65, 0.75, null),
+    ('person', 500, 60, 0.30, 0.10, 0.50, 'auc', 0.70, 0.65, 0.75,
+     '500 customers with 60 outcomes'),
     ('corporate', 12, 1, null, null, null, null, null, null, null, 'not judged: 12 customers')
 ) t(customer_kind, customers, outcomes, bias, bias_low, bias_high, metric, value, low, high, note)
 where model_name in ('clv', 'attrition');
@@ -1108,7 +1109,7 @@ FAULTS = [
         "model_kind",
         "bias",
         "warn",
-        "attrition, person (bias 0.3): on 500 customers with 60 outcomes",
+        "attrition, person (bias 0.3): 500 customers with 60 outcomes",
     ),
     (
         "G3",
