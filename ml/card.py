@@ -21,6 +21,7 @@ REASONS = {
     "Calibration by decile": "the version was not evaluated",
     "Intervals": "the model gives no intervals",
     "Fairness by sex and age band": "neither sex nor age of the evaluated customers is known",
+    "By kind of customer": "the kind of the evaluated customers is not known",
     "Drift": "there was nothing to compare the training data with",
     "Important features": "importance was not measured",
     "Limits": "none were stated",
@@ -49,7 +50,7 @@ class CardFacts:
         metric, value, low, high, rule_value, difference_low, difference_high, better.
     reasons
         Why it was trained, and why it was promoted or not.
-    by_cutoff, deciles, coverage, fairness, drift, importance
+    by_cutoff, deciles, coverage, fairness, by_kind, drift, importance
         Tables of any columns, shown as they are; of drift and importance the first rows.
     nominal_coverage
         Nominal coverage of the intervals, from 0 to 1.
@@ -81,6 +82,7 @@ class CardFacts:
     coverage: pd.DataFrame | None = None
     nominal_coverage: float | None = None
     fairness: pd.DataFrame | None = None
+    by_kind: pd.DataFrame | None = None
     drift: pd.DataFrame | None = None
     importance: pd.DataFrame | None = None
     unavailable: Mapping[str, str] = field(default_factory=dict)
@@ -111,6 +113,7 @@ def model_card(facts: CardFacts) -> str:
         "Calibration by decile": _table(facts.deciles),
         "Intervals": _intervals(facts),
         "Fairness by sex and age band": _fairness(facts.fairness),
+        "By kind of customer": _by_kind(facts.by_kind),
         "Drift": _drift(facts.drift),
         "Important features": _table(_first(facts.importance, MOST_IMPORTANT)),
         "Limits": _listed(facts.limits),
@@ -249,6 +252,14 @@ def _fairness(table: pd.DataFrame | None) -> str:
         "The calibration gap is mean score less mean outcome, over the mean outcome of all; gap "
         f"low and gap high are its {INTERVAL}. Selected is the tenth of all with the highest "
         f"scores. Groups too small to judge have customers only.\n\n{text}"
+    )
+
+
+def _by_kind(table: pd.DataFrame | None) -> str:
+    text = _table(table)
+    return text and (
+        "Bias is the predicted over the actual total, less 1; low and high are the ends of a "
+        f"{INTERVAL}. Kinds with too few customers or outcomes are not judged.\n\n{text}"
     )
 
 

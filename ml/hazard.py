@@ -10,6 +10,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
+from ml.by_group import ByGroup
 from ml.encoding import MOST_BINS, Binner, FrameEncoder
 from ml.estimator import ProbabilityClassifier, check_binary, check_frame
 from ml.response.model import LEAST_SLOPE, MISSING, SLOPE_SPREAD
@@ -17,7 +18,7 @@ from ml.screening import informative
 from ml.tree_paths import path_contributions
 
 # Raise it when a stored model can no longer be read by this code: champions are then trained anew.
-FORMAT = "2"
+FORMAT = "3"
 # In log-odds, wide against what some tens of events show: it only keeps the level finite where the
 # newest rows hold no event at all.
 LEVEL_SPREAD = 2.0
@@ -82,6 +83,10 @@ class DiscreteTimeHazard(ProbabilityClassifier):
     its level too high where events are few. Hazards within the horizon, being products of uncertain
     factors, come out low by up to a hundredth.
 
+    `by` corrects the calibrated log-odds of groups of customers on the same out-of-fold hazards, as
+    far as each group is credible (`ml.by_group.ByGroup`). Where there is nothing to correct, such
+    as one group only, the model equals that without `by`.
+
     Parameters
     ----------
     seed : int
@@ -98,13 +103,16 @@ class DiscreteTimeHazard(ProbabilityClassifier):
         Of more, those that predict the event best one by one (`ml.screening`) are learned from.
     newest_share : float
         Share of the rows, the newest, that calibrate.
+    by : str, optional
+        Column of the groups to correct for.
 
     Attributes
     ----------
-    columns_ : list of str, the features learned from
+    columns_ : list of str, the features learned from, and `by` where groups are corrected
     classes_ : array of 0 and 1
     trees_ : list of ensembles, one fitted without each fold
     line_ : array of level and slope
+    by_ : ByGroup or None where no group is corrected
     """
 
     def __init__(
@@ -120,6 +128,7 @@ class DiscreteTimeHazard(ProbabilityClassifier):
         most_rows: int = 20_000,
         most_features: int = 60,
         newest_share: float = 1.0,
+        by: str | None = None,
     ) -> None:
         self.seed = seed
         self.periods = periods
@@ -132,6 +141,7 @@ class DiscreteTimeHazard(ProbabilityClassifier):
         self.most_rows = most_rows
         self.most_features = most_features
         self.newest_share = newest_share
+        self.by = by
 
     def fit(
         self,
@@ -153,12 +163,13 @@ class DiscreteTimeHazard(ProbabilityClassifier):
         Raises
         ------
         ValueError
-            When lengths differ, a time or an event is missing, a time is not one of the periods,
-            nothing or everything is an event, events are of fewer groups than there are folds, or
-            no feature differs.
+            When lengths differ, the column `by`, a time or an event is missing, a time is not one
+            of the periods, nothing or everything is an event, events are of fewer groups than there
+            are folds, or no feature differs.
         """
         time, event = self._checked(frame, time, event)
-        fold = self._dealt(event, np.arange(len(event)) if groups is None else np.asarray(groups))
+        groups = np.arange(len(event)) if groups is None else np.asarray(groups)
+        fold = self._dealt(event, groups)
         self.classes_ = np.array([0, 1])
         self.encoder_ = FrameEncoder().fit(frame)
         if not self.encoder_.columns_ and self.periods == 1:
@@ -182,12 +193,25 @@ class DiscreteTimeHazard(ProbabilityClassifier):
                 raw[held] = self.trees_[-1].decision_function(cells[held])
         newest = rows >= int(len(event) * (1 - self.newest_share))
         self.line_ = hazard_line(raw[newest], y[newest], weight[newest])
+        self.by_: ByGroup | None = None
+        if self.by is not None:
+            row, (level, slope) = rows[newest], self.line_
+            found = ByGroup().fit(
+                level + slope * raw[newest],
+                y[newest],
+                frame[self.by].to_numpy(dtype=object)[row],
+                weight[newest],
+                groups[row],
+            )
+            if found.corrections_:
+                self.by_ = found
+                self.columns_ = list(dict.fromkeys([*self.columns_, self.by]))
         return self
 
     def _checked(
         self, frame: pd.DataFrame, time: np.ndarray, event: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        check_frame(frame)
+        check_frame(frame, () if self.by is None else (self.by,))
         time, event = np.asarray(time), np.asarray(event)
         if not time.shape == event.shape == (len(frame),):
             raise ValueError(
@@ -296,7 +320,11 @@ class DiscreteTimeHazard(ProbabilityClassifier):
                         batch[:, -1] = number + 1
                     raw[start : start + BATCH, number] = self._log_odds(batch)
         level, slope = self.line_
-        return expit(level + slope * raw)
+        score = level + slope * raw
+        return expit(score if self.by_ is None else self.by_.correct(score, self._group(frame)))
+
+    def _group(self, frame: pd.DataFrame) -> np.ndarray:
+        return check_frame(frame, (str(self.by),))[str(self.by)].to_numpy(dtype=object)
 
     def _log_odds(self, cells: np.ndarray) -> np.ndarray:
         """The mean of the ensembles, before calibration; shape (n,)."""
@@ -324,7 +352,7 @@ class DiscreteTimeHazard(ProbabilityClassifier):
         """What each feature adds to the log-odds of the hazard (Saabas, 2014).
 
         The mean over the first, the middle and the last period, by the calibrated slope; what the
-        period itself adds is left out.
+        period itself adds is left out. The level that corrects a group counts to the column `by`.
 
         Returns
         -------
@@ -333,11 +361,17 @@ class DiscreteTimeHazard(ProbabilityClassifier):
         """
         matrix = self._matrix(frame)
         looked_at = sorted({1, (self.periods + 1) // 2, self.periods})
+        learned = self.encoder_.columns_
         total = np.zeros((len(frame), len(self.columns_)))
         for period in looked_at:
             if self.periods > 1:
                 matrix[:, -1] = period
             for trees in self.trees_:
-                total += path_contributions(trees, matrix)[1][:, : len(self.columns_)]
-        parts = len(looked_at) * len(self.trees_)
-        return self.line_[1] * total / parts, list(self.columns_)
+                moved = path_contributions(trees, matrix)[1]
+                total[:, : len(learned)] += moved[:, : len(learned)]
+        total *= self.line_[1] / (len(looked_at) * len(self.trees_))
+        if self.by_ is not None:
+            level, tilt, _ = self.by_.lines(self._group(frame)).T
+            total *= 1 + tilt[:, None]
+            total[:, self.columns_.index(str(self.by))] += level
+        return total, list(self.columns_)

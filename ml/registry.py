@@ -501,6 +501,10 @@ class Registry:
             lambda path: skops.io.load(path, trusted=TRUSTED_TYPES), version, what, uri, digest
         )
 
+    def has_table(self, version: Version, name: str) -> bool:
+        """Whether a table of this name was logged with a version."""
+        return name in _digests(version)
+
     def table(self, version: Version, name: str) -> pd.DataFrame:
         """A table logged with a version.
 
@@ -509,9 +513,8 @@ class Registry:
         ChampionUnusable
             When it is missing, or differs from the logged one.
         """
-        digests = json.loads(version.tags.get(TABLE_DIGESTS, "{}"))
         what, uri = f"{name}.csv", f"runs:/{version.run_id}/{name}.csv"
-        return self._usable(pd.read_csv, version, what, uri, digests.get(name))
+        return self._usable(pd.read_csv, version, what, uri, _digests(version).get(name))
 
     def _usable(
         self,
@@ -611,6 +614,11 @@ def _log_training_set(candidate: Candidate, schema: Any) -> None:
 
 def _version(found: Any) -> Version:
     return Version(found.name, str(found.version), str(found.run_id), dict(found.tags))
+
+
+def _digests(version: Version) -> dict[str, str]:
+    """Digests of the tables logged with a version, by name."""
+    return dict(json.loads(version.tags.get(TABLE_DIGESTS, "{}")))
 
 
 def _digest(path: Path) -> str:

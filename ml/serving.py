@@ -35,6 +35,7 @@ TEXTS = (OFFER, OFFER_LINE)
 TRUSTED_TYPES = [
     "ml.attrition.model.AttritionModel",
     "ml.base_rate.ColumnRate",
+    "ml.by_group.ByGroup",
     "ml.clv.interval.ConformalInterval",
     "ml.clv.model.LastPeriodAgain",
     "ml.clv.model.TwoPartRegressor",

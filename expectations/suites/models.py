@@ -61,7 +61,6 @@ COMPARISON = """
         high,
         rule_value,
         better,
-        horizon_months,
         trained_as_of,
         case
             when better = 'higher' then coalesce(difference_high, value - rule_value)
@@ -86,6 +85,9 @@ CALIBRATION = """
     where champion and (metric like '%calibration_error%' or metric like '%bias%')
     order by model_name, metric
 """
+
+# A kind that is not judged has no figures.
+KIND = "select *, note as detail from meta.model_kind order by model_name, customer_kind"
 
 
 def _drift_sql(models: tuple[str, ...]) -> str:
@@ -170,10 +172,10 @@ def models_suite(models: tuple[str, ...] = ("clv",)) -> Suite:
     """G3, before scoring: the features, and the models built on them.
 
     `models` names those that are on. Reads what `features_suite` reads, `meta.model_evaluation`,
-    `meta.model_version`, `meta.model_drift` and `meta.model_monitoring`; the last two need not have
-    rows of every model. Metrics are identified by name: `…calibration_error…` (share of one),
-    `…bias…` (predicted over actual total, minus one). With no model on, the models' rules pass with
-    that reason.
+    `meta.model_version`, `meta.model_kind`, `meta.model_drift` and `meta.model_monitoring`; the
+    last three need not have rows of every model. Metrics are identified by name:
+    `…calibration_error…` (share of one), `…bias…` (predicted over actual total, minus one). With no
+    model on, the models' rules pass with that reason.
     """
     built_on = features_suite()
     listed = models or ("none",)
@@ -190,6 +192,7 @@ def models_suite(models: tuple[str, ...] = ("clv",)) -> Suite:
         "model_champion": profile(_champion_sql(listed), ("model_name",), evaluation, version),
         "model_comparison": profile(COMPARISON, ("model_name", "metric"), evaluation),
         "model_calibration": profile(CALIBRATION, ("model_name", "metric"), evaluation),
+        "model_kind": profile(KIND, ("model_name", "customer_kind"), "meta.model_kind"),
         "model_drift": profile(_drift_sql(listed), ("model_name",), "meta.model_drift", version),
         "model_monitoring": profile(
             _monitoring_sql(listed),
@@ -272,6 +275,18 @@ def models_suite(models: tuple[str, ...] = ("clv",)) -> Suite:
             nulls="pass",
             figure="predicted total over actual total, less 1,",
             interval=("low", "high"),
+        ),
+        Rule(
+            "model_kind",
+            column_between("bias", low=-MOST_BIAS, high=MOST_BIAS),
+            "warn",
+            f"the predicted total of each kind of customer is within {MOST_BIAS:.0%} of the actual"
+            " total, or not beyond chance",
+            "the level of this kind differs from that of the others: use its ranking, not its sums,"
+            " and train again (make train) when more of its outcomes are known",
+            nulls="pass",
+            figure="predicted total over actual total of a kind, less 1,",
+            interval=("bias_low", "bias_high"),
         ),
         Rule(
             "model_drift",

@@ -14,7 +14,7 @@ from ml.hazard import DiscreteTimeHazard
 from ml.lines import STORED_LOAN_LINES, LineHazard, held_rows, monthly_pace
 
 # Increase it when this code can no longer read stored models: champions are then trained again.
-FORMAT = "2"
+FORMAT = "3"
 OF_A_LINE_LOST = ("row", "line", "p_attrition", "value_at_risk")
 
 
@@ -36,6 +36,8 @@ class AttritionModel(ProbabilityClassifier):
         Months of the horizon.
     loan_lines : sequence of str
         Lines whose accounts are loans, which end with their contract.
+    by : str, optional
+        Column of the groups that the hazard of leaving is corrected for (`ml.by_group.ByGroup`).
 
     Attributes
     ----------
@@ -48,10 +50,17 @@ class AttritionModel(ProbabilityClassifier):
 
     loan_lines: Sequence[str] = STORED_LOAN_LINES
 
-    def __init__(self, seed: int = 0, periods: int = 12, loan_lines: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        seed: int = 0,
+        periods: int = 12,
+        loan_lines: Sequence[str] = (),
+        by: str | None = None,
+    ) -> None:
         self.seed = seed
         self.periods = periods
         self.loan_lines = loan_lines
+        self.by = by
 
     def fit(
         self,
@@ -80,7 +89,7 @@ class AttritionModel(ProbabilityClassifier):
         ValueError
             As `DiscreteTimeHazard.fit` and `LineHazard.fit`.
         """
-        self.customer_ = DiscreteTimeHazard(seed=self.seed, periods=self.periods).fit(
+        self.customer_ = DiscreteTimeHazard(seed=self.seed, periods=self.periods, by=self.by).fit(
             frame, time, event, groups
         )
         self.classes_ = self.customer_.classes_

@@ -20,7 +20,7 @@ LAST_PERIOD = "last_period_contribution"
 PACE = "pace_of_contribution"
 ANCHORS = (LAST_PERIOD, PACE)
 # Increase it when this code can no longer read stored models: champions are then trained again.
-FORMAT = "4"
+FORMAT = "5"
 
 
 class LastPeriodAgain(RegressorMixin, BaseEstimator):

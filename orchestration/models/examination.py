@@ -18,7 +18,7 @@ from ml.clv.interval import ConformalInterval
 from ml.estimator import score_of
 from ml.evaluation import metrics
 from ml.evaluation.drift import BINS, drift_from_profile, profile_of, psi_noise
-from ml.evaluation.fairness import fairness_table, unfair
+from ml.evaluation.fairness import LEAST_GROUP, LEAST_OUTCOMES, fairness_table, unfair
 from ml.evaluation.metrics import Estimate
 from ml.evaluation.plots import (
     calibration_figure,
@@ -26,8 +26,8 @@ from ml.evaluation.plots import (
     gains_figure,
     importance_figure,
 )
-from ml.promotion import Bound, Level, Measure
-from orchestration.models.study import Judged, Material, Study
+from ml.promotion import Bound, Level, Measure, defined
+from orchestration.models.study import Judged, Material, Sample, Study
 
 # Bounds of the policy: those of G3.
 MOST = {"total_bias": MOST_BIAS, "calibration_error": MOST_CALIBRATION_ERROR}
@@ -35,6 +35,14 @@ MOST_FAIRNESS_GAP = 0.25
 # A total may be off by this share more than that of what scores otherwise.
 LEVEL_MARGIN = 0.1
 FAIRNESS = "unfair_groups"
+# What a kind of customer is judged by: its level, and how well its customers are ranked.
+BIAS, RANKING = "total_bias", "auc"
+OF_KIND = (
+    *("customer_kind", "customers", "outcomes", "bias", "bias_low", "bias_high"),
+    *("metric", "value", "low", "high", "note"),
+)
+UNKNOWN = Estimate(np.nan, np.nan, np.nan)
+ENOUGH = f"{LEAST_GROUP} with {LEAST_OUTCOMES} are needed"
 EXPLAINED_ROWS = 2_000
 SCORE = "score"
 
@@ -50,6 +58,7 @@ class Examination:
     interval_coverage: Estimate | None
     fairness: pd.DataFrame | None
     unfair: Sequence[str]
+    by_kind: pd.DataFrame | None = None
 
     @property
     def judges_fairness(self) -> bool:
@@ -101,7 +110,43 @@ def examine(
         share,
         fairness,
         tuple(unfair(fairness, MOST_FAIRNESS_GAP)),
+        by_kind(study, judged, later, seed),
     )
+
+
+def by_kind(study: Study, judged: Judged, sample: Sample, seed: int) -> pd.DataFrame | None:
+    """Level and ranking of each kind of customer, with 90 % intervals; None where kinds are unknown
+    or the study has no level.
+
+    Returns
+    -------
+    frame with a row for each kind and the columns `OF_KIND`; outcomes are rows with one other than
+    0. Of kinds with fewer customers or outcomes than a group of `fairness_table` needs, figures are
+    empty, and the note begins with `not judged`.
+    """
+    kinds, (y, score, customers) = sample.kinds, judged
+    if kinds is None or study.kind == "label":
+        return None
+    ranking = RANKING if study.kind == "probability" else study.deciding
+    rows = []
+    for kind in sorted(set(kinds)):
+        of_kind = kinds == kind
+        actual, owners = y[of_kind], customers[of_kind]
+        count, outcomes = len(set(owners)), int((actual != 0).sum())
+        is_judged = count >= LEAST_GROUP and outcomes >= LEAST_OUTCOMES
+        found: dict[str, Estimate] = {}
+        if is_judged:
+            wanted = [one for one in study.measures if one.name in (BIAS, ranking)]
+            judges = {one.name: one.metric for one in defined(wanted, actual)}
+            found = metrics.estimate(judges, actual, score[of_kind], seed=seed, groups=owners)
+        bias, rank = (found.get(name, UNKNOWN) for name in (BIAS, ranking))
+        note = f"{count} customers with {outcomes} outcomes"
+        rows.append(
+            (kind, count, outcomes, *(bias.value, bias.low, bias.high))
+            + (ranking if ranking in found else None, *(rank.value, rank.low, rank.high))
+            + (note if is_judged else f"not judged: {note}; {ENOUGH}",)
+        )
+    return pd.DataFrame(rows, columns=list(OF_KIND))
 
 
 def _figures(study: Study, judged: Judged) -> dict[str, float]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
@@ -36,7 +36,14 @@ from ml.registry import (
 )
 from orchestration.models.context import TrainingContext
 from orchestration.models.datasets import digest, published_of
-from orchestration.models.examination import Examination, Reach, figures_of, score_profile
+from orchestration.models.examination import (
+    BIAS,
+    Examination,
+    Reach,
+    by_kind,
+    figures_of,
+    score_profile,
+)
 from orchestration.models.governance import (
     BOUNDS,
     COMPARED_WITH,
@@ -47,12 +54,14 @@ from orchestration.models.governance import (
     VERDICT,
 )
 from orchestration.models.study import Material, Study
-from orchestration.platform.tables import ensure_table
+from orchestration.platform.tables import append_rows, ensure_table
 
 # Tables kept with a version, by name.
 PROFILE, SCORE_PROFILE = "profile", "score_profile"
 DECILES, COVERAGE, FAIRNESS = "deciles", "coverage", "fairness"
-BY_CUTOFF, DRIFT, IMPORTANCE = "by_cutoff", "drift", "importance"
+BY_CUTOFF, BY_KIND, DRIFT, IMPORTANCE = "by_cutoff", "by_kind", "drift", "importance"
+# Tables of the release that the registry fills.
+OF_CHAMPIONS = ("model_evaluation", "model_kind", "model_version")
 CARD = "model_card.md"
 POLICY = "policy"
 LEARNED_UNTIL = "learned_until"
@@ -101,8 +110,8 @@ def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
     if columns and "promoted_by" not in columns:
         # Their content comes from the registry at every refresh.
         connection.execute("drop table meta.model_version")
-    for table in ("meta.model_evaluation", "meta.model_version"):
-        ensure_table(connection, table)
+    for table in OF_CHAMPIONS:
+        ensure_table(connection, f"meta.{table}")
 
 
 def is_on(connection: duckdb.DuckDBPyConnection, name: str) -> bool:
@@ -145,7 +154,11 @@ def register_learner(
                 "evaluation_rows": len(material.later),
                 "refit_rows": len(material.refit),
             },
-            metrics={**_coverage_metrics(tried.examination), **_flat(table)},
+            metrics={
+                **_coverage_metrics(tried.examination),
+                **_kind_metrics(tried.examination.by_kind),
+                **_flat(table),
+            },
             tags={
                 **_tags(context, study, material, tried.learner),
                 VERDICT: PASSED if tried.decision.promote else REFUSED,
@@ -185,6 +198,9 @@ def register_rule(
 ) -> Version:
     """Register the rule when no learner beat it, with the figures of that comparison."""
     table = _evaluation_table(tried.measures, _rule_alone(tried.decision.against_rule))
+    y, _, customers = tried.examination.judged
+    kinds = by_kind(study, (y, tried.rule_score, customers), material.later, context.seed)
+    tried = replace(tried, examination=replace(tried.examination, by_kind=kinds))
     return registry.register(
         Candidate(
             name=study.name,
@@ -196,7 +212,7 @@ def register_rule(
                 "learner": study.rule.name,
                 "refit_rows": len(material.refit),
             },
-            metrics=_flat(table),
+            metrics={**_kind_metrics(kinds), **_flat(table)},
             tags=_tags(context, study, material, study.rule.name),
             example=published_of(material.later.frame),
             **_described(context, study, study.rule.name, RULE, table),  # type: ignore[arg-type]
@@ -204,6 +220,7 @@ def register_rule(
                 EVALUATION: table,
                 PROFILE: profile_of(material.refit.features[list(rule.columns_)]),
                 SCORE_PROFILE: score_profile(rule, material),
+                **({} if kinds is None else {BY_KIND: kinds}),
                 **study.further(twin, twin, material.later, context.seed),
             },
             texts={CARD: model_card(_facts(context, study, material, tried, RULE, table))},
@@ -309,6 +326,7 @@ def _tables(table: pd.DataFrame, tried: Tried) -> dict[str, pd.DataFrame]:
         DECILES: examination.deciles,
         COVERAGE: examination.coverage,
         FAIRNESS: examination.fairness,
+        BY_KIND: examination.by_kind,
         DRIFT: reach.drift,
         IMPORTANCE: _importance(reach),
     }
@@ -362,6 +380,7 @@ def _facts(
         coverage=examination.coverage if is_learner else None,
         nominal_coverage=_nominal(tried.twin),
         fairness=examination.fairness if is_learner else None,
+        by_kind=examination.by_kind,
         drift=tried.reach.drift if is_learner else None,
         importance=_importance(tried.reach) if is_learner else None,
         unavailable={
@@ -379,6 +398,17 @@ def _coverage_metrics(examination: Examination) -> dict[str, float]:
         "interval_coverage_low": share.low,
         "interval_coverage_high": share.high,
     }
+
+
+def _kind_metrics(kinds: pd.DataFrame | None) -> dict[str, float]:
+    """Level and ranking of each kind that was judged: total_bias_person, auc_person."""
+    rows = [] if kinds is None else kinds.to_dict("records")
+    named = {
+        f"{metric}_{row['customer_kind']}": row[figure]
+        for row in rows
+        for metric, figure in ((BIAS, "bias"), (row["metric"], "value"))
+    }
+    return {name: float(value) for name, value in named.items() if np.isfinite(value)}
 
 
 def _evaluation_table(
@@ -425,7 +455,7 @@ def _flat(table: pd.DataFrame) -> dict[str, float]:
 
 
 def _clear(connection: duckdb.DuckDBPyConnection, name: str) -> None:
-    for table in ("model_evaluation", "model_version"):
+    for table in OF_CHAMPIONS:
         connection.execute(f"delete from meta.{table} where model_name = ?", [name])
 
 
@@ -451,6 +481,11 @@ def _write(
         [name, champion.version, horizon, trained_as_of, champion.kind],
     )
     connection.unregister("evaluation")
+    if registry.has_table(champion, BY_KIND):
+        kinds = registry.table(champion, BY_KIND)
+        append_rows(
+            connection, "meta.model_kind", kinds.assign(model_name=name, version=champion.version)
+        )
     connection.execute(
         """
         insert into meta.model_version

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from ml.promotion import Measure
 
 
+# The feature by whose values models are judged and corrected.
+KIND = "customer_kind"
+
+
 @dataclass(frozen=True)
 class Sample:
     """Rows to learn from or to be judged on, oldest first.
@@ -42,6 +46,13 @@ class Sample:
     def customers(self) -> np.ndarray:
         """Customer of each row: a bootstrap draws all rows of a customer together."""
         return self.frame["customer_id"].to_numpy()
+
+    @property
+    def kinds(self) -> np.ndarray | None:
+        """Kind of customer of each row, as text; None where the features have none."""
+        if KIND not in self.frame:
+            return None
+        return self.frame[KIND].astype(object).fillna("unknown").astype(str).to_numpy(dtype=object)
 
     @property
     def cutoffs(self) -> np.ndarray:

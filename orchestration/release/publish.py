@@ -47,7 +47,8 @@ PUBLISHED_TABLES = {
     "alerts": ("credit", "transaction"),
     "meta": (
         *("bank", "bad_code", "gate_result", "input_file", "model_version", "model_evaluation"),
-        *("model_audit", "model_drift", "model_monitoring", "reference_data", "restatement"),
+        *("model_kind", "model_audit", "model_drift", "model_monitoring"),
+        *("reference_data", "restatement"),
     ),
 }
 

@@ -197,6 +197,10 @@ def test_the_release_holds_audit_drift_and_monitoring_of_each_champion(home):
         )
         == champions
     )
+    # A segment has no level.
+    assert query(home, "select distinct model_name, version from meta.model_kind order by all") == [
+        one for one in champions if one[0] != "segment"
+    ]
     assert query(
         home,
         "select count(*) from (select model_name, metric from meta.model_evaluation "

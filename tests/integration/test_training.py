@@ -824,6 +824,49 @@ def test_the_warehouse_and_the_registry_describe_the_same_champion(home, documen
         assert champion_row[name] == pytest.approx(deciding[name])
 
 
+# Kinds of customers.
+
+
+def of_kinds(people: People) -> Sample:
+    """Persons, and too few firms to judge."""
+    kind = np.where(np.arange(len(people.frame)) < 60, "corporate", "person")
+    sample = people.sample()
+    return replace(sample, frame=sample.frame.assign(customer_kind=kind))
+
+
+@pytest.mark.parametrize(("learner", "kind"), [(SILENCE, LEARNER), (NOISE, RULE)])
+def test_the_release_has_the_champions_level_by_kind(home, learner, kind):
+    name = f"of_kinds_{kind}"
+    given = material(of_kinds(EARLIER), of_kinds(LATER))
+    train(
+        home.connection, home.context(), home.registry, [study(name, learner, read=lambda: given)]
+    )
+    champion = home.champion(name)
+    assert champion.kind == kind
+    corporate, person = (
+        home.connection.execute(
+            "select * from meta.model_kind where model_name = ? order by customer_kind", [name]
+        )
+        .df()
+        .to_dict("records")
+    )
+    assert corporate["note"].startswith("not judged: 60 customers with ")
+    assert pd.isna(corporate["bias"]) and person["note"].startswith("740 customers with ")
+    assert person["version"] == champion.version and person["customers"] == 740
+    predicted = score_of(home.registry.load_twin(champion), given.later.features)[60:]
+    expected = predicted.sum() / LATER.y[60:].sum() - 1
+    assert person["bias"] == pytest.approx(expected)
+    logged = home.client.get_run(champion.run_id).data.metrics
+    assert logged["total_bias_person"] == pytest.approx(expected)
+    assert logged["auc_person"] == pytest.approx(person["value"])
+    assert "total_bias_corporate" not in logged
+    # A model that is switched off has no kinds.
+    train(home.connection, home.context(), home.registry, [Off(name, "no records")])
+    assert not home.connection.execute(
+        "select 1 from meta.model_kind where model_name = ?", [name]
+    ).fetchall()
+
+
 # Intervals.
 
 

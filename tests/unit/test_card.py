@@ -23,6 +23,7 @@ SECTIONS = [
     "Calibration by decile",
     "Intervals",
     "Fairness by sex and age band",
+    "By kind of customer",
     "Drift",
     "Important features",
     "Limits",
@@ -83,7 +84,7 @@ def test_every_section_is_present_in_order_with_a_reason_where_it_has_no_data():
     found = of()
     assert list(found) == SECTIONS
     without = [title for title, text in found.items() if text.startswith("not available: ")]
-    assert without == SECTIONS[3:11]
+    assert without == SECTIONS[3:12]
     assert all(len(found[title]) > len("not available: ") for title in without)
 
 
@@ -175,6 +176,14 @@ def test_the_tables_of_an_evaluation_are_shown_as_they_are_made():
         coverage=coverage_by_decile(y, predicted, predicted - 8, predicted + 8),
         nominal_coverage=0.9,
         fairness=fairness_table(y, predicted, {"sex": sex}, kind="value", seed=1),
+        by_kind=pd.DataFrame(
+            {
+                "customer_kind": ["corporate", "person"],
+                "customers": [12, 988],
+                "bias": [np.nan, 0.1],
+                "note": ["not judged: 12 customers", None],
+            }
+        ),
         drift=drift_table(features, features + 0.1),
         importance=importance,
     )
@@ -184,6 +193,10 @@ def test_the_tables_of_an_evaluation_are_shown_as_they_are_made():
     groups = cells(found["Fairness by sex and age band"])
     assert [row[1] for row in groups] == ["group", "F", "M", "unknown"]
     assert groups[3][2:] == ["50"] + ["–"] * 8
+    assert cells(found["By kind of customer"])[1:] == [
+        ["corporate", "12", "–", "not judged: 12 customers"],
+        ["person", "988", "0.100", "–"],
+    ]
     assert len(cells(found["Drift"])) == 11 and "0.25" in found["Drift"]
     assert [row[0] for row in cells(found["Important features"])[1:]] == [
         f"f{k}" for k in range(20)

@@ -19,6 +19,7 @@ from ml.anomaly import AbnormalDays
 from ml.anomaly.detector import FEATURES
 from ml.attrition import AttritionModel
 from ml.base_rate import ColumnRate
+from ml.by_group import ByGroup
 from ml.clv import (
     AsManyAgain,
     BetaGeoModel,
@@ -121,6 +122,13 @@ CASES = [
     Case(
         DiscreteTimeHazard(trees=2), TIMES, (outcomes(),), needs="age", also=("survival", "hazard")
     ),
+    Case(
+        DiscreteTimeHazard(trees=2, by="town"),
+        TIMES,
+        (outcomes(),),
+        needs="age",
+        also=("survival", "hazard"),
+    ),
     Case(AttritionModel(), TIMES, (outcomes(),), needs="age", also=("survival", "line_attrition")),
 ]
 # Fitted with something else than a frame and outcomes: their own tests fit them.
@@ -132,6 +140,7 @@ OTHERS = [
     GammaGammaModel(),
     AsManyAgain(),
     ConformalInterval(),
+    ByGroup(),
     AbnormalDays(seed=0),
     FrameEncoder(),
     Binner(),
@@ -339,6 +348,8 @@ def test_intervals_encoders_and_other_models_before_fit_raise_not_fitted():
         model.predict_interval(features())
     with pytest.raises(NotFittedError):
         ConformalInterval().around(amounts())
+    with pytest.raises(NotFittedError):
+        ByGroup().correct(amounts(), features()["town"])
     with pytest.raises(NotFittedError):
         RetentionMarginModel().predict(features())
     with pytest.raises(NotFittedError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import replace
 from datetime import date
 from typing import Any, NoReturn
 
@@ -10,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator
-from sklearn.metrics import brier_score_loss, log_loss
+from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
 from ml.base_rate import ColumnRate
 from ml.clv.interval import ConformalInterval
@@ -23,6 +24,7 @@ from orchestration.models.examination import (
     Examination,
     Reach,
     bounds_of,
+    by_kind,
     examine,
     figures_of,
     level_of,
@@ -256,6 +258,68 @@ def test_labels_have_no_deciles_coverage_or_fairness():
     )
     empty = (found.deciles, found.coverage, found.interval_coverage, found.fairness)
     assert empty == (None,) * 4 and found.unfair == ()
+
+
+# Kinds.
+
+
+def with_kinds(n: int, seed: int) -> Sample:
+    """People; sole traders have twice the chance, and of firms there are too few."""
+    sample = people(JUNE, n, seed)
+    kind = np.repeat(["person", "sole_trader", "corporate"], [n - 350, 300, 50])
+    kind = np.where(np.arange(n) < 5, None, kind.astype(object))
+    chance = sample.frame["chance"].to_numpy() * np.where(kind == "sole_trader", 2, 1)
+    y = (np.random.default_rng(seed + 1).random(n) < np.minimum(chance, 1)).astype(float)
+    return Sample(sample.frame.assign(customer_kind=kind), y, sample.outcome)
+
+
+def test_each_kind_with_enough_customers_has_its_level_and_ranking():
+    later = with_kinds(2000, 5)
+    ranked = study(measures=(LOG_SCORE, BIAS, Measure("auc", metrics.auc, "higher")))
+    found = examined(ranked, [ChanceColumn()], material((later, later))).by_kind
+    assert found is not None and found["customer_kind"].is_monotonic_increasing
+    by_name = found.set_index("customer_kind")
+    score, kinds = later.frame["chance"].to_numpy(), later.kinds
+    for kind in ("person", "sole_trader"):
+        row, of_kind = by_name.loc[kind], kinds == kind
+        assert row["bias"] == pytest.approx(score[of_kind].sum() / later.y[of_kind].sum() - 1)
+        assert row["value"] == pytest.approx(roc_auc_score(later.y[of_kind], score[of_kind]))
+        assert row["metric"] == "auc" and not row["note"].startswith("not judged")
+        assert row["low"] < row["value"] < row["high"]
+        assert row["customers"] == of_kind.sum() and row["outcomes"] == later.y[of_kind].sum()
+    assert by_name.loc["sole_trader", "bias_high"] < -0.25
+    assert -0.1 < by_name.loc["person", "bias_low"] < by_name.loc["person", "bias_high"] < 0.2
+    for kind, count in (("corporate", 50), ("unknown", 5)):
+        row = by_name.loc[kind]
+        outcomes = int(later.y[kinds == kind].sum())
+        assert row["note"] == (
+            f"not judged: {count} customers with {outcomes} outcomes; 100 with 10 are needed"
+        )
+        assert row[["bias", "bias_low", "bias_high", "value", "low", "high"]].isna().all()
+
+
+def test_a_kind_of_many_customers_with_few_outcomes_is_not_judged():
+    later = with_kinds(2000, 5)
+    later.y[np.flatnonzero(later.kinds == "sole_trader")[9:]] = 0
+    found = examined(study(), [ChanceColumn()], material((later, later))).by_kind
+    assert found is not None
+    notes = found.set_index("customer_kind")["note"]
+    assert notes["sole_trader"].startswith("not judged: 300 customers")
+    assert notes["person"].startswith("1645 customers with ")
+
+
+def test_amounts_are_ranked_by_the_deciding_measure_and_labels_have_no_kinds():
+    given = money(JUNE, 400, 4, 10)
+    later = replace(given, frame=given.frame.assign(customer_kind="person"))
+    one = study(
+        kind="value", measures=(Measure("gini", metrics.gini, "higher"), BIAS), deciding="gini"
+    )
+    (row,) = by_kind(one, (later.y, later.y, later.customers), later, SEED).to_dict("records")
+    assert (row["metric"], row["value"]) == ("gini", pytest.approx(1))
+    assert row["bias"] == row["bias_low"] == row["bias_high"] == pytest.approx(0)
+    label = study(kind="label")
+    assert by_kind(label, (later.y, later.y, later.customers), later, SEED) is None
+    assert by_kind(one, (given.y, given.y, given.customers), given, SEED) is None
 
 
 # Reach.

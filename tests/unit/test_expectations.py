@@ -278,6 +278,14 @@ union all
 select model_name, version, 'score', null, 0.05, 0.02
 from meta.model_version where model_name in ('clv', 'attrition');
 -- Figures beyond the bounds, but by chance: the intervals reach within.
+create table meta.model_kind as
+select model_name, version, t.*
+from meta.model_version, (values
+    ('person', 500, 60, 0.30, 0.10, 0.50, 'auc', 0.70, 0.65, 0.75,
+     '500 customers with 60 outcomes'),
+    ('corporate', 12, 1, null, null, null, null, null, null, null, 'not judged: 12 customers')
+) t(customer_kind, customers, outcomes, bias, bias_low, bias_high, metric, value, low, high, note)
+where model_name in ('clv', 'attrition');
 create table meta.model_monitoring as
 select model_name, version, 'model' as judged, date '2024-02-01' as cutoff, metric, value, low,
        high, 60 as rows
@@ -1093,6 +1101,24 @@ FAULTS = [
         "best_case_ahead_of_rule",
         "fail",
         "segment, explained_share",
+    ),
+    (
+        "G3",
+        "update meta.model_kind set bias_low = 0.26 where model_name = 'attrition'"
+        " and customer_kind = 'person'",
+        "model_kind",
+        "bias",
+        "warn",
+        "attrition, person (bias 0.3): 500 customers with 60 outcomes",
+    ),
+    (
+        "G3",
+        "update meta.model_kind set bias = -0.5, bias_low = -0.6, bias_high = -0.3"
+        " where model_name = 'clv' and customer_kind = 'person'",
+        "model_kind",
+        "bias",
+        "warn",
+        "clv, person (bias -0.5)",
     ),
     (
         "G3",
@@ -2271,7 +2297,7 @@ def test_a_balance_brought_in_and_a_booking_after_closing_are_no_breaks(
             "G3",
             lambda: models_suite(()),
             "drop table meta.model_evaluation; drop table meta.model_drift;"
-            "drop table meta.model_monitoring",
+            "drop table meta.model_monitoring; drop table meta.model_kind",
             {name for name in models_suite(()).profiles if name.startswith("model_")},
             "no model is on",
         ),
@@ -2297,7 +2323,7 @@ def test_a_capability_that_is_off_passes_as_not_judged(
 @pytest.mark.parametrize("model", MODELS)
 def test_each_model_passes_alone(bank: duckdb.DuckDBPyConnection, model: str) -> None:
     # Some models have neither drift nor monitoring; segments have one figure only.
-    for table in ("evaluation", "version", "drift", "monitoring"):
+    for table in ("evaluation", "version", "kind", "drift", "monitoring"):
         bank.execute(f"delete from meta.model_{table} where model_name <> ?", [model])
     outcome = judge(bank, models_suite((model,)), 7, "run")
     assert broken(outcome) == {}, outcome.message()
@@ -2308,6 +2334,7 @@ def test_a_model_without_drift_or_monitoring_is_not_one_that_drifts(
     bank: duckdb.DuckDBPyConnection,
 ) -> None:
     bank.execute("delete from meta.model_drift; delete from meta.model_monitoring")
+    bank.execute("delete from meta.model_kind")
     assert broken(judged(bank, "G3")) == {}
 
 

@@ -21,7 +21,7 @@ from orchestration.models.declaration import (
     Table,
     version_of,
 )
-from orchestration.models.study import Learner, Off, Sample, Study
+from orchestration.models.study import KIND, Learner, Off, Sample, Study
 from sources.vocabulary import lines_where
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def attrition_study(records: Records) -> Study | Off:
     def hazard(sample: Sample, seed: int) -> Any:
         time, event = times(sample, "months_to_exit", plan.horizon)
         model = AttritionModel(
-            seed=seed, periods=plan.horizon, loan_lines=lines_where("holds_loans")
+            seed=seed, periods=plan.horizon, loan_lines=lines_where("holds_loans"), by=KIND
         )
         return model.fit(sample.features, time, event, sample.customers, sample.further)
 

@@ -12,7 +12,7 @@ from expectations.suites.probability_scores import (
 )
 from orchestration.models.cutoffs import TOO_SHORT
 from orchestration.models.declaration import COHORTS, Column, Declaration
-from orchestration.models.study import Learner, Off, Sample, Study
+from orchestration.models.study import KIND, Learner, Off, Sample, Study
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,7 +37,7 @@ def default_study(records: Records) -> Study | Off:
 
     def hazard(sample: Sample, seed: int) -> Any:
         time, event = times(sample, "months_to_default", plan.horizon)
-        return DiscreteTimeHazard(seed=seed, periods=plan.horizon).fit(
+        return DiscreteTimeHazard(seed=seed, periods=plan.horizon, by=KIND).fit(
             sample.features, time, event, sample.customers
         )
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from expectations.suites.probability_scores import ProbabilityJudge
 from orchestration.models.cutoffs import TOO_SHORT
 from orchestration.models.declaration import COHORTS, Column, Declaration
-from orchestration.models.study import Learner, Off, Sample, Study
+from orchestration.models.study import KIND, Learner, Off, Sample, Study
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,7 +31,7 @@ def high_value_study(records: Records) -> Study | Off:
     plan = records.plan
 
     def boosted(sample: Sample, seed: int) -> Any:
-        return DiscreteTimeHazard(seed=seed, periods=1, least_leaf=20).fit(
+        return DiscreteTimeHazard(seed=seed, periods=1, least_leaf=20, by=KIND).fit(
             sample.features, np.ones(len(sample)), sample.y > 0, sample.customers
         )
 
