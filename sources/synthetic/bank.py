@@ -45,6 +45,7 @@ from sources.synthetic.population import (
     assign_books,
     draw_places,
     draw_population,
+    incorporate,
 )
 from sources.synthetic.products import LOANS, PRODUCTS
 from sources.synthetic.state import Bank, Interactions, Step
@@ -53,7 +54,7 @@ from sources.synthetic.truth import expect
 from sources.synthetic.truth_of_offers import expect_offers
 
 # Increase it when the same parameters give different records: homes then generate the bank again.
-GENERATOR = 5
+GENERATOR = 6
 MARKER = ".generated.json"
 # Salaries, instalments, interest, fees … come to about this many bookings a customer a month;
 # purchases fill up to the number asked for.
@@ -179,6 +180,7 @@ class SyntheticBank:
     def _generate(self, delivery: Path, truth: Path) -> None:
         places = draw_places(self.customers, self._rng(0))
         people, start = draw_population(self.customers, self.months, places, self._rng(1))
+        people, start = incorporate(people, start, self._rng(7))
         bank = Bank(places, people, start, assign_books(places, people, self._rng(2)))
         initial_portfolio(bank, self._rng(3))
         begin_midway(bank, self._rng(5))
@@ -486,8 +488,8 @@ class Writer:
         )
 
     def offers(self) -> None:
-        """The truth about the offers, after the last month."""
-        everyone = np.flatnonzero(self.bank.alive)
+        """The truth about the offers, which are persons', after the last month."""
+        everyone = np.flatnonzero(self.bank.alive & ~self.bank.people.firm)
         for offer in expect_offers(self.bank):
             self.truth.append(
                 "offer.parquet",

@@ -34,6 +34,7 @@ COLLECTED = 0.55  # of a defaulted debt, on average
 COLLECTED_SPREAD = 0.25
 RUN_OFF = 0.12
 BUSINESS_COST = 0.85
+WAGES = 1.5  # of a firm's net revenue
 GIVE_UP = 40_000  # cents of monthly sales at which a shop returns its terminal
 
 
@@ -154,12 +155,12 @@ def _interest(bank: Bank, step: Step) -> None:
 
 
 def _income(bank: Bank, step: Step, receives: Flags, current: Ints) -> Floats:
-    """Salaries, pensions and other income; returns cents by customer."""
+    """Salaries, pensions, other income, and revenue of firms less wages; cents by customer."""
     people, rng, book = bank.people, step.rng, step.bookings
     size = people.size
     works = ~bank.unemployed & ~bank.retired
     own = (bank.occupation == SELF_EMPLOYED) | (bank.occupation == STUDENT)
-    amount = 100 * bank.income * rng.normal(1, 0.01, size)
+    amount = 100 * bank.income * rng.normal(1, np.where(people.firm, 0.1, 0.01), size)
     salary = receives & works & people.domiciled & ~own
     pension = receives & bank.retired & people.domiciled
     amount = np.where(salary & people.bonus & (step.month.of_year == 11), 1.8 * amount, amount)
@@ -173,16 +174,23 @@ def _income(bank: Bank, step: Step, receives: Flags, current: Ints) -> Floats:
     inflow = np.where(arrives, np.rint(amount), 0)
     cash = partly & (rng.random(size) < 0.5 * (1 - people.digital))
     kind = np.select(
-        [salary, pension, cash],
+        [salary & ~people.firm, pension, cash],
         [KIND["salary"], KIND["pension"], KIND["deposit"]],
         KIND["transfer_in"],
     )
     channel = np.where(cash, CHANNEL["branch"], CHANNEL["system"])
+    wages = np.rint(np.where(people.firm, WAGES * inflow, 0))
     who = np.flatnonzero(arrives)
     book.add(
-        current[who], people.payday[who], inflow[who].astype(np.int64), kind[who], channel[who],
+        current[who], people.payday[who], (inflow + wages)[who].astype(np.int64), kind[who],
+        channel[who],
         np.where(cash[who], -1, 1 + people.employer[who] % (len(BANKS) - 1)),
         np.where(cash[who], -1, 500_000 + people.employer[who]),
+    )  # fmt: skip
+    who = np.flatnonzero(wages)
+    book.add(
+        current[who], people.payday[who] + 2, -wages[who].astype(np.int64), "transfer_out",
+        "online", 1 + who % (len(BANKS) - 1), 300_000 + who,
     )  # fmt: skip
     return inflow
 
@@ -399,10 +407,12 @@ def _spend(bank: Bank, step: Step, current: Ints, budget: Floats, times: Ints) -
     u = rng.random(len(who))
     desk, cash = 0.25 * (1 - digital) ** 2, 0.2 * (1 - 0.5 * digital)
     by_card = 0.5 + 0.1 * digital
+    by_transfer = np.where(rng.random(len(who)) < digital, 3, 4)
     mode = np.select(
-        [u < desk, u < desk + cash, u < desk + cash + by_card],
-        [0, 1, 2],
-        np.where(rng.random(len(who)) < digital, 3, 4),
+        # Firms pay their suppliers.
+        [people.firm[who], u < desk, u < desk + cash, u < desk + cash + by_card],
+        [by_transfer, 0, 1, 2],
+        by_transfer,
     )
     kind = np.array(
         [

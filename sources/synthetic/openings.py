@@ -8,11 +8,13 @@ import numpy as np
 from sources.synthetic.bookings import BANKS
 from sources.synthetic.population import Floats, Ints
 from sources.synthetic.products import (
+    BUSINESS_LOAN,
     COMMISSION_SHARE,
     CONSUMER_GRANT_FEE,
     FUND_ENTRY_FEE,
     LOANS,
     MORTGAGE_GRANT_FEE,
+    OF_PERSONS,
     PRODUCT_OF_SLOT,
     PRODUCTS,
     RATE_OF_PRODUCT,
@@ -75,9 +77,14 @@ def premium(bank: Bank, who: Ints) -> Floats:
     return 0.05 * bank.income[who] + 25 + 0.002 * bank.people.wealth[who]
 
 
+def loan_product(bank: Bank, who: Ints, slot: Slot) -> Ints:
+    business = bank.people.firm[who] & (slot == Slot.CONSUMER_LOAN)
+    return np.where(business, BUSINESS_LOAN, PRODUCT_OF_SLOT[slot])
+
+
 def loan_rate(bank: Bank, who: Ints, slot: Slot) -> Floats:
     spread = 0.012 if slot == Slot.CONSUMER_LOAN else 0.002
-    rate = RATE_OF_PRODUCT[PRODUCT_OF_SLOT[slot]] + spread * bank.people.risk[who]
+    rate = RATE_OF_PRODUCT[loan_product(bank, who, slot)] + spread * bank.people.risk[who]
     return np.round(rate.clip(0.03, 0.14), 4)
 
 
@@ -119,6 +126,7 @@ def initial_portfolio(bank: Bank, rng: np.random.Generator) -> None:
     def takers(slot: Slot, logit: Floats) -> Ints:
         wish = logit + 0.8 * people.affinity[:, slot]
         chosen = rng.random(people.size) < 1 / (1 + np.exp(-wish))
+        chosen &= ~people.firm | (slot not in OF_PERSONS)
         return there[chosen[there]]
 
     def branch_of(who: Ints) -> Ints:
@@ -211,7 +219,7 @@ def _old_loans(
     keep = outstanding > instalment
     start = np.array([month(-int(months)).start for months in elapsed], dtype=np.int64)
     bank.accounts.open(
-        who[keep], PRODUCT_OF_SLOT[slot], (start + rng.integers(0, 28, len(who)))[keep], -1,
+        who[keep], loan_product(bank, who[keep], slot), (start + rng.integers(0, 28, len(who)))[keep], -1,
         bank.people.branch[who[keep]], rate=rate[keep], term=term[keep],
         principal=principal[keep], instalment=instalment[keep],
         due=(bank.people.payday[who[keep]] + 3),
@@ -313,8 +321,8 @@ def take_product(bank: Bank, step: Step, slot: Slot, who: Ints, day: Ints) -> In
         term = 12 * rng.integers(15 if house else 2, 31 if house else 8, len(who))
         rate = loan_rate(bank, who, slot)
         account = accounts.open(
-            who, product, opened, this.index, branch, rate=rate, term=term, principal=principal,
-            instalment=annuity(principal, rate, term), due=people.payday[who] + 3,
+            who, loan_product(bank, who, slot), opened, this.index, branch, rate=rate, term=term,
+            principal=principal, instalment=annuity(principal, rate, term), due=people.payday[who] + 3,
             joint=_shares(bank, who) if slot in SHARED else -1,
         )  # fmt: skip
         book.add(account, day, -principal, "loan_payout", "branch")

@@ -31,6 +31,7 @@ class Slot(IntEnum):
 
 SLOTS = len(Slot)
 LOANS = (Slot.MORTGAGE, Slot.CONSUMER_LOAN)
+OF_PERSONS = (Slot.MORTGAGE, Slot.CREDIT_CARD, Slot.FUND, Slot.INSURANCE)
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,10 @@ PRODUCTS: tuple[Product, ...] = (
     Product("FUND", "Investment fund account", "wealth", Slot.FUND),
     Product("INSURANCE", "Insurance, brokered", "agency", Slot.INSURANCE),
     Product("PAYMENTS", "Merchant payments", "payments", Slot.PAYMENTS),
+    Product("BUSINESS", "Business loan", "lending", Slot.CONSUMER_LOAN, 0.075, 0.034, 60, 0.45),
 )
+# What a firm takes in the consumer loan's place.
+BUSINESS_LOAN = len(PRODUCTS) - 1
 
 # The first product of each slot; the term deposit's four follow each other.
 PRODUCT_OF_SLOT: tuple[int, ...] = tuple(

@@ -24,6 +24,7 @@ from sources.synthetic.cashflows import (
     RUN_OFF,
     SAVING_RATE,
     SEASON,
+    WAGES,
     WRITE_OFF_AFTER,
     fund_exit,
 )
@@ -50,6 +51,7 @@ from sources.synthetic.openings import (
     consumer_amount,
     deposit_amount,
     fund_amount,
+    loan_product,
     mortgage_amount,
     overdraft_limit,
     premium,
@@ -342,9 +344,11 @@ def _everyday(bank: Bank, days: int, purchases: float) -> Everyday:
     budget = np.maximum(income - due - people.rent / 100, 0.12 * income)
     resting = income * ((days - people.payday) / days) - budget * 0.5
     resting -= (income - budget) * ((days - people.payday - 2) / days)
-    digital = people.digital
-    desk, cash = 0.25 * (1 - digital) ** 2, 0.2 * (1 - 0.5 * digital)
-    by_card = 0.5 + 0.1 * digital
+    # A firm's wages leave two days after its revenue; it pays suppliers by transfer only.
+    resting += people.firm * WAGES * income * 2 / days
+    digital, person = people.digital, ~people.firm
+    desk, cash = person * 0.25 * (1 - digital) ** 2, person * 0.2 * (1 - 0.5 * digital)
+    by_card = person * (0.5 + 0.1 * digital)
     rest = 1 - desk - cash - by_card
     price = CHANNEL_COST
     each = (
@@ -356,6 +360,7 @@ def _everyday(bank: Bank, days: int, purchases: float) -> Everyday:
     partly = ~people.domiciled | np.isin(bank.occupation, (SELF_EMPLOYED, STUDENT))
     deposits = partly * 0.85 * 0.5 * (1 - digital) * price["branch"]
     cost = purchases * people.intensity * bank.engagement * each + deposits + 0.05
+    cost += people.firm * price["online"]
     fee = people.fee_rate * np.exp(3.1 + 0.5)
     waived = people.domiciled & (bank.income > 2_600)
     home, users = people.home, bank.alive
@@ -676,7 +681,7 @@ def _default_path(
     anywhere = bank.in_default()
 
     idle = bank.unemployed
-    works = ~idle & ~bank.retired & (bank.occupation != STUDENT)
+    works = ~idle & ~bank.retired & (bank.occupation != STUDENT) & ~bank.people.firm
     local = bank.places.unemployment[bank.district]
     dismissed = works * DISMISSAL_RATE * local * np.exp(0.3 * bank.people.risk)
     strain = distress_hazard(bank) / np.where(idle, STRAIN, 1.0)
@@ -776,7 +781,8 @@ def worth_of_products(bank: Bank, everyone: Ints) -> tuple[Floats, Floats]:
         (Slot.CONSUMER_LOAN, consumer_amount(bank, everyone), CONSUMER_GRANT_FEE),
     ):
         amount = mean_noise * size
-        margin = _margin(slot) - _loss_rate(slot)
+        code = loan_product(bank, everyone, slot)
+        margin = RATE_OF_PRODUCT[code] - TRANSFER_PRICE_OF_PRODUCT[code] - _loss_rate(slot)
         set_value(slot, 0.95 * margin * amount / 12 - costs["lending"], fee * amount - 6)
     drawn = np.minimum((-bank.position() / 100).clip(0), overdraft_limit(bank, everyone) / 100)
     set_value(Slot.OVERDRAFT, _margin(Slot.OVERDRAFT) * drawn / 12 - costs["lending"])

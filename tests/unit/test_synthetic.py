@@ -145,6 +145,58 @@ def test_customer_extracts_are_stamped_and_show_changes(
     assert one(records, late) == 0
 
 
+def test_a_firm_has_a_business_and_nothing_of_a_person(
+    records: duckdb.DuckDBPyConnection,
+) -> None:
+    records.execute("""
+        create or replace table firm as
+        select distinct customer_id from customer
+        where customer_kind in ('small_business', 'corporate')""")
+    assert 0.02 * CUSTOMERS <= one(records, "select count(*) from firm") <= 0.04 * CUSTOMERS
+    extracts = one(records, "select count(*) from firm join customer using (customer_id)")
+    personal = ("birth_date", "sex", "education", "occupation", "marital_status", "household_id")
+    for columns, filled in (
+        ((*personal, "national_id"), 0),
+        (("industry", "company_size", "group_id", "monthly_income"), extracts),
+    ):
+        for column in columns:
+            count = f"select count({column}) from firm join customer using (customer_id)"
+            assert one(records, count) == filled, column
+    differing = """select count(*) from customer where is_inclusive_finance
+        <> coalesce(company_size in ('micro', 'small'), false)"""
+    assert one(records, differing) == 0
+    # A person or another firm of the bank owns some.
+    owned = """select count(*) from (select group_id from customer where group_id in (
+            select group_id from customer where customer_kind in ('small_business', 'corporate'))
+        group by 1 having count(distinct customer_id) > 1)"""
+    assert one(records, owned) > 0
+    contacted = "select count(*) from contact join firm using (customer_id)"
+    assert one(records, contacted) == 0
+
+
+def test_a_firm_receives_revenue_and_pays_wages_and_suppliers(
+    records: duckdb.DuckDBPyConnection,
+) -> None:
+    of_firms = """from booking join account using (account_id)
+        join account_holder using (account_id) join (
+            select distinct customer_id from customer
+            where customer_kind in ('small_business', 'corporate')) using (customer_id)
+        where role = 'owner'"""
+    # Revenue is two and a half times what is left of it when wages are paid.
+    wages = f"""select count(*), count(*) filter (abs(2.5 * paid - 1.5 * received) > 0.02) from (
+        select account_id, month,
+            sum(amount) filter (counterparty_account like '00005%') as received,
+            -sum(amount) filter (counterparty_account like '00003%') as paid
+        {of_firms} and product_id = 'CURRENT' group by all having paid is not null)"""
+    months, uneven = records.execute(wages).fetchall()[0]
+    assert months > 100 and uneven == 0
+    kinds = records.execute(f"select distinct kind {of_firms}").fetchall()
+    assert not {kind for (kind,) in kinds} & {"salary", "pension", "withdrawal", "card_payment"}
+    products = records.execute(f"select distinct left(product_id, 4) {of_firms}").fetchall()
+    names = {name for (name,) in products}
+    assert {"CURR", "SAVI"} <= names <= {"CURR", "SAVI", "TERM", "OVER", "BUSI", "PAYM"}
+
+
 def test_every_account_has_one_known_owner(records: duckdb.DuckDBPyConnection) -> None:
     owners = """select count(*) from (
         select account_id, count(*) filter (where role = 'owner') as owners
