@@ -29,6 +29,7 @@ from sources.synthetic.openings import (
     initial_portfolio,
     mature_deposits,
     open_planned,
+    redeem_wealth,
     top_up_funds,
     welcome,
 )
@@ -205,6 +206,7 @@ class SyntheticBank:
             close_customers(bank, step)
             open_planned(bank, step)
             mature_deposits(bank, step)
+            redeem_wealth(bank, step)
             top_up_funds(bank, step)
             book_regular(bank, step, purchases)
             anomalies.plant(bank, step, self._rng(6, index))

@@ -44,6 +44,7 @@ WISH = {
     Slot.CREDIT_CARD: 0.0050,
     Slot.FUND: 0.0036,
     Slot.INSURANCE: 0.0045,
+    Slot.WEALTH: 0.0040,
 }
 
 
@@ -94,6 +95,7 @@ def wish_hazard(bank: Bank) -> Floats:
     wish[:, Slot.OVERDRAFT] *= np.where(people.buffer < 0, 5.0, 0.8)
     wish[:, Slot.CREDIT_CARD] *= (0.5 + people.digital) * earning
     wish[:, Slot.FUND] *= np.exp(0.7 * wealth)
+    wish[:, Slot.WEALTH] *= np.exp(0.6 * wealth)
     wish[:, Slot.INSURANCE] *= np.where(bank.settling > 0, 2.5, 1.0)
     owns_current = bank.holds(Slot.CURRENT)
     wish[~owns_current, Slot.OVERDRAFT] = 0

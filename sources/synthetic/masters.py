@@ -186,7 +186,7 @@ def account(bank: Bank) -> Columns:
     accounts = bank.accounts
     size = accounts.size
     revolving = np.isin(accounts["slot"], (Slot.CREDIT_CARD, Slot.OVERDRAFT))
-    earns = ~np.isin(accounts["slot"], (Slot.FUND, Slot.INSURANCE, Slot.PAYMENTS))
+    earns = ~np.isin(accounts["slot"], (Slot.FUND, Slot.INSURANCE, Slot.PAYMENTS, Slot.WEALTH))
     return {
         "account_id": account_ids(np.arange(size)),
         "product_id": named([product.product_id for product in PRODUCTS], accounts["product"]),

@@ -19,6 +19,8 @@ from sources.synthetic.products import (
     PRODUCTS,
     RATE_OF_PRODUCT,
     TERM_OF_PRODUCT,
+    WEALTH_YEARLY_FEE,
+    WEALTH_YEARLY_RETURN,
     Slot,
 )
 from sources.synthetic.state import ORGANIC, Bank, Step
@@ -27,6 +29,10 @@ from sources.synthetic.timeline import FIRST_DAY, month
 TERM_DEPOSITS = np.array(
     [code for code, product in enumerate(PRODUCTS) if product.slot == Slot.TERM_DEPOSIT]
 )
+WEALTH_PRODUCTS = np.array(
+    [code for code, product in enumerate(PRODUCTS) if product.slot == Slot.WEALTH]
+)
+SIX_MONTHS_SHARE = 0.6
 RENEWAL_RATE = 0.60
 # Products that a partner using the same current account holds jointly.
 SHARED = (Slot.CURRENT, Slot.MORTGAGE, Slot.OVERDRAFT)
@@ -54,6 +60,15 @@ def deposit_amount(bank: Bank, who: Ints) -> Floats:
 
 def fund_amount(bank: Bank, who: Ints) -> Floats:
     return 0.8 * bank.people.wealth[who] + 500
+
+
+def wealth_amount(bank: Bank, who: Ints) -> Floats:
+    return 0.7 * bank.people.wealth[who] + 1_000
+
+
+def wealth_fee(invested: Floats, term: Ints) -> Floats:
+    """Taken from the proceeds when `invested` matures after `term` months."""
+    return WEALTH_YEARLY_FEE * term / 12 * invested
 
 
 def mortgage_amount(bank: Bank, who: Ints) -> Floats:
@@ -189,6 +204,23 @@ def initial_portfolio(bank: Bank, rng: np.random.Generator) -> None:
     who = there[people.trader[there]]
     accounts.open(who, PRODUCT_OF_SLOT[Slot.PAYMENTS], past(who), -1, branch_of(who))
 
+    who = takers(Slot.WEALTH, -2.7 + 0.8 * wealth)
+    code = _wealth_product(who, rng)
+    term = TERM_OF_PRODUCT[code]
+    left = 1 + (rng.random(len(who)) * term).astype(int)
+    opened = _months_before(left, term, people.payday[who])
+    fits = opened > people.since[who]
+    who, code, left, opened = who[fits], code[fits], left[fits], opened[fits]
+    amount = wealth_amount(bank, who) * np.exp(rng.normal(0, 0.5, len(who)))
+    accounts.open(
+        who, code, opened, -1, branch_of(who), principal=cents(amount),
+        matures_month=left - 1, due=people.payday[who],
+    )  # fmt: skip
+
+
+def _wealth_product(who: Ints, rng: np.random.Generator) -> Ints:
+    return rng.choice(WEALTH_PRODUCTS, len(who), p=[SIX_MONTHS_SHARE, 1 - SIX_MONTHS_SHARE])
+
 
 def _months_before(left: Ints, term: Ints, day: Ints) -> Ints:
     """Opening days of deposits that mature in `left - 1` months on `day` after `term` months."""
@@ -219,7 +251,8 @@ def _old_loans(
     keep = outstanding > instalment
     start = np.array([month(-int(months)).start for months in elapsed], dtype=np.int64)
     bank.accounts.open(
-        who[keep], loan_product(bank, who[keep], slot), (start + rng.integers(0, 28, len(who)))[keep], -1,
+        who[keep], loan_product(bank, who[keep], slot),
+        (start + rng.integers(0, 28, len(who)))[keep], -1,
         bank.people.branch[who[keep]], rate=rate[keep], term=term[keep],
         principal=principal[keep], instalment=instalment[keep],
         due=(bank.people.payday[who[keep]] + 3),
@@ -322,7 +355,8 @@ def take_product(bank: Bank, step: Step, slot: Slot, who: Ints, day: Ints) -> In
         rate = loan_rate(bank, who, slot)
         account = accounts.open(
             who, loan_product(bank, who, slot), opened, this.index, branch, rate=rate, term=term,
-            principal=principal, instalment=annuity(principal, rate, term), due=people.payday[who] + 3,
+            principal=principal, instalment=annuity(principal, rate, term),
+            due=people.payday[who] + 3,
             joint=_shares(bank, who) if slot in SHARED else -1,
         )  # fmt: skip
         book.add(account, day, -principal, "loan_payout", "branch")
@@ -336,6 +370,15 @@ def take_product(bank: Bank, step: Step, slot: Slot, who: Ints, day: Ints) -> In
         account = accounts.open(who, product, opened, this.index, branch)
         amount = cents(fund_amount(bank, who) * noise)
         _buy_fund(bank, step, who, account, day, amount)
+    elif slot == Slot.WEALTH:
+        code = _wealth_product(who, rng)
+        amount = cents(wealth_amount(bank, who) * noise)
+        account = accounts.open(
+            who, code, opened, this.index, branch, due=day.clip(1, 28), principal=amount,
+            matures_month=this.index + TERM_OF_PRODUCT[code],
+        )  # fmt: skip
+        book.add(account, day, amount, "transfer_in", "online", outside, people.employer[who])
+        book.add(account, day, -amount, "purchase", "online")
     elif slot == Slot.INSURANCE:
         account = _insure(bank, who, opened, this.index, rng)
     elif slot == Slot.CREDIT_CARD:
@@ -377,30 +420,60 @@ def top_up_funds(bank: Bank, step: Step) -> None:
     _buy_fund(bank, step, who, account[who], day, amount)
 
 
+def _maturing(bank: Bank, step: Step, slot: Slot) -> tuple[Ints, Ints, Ints]:
+    """Customers whose account of the slot matures this month, the accounts and the days."""
+    held = bank.accounts.held[:, slot]
+    due = held >= 0
+    due[due] = bank.accounts["matures_month"][held[due]] == step.month.index
+    due &= ~step.closing
+    who = np.flatnonzero(due)
+    return who, held[who], bank.accounts["due"][held[who]].astype(np.int64)
+
+
+def _renew(bank: Bank, step: Step, who: Ints, old: Ints, day: Ints) -> tuple[Ints, Ints]:
+    """Close matured accounts; most customers open the same again. Who does, and those accounts."""
+    accounts, this = bank.accounts, step.month
+    keeps = (step.rng.random(len(who)) < RENEWAL_RATE) & (bank.leaving[who] == 0)
+    accounts.close(old, this.start + day - 1)
+    code, again = accounts["product"][old[keeps]], who[keeps]
+    fresh = accounts.open(
+        again, code, this.start + day[keeps] - 1, this.index, bank.people.branch[again],
+        due=day[keeps], matures_month=this.index + TERM_OF_PRODUCT[code],
+    )  # fmt: skip
+    return keeps, fresh
+
+
+def redeem_wealth(bank: Bank, step: Step) -> None:
+    """Wealth products due this month pay back what was invested with its return, less the fee; most
+    of it is invested again, the rest goes to other banks."""
+    accounts, book = bank.accounts, step.bookings
+    who, old, day = _maturing(bank, step, Slot.WEALTH)
+    invested, term = accounts["principal"][old], accounts["term"][old]
+    proceeds = np.rint(invested * (1 + WEALTH_YEARLY_RETURN * term / 12)).astype(np.int64)
+    fee = np.rint(wealth_fee(invested, term)).astype(np.int64)
+    book.add(old, day, proceeds, "sale", "system")
+    book.add(old, day, -fee, "fee", "system")
+    rest = proceeds - fee
+    keeps, fresh = _renew(bank, step, who, old, day)
+    accounts["principal"][fresh] = rest[keeps]
+    book.transfer(old[keeps], fresh, day[keeps], rest[keeps], "system")
+    book.add(fresh, day[keeps], -rest[keeps], "purchase", "system")
+    out = ~keeps
+    outside = step.rng.integers(1, len(BANKS), int(out.sum()))
+    book.add(old[out], day[out], -rest[out], "transfer_out", "online", outside, 880_000 + who[out])
+
+
 def mature_deposits(bank: Bank, step: Step) -> None:
     """Term deposits due this month pay their interest; most are renewed, others paid out."""
     accounts, this, book = bank.accounts, step.month, step.bookings
-    held = accounts.held[:, Slot.TERM_DEPOSIT]
-    due = held >= 0
-    due[due] = accounts["matures_month"][held[due]] == this.index
-    due &= ~step.closing
-    who = np.flatnonzero(due)
-    old = held[who]
-    day = accounts["due"][old].astype(np.int64)
+    who, old, day = _maturing(bank, step, Slot.TERM_DEPOSIT)
     balance = accounts["balance"][old]
     interest = np.rint(balance * accounts["rate"][old] * (day - 1) / 365 + accounts["accrued"][old])
     interest = interest.astype(np.int64)
     accounts["accrued"][old] = 0
     book.add(old, day, interest, "interest_paid", "system")
     payout = balance + interest
-    keeps = (step.rng.random(len(who)) < RENEWAL_RATE) & (bank.leaving[who] == 0)
-    accounts.close(old, this.start + day - 1)
-    code = accounts["product"][old]
-    again = who[keeps]
-    fresh = accounts.open(
-        again, code[keeps], this.start + day[keeps] - 1, this.index, bank.people.branch[again],
-        due=day[keeps], matures_month=this.index + TERM_OF_PRODUCT[code[keeps]],
-    )  # fmt: skip
+    keeps, fresh = _renew(bank, step, who, old, day)
     book.transfer(old[keeps], fresh, day[keeps], payout[keeps], "system")
     out = ~keeps
     saved = accounts.held[who[out], Slot.SAVINGS]

@@ -216,7 +216,10 @@ def draw_population(
         + 0.024 * (age - 45)
         + 1.15 * rng.normal(0, 1, size)
     ).clip(150, 2_500_000)
-    affinity = rng.normal(0, 1, (size, SLOTS))
+    affinity = rng.normal(0, 1, (size, SLOTS - 1))
+    # Who likes funds and term deposits likes what is between them.
+    between = (affinity[:, Slot.FUND] + affinity[:, Slot.TERM_DEPOSIT]) / np.sqrt(2)
+    affinity = np.column_stack([affinity, between])
     risk = rng.normal(0, 1, size) - 0.35 * skill
     digital = 1 / (1 + np.exp((age - 50) / 11 + rng.normal(0, 1.1, size)))
     buffer = np.exp(rng.normal(-0.1, 0.75, size)) * (wealth / 7_000).clip(0.2, 20) ** 0.25

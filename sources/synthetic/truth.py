@@ -47,6 +47,7 @@ from sources.synthetic.life import RETURN_RATE as RETURN
 from sources.synthetic.openings import (
     RENEWAL_RATE,
     SHARED,
+    SIX_MONTHS_SHARE,
     card_limit,
     consumer_amount,
     deposit_amount,
@@ -56,6 +57,8 @@ from sources.synthetic.openings import (
     overdraft_limit,
     premium,
     savings_amount,
+    wealth_amount,
+    wealth_fee,
 )
 from sources.synthetic.population import SELF_EMPLOYED, STUDENT, Flags, Floats, Ints
 from sources.synthetic.products import (
@@ -268,6 +271,12 @@ def expect_by_slot(
             * (FUND_YEARLY_FEE * funds / 12 + topped - MAINTENANCE_COST["wealth"] - 0.02)
         )
 
+    fee = wealth_fee(of(Slot.WEALTH, "principal") / 100, of(Slot.WEALTH, "term"))
+    for due, left, renewed in _terms(bank, Slot.WEALTH, month_index, in_state):
+        # A renewal opens another account in the same month.
+        upkeep = MAINTENANCE_COST["wealth"] * np.where(due, 1 + renewed, 1.0)
+        value[:, Slot.WEALTH] += holds[:, Slot.WEALTH] * left * (due * (fee - 0.08) - upkeep)
+
     commission = of(Slot.INSURANCE, "principal") / 100
     turnover = bank.turnover / 100 * bank.engagement
     for h in range(HORIZON):
@@ -378,6 +387,27 @@ def _everyday(bank: Bank, days: int, purchases: float) -> Everyday:
     )
 
 
+def _terms(
+    bank: Bank, slot: Slot, month_index: int, in_state: list[tuple[Floats, Floats]]
+) -> Iterator[tuple[Flags, Floats, Floats]]:
+    """By month ahead: which accounts with a term mature, the probability that they are still held,
+    and the share renewed."""
+    size = bank.people.size
+    account = bank.accounts.held[:, slot]
+    some = account >= 0
+    ahead, term = np.full(size, 99), np.ones(size, dtype=int)
+    ahead[some] = bank.accounts["matures_month"][account[some]] - month_index - 1
+    term[some] = np.maximum(bank.accounts["term"][account[some]], 1)
+    kept = np.ones(size)
+    for h, (stays, goes) in enumerate(in_state):
+        left = stays + goes
+        due = some & (ahead == h)
+        renewed = np.where(due, RENEWAL_RATE * stays / np.maximum(left, 1e-9), 1.0)
+        yield due, left * kept, renewed
+        kept = kept * renewed
+        ahead = np.where(due, h + term, ahead)
+
+
 @dataclass(frozen=True)
 class DepositPath:
     value: Floats
@@ -391,27 +421,16 @@ def _deposit_path(
     account = bank.accounts.held[:, Slot.TERM_DEPOSIT]
     some = account >= 0
     balance, margin = np.zeros(size), np.zeros(size)
-    ahead, term = np.full(size, 99), np.ones(size)
     mine = account[some]
     product = bank.accounts["product"][mine]
     balance[some] = bank.accounts["balance"][mine] / 100
     margin[some] = TRANSFER_PRICE_OF_PRODUCT[product] - RATE_OF_PRODUCT[product]
-    ahead[some] = bank.accounts["matures_month"][mine] - month_index - 1
-    term[some] = np.maximum(bank.accounts["term"][mine], 1)
     value = np.zeros(size)
-    kept = np.ones(size)
     paid_out = []
-    for h in range(HORIZON):
-        stays, goes = in_state[h]
-        left = stays + goes
-        due = some & (ahead == h)
-        renewed = np.where(due, RENEWAL_RATE * stays / np.maximum(left, 1e-9), 1.0)
-        out = np.where(due, balance * kept * (1 - renewed) * left, 0.0)
-        paid_out.append(out)
-        value += margin * balance * left * kept * np.where(due, 0.5 + 0.5 * renewed, 1.0) / 12
-        value -= some * left * kept * (MAINTENANCE_COST["deposits"] + 0.01)
-        kept = kept * renewed
-        ahead = np.where(due, h + term.astype(int), ahead)
+    for due, left, renewed in _terms(bank, Slot.TERM_DEPOSIT, month_index, in_state):
+        paid_out.append(np.where(due, balance * left * (1 - renewed), 0.0))
+        value += margin * balance * left * np.where(due, 0.5 + 0.5 * renewed, 1.0) / 12
+        value -= some * left * (MAINTENANCE_COST["deposits"] + 0.01)
     return DepositPath(value, paid_out)
 
 
@@ -767,7 +786,7 @@ def worth_of_products(bank: Bank, everyone: Ints) -> tuple[Floats, Floats]:
     monthly, upfront = np.zeros(bank.planned.shape), np.zeros(bank.planned.shape)
     mean_noise = float(np.exp(0.5 * 0.45**2))
 
-    def set_value(slot: Slot, each_month: Floats, once: Floats | float = 0.0) -> None:
+    def set_value(slot: Slot, each_month: Floats | float, once: Floats | float = 0.0) -> None:
         monthly[:, slot] = each_month
         upfront[:, slot] = once
 
@@ -798,6 +817,9 @@ def worth_of_products(bank: Bank, everyone: Ints) -> tuple[Floats, Floats]:
     set_value(
         Slot.FUND, FUND_YEARLY_FEE * amount / 12 - costs["wealth"], FUND_ENTRY_FEE * amount - 4
     )
+    # The fee of six months; those of twelve come after the horizon.
+    amount = SIX_MONTHS_SHARE * mean_noise * wealth_amount(bank, everyone)
+    set_value(Slot.WEALTH, -costs["wealth"], wealth_fee(amount, np.array(6)))
     set_value(
         Slot.INSURANCE, COMMISSION_SHARE * premium(bank, everyone) * 1.08 / 3 - costs["agency"]
     )
@@ -809,11 +831,15 @@ def _products_to_come(bank: Bank, month_index: int, share_left: list[Floats]) ->
     monthly, upfront = worth_of_products(bank, np.arange(bank.people.size))
     wish = wish_hazard(bank)
     result = np.zeros(wish.shape)
+    # What a product brings once comes when it is opened; of a wealth product, half a year later.
+    paid_from = np.full(SLOTS, 2)
+    paid_from[Slot.WEALTH] += 6
     for h in range(HORIZON):
         left = share_left[h][:, None]
         # A wish of month k opens two months later on average: it is there from k + 2 on.
         months_held = max(h - 1.5, 0.0)
-        result += left * wish * (1 - wish) ** max(h - 2, 0) * (upfront if h >= 2 else 0.0)
+        begun = (1 - wish) ** np.maximum(h - paid_from, 0) * (h >= paid_from)
+        result += left * wish * begun * upfront
         result += left * wish * months_held * monthly
     for months, plans in bank.plans.items():
         if months <= month_index:

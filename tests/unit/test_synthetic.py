@@ -197,6 +197,39 @@ def test_a_firm_receives_revenue_and_pays_wages_and_suppliers(
     assert {"CURR", "SAVI"} <= names <= {"CURR", "SAVI", "TERM", "OVER", "BUSI", "PAYM"}
 
 
+def test_a_wealth_product_is_redeemed_on_its_day_and_no_money_of_it_is_the_banks(
+    records: duckdb.DuckDBPyConnection,
+) -> None:
+    records.execute("""
+        create or replace table wealth as
+        select account.*, day(opened_on) as opened_day from account
+        where product_id in ('WEALTH06', 'WEALTH12')""")
+    terms = "select list(distinct term_months order by term_months) from wealth"
+    assert records.execute(terms).fetchall() == [([6, 12],)]
+    # The bank closes an account earlier only for a customer who leaves, without a redemption.
+    wrong = """select count(*) from wealth join booking using (account_id)
+        where kind = 'sale' and (booked_on <> matures_on or closed_on <> matures_on)
+            or matures_on <> opened_on + to_months(term_months)
+            or kind in ('interest_paid', 'interest_charged') or interest_rate is not null"""
+    assert one(records, wrong) == 0
+    late = "select count(*) from wealth where matures_on < coalesce(closed_on, '2025-12-31')"
+    assert one(records, late) == 0
+    # Bookings of a day leave nothing on the account.
+    rest = """select count(*) from (select sum(amount) as rest from wealth
+        join booking using (account_id) group by account_id, booked_on) where rest <> 0"""
+    assert one(records, rest) == 0
+    # A return of 2.5 % and a fee of 0.9 % of what was invested, both for the term.
+    redeemed = """select count(*), count(*) filter (abs(
+            fee - received * 0.009 * term_months / (12 + 0.025 * term_months)) > 0.01)
+        from (select account_id, any_value(term_months) as term_months,
+            sum(amount) filter (kind = 'sale')::double as received,
+            -sum(amount) filter (kind = 'fee')::double as fee
+            from wealth join booking using (account_id) group by 1)
+        where received is not null"""
+    redemptions, uneven = records.execute(redeemed).fetchall()[0]
+    assert redemptions > 10 and uneven == 0
+
+
 def test_every_account_has_one_known_owner(records: duckdb.DuckDBPyConnection) -> None:
     owners = """select count(*) from (
         select account_id, count(*) filter (where role = 'owner') as owners
