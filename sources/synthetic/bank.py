@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from sources.synthetic.anomalies import ANOMALIES, Anomalies
 from sources.synthetic.bookings import BANKS, Bookings, MonthBookings
 from sources.synthetic.campaigns import Contacts, campaigns_within, hold
 from sources.synthetic.cashflows import book_month_end, book_regular
+from sources.synthetic.currency import FOREIGN, FOREIGN_SHARE, UNIT
 from sources.synthetic.defects import Planter
 from sources.synthetic.ledger import ACCRUED, LINE_OF_RENT, LedgerMonth, keep_ledger
 from sources.synthetic.ledger import LEDGER_ACCOUNTS as LEDGER_NAMES
@@ -75,6 +77,8 @@ class SyntheticBank:
         Customers in all: four fifths from the start, the others join over the months.
     bookings_per_month
         Approximate mean bookings per customer and month; below 4 the mean stays near 4.
+    foreign_accounts
+        Keep one in twenty savings accounts and term deposits in dollars.
     """
 
     name = "synthetic"
@@ -87,6 +91,7 @@ class SyntheticBank:
         seed: int,
         months: int = 36,
         bookings_per_month: float = 5.0,
+        foreign_accounts: bool = False,
     ) -> None:
         if customers < 20 or months < 1 or bookings_per_month <= 0:
             raise ValueError(
@@ -99,12 +104,14 @@ class SyntheticBank:
         self.seed = seed
         self.months = months
         self.bookings_per_month = bookings_per_month
+        self.foreign_accounts = foreign_accounts
 
     @property
     def identity(self) -> str:
         return (
             f"synthetic customers={self.customers} seed={self.seed} months={self.months} "
             f"bookings={self.bookings_per_month} generator={GENERATOR}"
+            + (" with accounts in dollars" if self.foreign_accounts else "")
         )
 
     def first_month(self, connection: duckdb.DuckDBPyConnection) -> str:
@@ -182,6 +189,9 @@ class SyntheticBank:
         places = draw_places(self.customers, self._rng(0))
         people, start = draw_population(self.customers, self.months, places, self._rng(1))
         people, start = incorporate(people, start, self._rng(7))
+        if self.foreign_accounts:
+            foreign = self._rng(8).random(people.size) < FOREIGN_SHARE
+            people = replace(people, foreign=foreign)
         bank = Bank(places, people, start, assign_books(places, people, self._rng(2)))
         initial_portfolio(bank, self._rng(3))
         begin_midway(bank, self._rng(5))
@@ -198,6 +208,7 @@ class SyntheticBank:
                 interactions=Interactions(),
                 closing=np.zeros(people.size, dtype=bool),
             )
+            bank.begin(index)
             advance(bank, step)
             welcome(bank, step)
             for number, campaign in enumerate(campaigns):
@@ -221,9 +232,8 @@ class SyntheticBank:
             if index == 0:
                 writer.balances(this)
             writer.results(this, *step.accruals)
-            branches = len(places.branch_district)
             writer.rates(this)
-            writer.ledger(this, keep_ledger(this, bank.accounts, bookings, branches, step.accruals))
+            writer.ledger(this, keep_ledger(this, bank, bookings, step.accruals))
             if index == 0 or this.closes_quarter or index == self.months - 1:
                 writer.customers(this)
             writer.expectation(this, purchases)
@@ -426,13 +436,11 @@ class Writer:
         )
 
     def rates(self, this: Month) -> None:
-        """Euro for a US dollar: a slow wave. No account of the bank is in dollars."""
-        average, closing = 0.92 + 0.04 * np.sin((this.index + np.array([0.5, 1.0])) / 6)
         columns = {
             "month": dates(np.array([this.start])),
-            "currency": pa.array(["USD"]),
-            "average_rate": pa.array([round(average, 5)]),
-            "closing_rate": pa.array([round(closing, 5)]),
+            "currency": pa.array([FOREIGN]),
+            "average_rate": pa.array([self.bank.average_rate / UNIT]),
+            "closing_rate": pa.array([self.bank.closing_rate / UNIT]),
         }
         self.delivery.append("fx_rate.parquet", self.delivery.table("fx_rate", columns))
 

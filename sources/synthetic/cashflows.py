@@ -338,7 +338,9 @@ def _save(bank: Bank, step: Step, active: Flags, current: Ints, position: Floats
     balance[saves] = np.maximum((accounts["balance"] + np.minimum(net, 0))[account[saves]], 0)
     u = rng.random(size)
     wind = saves & (u < 0.0025)
+    everyone = np.arange(size)
     gift = np.rint(80 * people.wealth * np.exp(rng.normal(0, 0.8, size))).astype(np.int64)
+    gift = bank.in_savings(everyone, gift)
     drawn = saves & (u > 0.9945)
     leaves = saves & (bank.leaving > 0) & (rng.random(size) < 0.6) & ~drawn
     withdrawal = np.rint(balance * np.where(drawn, 0.65, 0.20)).astype(np.int64)
@@ -350,16 +352,20 @@ def _save(bank: Bank, step: Step, active: Flags, current: Ints, position: Floats
              880_000 + who)  # fmt: skip
 
     moves = saves & ~wind & ~drawn & (bank.leaving == 0) & (rng.random(size) < SAVING_RATE)
+    balance = balance * bank.worth(bank.average_rate)
     change = bank.drift / SAVING_RATE * (balance + 200 * bank.income)
     change = change * np.exp(rng.normal(-0.08, 0.4, size)) + rng.normal(0, 0.03, size) * balance
     # Deposits are limited by the balance, withdrawals to two fifths at once.
     room = np.maximum(0.5 * position[people.home] + 30 * bank.income, 0)
     change = np.rint(np.clip(change, -0.4 * balance, room)).astype(np.int64)
     change[~moves] = 0
+    saved = bank.in_savings(everyone, change)
     who = np.flatnonzero(change > 0)
-    book.transfer(current[who], account[who], people.payday[who] + 1, change[who], "mobile")
+    book.transfer(current[who], account[who], people.payday[who] + 1, change[who], "mobile",
+                  received=saved[who])  # fmt: skip
     who = np.flatnonzero(change < 0)
-    book.transfer(account[who], current[who], people.payday[who] + 1, -change[who], "mobile")
+    book.transfer(account[who], current[who], people.payday[who] + 1, -saved[who], "mobile",
+                  received=-change[who])  # fmt: skip
     return change.astype(np.float64)
 
 

@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 
 from sources.synthetic.bookings import BANKS
 from sources.synthetic.campaigns import Campaign
+from sources.synthetic.currency import BANKS_OWN, FOREIGN
 from sources.synthetic.parquet import (
     dates,
     identifiers,
@@ -193,7 +194,7 @@ def account(bank: Bank) -> Columns:
         "branch_id": branch_ids(accounts["branch"]),
         "opened_on": dates(accounts["opened"]),
         "closed_on": dates(accounts["closed"], accounts["closed"] != 0),
-        "currency": pa.array(["EUR"] * size, type=pa.string()),
+        "currency": named((BANKS_OWN, FOREIGN), bank.in_dollars.astype(np.int32)),
         "interest_rate": rates(accounts["rate"], earns),
         "credit_limit": money(accounts["limit"], revolving),
         "term_months": whole(accounts["term"], accounts["term"] > 0),

@@ -150,8 +150,9 @@ def initial_portfolio(bank: Bank, rng: np.random.Generator) -> None:
     who = takers(Slot.SAVINGS, 0.15 + 0.6 * wealth)
     amount = 0.75 * people.wealth[who] * np.exp(rng.normal(0, 0.5, len(who)))
     accounts.open(
-        who, PRODUCT_OF_SLOT[Slot.SAVINGS], past(who), -1, branch_of(who), balance=cents(amount)
-    )
+        who, PRODUCT_OF_SLOT[Slot.SAVINGS], past(who), -1, branch_of(who),
+        balance=bank.in_savings(who, cents(amount)),
+    )  # fmt: skip
 
     who = takers(Slot.TERM_DEPOSIT, -2.3 + 0.8 * wealth)
     code = rng.choice(TERM_DEPOSITS, len(who), p=[0.2, 0.4, 0.25, 0.15])
@@ -162,7 +163,7 @@ def initial_portfolio(bank: Bank, rng: np.random.Generator) -> None:
     who, code, left, opened = who[fits], code[fits], left[fits], opened[fits]
     amount = deposit_amount(bank, who) * np.exp(rng.normal(0, 0.5, len(who)))
     accounts.open(
-        who, code, opened, -1, branch_of(who), balance=cents(amount),
+        who, code, opened, -1, branch_of(who), balance=bank.in_savings(who, cents(amount)),
         matures_month=left - 1, due=people.payday[who],
     )  # fmt: skip
 
@@ -332,7 +333,7 @@ def take_product(bank: Bank, step: Step, slot: Slot, who: Ints, day: Ints) -> In
     current = bank.current_of(who)
     if slot == Slot.SAVINGS:
         account = accounts.open(who, product, opened, this.index, branch)
-        amount = cents(savings_amount(bank, who) * noise)
+        amount = bank.in_savings(who, cents(savings_amount(bank, who) * noise))
         book.add(account, day, amount, "transfer_in", "online", outside, people.employer[who])
     elif slot == Slot.TERM_DEPOSIT:
         code = rng.choice(TERM_DEPOSITS, len(who), p=[0.2, 0.4, 0.25, 0.15])
@@ -344,7 +345,7 @@ def take_product(bank: Bank, step: Step, slot: Slot, who: Ints, day: Ints) -> In
         saved = accounts.held[who, Slot.SAVINGS]
         old = (saved >= 0) & (accounts["opened_month"][saved] < this.index)
         moved = np.where(old, 0.4 * np.maximum(accounts["balance"][saved], 0), 0).astype(np.int64)
-        amount = cents(0.7 * deposit_amount(bank, who) * noise)
+        amount = bank.in_savings(who, cents(0.7 * deposit_amount(bank, who) * noise))
         book.add(account, day, amount, "transfer_in", "online", outside, people.employer[who])
         book.transfer(saved, account, day, moved, "branch")
     elif slot in LOANS:
@@ -481,8 +482,9 @@ def mature_deposits(bank: Bank, step: Step) -> None:
     target = np.where(usable, saved, bank.current_of(who[out]))
     fresh_current = accounts["opened_month"][target] == this.index
     book.transfer(
-        old[out], target, np.where(fresh_current, this.days, day[out]), payout[out], "system"
-    )
+        old[out], target, np.where(fresh_current, this.days, day[out]), payout[out], "system",
+        received=np.where(usable, payout[out], bank.from_savings(who[out], payout[out])),
+    )  # fmt: skip
 
 
 def close_customers(bank: Bank, step: Step) -> None:

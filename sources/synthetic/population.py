@@ -107,6 +107,7 @@ class Population:
     affinity: Floats  # (size, SLOTS), standard normal
     company: Ints  # place in COMPANY_SIZES, -1 for a person
     head: Ints  # customer at the head of the firm's group; itself without an owner
+    foreign: Flags  # keeps savings and term deposits in dollars
 
     @property
     def firm(self) -> Flags:
@@ -270,6 +271,7 @@ def draw_population(
         affinity=affinity,
         company=np.full(size, -1),
         head=index,
+        foreign=np.zeros(size, dtype=bool),
     )
     start = Start(
         income=income,

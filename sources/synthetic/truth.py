@@ -206,7 +206,7 @@ def expect_by_slot(
         )
 
     # Savings: the drift lasts until its next draw; leavers withdraw the balance.
-    saved = of(Slot.SAVINGS, "balance") / 100
+    saved = of(Slot.SAVINGS, "balance") / 100 * bank.worth(bank.closing_rate)
     there = np.where(bank.leaving > 0, 0.0, saved)
     away = np.where(bank.leaving > 0, saved, 0.0)
     start_leaving = leave_hazard(bank)[people.home]
@@ -424,6 +424,7 @@ def _deposit_path(
     mine = account[some]
     product = bank.accounts["product"][mine]
     balance[some] = bank.accounts["balance"][mine] / 100
+    balance *= bank.worth(bank.closing_rate)
     margin[some] = TRANSFER_PRICE_OF_PRODUCT[product] - RATE_OF_PRODUCT[product]
     value = np.zeros(size)
     paid_out = []

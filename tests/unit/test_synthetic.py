@@ -46,6 +46,17 @@ def bank(tmp_path_factory: pytest.TempPathFactory) -> SyntheticBank:
 
 @pytest.fixture(scope="module")
 def records(bank: SyntheticBank) -> Iterator[duckdb.DuckDBPyConnection]:
+    yield from loaded(bank)
+
+
+@pytest.fixture(scope="module")
+def with_dollars(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The records of a bank with accounts in dollars."""
+    folder = tmp_path_factory.mktemp("dollars")
+    yield from loaded(generate(folder, customers=400, months=15, foreign_accounts=True))
+
+
+def loaded(bank: SyntheticBank) -> Iterator[duckdb.DuckDBPyConnection]:
     """A table for each delivered one; `booking`: the good bookings only, with their month."""
     with duckdb.connect() as connection:
         files = bank.files(connection)
@@ -279,21 +290,39 @@ def test_an_account_from_before_shows_its_opening_balance_in_the_first_month(
     assert one(records, late) == 0
 
 
+@pytest.mark.parametrize(("bank_of", "months"), [("records", MONTHS), ("with_dollars", 15)])
 def test_the_ledger_reconciles_with_the_bookings_to_the_cent(
-    records: duckdb.DuckDBPyConnection,
+    bank_of: str, months: int, request: pytest.FixtureRequest
 ) -> None:
-    flows = """
+    """By item. Bookings in dollars count at the month's average rate, summed by account, channel
+    and kind; balances at the closing rate, by account."""
+    records: duckdb.DuckDBPyConnection = request.getfixturevalue(bank_of)
+
+    def euros(amount: str, rate: str) -> str:
+        return f"round({amount} * coalesce({rate}::decimal(18, 8), 1), 2)::decimal(18, 2)"
+
+    flows = f"""
         select month, branch_id, product_line, ledger_account, sum(value) as amount from (
-            select month, branch_id, product_line,
+            select booking.month, branch_id, product_line,
                 case kind when 'interest_charged' then 'interest_income'
                     when 'interest_paid' then 'interest_expense' else 'fee_income' end
                     as ledger_account,
-                case kind when 'interest_paid' then amount else -amount end as value
+                {
+        euros(
+            "sum(case kind when 'interest_paid' then amount else -amount end)",
+            "average_rate",
+        )
+    } as value
             from booking join account using (account_id) join product using (product_id)
-            where kind in ('interest_charged', 'interest_paid', 'fee', 'penalty'))
+            left join fx_rate
+                on fx_rate.currency = account.currency and fx_rate.month = booking.month
+            where kind in ('interest_charged', 'interest_paid', 'fee', 'penalty')
+            group by booking.month, branch_id, product_line, account_id, channel, kind,
+                average_rate)
         group by all having sum(value) <> 0"""
-    balances = """
-        select months.month, branch_id, product_line, 'customer_balance', sum(opening + booked)
+    balances = f"""
+        select months.month, branch_id, product_line, 'customer_balance',
+            sum({euros("(opening + booked)", "closing_rate")})
         from (
             select account_id, min_by(balance_after - amount, transaction_id) as opening,
                 min(month) as first_month from booking group by 1
@@ -304,10 +333,16 @@ def test_the_ledger_reconciles_with_the_bookings_to_the_cent(
             where booking.account_id = begun.account_id and booking.month <= months.month
         ) on true
         join account using (account_id) join product using (product_id)
+        left join fx_rate
+            on fx_rate.currency = account.currency and fx_rate.month = months.month
         where months.month >= begun.first_month group by all having sum(opening + booked) <> 0"""
-    items = """
-        select month, branch_id, product_line, item, sum(amount) from account_result
+    items = f"""
+        select account_result.month, branch_id, product_line, item,
+            sum({euros("amount", "average_rate")})
+        from account_result
         join account using (account_id) join product using (product_id)
+        left join fx_rate
+            on fx_rate.currency = account.currency and fx_rate.month = account_result.month
         anti join planted on table_name = 'account_result' and row_number = account_result._row
         group by all having sum(amount) <> 0"""
     adjusted = "select month, branch_id, product_line, item, amount from adjustment"
@@ -322,7 +357,44 @@ def test_the_ledger_reconciles_with_the_bookings_to_the_cent(
     assert one(records, f"select count(*) from (({made}) except ({good}))") == 0
     assert one(records, f"select count(*) from ({good})") > 500
     quarters = "select count(distinct month) from adjustment where maker <> checker"
-    assert one(records, quarters) == MONTHS // 3
+    assert one(records, quarters) == months // 3
+    items_in_dollars = """select count(distinct (product_id, kind)) from booking
+        join account using (account_id) where currency = 'USD' and kind = 'interest_paid'"""
+    assert (one(records, items_in_dollars) > 1) == (bank_of == "with_dollars")
+
+
+def test_one_in_twenty_savings_accounts_and_term_deposits_is_in_dollars(
+    records: duckdb.DuckDBPyConnection, with_dollars: duckdb.DuckDBPyConnection
+) -> None:
+    assert one(records, "select count(*) from account where currency <> 'EUR'") == 0
+    foreign = """select count(*) filter (currency = 'USD' and may_be), count(*) filter (may_be),
+            count(*) filter (currency <> 'EUR' and not may_be)
+        from (select currency, product_id = 'SAVINGS' or product_id like 'TERM%' as may_be
+            from account)"""
+    dollars, both, elsewhere = with_dollars.execute(foreign).fetchall()[0]
+    assert 0.02 < dollars / both < 0.09 and elsewhere == 0
+
+
+def test_both_sides_of_a_transfer_between_euros_and_dollars_agree_in_value(
+    with_dollars: duckdb.DuckDBPyConnection,
+) -> None:
+    """Each is translated alone at the month's average rate. The counterparty is the place of the
+    account, which is its number less one."""
+    pairs = """
+        with own as (
+            select booking.*, account.currency, right(account_id, 8)::int - 1 as place,
+                counterparty_account::int as other,
+                round(amount * coalesce(average_rate::decimal(18, 8), 1), 2) as euros
+            from booking join account using (account_id) left join fx_rate
+                on fx_rate.currency = account.currency and fx_rate.month = booking.month
+            where counterparty_bank = 'JINGXI'
+        )
+        select count(*), count(*) filter (gave.euros <> -took.euros), count(distinct gave.currency)
+        from own as gave join own as took on gave.place = took.other and gave.other = took.place
+            and gave.booked_on = took.booked_on
+        where gave.amount < 0 and took.amount > 0 and gave.currency <> took.currency"""
+    transfers, differing, ways = with_dollars.execute(pairs).fetchall()[0]
+    assert transfers > 30 and differing == 0 and ways == 2
 
 
 def test_loan_status_agrees_with_the_loan_account(records: duckdb.DuckDBPyConnection) -> None:
