@@ -36,6 +36,9 @@ endif
 ifdef CUSTOMERS
 export JINGXI_CUSTOMERS := $(CUSTOMERS)
 endif
+ifdef FOREIGN_ACCOUNTS
+export JINGXI_FOREIGN_ACCOUNTS := $(FOREIGN_ACCOUNTS)
+endif
 ifdef SEED
 export JINGXI_SEED := $(SEED)
 endif
@@ -63,7 +66,7 @@ endif
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
-	@echo "  variables: SOURCE, SOURCE_PATH, AS_OF, FIRST_MONTH, CURRENCY, CUSTOMERS, SEED, TRAIN, PROMOTION, USER_NAME, MONTHS, REFERENCE_PATH, MEMORY; home: JINGXI_HOME"
+	@echo "  variables: SOURCE, SOURCE_PATH, AS_OF, FIRST_MONTH, CURRENCY, CUSTOMERS, SEED, FOREIGN_ACCOUNTS, TRAIN, PROMOTION, USER_NAME, MONTHS, REFERENCE_PATH, MEMORY; home: JINGXI_HOME"
 
 $(INSTALLED): requirements.lock
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed and was not found; name it: make PYTHON=/path/to/python3.11 ..." >&2; exit 2; }

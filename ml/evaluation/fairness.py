@@ -180,7 +180,7 @@ def fairness_table(
 
 def unfair(table: pd.DataFrame, most_gap: float = MOST_GAP) -> list[str]:
     """A sentence for each group whose calibration gap exceeds the bound beyond chance: the whole
-    interval lies outside ± `most_gap`.
+    interval lies outside ± `most_gap`. The unknown are not judged: firms are among them.
 
     Parameters
     ----------
@@ -188,7 +188,7 @@ def unfair(table: pd.DataFrame, most_gap: float = MOST_GAP) -> list[str]:
     most_gap : float, share of the mean outcome of all customers
     """
     sentences = []
-    for row in table.to_dict("records"):
+    for row in table[table["group"] != UNKNOWN].to_dict("records"):
         if row["gap_low"] > most_gap or row["gap_high"] < -most_gap:
             way = "above" if row["calibration_gap"] > 0 else "below"
             gap, low, high, most = (

@@ -24,6 +24,7 @@ def source_of(settings: Settings) -> Source:
             truth=settings.truth,
             customers=settings.customers,
             seed=settings.seed,
+            foreign_accounts=settings.foreign_accounts,
         )
     folder = _folder(settings)
     if settings.source == "berka":

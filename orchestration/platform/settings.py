@@ -74,6 +74,9 @@ class Settings(BaseSettings):
     )
     as_of: str | None = Field(None, description="YYYY-MM; default: the last complete month")
     customers: int = Field(10_000, ge=100, description="customers of the synthetic bank")
+    foreign_accounts: bool = Field(
+        False, description="the synthetic bank has accounts in US dollars, too"
+    )
     seed: int = Field(20, ge=0, description="seed of the synthetic bank and of the models")
     currency: str | None = Field(
         None, description="the bank's currency, such as EUR; default: the only one delivered"

@@ -111,13 +111,13 @@ class Anomalies:
 
 
 def _struck(bank: Bank, step: Step, rng: np.random.Generator) -> Ints:
-    """Current accounts that anomalies may strike, in random order."""
+    """Persons' current accounts that anomalies may strike, in random order."""
     accounts, people = bank.accounts, bank.people
     owner = accounts["customer"]
     usable = (accounts["slot"] == Slot.CURRENT) & (accounts["closed"] == 0)
     usable &= accounts["opened_month"] < step.month.index
     usable &= (people.domiciled & bank.alive & ~step.closing & ~bank.distress)[owner]
-    usable &= ((bank.leaving == 0) & ~bank.unemployed)[owner]
+    usable &= ((bank.leaving == 0) & ~bank.unemployed & ~people.firm)[owner]
     return rng.permutation(np.flatnonzero(usable))
 
 

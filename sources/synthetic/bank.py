@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from sources.synthetic.anomalies import ANOMALIES, Anomalies
 from sources.synthetic.bookings import BANKS, Bookings, MonthBookings
 from sources.synthetic.campaigns import Contacts, campaigns_within, hold
 from sources.synthetic.cashflows import book_month_end, book_regular
+from sources.synthetic.currency import FOREIGN, FOREIGN_SHARE, UNIT
 from sources.synthetic.defects import Planter
 from sources.synthetic.ledger import ACCRUED, LINE_OF_RENT, LedgerMonth, keep_ledger
 from sources.synthetic.ledger import LEDGER_ACCOUNTS as LEDGER_NAMES
@@ -29,6 +31,7 @@ from sources.synthetic.openings import (
     initial_portfolio,
     mature_deposits,
     open_planned,
+    redeem_wealth,
     top_up_funds,
     welcome,
 )
@@ -45,6 +48,7 @@ from sources.synthetic.population import (
     assign_books,
     draw_places,
     draw_population,
+    incorporate,
 )
 from sources.synthetic.products import LOANS, PRODUCTS
 from sources.synthetic.state import Bank, Interactions, Step
@@ -53,7 +57,7 @@ from sources.synthetic.truth import expect
 from sources.synthetic.truth_of_offers import expect_offers
 
 # Increase it when the same parameters give different records: homes then generate the bank again.
-GENERATOR = 5
+GENERATOR = 6
 MARKER = ".generated.json"
 # Salaries, instalments, interest, fees … come to about this many bookings a customer a month;
 # purchases fill up to the number asked for.
@@ -73,6 +77,8 @@ class SyntheticBank:
         Customers in all: four fifths from the start, the others join over the months.
     bookings_per_month
         Approximate mean bookings per customer and month; below 4 the mean stays near 4.
+    foreign_accounts
+        Keep one in twenty savings accounts and term deposits in dollars.
     """
 
     name = "synthetic"
@@ -85,6 +91,7 @@ class SyntheticBank:
         seed: int,
         months: int = 36,
         bookings_per_month: float = 5.0,
+        foreign_accounts: bool = False,
     ) -> None:
         if customers < 20 or months < 1 or bookings_per_month <= 0:
             raise ValueError(
@@ -97,12 +104,14 @@ class SyntheticBank:
         self.seed = seed
         self.months = months
         self.bookings_per_month = bookings_per_month
+        self.foreign_accounts = foreign_accounts
 
     @property
     def identity(self) -> str:
         return (
             f"synthetic customers={self.customers} seed={self.seed} months={self.months} "
             f"bookings={self.bookings_per_month} generator={GENERATOR}"
+            + (" with accounts in dollars" if self.foreign_accounts else "")
         )
 
     def first_month(self, connection: duckdb.DuckDBPyConnection) -> str:
@@ -179,6 +188,10 @@ class SyntheticBank:
     def _generate(self, delivery: Path, truth: Path) -> None:
         places = draw_places(self.customers, self._rng(0))
         people, start = draw_population(self.customers, self.months, places, self._rng(1))
+        people, start = incorporate(people, start, self._rng(7))
+        if self.foreign_accounts:
+            foreign = self._rng(8).random(people.size) < FOREIGN_SHARE
+            people = replace(people, foreign=foreign)
         bank = Bank(places, people, start, assign_books(places, people, self._rng(2)))
         initial_portfolio(bank, self._rng(3))
         begin_midway(bank, self._rng(5))
@@ -195,6 +208,7 @@ class SyntheticBank:
                 interactions=Interactions(),
                 closing=np.zeros(people.size, dtype=bool),
             )
+            bank.begin(index)
             advance(bank, step)
             welcome(bank, step)
             for number, campaign in enumerate(campaigns):
@@ -203,6 +217,7 @@ class SyntheticBank:
             close_customers(bank, step)
             open_planned(bank, step)
             mature_deposits(bank, step)
+            redeem_wealth(bank, step)
             top_up_funds(bank, step)
             book_regular(bank, step, purchases)
             anomalies.plant(bank, step, self._rng(6, index))
@@ -217,9 +232,8 @@ class SyntheticBank:
             if index == 0:
                 writer.balances(this)
             writer.results(this, *step.accruals)
-            branches = len(places.branch_district)
             writer.rates(this)
-            writer.ledger(this, keep_ledger(this, bank.accounts, bookings, branches, step.accruals))
+            writer.ledger(this, keep_ledger(this, bank, bookings, step.accruals))
             if index == 0 or this.closes_quarter or index == self.months - 1:
                 writer.customers(this)
             writer.expectation(this, purchases)
@@ -422,13 +436,11 @@ class Writer:
         )
 
     def rates(self, this: Month) -> None:
-        """Euro for a US dollar: a slow wave. No account of the bank is in dollars."""
-        average, closing = 0.92 + 0.04 * np.sin((this.index + np.array([0.5, 1.0])) / 6)
         columns = {
             "month": dates(np.array([this.start])),
-            "currency": pa.array(["USD"]),
-            "average_rate": pa.array([round(average, 5)]),
-            "closing_rate": pa.array([round(closing, 5)]),
+            "currency": pa.array([FOREIGN]),
+            "average_rate": pa.array([self.bank.average_rate / UNIT]),
+            "closing_rate": pa.array([self.bank.closing_rate / UNIT]),
         }
         self.delivery.append("fx_rate.parquet", self.delivery.table("fx_rate", columns))
 
@@ -486,8 +498,8 @@ class Writer:
         )
 
     def offers(self) -> None:
-        """The truth about the offers, after the last month."""
-        everyone = np.flatnonzero(self.bank.alive)
+        """The truth about the offers, which are persons', after the last month."""
+        everyone = np.flatnonzero(self.bank.alive & ~self.bank.people.firm)
         for offer in expect_offers(self.bank):
             self.truth.append(
                 "offer.parquet",

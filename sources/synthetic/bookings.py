@@ -81,17 +81,20 @@ class Bookings:
         amount: NDArray[Any],
         channel: ArrayLike | str,
         kinds: tuple[str, str] = ("transfer_out", "transfer_in"),
+        received: NDArray[Any] | None = None,
     ) -> None:
-        """Move `amount` (>= 0, zero is skipped) between two accounts of the bank."""
+        """Move `amount` (>= 0, zero is skipped) between two accounts of the bank; `received` is the
+        same in the target's currency."""
         some = amount > 0
         if not some.any():
             return
         day = np.broadcast_to(np.asarray(day), len(amount))[some]
         if not isinstance(channel, str):
             channel = np.broadcast_to(np.asarray(channel), len(amount))[some]
-        source, target, amount = source[some], target[some], amount[some]
-        self.add(source, day, -amount, kinds[0], channel, OWN_BANK, target)
-        self.add(target, day, amount, kinds[1], channel, OWN_BANK, source)
+        received = amount if received is None else received
+        source, target = source[some], target[some]
+        self.add(source, day, -amount[some], kinds[0], channel, OWN_BANK, target)
+        self.add(target, day, received[some], kinds[1], channel, OWN_BANK, source)
 
     def net(self, accounts: int) -> NDArray[np.int64]:
         """Sum of the amounts so far by account. Cents stay exact in float64 up to 2^53."""

@@ -34,6 +34,7 @@ COLLECTED = 0.55  # of a defaulted debt, on average
 COLLECTED_SPREAD = 0.25
 RUN_OFF = 0.12
 BUSINESS_COST = 0.85
+WAGES = 1.5  # of a firm's net revenue
 GIVE_UP = 40_000  # cents of monthly sales at which a shop returns its terminal
 
 
@@ -154,12 +155,12 @@ def _interest(bank: Bank, step: Step) -> None:
 
 
 def _income(bank: Bank, step: Step, receives: Flags, current: Ints) -> Floats:
-    """Salaries, pensions and other income; returns cents by customer."""
+    """Salaries, pensions, other income, and revenue of firms less wages; cents by customer."""
     people, rng, book = bank.people, step.rng, step.bookings
     size = people.size
     works = ~bank.unemployed & ~bank.retired
     own = (bank.occupation == SELF_EMPLOYED) | (bank.occupation == STUDENT)
-    amount = 100 * bank.income * rng.normal(1, 0.01, size)
+    amount = 100 * bank.income * rng.normal(1, np.where(people.firm, 0.1, 0.01), size)
     salary = receives & works & people.domiciled & ~own
     pension = receives & bank.retired & people.domiciled
     amount = np.where(salary & people.bonus & (step.month.of_year == 11), 1.8 * amount, amount)
@@ -173,16 +174,23 @@ def _income(bank: Bank, step: Step, receives: Flags, current: Ints) -> Floats:
     inflow = np.where(arrives, np.rint(amount), 0)
     cash = partly & (rng.random(size) < 0.5 * (1 - people.digital))
     kind = np.select(
-        [salary, pension, cash],
+        [salary & ~people.firm, pension, cash],
         [KIND["salary"], KIND["pension"], KIND["deposit"]],
         KIND["transfer_in"],
     )
     channel = np.where(cash, CHANNEL["branch"], CHANNEL["system"])
+    wages = np.rint(np.where(people.firm, WAGES * inflow, 0))
     who = np.flatnonzero(arrives)
     book.add(
-        current[who], people.payday[who], inflow[who].astype(np.int64), kind[who], channel[who],
+        current[who], people.payday[who], (inflow + wages)[who].astype(np.int64), kind[who],
+        channel[who],
         np.where(cash[who], -1, 1 + people.employer[who] % (len(BANKS) - 1)),
         np.where(cash[who], -1, 500_000 + people.employer[who]),
+    )  # fmt: skip
+    who = np.flatnonzero(wages)
+    book.add(
+        current[who], people.payday[who] + 2, -wages[who].astype(np.int64), "transfer_out",
+        "online", 1 + who % (len(BANKS) - 1), 300_000 + who,
     )  # fmt: skip
     return inflow
 
@@ -330,7 +338,9 @@ def _save(bank: Bank, step: Step, active: Flags, current: Ints, position: Floats
     balance[saves] = np.maximum((accounts["balance"] + np.minimum(net, 0))[account[saves]], 0)
     u = rng.random(size)
     wind = saves & (u < 0.0025)
+    everyone = np.arange(size)
     gift = np.rint(80 * people.wealth * np.exp(rng.normal(0, 0.8, size))).astype(np.int64)
+    gift = bank.in_savings(everyone, gift)
     drawn = saves & (u > 0.9945)
     leaves = saves & (bank.leaving > 0) & (rng.random(size) < 0.6) & ~drawn
     withdrawal = np.rint(balance * np.where(drawn, 0.65, 0.20)).astype(np.int64)
@@ -342,16 +352,20 @@ def _save(bank: Bank, step: Step, active: Flags, current: Ints, position: Floats
              880_000 + who)  # fmt: skip
 
     moves = saves & ~wind & ~drawn & (bank.leaving == 0) & (rng.random(size) < SAVING_RATE)
+    balance = balance * bank.worth(bank.average_rate)
     change = bank.drift / SAVING_RATE * (balance + 200 * bank.income)
     change = change * np.exp(rng.normal(-0.08, 0.4, size)) + rng.normal(0, 0.03, size) * balance
     # Deposits are limited by the balance, withdrawals to two fifths at once.
     room = np.maximum(0.5 * position[people.home] + 30 * bank.income, 0)
     change = np.rint(np.clip(change, -0.4 * balance, room)).astype(np.int64)
     change[~moves] = 0
+    saved = bank.in_savings(everyone, change)
     who = np.flatnonzero(change > 0)
-    book.transfer(current[who], account[who], people.payday[who] + 1, change[who], "mobile")
+    book.transfer(current[who], account[who], people.payday[who] + 1, change[who], "mobile",
+                  received=saved[who])  # fmt: skip
     who = np.flatnonzero(change < 0)
-    book.transfer(account[who], current[who], people.payday[who] + 1, -change[who], "mobile")
+    book.transfer(account[who], current[who], people.payday[who] + 1, -saved[who], "mobile",
+                  received=-change[who])  # fmt: skip
     return change.astype(np.float64)
 
 
@@ -399,10 +413,12 @@ def _spend(bank: Bank, step: Step, current: Ints, budget: Floats, times: Ints) -
     u = rng.random(len(who))
     desk, cash = 0.25 * (1 - digital) ** 2, 0.2 * (1 - 0.5 * digital)
     by_card = 0.5 + 0.1 * digital
+    by_transfer = np.where(rng.random(len(who)) < digital, 3, 4)
     mode = np.select(
-        [u < desk, u < desk + cash, u < desk + cash + by_card],
-        [0, 1, 2],
-        np.where(rng.random(len(who)) < digital, 3, 4),
+        # Firms pay their suppliers.
+        [people.firm[who], u < desk, u < desk + cash, u < desk + cash + by_card],
+        [by_transfer, 0, 1, 2],
+        by_transfer,
     )
     kind = np.array(
         [

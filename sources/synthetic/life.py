@@ -16,7 +16,7 @@ from sources.synthetic.population import (
     Flags,
     Floats,
 )
-from sources.synthetic.products import LOANS, Slot
+from sources.synthetic.products import LOANS, OF_PERSONS, Slot
 from sources.synthetic.state import ORGANIC, Bank, PlannedOpenings, Step, reach
 from sources.synthetic.timeline import FIRST_DAY
 
@@ -44,6 +44,7 @@ WISH = {
     Slot.CREDIT_CARD: 0.0050,
     Slot.FUND: 0.0036,
     Slot.INSURANCE: 0.0045,
+    Slot.WEALTH: 0.0040,
 }
 
 
@@ -94,10 +95,12 @@ def wish_hazard(bank: Bank) -> Floats:
     wish[:, Slot.OVERDRAFT] *= np.where(people.buffer < 0, 5.0, 0.8)
     wish[:, Slot.CREDIT_CARD] *= (0.5 + people.digital) * earning
     wish[:, Slot.FUND] *= np.exp(0.7 * wealth)
+    wish[:, Slot.WEALTH] *= np.exp(0.6 * wealth)
     wish[:, Slot.INSURANCE] *= np.where(bank.settling > 0, 2.5, 1.0)
     owns_current = bank.holds(Slot.CURRENT)
     wish[~owns_current, Slot.OVERDRAFT] = 0
     wish[:, LOANS[0]] *= np.where(bank.people.home == np.arange(people.size), 1.0, 0.0)
+    wish[np.ix_(people.firm, OF_PERSONS)] = 0
     wish[(bank.accounts.held >= 0) | bank.planned] = 0
     wish[~bank.alive | bank.in_default()] = 0
     wish *= np.where(bank.leaving > 0, 0.1, 1.0)[:, None]
@@ -130,7 +133,7 @@ def _change_work(bank: Bank, step: Step) -> None:
         bank.income *= np.where(bank.retired, 1.015, 1 + people.growth)
     age = people.age(step.month.start)
     u = rng.random(size)
-    working = ~bank.retired & ~bank.unemployed & (bank.occupation != STUDENT)
+    working = ~bank.retired & ~bank.unemployed & (bank.occupation != STUDENT) & ~people.firm
     promoted = working & (u < 0.004 * np.exp(12 * people.growth)) & (age < 60)
     bank.income[promoted] *= rng.uniform(1.08, 1.3, size)[promoted]
     local = bank.places.unemployment[bank.district]

@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 
 from sources.synthetic.bookings import BANKS
 from sources.synthetic.campaigns import Campaign
+from sources.synthetic.currency import BANKS_OWN, FOREIGN
 from sources.synthetic.parquet import (
     dates,
     identifiers,
@@ -17,6 +18,7 @@ from sources.synthetic.parquet import (
     whole,
 )
 from sources.synthetic.population import (
+    COMPANY_SIZES,
     DISTRICTS,
     EDUCATIONS,
     FEMALE_NAMES,
@@ -120,18 +122,20 @@ class People:
     def __init__(self, people: Population) -> None:
         index = np.arange(people.size)
         first = np.where(people.female, people.first_name, 20 + people.first_name)
-        given = named(FEMALE_NAMES + MALE_NAMES, first)
+        names = (*FEMALE_NAMES, *MALE_NAMES, "Firma")
+        given = named(names, np.where(people.firm, len(names) - 1, first))
         surname = named(SURNAMES, people.surname)
         number = (index * 48_271 + 12_345) % 1_000_000
         born = (people.born + np.datetime64("1970-01-01", "D")).astype(str)
         digits = np.char.replace(np.char.lower(born.astype(str)), "-", "")
+        person = ~people.firm
         self.people = people
         self.fixed: Columns = {
             "customer_id": customer_ids(index),
-            "birth_date": dates(people.born),
-            "sex": named(("male", "female"), people.female.astype(np.int32)),
+            "birth_date": dates(people.born, person),
+            "sex": named(("male", "female"), people.female.astype(np.int32), person),
             "customer_since": dates(people.since),
-            "education": named(EDUCATIONS, people.education),
+            "education": named(EDUCATIONS, people.education, person),
             "full_name": _joined(given, surname, between=" "),
             "phone": _joined(
                 pa.array(["+420 "] * people.size), identifiers("7", 8, index * 97 + 5)
@@ -143,7 +147,7 @@ class People:
                 identifiers("", 6, index),
                 pa.array(["@example.org"] * people.size),
             ),
-            "national_id": _joined(pa.array(digits.tolist()), identifiers("/", 6, number)),
+            "national_id": _joined(pa.array(digits.tolist()), identifiers("/", 6, number, person)),
         }
 
     def extract(self, bank: Bank, month_index: int) -> Columns:
@@ -154,20 +158,26 @@ class People:
         manager = bank.manager[there]
         # Who works for themselves keeps a business of the smallest size, under an own name.
         trades = bank.occupation[there] == SELF_EMPLOYED
+        firm = self.people.firm[there]
+        business = trades | firm
+        size = self.people.company[there].clip(0)
+        kind = np.where(firm, 2 + (size >= COMPANY_SIZES.index("medium")), trades)
+        # The businesses of one household are a group, with the firms that it owns.
+        heads = np.isin(there, self.people.head[self.people.firm])
+        group = bank.household[self.people.head[there]] + 1
         return {
             **columns,
-            "customer_kind": named(("person", "sole_trader"), trades.astype(np.int32)),
-            "industry": named(INDUSTRIES, there % len(INDUSTRIES), trades),
-            "company_size": named(("micro",), np.zeros(len(there), dtype=np.int32), trades),
-            "is_inclusive_finance": pa.array(trades),
-            # The businesses of one household are a group.
-            "group_id": identifiers("G", 8, bank.household[there] + 1, trades),
+            "customer_kind": named(("person", "sole_trader", "small_business", "corporate"), kind),
+            "industry": named(INDUSTRIES, there % len(INDUSTRIES), business),
+            "company_size": named(COMPANY_SIZES, size, business),
+            "is_inclusive_finance": pa.array(business & (kind < 3)),
+            "group_id": identifiers("G", 8, group, business | heads),
             "district_id": district_ids(bank.district[there]),
-            "occupation": named(OCCUPATIONS, bank.occupation[there]),
-            "marital_status": named(MARITAL, bank.marital[there]),
+            "occupation": named(OCCUPATIONS, bank.occupation[there], ~firm),
+            "marital_status": named(MARITAL, bank.marital[there], ~firm),
             # Declared income: known to the bank in steps of ten.
             "monthly_income": money(np.rint(bank.income[there] / 10).astype(np.int64) * 1_000),
-            "household_id": identifiers("H", 8, bank.household[there] + 1),
+            "household_id": identifiers("H", 8, bank.household[there] + 1, ~firm),
             "employee_id": employee_ids(manager.clip(0), manager >= 0),
             "marketing_consent": pa.array(bank.consent[there]),
         }
@@ -177,14 +187,14 @@ def account(bank: Bank) -> Columns:
     accounts = bank.accounts
     size = accounts.size
     revolving = np.isin(accounts["slot"], (Slot.CREDIT_CARD, Slot.OVERDRAFT))
-    earns = ~np.isin(accounts["slot"], (Slot.FUND, Slot.INSURANCE, Slot.PAYMENTS))
+    earns = ~np.isin(accounts["slot"], (Slot.FUND, Slot.INSURANCE, Slot.PAYMENTS, Slot.WEALTH))
     return {
         "account_id": account_ids(np.arange(size)),
         "product_id": named([product.product_id for product in PRODUCTS], accounts["product"]),
         "branch_id": branch_ids(accounts["branch"]),
         "opened_on": dates(accounts["opened"]),
         "closed_on": dates(accounts["closed"], accounts["closed"] != 0),
-        "currency": pa.array(["EUR"] * size, type=pa.string()),
+        "currency": named((BANKS_OWN, FOREIGN), bank.in_dollars.astype(np.int32)),
         "interest_rate": rates(accounts["rate"], earns),
         "credit_limit": money(accounts["limit"], revolving),
         "term_months": whole(accounts["term"], accounts["term"] > 0),

@@ -8,15 +8,19 @@ import numpy as np
 from sources.synthetic.bookings import BANKS
 from sources.synthetic.population import Floats, Ints
 from sources.synthetic.products import (
+    BUSINESS_LOAN,
     COMMISSION_SHARE,
     CONSUMER_GRANT_FEE,
     FUND_ENTRY_FEE,
     LOANS,
     MORTGAGE_GRANT_FEE,
+    OF_PERSONS,
     PRODUCT_OF_SLOT,
     PRODUCTS,
     RATE_OF_PRODUCT,
     TERM_OF_PRODUCT,
+    WEALTH_YEARLY_FEE,
+    WEALTH_YEARLY_RETURN,
     Slot,
 )
 from sources.synthetic.state import ORGANIC, Bank, Step
@@ -25,6 +29,10 @@ from sources.synthetic.timeline import FIRST_DAY, month
 TERM_DEPOSITS = np.array(
     [code for code, product in enumerate(PRODUCTS) if product.slot == Slot.TERM_DEPOSIT]
 )
+WEALTH_PRODUCTS = np.array(
+    [code for code, product in enumerate(PRODUCTS) if product.slot == Slot.WEALTH]
+)
+SIX_MONTHS_SHARE = 0.6
 RENEWAL_RATE = 0.60
 # Products that a partner using the same current account holds jointly.
 SHARED = (Slot.CURRENT, Slot.MORTGAGE, Slot.OVERDRAFT)
@@ -54,6 +62,15 @@ def fund_amount(bank: Bank, who: Ints) -> Floats:
     return 0.8 * bank.people.wealth[who] + 500
 
 
+def wealth_amount(bank: Bank, who: Ints) -> Floats:
+    return 0.7 * bank.people.wealth[who] + 1_000
+
+
+def wealth_fee(invested: Floats, term: Ints) -> Floats:
+    """Taken from the proceeds when `invested` matures after `term` months."""
+    return WEALTH_YEARLY_FEE * term / 12 * invested
+
+
 def mortgage_amount(bank: Bank, who: Ints) -> Floats:
     return 12 * 3.6 * bank.income[who] * (bank.people.wealth[who] / 7_000).clip(0.3, 8) ** 0.2
 
@@ -75,9 +92,14 @@ def premium(bank: Bank, who: Ints) -> Floats:
     return 0.05 * bank.income[who] + 25 + 0.002 * bank.people.wealth[who]
 
 
+def loan_product(bank: Bank, who: Ints, slot: Slot) -> Ints:
+    business = bank.people.firm[who] & (slot == Slot.CONSUMER_LOAN)
+    return np.where(business, BUSINESS_LOAN, PRODUCT_OF_SLOT[slot])
+
+
 def loan_rate(bank: Bank, who: Ints, slot: Slot) -> Floats:
     spread = 0.012 if slot == Slot.CONSUMER_LOAN else 0.002
-    rate = RATE_OF_PRODUCT[PRODUCT_OF_SLOT[slot]] + spread * bank.people.risk[who]
+    rate = RATE_OF_PRODUCT[loan_product(bank, who, slot)] + spread * bank.people.risk[who]
     return np.round(rate.clip(0.03, 0.14), 4)
 
 
@@ -119,6 +141,7 @@ def initial_portfolio(bank: Bank, rng: np.random.Generator) -> None:
     def takers(slot: Slot, logit: Floats) -> Ints:
         wish = logit + 0.8 * people.affinity[:, slot]
         chosen = rng.random(people.size) < 1 / (1 + np.exp(-wish))
+        chosen &= ~people.firm | (slot not in OF_PERSONS)
         return there[chosen[there]]
 
     def branch_of(who: Ints) -> Ints:
@@ -127,8 +150,9 @@ def initial_portfolio(bank: Bank, rng: np.random.Generator) -> None:
     who = takers(Slot.SAVINGS, 0.15 + 0.6 * wealth)
     amount = 0.75 * people.wealth[who] * np.exp(rng.normal(0, 0.5, len(who)))
     accounts.open(
-        who, PRODUCT_OF_SLOT[Slot.SAVINGS], past(who), -1, branch_of(who), balance=cents(amount)
-    )
+        who, PRODUCT_OF_SLOT[Slot.SAVINGS], past(who), -1, branch_of(who),
+        balance=bank.in_savings(who, cents(amount)),
+    )  # fmt: skip
 
     who = takers(Slot.TERM_DEPOSIT, -2.3 + 0.8 * wealth)
     code = rng.choice(TERM_DEPOSITS, len(who), p=[0.2, 0.4, 0.25, 0.15])
@@ -139,7 +163,7 @@ def initial_portfolio(bank: Bank, rng: np.random.Generator) -> None:
     who, code, left, opened = who[fits], code[fits], left[fits], opened[fits]
     amount = deposit_amount(bank, who) * np.exp(rng.normal(0, 0.5, len(who)))
     accounts.open(
-        who, code, opened, -1, branch_of(who), balance=cents(amount),
+        who, code, opened, -1, branch_of(who), balance=bank.in_savings(who, cents(amount)),
         matures_month=left - 1, due=people.payday[who],
     )  # fmt: skip
 
@@ -181,6 +205,23 @@ def initial_portfolio(bank: Bank, rng: np.random.Generator) -> None:
     who = there[people.trader[there]]
     accounts.open(who, PRODUCT_OF_SLOT[Slot.PAYMENTS], past(who), -1, branch_of(who))
 
+    who = takers(Slot.WEALTH, -2.7 + 0.8 * wealth)
+    code = _wealth_product(who, rng)
+    term = TERM_OF_PRODUCT[code]
+    left = 1 + (rng.random(len(who)) * term).astype(int)
+    opened = _months_before(left, term, people.payday[who])
+    fits = opened > people.since[who]
+    who, code, left, opened = who[fits], code[fits], left[fits], opened[fits]
+    amount = wealth_amount(bank, who) * np.exp(rng.normal(0, 0.5, len(who)))
+    accounts.open(
+        who, code, opened, -1, branch_of(who), principal=cents(amount),
+        matures_month=left - 1, due=people.payday[who],
+    )  # fmt: skip
+
+
+def _wealth_product(who: Ints, rng: np.random.Generator) -> Ints:
+    return rng.choice(WEALTH_PRODUCTS, len(who), p=[SIX_MONTHS_SHARE, 1 - SIX_MONTHS_SHARE])
+
 
 def _months_before(left: Ints, term: Ints, day: Ints) -> Ints:
     """Opening days of deposits that mature in `left - 1` months on `day` after `term` months."""
@@ -211,7 +252,8 @@ def _old_loans(
     keep = outstanding > instalment
     start = np.array([month(-int(months)).start for months in elapsed], dtype=np.int64)
     bank.accounts.open(
-        who[keep], PRODUCT_OF_SLOT[slot], (start + rng.integers(0, 28, len(who)))[keep], -1,
+        who[keep], loan_product(bank, who[keep], slot),
+        (start + rng.integers(0, 28, len(who)))[keep], -1,
         bank.people.branch[who[keep]], rate=rate[keep], term=term[keep],
         principal=principal[keep], instalment=instalment[keep],
         due=(bank.people.payday[who[keep]] + 3),
@@ -291,7 +333,7 @@ def take_product(bank: Bank, step: Step, slot: Slot, who: Ints, day: Ints) -> In
     current = bank.current_of(who)
     if slot == Slot.SAVINGS:
         account = accounts.open(who, product, opened, this.index, branch)
-        amount = cents(savings_amount(bank, who) * noise)
+        amount = bank.in_savings(who, cents(savings_amount(bank, who) * noise))
         book.add(account, day, amount, "transfer_in", "online", outside, people.employer[who])
     elif slot == Slot.TERM_DEPOSIT:
         code = rng.choice(TERM_DEPOSITS, len(who), p=[0.2, 0.4, 0.25, 0.15])
@@ -303,7 +345,7 @@ def take_product(bank: Bank, step: Step, slot: Slot, who: Ints, day: Ints) -> In
         saved = accounts.held[who, Slot.SAVINGS]
         old = (saved >= 0) & (accounts["opened_month"][saved] < this.index)
         moved = np.where(old, 0.4 * np.maximum(accounts["balance"][saved], 0), 0).astype(np.int64)
-        amount = cents(0.7 * deposit_amount(bank, who) * noise)
+        amount = bank.in_savings(who, cents(0.7 * deposit_amount(bank, who) * noise))
         book.add(account, day, amount, "transfer_in", "online", outside, people.employer[who])
         book.transfer(saved, account, day, moved, "branch")
     elif slot in LOANS:
@@ -313,8 +355,9 @@ def take_product(bank: Bank, step: Step, slot: Slot, who: Ints, day: Ints) -> In
         term = 12 * rng.integers(15 if house else 2, 31 if house else 8, len(who))
         rate = loan_rate(bank, who, slot)
         account = accounts.open(
-            who, product, opened, this.index, branch, rate=rate, term=term, principal=principal,
-            instalment=annuity(principal, rate, term), due=people.payday[who] + 3,
+            who, loan_product(bank, who, slot), opened, this.index, branch, rate=rate, term=term,
+            principal=principal, instalment=annuity(principal, rate, term),
+            due=people.payday[who] + 3,
             joint=_shares(bank, who) if slot in SHARED else -1,
         )  # fmt: skip
         book.add(account, day, -principal, "loan_payout", "branch")
@@ -328,6 +371,15 @@ def take_product(bank: Bank, step: Step, slot: Slot, who: Ints, day: Ints) -> In
         account = accounts.open(who, product, opened, this.index, branch)
         amount = cents(fund_amount(bank, who) * noise)
         _buy_fund(bank, step, who, account, day, amount)
+    elif slot == Slot.WEALTH:
+        code = _wealth_product(who, rng)
+        amount = cents(wealth_amount(bank, who) * noise)
+        account = accounts.open(
+            who, code, opened, this.index, branch, due=day.clip(1, 28), principal=amount,
+            matures_month=this.index + TERM_OF_PRODUCT[code],
+        )  # fmt: skip
+        book.add(account, day, amount, "transfer_in", "online", outside, people.employer[who])
+        book.add(account, day, -amount, "purchase", "online")
     elif slot == Slot.INSURANCE:
         account = _insure(bank, who, opened, this.index, rng)
     elif slot == Slot.CREDIT_CARD:
@@ -369,30 +421,60 @@ def top_up_funds(bank: Bank, step: Step) -> None:
     _buy_fund(bank, step, who, account[who], day, amount)
 
 
+def _maturing(bank: Bank, step: Step, slot: Slot) -> tuple[Ints, Ints, Ints]:
+    """Customers whose account of the slot matures this month, the accounts and the days."""
+    held = bank.accounts.held[:, slot]
+    due = held >= 0
+    due[due] = bank.accounts["matures_month"][held[due]] == step.month.index
+    due &= ~step.closing
+    who = np.flatnonzero(due)
+    return who, held[who], bank.accounts["due"][held[who]].astype(np.int64)
+
+
+def _renew(bank: Bank, step: Step, who: Ints, old: Ints, day: Ints) -> tuple[Ints, Ints]:
+    """Close matured accounts; most customers open the same again. Who does, and those accounts."""
+    accounts, this = bank.accounts, step.month
+    keeps = (step.rng.random(len(who)) < RENEWAL_RATE) & (bank.leaving[who] == 0)
+    accounts.close(old, this.start + day - 1)
+    code, again = accounts["product"][old[keeps]], who[keeps]
+    fresh = accounts.open(
+        again, code, this.start + day[keeps] - 1, this.index, bank.people.branch[again],
+        due=day[keeps], matures_month=this.index + TERM_OF_PRODUCT[code],
+    )  # fmt: skip
+    return keeps, fresh
+
+
+def redeem_wealth(bank: Bank, step: Step) -> None:
+    """Wealth products due this month pay back what was invested with its return, less the fee; most
+    of it is invested again, the rest goes to other banks."""
+    accounts, book = bank.accounts, step.bookings
+    who, old, day = _maturing(bank, step, Slot.WEALTH)
+    invested, term = accounts["principal"][old], accounts["term"][old]
+    proceeds = np.rint(invested * (1 + WEALTH_YEARLY_RETURN * term / 12)).astype(np.int64)
+    fee = np.rint(wealth_fee(invested, term)).astype(np.int64)
+    book.add(old, day, proceeds, "sale", "system")
+    book.add(old, day, -fee, "fee", "system")
+    rest = proceeds - fee
+    keeps, fresh = _renew(bank, step, who, old, day)
+    accounts["principal"][fresh] = rest[keeps]
+    book.transfer(old[keeps], fresh, day[keeps], rest[keeps], "system")
+    book.add(fresh, day[keeps], -rest[keeps], "purchase", "system")
+    out = ~keeps
+    outside = step.rng.integers(1, len(BANKS), int(out.sum()))
+    book.add(old[out], day[out], -rest[out], "transfer_out", "online", outside, 880_000 + who[out])
+
+
 def mature_deposits(bank: Bank, step: Step) -> None:
     """Term deposits due this month pay their interest; most are renewed, others paid out."""
     accounts, this, book = bank.accounts, step.month, step.bookings
-    held = accounts.held[:, Slot.TERM_DEPOSIT]
-    due = held >= 0
-    due[due] = accounts["matures_month"][held[due]] == this.index
-    due &= ~step.closing
-    who = np.flatnonzero(due)
-    old = held[who]
-    day = accounts["due"][old].astype(np.int64)
+    who, old, day = _maturing(bank, step, Slot.TERM_DEPOSIT)
     balance = accounts["balance"][old]
     interest = np.rint(balance * accounts["rate"][old] * (day - 1) / 365 + accounts["accrued"][old])
     interest = interest.astype(np.int64)
     accounts["accrued"][old] = 0
     book.add(old, day, interest, "interest_paid", "system")
     payout = balance + interest
-    keeps = (step.rng.random(len(who)) < RENEWAL_RATE) & (bank.leaving[who] == 0)
-    accounts.close(old, this.start + day - 1)
-    code = accounts["product"][old]
-    again = who[keeps]
-    fresh = accounts.open(
-        again, code[keeps], this.start + day[keeps] - 1, this.index, bank.people.branch[again],
-        due=day[keeps], matures_month=this.index + TERM_OF_PRODUCT[code[keeps]],
-    )  # fmt: skip
+    keeps, fresh = _renew(bank, step, who, old, day)
     book.transfer(old[keeps], fresh, day[keeps], payout[keeps], "system")
     out = ~keeps
     saved = accounts.held[who[out], Slot.SAVINGS]
@@ -400,8 +482,9 @@ def mature_deposits(bank: Bank, step: Step) -> None:
     target = np.where(usable, saved, bank.current_of(who[out]))
     fresh_current = accounts["opened_month"][target] == this.index
     book.transfer(
-        old[out], target, np.where(fresh_current, this.days, day[out]), payout[out], "system"
-    )
+        old[out], target, np.where(fresh_current, this.days, day[out]), payout[out], "system",
+        received=np.where(usable, payout[out], bank.from_savings(who[out], payout[out])),
+    )  # fmt: skip
 
 
 def close_customers(bank: Bank, step: Step) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,16 @@ SURNAMES = tuple(
 OCCUPATIONS = ("student", "worker", "employee", "specialist", "self-employed", "unemployed",
                "retired")  # fmt: skip
 STUDENT, WORKER, EMPLOYEE, SPECIALIST, SELF_EMPLOYED, UNEMPLOYED, RETIRED = range(7)
+COMPANY = 7  # in place of an occupation
+COMPANY_SIZES = ("micro", "small", "medium", "large")
+SIZE_SHARES = (0.55, 0.3, 0.12, 0.03)
+FIRM_SHARE = 0.03
+# Usual net revenue a month by size: what is left when wages are paid.
+NET_REVENUE = np.array([4_000.0, 10_000.0, 30_000.0, 80_000.0])
+OWNED_BY_PERSON, OWNED_BY_FIRM = 0.4, 0.15
+FIRM_TRADES = 0.3
+# Nothing that happens to a person of a certain age happens to a firm.
+AGE_OF_FIRM = 50
 INDUSTRIES = ("retail trade", "crafts", "catering", "transport", "services", "farming")
 EDUCATIONS = ("primary", "secondary", "vocational", "university")
 MARITAL = ("single", "married", "divorced", "widowed")
@@ -95,6 +105,13 @@ class Population:
     repays: Floats  # share of the card statement; 1 pays all
     fee_rate: Floats  # one-off fees a month
     affinity: Floats  # (size, SLOTS), standard normal
+    company: Ints  # place in COMPANY_SIZES, -1 for a person
+    head: Ints  # customer at the head of the firm's group; itself without an owner
+    foreign: Flags  # keeps savings and term deposits in dollars
+
+    @property
+    def firm(self) -> Flags:
+        return self.company >= 0
 
     def age(self, day: int) -> Floats:
         return (day - self.born) / 365.25
@@ -200,7 +217,10 @@ def draw_population(
         + 0.024 * (age - 45)
         + 1.15 * rng.normal(0, 1, size)
     ).clip(150, 2_500_000)
-    affinity = rng.normal(0, 1, (size, SLOTS))
+    affinity = rng.normal(0, 1, (size, SLOTS - 1))
+    # Who likes funds and term deposits likes what is between them.
+    between = (affinity[:, Slot.FUND] + affinity[:, Slot.TERM_DEPOSIT]) / np.sqrt(2)
+    affinity = np.column_stack([affinity, between])
     risk = rng.normal(0, 1, size) - 0.35 * skill
     digital = 1 / (1 + np.exp((age - 50) / 11 + rng.normal(0, 1.1, size)))
     buffer = np.exp(rng.normal(-0.1, 0.75, size)) * (wealth / 7_000).clip(0.2, 20) ** 0.25
@@ -249,6 +269,9 @@ def draw_population(
         repays=np.where(transactor, 1.0, rng.uniform(0.06, 0.3, size)),
         fee_rate=rng.gamma(0.7, 0.05, size),
         affinity=affinity,
+        company=np.full(size, -1),
+        head=index,
+        foreign=np.zeros(size, dtype=bool),
     )
     start = Start(
         income=income,
@@ -259,6 +282,55 @@ def draw_population(
         consent=rng.random(size) < 0.8,
         drift=rng.normal(0.003, 0.016, size),
         turnover=np.where(trader, turnover, 0.0),
+    )
+    return people, start
+
+
+def incorporate(
+    people: Population, start: Start, rng: np.random.Generator
+) -> tuple[Population, Start]:
+    """Turn some customers without a partner into firms, with a random stream of their own."""
+    size = people.size
+    alone = np.flatnonzero((people.partner < 0) & ~people.trader)
+    chosen = rng.permutation(alone)[: round(FIRM_SHARE * size)]
+    company, head = people.company.copy(), people.head.copy()
+    company[chosen] = rng.choice(len(COMPANY_SIZES), len(chosen), p=SIZE_SHARES)
+    firm = company >= 0
+    persons = np.flatnonzero(~firm)
+    owned = rng.random(len(chosen))
+    for place, one in enumerate(chosen):
+        if owned[place] < OWNED_BY_PERSON:
+            head[one] = rng.choice(persons)
+        elif place and owned[place] < OWNED_BY_PERSON + OWNED_BY_FIRM:
+            head[one] = head[rng.choice(chosen[:place])]
+
+    def drawn(median: Floats | float, spread: float) -> Floats:
+        return median * np.exp(spread * rng.normal(0, 1, size))
+
+    income = np.where(firm, drawn(NET_REVENUE[company], 0.35), start.income)
+    wealth = np.where(firm, drawn(3 * income, 0.9).clip(3_000, 5_000_000), people.wealth)
+    trader = people.trader | (firm & (rng.random(size) < FIRM_TRADES))
+    turnover = np.where(firm & trader, drawn(100 * income, 0.8), start.turnover)
+    rent = np.rint(people.rent / 100 * income / start.income).astype(np.int64) * 100
+    people = replace(
+        people,
+        born=np.where(firm, FIRST_DAY - round(365.25 * AGE_OF_FIRM), people.born),
+        trader=trader,
+        domiciled=people.domiciled | firm,
+        bonus=people.bonus & ~firm,
+        rent=np.where(firm, rent, people.rent),
+        wealth=wealth,
+        digital=np.where(firm, 0.5 + 0.5 * people.digital, people.digital),
+        company=company,
+        head=head,
+    )
+    start = replace(
+        start,
+        income=income,
+        occupation=np.where(firm, COMPANY, start.occupation),
+        marital=np.where(firm, SINGLE, start.marital),
+        consent=start.consent & ~firm,
+        turnover=turnover,
     )
     return people, start
 

@@ -27,10 +27,12 @@ class Slot(IntEnum):
     FUND = 7
     INSURANCE = 8
     PAYMENTS = 9
+    WEALTH = 10
 
 
 SLOTS = len(Slot)
 LOANS = (Slot.MORTGAGE, Slot.CONSUMER_LOAN)
+OF_PERSONS = (Slot.MORTGAGE, Slot.CREDIT_CARD, Slot.FUND, Slot.INSURANCE, Slot.WEALTH)
 
 
 @dataclass(frozen=True)
@@ -61,9 +63,16 @@ PRODUCTS: tuple[Product, ...] = (
     Product("FUND", "Investment fund account", "wealth", Slot.FUND),
     Product("INSURANCE", "Insurance, brokered", "agency", Slot.INSURANCE),
     Product("PAYMENTS", "Merchant payments", "payments", Slot.PAYMENTS),
+    Product("BUSINESS", "Business loan", "lending", Slot.CONSUMER_LOAN, 0.075, 0.034, 60, 0.45),
+    Product("WEALTH06", "Wealth product, 6 months", "wealth", Slot.WEALTH, term_months=6),
+    Product("WEALTH12", "Wealth product, 12 months", "wealth", Slot.WEALTH, term_months=12),
+)
+# What a firm takes in the consumer loan's place.
+BUSINESS_LOAN = next(
+    code for code, product in enumerate(PRODUCTS) if product.product_id == "BUSINESS"
 )
 
-# The first product of each slot; the term deposit's four follow each other.
+# The first product of each slot; its others follow it, but for the business loan.
 PRODUCT_OF_SLOT: tuple[int, ...] = tuple(
     next(code for code, product in enumerate(PRODUCTS) if product.slot == slot) for slot in Slot
 )
@@ -103,6 +112,9 @@ QUARTERLY_FEE = 11.70
 CARD_YEARLY_FEE = 39.00
 FUND_YEARLY_FEE = 0.012
 FUND_ENTRY_FEE = 0.020
+# Of a wealth product, a year: the fee is taken from the proceeds at maturity.
+WEALTH_YEARLY_FEE = 0.009
+WEALTH_YEARLY_RETURN = 0.025
 COMMISSION_SHARE = 0.18
 MERCHANT_FEE = 0.012
 MORTGAGE_GRANT_FEE = 0.004

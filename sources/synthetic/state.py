@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from sources.synthetic.accounts import Accounts
 from sources.synthetic.bookings import CHANNEL, Bookings
+from sources.synthetic.currency import IN_DOLLARS, UNIT, rates_of, to_dollars, to_euros
 from sources.synthetic.population import (
     RETIRED,
     UNEMPLOYED,
@@ -87,6 +88,10 @@ class Bank:
         # Last month in which a campaign's own rates replace the customer's own wish.
         self.answering_until: Ints = np.full((size, SLOTS), -1, dtype=np.int32)
         self.plans: dict[int, list[PlannedOpenings]] = {}
+        self.average_rate, self.closing_rate = rates_of(0)
+
+    def begin(self, month_index: int) -> None:
+        self.average_rate, self.closing_rate = rates_of(month_index)
 
     @property
     def unemployed(self) -> Flags:
@@ -103,13 +108,31 @@ class Bank:
         """The current account a customer uses, its own or the joint one; -1 none."""
         return self.accounts.held[self.people.home[customer], Slot.CURRENT]
 
+    @property
+    def in_dollars(self) -> Flags:
+        """Which accounts are."""
+        foreign = self.people.foreign[self.accounts["customer"]]
+        return foreign & np.isin(self.accounts["slot"], IN_DOLLARS)
+
+    def worth(self, rate: int) -> Floats:
+        """Euros for a unit of the currency of each customer's savings and term deposits."""
+        return np.where(self.people.foreign, rate / UNIT, 1.0)
+
+    def in_savings(self, who: Ints, cents: Ints) -> Ints:
+        """Cents of euros in the currency of the customers' savings and term deposits."""
+        return np.where(self.people.foreign[who], to_dollars(cents, self.average_rate), cents)
+
+    def from_savings(self, who: Ints, cents: Ints) -> Ints:
+        """The other way."""
+        return np.where(self.people.foreign[who], to_euros(cents, self.average_rate), cents)
+
     def balance_in(self, slot: Slot) -> Floats:
-        """Balance in cents in each customer's own account of the slot, 0 without one."""
+        """Balance, cents of euros, in each customer's own account of the slot, 0 without one."""
         held = self.accounts.held[:, slot]
         balance = np.zeros(self.people.size)
         some = held >= 0
         balance[some] = self.accounts["balance"][held[some]]
-        return balance
+        return balance * self.worth(self.average_rate) if slot in IN_DOLLARS else balance
 
     def position(self) -> Floats:
         """Cents on the customer's own current account and overdraft line together."""

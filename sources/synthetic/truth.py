@@ -24,6 +24,7 @@ from sources.synthetic.cashflows import (
     RUN_OFF,
     SAVING_RATE,
     SEASON,
+    WAGES,
     WRITE_OFF_AFTER,
     fund_exit,
 )
@@ -46,14 +47,18 @@ from sources.synthetic.life import RETURN_RATE as RETURN
 from sources.synthetic.openings import (
     RENEWAL_RATE,
     SHARED,
+    SIX_MONTHS_SHARE,
     card_limit,
     consumer_amount,
     deposit_amount,
     fund_amount,
+    loan_product,
     mortgage_amount,
     overdraft_limit,
     premium,
     savings_amount,
+    wealth_amount,
+    wealth_fee,
 )
 from sources.synthetic.population import SELF_EMPLOYED, STUDENT, Flags, Floats, Ints
 from sources.synthetic.products import (
@@ -201,7 +206,7 @@ def expect_by_slot(
         )
 
     # Savings: the drift lasts until its next draw; leavers withdraw the balance.
-    saved = of(Slot.SAVINGS, "balance") / 100
+    saved = of(Slot.SAVINGS, "balance") / 100 * bank.worth(bank.closing_rate)
     there = np.where(bank.leaving > 0, 0.0, saved)
     away = np.where(bank.leaving > 0, saved, 0.0)
     start_leaving = leave_hazard(bank)[people.home]
@@ -265,6 +270,12 @@ def expect_by_slot(
             * factor
             * (FUND_YEARLY_FEE * funds / 12 + topped - MAINTENANCE_COST["wealth"] - 0.02)
         )
+
+    fee = wealth_fee(of(Slot.WEALTH, "principal") / 100, of(Slot.WEALTH, "term"))
+    for due, left, renewed in _terms(bank, Slot.WEALTH, month_index, in_state):
+        # A renewal opens another account in the same month.
+        upkeep = MAINTENANCE_COST["wealth"] * np.where(due, 1 + renewed, 1.0)
+        value[:, Slot.WEALTH] += holds[:, Slot.WEALTH] * left * (due * (fee - 0.08) - upkeep)
 
     commission = of(Slot.INSURANCE, "principal") / 100
     turnover = bank.turnover / 100 * bank.engagement
@@ -342,9 +353,11 @@ def _everyday(bank: Bank, days: int, purchases: float) -> Everyday:
     budget = np.maximum(income - due - people.rent / 100, 0.12 * income)
     resting = income * ((days - people.payday) / days) - budget * 0.5
     resting -= (income - budget) * ((days - people.payday - 2) / days)
-    digital = people.digital
-    desk, cash = 0.25 * (1 - digital) ** 2, 0.2 * (1 - 0.5 * digital)
-    by_card = 0.5 + 0.1 * digital
+    # A firm's wages leave two days after its revenue; it pays suppliers by transfer only.
+    resting += people.firm * WAGES * income * 2 / days
+    digital, person = people.digital, ~people.firm
+    desk, cash = person * 0.25 * (1 - digital) ** 2, person * 0.2 * (1 - 0.5 * digital)
+    by_card = person * (0.5 + 0.1 * digital)
     rest = 1 - desk - cash - by_card
     price = CHANNEL_COST
     each = (
@@ -356,6 +369,7 @@ def _everyday(bank: Bank, days: int, purchases: float) -> Everyday:
     partly = ~people.domiciled | np.isin(bank.occupation, (SELF_EMPLOYED, STUDENT))
     deposits = partly * 0.85 * 0.5 * (1 - digital) * price["branch"]
     cost = purchases * people.intensity * bank.engagement * each + deposits + 0.05
+    cost += people.firm * price["online"]
     fee = people.fee_rate * np.exp(3.1 + 0.5)
     waived = people.domiciled & (bank.income > 2_600)
     home, users = people.home, bank.alive
@@ -373,6 +387,27 @@ def _everyday(bank: Bank, days: int, purchases: float) -> Everyday:
     )
 
 
+def _terms(
+    bank: Bank, slot: Slot, month_index: int, in_state: list[tuple[Floats, Floats]]
+) -> Iterator[tuple[Flags, Floats, Floats]]:
+    """By month ahead: which accounts with a term mature, the probability that they are still held,
+    and the share renewed."""
+    size = bank.people.size
+    account = bank.accounts.held[:, slot]
+    some = account >= 0
+    ahead, term = np.full(size, 99), np.ones(size, dtype=int)
+    ahead[some] = bank.accounts["matures_month"][account[some]] - month_index - 1
+    term[some] = np.maximum(bank.accounts["term"][account[some]], 1)
+    kept = np.ones(size)
+    for h, (stays, goes) in enumerate(in_state):
+        left = stays + goes
+        due = some & (ahead == h)
+        renewed = np.where(due, RENEWAL_RATE * stays / np.maximum(left, 1e-9), 1.0)
+        yield due, left * kept, renewed
+        kept = kept * renewed
+        ahead = np.where(due, h + term, ahead)
+
+
 @dataclass(frozen=True)
 class DepositPath:
     value: Floats
@@ -386,27 +421,17 @@ def _deposit_path(
     account = bank.accounts.held[:, Slot.TERM_DEPOSIT]
     some = account >= 0
     balance, margin = np.zeros(size), np.zeros(size)
-    ahead, term = np.full(size, 99), np.ones(size)
     mine = account[some]
     product = bank.accounts["product"][mine]
     balance[some] = bank.accounts["balance"][mine] / 100
+    balance *= bank.worth(bank.closing_rate)
     margin[some] = TRANSFER_PRICE_OF_PRODUCT[product] - RATE_OF_PRODUCT[product]
-    ahead[some] = bank.accounts["matures_month"][mine] - month_index - 1
-    term[some] = np.maximum(bank.accounts["term"][mine], 1)
     value = np.zeros(size)
-    kept = np.ones(size)
     paid_out = []
-    for h in range(HORIZON):
-        stays, goes = in_state[h]
-        left = stays + goes
-        due = some & (ahead == h)
-        renewed = np.where(due, RENEWAL_RATE * stays / np.maximum(left, 1e-9), 1.0)
-        out = np.where(due, balance * kept * (1 - renewed) * left, 0.0)
-        paid_out.append(out)
-        value += margin * balance * left * kept * np.where(due, 0.5 + 0.5 * renewed, 1.0) / 12
-        value -= some * left * kept * (MAINTENANCE_COST["deposits"] + 0.01)
-        kept = kept * renewed
-        ahead = np.where(due, h + term.astype(int), ahead)
+    for due, left, renewed in _terms(bank, Slot.TERM_DEPOSIT, month_index, in_state):
+        paid_out.append(np.where(due, balance * left * (1 - renewed), 0.0))
+        value += margin * balance * left * np.where(due, 0.5 + 0.5 * renewed, 1.0) / 12
+        value -= some * left * (MAINTENANCE_COST["deposits"] + 0.01)
     return DepositPath(value, paid_out)
 
 
@@ -676,7 +701,7 @@ def _default_path(
     anywhere = bank.in_default()
 
     idle = bank.unemployed
-    works = ~idle & ~bank.retired & (bank.occupation != STUDENT)
+    works = ~idle & ~bank.retired & (bank.occupation != STUDENT) & ~bank.people.firm
     local = bank.places.unemployment[bank.district]
     dismissed = works * DISMISSAL_RATE * local * np.exp(0.3 * bank.people.risk)
     strain = distress_hazard(bank) / np.where(idle, STRAIN, 1.0)
@@ -762,7 +787,7 @@ def worth_of_products(bank: Bank, everyone: Ints) -> tuple[Floats, Floats]:
     monthly, upfront = np.zeros(bank.planned.shape), np.zeros(bank.planned.shape)
     mean_noise = float(np.exp(0.5 * 0.45**2))
 
-    def set_value(slot: Slot, each_month: Floats, once: Floats | float = 0.0) -> None:
+    def set_value(slot: Slot, each_month: Floats | float, once: Floats | float = 0.0) -> None:
         monthly[:, slot] = each_month
         upfront[:, slot] = once
 
@@ -776,7 +801,8 @@ def worth_of_products(bank: Bank, everyone: Ints) -> tuple[Floats, Floats]:
         (Slot.CONSUMER_LOAN, consumer_amount(bank, everyone), CONSUMER_GRANT_FEE),
     ):
         amount = mean_noise * size
-        margin = _margin(slot) - _loss_rate(slot)
+        code = loan_product(bank, everyone, slot)
+        margin = RATE_OF_PRODUCT[code] - TRANSFER_PRICE_OF_PRODUCT[code] - _loss_rate(slot)
         set_value(slot, 0.95 * margin * amount / 12 - costs["lending"], fee * amount - 6)
     drawn = np.minimum((-bank.position() / 100).clip(0), overdraft_limit(bank, everyone) / 100)
     set_value(Slot.OVERDRAFT, _margin(Slot.OVERDRAFT) * drawn / 12 - costs["lending"])
@@ -792,6 +818,9 @@ def worth_of_products(bank: Bank, everyone: Ints) -> tuple[Floats, Floats]:
     set_value(
         Slot.FUND, FUND_YEARLY_FEE * amount / 12 - costs["wealth"], FUND_ENTRY_FEE * amount - 4
     )
+    # The fee of six months; those of twelve come after the horizon.
+    amount = SIX_MONTHS_SHARE * mean_noise * wealth_amount(bank, everyone)
+    set_value(Slot.WEALTH, -costs["wealth"], wealth_fee(amount, np.array(6)))
     set_value(
         Slot.INSURANCE, COMMISSION_SHARE * premium(bank, everyone) * 1.08 / 3 - costs["agency"]
     )
@@ -803,11 +832,15 @@ def _products_to_come(bank: Bank, month_index: int, share_left: list[Floats]) ->
     monthly, upfront = worth_of_products(bank, np.arange(bank.people.size))
     wish = wish_hazard(bank)
     result = np.zeros(wish.shape)
+    # What a product brings once comes when it is opened; of a wealth product, half a year later.
+    paid_from = np.full(SLOTS, 2)
+    paid_from[Slot.WEALTH] += 6
     for h in range(HORIZON):
         left = share_left[h][:, None]
         # A wish of month k opens two months later on average: it is there from k + 2 on.
         months_held = max(h - 1.5, 0.0)
-        result += left * wish * (1 - wish) ** max(h - 2, 0) * (upfront if h >= 2 else 0.0)
+        begun = (1 - wish) ** np.maximum(h - paid_from, 0) * (h >= paid_from)
+        result += left * wish * begun * upfront
         result += left * wish * months_held * monthly
     for months, plans in bank.plans.items():
         if months <= month_index:

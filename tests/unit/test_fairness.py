@@ -159,6 +159,8 @@ def test_a_gap_near_the_bound_is_not_named_until_its_whole_interval_is_beyond():
         "outcome of all customers [+30 %, +50 %], more than 25 %"
     ]
     assert len(named(-0.4, -0.5, -0.3)) == 1 and named(-0.4, -0.5, -0.3, 0.35) == []
+    row["group"] = "unknown"
+    assert named(0.4, 0.3, 0.5) == []
 
 
 def test_small_groups_and_groups_of_few_outcomes_are_counted_only():

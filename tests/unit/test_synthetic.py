@@ -46,6 +46,17 @@ def bank(tmp_path_factory: pytest.TempPathFactory) -> SyntheticBank:
 
 @pytest.fixture(scope="module")
 def records(bank: SyntheticBank) -> Iterator[duckdb.DuckDBPyConnection]:
+    yield from loaded(bank)
+
+
+@pytest.fixture(scope="module")
+def with_dollars(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The records of a bank with accounts in dollars."""
+    folder = tmp_path_factory.mktemp("dollars")
+    yield from loaded(generate(folder, customers=400, months=15, foreign_accounts=True))
+
+
+def loaded(bank: SyntheticBank) -> Iterator[duckdb.DuckDBPyConnection]:
     """A table for each delivered one; `booking`: the good bookings only, with their month."""
     with duckdb.connect() as connection:
         files = bank.files(connection)
@@ -145,6 +156,91 @@ def test_customer_extracts_are_stamped_and_show_changes(
     assert one(records, late) == 0
 
 
+def test_a_firm_has_a_business_and_nothing_of_a_person(
+    records: duckdb.DuckDBPyConnection,
+) -> None:
+    records.execute("""
+        create or replace table firm as
+        select distinct customer_id from customer
+        where customer_kind in ('small_business', 'corporate')""")
+    assert 0.02 * CUSTOMERS <= one(records, "select count(*) from firm") <= 0.04 * CUSTOMERS
+    extracts = one(records, "select count(*) from firm join customer using (customer_id)")
+    personal = ("birth_date", "sex", "education", "occupation", "marital_status", "household_id")
+    for columns, filled in (
+        ((*personal, "national_id"), 0),
+        (("industry", "company_size", "group_id", "monthly_income"), extracts),
+    ):
+        for column in columns:
+            count = f"select count({column}) from firm join customer using (customer_id)"
+            assert one(records, count) == filled, column
+    differing = """select count(*) from customer where is_inclusive_finance
+        <> coalesce(company_size in ('micro', 'small'), false)"""
+    assert one(records, differing) == 0
+    # A person or another firm of the bank owns some.
+    owned = """select count(*) from (select group_id from customer where group_id in (
+            select group_id from customer where customer_kind in ('small_business', 'corporate'))
+        group by 1 having count(distinct customer_id) > 1)"""
+    assert one(records, owned) > 0
+    contacted = "select count(*) from contact join firm using (customer_id)"
+    assert one(records, contacted) == 0
+
+
+def test_a_firm_receives_revenue_and_pays_wages_and_suppliers(
+    records: duckdb.DuckDBPyConnection,
+) -> None:
+    of_firms = """from booking join account using (account_id)
+        join account_holder using (account_id) join (
+            select distinct customer_id from customer
+            where customer_kind in ('small_business', 'corporate')) using (customer_id)
+        where role = 'owner'"""
+    # Revenue is two and a half times what is left of it when wages are paid.
+    wages = f"""select count(*), count(*) filter (abs(2.5 * paid - 1.5 * received) > 0.02) from (
+        select account_id, month,
+            sum(amount) filter (counterparty_account like '00005%') as received,
+            -sum(amount) filter (counterparty_account like '00003%') as paid
+        {of_firms} and product_id = 'CURRENT' group by all having paid is not null)"""
+    months, uneven = records.execute(wages).fetchall()[0]
+    assert months > 100 and uneven == 0
+    kinds = records.execute(f"select distinct kind {of_firms}").fetchall()
+    assert not {kind for (kind,) in kinds} & {"salary", "pension", "withdrawal", "card_payment"}
+    products = records.execute(f"select distinct left(product_id, 4) {of_firms}").fetchall()
+    names = {name for (name,) in products}
+    assert {"CURR", "SAVI"} <= names <= {"CURR", "SAVI", "TERM", "OVER", "BUSI", "PAYM"}
+
+
+def test_a_wealth_product_is_redeemed_on_its_day_and_no_money_of_it_is_the_banks(
+    records: duckdb.DuckDBPyConnection,
+) -> None:
+    records.execute("""
+        create or replace table wealth as
+        select account.*, day(opened_on) as opened_day from account
+        where product_id in ('WEALTH06', 'WEALTH12')""")
+    terms = "select list(distinct term_months order by term_months) from wealth"
+    assert records.execute(terms).fetchall() == [([6, 12],)]
+    # The bank closes an account earlier only for a customer who leaves, without a redemption.
+    wrong = """select count(*) from wealth join booking using (account_id)
+        where kind = 'sale' and (booked_on <> matures_on or closed_on <> matures_on)
+            or matures_on <> opened_on + to_months(term_months)
+            or kind in ('interest_paid', 'interest_charged') or interest_rate is not null"""
+    assert one(records, wrong) == 0
+    late = "select count(*) from wealth where matures_on < coalesce(closed_on, '2025-12-31')"
+    assert one(records, late) == 0
+    # Bookings of a day leave nothing on the account.
+    rest = """select count(*) from (select sum(amount) as rest from wealth
+        join booking using (account_id) group by account_id, booked_on) where rest <> 0"""
+    assert one(records, rest) == 0
+    # A return of 2.5 % and a fee of 0.9 % of what was invested, both for the term.
+    redeemed = """select count(*), count(*) filter (abs(
+            fee - received * 0.009 * term_months / (12 + 0.025 * term_months)) > 0.01)
+        from (select account_id, any_value(term_months) as term_months,
+            sum(amount) filter (kind = 'sale')::double as received,
+            -sum(amount) filter (kind = 'fee')::double as fee
+            from wealth join booking using (account_id) group by 1)
+        where received is not null"""
+    redemptions, uneven = records.execute(redeemed).fetchall()[0]
+    assert redemptions > 10 and uneven == 0
+
+
 def test_every_account_has_one_known_owner(records: duckdb.DuckDBPyConnection) -> None:
     owners = """select count(*) from (
         select account_id, count(*) filter (where role = 'owner') as owners
@@ -194,21 +290,39 @@ def test_an_account_from_before_shows_its_opening_balance_in_the_first_month(
     assert one(records, late) == 0
 
 
+@pytest.mark.parametrize(("bank_of", "months"), [("records", MONTHS), ("with_dollars", 15)])
 def test_the_ledger_reconciles_with_the_bookings_to_the_cent(
-    records: duckdb.DuckDBPyConnection,
+    bank_of: str, months: int, request: pytest.FixtureRequest
 ) -> None:
-    flows = """
+    """By item. Bookings in dollars count at the month's average rate, summed by account, channel
+    and kind; balances at the closing rate, by account."""
+    records: duckdb.DuckDBPyConnection = request.getfixturevalue(bank_of)
+
+    def euros(amount: str, rate: str) -> str:
+        return f"round({amount} * coalesce({rate}::decimal(18, 8), 1), 2)::decimal(18, 2)"
+
+    flows = f"""
         select month, branch_id, product_line, ledger_account, sum(value) as amount from (
-            select month, branch_id, product_line,
+            select booking.month, branch_id, product_line,
                 case kind when 'interest_charged' then 'interest_income'
                     when 'interest_paid' then 'interest_expense' else 'fee_income' end
                     as ledger_account,
-                case kind when 'interest_paid' then amount else -amount end as value
+                {
+        euros(
+            "sum(case kind when 'interest_paid' then amount else -amount end)",
+            "average_rate",
+        )
+    } as value
             from booking join account using (account_id) join product using (product_id)
-            where kind in ('interest_charged', 'interest_paid', 'fee', 'penalty'))
+            left join fx_rate
+                on fx_rate.currency = account.currency and fx_rate.month = booking.month
+            where kind in ('interest_charged', 'interest_paid', 'fee', 'penalty')
+            group by booking.month, branch_id, product_line, account_id, channel, kind,
+                average_rate)
         group by all having sum(value) <> 0"""
-    balances = """
-        select months.month, branch_id, product_line, 'customer_balance', sum(opening + booked)
+    balances = f"""
+        select months.month, branch_id, product_line, 'customer_balance',
+            sum({euros("(opening + booked)", "closing_rate")})
         from (
             select account_id, min_by(balance_after - amount, transaction_id) as opening,
                 min(month) as first_month from booking group by 1
@@ -219,10 +333,16 @@ def test_the_ledger_reconciles_with_the_bookings_to_the_cent(
             where booking.account_id = begun.account_id and booking.month <= months.month
         ) on true
         join account using (account_id) join product using (product_id)
+        left join fx_rate
+            on fx_rate.currency = account.currency and fx_rate.month = months.month
         where months.month >= begun.first_month group by all having sum(opening + booked) <> 0"""
-    items = """
-        select month, branch_id, product_line, item, sum(amount) from account_result
+    items = f"""
+        select account_result.month, branch_id, product_line, item,
+            sum({euros("amount", "average_rate")})
+        from account_result
         join account using (account_id) join product using (product_id)
+        left join fx_rate
+            on fx_rate.currency = account.currency and fx_rate.month = account_result.month
         anti join planted on table_name = 'account_result' and row_number = account_result._row
         group by all having sum(amount) <> 0"""
     adjusted = "select month, branch_id, product_line, item, amount from adjustment"
@@ -237,7 +357,44 @@ def test_the_ledger_reconciles_with_the_bookings_to_the_cent(
     assert one(records, f"select count(*) from (({made}) except ({good}))") == 0
     assert one(records, f"select count(*) from ({good})") > 500
     quarters = "select count(distinct month) from adjustment where maker <> checker"
-    assert one(records, quarters) == MONTHS // 3
+    assert one(records, quarters) == months // 3
+    items_in_dollars = """select count(distinct (product_id, kind)) from booking
+        join account using (account_id) where currency = 'USD' and kind = 'interest_paid'"""
+    assert (one(records, items_in_dollars) > 1) == (bank_of == "with_dollars")
+
+
+def test_one_in_twenty_savings_accounts_and_term_deposits_is_in_dollars(
+    records: duckdb.DuckDBPyConnection, with_dollars: duckdb.DuckDBPyConnection
+) -> None:
+    assert one(records, "select count(*) from account where currency <> 'EUR'") == 0
+    foreign = """select count(*) filter (currency = 'USD' and may_be), count(*) filter (may_be),
+            count(*) filter (currency <> 'EUR' and not may_be)
+        from (select currency, product_id = 'SAVINGS' or product_id like 'TERM%' as may_be
+            from account)"""
+    dollars, both, elsewhere = with_dollars.execute(foreign).fetchall()[0]
+    assert 0.02 < dollars / both < 0.09 and elsewhere == 0
+
+
+def test_both_sides_of_a_transfer_between_euros_and_dollars_agree_in_value(
+    with_dollars: duckdb.DuckDBPyConnection,
+) -> None:
+    """Each is translated alone at the month's average rate. The counterparty is the place of the
+    account, which is its number less one."""
+    pairs = """
+        with own as (
+            select booking.*, account.currency, right(account_id, 8)::int - 1 as place,
+                counterparty_account::int as other,
+                round(amount * coalesce(average_rate::decimal(18, 8), 1), 2) as euros
+            from booking join account using (account_id) left join fx_rate
+                on fx_rate.currency = account.currency and fx_rate.month = booking.month
+            where counterparty_bank = 'JINGXI'
+        )
+        select count(*), count(*) filter (gave.euros <> -took.euros), count(distinct gave.currency)
+        from own as gave join own as took on gave.place = took.other and gave.other = took.place
+            and gave.booked_on = took.booked_on
+        where gave.amount < 0 and took.amount > 0 and gave.currency <> took.currency"""
+    transfers, differing, ways = with_dollars.execute(pairs).fetchall()[0]
+    assert transfers > 30 and differing == 0 and ways == 2
 
 
 def test_loan_status_agrees_with_the_loan_account(records: duckdb.DuckDBPyConnection) -> None:
