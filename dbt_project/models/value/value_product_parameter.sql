@@ -87,6 +87,7 @@ inner join hurdle on history_month.month = hurdle.month
 left join {{ ref('value_transfer_price') }} as {{ side }}
     on
         product.product_id = {{ side }}.product_id
+        and {{ side }}.currency = '*'
         and history_month.month = {{ side }}.month
         and {{ side }}.side = '{{ 'above' if side == 'priced' else 'below' }} zero'
 {%- endfor %}
