@@ -510,8 +510,8 @@ def _propose_portfolios(
         "lies at the tenor 2 x average life - 1, the rest at 1 month",
         "intervals are at 95 %; that of the run-off is between accounts and leaves out what moves "
         "all of them together, such as a change of rates that the history does not have",
-        "the market rate is the curve in force at 1 month; of several currencies that of most of the "
-        "product's balances counts",
+        "the market rate is the curve in force at 1 month; of several currencies that of most of "
+        "the product's balances counts",
         *(f"keeps the portfolio in force: {reason}" for reason in missing),
     ]
     proposal.notes[RULE] = [

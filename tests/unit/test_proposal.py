@@ -43,7 +43,8 @@ create table meta.release as select 'r1' as release_id, '2024-12' as as_of;
 create table accounts as {ACCOUNTS};
 create table value.account_month as
 select account_id, month, product_id, product_line, curve_tenor,
-    '*' as curve_currency, if(curve_tenor is null, null, month) as curve_month, balance::decimal(18, 2) as average_balance,
+    '*' as curve_currency, if(curve_tenor is null, null, month) as curve_month,
+    balance::decimal(18, 2) as average_balance,
     interest::decimal(18, 2) as interest_expense, interest::decimal(18, 2) as interest_income,
     transfer::decimal(18, 3) as transfer_result, 0.00::decimal(18, 2) as funded_by_capital,
     null::decimal(9, 6) as overdrawn_price,
@@ -104,8 +105,8 @@ select account_id, month, 31, if(substr(account_id, 2)::integer < 400, 0, 10)
 from value.credit_risk;
 """
 # A hundred accounts over 36 months: of 1,000,000.00, 2 % leave in a month. The curve at one month
-# moves by 0.25 points in six months of each year, and half of each move is paid at once. The curve of
-# another currency is level.
+# moves by 0.25 points in six months of each year, and half of each move is paid at once. The curve
+# of another currency is level.
 BEHAVIOUR = """
 create table calendar as
 select row_number() over (order by month) - 1 as number, month::date as month,
@@ -118,9 +119,9 @@ insert into value.product_parameter
 select 'SAVINGS', month, true, 0, 365 from calendar;
 insert into base.account select 'S' || number, '2020-06-30' from range(100) as held(number);
 insert into value.account_month
-    (account_id, month, product_id, product_line, curve_currency, average_balance, interest_expense, stage,
-     funded_by_capital, transfer_result, expected_loss, provision_change, realised_loss,
-     direct_cost, overhead)
+    (account_id, month, product_id, product_line, curve_currency, average_balance,
+     interest_expense, stage, funded_by_capital, transfer_result, expected_loss,
+     provision_change, realised_loss, direct_cost, overhead)
 select account_id, month, 'SAVINGS', 'deposits', '*', balance, round(
     balance * (0.01 + (market - 0.03) / 2) * day(last_day(month)) / 365, 2
 ), 1, 0, round(balance * 0.03 / 12, 3), 0, 0, 0, 0, 0
@@ -129,13 +130,14 @@ where account_id[1] = 'S' and account_id not like 'STAFF%';
 insert into base.account_month (account_id, month)
 select account_id, month from value.account_month where product_id = 'SAVINGS';
 """
-# The same accounts in dollars, at a rate that rises by 3 % a month, and one beside them in the bank's
-# currency; the dollar curve moves, that of the bank's currency does not.
+# The same accounts in dollars, at a rate that rises by 3 % a month, and one beside them in the
+# bank's currency; the dollar curve moves, that of the bank's currency does not.
 ABROAD = """
 update value.transfer_curve
 set currency = case currency when '*' then 'USD' else '*' end;
 update base.account_month
-set currency = 'USD', average_rate = round(0.9 * 1.03 ** datediff('month', date '2022-01-01', month), 8)
+set currency = 'USD',
+    average_rate = round(0.9 * 1.03 ** datediff('month', date '2022-01-01', month), 8)
 where account_id[1] = 'S' and account_id not like 'STAFF%';
 update value.account_month as valued
 set curve_currency = 'USD', average_balance = round(average_balance * held.average_rate, 2),
@@ -204,15 +206,15 @@ def test_the_curve_lies_in_the_middle_of_deposits_and_the_tightest_loans(setting
 
 
 def test_a_currency_with_enough_accounts_has_a_curve_of_its_own(settings, tmp_path):
-    """TERM06 is in dollars and TERM12 in yen, of which there are nine. In dollars one side alone, paid
-    1.8 % at a price of 3 %: the curve falls by 1.2, from that of dollars, 4 %, to 2.8 %. In the bank's
-    currency no deposit has a term, those without one have no interest: MORTGAGE alone, 1.2 above. Pounds
-    have no accounts: their curve stays."""
+    """TERM06 is in dollars and TERM12 in yen, of which there are nine. In dollars one side alone,
+    paid 1.8 % at a price of 3 %: the curve falls by 1.2, from that of dollars, 4 %, to 2.8 %. In
+    the bank's currency no deposit has a term, those without one have no interest: MORTGAGE alone,
+    1.2 above. Pounds have no accounts: their curve stays."""
     own = tmp_path / "own"
     own.mkdir()
     (own / "transfer_curve.csv").write_text(
         "currency,effective_from,tenor_months,annual_rate\n"
-        ",1900-01-01,1,0.03\nUSD,1900-01-01,6,0.04\nGBP,1900-01-01,1,0.05\n"
+        ",1900-01-01,1,0.03\nUSD,1900-01-01,6,0.04\nGBP,1900-01-01,1,0.050000\n"
     )
     given = settings.model_copy(update={"reference_path": own})
     publish(

@@ -11,10 +11,7 @@ history_month as (
 ),
 
 product as (
-    select distinct
-        product_id,
-        product_line
-    from {{ ref('base_account_month') }}
+    {{ held_products() }}
 ),
 
 transfer_rule as (

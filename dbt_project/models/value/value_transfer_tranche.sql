@@ -14,10 +14,7 @@ history_month as (
 ),
 
 product as (
-    select distinct
-        product_id,
-        product_line
-    from {{ ref('base_account_month') }}
+    {{ held_products() }}
 ),
 
 own_curve as (
