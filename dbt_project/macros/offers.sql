@@ -60,6 +60,7 @@ market as (
             as double
         ) as market_rate_long
     from {{ ref('value_transfer_curve') }}
+    where currency = '*'
     group by month
 )
 

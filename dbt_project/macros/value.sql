@@ -15,14 +15,43 @@
     ]) }}
 {% endmacro %}
 
-{# The sum of the delivered items that replace a measure, or add to it; empty without any. #}
-{% macro sum_of_items(measure, effect) -%}
+{# Columns replaces_… and adds_… by measure: the sums of the delivered items that replace it, or add to
+   it; empty without any. #}
+{% macro sums_of_items() -%}
+    {%- for measure in result_measures() %}
+    {%- set is_last = loop.last %}
+    {%- for effect in ['replaces', 'adds'] %}
     sum(
         case
             when result.item in {{ quoted_list(result_items(measure, effect) or ['(none)']) }}
                 then result.amount
         end
-    )
+    ) as {{ effect }}_{{ measure }}{{ "," if not (is_last and loop.last) }}
+    {%- endfor %}
+    {%- endfor %}
+{%- endmacro %}
+
+{# The products that accounts have, with their lines. #}
+{% macro held_products() -%}
+    select distinct
+        product_id,
+        product_line
+    from {{ ref('base_account_month') }}
+{%- endmacro %}
+
+{# The month of each account's sale, by an attribute of the first contact that led to the account. #}
+{% macro sale_by(attribute) -%}
+    select
+        responded_account_id as account_id,
+        {{ month_of('responded_on') }} as month,
+        {{ attribute }}
+    from {{ ref('base_campaign_contact') }}
+    where responded_account_id is not null and {{ attribute }} is not null
+    qualify
+        row_number() over (
+            partition by responded_account_id
+            order by responded_on asc, contacted_on asc, contact_id asc
+        ) = 1
 {%- endmacro %}
 
 {# All measures of a roll-up that add up, in order: what reconciles with the atom. #}

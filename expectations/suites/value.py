@@ -243,7 +243,7 @@ ENOUGH_ACCOUNT_MONTHS = 120
 CUSTOMER_RATES = f"""
     with
     summed as (
-        select product_line, has_term, is_paid,
+        select product_line, curve_currency, has_term, is_paid,
             1200 * sum(interest)::double / sum(balance) as rate,
             1200 * sum(transferred)::double / sum(balance) as price
         from value.customer_rate
@@ -252,7 +252,9 @@ CUSTOMER_RATES = f"""
         having sum(accounts) >= {ENOUGH_ACCOUNT_MONTHS} and sum(interest) <> 0
     )
     select
-        product_line, if(has_term, 'with a term', 'without a term') as balances,
+        product_line,
+        if(has_term, 'with a term', 'without a term')
+        || if(curve_currency = '*', '', ', ' || curve_currency) as balances,
         round(if(is_paid, price - rate, rate - price), 2) as margin,
         printf('%s %.2f %%, transfer price %.2f %%', if(is_paid, 'paid', 'charged'), rate, price)
             as detail

@@ -1,4 +1,4 @@
-"""Tables that a database may not have."""
+"""Tables and columns that a database may not have."""
 
 from __future__ import annotations
 
@@ -15,5 +15,17 @@ def has_table(
             "select 1 from information_schema.tables where table_schema = ? and table_name = ? "
             "and table_catalog = coalesce(?, current_database())",
             [schema, name, database],
+        ).fetchall()
+    )
+
+
+def has_column(connection: duckdb.DuckDBPyConnection, table: str, column: str) -> bool:
+    """Whether a table or view `schema.name` of the current database has a column."""
+    schema, name = table.split(".")
+    return bool(
+        connection.execute(
+            "select 1 from information_schema.columns where table_schema = ? and table_name = ? "
+            "and column_name = ? and table_catalog = current_database()",
+            [schema, name, column],
         ).fetchall()
     )

@@ -21,7 +21,7 @@ from duckdb import DuckDBPyConnection
 from orchestration.decisions.roles import COMPLIANCE, MANAGER, withheld_from
 from orchestration.platform.access_log import record_access
 from orchestration.platform.engine import connect
-from orchestration.platform.optional_tables import has_table
+from orchestration.platform.optional_tables import has_column, has_table
 from orchestration.platform.releases import ReleaseRefused, served
 from orchestration.platform.settings import MONTH, Settings
 from orchestration.valuation.bookings import Records, records_behind
@@ -154,10 +154,10 @@ def _explanation(
     role: str,
 ) -> Row:
     withheld_from(role)
-    if not has_table(connection, "value.transfer_premium"):
+    if not has_column(connection, "value.transfer_curve", "currency"):
         raise ReleaseRefused(
-            "the served release is invalid: expected the table value.transfer_premium, which "
-            "releases of earlier versions do not have. Run make refresh."
+            "the served release is invalid: expected the column currency of value.transfer_curve, "
+            "which releases of earlier versions do not have. Run make refresh."
         )
     (release,) = _rows(connection, "asked", {"account": account_id})
     asked = _month(account_id, month or release["as_of"], release)

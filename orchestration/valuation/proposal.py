@@ -19,7 +19,7 @@ from duckdb import DuckDBPyConnection
 
 from orchestration.platform.engine import connect
 from orchestration.platform.files import write_whole
-from orchestration.platform.optional_tables import has_table
+from orchestration.platform.optional_tables import has_column, has_table
 from orchestration.platform.reference import (
     column_types,
     digest,
@@ -130,6 +130,8 @@ def _check_target(target: Path, force: bool) -> None:
 
 def _proposed(connection: DuckDBPyConnection, settings: Settings, release: str) -> Proposal:
     missing = [table for table in NEEDED if not has_table(connection, table)]
+    if not (missing or has_column(connection, "value.transfer_curve", "currency")):
+        missing = ["value.transfer_curve with currency"]
     if missing:
         raise ReleaseRefused(
             f"release {release} is invalid: expected the table(s) {', '.join(missing)}, which "
@@ -145,7 +147,7 @@ def _proposed(connection: DuckDBPyConnection, settings: Settings, release: str) 
             "run make refresh with this one."
         )
     proposal = Proposal(release)
-    _propose_curve(connection, proposal, rows_of(settings, CURVE))
+    _propose_curves(connection, proposal, rows_of(settings, CURVE))
     _propose_costs(
         connection, proposal, rows_of(settings, ACTIVITY), rows_of(settings, MAINTENANCE)
     )
@@ -230,25 +232,68 @@ def periods(by_year: Sequence[Row]) -> list[date]:
     return starts
 
 
-def _propose_curve(
+@dataclass(frozen=True)
+class Curve:
+    """The proposed rows of a currency, with their notes and the groups of accounts behind them."""
+
+    rows: list[dict[str, str]]
+    notes: list[str]
+    observed: list[Row]
+
+
+def _propose_curves(
     connection: DuckDBPyConnection, proposal: Proposal, curve: list[dict[str, str]]
 ) -> None:
+    in_force: dict[str, list[dict[str, str]]] = {"": []}
+    for row in curve:
+        in_force.setdefault(row["currency"], []).append(row)
+    foreign = [
+        currency
+        for (currency,) in connection.execute(
+            "select distinct currency from base.account_month where currency <> '' order by 1"
+        ).fetchall()
+    ]
+    none = f"no side has {ENOUGH_ACCOUNTS} accounts with interest, neither deposits nor loans"
+    found = {
+        currency: _moved_curve(connection, currency, in_force.get(currency) or in_force[""])
+        or Curve(in_force.get(currency, []), [f"{none}: keeps the curve in force"], [])
+        for currency in ("", *foreign)
+    }
+    if not any(proposed.observed for proposed in found.values()):
+        proposal.kept[CURVE] = none
+        return
+    proposal.seeds[CURVE] = [
+        row
+        for currency in dict.fromkeys((*in_force, *found))
+        for row in (found[currency].rows if currency in found else in_force[currency])
+    ]
+    proposal.notes[CURVE], proposal.tables[CURVE] = [], []
+    for currency, proposed in found.items():
+        name = {"currency": currency or "the bank's currency"} if foreign else {}
+        proposal.notes[CURVE] += [": ".join((*name.values(), note)) for note in proposed.notes]
+        proposal.tables[CURVE] += [{**name, **row} for row in proposed.observed]
+
+
+def _moved_curve(
+    connection: DuckDBPyConnection, currency: str, curve: list[dict[str, str]]
+) -> Curve | None:
+    """The curve that the accounts in a currency allow; `curve` is the one that prices them now."""
     tenors = sorted({int(row["tenor_months"]) for row in curve})
 
     def observe(
         chosen: Sequence[Side], starts: Sequence[date], point: str = "null", product: str = "null"
     ) -> list[Row]:
         products = [name for side in chosen for name in side.products] or None
-        values = {"periods": list(starts), "tenors": tenors, "products": products}
+        values = {
+            **{"periods": list(starts), "tenors": tenors, "products": products},
+            "currency": currency,
+        }
         found = rows(connection, FOLDER / "rates.sql", values, point=point, product=product)
         return [row for row in found if not chosen or any(side.sees(row) for side in chosen)]
 
     chosen = sides(observe((), [BEGINNING], product="valued.product_id"))
     if not chosen:
-        proposal.kept[CURVE] = (
-            f"no side has {ENOUGH_ACCOUNTS} accounts with interest, neither deposits nor loans"
-        )
-        return
+        return None
     ((last_year,),) = connection.execute(
         "select year(max(month)) from base.account_month"
     ).fetchall()
@@ -282,14 +327,14 @@ def _propose_curve(
             moved = level if own is None else own
             proposed.append(
                 {
+                    "currency": currency,
                     "effective_from": effective.isoformat(),
                     "tenor_months": row["tenor_months"],
                     "annual_rate": _text(Decimal(row["annual_rate"]) + _rounded(moved, 4), 6),
                 }
             )
-    proposal.seeds[CURVE] = proposed
-    proposal.tables[CURVE] = [_shown(row) for row in (*levels, *cells)]
-    proposal.notes[CURVE] = _curve_notes(chosen, starts, half_spread)
+    notes = _curve_notes(chosen, starts, half_spread)
+    return Curve(proposed, notes, [_shown(row) for row in (*levels, *cells)])
 
 
 def _curve_notes(chosen: Sequence[Side], starts: Sequence[date], half_spread: float) -> list[str]:
@@ -465,7 +510,8 @@ def _propose_portfolios(
         "lies at the tenor 2 x average life - 1, the rest at 1 month",
         "intervals are at 95 %; that of the run-off is between accounts and leaves out what moves "
         "all of them together, such as a change of rates that the history does not have",
-        "the market rate is the curve in force at 1 month",
+        "the market rate is the curve in force at 1 month; of several currencies that of most of "
+        "the product's balances counts",
         *(f"keeps the portfolio in force: {reason}" for reason in missing),
     ]
     proposal.notes[RULE] = [

@@ -29,7 +29,10 @@ KEYS = {
     "value.residual": "residual || ' / ' || branch_id || ' / ' || product_line",
     "value.reconciliation": "dimension || ' / ' || dimension_key || ' / ' || measure",
     "value.plan_actual": "dimension_key",
-    "value.customer_rate": "product_line || if(has_term, ' with a term', ' without a term')",
+    "value.customer_rate": (
+        "product_line || if(has_term, ' with a term', ' without a term')"
+        " || if(curve_currency = '*', '', ', ' || curve_currency)"
+    ),
     # As of the last month; the same for all tiers, none of which has enough account months.
     "decisions.price_floor": "product_id",
 }

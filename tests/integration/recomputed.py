@@ -106,12 +106,18 @@ class Reference:
         )
         return row
 
-    def _rate(self, month: date, tenor: int) -> Fraction:
+    def curve_of(self, currency: str) -> str:
+        """The currency of the rows that price an account: its own, or none."""
+        return (
+            currency if any(r["currency"] == currency for r in self.rows["transfer_curve"]) else ""
+        )
+
+    def _rate(self, currency: str, month: date, tenor: int) -> Fraction:
         """The curve at a tenor: straight lines between its points, level beyond them."""
         return _between(
             sorted(
                 (int(row["tenor_months"]), Fraction(row["annual_rate"]))
-                for row in self.in_force("transfer_curve", month)
+                for row in self.in_force("transfer_curve", month, currency=currency)
             ),
             tenor,
         )
@@ -137,14 +143,14 @@ class Reference:
         return _between(points, tenor)
 
     def _portfolio_rate(
-        self, part: str, portfolio: str, month: date, line: str, product: str
+        self, part: str, portfolio: str, currency: str, month: date, line: str, product: str
     ) -> Fraction:
         """The weighted mean over the tranches of the curve, or of a premium, in the months of their
         slices; a tranche's mean has ten places."""
 
         def rate(slice_month: date, tenor: int) -> Fraction:
             if part == "base":
-                return self.rate(slice_month, tenor)
+                return self.rate(currency, slice_month, tenor)
             return self.premium(part, slice_month, tenor, line, product)
 
         total = Fraction(0)
@@ -155,12 +161,15 @@ class Reference:
         return Fraction(rounded(total, 6))
 
     def behavioural(
-        self, portfolio: str, month: date, line: str, product: str
+        self, portfolio: str, currency: str, month: date, line: str, product: str
     ) -> dict[str, Fraction]:
         """The price of a balance without a term, by part."""
         if portfolio == NOBODY:
             return dict.fromkeys(PARTS, Fraction(0))
-        return {part: self.portfolio_rate(part, portfolio, month, line, product) for part in PARTS}
+        return {
+            part: self.portfolio_rate(part, portfolio, currency, month, line, product)
+            for part in PARTS
+        }
 
 
 def _between(points: list[tuple[int, Fraction]], tenor: int) -> Fraction:
@@ -468,8 +477,10 @@ def valued(bank: Bank, reference: Reference) -> Valuation:
         product = line, account["product_id"]
         rule = reference.of_product("transfer_rule", month, *product)
         below = below_zero if line not in CREDIT_LINES else Decimal(0)
-        overdrawn = reference.behavioural(rule["overdrawn_portfolio"], month, *product)
-        curve: Row = dict.fromkeys(
+        abroad = account_id == ABROAD and bank.rows["fx_rate"]
+        currency = reference.curve_of(account["currency"]) if abroad else ""
+        overdrawn = reference.behavioural(rule["overdrawn_portfolio"], currency, month, *product)
+        curve: Row = {"curve_currency": currency or "*"} | dict.fromkeys(
             ("curve_month", "curve_tenor", "liquidity_month", "liquidity_tenor")
         )
         if (term := account.get("term_months") or loan.get("term_months")) and rule[
@@ -481,14 +492,14 @@ def valued(bank: Bank, reference: Reference) -> Valuation:
             tenor, bound = fixing.months, term
             if rule["tenor_basis"] == "average_life":
                 tenor, bound = average_life(tenor, fixing.left), average_life(term, term)
-            curve = {
+            curve |= {
                 "curve_month": fixing.month,
                 "curve_tenor": tenor,
                 "liquidity_month": fixing.term_began,
                 "liquidity_tenor": bound,
             }
             price = {
-                "base": reference.rate(fixing.month, tenor),
+                "base": reference.rate(currency, fixing.month, tenor),
                 "liquidity_premium": reference.premium(
                     "liquidity_premium", fixing.term_began, bound, *product
                 ),
@@ -498,7 +509,7 @@ def valued(bank: Bank, reference: Reference) -> Valuation:
                 },
             }
         else:
-            price = reference.behavioural(rule["portfolio"], month, *product)
+            price = reference.behavioural(rule["portfolio"], currency, month, *product)
 
         def of_kind(*kinds: str, bookings: list[Row] = bookings) -> list[Row]:
             return [row for row in bookings if row["kind"] in kinds]
@@ -571,7 +582,7 @@ def valued(bank: Bank, reference: Reference) -> Valuation:
         stock = accrual.unsettled and rounded(
             Fraction(accrual.unsettled) * closing_rates[account_id]
         )
-        if account_id == ABROAD and bank.rows["fx_rate"]:
+        if abroad:
             # Neither a balance nor interest of it is from before the history, or delivered.
             brought = balances[account_id].get(month - timedelta(days=1)) or Decimal(0)
             balance_gain = (

@@ -418,7 +418,8 @@ def test_rates_are_those_of_the_accounts_on_the_lines_side_of_zero(whole, atoms,
             or priced <= 0
         ):
             continue
-        cell = expected[row["month"], line, row["curve_tenor"] is not None, is_paid]
+        has_term = row["curve_tenor"] is not None
+        cell = expected[row["month"], line, row["curve_currency"], has_term, is_paid]
         cell[0] += 1
         cell[1] += abs(balance)
         cell[2] += row["interest_expense" if is_paid else "interest_income"]
@@ -426,7 +427,7 @@ def test_rates_are_those_of_the_accounts_on_the_lines_side_of_zero(whole, atoms,
             Fraction(abs(row["transfer_result"])) * Fraction(abs(balance)) / Fraction(priced)
         )
         cell[3] += rounded(whole_price)
-    built = {tuple(row[:4]): list(row[4:]) for row in content(whole, "value.customer_rate")}
+    built = {tuple(row[:5]): list(row[5:]) for row in content(whole, "value.customer_rate")}
     assert differences(built, expected) == []
     assert len({key[1:] for key in built}) > 2
 
@@ -756,8 +757,13 @@ def test_tables_rebuilt_by_dbt_hold_the_planted_differences(whole, reference, tm
 FAULTS = (
     (
         "transfer_curve",
-        {"1900-01-01,": None},
+        {",1900-01-01,": None},
         "transfer_curve has no row from the beginning (effective_from 1900-01-01)",
+    ),
+    (
+        "transfer_curve",
+        {"USD,1900-01-01,": None},
+        "transfer_curve has no row from the beginning for the currency USD",
     ),
     (
         "replicating_portfolio",
@@ -879,6 +885,20 @@ MISREAD = {
     "an empty tenor of the curve": (
         "transfer_curve",
         "update reference.transfer_curve set tenor_months = null where tenor_months = 36",
+    ),
+    "a curve of the bank's currency": (
+        "transfer_curve",
+        "update reference.transfer_curve set currency = 'EUR' where currency = 'USD'",
+    ),
+    "a currency whose curve begins late": (
+        "transfer_curve",
+        "delete from reference.transfer_curve where currency = 'USD' "
+        "and effective_from = date '1900-01-01'",
+    ),
+    "a point of a currency twice": (
+        "transfer_curve",
+        "insert into reference.transfer_curve "
+        "select * from reference.transfer_curve where currency = 'USD' and tenor_months = 9",
     ),
     "an empty portfolio": (
         "transfer_rule",

@@ -40,7 +40,7 @@ create table base.campaign_contact (
 );
 create table base.product (product_id varchar, product_name varchar, product_line varchar);
 create table value.transfer_curve (
-    month date, tenor_months integer, annual_rate decimal(9, 6)
+    currency varchar, month date, tenor_months integer, annual_rate decimal(9, 6)
 );
 insert into base.product values
     ('card', 'Card', 'cards'), ('term', 'Term', 'deposits'), ('savings', 'Savings', 'deposits'),
@@ -73,9 +73,10 @@ def insert_contacts(
     features = pd.DataFrame({"customer_id": "c", "month": months, "age": range(-1, 13)})
     curve = pd.DataFrame(
         [
-            (month, tenor, (number + 1 + tenor / 1000) / 100)
+            (currency, month, tenor, level + (number + 1 + tenor / 1000) / 100)
             for number, month in enumerate(months)
             for tenor in (1, 3, 60, 120, 360)
+            for currency, level in (("*", 0), ("USD", 9))
         ]
     )
     contact_rows = pd.DataFrame(

@@ -217,15 +217,15 @@ select month, line as product_line, 2023 as cohort, 10.00::decimal(18, 2) as lar
        9.0000::decimal(38, 4) as variance
 from (select distinct month from base.account_month), (values ('lending'), ('cards')) t(line);
 create table value.customer_rate as
-select month, line as product_line, has_term, is_paid, accounts,
+select month, line as product_line, currency as curve_currency, has_term, is_paid, accounts,
        1200.00::decimal(18, 2) as balance, interest::decimal(18, 2) as interest,
        3.00::decimal(18, 2) as transferred
 from (select distinct month from base.account_month),
      -- Within the tolerance, too few accounts, no interest delivered: none is a contradiction.
-     (values ('deposits', false, true, 20, 1.00), ('deposits', true, true, 20, 3.50),
-             ('lending', true, false, 20, 5.00), ('lending', false, false, 14, 0.10),
-             ('mortgages', true, false, 20, 0.00))
-     t(line, has_term, is_paid, accounts, interest);
+     (values ('deposits', '*', false, true, 20, 1.00), ('deposits', '*', true, true, 20, 3.50),
+             ('deposits', 'USD', true, true, 20, 3.50), ('lending', '*', true, false, 20, 5.00),
+             ('lending', '*', false, false, 14, 0.10), ('mortgages', '*', true, false, 20, 0.00))
+     t(line, currency, has_term, is_paid, accounts, interest);
 create table value.residual as
 select month, residual, amount::decimal(18, 2) as amount
 from (select distinct month from base.account_month),
@@ -926,6 +926,14 @@ FAULTS = [
         "margin",
         "warn",
         "lending, with a term (margin -0.6): charged 2.40 %, transfer price 3.00 %",
+    ),
+    (
+        "GV",
+        "update value.customer_rate set interest = 3.60 where curve_currency = 'USD'",
+        "value_customer_rate",
+        "margin",
+        "warn",
+        "deposits, with a term, USD (margin -0.6): paid 3.60 %, transfer price 3.00 %",
     ),
     (
         "GV",

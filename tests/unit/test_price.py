@@ -57,12 +57,13 @@ def released(path=":memory:"):
             0.10::decimal(9, 6) as hurdle_rate
         from (values ('LOAN'), ('GIRO')) as product(product_id)""",
         """create table value.transfer_curve as
-        select date '2024-05-01' as month, 24 as tenor_months, 0.03::decimal(9, 6) as annual_rate,
+        select unnest(['*', 'USD']) as currency, date '2024-05-01' as month, 24 as tenor_months,
+            0.03::decimal(9, 6) as annual_rate,
             12 as tenor_below, 0.02::decimal(9, 6) as rate_below, 36 as tenor_above,
             0.04::decimal(9, 6) as rate_above""",
-        "create table value.transfer_premium (product_id varchar, effective_from date)",
         """create table value.transfer_tranche as
-        select 'GIRO' as product_id, 'above zero' as side, 'deposit' as portfolio,
+        select 'GIRO' as product_id, unnest(['*', 'USD']) as currency, 'above zero' as side,
+            'deposit' as portfolio,
             date '2024-05-01' as month, 1 as tenor_months, 1::decimal(9, 6) as weight,
             0.015::decimal(12, 10) as mean_rate""",
         """create table value.profit_by_customer as

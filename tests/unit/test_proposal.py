@@ -43,7 +43,8 @@ create table meta.release as select 'r1' as release_id, '2024-12' as as_of;
 create table accounts as {ACCOUNTS};
 create table value.account_month as
 select account_id, month, product_id, product_line, curve_tenor,
-    if(curve_tenor is null, null, month) as curve_month, balance::decimal(18, 2) as average_balance,
+    '*' as curve_currency, if(curve_tenor is null, null, month) as curve_month,
+    balance::decimal(18, 2) as average_balance,
     interest::decimal(18, 2) as interest_expense, interest::decimal(18, 2) as interest_income,
     transfer::decimal(18, 3) as transfer_result, 0.00::decimal(18, 2) as funded_by_capital,
     null::decimal(9, 6) as overdrawn_price,
@@ -57,12 +58,16 @@ create table value.product_parameter as
 select distinct product_id, month, true as is_funded, 0::decimal(9, 4) as maintenance_cost,
     365 as day_count
 from accounts;
-create table value.transfer_curve (month date, tenor_months integer, annual_rate decimal(9, 6));
+create table value.transfer_curve (
+    currency varchar, month date, tenor_months integer, annual_rate decimal(9, 6)
+);
 create table base.account as select account_id, date '2020-06-30' as opened_on from accounts;
 create table base.account_holder (account_id varchar, customer_id varchar, role varchar);
 create table base.customer (customer_id varchar, customer_kind varchar);
 create table base.account_month as
-select account_id, month, 31 as days_open, null::integer as days_past_due from accounts;
+select account_id, month, 31 as days_open, null::integer as days_past_due,
+    null::varchar as currency, null::decimal(18, 8) as average_rate
+from accounts;
 create table value.credit_risk (
     account_id varchar, month date, is_in_default boolean, exposure decimal(18, 2)
 );
@@ -95,31 +100,56 @@ insert into value.credit_risk
 select 'L' || number, month, number < 6 and month = '2024-05-01', 100.00
 from range(450) as loan(number),
     (values (date '2023-12-01'), (date '2024-05-01'), (date '2024-12-01')) as calendar(month);
-insert into base.account_month
+insert into base.account_month (account_id, month, days_open, days_past_due)
 select account_id, month, 31, if(substr(account_id, 2)::integer < 400, 0, 10)
 from value.credit_risk;
 """
 # A hundred accounts over 36 months: of 1,000,000.00, 2 % leave in a month. The curve at one month
-# moves by 0.25 points in six months of each year, and half of each move is paid at once.
+# moves by 0.25 points in six months of each year, and half of each move is paid at once. The curve
+# of another currency is level.
 BEHAVIOUR = """
 create table calendar as
 select row_number() over (order by month) - 1 as number, month::date as month,
     0.03 + 0.0025 * (number % 12 % 4 = 1)::integer + 0.0025 * (number % 12 = 6)::integer as market
 from range(timestamp '2022-01-01', timestamp '2025-01-01', interval 1 month) as given(month);
 insert into value.transfer_curve
-select month, unnest([1, 24]), market from calendar;
+select '*', month, unnest([1, 24]), market from calendar;
+insert into value.transfer_curve select 'XAU', month, 1, 0.05 from calendar;
 insert into value.product_parameter
 select 'SAVINGS', month, true, 0, 365 from calendar;
 insert into base.account select 'S' || number, '2020-06-30' from range(100) as held(number);
 insert into value.account_month
-    (account_id, month, product_id, product_line, average_balance, interest_expense, stage,
-     funded_by_capital, transfer_result, expected_loss, provision_change, realised_loss,
-     direct_cost, overhead)
-select account_id, month, 'SAVINGS', 'deposits', balance, round(
+    (account_id, month, product_id, product_line, curve_currency, average_balance,
+     interest_expense, stage, funded_by_capital, transfer_result, expected_loss,
+     provision_change, realised_loss, direct_cost, overhead)
+select account_id, month, 'SAVINGS', 'deposits', '*', balance, round(
     balance * (0.01 + (market - 0.03) / 2) * day(last_day(month)) / 365, 2
 ), 1, 0, round(balance * 0.03 / 12, 3), 0, 0, 0, 0, 0
 from base.account, (select *, round(1000000 * 0.98 ** number, 2) as balance from calendar)
 where account_id[1] = 'S' and account_id not like 'STAFF%';
+insert into base.account_month (account_id, month)
+select account_id, month from value.account_month where product_id = 'SAVINGS';
+"""
+# The same accounts in dollars, at a rate that rises by 3 % a month, and one beside them in the
+# bank's currency; the dollar curve moves, that of the bank's currency does not.
+ABROAD = """
+update value.transfer_curve
+set currency = case currency when '*' then 'USD' else '*' end;
+update base.account_month
+set currency = 'USD',
+    average_rate = round(0.9 * 1.03 ** datediff('month', date '2022-01-01', month), 8)
+where account_id[1] = 'S' and account_id not like 'STAFF%';
+update value.account_month as valued
+set curve_currency = 'USD', average_balance = round(average_balance * held.average_rate, 2),
+    interest_expense = round(interest_expense * held.average_rate, 2)
+from base.account_month as held
+where valued.account_id = held.account_id and valued.month = held.month
+    and held.currency = 'USD';
+insert into base.account values ('ALONE', '2020-06-30');
+insert into base.account_month (account_id, month) select 'ALONE', month from calendar;
+insert into value.account_month
+select * replace ('ALONE' as account_id, '*' as curve_currency, 7.00 as average_balance)
+from value.account_month where account_id = 'S0';
 """
 
 
@@ -173,6 +203,37 @@ def test_the_curve_lies_in_the_middle_of_deposits_and_the_tightest_loans(setting
     }
     assert "CURRENT: run-off: 0 accounts" in found["kept"]["replicating_portfolio"]
     assert "| CURRENT | 0 | 0 | not estimated |" in readme
+
+
+def test_a_currency_with_enough_accounts_has_a_curve_of_its_own(settings, tmp_path):
+    """TERM06 is in dollars and TERM12 in yen, of which there are nine. In dollars one side alone,
+    paid 1.8 % at a price of 3 %: the curve falls by 1.2, from that of dollars, 4 %, to 2.8 %. In
+    the bank's currency no deposit has a term, those without one have no interest: MORTGAGE alone,
+    1.2 above. Pounds have no accounts: their curve stays."""
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "transfer_curve.csv").write_text(
+        "currency,effective_from,tenor_months,annual_rate\n"
+        ",1900-01-01,1,0.03\nUSD,1900-01-01,6,0.04\nGBP,1900-01-01,1,0.050000\n"
+    )
+    given = settings.model_copy(update={"reference_path": own})
+    publish(
+        given,
+        "update base.account_month set currency = 'USD' where account_id like 'TERM06%'",
+        "update base.account_month set currency = 'JPY' where account_id like 'TERM12%'",
+        "delete from value.account_month where account_id in ('TERM129', 'TERM1210', 'TERM1211')",
+    )
+    found = propose(given)
+    assert [list(row.values()) for row in read(found, "transfer_curve")] == [
+        ["", "1900-01-01", "1", "0.042000"],
+        ["USD", "1900-01-01", "6", "0.028000"],
+        ["GBP", "1900-01-01", "1", "0.050000"],
+    ]
+    readme = Path(found["folder"], README).read_text()
+    assert "- USD: only one side is known: this is the lowest curve" in readme
+    assert "- the bank's currency: only one side is known: this is the highest curve" in readme
+    assert "- JPY: no side has 10 accounts" in readme
+    assert "| USD | 1900-01-01 | paid | 6 | 12 | 12 | 1 | 12000.00 | 1.80 |" in readme
 
 
 def test_one_side_alone_bounds_the_curve(settings):
@@ -244,15 +305,17 @@ def test_defaults_within_a_year_make_the_rating(settings):
 
 
 @pytest.mark.parametrize(
-    ("companies", "tenor"),
+    ("companies", "tenor", "currency"),
     [
         # 2 x 50 - 1: an average unit stays 1 / 0.02 months.
-        (49, "99"),
+        (49, "99", ""),
         # With the cap of 48 months for wholesale deposits.
-        (51, "95"),
+        (51, "95", ""),
+        # In dollars, whatever the exchange rate does.
+        (49, "99", ABROAD),
     ],
 )
-def test_a_planted_decay_and_beta_make_the_portfolio(settings, companies, tenor):
+def test_a_planted_decay_and_beta_make_the_portfolio(settings, companies, tenor, currency):
     """No month departs from the trend: all is stable, and half of it does not follow the market.
     Half lies at twice the average life, less one."""
     holders = f"""
@@ -261,7 +324,7 @@ def test_a_planted_decay_and_beta_make_the_portfolio(settings, companies, tenor)
     select account_id, 'C', 'owner' from base.account
     where account_id in (select 'S' || number from range({companies}) as held(number))
     """
-    publish(settings, BEHAVIOUR, holders)
+    publish(settings, BEHAVIOUR, currency, holders)
     found = propose(settings)
     portfolios = [list(row.values()) for row in read(found, "replicating_portfolio")]
     assert portfolios == [
@@ -335,7 +398,7 @@ def test_a_proposal_without_the_needed_data_is_refused(settings, tmp_path):
     own = tmp_path / "own"
     own.mkdir()
     (own / "transfer_curve.csv").write_text(
-        "effective_from,tenor_months,annual_rate\n1900-01-01,1,0.02\n"
+        "currency,effective_from,tenor_months,annual_rate\n,1900-01-01,1,0.02\n"
     )
     with pytest.raises(ProposalRefused, match="REFERENCE_PATH .* transfer_curve differ"):
         propose(settings.model_copy(update={"reference_path": own}))

@@ -46,10 +46,7 @@ delivered as (
     select
         result.account_id,
         result.month,
-        {%- for measure in result_measures() %}
-        {{ sum_of_items(measure, 'replaces') }} as replaces_{{ measure }},
-        {{ sum_of_items(measure, 'adds') }} as adds_{{ measure }}{{ "," if not loop.last }}
-        {%- endfor %}
+        {{ sums_of_items() }}
     from {{ ref('base_account_result') }} as result
     inner join move
         on

@@ -6,9 +6,14 @@ with run as (
     select * from {{ ref('base_refresh_window') }}
 ),
 
+own_curve as (
+    select distinct currency from {{ ref('value_transfer_curve') }}
+),
+
 account_month as (
     select
         account_month.*,
+        coalesce(own_curve.currency, '*') as curve_currency,
         -- What is not known is not priced.
         {{ units('coalesce(account_month.balance_day_sum, 0)') }} as balance_day_cents,
         -- Money that an account without credit owes is lent: it has a price of its own.
@@ -25,14 +30,15 @@ account_month as (
         ) as age
     from {{ ref('base_account_month') }} as account_month
     cross join run
+    left join own_curve on account_month.currency = own_curve.currency
     where account_month.month between run.month_from and run.month_to
 ),
 
 fixed as (
     select
         account_month.*,
-        parameter.transfer_price,
-        parameter.overdrawn_price,
+        coalesce(above_zero.annual_rate, parameter.transfer_price) as transfer_price,
+        coalesce(below_zero.annual_rate, parameter.overdrawn_price) as overdrawn_price,
         parameter.is_funded,
         parameter.maintenance_cost,
         parameter.capital_weight,
@@ -54,6 +60,16 @@ fixed as (
         on
             account_month.product_id = parameter.product_id
             and account_month.month = parameter.month
+    -- The parameters have the price of the bank's currency.
+    {%- for side in ['above', 'below'] %}
+    left join {{ ref('value_transfer_price') }} as {{ side }}_zero
+        on
+            account_month.product_id = {{ side }}_zero.product_id
+            and account_month.curve_currency = {{ side }}_zero.currency
+            and account_month.month = {{ side }}_zero.month
+            and {{ side }}_zero.side = '{{ side }} zero'
+            and {{ side }}_zero.currency <> '*'
+    {%- endfor %}
 ),
 
 -- The rate is fixed for a part of the term, the liquidity is bound for all of it.
@@ -107,10 +123,7 @@ delivered as (
     select
         result.account_id,
         result.month,
-        {%- for measure in result_measures() %}
-        {{ sum_of_items(measure, 'replaces') }} as replaces_{{ measure }},
-        {{ sum_of_items(measure, 'adds') }} as adds_{{ measure }}{{ "," if not loop.last }}
-        {%- endfor %}
+        {{ sums_of_items() }}
     from {{ ref('base_account_result') }} as result
     cross join run
     where result.month between run.month_from and run.month_to
@@ -168,6 +181,7 @@ exposed as (
     left join {{ ref('value_transfer_curve') }} as curve
         on
             priced.is_funded
+            and priced.curve_currency = curve.currency
             and priced.priced_month = curve.month
             and priced.priced_tenor = curve.tenor_months
     left join {{ ref('value_transfer_premium') }} as premium
@@ -206,6 +220,7 @@ measured as (
         exposed.average_balance,
         exposed.closing_balance,
         cast(exposed.annual_rate as decimal(9, 6)) as transfer_price,
+        exposed.curve_currency,
         exposed.curve_month,
         exposed.curve_tenor,
         exposed.bound_month as liquidity_month,
@@ -313,6 +328,7 @@ select
     average_balance,
     closing_balance,
     transfer_price,
+    curve_currency,
     curve_month,
     curve_tenor,
     liquidity_month,

@@ -29,6 +29,7 @@ account_month as (
 select
     month,
     product_line,
+    curve_currency,
     has_term,
     is_paid,
     cast(count(*) as integer) as accounts,
@@ -43,4 +44,4 @@ select
     )) }}) as decimal(18, 2)) as transferred
 from account_month
 where case when is_paid then 1 else -1 end * average_balance > 0 and priced_balance > 0
-group by month, product_line, has_term, is_paid
+group by month, product_line, curve_currency, has_term, is_paid

@@ -11,10 +11,7 @@ history_month as (
 ),
 
 product as (
-    select distinct
-        product_id,
-        product_line
-    from {{ ref('base_account_month') }}
+    {{ held_products() }}
 ),
 
 transfer_rule as (
@@ -87,6 +84,7 @@ inner join hurdle on history_month.month = hurdle.month
 left join {{ ref('value_transfer_price') }} as {{ side }}
     on
         product.product_id = {{ side }}.product_id
+        and {{ side }}.currency = '*'
         and history_month.month = {{ side }}.month
         and {{ side }}.side = '{{ 'above' if side == 'priced' else 'below' }} zero'
 {%- endfor %}

@@ -13,19 +13,8 @@ account_month as (
     where account_month.month between run.month_from and run.month_to
 ),
 
--- The channel of the first contact that led to the account.
 sale as (
-    select
-        responded_account_id as account_id,
-        {{ month_of('responded_on') }} as month,
-        channel
-    from {{ ref('base_campaign_contact') }}
-    where responded_account_id is not null and channel is not null
-    qualify
-        row_number() over (
-            partition by responded_account_id
-            order by responded_on asc, contacted_on asc, contact_id asc
-        ) = 1
+    {{ sale_by('channel') }}
 ),
 
 activity as (

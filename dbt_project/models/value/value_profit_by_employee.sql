@@ -10,19 +10,8 @@ customer_profit as (
     {{- profit_with_attribute('employee_id') }}
 ),
 
--- The seller: the employee of the first contact that led to the account.
 sale as (
-    select
-        responded_account_id as account_id,
-        {{ month_of('responded_on') }} as month,
-        employee_id
-    from {{ ref('base_campaign_contact') }}
-    where responded_account_id is not null and employee_id is not null
-    qualify
-        row_number() over (
-            partition by responded_account_id
-            order by responded_on asc, contacted_on asc, contact_id asc
-        ) = 1
+    {{ sale_by('employee_id') }}
 ),
 
 account_month as (

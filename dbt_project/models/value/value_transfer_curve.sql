@@ -44,6 +44,7 @@ tenor as (
 
 point as (
     select
+        coalesce(currency, '*') as currency,
         effective_from,
         tenor_months,
         {{ units('annual_rate', 6) }} as rate,
@@ -51,12 +52,13 @@ point as (
         lead({{ units('annual_rate', 6) }}) over by_tenor as next_rate,
         row_number() over by_tenor as place
     from {{ ref('transfer_curve') }}
-    window by_tenor as (partition by effective_from order by tenor_months)
+    window by_tenor as (partition by currency, effective_from order by tenor_months)
 ),
 
 -- Linear between two points; constant before the first and after the last.
 version as (
     select
+        point.currency,
         point.effective_from,
         tenor.number as tenor_months,
         point.tenor_months as tenor_below,
@@ -88,14 +90,16 @@ version as (
 
 version_month as (
     select
+        point.currency,
         curve_month.month,
         max(point.effective_from) as effective_from
     from curve_month
     inner join point on curve_month.month >= point.effective_from
-    group by curve_month.month
+    group by point.currency, curve_month.month
 )
 
 select
+    version_month.currency,
     version_month.month,
     cast(version.tenor_months as integer) as tenor_months,
     {{ from_millionths('version.rate') }} as annual_rate,
@@ -104,4 +108,7 @@ select
     version.tenor_above,
     {{ from_millionths('version.rate_above') }} as rate_above
 from version_month
-inner join version on version_month.effective_from = version.effective_from
+inner join version
+    on
+        version_month.currency = version.currency
+        and version_month.effective_from = version.effective_from

@@ -3,10 +3,7 @@
 -- The linter cannot track the indentation of columns that a loop writes.
 -- sqlfluff:exclude_rules:LT02,ST06,RF04
 with product as (
-    select distinct
-        product_id,
-        product_line
-    from {{ ref('base_account_month') }}
+    {{ held_products() }}
 ),
 
 version_month as (

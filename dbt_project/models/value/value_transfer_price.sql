@@ -8,6 +8,7 @@
 with part as (
     select
         product_id,
+        currency,
         month,
         side,
         {%- for mean, rate in rates.items() %}
@@ -16,7 +17,7 @@ with part as (
         )) }} as {{ rate }}{{ "," if not loop.last }}
         {%- endfor %}
     from {{ ref('value_transfer_tranche') }}
-    group by product_id, month, side
+    group by product_id, currency, month, side
 )
 
 select

@@ -14,10 +14,25 @@ history_month as (
 ),
 
 product as (
-    select distinct
+    {{ held_products() }}
+),
+
+own_curve as (
+    select distinct currency from {{ ref('value_transfer_curve') }}
+),
+
+-- The curves that price the product: that of its accounts' currency, and of a new account.
+priced_by as (
+    select
         product_id,
-        product_line
-    from {{ ref('base_account_month') }}
+        '*' as currency
+    from product
+    union all
+    select distinct
+        account_month.product_id,
+        account_month.currency
+    from {{ ref('base_account_month') }} as account_month
+    inner join own_curve on account_month.currency = own_curve.currency
 ),
 
 transfer_rule as (
@@ -52,6 +67,7 @@ tranche as (
 meant as (
     select
         side.product_id,
+        curve.currency,
         side.month,
         side.side,
         side.portfolio,
@@ -64,9 +80,11 @@ meant as (
         {%- endfor %}
     from side
     inner join tranche on side.portfolio = tranche.portfolio and side.month = tranche.month
+    inner join priced_by on side.product_id = priced_by.product_id
     inner join {{ ref('value_transfer_curve') }} as curve
         on
-            tranche.tenor_months = curve.tenor_months
+            priced_by.currency = curve.currency
+            and tranche.tenor_months = curve.tenor_months
             and tranche.month >= curve.month
             and curve.month > {{ months_later('tranche.month', '-tranche.tenor_months') }}
     left join {{ ref('value_transfer_premium') }} as premium
@@ -76,12 +94,13 @@ meant as (
             and curve.month >= premium.effective_from
             and (premium.effective_to is null or curve.month < premium.effective_to)
     group by
-        side.product_id, side.month, side.side, side.portfolio, tranche.tenor_months,
-        tranche.weight
+        side.product_id, curve.currency, side.month, side.side, side.portfolio,
+        tranche.tenor_months, tranche.weight
 )
 
 select
     product_id,
+    currency,
     month,
     side,
     portfolio,

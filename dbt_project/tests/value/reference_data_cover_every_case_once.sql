@@ -3,9 +3,11 @@
     'transfer_rule', 'transfer_premium', 'interest_rule', 'account_maintenance_cost',
     'risk_parameter', 'offer_rule',
 ] -%}
+{#- Empty for every currency without rows of its own. -#}
+{%- set currency = "coalesce(currency, '*')" -%}
 {#- Seeds with the columns that identify a row. -#}
 {%- set keys = {
-    'transfer_curve': ['effective_from', 'tenor_months'],
+    'transfer_curve': [currency, 'effective_from', 'tenor_months'],
     'replicating_portfolio': ['portfolio', 'effective_from', 'tenor_months'],
     'transfer_rule': ['product_line', 'product_id', 'effective_from'],
     'transfer_premium': ['product_line', 'product_id', 'effective_from', 'tenor_months'],
@@ -136,16 +138,33 @@ complaint as (
     ] %}
     select '{{ seed }} has no row from the beginning (effective_from 1900-01-01)'
     from {{ ref(seed) }}
+    {%- if seed == 'transfer_curve' %}
+    where currency is null
+    {%- endif %}
     having min(effective_from) is null or min(effective_from) > date '1900-01-01'
     union all
     {%- endfor %}
+    select 'transfer_curve has no row from the beginning for the currency ' || currency
+    from {{ ref('transfer_curve') }}
+    where currency is not null
+    group by currency
+    having min(effective_from) is null or min(effective_from) > date '1900-01-01'
+    union all
+    select distinct
+        'transfer_curve names the bank''s currency, whose rows have an empty one: '
+        || account.currency
+    from {{ ref('transfer_curve') }} as curve
+    inner join {{ ref('base_account') }} as account on curve.currency = account.currency
+    inner join {{ ref('base_account_month') }} as held on account.account_id = held.account_id
+    where held.currency is null
+    union all
     {%- for seed in keys %}
     {%- set holds_from = 'month' if seed == 'target' else 'effective_from' %}
     select '{{ seed }} holds from a day that is not the first of a month: ' || {{ holds_from }}
     from {{ ref(seed) }}
     where day({{ holds_from }}) <> 1
     union all
-    {%- for column in keys[seed] + filled[seed] %}
+    {%- for column in keys[seed] + filled[seed] if column != currency %}
     select '{{ seed }} has rows with an empty {{ column }}: ' || count(*)
     from {{ ref(seed) }}
     where {{ column }} is null

@@ -9,10 +9,14 @@ select
     tranche.tenor_months as denominator
 from value.account_month as value
 inner join value.transfer_tranche as tranche
-    on value.product_id = tranche.product_id and value.month = tranche.month
+    on
+        value.product_id = tranche.product_id
+        and value.curve_currency = tranche.currency
+        and value.month = tranche.month
 inner join value.transfer_curve as curve
     on
-        tranche.tenor_months = curve.tenor_months
+        tranche.currency = curve.currency
+        and tranche.tenor_months = curve.tenor_months
         and tranche.month >= curve.month
         and curve.month > tranche.month - to_months(tranche.tenor_months)
 where

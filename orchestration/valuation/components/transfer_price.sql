@@ -4,6 +4,7 @@ with priced as (
     select
         value.product_id,
         value.month,
+        value.curve_currency,
         value.curve_month,
         value.curve_tenor,
         value.liquidity_month,
@@ -20,7 +21,10 @@ tranche as (
         tranche.*
     from priced
     inner join value.transfer_tranche as tranche
-        on priced.product_id = tranche.product_id and priced.month = tranche.month
+        on
+            priced.product_id = tranche.product_id
+            and priced.curve_currency = tranche.currency
+            and priced.month = tranche.month
     where
         case
             when tranche.side = 'above zero' then priced.curve_month is null
@@ -54,6 +58,7 @@ select
     'transfer_price' as measure,
     1 as step,
     'curve of the month of the agreement' as part,
+    curve.currency as curve_currency,
     curve.month as curve_month,
     curve.tenor_months,
     curve.tenor_below,
@@ -76,12 +81,16 @@ select
     greatest(curve.tenor_above - curve.tenor_below, 1) as denominator
 from priced
 inner join value.transfer_curve as curve
-    on priced.curve_month = curve.month and priced.curve_tenor = curve.tenor_months
+    on
+        priced.curve_currency = curve.currency
+        and priced.curve_month = curve.month
+        and priced.curve_tenor = curve.tenor_months
 union all
 select
     'transfer_price' as measure,
     part.step,
     part.name as part,
+    null as curve_currency,
     premium.month as curve_month,
     premium.tenor_months,
     null as tenor_below,
@@ -106,6 +115,7 @@ select
     tranche.measure,
     part.step,
     part.name || ' of the tranche' as part,
+    case when part.step = 1 then tranche.currency end as curve_currency,
     null as curve_month,
     tranche.tenor_months,
     null as tenor_below,

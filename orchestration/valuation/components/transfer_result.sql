@@ -92,17 +92,7 @@ select
 from days
 cross join lateral (
     values
-    (
-        'transfer_result', days.transfer_price,
-        coalesce(
-            days.overdrawn_price,
-            (
-                select priced.overdrawn_price
-                from value.product_parameter as priced
-                where priced.product_id = days.product_id and priced.month = days.month
-            )
-        )
-    ),
+    ('transfer_result', days.transfer_price, days.overdrawn_price),
     ('transfer_liquidity', days.priced_liquidity, days.overdrawn_liquidity_premium),
     ('transfer_option', days.priced_option, days.overdrawn_option_premium),
     ('transfer_policy', days.priced_policy, days.overdrawn_policy_rate)

@@ -16,7 +16,10 @@ part as (
         cast(curve.annual_rate as decimal(12, 10)) as annual_rate
     from term
     inner join value.transfer_curve as curve
-        on term.tenor_months = curve.tenor_months and curve.month = $month
+        on
+            term.tenor_months = curve.tenor_months
+            and curve.month = $month
+            and curve.currency = '*'
     union all
     select
         'tranche of the portfolio ' || tranche.portfolio as part,
@@ -32,6 +35,7 @@ part as (
         on
             term.product_id = tranche.product_id
             and tranche.month = $month
+            and tranche.currency = '*'
             and tranche.side = 'above zero'
     where term.tenor_months is null
     union all

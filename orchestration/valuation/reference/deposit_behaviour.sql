@@ -2,9 +2,35 @@
     the same accounts hold from month to month, and the rate paid beside the curve's at one month.
     What an account no longer holds in the product counts as gone, also where it got a term. The
     balances are those of accounts opened a year before or earlier; their first months would show
-    how accounts are filled. -#}
+    how accounts are filled. They are in one currency, untranslated: that of most of the product's
+    balances, with the curve that prices it. -#}
 with history as (
     select max(month) as last_month from value.account_month
+),
+
+by_currency as (
+    select
+        valued.product_id,
+        valued.curve_currency,
+        base_month.currency,
+        sum(valued.average_balance) as balance
+    from value.account_month as valued
+    inner join base.account_month as base_month
+        on valued.account_id = base_month.account_id and valued.month = base_month.month
+    where valued.average_balance > 0
+    group by valued.product_id, valued.curve_currency, base_month.currency
+),
+
+main_currency as (
+    select
+        product_id,
+        curve_currency,
+        currency
+    from by_currency
+    qualify
+        row_number() over (
+            partition by product_id order by balance desc, currency nulls first
+        ) = 1
 ),
 
 held as (
@@ -12,8 +38,10 @@ held as (
         valued.account_id,
         valued.product_id,
         valued.product_line,
+        valued.curve_currency,
         valued.month,
-        greatest(valued.average_balance, 0)::double as balance,
+        greatest(valued.average_balance, 0)::double / coalesce(base_month.average_rate, 1)
+            as balance,
         greatest(valued.average_balance, 0)::double * day(last_day(valued.month)) as day_sum,
         valued.interest_expense::double * parameter.day_count as paid,
         account.opened_on + interval 12 month <= valued.month as is_mature,
@@ -22,6 +50,12 @@ held as (
     inner join base.account as account on valued.account_id = account.account_id
     inner join value.product_parameter as parameter
         on valued.product_id = parameter.product_id and valued.month = parameter.month
+    inner join base.account_month as base_month
+        on valued.account_id = base_month.account_id and valued.month = base_month.month
+    inner join main_currency
+        on
+            valued.product_id = main_currency.product_id
+            and base_month.currency is not distinct from main_currency.currency
     where
         valued.product_line in (select product_line from value.customer_rate where is_paid)
         and parameter.is_funded
@@ -97,11 +131,12 @@ same_by_product as (
 rated as (
     select
         product_id,
+        curve_currency,
         month,
         sum(paid) / sum(day_sum) as rate
     from held
     where is_rated
-    group by product_id, month
+    group by product_id, curve_currency, month
 ),
 
 rated_by_product as (
@@ -111,7 +146,8 @@ rated_by_product as (
         list(rated.rate order by rated.month) as paid,
         list(curve.annual_rate::double order by rated.month) as market
     from rated
-    inner join value.transfer_curve as curve on rated.month = curve.month
+    inner join value.transfer_curve as curve
+        on rated.curve_currency = curve.currency and rated.month = curve.month
     where curve.tenor_months = 1
     group by rated.product_id
 ),

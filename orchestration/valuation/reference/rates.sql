@@ -1,4 +1,4 @@
-{#- What accounts were paid or charged beside the transfer price of the same balances, by side, period
+{#- What accounts in a currency were paid or charged beside the transfer price of the same balances, by side, period
     of the curve and, where asked for, product and point of the curve. The accounts are those of
     value.customer_rate. A term belongs to the month at whose curve it is priced, other balances to
     their own month. -#}
@@ -32,8 +32,11 @@ observed as (
     inner join line on valued.product_line = line.product_line
     inner join value.product_parameter as parameter
         on valued.product_id = parameter.product_id and valued.month = parameter.month
+    inner join base.account_month as held
+        on valued.account_id = held.account_id and valued.month = held.month
     where
         valued.overdrawn_price is null
+        and coalesce(held.currency, '') = $currency
         and coalesce(valued.stage, 1) < 3
         and parameter.is_funded
         and case when line.is_paid then 1 else -1 end * valued.average_balance > 0

@@ -12,10 +12,12 @@ parameter as (
     inner join run on parameter.month = run.as_of_month
 ),
 
+-- A new deal is in the bank's currency.
 curve as (
     select curve.*
     from {{ ref('value_transfer_curve') }} as curve
     inner join run on curve.month = run.as_of_month
+    where curve.currency = '*'
 ),
 
 premium as (
