@@ -59,7 +59,7 @@ ifdef REFERENCE_PATH
 export JINGXI_REFERENCE_PATH := $(REFERENCE_PATH)
 endif
 
-.PHONY: help refresh check train promote rollback-model test test-all acceptance mutants ui lint format lock bench truth customer explain price reference scenario releases rollback export summary docs clean install
+.PHONY: help refresh check train promote rollback-model test test-all acceptance mutants ui lint format lock bench truth customer explain price reference scenario releases diff rollback export summary docs clean install
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -135,6 +135,9 @@ scenario: $(INSTALLED) ## the release's months on other reference data: make sce
 
 releases: $(INSTALLED) ## the releases at hand
 	@$(RUN) -m orchestration releases
+
+diff: $(INSTALLED) ## what differs between two releases, and why: BEFORE=<id> AFTER=<id> JSON=1
+	@$(RUN) -m orchestration diff "$$BEFORE" "$$AFTER" $(if $(filter-out 0 false,$(JSON)),--json)
 
 rollback: $(INSTALLED) ## serve the release before the served one, or RELEASE=<id>
 	@$(RUN) -m orchestration rollback $(RELEASE)

@@ -251,6 +251,30 @@ def releases(as_json: AsJson = False) -> None:
 
 
 @app.command()
+def diff(
+    before: Annotated[
+        str | None, typer.Argument(help="Default: the release before the other one.")
+    ] = None,
+    after: Annotated[str | None, typer.Argument(help="Default: the served release.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what differs between two releases, and why: records, reference data, model, code."""
+
+    def show(settings: Settings) -> int:
+        from orchestration.valuation.differences import read_differences
+        from orchestration.valuation.display import show_differences
+
+        found = read_differences(settings, before or None, after or None)
+        if as_json:
+            print(json.dumps(found, default=str))
+        else:
+            show_differences(found)
+        return 0
+
+    _run("diff", show, reading=True)
+
+
+@app.command()
 def rollback(
     release_id: Annotated[
         str | None,
