@@ -55,7 +55,9 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print warnings and e
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 Language = Annotated[Literal["en", "zh"], typer.Option(help="Language of the page.")]
 Model = Annotated[str, typer.Option(help="Registered name of the model, such as clv.")]
-Approver = Annotated[str, typer.Option(help="Who approves; kept in the audit.")]
+Approver = Annotated[
+    str, typer.Option(help="Who approves; with a roles file the person who runs this.")
+]
 Reason = Annotated[str, typer.Option(help="Why; kept in the audit.")]
 
 
@@ -174,8 +176,8 @@ def train(
 def promote(
     model: Model,
     version: Annotated[str, typer.Option(help="Number of the version in the registry.")],
-    approver: Approver,
     reason: Reason,
+    approver: Approver = "",
     override: Annotated[
         bool,
         typer.Option("--override", help="Promote against the policy; recorded in the audit."),
@@ -186,25 +188,21 @@ def promote(
     def appoint(settings: Settings) -> Appointment:
         from orchestration.models import governance
 
-        return governance.promote(
-            governance.open_registry(settings),
-            *(model, version, approver, reason),
-            override=override,
-            mode=settings.promotion,
+        return governance.carry_out_promotion(
+            settings, model, version, approver, reason, override=override
         )
 
     _locked("promote", lambda settings: _appoint(settings, appoint))
 
 
 @app.command("rollback-model")
-def rollback_model(model: Model, approver: Approver, reason: Reason) -> None:
+def rollback_model(model: Model, reason: Reason, approver: Approver = "") -> None:
     """Make the previous champion champion again."""
 
     def appoint(settings: Settings) -> Appointment:
         from orchestration.models import governance
 
-        registry = governance.open_registry(settings)
-        return governance.roll_back(registry, model, approver, reason, mode=settings.promotion)
+        return governance.carry_out_rollback(settings, model, approver, reason)
 
     _locked("rollback-model", lambda settings: _appoint(settings, appoint))
 
@@ -266,6 +264,31 @@ def rollback(
         return 0
 
     _run("rollback", serve)
+
+
+@app.command()
+def audit(
+    since: Annotated[
+        str | None, typer.Option(metavar="YYYY-MM-DD", help="Only lines from this day on.")
+    ] = None,
+    act: Annotated[str | None, typer.Option(help="Only this act, such as publish.")] = None,
+    user: Annotated[str | None, typer.Option(help="Only what this user did.")] = None,
+    subject: Annotated[
+        str | None, typer.Option(help="Only this subject, or this customer's or account's id.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Verify the audit trail and show it.
+
+    Exit status: 0 it is what was written, 1 it is not (the first broken line is named), 2 refused.
+    """
+
+    def show(settings: Settings) -> int:
+        from orchestration.operations.audit_trail import show_trail
+
+        return show_trail(settings, since, act, user, subject, as_json=as_json)
+
+    _run("audit", show, reading=True)
 
 
 @app.command()
@@ -536,6 +559,10 @@ def _refresh(settings: Settings, months: str | None, *, verbose: bool, quiet: bo
     from orchestration.platform.engine import connect
     from orchestration.platform.reference import prepare_reference
 
+    from orchestration.platform import audit as trail
+
+    trail.require(settings, "refresh", str(settings.home))
+    trail.verify(settings)
     started = time.monotonic()
     print(f"jingxi refresh of {settings.source} into {settings.home}", flush=True)
     check_model_store(settings)
@@ -593,6 +620,9 @@ def _train(settings: Settings, model: str | None, *, verbose: bool, quiet: bool)
 
     if model is not None and model not in DESCRIPTIONS:
         raise ValueError(f"MODEL={model} is invalid: expected one of {', '.join(DESCRIPTIONS)}")
+    from orchestration.platform import audit as trail
+
+    trail.require(settings, "train", model or "all models")
     started = time.monotonic()
     print(f"jingxi training in {settings.home}", flush=True)
     check_model_store(settings)
