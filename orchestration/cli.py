@@ -556,10 +556,9 @@ def _refresh(settings: Settings, months: str | None, *, verbose: bool, quiet: bo
         months_written(months)
     from orchestration.landing.delivery import open_delivery
     from orchestration.landing.health import prepare_home
+    from orchestration.platform import audit as trail
     from orchestration.platform.engine import connect
     from orchestration.platform.reference import prepare_reference
-
-    from orchestration.platform import audit as trail
 
     trail.require(settings, "refresh", str(settings.home))
     trail.verify(settings)

@@ -35,6 +35,7 @@ __all__ = [
     "render_customer_page",
 ]
 
+
 def render_customer_page(facts: dict[str, Any], language: str = ENGLISH) -> str:
     """The page of the facts that `customer_facts` gathered: HTML5, escaped, made for A4."""
     return reports.render("customer.html", facts, language)

@@ -421,10 +421,10 @@ def _parsed(line: bytes, number: int | None, path: Path) -> Entry:
 def _broken(path: Path, number: int | None, why: str) -> TrailBroken:
     place = "the last line" if number is None else f"line {number}"
     return TrailBroken(
-        f"{path} is invalid: {place}: {why}. Keep the file as evidence and restore it from a backup; "
-        "meta.audit of each release has the lines up to its publication. Without a backup, rename "
-        "it: the next act begins a new trail, and make audit shows the difference as long as "
-        "releases of the former one are at hand."
+        f"{path} is invalid: {place}: {why}. Keep the file as evidence, and restore it from a "
+        "backup; meta.audit of each release has the lines up to its publication. Without a backup, "
+        "rename it: the next act begins a new trail, and make audit shows the difference as long "
+        "as releases of the former one are at hand."
     )
 
 

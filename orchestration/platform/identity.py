@@ -22,9 +22,7 @@ from orchestration.platform.settings import PYDANTIC, Settings
 
 DATA_ENGINEER, ML_ENGINEER, APPROVER = "data engineer", "ML engineer", "approver"
 MANAGER, STAKEHOLDER, AUDITOR = "manager", "stakeholder", "auditor"
-RoleName = Literal[
-    "data engineer", "ML engineer", "approver", "manager", "stakeholder", "auditor"
-]
+RoleName = Literal["data engineer", "ML engineer", "approver", "manager", "stakeholder", "auditor"]
 ROLES: tuple[str, ...] = (
     *(DATA_ENGINEER, ML_ENGINEER, APPROVER),
     *(MANAGER, STAKEHOLDER, AUDITOR),
@@ -236,9 +234,7 @@ def _once(loader: _Loader, node: yaml.MappingNode, deep: bool = False) -> dict[A
     return yaml.SafeLoader.construct_mapping(loader, node, deep)
 
 
-_Loader.add_constructor(
-    yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, partial(_once, deep=True)
-)
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, partial(_once, deep=True))
 
 
 def _read(path: Path) -> _RolesFile:
@@ -252,7 +248,7 @@ def _read(path: Path) -> _RolesFile:
             f"{path} is invalid: others may write it. Run chmod go-w on it after checking it."
         )
     try:
-        return _RolesFile.model_validate(yaml.load(text, _Loader))  # noqa: S506
+        return _RolesFile.model_validate(yaml.load(text, _Loader))
     except ValidationError as error:
         problems = "; ".join(
             f"{'.'.join(map(str, one['loc'])) or 'the file'}: {one['msg'].removeprefix(PYDANTIC)}"

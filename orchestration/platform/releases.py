@@ -93,9 +93,7 @@ def managers_of_customer(
     return _managers(connection, "customer_id = ?", customer_id)
 
 
-def managers_of_account(
-    connection: duckdb.DuckDBPyConnection, account_id: str
-) -> list[str | None]:
+def managers_of_account(connection: duckdb.DuckDBPyConnection, account_id: str) -> list[str | None]:
     """The employee_ids of the relationship managers of an account's holders."""
     held = "customer_id in (select customer_id from base.account_holder where account_id = ?)"
     return _managers(connection, held, account_id)

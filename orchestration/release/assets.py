@@ -105,9 +105,7 @@ def export_lists(context: dg.AssetExecutionContext, release: Release, settings: 
 
     with (
         beside(context, release, "exports"),
-        audit.audited(
-            settings, EXPORT, release.release_id, release_id=release.release_id
-        ) as doing,
+        audit.audited(settings, EXPORT, release.release_id, release_id=release.release_id) as doing,
         connect(settings, release.path, read_only=True) as connection,
     ):
         files = export_release(

@@ -50,7 +50,15 @@ PUBLISHED_VIEWS = (("value", "reconciliation"),)
 PUBLISHED_TABLES = {
     "alerts": ("credit", "transaction"),
     "meta": (
-        *("audit", "bank", "bad_code", "gate_result", "input_file", "model_version", "model_evaluation"),
+        *(
+            "audit",
+            "bank",
+            "bad_code",
+            "gate_result",
+            "input_file",
+            "model_version",
+            "model_evaluation",
+        ),
         *("model_audit", "model_drift", "model_monitoring", "reference_data", "restatement"),
     ),
 }
@@ -156,9 +164,7 @@ def _record_adjustments(connection: duckdb.DuckDBPyConnection, settings: Setting
         "'amount ' || amount, strftime(month, '%Y-%m'), branch_id, product_line, item) "
         "from base.adjustment order by all"
     ).fetchall()
-    known = {
-        (one.subject, one.detail) for one in audit.entries(settings) if one.act == ADJUST
-    }
+    known = {(one.subject, one.detail) for one in audit.entries(settings) if one.act == ADJUST}
     taken = [(f"adjustment {name}", detail) for name, detail in found]
     audit.record_all(settings, ADJUST, [one for one in taken if one not in known])
 
