@@ -108,8 +108,8 @@ acceptance: $(INSTALLED) ## the slow runs: real data, real faults, browsers, sim
 test-all: $(INSTALLED) ## everything
 	@$(TESTS)
 
-ui: $(INSTALLED) ## Dagster, MLflow and the reports on 127.0.0.1
-	@$(RUN) -m orchestration ui $(if $(PORT),--port $(PORT))
+ui: $(INSTALLED) ## Dagster, MLflow and the reports on 127.0.0.1; READ_ONLY=1 PORT=3100: for stakeholders
+	@$(RUN) -m orchestration ui $(if $(PORT),--port $(PORT)) $(if $(filter-out 0 false,$(READ_ONLY)),--read-only)
 
 summary: $(INSTALLED) ## what the served release holds and where to look
 	@$(RUN) -m orchestration summary

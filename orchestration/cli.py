@@ -454,9 +454,12 @@ def ui(
     port: Annotated[
         int, typer.Option(help="Port of Dagster; MLflow uses the next, the reports the one after.")
     ] = 3000,
+    read_only: Annotated[
+        bool, typer.Option("--read-only", help="Dagster without launches, and the reports.")
+    ] = False,
 ) -> None:
-    """Serve Dagster, MLflow and the reports on 127.0.0.1."""
-    _run("ui", lambda settings: _serve(settings, port))
+    """Serve Dagster, MLflow and the reports on 127.0.0.1; requests of other sites are refused."""
+    _run("ui", lambda settings: _serve(settings, port, read_only=read_only))
 
 
 def _run(command: str, work: Callable[[Settings], int], *, reading: bool = False) -> NoReturn:
@@ -686,12 +689,13 @@ def _export(settings: Settings, folder: Path, file_format: str) -> int:
     return 0
 
 
-def _serve(settings: Settings, port: int) -> int:
+def _serve(settings: Settings, port: int, *, read_only: bool) -> int:
     """Serve the UI until a signal ends it, its servers and the runs launched from it."""
     from orchestration.operations import ui
 
     ended = supervise(
-        lambda: _reported("ui", lambda: ui.serve(settings, port)), ui.PATIENCE_SECONDS
+        lambda: _reported("ui", lambda: ui.serve(settings, port, read_only=read_only)),
+        ui.PATIENCE_SECONDS,
     )
     environment.keep_private(settings)
     ui.close_stale_runs(settings)
