@@ -55,7 +55,9 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print warnings and e
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 Language = Annotated[Literal["en", "zh"], typer.Option(help="Language of the page.")]
 Model = Annotated[str, typer.Option(help="Registered name of the model, such as clv.")]
-Approver = Annotated[str, typer.Option(help="Who approves; kept in the audit.")]
+Approver = Annotated[
+    str, typer.Option(help="Who approves; with a roles file the person who runs this.")
+]
 Reason = Annotated[str, typer.Option(help="Why; kept in the audit.")]
 
 
@@ -174,8 +176,8 @@ def train(
 def promote(
     model: Model,
     version: Annotated[str, typer.Option(help="Number of the version in the registry.")],
-    approver: Approver,
     reason: Reason,
+    approver: Approver = "",
     override: Annotated[
         bool,
         typer.Option("--override", help="Promote against the policy; recorded in the audit."),
@@ -186,25 +188,21 @@ def promote(
     def appoint(settings: Settings) -> Appointment:
         from orchestration.models import governance
 
-        return governance.promote(
-            governance.open_registry(settings),
-            *(model, version, approver, reason),
-            override=override,
-            mode=settings.promotion,
+        return governance.carry_out_promotion(
+            settings, model, version, approver, reason, override=override
         )
 
     _locked("promote", lambda settings: _appoint(settings, appoint))
 
 
 @app.command("rollback-model")
-def rollback_model(model: Model, approver: Approver, reason: Reason) -> None:
+def rollback_model(model: Model, reason: Reason, approver: Approver = "") -> None:
     """Make the previous champion champion again."""
 
     def appoint(settings: Settings) -> Appointment:
         from orchestration.models import governance
 
-        registry = governance.open_registry(settings)
-        return governance.roll_back(registry, model, approver, reason, mode=settings.promotion)
+        return governance.carry_out_rollback(settings, model, approver, reason)
 
     _locked("rollback-model", lambda settings: _appoint(settings, appoint))
 
@@ -290,6 +288,31 @@ def rollback(
         return 0
 
     _run("rollback", serve)
+
+
+@app.command()
+def audit(
+    since: Annotated[
+        str | None, typer.Option(metavar="YYYY-MM-DD", help="Only lines from this day on.")
+    ] = None,
+    act: Annotated[str | None, typer.Option(help="Only this act, such as publish.")] = None,
+    user: Annotated[str | None, typer.Option(help="Only what this user did.")] = None,
+    subject: Annotated[
+        str | None, typer.Option(help="Only this subject, or this customer's or account's id.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Verify the audit trail and show it.
+
+    Exit status: 0 it is what was written, 1 it is not (the first broken line is named), 2 refused.
+    """
+
+    def show(settings: Settings) -> int:
+        from orchestration.operations.audit_trail import show_trail
+
+        return show_trail(settings, since, act, user, subject, as_json=as_json)
+
+    _run("audit", show, reading=True)
 
 
 @app.command()
@@ -455,9 +478,12 @@ def ui(
     port: Annotated[
         int, typer.Option(help="Port of Dagster; MLflow uses the next, the reports the one after.")
     ] = 3000,
+    read_only: Annotated[
+        bool, typer.Option("--read-only", help="Dagster without launches, and the reports.")
+    ] = False,
 ) -> None:
-    """Serve Dagster, MLflow and the reports on 127.0.0.1."""
-    _run("ui", lambda settings: _serve(settings, port))
+    """Serve Dagster, MLflow and the reports on 127.0.0.1; requests of other sites are refused."""
+    _run("ui", lambda settings: _serve(settings, port, read_only=read_only))
 
 
 def _run(command: str, work: Callable[[Settings], int], *, reading: bool = False) -> NoReturn:
@@ -557,9 +583,12 @@ def _refresh(settings: Settings, months: str | None, *, verbose: bool, quiet: bo
         months_written(months)
     from orchestration.landing.delivery import open_delivery
     from orchestration.landing.health import prepare_home
+    from orchestration.platform import audit as trail
     from orchestration.platform.engine import connect
     from orchestration.platform.reference import prepare_reference
 
+    trail.require(settings, "refresh", str(settings.home))
+    trail.verify(settings)
     started = time.monotonic()
     print(f"jingxi refresh of {settings.source} into {settings.home}", flush=True)
     check_model_store(settings)
@@ -617,6 +646,9 @@ def _train(settings: Settings, model: str | None, *, verbose: bool, quiet: bool)
 
     if model is not None and model not in DESCRIPTIONS:
         raise ValueError(f"MODEL={model} is invalid: expected one of {', '.join(DESCRIPTIONS)}")
+    from orchestration.platform import audit as trail
+
+    trail.require(settings, "train", model or "all models")
     started = time.monotonic()
     print(f"jingxi training in {settings.home}", flush=True)
     check_model_store(settings)
@@ -681,12 +713,13 @@ def _export(settings: Settings, folder: Path, file_format: str) -> int:
     return 0
 
 
-def _serve(settings: Settings, port: int) -> int:
+def _serve(settings: Settings, port: int, *, read_only: bool) -> int:
     """Serve the UI until a signal ends it, its servers and the runs launched from it."""
     from orchestration.operations import ui
 
     ended = supervise(
-        lambda: _reported("ui", lambda: ui.serve(settings, port)), ui.PATIENCE_SECONDS
+        lambda: _reported("ui", lambda: ui.serve(settings, port, read_only=read_only)),
+        ui.PATIENCE_SECONDS,
     )
     environment.keep_private(settings)
     ui.close_stale_runs(settings)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import duckdb
 
+from orchestration.platform import audit
 from orchestration.platform.engine import connect
 from orchestration.platform.files import flush
+from orchestration.platform.identity import ROLLBACK
 from orchestration.platform.optional_tables import has_table
 from orchestration.platform.refusal import Refused
 from orchestration.platform.settings import Settings
@@ -84,6 +86,42 @@ def at_hand_in_words(settings: Settings) -> str:
     return ", ".join(path.stem for path in releases_of(settings)) or "none"
 
 
+def managers_of_customer(
+    connection: duckdb.DuckDBPyConnection, customer_id: str
+) -> list[str | None]:
+    """The employee_ids of a customer's relationship managers in a release."""
+    return _managers(connection, "customer_id = ?", customer_id)
+
+
+def managers_of_account(connection: duckdb.DuckDBPyConnection, account_id: str) -> list[str | None]:
+    """The employee_ids of the relationship managers of an account's holders."""
+    held = "customer_id in (select customer_id from base.account_holder where account_id = ?)"
+    return _managers(connection, held, account_id)
+
+
+def _managers(
+    connection: duckdb.DuckDBPyConnection, condition: str, value: str
+) -> list[str | None]:
+    query = f"select employee_id from base.customer where {condition}"
+    return [manager for (manager,) in connection.execute(query, [value]).fetchall()]
+
+
+def audit_heads(settings: Settings) -> dict[str, tuple[int, str]]:
+    """Release → the number of lines of the audit trail and the hash of the last at its publication.
+
+    Releases without a trail, or that cannot be read, are left out.
+    """
+    found: dict[str, tuple[int, str]] = {}
+    for path in releases_of(settings):
+        with suppress(duckdb.Error), connect(settings, path, read_only=True) as connection:
+            if has_table(connection, "meta.audit"):
+                count, head = connection.execute(
+                    "select audit_lines, audit_hash from meta.release"
+                ).fetchall()[0]
+                found[path.stem] = (count, head)
+    return found
+
+
 def roll_back(settings: Settings, release_id: str | None) -> Path:
     """Serve an older release again: the named one, or the one before the served one.
 
@@ -91,7 +129,35 @@ def roll_back(settings: Settings, release_id: str | None) -> Path:
     ------
     ReleaseRefused
         When there is no such release, or it cannot be read; the served release does not change.
+    orchestration.platform.identity.ActRefused
+        Without the role. The audit trail has the line before the release is served.
     """
+    asked = release_id or "the release before"
+    with audit.audited(settings, ROLLBACK, asked) as doing:
+        path = _before(settings, release_id)
+        doing.subject = doing.release_id = path.stem
+        current = settings.published / CURRENT
+        if current.is_symlink():
+            doing.detail = f"served before: {Path(os.readlink(current)).stem}"
+    serve(settings, path, ROLLBACK)
+    return path
+
+
+def serve(settings: Settings, path: Path, act: str) -> None:
+    """Point the link to a release; a failure is recorded, since the trail has the act as done."""
+    try:
+        point_at(settings, path)
+    except OSError as error:
+        audit.record(
+            *(settings, act, path.stem),
+            release_id=path.stem,
+            detail=type(error).__name__,
+            outcome=audit.FAILED,
+        )
+        raise
+
+
+def _before(settings: Settings, release_id: str | None) -> Path:
     at_hand, names = releases_of(settings), at_hand_in_words(settings)
     if release_id is not None:
         chosen = [path for path in at_hand if path.stem == release_id]
@@ -107,7 +173,6 @@ def roll_back(settings: Settings, release_id: str | None) -> Path:
     for path in chosen:
         fault = fault_of(settings, path)
         if fault is None:
-            point_at(settings, path)
             return path
     raise ReleaseRefused(
         f"no other release can be served: {chosen[0].name} {fault}. Available: {names}."

@@ -96,6 +96,9 @@ class Settings(BaseSettings):
     user: str = Field(
         default_factory=login_name, description="who runs this: the trainer of what it trains"
     )
+    roles: Path | None = Field(
+        None, description="file of who has which role; default: roles.yml of the home, if any"
+    )
 
     @field_validator("home")
     @classmethod
@@ -117,7 +120,7 @@ class Settings(BaseSettings):
             )
         return path
 
-    @field_validator("source_path", "reference_path")
+    @field_validator("source_path", "reference_path", "roles")
     @classmethod
     def _absolute_source(cls, value: Path | None) -> Path | None:
         return value.expanduser().resolve() if value is not None else None
@@ -183,11 +186,36 @@ class Settings(BaseSettings):
     def own_places(self) -> tuple[Path, ...]:
         """Everything that jingxi writes; the home may hold other files, too."""
         names = (
-            *("build", "customers", "dagster", "dbt", "delivery", "exports", "landing", "logs"),
+            *(
+                "audit",
+                "build",
+                "customers",
+                "dagster",
+                "dbt",
+                "delivery",
+                "exports",
+                "landing",
+                "logs",
+            ),
             *("mlflow", "published", "reference", "reference_proposal", "reports", "scenarios"),
-            *("secrets", "tmp", "truth"),
+            *("roles.yml", "secrets", "tmp", "truth"),
         )
         return (*(self.home / name for name in names), self.lock)
+
+    @property
+    def own_roles(self) -> Path:
+        """The home's roles file."""
+        return self.home / "roles.yml"
+
+    @property
+    def audit_trail(self) -> Path:
+        """Who did what; outlives releases."""
+        return self.home / "audit" / "audit.jsonl"
+
+    @property
+    def audit_key(self) -> Path:
+        """The key of the trail's tokens."""
+        return self.home / "audit" / "token.key"
 
     @property
     def lock(self) -> Path:

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import dagster as dg
 
+from orchestration.platform import audit
 from orchestration.platform.asset_metadata import COLUMN_SCHEMA, ROW_COUNT, columns_of, team
 from orchestration.platform.engine import connect
 from orchestration.platform.environment import code_version
 from orchestration.platform.gates import REPORT
+from orchestration.platform.identity import EXPORT
 from orchestration.platform.progress import report_progress
 from orchestration.platform.resources import Home
 from orchestration.platform.settings import Settings
@@ -103,8 +105,13 @@ def export_lists(context: dg.AssetExecutionContext, release: Release, settings: 
 
     with (
         beside(context, release, "exports"),
+        audit.audited(settings, EXPORT, release.release_id, release_id=release.release_id) as doing,
         connect(settings, release.path, read_only=True) as connection,
     ):
-        export_release(connection, settings.exports, release.release_id, bom=settings.export_bom)
+        files = export_release(
+            connection, settings.exports, release.release_id, bom=settings.export_bom
+        )
+        doing.detail = ", ".join(path.name for path in files)
         return True
+    return False
     return False

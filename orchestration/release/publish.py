@@ -11,25 +11,29 @@ import json
 import os
 import shutil
 import uuid
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 
 from orchestration.models.studies import OF_CUSTOMERS
-from orchestration.platform import build_numbers
+from orchestration.platform import audit, build_numbers
 from orchestration.platform.files import flush
 from orchestration.platform.gates import RUNS
+from orchestration.platform.identity import ADJUST, PUBLISH
+from orchestration.platform.optional_tables import has_table
 from orchestration.platform.progress import report_progress
 from orchestration.platform.releases import (
     KEPT_RELEASES,
     ReleaseRefused,
-    point_at,
     releases_of,
+    serve,
     served,
 )
 from orchestration.platform.settings import Settings
+from orchestration.platform.tables import write_table
 from orchestration.release.features import released_features
 from sources.contract import TABLES
 
@@ -46,7 +50,15 @@ PUBLISHED_VIEWS = (("value", "reconciliation"),)
 PUBLISHED_TABLES = {
     "alerts": ("credit", "transaction"),
     "meta": (
-        *("bank", "bad_code", "gate_result", "input_file", "model_version", "model_evaluation"),
+        *(
+            "audit",
+            "bank",
+            "bad_code",
+            "gate_result",
+            "input_file",
+            "model_version",
+            "model_evaluation",
+        ),
         *("model_audit", "model_drift", "model_monitoring", "reference_data", "restatement"),
     ),
 }
@@ -74,14 +86,33 @@ def publish(
     ------
     ReleaseRefused
         When a layer is missing, unfinished or out of order, or a gate did not pass for this build.
+    orchestration.platform.identity.ActRefused
+        Without the role.
     """
-    found = build_numbers.complaints(connection)
-    if found:
-        raise ReleaseRefused(
-            "this build is not published: "
-            + "; ".join(found)
-            + ". Run the whole refresh (make refresh). The release served before is untouched"
-        )
+    with audit.audited(settings, PUBLISH, "build", detail=f"run {run_id}") as doing:
+        found = build_numbers.complaints(connection)
+        if found:
+            raise ReleaseRefused(
+                "this build is not published: "
+                + "; ".join(found)
+                + ". Run the whole refresh (make refresh). The release served before is untouched"
+            )
+        _record_adjustments(connection, settings)
+        release = _written(connection, settings, run_id, code_version)
+        doing.subject = doing.release_id = release.release_id
+    # The trail has the publication before readers see it.
+    serve(settings, release.path, PUBLISH)
+    try:
+        _keep_latest(settings)
+    except OSError as error:
+        report_progress(f"releases beyond the last {KEPT_RELEASES} could not be removed: {error}")
+    return release
+
+
+def _written(
+    connection: duckdb.DuckDBPyConnection, settings: Settings, run_id: str, code_version: str
+) -> Release:
+    """A new release beside the served one, complete and flushed."""
     as_of, source = connection.execute(
         "select strftime(as_of, '%Y-%m'), source from landing.refresh_window"
     ).fetchall()[0]
@@ -92,25 +123,50 @@ def publish(
     _clear_unfinished(releases)
     unfinished = releases / f".{release_id}.unfinished"
     try:
+        head = _copy_trail(connection, settings)
         row_counts = _copy(connection, unfinished)
+        counts = json.dumps(row_counts)
         _describe(
             connection,
             unfinished,
-            (release_id, as_of, source, created_at, code_version, run_id, json.dumps(row_counts)),
+            (release_id, as_of, source, created_at, code_version, run_id, counts, *head),
         )
         flush(unfinished)
         unfinished.chmod(0o400)
         path = releases / f"{release_id}.duckdb"
         os.replace(unfinished, path)
         flush(releases)
-        point_at(settings, path)
     finally:
         unfinished.unlink(missing_ok=True)
-    try:
-        _keep_latest(settings)
-    except OSError as error:
-        report_progress(f"releases beyond the last {KEPT_RELEASES} could not be removed: {error}")
     return Release(release_id, path, row_counts)
+
+
+def _copy_trail(connection: duckdb.DuckDBPyConnection, settings: Settings) -> tuple[int, str]:
+    """Write `meta.audit`, the trail up to this publication; returns the number of its lines and the
+    hash of the last.
+
+    Raises
+    ------
+    orchestration.platform.audit.TrailBroken
+        A broken trail is not published.
+    """
+    rows = [asdict(entry) for entry in audit.entries(settings)]
+    write_table(connection, "meta.audit", pa.Table.from_pylist(rows) if rows else None)
+    return (rows[-1]["sequence"], rows[-1]["hash"]) if rows else (0, audit.START)
+
+
+def _record_adjustments(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
+    """Record each adjustment that the trail does not have as it stands."""
+    if not has_table(connection, "base.adjustment"):
+        return
+    found = connection.execute(
+        "select adjustment_id, concat_ws(', ', 'maker ' || maker, 'checker ' || checker, "
+        "'amount ' || amount, strftime(month, '%Y-%m'), branch_id, product_line, item) "
+        "from base.adjustment order by all"
+    ).fetchall()
+    known = {(one.subject, one.detail) for one in audit.entries(settings) if one.act == ADJUST}
+    taken = [(f"adjustment {name}", detail) for name, detail in found]
+    audit.record_all(settings, ADJUST, [one for one in taken if one not in known])
 
 
 def published_tables(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
@@ -179,10 +235,10 @@ def _describe(
         connection.execute(
             "create table release.meta.release (release_id varchar, as_of varchar, source varchar, "
             "created_at timestamptz, code_version varchar, dagster_run_id varchar, "
-            "row_counts json)"
+            "row_counts json, audit_lines bigint, audit_hash varchar)"
         )
         connection.execute(
-            "insert into release.meta.release values (?, ?, ?, ?, ?, ?, ?)", list(values)
+            "insert into release.meta.release values (?, ?, ?, ?, ?, ?, ?, ?, ?)", list(values)
         )
         connection.execute("checkpoint release")
     finally:

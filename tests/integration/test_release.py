@@ -1,6 +1,7 @@
 """Write, audit, publish: what is served is a whole, audited build or the release before."""
 
 import hashlib
+import json
 import os
 from pathlib import Path
 
@@ -8,8 +9,10 @@ import dagster as dg
 import duckdb
 import pytest
 
-from orchestration.platform import build_numbers, releases
+from orchestration.platform import audit, build_numbers, releases
 from orchestration.platform.engine import WarehouseBusy, connect
+from orchestration.platform.files import write_whole
+from orchestration.platform.identity import ActRefused, operating_system_user
 from orchestration.platform.resources import Home
 from orchestration.platform.settings import read_settings
 from orchestration.release import publish as releasing
@@ -261,6 +264,118 @@ def test_rollback_serves_the_release_before_and_refuses_an_unknown_one(warehouse
     with pytest.raises(releases.ReleaseRefused, match=second):
         releases.roll_back(settings, "2020-01-nonsense")
     assert releases.roll_back(settings, second).stem == second
+    assert [
+        (one.act, one.subject, one.release_id, one.outcome, one.detail.partition(".")[0])
+        for one in audit.entries(settings)
+    ] == [
+        ("publish", first, first, "done", "run run"),
+        ("publish", second, second, "done", "run run"),
+        ("rollback", first, first, "done", f"served before: {second}"),
+        *(
+            ("rollback", "the release before", None, "refused", reason)
+            for reason in ("no release precedes the served one",)
+        ),
+        *(
+            ("rollback", "2020-01-nonsense", None, "refused", reason)
+            for reason in ("release 2020-01-nonsense does not exist",)
+        ),
+        ("rollback", second, second, "done", f"served before: {first}"),
+    ]
+
+
+def test_a_release_carries_the_audit_trail_and_its_head(warehouse, settings):
+    first, second = (publish(warehouse, settings) for _ in range(2))
+    (line, _) = audit.entries(settings)
+    with duckdb.connect(str(second.path), read_only=True) as reader:
+        columns = ", ".join(audit.Entry.__dataclass_fields__)
+        (copied,) = reader.execute(f"select {columns} from meta.audit").fetchall()
+        head = reader.execute("select audit_lines, audit_hash from meta.release").fetchall()
+    assert audit.Entry(*copied) == line and head == [(1, line.hash)]
+    heads = releases.audit_heads(settings)
+    assert heads == {first.release_id: (0, audit.START), second.release_id: (1, line.hash)}
+    assert audit.examine(settings, heads).problem is None
+    settings.audit_trail.write_text("")
+    assert f"release {second.release_id} was published after 1 lines" in str(
+        audit.examine(settings, heads).problem
+    )
+
+
+def test_a_refused_and_a_failed_publication_are_in_the_audit_trail(
+    warehouse, settings, monkeypatch
+):
+    lose_gate(warehouse)
+    with pytest.raises(releases.ReleaseRefused):
+        publish(warehouse, settings)
+    assert not list((settings.published).glob("*"))
+    warehouse.execute(
+        "insert into meta.gate_result select 'G3', 'fail', true, build_number "
+        "from meta.layer_build where layer = 'models'"
+    )
+
+    def broken(*_):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(releases, "point_at", broken)
+    with pytest.raises(OSError, match="no space"):
+        publish(warehouse, settings)
+    refused, done, failed = audit.entries(settings)
+    assert refused.outcome == "refused" and "G3 has not checked layer models" in refused.detail
+    assert (done.outcome, failed.outcome, failed.detail) == ("done", "failed", "OSError")
+    assert done.subject == failed.subject
+    assert releases.served(settings) is None
+
+
+def test_a_broken_audit_trail_is_not_published(warehouse, settings):
+    publish(warehouse, settings)
+    before = digest(settings)
+    settings.audit_trail.write_text(
+        settings.audit_trail.read_text().replace("publish", "nothing") * 2
+    )
+    with pytest.raises(audit.TrailBroken, match="line 1: its hash is not that of its contents"):
+        publish(warehouse, settings)
+    assert digest(settings) == before
+
+
+def test_an_adjustment_is_recorded_once_and_again_when_it_changes(warehouse, settings):
+    warehouse.execute(
+        "create table base.adjustment as select 'A1' as adjustment_id, "
+        "date '2025-11-01' as month, 'B001' as branch_id, 'lending' as product_line, "
+        "'fees' as item, 12.50::decimal(18, 2) as amount, 'in the words of a person' as reason, "
+        "'F0012' as maker, 'F0007' as checker"
+    )
+    for _ in range(2):
+        publish(warehouse, settings)
+    warehouse.execute("update base.adjustment set amount = 13")
+    publish(warehouse, settings)
+    assert [
+        (one.subject, one.detail, one.outcome)
+        for one in audit.entries(settings)
+        if one.act == "adjust"
+    ] == [
+        (
+            "adjustment A1",
+            f"maker F0012, checker F0007, amount {amount}, 2025-11, B001, lending, fees",
+            "done",
+        )
+        for amount in ("12.50", "13.00")
+    ]
+    assert "in the words of a person" not in settings.audit_trail.read_text()
+
+
+def test_publishing_and_rolling_back_need_a_data_engineer(warehouse, settings):
+    publish(warehouse, settings), publish(warehouse, settings)
+    served = releases.served(settings)
+    people = {operating_system_user(): {"roles": ["stakeholder"]}}
+    write_whole(settings.own_roles, json.dumps({"people": people}))
+    with pytest.raises(ActRefused, match="publish of build is refused: role data engineer"):
+        publish(warehouse, settings)
+    with pytest.raises(ActRefused, match="rollback of .* is refused: role data engineer"):
+        releases.roll_back(settings, None)
+    assert releases.served(settings) == served
+    assert [(one.act, one.role, one.outcome) for one in audit.entries(settings)][2:] == [
+        ("publish", "none", "refused"),
+        ("rollback", "none", "refused"),
+    ]
 
 
 def test_an_open_reader_keeps_its_release_while_another_is_published(warehouse, settings):
@@ -310,6 +425,10 @@ def test_a_failure_after_publication_is_a_warning(warehouse, settings, monkeypat
     assert metadata["release_id"].value == current.stem
     assert "gate_report" not in metadata and "dagster/column_schema" not in metadata
     message = capsys.readouterr().err
+    assert [(one.act, one.outcome) for one in audit.entries(settings)] == [
+        ("publish", "done"),
+        ("export", "refused"),
+    ]
     for what in ("a gate report", "its columns in the UI"):
         assert f"{current.stem} is served without {what}: OSError: no space left" in message
     assert "could not be removed: no space left" in message
