@@ -81,7 +81,7 @@ $(INSTALLED): requirements.lock
 install: $(INSTALLED) ## set up .venv only
 
 refresh: $(INSTALLED) ## run the whole gated refresh and publish a release
-	@$(RUN) -m orchestration refresh $(if $(MONTHS),--months $(MONTHS))
+	@$(if $(RELEASE),JINGXI_RELEASE="$$RELEASE") $(RUN) -m orchestration refresh $(if $(MONTHS),--months $(MONTHS))
 
 # make's own status is 2 for any that is not 0: ask the command itself where 1 and 2 must differ.
 check: $(INSTALLED) ## judge a delivery in seconds, building nothing: SOURCE_PATH=… JSON=1
@@ -141,6 +141,12 @@ releases: $(INSTALLED) ## the releases at hand
 
 diff: $(INSTALLED) ## what differs between two releases, and why: BEFORE=<id> AFTER=<id> JSON=1
 	@$(RUN) -m orchestration diff "$$BEFORE" "$$AFTER" $(if $(filter-out 0 false,$(JSON)),--json)
+
+approve: $(INSTALLED) ## serve the release that waits (RELEASE=approval): APPROVER=… REASON=…
+	@$(RUN) -m orchestration approve --approver "$$APPROVER" --reason "$$REASON"
+
+reject: $(INSTALLED) ## remove the release that waits: APPROVER=… REASON=…
+	@$(RUN) -m orchestration reject --approver "$$APPROVER" --reason "$$REASON"
 
 rollback: $(INSTALLED) ## serve the release before the served one, or RELEASE=<id>
 	@$(RUN) -m orchestration rollback $(RELEASE)

@@ -229,12 +229,17 @@ def releases(as_json: AsJson = False) -> None:
     """List the available releases, the oldest first."""
 
     def show(settings: Settings) -> int:
-        from orchestration.platform.releases import releases_of
+        from orchestration.platform.releases import proposed, releases_of
 
-        current = _link(settings)
+        current, waiting = _link(settings), proposed(settings)
         found = [
-            {"release": path.stem, "served": path.stem == current, "bytes": path.stat().st_size}
-            for path in releases_of(settings)
+            {
+                "release": path.stem,
+                "served": path.stem == current,
+                "waits_for_approval": path == waiting,
+                "bytes": path.stat().st_size,
+            }
+            for path in (*releases_of(settings), *((waiting,) if waiting else ()))
         ]
         if as_json:
             print(json.dumps(found))
@@ -242,7 +247,9 @@ def releases(as_json: AsJson = False) -> None:
             terminal.table("Releases", found)
         else:
             for one in found:
-                print(f"{one['release']}{'  (served)' if one['served'] else ''}")
+                state = "served" if one["served"] else "waits for approval"
+                marked = one["served"] or one["waits_for_approval"]
+                print(f"{one['release']}{f'  ({state})' if marked else ''}")
         return 0
 
     _run("releases", show, reading=True)
@@ -253,7 +260,10 @@ def diff(
     before: Annotated[
         str | None, typer.Argument(help="Default: the release before the other one.")
     ] = None,
-    after: Annotated[str | None, typer.Argument(help="Default: the served release.")] = None,
+    after: Annotated[
+        str | None,
+        typer.Argument(help="Default: the release that waits for approval, or the served one."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what differs between two releases, and why: records, reference data, model, code."""
@@ -270,6 +280,45 @@ def diff(
         return 0
 
     _run("diff", show, reading=True)
+
+
+WAITING = typer.Argument(metavar="RELEASE", help="Default: the release that waits.")
+
+
+@app.command()
+def approve(
+    reason: Reason,
+    approver: Approver = "",
+    release_id: Annotated[str | None, WAITING] = None,
+) -> None:
+    """Serve the release that waits for approval; its refresh was run by another person."""
+
+    def serve(settings: Settings) -> int:
+        from orchestration.release import approval
+
+        path = approval.approve(settings, release_id or None, approver, reason)
+        approval.follow(settings, path, terminal.problem)
+        print(f"now served: {path.stem}")
+        return 0
+
+    _locked("approve", serve)
+
+
+@app.command()
+def reject(
+    reason: Reason,
+    approver: Approver = "",
+    release_id: Annotated[str | None, WAITING] = None,
+) -> None:
+    """Remove the release that waits for approval; the served one does not change."""
+
+    def remove(settings: Settings) -> int:
+        from orchestration.release import approval
+
+        print(f"removed: {approval.reject(settings, release_id or None, approver, reason)}")
+        return 0
+
+    _locked("reject", remove)
 
 
 @app.command()
@@ -617,6 +666,7 @@ def _refresh(settings: Settings, months: str | None, *, verbose: bool, quiet: bo
     print(f"  as of {delivery.as_of}, months {start} to {end}", flush=True)
 
     from orchestration.operations.jobs import refresh_tags
+    from orchestration.platform.releases import proposed, served
     from orchestration.platform.runs import REFRESH
     from orchestration.release.summary import failure_summary, read_summary, show_summary
 
@@ -626,7 +676,18 @@ def _refresh(settings: Settings, months: str | None, *, verbose: bool, quiet: bo
     if not result.success:
         terminal.problem(failure_summary(settings, result, seconds))
         return FAILED
-    show_summary(read_summary(settings), seconds)
+    waiting = proposed(settings)
+    if waiting is None or served(settings) is not None:
+        show_summary(read_summary(settings), None if waiting else seconds)
+    if waiting is not None:
+        print(
+            f"Release {waiting.stem} waits for approval ({seconds:.0f} s): nobody reads it yet.\n"
+            f"  its reports      {settings.reports / waiting.stem}\n"
+            "  what differs     make diff\n"
+            '  serve it         make approve APPROVER=… REASON="…"\n'
+            '  remove it        make reject APPROVER=… REASON="…"',
+            flush=True,
+        )
     return 0
 
 

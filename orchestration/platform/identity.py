@@ -30,14 +30,15 @@ ROLES: tuple[str, ...] = (
 EVERY_ROLE = "every role: no roles file"
 
 REFRESH, PUBLISH, ROLLBACK, EXPORT = "refresh", "publish", "rollback", "export"
+PROPOSE, APPROVE, REJECT = "propose", "approve", "reject"
 TRAIN, PROMOTE, OVERRIDE, ROLLBACK_MODEL = "train", "promote", "override", "rollback_model"
 ADJUST, AUDIT = "adjust", "audit"
 CUSTOMER_PAGE, EXPLAIN, PRICE = "customer_page", "explain", "price"
 # Act → the roles that allow it.
 ALLOWED: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys((REFRESH, PUBLISH, ADJUST, ROLLBACK, EXPORT), (DATA_ENGINEER,)),
+    **dict.fromkeys((REFRESH, PUBLISH, PROPOSE, ADJUST, ROLLBACK, EXPORT), (DATA_ENGINEER,)),
     TRAIN: (ML_ENGINEER, DATA_ENGINEER),
-    **dict.fromkeys((PROMOTE, OVERRIDE, ROLLBACK_MODEL), (APPROVER,)),
+    **dict.fromkeys((APPROVE, REJECT, PROMOTE, OVERRIDE, ROLLBACK_MODEL), (APPROVER,)),
     **dict.fromkeys((CUSTOMER_PAGE, EXPLAIN, PRICE), (MANAGER, AUDITOR)),
     AUDIT: (AUDITOR,),
 }

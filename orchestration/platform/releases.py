@@ -41,6 +41,19 @@ def point_at(settings: Settings, path: Path) -> None:
     flush(settings.published)
 
 
+def proposed(settings: Settings) -> Path | None:
+    """The release that waits for approval, if any: readers do not see it."""
+    link = settings.published / CURRENT
+    current = Path(os.readlink(link)).name if link.is_symlink() else None
+    found = [
+        path
+        for path in (settings.published / "proposed").glob("*.duckdb")
+        # Approved by a process that ended before it removed this name.
+        if path.name != current
+    ]
+    return max(found, key=lambda path: path.stat().st_mtime, default=None)
+
+
 def releases_of(settings: Settings) -> list[Path]:
     """The available releases, oldest first."""
     return sorted(

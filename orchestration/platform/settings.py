@@ -87,6 +87,15 @@ class Settings(BaseSettings):
     promotion: Literal["auto", "approval"] = Field(
         "auto", description="auto: the policy promotes; approval: a person does, who did not train"
     )
+    release: Literal["auto", "approval"] = Field(
+        "auto", description="auto: a refresh publishes; approval: a person does, who did not run it"
+    )
+    release_bound: float | None = Field(
+        None,
+        gt=0,
+        description="0.05: a release that changes more of published months, or of the number of "
+        "customers, than this share waits for approval",
+    )
     export_bom: bool = Field(
         False, description="begin exported CSV with a byte order mark, as older spreadsheets want"
     )

@@ -7,15 +7,14 @@ from pathlib import Path
 
 import dagster as dg
 
-from orchestration.platform import audit
 from orchestration.platform.asset_metadata import COLUMN_SCHEMA, ROW_COUNT, columns_of, team
 from orchestration.platform.engine import connect
 from orchestration.platform.environment import code_version
 from orchestration.platform.gates import REPORT
-from orchestration.platform.identity import EXPORT
 from orchestration.platform.progress import report_progress
 from orchestration.platform.resources import Home
 from orchestration.platform.settings import Settings
+from orchestration.release import approval
 from orchestration.release.publish import Release, publish
 from orchestration.release.restatement import record_restatement
 from orchestration.release.value_report import VALUE_REPORT, render_value_report
@@ -40,7 +39,11 @@ def release_asset(upstream: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
             record_restatement(connection, settings)
             report_progress("copying the audited tables into a new release")
             release = publish(
-                connection, settings, run_id=context.run_id, code_version=code_version()
+                connection,
+                settings,
+                run_id=context.run_id,
+                code_version=code_version(),
+                waits=approval.waits_for_approval(connection, settings),
             )
             # The release is served from here on: a failure below is logged as a warning only.
             reports = settings.reports / release.release_id
@@ -58,7 +61,11 @@ def release_asset(upstream: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
             with beside(context, release, "a gate report"):
                 render_report(connection, reports / REPORT)
                 metadata["gate_report"] = dg.MetadataValue.path(str(reports / REPORT))
-        report_progress(f"{release.release_id} is served; value report and lists are written")
+        if release.waits:
+            report_progress(f"{release.release_id} waits for approval: {release.waits}")
+            metadata["waits"] = dg.MetadataValue.text(release.waits)
+        else:
+            report_progress(f"{release.release_id} is served; value report and lists are written")
         with (
             beside(context, release, "its columns in the UI"),
             connect(settings, release.path, read_only=True) as served,
@@ -68,7 +75,7 @@ def release_asset(upstream: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
             metadata[COLUMN_SCHEMA] = dg.MetadataValue.table_schema(columns)
         if report_value(context, release, settings, reports / VALUE_REPORT):
             metadata["value_report"] = dg.MetadataValue.path(str(reports / VALUE_REPORT))
-        if export_lists(context, release, settings):
+        if not release.waits and export_lists(context, release, settings):
             metadata["exports"] = dg.MetadataValue.path(str(settings.exports / release.release_id))
         return dg.MaterializeResult(metadata=metadata)
 
@@ -94,24 +101,15 @@ def report_value(
     with beside(context, release, "a value report"):
         with connect(settings, release.path, read_only=True) as connection:
             render_value_report(connection, path)
-        shutil.copyfile(path, settings.reports / VALUE_REPORT)
+        if not release.waits:
+            shutil.copyfile(path, settings.reports / VALUE_REPORT)
         return True
     return False
 
 
 def export_lists(context: dg.AssetExecutionContext, release: Release, settings: Settings) -> bool:
     """Export the lists of a release; whether that went well."""
-    from orchestration.decisions.export import export_release
-
-    with (
-        beside(context, release, "exports"),
-        audit.audited(settings, EXPORT, release.release_id, release_id=release.release_id) as doing,
-        connect(settings, release.path, read_only=True) as connection,
-    ):
-        files = export_release(
-            connection, settings.exports, release.release_id, bom=settings.export_bom
-        )
-        doing.detail = ", ".join(path.name for path in files)
+    with beside(context, release, "exports"):
+        approval.export_lists(settings, release.path)
         return True
-    return False
     return False

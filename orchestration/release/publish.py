@@ -22,7 +22,7 @@ from orchestration.models.studies import OF_CUSTOMERS
 from orchestration.platform import audit, build_numbers
 from orchestration.platform.files import flush
 from orchestration.platform.gates import RUNS
-from orchestration.platform.identity import ADJUST, PUBLISH
+from orchestration.platform.identity import ADJUST, PROPOSE, PUBLISH
 from orchestration.platform.optional_tables import has_table
 from orchestration.platform.progress import report_progress
 from orchestration.platform.releases import (
@@ -71,6 +71,8 @@ class Release:
     release_id: str
     path: Path
     row_counts: dict[str, int]
+    # Why it waits for approval; None for a published one.
+    waits: str | None = None
 
 
 def publish(
@@ -79,8 +81,12 @@ def publish(
     *,
     run_id: str,
     code_version: str,
+    waits: str | None = None,
 ) -> Release:
     """Publish the build that stands in the build warehouse.
+
+    With a reason why it `waits` for approval it is proposed: the release before stays served, and
+    the proposed one replaces one that waits already.
 
     Raises
     ------
@@ -89,7 +95,9 @@ def publish(
     orchestration.platform.identity.ActRefused
         Without the role.
     """
-    with audit.audited(settings, PUBLISH, "build", detail=f"run {run_id}") as doing:
+    act = PROPOSE if waits else PUBLISH
+    detail = "; ".join(part for part in (f"run {run_id}", waits) if part)
+    with audit.audited(settings, act, "build", detail=detail) as doing:
         found = build_numbers.complaints(connection)
         if found:
             raise ReleaseRefused(
@@ -98,19 +106,21 @@ def publish(
                 + ". Run the whole refresh (make refresh). The release served before is untouched"
             )
         _record_adjustments(connection, settings)
-        release = _written(connection, settings, run_id, code_version)
+        release = _written(connection, settings, run_id, code_version, waits)
         doing.subject = doing.release_id = release.release_id
-    # The trail has the publication before readers see it.
-    serve(settings, release.path, PUBLISH)
-    try:
-        _keep_latest(settings)
-    except OSError as error:
-        report_progress(f"releases beyond the last {KEPT_RELEASES} could not be removed: {error}")
+    if not waits:
+        # The trail has the publication before readers see it.
+        serve(settings, release.path, PUBLISH)
+        keep_latest(settings)
     return release
 
 
 def _written(
-    connection: duckdb.DuckDBPyConnection, settings: Settings, run_id: str, code_version: str
+    connection: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    run_id: str,
+    code_version: str,
+    waits: str | None,
 ) -> Release:
     """A new release beside the served one, complete and flushed."""
     as_of, source = connection.execute(
@@ -118,7 +128,7 @@ def _written(
     ).fetchall()[0]
     created_at = datetime.now(UTC)
     release_id = f"{as_of}-{created_at:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:4]}"
-    releases = settings.published / "releases"
+    releases = settings.published / ("proposed" if waits else "releases")
     releases.mkdir(parents=True, exist_ok=True)
     _clear_unfinished(releases)
     unfinished = releases / f".{release_id}.unfinished"
@@ -138,7 +148,17 @@ def _written(
         flush(releases)
     finally:
         unfinished.unlink(missing_ok=True)
-    return Release(release_id, path, row_counts)
+    # One that waited is of an earlier build.
+    drop_proposed(settings, except_for=path)
+    return Release(release_id, path, row_counts, waits)
+
+
+def drop_proposed(settings: Settings, except_for: Path | None = None) -> None:
+    """Remove the release that waits for approval, with its reports."""
+    for path in (settings.published / "proposed").glob("*.duckdb"):
+        if path != except_for:
+            path.unlink()
+            shutil.rmtree(settings.reports / path.stem, ignore_errors=True)
 
 
 def _copy_trail(connection: duckdb.DuckDBPyConnection, settings: Settings) -> tuple[int, str]:
@@ -252,6 +272,14 @@ def _quoted(path: Path) -> str:
 def _clear_unfinished(releases: Path) -> None:
     for leftover in releases.glob(".*.unfinished*"):
         leftover.unlink()
+
+
+def keep_latest(settings: Settings) -> None:
+    """Remove releases beyond those that are kept; a failure is reported, no more."""
+    try:
+        _keep_latest(settings)
+    except OSError as error:
+        report_progress(f"releases beyond the last {KEPT_RELEASES} could not be removed: {error}")
 
 
 def _keep_latest(settings: Settings) -> None:

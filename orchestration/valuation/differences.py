@@ -16,7 +16,13 @@ import duckdb
 from orchestration.platform.engine import connect
 from orchestration.platform.optional_tables import has_table
 from orchestration.platform.refusal import Refused
-from orchestration.platform.releases import at_hand_in_words, fault_of, releases_of, served
+from orchestration.platform.releases import (
+    at_hand_in_words,
+    fault_of,
+    proposed,
+    releases_of,
+    served,
+)
 from orchestration.platform.settings import Settings
 from orchestration.valuation.queries import Row, rows
 
@@ -46,7 +52,8 @@ class ReleasesNotCompared(Refused):
 
 
 def read_differences(settings: Settings, before: str | None, after: str | None) -> Row:
-    """The differences of two releases; without names, of the served one and the one before it.
+    """The differences of two releases; without names, of the one that waits for approval and the
+    served one, or of the served one and the one before it.
 
     Returns
     -------
@@ -90,18 +97,24 @@ def read_differences(settings: Settings, before: str | None, after: str | None) 
 
 
 def _chosen(settings: Settings, before: str | None, after: str | None) -> tuple[Path, Path]:
-    at_hand = {path.stem: path for path in releases_of(settings)}
+    waiting = proposed(settings)
+    # The one that waits is the newest.
+    at_hand = {
+        path.stem: path for path in (*releases_of(settings), *([waiting] if waiting else []))
+    }
     for name in (before, after):
         if name is not None and name not in at_hand:
             raise ReleasesNotCompared(
                 f"release {name} does not exist. Available: {at_hand_in_words(settings)}."
             )
     current = served(settings)
-    second = at_hand[after] if after else current
+    second = at_hand[after] if after else waiting or current
     if second is None:
         raise ReleasesNotCompared(f"nothing is published in {settings.home} yet. Run make refresh.")
     if before:
         return at_hand[before], second
+    if second == waiting and current is not None:
+        return current, second
     earlier = list(at_hand.values())
     earlier = earlier[: earlier.index(second)]
     if not earlier:

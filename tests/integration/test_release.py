@@ -15,6 +15,7 @@ from orchestration.platform.files import write_whole
 from orchestration.platform.identity import ActRefused, operating_system_user
 from orchestration.platform.resources import Home
 from orchestration.platform.settings import read_settings
+from orchestration.release import approval
 from orchestration.release import publish as releasing
 from orchestration.release.assets import release_asset
 from orchestration.release.summary import failure_summary
@@ -448,3 +449,110 @@ def test_a_failure_after_publication_is_not_reported_as_nothing_published(wareho
     message = failure_summary(settings, Failed, 1.0)
     assert "nothing was published" in message
     assert f"still served: {release.release_id}" in message
+
+
+WAITS = "RELEASE (JINGXI_RELEASE) is approval"
+GOOD = "figures agree with the ledger"
+
+
+def propose(connection, settings):
+    return releasing.publish(
+        connection, settings, run_id="run", code_version="test", waits=WAITS
+    ).path
+
+
+def test_a_proposed_release_is_read_by_nobody_until_another_person_approves_it(warehouse, settings):
+    publish(warehouse, settings)
+    before = digest(settings)
+    waiting = propose(warehouse, settings)
+    assert digest(settings) == before and releases.proposed(settings) == waiting
+    assert waiting not in releases.releases_of(settings)
+    served = approval.approve(settings, None, "Ana Lima", GOOD)
+    assert releases.served(settings) == served and served.stem == waiting.stem
+    assert releases.proposed(settings) is None and not waiting.exists()
+    assert served.stat().st_mode & 0o777 == 0o400
+    *_, proposal, approved = audit.entries(settings)
+    assert (proposal.act, proposal.release_id, WAITS in proposal.detail) == (
+        "propose",
+        served.stem,
+        True,
+    )
+    assert (approved.act, approved.release_id, approved.detail) == (
+        "approve",
+        served.stem,
+        f"approver Ana Lima; {GOOD}",
+    )
+
+
+@pytest.mark.parametrize(
+    ("approver", "reason", "words"),
+    [
+        (None, GOOD, "ran the refresh: expected another person"),
+        ("", GOOD, "the approver is missing"),
+        ("Ana Lima", "good", "the reason is too short"),
+    ],
+)
+def test_an_approval_without_a_second_person_or_a_reason_is_refused(
+    warehouse, settings, approver, reason, words
+):
+    waiting = propose(warehouse, settings)
+    approver = f" {settings.user.upper()} " if approver is None else approver
+    for decide in (approval.approve, approval.reject):
+        with pytest.raises(releases.ReleaseRefused, match=words):
+            decide(settings, None, approver, reason)
+    assert releases.proposed(settings) == waiting and releases.served(settings) is None
+    assert [one.outcome for one in audit.entries(settings)] == ["done", "refused", "refused"]
+
+
+def test_a_later_proposal_replaces_the_one_that_waits(warehouse, settings):
+    first = propose(warehouse, settings)
+    (settings.reports / first.stem).mkdir(parents=True)
+    second = propose(warehouse, settings)
+    assert releases.proposed(settings) == second
+    assert not first.exists() and not (settings.reports / first.stem).exists()
+    with pytest.raises(releases.ReleaseRefused, match=f"Waiting: {second.stem}"):
+        approval.approve(settings, first.stem, "Ana Lima", GOOD)
+    assert approval.approve(settings, second.stem, "Ana Lima", GOOD).stem == second.stem
+
+
+def test_a_rejected_release_is_removed_and_the_served_one_stays(warehouse, settings):
+    publish(warehouse, settings)
+    before = digest(settings)
+    waiting = propose(warehouse, settings)
+    assert approval.reject(settings, None, "Ana Lima", "the margin of cards is wrong") == (
+        waiting.stem
+    )
+    assert not waiting.exists() and digest(settings) == before
+    with pytest.raises(releases.ReleaseRefused, match="Waiting: none"):
+        approval.approve(settings, None, "Ana Lima", GOOD)
+
+
+@pytest.mark.parametrize("step", ["serve", "keep_latest"])
+def test_an_approval_that_is_cut_off_is_made_again_or_complete(
+    warehouse, settings, monkeypatch, step
+):
+    publish(warehouse, settings)
+    before = digest(settings)
+    waiting = propose(warehouse, settings)
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as cut:
+        cut.setattr(approval, step, killed)
+        with pytest.raises(KeyboardInterrupt):
+            approval.approve(settings, None, "Ana Lima", GOOD)
+    if step == "serve":
+        assert digest(settings) == before and releases.proposed(settings) == waiting
+        approval.approve(settings, None, "Ana Lima", GOOD)
+    assert releases.served(settings).stem == waiting.stem
+    assert releases.proposed(settings) is None
+
+
+def test_the_mode_of_the_settings_makes_a_release_wait(warehouse, settings):
+    assert approval.waits_for_approval(warehouse, settings) is None
+    careful = settings.model_copy(update={"release": "approval"})
+    assert approval.waits_for_approval(warehouse, careful) == WAITS
+    # There is nothing yet that a first release could change.
+    bounded = settings.model_copy(update={"release_bound": 0.05})
+    assert approval.waits_for_approval(warehouse, bounded) is None
