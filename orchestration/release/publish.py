@@ -50,16 +50,9 @@ PUBLISHED_VIEWS = (("value", "reconciliation"),)
 PUBLISHED_TABLES = {
     "alerts": ("credit", "transaction"),
     "meta": (
-        *(
-            "audit",
-            "bank",
-            "bad_code",
-            "gate_result",
-            "input_file",
-            "model_version",
-            "model_evaluation",
-        ),
-        *("model_audit", "model_drift", "model_monitoring", "reference_data", "restatement"),
+        *("audit", "bank", "bad_code", "gate_result", "input_file", "model_version"),
+        *("model_evaluation", "model_audit", "model_drift", "model_monitoring"),
+        *("reference_data", "restatement"),
     ),
 }
 
