@@ -124,6 +124,8 @@ def audited(
         doing.person = identity.who(settings)
         doing.role = doing.person.acting(roles) or "none"
         doing.person.require(act, subject, roles)
+        # An act that cannot be recorded does not begin.
+        _append(settings, doing.person.name, [])
         yield doing
     except BaseException as error:
         refused = isinstance(error, (Refused, ValueError))
@@ -174,6 +176,7 @@ def record_all(
     role = person.acting(ALLOWED[act]) or "none"
     _append(
         settings,
+        person.name,
         [
             _entry(person.name, role, act, subject, release_id, detail, outcome)
             for subject, detail in done
@@ -310,6 +313,7 @@ def unfinished(settings: Settings) -> int:
 def _note(settings: Settings, act: Act, outcome: str) -> None:
     _append(
         settings,
+        act.person.name,
         [
             _entry(
                 *(act.person.name, act.role, act.name, act.subject),
@@ -343,11 +347,16 @@ def _text(value: str) -> str:
     return value[:LONGEST].encode("utf-8", "replace").decode()
 
 
-def _append(settings: Settings, added: Sequence[Entry]) -> None:
+def _append(settings: Settings, user: str, added: Sequence[Entry]) -> None:
     """Write lines at the end of the trail and flush them to disk, alone among all processes.
 
     A last line without a line end is of a process that was killed: it is moved to a file beside
     the trail, and a line records that.
+
+    Raises
+    ------
+    TrailBroken
+        Where the last line is not what was written.
     """
     path = settings.audit_trail
     _make_folder(settings)
@@ -365,8 +374,10 @@ def _append(settings: Settings, added: Sequence[Entry]) -> None:
             write_whole(aside, cut)
             os.ftruncate(descriptor, size)
             detail = f"{len(cut)} bytes moved to {aside.name}"
-            moved = _entry(added[0].user_name, "none", UNFINISHED, path.name, None, detail, DONE)
+            moved = _entry(user, "none", UNFINISHED, path.name, None, detail, DONE)
             added = [moved, *added]
+        if not added:
+            return
         lines = bytearray()
         for entry in added:
             number += 1

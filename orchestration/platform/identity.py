@@ -10,7 +10,6 @@ import pwd
 import unicodedata
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -219,23 +218,19 @@ def roles_file(settings: Settings) -> Path | None:
     return named
 
 
-class _Loader(yaml.SafeLoader):  # type: ignore[misc]
-    """YAML in which a key appears once: of two, the plain loader takes the last."""
+class _Loader(yaml.BaseLoader):  # type: ignore[misc]
+    """YAML of texts alone (0012 and yes are names), in which a key appears once."""
 
-
-def _once(loader: _Loader, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-    seen: set[Any] = set()
-    for key_node, _ in node.value:
-        key = loader.construct_object(key_node, deep=True)
-        if key in seen:
-            raise yaml.constructor.ConstructorError(
-                problem=f"{key} appears twice", problem_mark=key_node.start_mark
-            )
-        seen.add(key)
-    return yaml.SafeLoader.construct_mapping(loader, node, deep)
-
-
-_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, partial(_once, deep=True))
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        content: dict[Any, Any] = super().construct_mapping(node, deep)
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    problem=f"{key.value} appears twice", problem_mark=key.start_mark
+                )
+            seen.add(key.value)
+        return content
 
 
 def _read(path: Path) -> _RolesFile:
@@ -255,7 +250,7 @@ def _read(path: Path) -> _RolesFile:
             f"{'.'.join(map(str, one['loc'])) or 'the file'}: {one['msg'].removeprefix(PYDANTIC)}"
             for one in error.errors()
         )
-    except (yaml.YAMLError, TypeError) as error:
+    except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f"line {mark.line + 1}: " if mark else ""
         problems = f"{line}{getattr(error, 'problem', None) or error}"

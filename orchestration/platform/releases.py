@@ -103,20 +103,17 @@ def managers_of_customer(
     connection: duckdb.DuckDBPyConnection, customer_id: str
 ) -> list[str | None]:
     """The employee_ids of a customer's relationship managers in a release."""
-    return _managers(connection, "customer_id = ?", customer_id)
+    own = duckdb.ColumnExpression("customer_id") == duckdb.ConstantExpression(customer_id)
+    found = connection.table("base.customer").filter(own).project("employee_id")
+    return [manager for (manager,) in found.fetchall()]
 
 
 def managers_of_account(connection: duckdb.DuckDBPyConnection, account_id: str) -> list[str | None]:
-    """The employee_ids of the relationship managers of an account's holders."""
-    held = "customer_id in (select customer_id from base.account_holder where account_id = ?)"
-    return _managers(connection, held, account_id)
-
-
-def _managers(
-    connection: duckdb.DuckDBPyConnection, condition: str, value: str
-) -> list[str | None]:
-    query = f"select employee_id from base.customer where {condition}"
-    return [manager for (manager,) in connection.execute(query, [value]).fetchall()]
+    """Those of an account's holders."""
+    own = duckdb.ColumnExpression("account_id") == duckdb.ConstantExpression(account_id)
+    held = connection.table("base.account_holder").filter(own).project("customer_id")
+    found = held.join(connection.table("base.customer"), "customer_id").project("employee_id")
+    return [manager for (manager,) in found.fetchall()]
 
 
 def audit_heads(settings: Settings) -> dict[str, tuple[int, str]]:
@@ -128,9 +125,8 @@ def audit_heads(settings: Settings) -> dict[str, tuple[int, str]]:
     for path in releases_of(settings):
         with suppress(duckdb.Error), connect(settings, path, read_only=True) as connection:
             if has_table(connection, "meta.audit"):
-                count, head = connection.execute(
-                    "select audit_lines, audit_hash from meta.release"
-                ).fetchall()[0]
+                release = connection.table("meta.release")
+                ((count, head),) = release.project("audit_lines, audit_hash").fetchall()
                 found[path.stem] = (count, head)
     return found
 

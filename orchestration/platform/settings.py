@@ -195,19 +195,9 @@ class Settings(BaseSettings):
     def own_places(self) -> tuple[Path, ...]:
         """Everything that jingxi writes; the home may hold other files, too."""
         names = (
-            *(
-                "audit",
-                "build",
-                "customers",
-                "dagster",
-                "dbt",
-                "delivery",
-                "exports",
-                "landing",
-                "logs",
-            ),
-            *("mlflow", "published", "reference", "reference_proposal", "reports", "scenarios"),
-            *("roles.yml", "secrets", "tmp", "truth"),
+            *("audit", "build", "customers", "dagster", "dbt", "delivery", "exports", "landing"),
+            *("logs", "mlflow", "published", "reference", "reference_proposal", "reports"),
+            *("roles.yml", "scenarios", "secrets", "tmp", "truth"),
         )
         return (*(self.home / name for name in names), self.lock)
 

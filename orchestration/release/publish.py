@@ -50,16 +50,9 @@ PUBLISHED_VIEWS = (("value", "reconciliation"),)
 PUBLISHED_TABLES = {
     "alerts": ("credit", "transaction"),
     "meta": (
-        *(
-            "audit",
-            "bank",
-            "bad_code",
-            "gate_result",
-            "input_file",
-            "model_version",
-            "model_evaluation",
-        ),
-        *("model_audit", "model_drift", "model_monitoring", "reference_data", "restatement"),
+        *("audit", "bank", "bad_code", "gate_result", "input_file", "model_version"),
+        *("model_evaluation", "model_audit", "model_drift", "model_monitoring"),
+        *("reference_data", "restatement"),
     ),
 }
 
@@ -179,13 +172,18 @@ def _record_adjustments(connection: duckdb.DuckDBPyConnection, settings: Setting
     """Record each adjustment that the trail does not have as it stands."""
     if not has_table(connection, "base.adjustment"):
         return
-    found = connection.execute(
-        "select adjustment_id, concat_ws(', ', 'maker ' || maker, 'checker ' || checker, "
-        "'amount ' || amount, strftime(month, '%Y-%m'), branch_id, product_line, item) "
-        "from base.adjustment order by all"
-    ).fetchall()
+    columns = ("adjustment_id", "maker", "checker", "amount", "month", "branch_id")
+    table = connection.table("base.adjustment").order("adjustment_id")
+    found = table.project(", ".join((*columns, "product_line", "item"))).fetchall()
     known = {(one.subject, one.detail) for one in audit.entries(settings) if one.act == ADJUST}
-    taken = [(f"adjustment {name}", detail) for name, detail in found]
+    taken = [
+        (
+            f"adjustment {name}",
+            f"maker {maker}, checker {checker}, amount {amount}, "
+            f"{month:%Y-%m}, {branch}, {line}, {item}",
+        )
+        for name, maker, checker, amount, month, branch, line, item in found
+    ]
     audit.record_all(settings, ADJUST, [one for one in taken if one not in known])
 
 

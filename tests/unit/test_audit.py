@@ -163,6 +163,8 @@ def test_nothing_is_added_to_a_trail_whose_last_line_was_changed(written):
     rewrite(written, found)
     with pytest.raises(TrailBroken, match="the last line: its hash is not that of its contents"):
         audit.record(written, PUBLISH, "r6")
+    with pytest.raises(TrailBroken), audit.audited(written, PUBLISH, "r6"):
+        raise AssertionError("the act began")
     assert lines(written) == found
 
 
