@@ -55,6 +55,9 @@ endif
 ifdef EXPORT_BOM
 export JINGXI_EXPORT_BOM := $(EXPORT_BOM)
 endif
+ifdef ROLES
+export JINGXI_ROLES := $(ROLES)
+endif
 ifdef MEMORY
 export JINGXI_MEMORY := $(MEMORY)
 endif
@@ -62,11 +65,11 @@ ifdef REFERENCE_PATH
 export JINGXI_REFERENCE_PATH := $(REFERENCE_PATH)
 endif
 
-.PHONY: help refresh check train promote rollback-model test test-all acceptance mutants ui lint format lock bench truth customer explain price reference scenario releases rollback export summary docs clean install
+.PHONY: help refresh check train promote rollback-model test test-all acceptance mutants ui lint format lock bench truth customer explain price reference scenario releases diff approve reject rollback audit export summary docs clean install
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
-	@echo "  variables: SOURCE, SOURCE_PATH, AS_OF, FIRST_MONTH, CURRENCY, CUSTOMERS, SEED, FOREIGN_ACCOUNTS, TRAIN, PROMOTION, USER_NAME, MONTHS, REFERENCE_PATH, MEMORY; home: JINGXI_HOME"
+	@echo "  variables: SOURCE, SOURCE_PATH, AS_OF, FIRST_MONTH, CURRENCY, CUSTOMERS, SEED, FOREIGN_ACCOUNTS, TRAIN, PROMOTION, USER_NAME, ROLES, RELEASE, MONTHS, REFERENCE_PATH, MEMORY; home: JINGXI_HOME"
 
 $(INSTALLED): requirements.lock
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed and was not found; name it: make PYTHON=/path/to/python3.11 ..." >&2; exit 2; }
@@ -81,7 +84,7 @@ $(INSTALLED): requirements.lock
 install: $(INSTALLED) ## set up .venv only
 
 refresh: $(INSTALLED) ## run the whole gated refresh and publish a release
-	@$(RUN) -m orchestration refresh $(if $(MONTHS),--months $(MONTHS))
+	@$(if $(RELEASE),JINGXI_RELEASE="$$RELEASE") $(RUN) -m orchestration refresh $(if $(MONTHS),--months $(MONTHS))
 
 # make's own status is 2 for any that is not 0: ask the command itself where 1 and 2 must differ.
 check: $(INSTALLED) ## judge a delivery in seconds, building nothing: SOURCE_PATH=… JSON=1
@@ -91,7 +94,7 @@ train: $(INSTALLED) ## train and judge the models from the features as they stan
 	@$(RUN) -m orchestration train $(if $(MODEL),--model "$$MODEL")
 
 # Variables of make's command line are in the recipe's environment: quotes in them do no harm.
-promote: $(INSTALLED) ## make a version champion: make promote MODEL=clv VERSION=3 APPROVER=… REASON=…
+promote: $(INSTALLED) ## make a version champion: make promote MODEL=clv VERSION=3 REASON=… APPROVER=…
 	@$(RUN) -m orchestration promote --model "$$MODEL" --version "$$VERSION" \
 		--approver "$$APPROVER" --reason "$$REASON" $(if $(OVERRIDE),--override)
 
@@ -108,8 +111,8 @@ acceptance: $(INSTALLED) ## the slow runs: real data, real faults, browsers, sim
 test-all: $(INSTALLED) ## everything
 	@$(TESTS)
 
-ui: $(INSTALLED) ## Dagster, MLflow and the reports on 127.0.0.1
-	@$(RUN) -m orchestration ui $(if $(PORT),--port $(PORT))
+ui: $(INSTALLED) ## Dagster, MLflow and the reports on 127.0.0.1; READ_ONLY=1 PORT=3100: for stakeholders
+	@$(RUN) -m orchestration ui $(if $(PORT),--port $(PORT)) $(if $(filter-out 0 false,$(READ_ONLY)),--read-only)
 
 summary: $(INSTALLED) ## what the served release holds and where to look
 	@$(RUN) -m orchestration summary
@@ -139,8 +142,21 @@ scenario: $(INSTALLED) ## the release's months on other reference data: make sce
 releases: $(INSTALLED) ## the releases at hand
 	@$(RUN) -m orchestration releases
 
+diff: $(INSTALLED) ## what differs between two releases, and why: BEFORE=<id> AFTER=<id> JSON=1
+	@$(RUN) -m orchestration diff "$$BEFORE" "$$AFTER" $(if $(filter-out 0 false,$(JSON)),--json)
+
+approve: $(INSTALLED) ## serve the release that waits (RELEASE=approval): APPROVER=… REASON=…
+	@$(RUN) -m orchestration approve --approver "$$APPROVER" --reason "$$REASON"
+
+reject: $(INSTALLED) ## remove the release that waits: APPROVER=… REASON=…
+	@$(RUN) -m orchestration reject --approver "$$APPROVER" --reason "$$REASON"
+
 rollback: $(INSTALLED) ## serve the release before the served one, or RELEASE=<id>
 	@$(RUN) -m orchestration rollback $(RELEASE)
+
+audit: $(INSTALLED) ## verify who did what, and show it: SINCE=2026-01-31 ACT=publish BY=ana SUBJECT=C00000001 JSON=1
+	@$(RUN) -m orchestration audit $(if $(SINCE),--since "$$SINCE") $(if $(ACT),--act "$$ACT") \
+		$(if $(BY),--user "$$BY") $(if $(SUBJECT),--subject "$$SUBJECT") $(if $(filter-out 0 false,$(JSON)),--json)
 
 export: $(INSTALLED) ## the synthetic bank as files: make export TO=folder FORMAT=csv
 	@$(RUN) -m orchestration export $(TO) $(if $(FORMAT),--format $(FORMAT))

@@ -55,7 +55,9 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print warnings and e
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 Language = Annotated[Literal["en", "zh"], typer.Option(help="Language of the page.")]
 Model = Annotated[str, typer.Option(help="Registered name of the model, such as clv.")]
-Approver = Annotated[str, typer.Option(help="Who approves; kept in the audit.")]
+Approver = Annotated[
+    str, typer.Option(help="Who approves; with a roles file the person who runs this.")
+]
 Reason = Annotated[str, typer.Option(help="Why; kept in the audit.")]
 
 
@@ -174,8 +176,8 @@ def train(
 def promote(
     model: Model,
     version: Annotated[str, typer.Option(help="Number of the version in the registry.")],
-    approver: Approver,
     reason: Reason,
+    approver: Approver = "",
     override: Annotated[
         bool,
         typer.Option("--override", help="Promote against the policy; recorded in the audit."),
@@ -186,25 +188,21 @@ def promote(
     def appoint(settings: Settings) -> Appointment:
         from orchestration.models import governance
 
-        return governance.promote(
-            governance.open_registry(settings),
-            *(model, version, approver, reason),
-            override=override,
-            mode=settings.promotion,
+        return governance.carry_out_promotion(
+            settings, model, version, approver, reason, override=override
         )
 
     _locked("promote", lambda settings: _appoint(settings, appoint))
 
 
 @app.command("rollback-model")
-def rollback_model(model: Model, approver: Approver, reason: Reason) -> None:
+def rollback_model(model: Model, reason: Reason, approver: Approver = "") -> None:
     """Make the previous champion champion again."""
 
     def appoint(settings: Settings) -> Appointment:
         from orchestration.models import governance
 
-        registry = governance.open_registry(settings)
-        return governance.roll_back(registry, model, approver, reason, mode=settings.promotion)
+        return governance.carry_out_rollback(settings, model, approver, reason)
 
     _locked("rollback-model", lambda settings: _appoint(settings, appoint))
 
@@ -231,12 +229,17 @@ def releases(as_json: AsJson = False) -> None:
     """List the available releases, the oldest first."""
 
     def show(settings: Settings) -> int:
-        from orchestration.platform.releases import releases_of
+        from orchestration.platform.releases import proposed, releases_of
 
-        current = _link(settings)
+        current, waiting = _link(settings), proposed(settings)
         found = [
-            {"release": path.stem, "served": path.stem == current, "bytes": path.stat().st_size}
-            for path in releases_of(settings)
+            {
+                "release": path.stem,
+                "served": path.stem == current,
+                "waits_for_approval": path == waiting,
+                "bytes": path.stat().st_size,
+            }
+            for path in (*releases_of(settings), *((waiting,) if waiting else ()))
         ]
         if as_json:
             print(json.dumps(found))
@@ -244,10 +247,78 @@ def releases(as_json: AsJson = False) -> None:
             terminal.table("Releases", found)
         else:
             for one in found:
-                print(f"{one['release']}{'  (served)' if one['served'] else ''}")
+                state = "served" if one["served"] else "waits for approval"
+                marked = one["served"] or one["waits_for_approval"]
+                print(f"{one['release']}{f'  ({state})' if marked else ''}")
         return 0
 
     _run("releases", show, reading=True)
+
+
+@app.command()
+def diff(
+    before: Annotated[
+        str | None, typer.Argument(help="Default: the release before the other one.")
+    ] = None,
+    after: Annotated[
+        str | None,
+        typer.Argument(help="Default: the release that waits for approval, or the served one."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what differs between two releases, and why: records, reference data, model, code."""
+
+    def show(settings: Settings) -> int:
+        from orchestration.valuation.differences import read_differences
+        from orchestration.valuation.display import show_differences
+
+        found = read_differences(settings, before or None, after or None)
+        if as_json:
+            print(json.dumps(found, default=str))
+        else:
+            show_differences(found)
+        return 0
+
+    _run("diff", show, reading=True)
+
+
+WAITING = typer.Argument(metavar="RELEASE", help="Default: the release that waits.")
+
+
+@app.command()
+def approve(
+    reason: Reason,
+    approver: Approver = "",
+    release_id: Annotated[str | None, WAITING] = None,
+) -> None:
+    """Serve the release that waits for approval; its refresh was run by another person."""
+
+    def serve(settings: Settings) -> int:
+        from orchestration.release import approval
+
+        path = approval.approve(settings, release_id or None, approver, reason)
+        approval.follow(settings, path, terminal.problem)
+        print(f"now served: {path.stem}")
+        return 0
+
+    _locked("approve", serve)
+
+
+@app.command()
+def reject(
+    reason: Reason,
+    approver: Approver = "",
+    release_id: Annotated[str | None, WAITING] = None,
+) -> None:
+    """Remove the release that waits for approval; the served one does not change."""
+
+    def remove(settings: Settings) -> int:
+        from orchestration.release import approval
+
+        print(f"removed: {approval.reject(settings, release_id or None, approver, reason)}")
+        return 0
+
+    _locked("reject", remove)
 
 
 @app.command()
@@ -266,6 +337,31 @@ def rollback(
         return 0
 
     _run("rollback", serve)
+
+
+@app.command()
+def audit(
+    since: Annotated[
+        str | None, typer.Option(metavar="YYYY-MM-DD", help="Only lines from this day on.")
+    ] = None,
+    act: Annotated[str | None, typer.Option(help="Only this act, such as publish.")] = None,
+    user: Annotated[str | None, typer.Option(help="Only what this user did.")] = None,
+    subject: Annotated[
+        str | None, typer.Option(help="Only this subject, or this customer's or account's id.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Verify the audit trail and show it.
+
+    Exit status: 0 it is what was written, 1 it is not (the first broken line is named), 2 refused.
+    """
+
+    def show(settings: Settings) -> int:
+        from orchestration.operations.audit_trail import show_trail
+
+        return show_trail(settings, since, act, user, subject, as_json=as_json)
+
+    _run("audit", show, reading=True)
 
 
 @app.command()
@@ -431,9 +527,12 @@ def ui(
     port: Annotated[
         int, typer.Option(help="Port of Dagster; MLflow uses the next, the reports the one after.")
     ] = 3000,
+    read_only: Annotated[
+        bool, typer.Option("--read-only", help="Dagster without launches, and the reports.")
+    ] = False,
 ) -> None:
-    """Serve Dagster, MLflow and the reports on 127.0.0.1."""
-    _run("ui", lambda settings: _serve(settings, port))
+    """Serve Dagster, MLflow and the reports on 127.0.0.1; requests of other sites are refused."""
+    _run("ui", lambda settings: _serve(settings, port, read_only=read_only))
 
 
 def _run(command: str, work: Callable[[Settings], int], *, reading: bool = False) -> NoReturn:
@@ -533,9 +632,12 @@ def _refresh(settings: Settings, months: str | None, *, verbose: bool, quiet: bo
         months_written(months)
     from orchestration.landing.delivery import open_delivery
     from orchestration.landing.health import prepare_home
+    from orchestration.platform import audit as trail
     from orchestration.platform.engine import connect
     from orchestration.platform.reference import prepare_reference
 
+    trail.require(settings, "refresh", str(settings.home))
+    trail.verify(settings)
     started = time.monotonic()
     print(f"jingxi refresh of {settings.source} into {settings.home}", flush=True)
     check_model_store(settings)
@@ -564,6 +666,7 @@ def _refresh(settings: Settings, months: str | None, *, verbose: bool, quiet: bo
     print(f"  as of {delivery.as_of}, months {start} to {end}", flush=True)
 
     from orchestration.operations.jobs import refresh_tags
+    from orchestration.platform.releases import proposed, served
     from orchestration.platform.runs import REFRESH
     from orchestration.release.summary import failure_summary, read_summary, show_summary
 
@@ -573,7 +676,18 @@ def _refresh(settings: Settings, months: str | None, *, verbose: bool, quiet: bo
     if not result.success:
         terminal.problem(failure_summary(settings, result, seconds))
         return FAILED
-    show_summary(read_summary(settings), seconds)
+    waiting = proposed(settings)
+    if waiting is None or served(settings) is not None:
+        show_summary(read_summary(settings), None if waiting else seconds)
+    if waiting is not None:
+        print(
+            f"Release {waiting.stem} waits for approval ({seconds:.0f} s): nobody reads it yet.\n"
+            f"  its reports      {settings.reports / waiting.stem}\n"
+            "  what differs     make diff\n"
+            '  serve it         make approve APPROVER=… REASON="…"\n'
+            '  remove it        make reject APPROVER=… REASON="…"',
+            flush=True,
+        )
     return 0
 
 
@@ -593,6 +707,9 @@ def _train(settings: Settings, model: str | None, *, verbose: bool, quiet: bool)
 
     if model is not None and model not in DESCRIPTIONS:
         raise ValueError(f"MODEL={model} is invalid: expected one of {', '.join(DESCRIPTIONS)}")
+    from orchestration.platform import audit as trail
+
+    trail.require(settings, "train", model or "all models")
     started = time.monotonic()
     print(f"jingxi training in {settings.home}", flush=True)
     check_model_store(settings)
@@ -657,12 +774,13 @@ def _export(settings: Settings, folder: Path, file_format: str) -> int:
     return 0
 
 
-def _serve(settings: Settings, port: int) -> int:
+def _serve(settings: Settings, port: int, *, read_only: bool) -> int:
     """Serve the UI until a signal ends it, its servers and the runs launched from it."""
     from orchestration.operations import ui
 
     ended = supervise(
-        lambda: _reported("ui", lambda: ui.serve(settings, port)), ui.PATIENCE_SECONDS
+        lambda: _reported("ui", lambda: ui.serve(settings, port, read_only=read_only)),
+        ui.PATIENCE_SECONDS,
     )
     environment.keep_private(settings)
     ui.close_stale_runs(settings)

@@ -29,6 +29,8 @@ from orchestration.platform.reference import prepare_reference
 from orchestration.platform.resources import Home
 from orchestration.platform.settings import Settings, read_settings
 from orchestration.release.assets import release_asset
+from orchestration.release.jobs import approve_job, reject_job
+from orchestration.release.jobs import rollback_job as rollback_release_job
 from orchestration.scores.assets import PUBLISHED as SCORES
 from orchestration.scores.assets import scores_assets
 from orchestration.value.assets import value_assets
@@ -72,7 +74,10 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             scores_gate(),
             decisions_gate(),
         ],
-        jobs=[refresh, train, promote_job, rollback_job, customer_page_job],
+        jobs=[
+            *(refresh, train, promote_job, rollback_job, customer_page_job),
+            *(approve_job, reject_job, rollback_release_job),
+        ],
         schedules=schedules(settings, refresh, train),
         resources={"home": Home(), "dbt": dbt_resource()},
         loggers={"progress": progress_logger, "console": dg.colored_console_logger},

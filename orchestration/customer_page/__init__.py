@@ -1,6 +1,6 @@
 """The customer's page: one customer's value, credit and offers, for the conversation.
 
-The page shows personal data: each request is logged with its user, role and customer.
+The page shows personal data: each request is a line of the audit trail.
 """
 
 from __future__ import annotations
@@ -10,12 +10,20 @@ from typing import Any
 from urllib.parse import quote
 
 import reports
-from orchestration.customer_page.content import CustomerUnknown, customer_facts
-from orchestration.decisions.roles import MANAGER, RoleUnknown
-from orchestration.platform.access_log import record_access
+from orchestration.customer_page.content import (
+    CustomerUnknown,
+    customer_facts,
+)
+from orchestration.decisions.roles import COMPLIANCE, MANAGER, RoleUnknown
+from orchestration.platform import audit
 from orchestration.platform.engine import connect
 from orchestration.platform.files import write_whole
-from orchestration.platform.releases import ReleaseRefused, served
+from orchestration.platform.identity import AUDITOR, CUSTOMER_PAGE
+from orchestration.platform.releases import (
+    ReleaseRefused,
+    managers_of_customer,
+    served,
+)
 from orchestration.platform.settings import Settings
 from reports.formats import ENGLISH
 
@@ -26,8 +34,6 @@ __all__ = [
     "customer_page",
     "render_customer_page",
 ]
-
-LOG = "customer_page.log"
 
 
 def render_customer_page(facts: dict[str, Any], language: str = ENGLISH) -> str:
@@ -45,8 +51,8 @@ def customer_page(
     """Write the page of a customer from the served release; returns where it is.
 
     The file is the reader's alone (mode 0600), `$JINGXI_HOME/customers/<release>/<id>.html`
-    unless `to` is given. The request is logged in `$JINGXI_HOME/logs/customer_page.log`
-    before the page is written, even if it is then refused; if logging fails, no page is written.
+    unless `to` is given. The audit trail has the request before the page is written, and also a
+    refused one; if that fails, no page is written.
 
     Raises
     ------
@@ -56,18 +62,21 @@ def customer_page(
         For an unknown role.
     ReleaseRefused
         When nothing is published yet.
+    orchestration.platform.identity.ActRefused
+        Without the role; for a manager, when the customer is in another manager's book.
     """
-    release = served(settings)
-    if release is None:
-        record_access(settings, LOG, role, None, "refused", customer_id=customer_id)
-        raise ReleaseRefused("nothing is published yet: make refresh")
-    try:
+    subject = audit.customer(settings, customer_id)
+    only = (AUDITOR,) if role == COMPLIANCE else None
+    with audit.audited(
+        *(settings, CUSTOMER_PAGE, subject), detail=f"as {role}", allowed=only, personal=True
+    ) as doing:
+        release = served(settings)
+        if release is None:
+            raise ReleaseRefused("nothing is published yet: make refresh")
+        doing.release_id = release.stem
         with connect(settings, release, read_only=True) as connection:
+            doing.require_own(lambda: managers_of_customer(connection, customer_id))
             facts = customer_facts(connection, customer_id, role=role)
-    except ValueError:
-        record_access(settings, LOG, role, release.stem, "refused", customer_id=customer_id)
-        raise
-    record_access(settings, LOG, role, release.stem, "shown", customer_id=customer_id)
     page = render_customer_page(facts, language)
     # An id may hold what a path must not.
     name = f"{quote(customer_id, safe='')}.html"

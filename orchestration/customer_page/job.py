@@ -25,11 +25,11 @@ class CustomerAsked(dg.Config):
 )
 def customer_page_op(context: dg.OpExecutionContext, config: CustomerAsked, home: Home) -> None:
     from orchestration.customer_page import customer_page
-    from orchestration.platform.releases import ReleaseRefused
+    from orchestration.platform.refusal import Refused
 
     try:
         path = customer_page(home.settings, config.customer_id, config.role)
-    except (ValueError, ReleaseRefused) as error:
+    except (ValueError, Refused) as error:
         raise dg.Failure(f"refused: {error}", allow_retries=False) from error
     context.add_output_metadata({"page": dg.MetadataValue.path(str(path))})
 

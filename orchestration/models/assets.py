@@ -8,6 +8,8 @@ import dagster as dg
 from orchestration.models.studies import STUDIES
 from orchestration.platform import build_numbers
 from orchestration.platform.asset_metadata import COLUMN_SCHEMA, ROW_COUNT, team
+from orchestration.platform.audit import record
+from orchestration.platform.identity import PROMOTE
 from orchestration.platform.model_store import check_model_store, make_model_store, pages
 from orchestration.platform.resources import Home
 
@@ -63,6 +65,10 @@ def models_assets() -> dg.AssetsDefinition:
                 lambda study: monitor(connection, records, registry, [study]),
             )
             write_audit(connection, registry)
+        for report in reports:
+            if report.promoted:
+                subject = f"model {report.model_name} version {report.version}"
+                record(home.settings, PROMOTE, subject, detail="by the policy")
         base = pages(home.settings)
         for report in reports:
             run = registry.run_address(report.run_id, base) if report.run_id else None

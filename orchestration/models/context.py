@@ -10,6 +10,7 @@ import duckdb
 
 from ml.registry import Registry
 from orchestration.platform.environment import code_version
+from orchestration.platform.identity import who
 from orchestration.platform.resources import TRAIN_TAG
 from orchestration.platform.settings import Settings
 
@@ -76,5 +77,5 @@ def training_context(
         run_id=run_id,
         code_version=code_version(),
         promotion=settings.promotion,
-        trainer=settings.user,
+        trainer=who(settings).name,
     )

@@ -5,12 +5,19 @@ Nothing is trained or scored here: the next refresh scores with the champion of 
 
 from __future__ import annotations
 
-import unicodedata
 from dataclasses import dataclass
 
 import duckdb
 
 from ml.registry import RULE, ChampionUnusable, Registry, Version
+from orchestration.platform import audit
+from orchestration.platform.identity import (
+    OVERRIDE,
+    PROMOTE,
+    ROLLBACK_MODEL,
+    approver_of,
+    same_person,
+)
 from orchestration.platform.model_store import check_model_store, make_model_store
 from orchestration.platform.refusal import Refused
 from orchestration.platform.settings import Settings
@@ -46,6 +53,7 @@ class Appointment:
     version: str
     previous_version: str
     notes: tuple[str, ...] = ()
+    overridden: bool = False
 
     def lines(self) -> list[str]:
         before = f"before it: version {self.previous_version}" if self.previous_version else "first"
@@ -67,6 +75,63 @@ def open_registry(settings: Settings) -> Registry:
     check_model_store(settings)
     make_model_store(settings)
     return Registry(settings.mlflow_tracking_uri, str(settings.mlflow_home / "artifacts"))
+
+
+def carry_out_promotion(
+    settings: Settings,
+    model: str,
+    version: str,
+    approver: str,
+    reason: str,
+    *,
+    override: bool = False,
+    dagster_run_id: str = "",
+) -> Appointment:
+    """`promote` in the home's registry, with the role that it needs and a line of the trail.
+
+    Raises
+    ------
+    PromotionRefused
+        As `promote`.
+    orchestration.platform.refusal.Refused
+        Without the role, and for an approver who is somebody else.
+    """
+    act = OVERRIDE if override else PROMOTE
+    with audit.audited(settings, act, f"model {model} version {version}") as doing:
+        signed = approver_of(settings, approver)
+        doing.detail = _signed(signed, reason)
+        appointment = promote(
+            open_registry(settings),
+            *(model, version, signed, reason),
+            override=override,
+            mode=settings.promotion,
+            dagster_run_id=dagster_run_id,
+        )
+        # An override that was not needed is an ordinary promotion.
+        doing.name = OVERRIDE if appointment.overridden else PROMOTE
+        doing.detail = "; ".join((doing.detail, *appointment.notes))
+        return appointment
+
+
+def carry_out_rollback(
+    settings: Settings, model: str, approver: str, reason: str, *, dagster_run_id: str = ""
+) -> Appointment:
+    """`roll_back` in the same way."""
+    with audit.audited(settings, ROLLBACK_MODEL, f"model {model}") as doing:
+        signed = approver_of(settings, approver)
+        doing.detail = _signed(signed, reason)
+        appointment = roll_back(
+            open_registry(settings),
+            *(model, signed, reason),
+            mode=settings.promotion,
+            dagster_run_id=dagster_run_id,
+        )
+        doing.subject = f"model {model} version {appointment.version}"
+        return appointment
+
+
+def _signed(approver: str, reason: str) -> str:
+    return f"approver {approver.strip()}: {reason.strip()}"
 
 
 def promote(
@@ -120,6 +185,7 @@ def promote(
         asked.version,
         standing.version if standing else "",
         (f"against the policy: {against}",) if overridden else (),
+        overridden,
     )
 
 
@@ -190,15 +256,6 @@ def write_audit(connection: duckdb.DuckDBPyConnection, registry: Registry) -> in
             "insert into meta.model_audit values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
         )
     return len(rows)
-
-
-def same_person(one: str, other: str) -> bool:
-    """Whether two names are one, whatever their case, spacing or form of letters."""
-    return _plain(one) == _plain(other)
-
-
-def _plain(name: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
 def _version(registry: Registry, model: str, version: str) -> Version:

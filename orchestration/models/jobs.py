@@ -10,14 +10,14 @@ from orchestration.platform.refusal import Refused
 from orchestration.platform.resources import Home
 
 if TYPE_CHECKING:
-    from ml.registry import Registry
     from orchestration.models.governance import Appointment
+    from orchestration.platform.settings import Settings
 
 PROMOTE, ROLL_BACK = "promote", "rollback_model"
 # An op may not share the name of a job: the webserver then loads no definition at all.
 PROMOTE_OP, ROLL_BACK_OP = "promote_version", "restore_former_champion"
 
-APPROVER = "who answers for it"
+APPROVER = "who answers for it; with a roles file the person who runs this"
 REASON = "why, in at least ten characters; kept in the audit"
 
 
@@ -26,7 +26,7 @@ class Promotion(dg.Config):
 
     model: str = Field(description="name of the registered model, such as clv")
     version: str = Field(description="number of the version in the registry")
-    approver: str = Field(description=f"{APPROVER}; not the one who trained it")
+    approver: str = Field(default="", description=f"{APPROVER}; not the one who trained it")
     reason: str = Field(description=REASON)
     override: bool = Field(
         default=False, description="promote against the policy; recorded in the audit"
@@ -37,20 +37,19 @@ class Rollback(dg.Config):
     """Whose champion before the standing one returns, on whose word."""
 
     model: str = Field(description="name of the registered model, such as clv")
-    approver: str = Field(description=APPROVER)
+    approver: str = Field(default="", description=APPROVER)
     reason: str = Field(description=REASON)
 
 
 def _carry_out(
-    context: dg.OpExecutionContext, home: Home, act: "Callable[[Registry], Appointment]"
+    context: dg.OpExecutionContext, home: Home, act: "Callable[[Settings], Appointment]"
 ) -> None:
-    from orchestration.models.governance import open_registry
     from orchestration.platform.lock import one_refresh_at_a_time
 
     settings = home.settings
     try:
         with one_refresh_at_a_time(settings, f"job {context.job_name}, run {context.run_id[:8]}"):
-            appointment = act(open_registry(settings))
+            appointment = act(settings)
     except Refused as error:
         raise dg.Failure(f"refused: {error}", allow_retries=False) from error
     for line in appointment.lines():
@@ -71,14 +70,13 @@ def promote_op(context: dg.OpExecutionContext, config: Promotion, home: Home) ->
     _carry_out(
         context,
         home,
-        lambda registry: governance.promote(
-            registry,
+        lambda settings: governance.carry_out_promotion(
+            settings,
             config.model,
             config.version,
             config.approver,
             config.reason,
             override=config.override,
-            mode=home.settings.promotion,
             dagster_run_id=context.run_id,
         ),
     )
@@ -91,12 +89,11 @@ def rollback_op(context: dg.OpExecutionContext, config: Rollback, home: Home) ->
     _carry_out(
         context,
         home,
-        lambda registry: governance.roll_back(
-            registry,
+        lambda settings: governance.carry_out_rollback(
+            settings,
             config.model,
             config.approver,
             config.reason,
-            mode=home.settings.promotion,
             dagster_run_id=context.run_id,
         ),
     )

@@ -1,4 +1,7 @@
-"""`make ui`: Dagster's UI and daemon, MLflow's UI and the reports, on this machine only."""
+"""`make ui`: Dagster's UI and daemon, MLflow's UI and the reports, on this machine only.
+
+Browsers reach them through `gateway`, which refuses requests of other sites.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +14,16 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 import orchestration
+from orchestration.operations import gateway
+from orchestration.operations.gateway import HOST
 from orchestration.platform.environment import PROJECT
 from orchestration.platform.settings import Settings
 
-HOST = "127.0.0.1"
 # The path of a socket may have about a hundred bytes, including the file's name.
 LONGEST_SOCKET_FOLDER = 60
 # A first load parses the dbt project, which takes some ten seconds on an idle machine.
@@ -51,34 +56,54 @@ def workspace() -> Path:
     return own if own.exists() else Path(orchestration.__path__[0]) / "workspace.yaml"
 
 
-def commands(settings: Settings, port: int) -> dict[str, tuple[int, list[str]]]:
-    """Name → port and command line of each server."""
+@dataclass(frozen=True)
+class Server:
+    """A server: the port that browsers open, and what listens behind it."""
+
+    name: str
+    port: int
+    behind: tuple[str, int]
+    command: list[str]
+
+
+def servers_of(settings: Settings, port: int, *, read_only: bool = False) -> list[Server]:
+    """Dagster, MLflow and the reports; `read_only` Dagster without daemon and launches, and the
+    reports."""
     programs = Path(sys.executable).parent
-    return {
-        "Dagster (lineage, runs, gates)": (
-            port,
-            [
-                *(str(programs / "dagster"), "dev", "--workspace", str(workspace())),
-                *("--host", HOST, "--port", str(port)),
-            ],
+
+    def server(name: str, number: int, *command: str) -> Server:
+        host, behind = gateway.own_address()
+        place = {"host": host, "port": str(behind)}
+        return Server(name, number, (host, behind), [part.format(**place) for part in command])
+
+    listening = ("--host", "{host}", "--port", "{port}")
+    reports = server(
+        *("Reports", port + (1 if read_only else 2)),
+        *(sys.executable, "-m", "http.server", "{port}", "--bind", "{host}"),
+        *("--directory", _literal(settings.reports)),
+    )
+    location = ("--workspace", _literal(workspace()), *listening)
+    if read_only:
+        webserver = (_literal(programs / "dagster-webserver"), "--read-only")
+        return [server("Dagster (read-only)", port, *webserver, *location), reports]
+    return [
+        server(
+            *("Dagster (lineage, runs, gates)", port),
+            *(_literal(programs / "dagster"), "dev", *location),
         ),
-        "MLflow (models, metrics)": (
-            port + 1,
-            [
-                *(str(programs / "mlflow"), "server", "--host", HOST, "--port", str(port + 1)),
-                *("--backend-store-uri", settings.mlflow_tracking_uri),
-                *("--artifacts-destination", str(settings.mlflow_home / "artifacts")),
-                *("--workers", "1"),
-            ],
+        server(
+            *("MLflow (models, metrics)", port + 1),
+            *(_literal(programs / "mlflow"), "server", *listening),
+            *("--backend-store-uri", _literal(settings.mlflow_tracking_uri)),
+            *("--artifacts-destination", _literal(settings.mlflow_home / "artifacts")),
+            *("--workers", "1"),
         ),
-        "Reports": (
-            port + 2,
-            [
-                *(sys.executable, "-m", "http.server", str(port + 2), "--bind", HOST),
-                *("--directory", str(settings.reports)),
-            ],
-        ),
-    }
+        reports,
+    ]
+
+
+def _literal(text: object) -> str:
+    return str(text).replace("{", "{{").replace("}", "}}")
 
 
 def taken(port: int) -> bool:
@@ -127,7 +152,7 @@ def _innermost(error: dict) -> str:
     return (error.get("causes") or [error])[-1]["message"].strip()
 
 
-def serve(settings: Settings, port: int) -> int:
+def serve(settings: Settings, port: int, *, read_only: bool = False) -> int:
     """Start the servers, wait for the code location, and stay while all servers run.
 
     Call it under `supervise`, which ends the servers and all processes they started.
@@ -137,8 +162,8 @@ def serve(settings: Settings, port: int) -> int:
     ValueError
         When one of the ports is taken.
     """
-    servers = commands(settings, port)
-    busy = [str(number) for number, _ in servers.values() if taken(number)]
+    servers = servers_of(settings, port, read_only=read_only)
+    busy = [str(server.port) for server in servers if taken(server.port)]
     if busy:
         raise ValueError(f"port(s) {', '.join(busy)} are in use. Choose others: make ui PORT=4000.")
     close_stale_runs(settings)
@@ -150,8 +175,11 @@ def serve(settings: Settings, port: int) -> int:
         own["TMPDIR"] = "/tmp"
     running: list[subprocess.Popen] = []
     try:
-        for name, (_, command) in servers.items():
-            log = (logs / f"{name.split()[0].lower()}.log").open("w")
+        doors = gateway.command([(server.port, server.behind) for server in servers])
+        started = {server.name: server.command for server in servers}
+        for name, command in {**started, "Gateway": doors}.items():
+            kind = "read_only_" if read_only else ""
+            log = (logs / f"{kind}{name.split()[0].lower()}.log").open("w")
             running.append(
                 subprocess.Popen(
                     command,
@@ -163,8 +191,8 @@ def serve(settings: Settings, port: int) -> int:
             )
         print("  Dagster is loading the code location ...", flush=True)
         print(f"  loaded: {_wait_for_location(port, running)}", flush=True)
-        for name, (number, _) in servers.items():
-            print(f"  {name:<32}http://{HOST}:{number}", flush=True)
+        for server in servers:
+            print(f"  {server.name:<32}http://{HOST}:{server.port}", flush=True)
         print(f"  logs in {logs}; stop with Ctrl-C", flush=True)
         looked = time.monotonic()
         while all(process.poll() is None for process in running):

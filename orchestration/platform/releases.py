@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import duckdb
 
+from orchestration.platform import audit
 from orchestration.platform.engine import connect
 from orchestration.platform.files import flush
+from orchestration.platform.identity import ROLLBACK
 from orchestration.platform.optional_tables import has_table
 from orchestration.platform.refusal import Refused
 from orchestration.platform.settings import Settings
@@ -37,6 +39,19 @@ def point_at(settings: Settings, path: Path) -> None:
     fresh.symlink_to(path.relative_to(settings.published))
     os.replace(fresh, link)
     flush(settings.published)
+
+
+def proposed(settings: Settings) -> Path | None:
+    """The release that waits for approval, if any: readers do not see it."""
+    link = settings.published / CURRENT
+    current = Path(os.readlink(link)).name if link.is_symlink() else None
+    found = [
+        path
+        for path in (settings.published / "proposed").glob("*.duckdb")
+        # Approved by a process that ended before it removed this name.
+        if path.name != current
+    ]
+    return max(found, key=lambda path: path.stat().st_mtime, default=None)
 
 
 def releases_of(settings: Settings) -> list[Path]:
@@ -84,6 +99,38 @@ def at_hand_in_words(settings: Settings) -> str:
     return ", ".join(path.stem for path in releases_of(settings)) or "none"
 
 
+def managers_of_customer(
+    connection: duckdb.DuckDBPyConnection, customer_id: str
+) -> list[str | None]:
+    """The employee_ids of a customer's relationship managers in a release."""
+    own = duckdb.ColumnExpression("customer_id") == duckdb.ConstantExpression(customer_id)
+    found = connection.table("base.customer").filter(own).project("employee_id")
+    return [manager for (manager,) in found.fetchall()]
+
+
+def managers_of_account(connection: duckdb.DuckDBPyConnection, account_id: str) -> list[str | None]:
+    """Those of an account's holders."""
+    own = duckdb.ColumnExpression("account_id") == duckdb.ConstantExpression(account_id)
+    held = connection.table("base.account_holder").filter(own).project("customer_id")
+    found = held.join(connection.table("base.customer"), "customer_id").project("employee_id")
+    return [manager for (manager,) in found.fetchall()]
+
+
+def audit_heads(settings: Settings) -> dict[str, tuple[int, str]]:
+    """Release → the number of lines of the audit trail and the hash of the last at its publication.
+
+    Releases without a trail, or that cannot be read, are left out.
+    """
+    found: dict[str, tuple[int, str]] = {}
+    for path in releases_of(settings):
+        with suppress(duckdb.Error), connect(settings, path, read_only=True) as connection:
+            if has_table(connection, "meta.audit"):
+                release = connection.table("meta.release")
+                ((count, head),) = release.project("audit_lines, audit_hash").fetchall()
+                found[path.stem] = (count, head)
+    return found
+
+
 def roll_back(settings: Settings, release_id: str | None) -> Path:
     """Serve an older release again: the named one, or the one before the served one.
 
@@ -91,7 +138,35 @@ def roll_back(settings: Settings, release_id: str | None) -> Path:
     ------
     ReleaseRefused
         When there is no such release, or it cannot be read; the served release does not change.
+    orchestration.platform.identity.ActRefused
+        Without the role. The audit trail has the line before the release is served.
     """
+    asked = release_id or "the release before"
+    with audit.audited(settings, ROLLBACK, asked) as doing:
+        path = _before(settings, release_id)
+        doing.subject = doing.release_id = path.stem
+        current = settings.published / CURRENT
+        if current.is_symlink():
+            doing.detail = f"served before: {Path(os.readlink(current)).stem}"
+    serve(settings, path, ROLLBACK)
+    return path
+
+
+def serve(settings: Settings, path: Path, act: str) -> None:
+    """Point the link to a release; a failure is recorded, since the trail has the act as done."""
+    try:
+        point_at(settings, path)
+    except OSError as error:
+        audit.record(
+            *(settings, act, path.stem),
+            release_id=path.stem,
+            detail=type(error).__name__,
+            outcome=audit.FAILED,
+        )
+        raise
+
+
+def _before(settings: Settings, release_id: str | None) -> Path:
     at_hand, names = releases_of(settings), at_hand_in_words(settings)
     if release_id is not None:
         chosen = [path for path in at_hand if path.stem == release_id]
@@ -107,7 +182,6 @@ def roll_back(settings: Settings, release_id: str | None) -> Path:
     for path in chosen:
         fault = fault_of(settings, path)
         if fault is None:
-            point_at(settings, path)
             return path
     raise ReleaseRefused(
         f"no other release can be served: {chosen[0].name} {fault}. Available: {names}."

@@ -90,6 +90,15 @@ class Settings(BaseSettings):
     promotion: Literal["auto", "approval"] = Field(
         "auto", description="auto: the policy promotes; approval: a person does, who did not train"
     )
+    release: Literal["auto", "approval"] = Field(
+        "auto", description="auto: a refresh publishes; approval: a person does, who did not run it"
+    )
+    release_bound: float | None = Field(
+        None,
+        gt=0,
+        description="0.05: a release that changes more of published months, or of the number of "
+        "customers, than this share waits for approval",
+    )
     export_bom: bool = Field(
         False, description="begin exported CSV with a byte order mark, as older spreadsheets want"
     )
@@ -98,6 +107,9 @@ class Settings(BaseSettings):
     )
     user: str = Field(
         default_factory=login_name, description="who runs this: the trainer of what it trains"
+    )
+    roles: Path | None = Field(
+        None, description="file of who has which role; default: roles.yml of the home, if any"
     )
 
     @field_validator("home")
@@ -120,7 +132,7 @@ class Settings(BaseSettings):
             )
         return path
 
-    @field_validator("source_path", "reference_path")
+    @field_validator("source_path", "reference_path", "roles")
     @classmethod
     def _absolute_source(cls, value: Path | None) -> Path | None:
         return value.expanduser().resolve() if value is not None else None
@@ -186,11 +198,26 @@ class Settings(BaseSettings):
     def own_places(self) -> tuple[Path, ...]:
         """Everything that jingxi writes; the home may hold other files, too."""
         names = (
-            *("build", "customers", "dagster", "dbt", "delivery", "exports", "landing", "logs"),
-            *("mlflow", "published", "reference", "reference_proposal", "reports", "scenarios"),
-            *("secrets", "tmp", "truth"),
+            *("audit", "build", "customers", "dagster", "dbt", "delivery", "exports", "landing"),
+            *("logs", "mlflow", "published", "reference", "reference_proposal", "reports"),
+            *("roles.yml", "scenarios", "secrets", "tmp", "truth"),
         )
         return (*(self.home / name for name in names), self.lock)
+
+    @property
+    def own_roles(self) -> Path:
+        """The home's roles file."""
+        return self.home / "roles.yml"
+
+    @property
+    def audit_trail(self) -> Path:
+        """Who did what; outlives releases."""
+        return self.home / "audit" / "audit.jsonl"
+
+    @property
+    def audit_key(self) -> Path:
+        """The key of the trail's tokens."""
+        return self.home / "audit" / "token.key"
 
     @property
     def lock(self) -> Path:

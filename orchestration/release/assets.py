@@ -14,6 +14,7 @@ from orchestration.platform.gates import REPORT
 from orchestration.platform.progress import report_progress
 from orchestration.platform.resources import Home
 from orchestration.platform.settings import Settings
+from orchestration.release import approval
 from orchestration.release.publish import Release, publish
 from orchestration.release.restatement import record_restatement
 from orchestration.release.value_report import VALUE_REPORT, render_value_report
@@ -38,7 +39,11 @@ def release_asset(upstream: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
             record_restatement(connection, settings)
             report_progress("copying the audited tables into a new release")
             release = publish(
-                connection, settings, run_id=context.run_id, code_version=code_version()
+                connection,
+                settings,
+                run_id=context.run_id,
+                code_version=code_version(),
+                waits=approval.waits_for_approval(connection, settings),
             )
             # The release is served from here on: a failure below is logged as a warning only.
             reports = settings.reports / release.release_id
@@ -56,7 +61,11 @@ def release_asset(upstream: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
             with beside(context, release, "a gate report"):
                 render_report(connection, reports / REPORT)
                 metadata["gate_report"] = dg.MetadataValue.path(str(reports / REPORT))
-        report_progress(f"{release.release_id} is served; value report and lists are written")
+        if release.waits:
+            report_progress(f"{release.release_id} waits for approval: {release.waits}")
+            metadata["waits"] = dg.MetadataValue.text(release.waits)
+        else:
+            report_progress(f"{release.release_id} is served; value report and lists are written")
         with (
             beside(context, release, "its columns in the UI"),
             connect(settings, release.path, read_only=True) as served,
@@ -66,7 +75,7 @@ def release_asset(upstream: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
             metadata[COLUMN_SCHEMA] = dg.MetadataValue.table_schema(columns)
         if report_value(context, release, settings, reports / VALUE_REPORT):
             metadata["value_report"] = dg.MetadataValue.path(str(reports / VALUE_REPORT))
-        if export_lists(context, release, settings):
+        if not release.waits and export_lists(context, release, settings):
             metadata["exports"] = dg.MetadataValue.path(str(settings.exports / release.release_id))
         return dg.MaterializeResult(metadata=metadata)
 
@@ -92,19 +101,15 @@ def report_value(
     with beside(context, release, "a value report"):
         with connect(settings, release.path, read_only=True) as connection:
             render_value_report(connection, path)
-        shutil.copyfile(path, settings.reports / VALUE_REPORT)
+        if not release.waits:
+            shutil.copyfile(path, settings.reports / VALUE_REPORT)
         return True
     return False
 
 
 def export_lists(context: dg.AssetExecutionContext, release: Release, settings: Settings) -> bool:
     """Export the lists of a release; whether that went well."""
-    from orchestration.decisions.export import export_release
-
-    with (
-        beside(context, release, "exports"),
-        connect(settings, release.path, read_only=True) as connection,
-    ):
-        export_release(connection, settings.exports, release.release_id, bom=settings.export_bom)
+    with beside(context, release, "exports"):
+        approval.export_lists(settings, release.path)
         return True
     return False

@@ -11,25 +11,29 @@ import json
 import os
 import shutil
 import uuid
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 
 from orchestration.models.studies import OF_CUSTOMERS
-from orchestration.platform import build_numbers
+from orchestration.platform import audit, build_numbers
 from orchestration.platform.files import flush
 from orchestration.platform.gates import RUNS
+from orchestration.platform.identity import ADJUST, PROPOSE, PUBLISH
+from orchestration.platform.optional_tables import has_table
 from orchestration.platform.progress import report_progress
 from orchestration.platform.releases import (
     KEPT_RELEASES,
     ReleaseRefused,
-    point_at,
     releases_of,
+    serve,
     served,
 )
 from orchestration.platform.settings import Settings
+from orchestration.platform.tables import write_table
 from orchestration.release.features import released_features
 from sources.contract import TABLES
 
@@ -46,8 +50,8 @@ PUBLISHED_VIEWS = (("value", "reconciliation"),)
 PUBLISHED_TABLES = {
     "alerts": ("credit", "transaction"),
     "meta": (
-        *("bank", "bad_code", "gate_result", "input_file", "model_version", "model_evaluation"),
-        *("model_kind", "model_audit", "model_drift", "model_monitoring"),
+        *("audit", "bank", "bad_code", "gate_result", "input_file", "model_version"),
+        *("model_evaluation", "model_kind", "model_audit", "model_drift", "model_monitoring"),
         *("reference_data", "restatement"),
     ),
 }
@@ -60,6 +64,8 @@ class Release:
     release_id: str
     path: Path
     row_counts: dict[str, int]
+    # Why it waits for approval; None for a published one.
+    waits: str | None = None
 
 
 def publish(
@@ -68,50 +74,117 @@ def publish(
     *,
     run_id: str,
     code_version: str,
+    waits: str | None = None,
 ) -> Release:
     """Publish the build that stands in the build warehouse.
+
+    With a reason why it `waits` for approval it is proposed: the release before stays served, and
+    the proposed one replaces one that waits already.
 
     Raises
     ------
     ReleaseRefused
         When a layer is missing, unfinished or out of order, or a gate did not pass for this build.
+    orchestration.platform.identity.ActRefused
+        Without the role.
     """
-    found = build_numbers.complaints(connection)
-    if found:
-        raise ReleaseRefused(
-            "this build is not published: "
-            + "; ".join(found)
-            + ". Run the whole refresh (make refresh). The release served before is untouched"
-        )
+    act = PROPOSE if waits else PUBLISH
+    detail = "; ".join(part for part in (f"run {run_id}", waits) if part)
+    with audit.audited(settings, act, "build", detail=detail) as doing:
+        found = build_numbers.complaints(connection)
+        if found:
+            raise ReleaseRefused(
+                "this build is not published: "
+                + "; ".join(found)
+                + ". Run the whole refresh (make refresh). The release served before is untouched"
+            )
+        _record_adjustments(connection, settings)
+        release = _written(connection, settings, run_id, code_version, waits)
+        doing.subject = doing.release_id = release.release_id
+    if not waits:
+        # The trail has the publication before readers see it.
+        serve(settings, release.path, PUBLISH)
+        keep_latest(settings)
+    return release
+
+
+def _written(
+    connection: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    run_id: str,
+    code_version: str,
+    waits: str | None,
+) -> Release:
+    """A new release beside the served one, complete and flushed."""
     as_of, source = connection.execute(
         "select strftime(as_of, '%Y-%m'), source from landing.refresh_window"
     ).fetchall()[0]
     created_at = datetime.now(UTC)
     release_id = f"{as_of}-{created_at:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:4]}"
-    releases = settings.published / "releases"
+    releases = settings.published / ("proposed" if waits else "releases")
     releases.mkdir(parents=True, exist_ok=True)
     _clear_unfinished(releases)
     unfinished = releases / f".{release_id}.unfinished"
     try:
+        head = _copy_trail(connection, settings)
         row_counts = _copy(connection, unfinished)
+        counts = json.dumps(row_counts)
         _describe(
             connection,
             unfinished,
-            (release_id, as_of, source, created_at, code_version, run_id, json.dumps(row_counts)),
+            (release_id, as_of, source, created_at, code_version, run_id, counts, *head),
         )
         flush(unfinished)
         unfinished.chmod(0o400)
         path = releases / f"{release_id}.duckdb"
         os.replace(unfinished, path)
         flush(releases)
-        point_at(settings, path)
     finally:
         unfinished.unlink(missing_ok=True)
-    try:
-        _keep_latest(settings)
-    except OSError as error:
-        report_progress(f"releases beyond the last {KEPT_RELEASES} could not be removed: {error}")
-    return Release(release_id, path, row_counts)
+    # One that waited is of an earlier build.
+    drop_proposed(settings, except_for=path)
+    return Release(release_id, path, row_counts, waits)
+
+
+def drop_proposed(settings: Settings, except_for: Path | None = None) -> None:
+    """Remove the release that waits for approval, with its reports."""
+    for path in (settings.published / "proposed").glob("*.duckdb"):
+        if path != except_for:
+            path.unlink()
+            shutil.rmtree(settings.reports / path.stem, ignore_errors=True)
+
+
+def _copy_trail(connection: duckdb.DuckDBPyConnection, settings: Settings) -> tuple[int, str]:
+    """Write `meta.audit`, the trail up to this publication; returns the number of its lines and the
+    hash of the last.
+
+    Raises
+    ------
+    orchestration.platform.audit.TrailBroken
+        A broken trail is not published.
+    """
+    rows = [asdict(entry) for entry in audit.entries(settings)]
+    write_table(connection, "meta.audit", pa.Table.from_pylist(rows) if rows else None)
+    return (rows[-1]["sequence"], rows[-1]["hash"]) if rows else (0, audit.START)
+
+
+def _record_adjustments(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
+    """Record each adjustment that the trail does not have as it stands."""
+    if not has_table(connection, "base.adjustment"):
+        return
+    columns = ("adjustment_id", "maker", "checker", "amount", "month", "branch_id")
+    table = connection.table("base.adjustment").order("adjustment_id")
+    found = table.project(", ".join((*columns, "product_line", "item"))).fetchall()
+    known = {(one.subject, one.detail) for one in audit.entries(settings) if one.act == ADJUST}
+    taken = [
+        (
+            f"adjustment {name}",
+            f"maker {maker}, checker {checker}, amount {amount}, "
+            f"{month:%Y-%m}, {branch}, {line}, {item}",
+        )
+        for name, maker, checker, amount, month, branch, line, item in found
+    ]
+    audit.record_all(settings, ADJUST, [one for one in taken if one not in known])
 
 
 def published_tables(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
@@ -180,10 +253,10 @@ def _describe(
         connection.execute(
             "create table release.meta.release (release_id varchar, as_of varchar, source varchar, "
             "created_at timestamptz, code_version varchar, dagster_run_id varchar, "
-            "row_counts json)"
+            "row_counts json, audit_lines bigint, audit_hash varchar)"
         )
         connection.execute(
-            "insert into release.meta.release values (?, ?, ?, ?, ?, ?, ?)", list(values)
+            "insert into release.meta.release values (?, ?, ?, ?, ?, ?, ?, ?, ?)", list(values)
         )
         connection.execute("checkpoint release")
     finally:
@@ -197,6 +270,14 @@ def _quoted(path: Path) -> str:
 def _clear_unfinished(releases: Path) -> None:
     for leftover in releases.glob(".*.unfinished*"):
         leftover.unlink()
+
+
+def keep_latest(settings: Settings) -> None:
+    """Remove releases beyond those that are kept; a failure is reported, no more."""
+    try:
+        _keep_latest(settings)
+    except OSError as error:
+        report_progress(f"releases beyond the last {KEPT_RELEASES} could not be removed: {error}")
 
 
 def _keep_latest(settings: Settings) -> None:

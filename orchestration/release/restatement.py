@@ -40,6 +40,24 @@ COMPARED: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 
 
+# The change of published months' contribution and of the number of customers, as shares.
+CHANGED = f"""
+    select
+        (
+            select coalesce(sum(abs(money_after - money_before)), 0) from meta.restatement
+            where table_name = 'value.account_month' and measure = 'contribution_margin'
+        ) / (
+            select nullif(sum(abs(month_sum)), 0)::double
+            from (
+                select sum(contribution_margin) as month_sum
+                from {RELEASE}.value.account_month group by month
+            )
+        ),
+        abs((select count(*) from base.customer) - before.customers) / before.customers::double
+    from (select count(*) as customers from {RELEASE}.base.customer) as before
+"""
+
+
 @dataclass(frozen=True)
 class Restated:
     """The closed months that a release changed, as `YYYY-MM`, and the contribution margin of all
@@ -79,6 +97,21 @@ def restated(connection: duckdb.DuckDBPyConnection) -> Restated | None:
         )"""
     ).fetchall()[0]
     return Restated(tuple(months), before, after) if months else None
+
+
+def changed_shares(
+    connection: duckdb.DuckDBPyConnection, settings: Settings
+) -> tuple[float, float]:
+    """What a build changes of the served release, after `record_restatement`: the share of the
+    contribution of its months, months added up without sign, and that of its customers.
+
+    Both are 0 before the first release, and where a release of another bank is served.
+    """
+    with attached_release(connection, settings) as is_of_this_bank:
+        if not is_of_this_bank:
+            return 0.0, 0.0
+        ((contribution, customers),) = connection.execute(CHANGED).fetchall()
+    return float(contribution or 0), float(customers or 0)
 
 
 def _compare(connection: duckdb.DuckDBPyConnection, name: str) -> None:

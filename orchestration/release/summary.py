@@ -15,6 +15,7 @@ from orchestration.landing.health import cure_of
 from orchestration.platform import terminal
 from orchestration.platform.engine import connect
 from orchestration.platform.gates import REPORT, report_of
+from orchestration.platform.identity import EVERY_ROLE, roles_file
 from orchestration.platform.releases import CURRENT, ReleaseRefused, served
 from orchestration.platform.settings import Settings
 from orchestration.release.restatement import restated
@@ -90,6 +91,7 @@ def read_summary(settings: Settings) -> dict[str, Any]:
             "value": _value(connection),
             "restated": _restated(connection),
             "contacts": _contacts(connection),
+            "roles": str(roles_file(settings) or EVERY_ROLE),
             "places": _places(settings, current),
         }
 
@@ -360,6 +362,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Mapping[str, Any]], Iterator[str]]]] = 
     "reference": ("", _reference_lines),
     "restated": ("", _restated_lines),
     "contacts": ("Contacts of next month, with expected profit", _contacts_lines),
+    "roles": ("", lambda found: iter([f"Roles: {found['roles']}"])),
     "places": ("", _places_lines),
 }
 

@@ -118,6 +118,35 @@ def show_scenario(found: Row) -> None:
     print(f"kept in {found['folder']}; nothing is published")
 
 
+TITLES = {
+    "input_file": "delivered files",
+    "reference_data": "reference data",
+    "model": "models",
+    "account_month": "profit of account-months, by cause and line",
+    "customer": "lifetime values of customers, by cause",
+    "tier_move": "customers of another tier",
+    "contact": "planned contacts",
+    "table": "tables whose rows differ",
+}
+
+
+def show_differences(found: Row) -> None:
+    """Print what differs between two releases, the causes first."""
+    for side in ("before", "after"):
+        release = found[side]
+        print(
+            f"{side:<7}{release['release_id']}: {release['source']} as of {release['as_of']} "
+            f"(code {release['code_version']})"
+        )
+    for section, title in TITLES.items():
+        if found[section] is None:
+            print(f"{title}: not compared, for one of the releases does not have the tables")
+        elif found[section]:
+            show_rows(title, found[section])
+        else:
+            print(f"{title}: no difference")
+
+
 def show_rows(title: str, rows: Sequence[Row]) -> None:
     """A table of rows that may have different columns."""
     print(title)

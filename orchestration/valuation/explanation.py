@@ -19,17 +19,17 @@ from pathlib import Path
 from duckdb import DuckDBPyConnection
 
 from orchestration.decisions.roles import COMPLIANCE, MANAGER, withheld_from
-from orchestration.platform.access_log import record_access
+from orchestration.platform import audit
 from orchestration.platform.engine import connect
+from orchestration.platform.identity import AUDITOR, EXPLAIN
 from orchestration.platform.optional_tables import has_column, has_table
-from orchestration.platform.releases import ReleaseRefused, served
+from orchestration.platform.releases import ReleaseRefused, managers_of_account, served
 from orchestration.platform.settings import MONTH, Settings
 from orchestration.valuation.bookings import Records, records_behind
 from orchestration.valuation.queries import Row, rows
 from sources import vocabulary
 
 FOLDER = Path(__file__).parent / "components"
-LOG = "explain.log"
 CENTS, MILLIONTHS = 2, 6
 
 
@@ -121,7 +121,7 @@ class AccountUnknown(ValueError):
 def explain(
     settings: Settings, account_id: str, month: str | None = None, role: str = MANAGER
 ) -> Row:
-    """The explanation of an account-month of the served release; the request is logged.
+    """The explanation of an account-month of the served release; the audit trail has the request.
 
     Raises
     ------
@@ -131,19 +131,21 @@ def explain(
         For an unknown role.
     ReleaseRefused
         When nothing is published yet, or the release was published without the parts.
+    orchestration.platform.identity.ActRefused
+        Without the role; for a manager, when no holder is in the manager's own book.
     """
-    path = served(settings)
-    release = path.stem if path else None
-    try:
+    subject = audit.account(settings, account_id)
+    only = (AUDITOR,) if role == COMPLIANCE else None
+    with audit.audited(
+        *(settings, EXPLAIN, subject), detail=f"as {role}", allowed=only, personal=True
+    ) as doing:
+        path = served(settings)
         if path is None:
             raise ReleaseRefused("no release is published. Run make refresh.")
+        doing.release_id = path.stem
         with connect(settings, path, read_only=True) as connection:
-            found = _explanation(connection, settings, account_id, month, role)
-    except (ValueError, ReleaseRefused):
-        record_access(settings, LOG, role, release, "refused", account_id=account_id)
-        raise
-    record_access(settings, LOG, role, release, "shown", account_id=account_id)
-    return found
+            doing.require_own(lambda: managers_of_account(connection, account_id))
+            return _explanation(connection, settings, account_id, month, role)
 
 
 def _explanation(

@@ -43,6 +43,6 @@ def _environment() -> Environment:
     return environment
 
 
-def rendered(path: Path, words: Mapping[str, str]) -> str:
+def rendered(path: Path, words: Mapping[str, Any]) -> str:
     """The query of a file that calls macros; `words` are what else its template names."""
     return _environment().from_string(path.read_text(encoding="utf-8")).render(words)

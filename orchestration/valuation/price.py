@@ -9,15 +9,15 @@ from pathlib import Path
 from duckdb import DuckDBPyConnection
 
 from orchestration.decisions.roles import COMPLIANCE, MANAGER, withheld_from
-from orchestration.platform.access_log import record_access
+from orchestration.platform import audit
 from orchestration.platform.engine import connect
+from orchestration.platform.identity import AUDITOR, PRICE
 from orchestration.platform.optional_tables import has_column, has_table
-from orchestration.platform.releases import ReleaseRefused, served
+from orchestration.platform.releases import ReleaseRefused, managers_of_customer, served
 from orchestration.platform.settings import Settings
 from orchestration.valuation.queries import Row, rows
 
 FOLDER = Path(__file__).parent / "deals"
-LOG = "price.log"
 LARGEST = Decimal(10) ** 12
 
 
@@ -35,8 +35,8 @@ def price(
     role: str = MANAGER,
 ) -> Row:
     """A deal priced: the floor by tier, or for the customer's; a year of it at the rate asked for,
-    or at the floor; and what the customer brings with and without it. A request for a customer is
-    logged.
+    or at the floor; and what the customer brings with and without it. The audit trail has each
+    request for a customer.
 
     Raises
     ------
@@ -47,22 +47,38 @@ def price(
     ReleaseRefused
         When nothing is published yet, or the release was published without prices by term.
     """
+    if customer_id is None:
+        return _of_release(settings, product_id, amount, term, None, rate, role, None)
+    subject = audit.customer(settings, customer_id)
+    only = (AUDITOR,) if role == COMPLIANCE else None
+    with audit.audited(
+        *(settings, PRICE, subject), detail=f"as {role}", allowed=only, personal=True
+    ) as doing:
+        return _of_release(settings, product_id, amount, term, customer_id, rate, role, doing)
+
+
+def _of_release(
+    settings: Settings,
+    product_id: str,
+    amount: str,
+    term: int | None,
+    customer_id: str | None,
+    rate: str | None,
+    role: str,
+    doing: audit.Act | None,
+) -> Row:
+    withheld_from(role)
     path = served(settings)
-    release, outcome = path.stem if path else None, "refused"
-    try:
-        withheld_from(role)
-        if path is None:
-            raise ReleaseRefused("no release is published. Run make refresh.")
-        with connect(settings, path, read_only=True) as connection:
-            found = _priced(
-                connection,
-                *(product_id, _amount(amount), term, customer_id, _rate(rate), role),
-            )
-        outcome = "shown"
-    finally:
-        if customer_id is not None:
-            record_access(settings, LOG, role, release, outcome, customer_id=customer_id)
-    return found
+    if path is None:
+        raise ReleaseRefused("no release is published. Run make refresh.")
+    with connect(settings, path, read_only=True) as connection:
+        if doing is not None and customer_id is not None:
+            doing.release_id = path.stem
+            doing.require_own(lambda: managers_of_customer(connection, customer_id))
+        return _priced(
+            connection,
+            *(product_id, _amount(amount), term, customer_id, _rate(rate), role),
+        )
 
 
 def _priced(

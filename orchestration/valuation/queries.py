@@ -12,7 +12,7 @@ from orchestration.valuation.macros import rendered
 Row = dict[str, Any]
 
 
-def rows(connection: DuckDBPyConnection, path: Path, values: Row, **words: str) -> list[Row]:
+def rows(connection: DuckDBPyConnection, path: Path, values: Row, **words: Any) -> list[Row]:
     """The rows of a query: `values` are its parameters, `words` fill its template."""
     query = rendered(path, words)
     used = {name: value for name, value in values.items() if f"${name}" in query}

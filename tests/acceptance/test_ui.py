@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -253,6 +254,29 @@ def test_the_code_location_is_loaded_with_all_that_is_defined(ui, definitions):
     schedules = {schedule["name"] for schedule in repository["schedules"]}
     assert schedules == {schedule.name for schedule in definitions.schedules}
     assert schedules == {"monthly_refresh", "quarterly_training"}
+
+
+def test_a_page_of_another_site_launches_nothing_and_reads_nothing(ui):
+    """As its form, its image, or its script by a name of its own that resolves to 127.0.0.1."""
+    parameters = {"selector": {**LOCATION, "jobName": REFRESH}, "runConfigData": {}}
+    content = json.dumps({"query": LAUNCH, "variables": {"parameters": parameters}}).encode()
+    query = urllib.parse.urlencode({"query": LAUNCH, "variables": json.dumps(parameters)})
+    evil, before = "http://evil.example", ui.runs()
+    asked: list[tuple[int, str, bytes | None, dict[str, str]]] = [
+        (0, "graphql", content, {"Origin": evil, "Content-Type": "application/json"}),
+        (0, "graphql", content, {"Origin": "null", "Content-Type": "text/plain"}),
+        (0, f"graphql?{query}", b"", {"Origin": evil}),
+        (0, f"graphql?{query}", None, {"Sec-Fetch-Site": "cross-site", "Accept": "image/*"}),
+        (0, f"graphql?{query}", None, {}),
+        *((door, "", None, {"Host": "evil.example"}) for door in range(3)),
+    ]
+    for door, path, body, headers in asked:
+        address = f"http://127.0.0.1:{ui.port + door}/{path}"
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(urllib.request.Request(address, body, headers), timeout=60)
+        assert refused.value.code == 403
+        assert refused.value.read().startswith(b"refused: ")
+    assert ui.runs() == before
 
 
 def test_every_asset_has_a_description_owners_and_kinds(ui, definitions):
@@ -500,6 +524,25 @@ def test_dagster_dev_in_the_project_folder_needs_no_arguments(ui, refreshed):
             os.killpg(process.pid, signal.SIGKILL)
     assert location["name"] == "jingxi"
     assert location["locationOrLoadError"]["__typename"] == "RepositoryLocation"
+
+
+def test_a_read_only_ui_shows_all_and_launches_nothing(ui, refreshed):
+    mark, port = uuid.uuid4().hex, free_ports(2)
+    process = begun(ui.home, "ui", "--read-only", "--port", str(port), mark=mark)
+    try:
+        loaded = next(line for line in process.stdout if line.strip().startswith("loaded: "))
+        assert " assets, " in loaded
+        own = Dagster(ui.home, port, mark, process)
+        assert own.runs()[refreshed]["status"] == "SUCCESS"
+        parameters = {"selector": {**LOCATION, "jobName": REFRESH}, "runConfigData": {}}
+        before = own.runs().keys()
+        answer = own.ask(LAUNCH, parameters=parameters)["launchRun"]
+        assert answer["__typename"] == "UnauthorizedError"
+        assert own.runs().keys() == before
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+    assert living(mark) == []
 
 
 def test_a_code_location_that_does_not_load_ends_the_ui_with_its_error(tmp_path):

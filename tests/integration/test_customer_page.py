@@ -30,7 +30,10 @@ from orchestration.decisions.roles import (
     ROLES,
     WITHHELD,
 )
+from orchestration.platform import audit
 from orchestration.platform.environment import DBT_PROJECT
+from orchestration.platform.files import write_whole
+from orchestration.platform.identity import ActRefused, operating_system_user
 from orchestration.platform.releases import ReleaseRefused, point_at
 from orchestration.platform.resources import Home
 from orchestration.platform.settings import Settings
@@ -446,11 +449,10 @@ def home(bank, tmp_path, monkeypatch):
 
 
 def readings(settings):
-    log = settings.home / "logs" / "customer_page.log"
-    return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    return list(audit.entries(settings))
 
 
-def test_only_the_reader_can_open_the_page_and_the_request_is_logged(home):
+def test_only_the_reader_can_open_the_page_and_the_request_is_in_the_audit_trail(home):
     path = customer_page(home, "C1", "manager", None)
     assert path == home.customer_pages / RELEASE / "C1.html"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -458,19 +460,15 @@ def test_only_the_reader_can_open_the_page_and_the_request_is_logged(home):
     assert [other.name for other in path.parent.iterdir()] == ["C1.html"]
     customer_page(home, "C1", "compliance", None)
     found = [
-        {name: one[name] for name in ("user", "role", "customer_id", "release_id", "outcome")}
+        (one.user_name, one.act, one.subject, one.release_id, one.detail, one.outcome)
         for one in readings(home)
     ]
+    subject = audit.customer(home, "C1")
     assert found == [
-        {
-            **{"user": "Tove Berg", "role": role, "customer_id": "C1"},
-            **{"release_id": RELEASE, "outcome": "shown"},
-        }
+        ("Tove Berg", "customer_page", subject, RELEASE, f"as {role}", "done")
         for role in ("manager", "compliance")
     ]
-    log = home.home / "logs" / "customer_page.log"
-    assert stat.S_IMODE(log.stat().st_mode) == 0o600
-    assert not any(value in log.read_text() for value in PROTECTED_TEXTS)
+    assert not any(value in home.audit_trail.read_text() for value in ("C1", *PROTECTED_TEXTS))
 
 
 def test_a_page_is_written_to_the_given_path(home, tmp_path):
@@ -484,32 +482,64 @@ def test_a_page_is_in_the_language_asked_for(home, tmp_path):
     assert '<html lang="zh">' in path.read_text() and "客户 C1" in path.read_text()
 
 
-def test_a_request_for_an_unknown_customer_is_refused_and_logged_on_one_line(home):
+def test_a_request_for_an_unknown_customer_is_refused_and_in_the_audit_trail(home):
     with pytest.raises(CustomerUnknown, match="knows no customer"):
         customer_page(home, 'C9\n{"user": "somebody else"}', "manager", None)
     (reading,) = readings(home)
-    assert (reading["user"], reading["outcome"]) == ("Tove Berg", "refused")
+    assert (reading.user_name, reading.outcome) == ("Tove Berg", "refused")
+    assert reading.detail == "as manager; CustomerUnknown"
     assert not (home.customer_pages / RELEASE).exists()
     with pytest.raises(RoleUnknown):
         customer_page(home, "C1", "neighbour", None)
-    assert [one["outcome"] for one in readings(home)] == ["refused", "refused"]
+    assert [one.outcome for one in readings(home)] == ["refused", "refused"]
 
 
-def test_a_request_before_the_first_release_is_refused_and_logged(tmp_path):
+def test_a_request_before_the_first_release_is_refused_and_in_the_audit_trail(tmp_path):
     home = Settings(home=tmp_path / "fresh", user="Tove Berg")
     with pytest.raises(ReleaseRefused, match="nothing is published yet"):
         customer_page(home, "C1")
     (reading,) = readings(home)
-    assert (reading["user"], reading["customer_id"]) == ("Tove Berg", "C1")
-    assert (reading["release_id"], reading["outcome"]) == (None, "refused")
+    assert (reading.user_name, reading.subject) == ("Tove Berg", audit.customer(home, "C1"))
+    assert (reading.release_id, reading.outcome) == (None, "refused")
 
 
-def test_no_page_is_written_if_logging_fails(home, monkeypatch):
-    (home.home / "logs").mkdir()
-    (home.home / "logs" / "customer_page.log").mkdir()
+def test_no_page_is_written_if_the_audit_trail_cannot_be_written(home):
+    home.audit_trail.mkdir(parents=True)
     with pytest.raises(IsADirectoryError):
         customer_page(home, "C1", "manager", None)
     assert not (home.customer_pages / RELEASE).exists()
+
+
+def has_role(home, **entry):
+    write_whole(home.own_roles, json.dumps({"people": {operating_system_user(): entry}}))
+
+
+def test_a_manager_opens_only_customers_of_the_own_book(home, monkeypatch):
+    monkeypatch.delenv("JINGXI_USER")
+    home = Settings()
+    release = home.published / "current.duckdb"
+    with duckdb.connect(str(release.resolve())) as connection:
+        connection.execute("update base.customer set employee_id = 'E-' || customer_id")
+    has_role(home, roles=["manager"], book=["E-C1", "E-C7"])
+    assert customer_page(home, "C1").exists()
+    for customer_id in ("C2", "C9"):
+        with pytest.raises(ActRefused, match=r"role auditor is required outside the book"):
+            customer_page(home, customer_id)
+    with pytest.raises(ActRefused, match="role auditor is required, and .* has manager"):
+        customer_page(home, "C1", "compliance")
+    has_role(home, roles=["auditor"])
+    assert customer_page(home, "C2", "compliance").exists()
+    has_role(home, roles=["stakeholder"])
+    with pytest.raises(ActRefused, match="role manager or auditor is required"):
+        customer_page(home, "C1")
+    assert [(one.role, one.outcome, one.detail) for one in readings(home)] == [
+        ("manager", "done", "as manager"),
+        ("manager", "refused", "as manager; ActRefused"),
+        ("manager", "refused", "as manager; ActRefused"),
+        ("none", "refused", "as compliance; ActRefused"),
+        ("auditor", "done", "as compliance"),
+        ("none", "refused", "as manager; ActRefused"),
+    ]
 
 
 def test_an_id_cannot_lead_out_of_the_folder(home):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -37,16 +38,18 @@ from orchestration.models.governance import (
     TRAINER,
     VERDICT,
     PromotionRefused,
+    carry_out_promotion,
     open_registry,
     promote,
     roll_back,
-    same_person,
     write_audit,
 )
 from orchestration.models.jobs import PROMOTE, PROMOTE_OP, ROLL_BACK, ROLL_BACK_OP
 from orchestration.operations.jobs import TRAIN, refresh_tags
 from orchestration.operations.schedules import MONTHLY, QUARTERLY
-from orchestration.platform import build_numbers
+from orchestration.platform import audit, build_numbers
+from orchestration.platform.files import write_whole
+from orchestration.platform.identity import operating_system_user, same_person
 from orchestration.platform.resources import TRAIN_TAG, Home
 from orchestration.platform.settings import Settings, read_settings
 
@@ -475,6 +478,10 @@ def failure(result: dg.ExecuteInProcessResult) -> str:
     return str(event.step_failure_data.user_failure_data.description)
 
 
+def audited(bank: Bank, model: str) -> list[audit.Entry]:
+    return [one for one in audit.entries(bank.settings) if f"model {model}" in one.subject]
+
+
 def test_the_jobs_promote_and_roll_back_with_the_run_in_the_record(bank, definitions):
     bank.with_champion("by_job")
     version, _ = bank.tried("by_job", bank.learned("days_silent"))
@@ -484,6 +491,16 @@ def test_the_jobs_promote_and_roll_back_with_the_run_in_the_record(bank, definit
     assert bank.champion("by_job") == "2"
     returned = run(definitions, ROLL_BACK, **asked)
     assert returned.success
+    assert [(one.act, one.subject, one.detail, one.outcome) for one in audited(bank, "by_job")] == [
+        (
+            *("promote", "model by_job version 2"),
+            *(f"approver Ana Lima: {REASON}", "done"),
+        ),
+        (
+            *("rollback_model", "model by_job version 1"),
+            *(f"approver Ana Lima: {REASON}", "done"),
+        ),
+    ]
     assert bank.champion("by_job") == "1"
     records = bank.registry.audit("by_job")[1:]
     assert [(one.event, one.dagster_run_id, one.mode) for one in records] == [
@@ -521,6 +538,59 @@ def test_the_commands_promote_and_roll_back(bank, capsys):
     assert cli.main(["rollback-model", *model, "Ola Nilsen"]) == 0
     assert "champion of by_hand: version 1 (before it: version 2)" in capsys.readouterr().out
     assert bank.champion("by_hand") == "1"
+    lines = audited(bank, "by_hand")
+    assert [(one.act, one.outcome) for one in lines] == [
+        ("promote", "refused"),
+        ("promote", "done"),
+        ("rollback_model", "done"),
+    ]
+    assert "may not approve it" in lines[0].detail
+
+
+def test_an_override_is_an_act_of_its_own_in_the_audit_trail(bank):
+    bank.with_champion("forced")
+    version, decision = bank.tried("forced", bank.learned("shoe_size"))
+    assert not decision.promote
+    asked = ("forced", version.version, "Ana Lima", REASON)
+    with pytest.raises(PromotionRefused, match="set override"):
+        carry_out_promotion(bank.settings, *asked)
+    carry_out_promotion(bank.settings, *asked, override=True)
+    refused, done = audited(bank, "forced")
+    assert (refused.act, refused.outcome) == ("promote", "refused")
+    assert (done.act, done.outcome) == ("override", "done")
+    assert done.detail.startswith(f"approver Ana Lima: {REASON}; against the policy: the policy")
+
+
+def test_with_roles_the_approver_is_who_runs_it_and_not_the_trainer(bank, capsys):
+    name = operating_system_user()
+    bank.with_champion("by_role")
+    own, _ = bank.tried("by_role", bank.learned("days_silent"))
+    other = bank.register("by_role", bank.learned("days_silent"), trainer=name)
+    file = bank.settings.own_roles
+
+    def roles(*held: str) -> None:
+        write_whole(file, json.dumps({"people": {name: {"roles": list(held)}}}))
+
+    model = ["promote", "--model", "by_role", "--reason", REASON, "--version"]
+    try:
+        roles("ML engineer")
+        assert cli.main([*model, own.version]) == cli.REFUSED
+        assert "is refused: role approver is required" in capsys.readouterr().err
+        roles("ML engineer", "approver")
+        assert cli.main([*model, other.version]) == cli.REFUSED
+        assert "may not approve it" in capsys.readouterr().err
+        assert cli.main([*model, own.version, "--approver", "Ana Lima"]) == cli.REFUSED
+        assert "APPROVER=Ana Lima is invalid" in capsys.readouterr().err
+        assert cli.main([*model, own.version]) == 0
+    finally:
+        file.unlink()
+    assert bank.registry.audit("by_role")[-1].approver == name
+    assert [(one.user_name, one.role, one.outcome) for one in audited(bank, "by_role")] == [
+        (name, "none", "refused"),
+        (name, "approver", "refused"),
+        (name, "approver", "refused"),
+        (name, "approver", "done"),
+    ]
 
 
 # Training on its own.

@@ -1,6 +1,7 @@
 """Write, audit, publish: what is served is a whole, audited build or the release before."""
 
 import hashlib
+import json
 import os
 from pathlib import Path
 
@@ -8,10 +9,13 @@ import dagster as dg
 import duckdb
 import pytest
 
-from orchestration.platform import build_numbers, releases
+from orchestration.platform import audit, build_numbers, releases
 from orchestration.platform.engine import WarehouseBusy, connect
+from orchestration.platform.files import write_whole
+from orchestration.platform.identity import ActRefused, operating_system_user
 from orchestration.platform.resources import Home
 from orchestration.platform.settings import read_settings
+from orchestration.release import approval
 from orchestration.release import publish as releasing
 from orchestration.release.assets import release_asset
 from orchestration.release.summary import failure_summary
@@ -261,6 +265,118 @@ def test_rollback_serves_the_release_before_and_refuses_an_unknown_one(warehouse
     with pytest.raises(releases.ReleaseRefused, match=second):
         releases.roll_back(settings, "2020-01-nonsense")
     assert releases.roll_back(settings, second).stem == second
+    assert [
+        (one.act, one.subject, one.release_id, one.outcome, one.detail.partition(".")[0])
+        for one in audit.entries(settings)
+    ] == [
+        ("publish", first, first, "done", "run run"),
+        ("publish", second, second, "done", "run run"),
+        ("rollback", first, first, "done", f"served before: {second}"),
+        *(
+            ("rollback", "the release before", None, "refused", reason)
+            for reason in ("no release precedes the served one",)
+        ),
+        *(
+            ("rollback", "2020-01-nonsense", None, "refused", reason)
+            for reason in ("release 2020-01-nonsense does not exist",)
+        ),
+        ("rollback", second, second, "done", f"served before: {first}"),
+    ]
+
+
+def test_a_release_carries_the_audit_trail_and_its_head(warehouse, settings):
+    first, second = (publish(warehouse, settings) for _ in range(2))
+    (line, _) = audit.entries(settings)
+    with duckdb.connect(str(second.path), read_only=True) as reader:
+        columns = ", ".join(audit.Entry.__dataclass_fields__)
+        (copied,) = reader.execute(f"select {columns} from meta.audit").fetchall()
+        head = reader.execute("select audit_lines, audit_hash from meta.release").fetchall()
+    assert audit.Entry(*copied) == line and head == [(1, line.hash)]
+    heads = releases.audit_heads(settings)
+    assert heads == {first.release_id: (0, audit.START), second.release_id: (1, line.hash)}
+    assert audit.examine(settings, heads).problem is None
+    settings.audit_trail.write_text("")
+    assert f"release {second.release_id} was published after 1 lines" in str(
+        audit.examine(settings, heads).problem
+    )
+
+
+def test_a_refused_and_a_failed_publication_are_in_the_audit_trail(
+    warehouse, settings, monkeypatch
+):
+    lose_gate(warehouse)
+    with pytest.raises(releases.ReleaseRefused):
+        publish(warehouse, settings)
+    assert not list((settings.published).glob("*"))
+    warehouse.execute(
+        "insert into meta.gate_result select 'G3', 'fail', true, build_number "
+        "from meta.layer_build where layer = 'models'"
+    )
+
+    def broken(*_):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(releases, "point_at", broken)
+    with pytest.raises(OSError, match="no space"):
+        publish(warehouse, settings)
+    refused, done, failed = audit.entries(settings)
+    assert refused.outcome == "refused" and "G3 has not checked layer models" in refused.detail
+    assert (done.outcome, failed.outcome, failed.detail) == ("done", "failed", "OSError")
+    assert done.subject == failed.subject
+    assert releases.served(settings) is None
+
+
+def test_a_broken_audit_trail_is_not_published(warehouse, settings):
+    publish(warehouse, settings)
+    before = digest(settings)
+    settings.audit_trail.write_text(
+        settings.audit_trail.read_text().replace("publish", "nothing") * 2
+    )
+    with pytest.raises(audit.TrailBroken, match="line 1: its hash is not that of its contents"):
+        publish(warehouse, settings)
+    assert digest(settings) == before
+
+
+def test_an_adjustment_is_recorded_once_and_again_when_it_changes(warehouse, settings):
+    warehouse.execute(
+        "create table base.adjustment as select 'A1' as adjustment_id, "
+        "date '2025-11-01' as month, 'B001' as branch_id, 'lending' as product_line, "
+        "'fees' as item, 12.50::decimal(18, 2) as amount, 'in the words of a person' as reason, "
+        "'F0012' as maker, 'F0007' as checker"
+    )
+    for _ in range(2):
+        publish(warehouse, settings)
+    warehouse.execute("update base.adjustment set amount = 13")
+    publish(warehouse, settings)
+    assert [
+        (one.subject, one.detail, one.outcome)
+        for one in audit.entries(settings)
+        if one.act == "adjust"
+    ] == [
+        (
+            "adjustment A1",
+            f"maker F0012, checker F0007, amount {amount}, 2025-11, B001, lending, fees",
+            "done",
+        )
+        for amount in ("12.50", "13.00")
+    ]
+    assert "in the words of a person" not in settings.audit_trail.read_text()
+
+
+def test_publishing_and_rolling_back_need_a_data_engineer(warehouse, settings):
+    publish(warehouse, settings), publish(warehouse, settings)
+    served = releases.served(settings)
+    people = {operating_system_user(): {"roles": ["stakeholder"]}}
+    write_whole(settings.own_roles, json.dumps({"people": people}))
+    with pytest.raises(ActRefused, match="publish of build is refused: role data engineer"):
+        publish(warehouse, settings)
+    with pytest.raises(ActRefused, match="rollback of .* is refused: role data engineer"):
+        releases.roll_back(settings, None)
+    assert releases.served(settings) == served
+    assert [(one.act, one.role, one.outcome) for one in audit.entries(settings)][2:] == [
+        ("publish", "none", "refused"),
+        ("rollback", "none", "refused"),
+    ]
 
 
 def test_an_open_reader_keeps_its_release_while_another_is_published(warehouse, settings):
@@ -310,6 +426,10 @@ def test_a_failure_after_publication_is_a_warning(warehouse, settings, monkeypat
     assert metadata["release_id"].value == current.stem
     assert "gate_report" not in metadata and "dagster/column_schema" not in metadata
     message = capsys.readouterr().err
+    assert [(one.act, one.outcome) for one in audit.entries(settings)] == [
+        ("publish", "done"),
+        ("export", "refused"),
+    ]
     for what in ("a gate report", "its columns in the UI"):
         assert f"{current.stem} is served without {what}: OSError: no space left" in message
     assert "could not be removed: no space left" in message
@@ -329,3 +449,110 @@ def test_a_failure_after_publication_is_not_reported_as_nothing_published(wareho
     message = failure_summary(settings, Failed, 1.0)
     assert "nothing was published" in message
     assert f"still served: {release.release_id}" in message
+
+
+WAITS = "RELEASE (JINGXI_RELEASE) is approval"
+GOOD = "figures agree with the ledger"
+
+
+def propose(connection, settings):
+    return releasing.publish(
+        connection, settings, run_id="run", code_version="test", waits=WAITS
+    ).path
+
+
+def test_a_proposed_release_is_read_by_nobody_until_another_person_approves_it(warehouse, settings):
+    publish(warehouse, settings)
+    before = digest(settings)
+    waiting = propose(warehouse, settings)
+    assert digest(settings) == before and releases.proposed(settings) == waiting
+    assert waiting not in releases.releases_of(settings)
+    served = approval.approve(settings, None, "Ana Lima", GOOD)
+    assert releases.served(settings) == served and served.stem == waiting.stem
+    assert releases.proposed(settings) is None and not waiting.exists()
+    assert served.stat().st_mode & 0o777 == 0o400
+    *_, proposal, approved = audit.entries(settings)
+    assert (proposal.act, proposal.release_id, WAITS in proposal.detail) == (
+        "propose",
+        served.stem,
+        True,
+    )
+    assert (approved.act, approved.release_id, approved.detail) == (
+        "approve",
+        served.stem,
+        f"approver Ana Lima; {GOOD}",
+    )
+
+
+@pytest.mark.parametrize(
+    ("approver", "reason", "words"),
+    [
+        (None, GOOD, "ran the refresh: expected another person"),
+        ("", GOOD, "the approver is missing"),
+        ("Ana Lima", "good", "the reason is too short"),
+    ],
+)
+def test_an_approval_without_a_second_person_or_a_reason_is_refused(
+    warehouse, settings, approver, reason, words
+):
+    waiting = propose(warehouse, settings)
+    approver = f" {settings.user.upper()} " if approver is None else approver
+    for decide in (approval.approve, approval.reject):
+        with pytest.raises(releases.ReleaseRefused, match=words):
+            decide(settings, None, approver, reason)
+    assert releases.proposed(settings) == waiting and releases.served(settings) is None
+    assert [one.outcome for one in audit.entries(settings)] == ["done", "refused", "refused"]
+
+
+def test_a_later_proposal_replaces_the_one_that_waits(warehouse, settings):
+    first = propose(warehouse, settings)
+    (settings.reports / first.stem).mkdir(parents=True)
+    second = propose(warehouse, settings)
+    assert releases.proposed(settings) == second
+    assert not first.exists() and not (settings.reports / first.stem).exists()
+    with pytest.raises(releases.ReleaseRefused, match=f"Waiting: {second.stem}"):
+        approval.approve(settings, first.stem, "Ana Lima", GOOD)
+    assert approval.approve(settings, second.stem, "Ana Lima", GOOD).stem == second.stem
+
+
+def test_a_rejected_release_is_removed_and_the_served_one_stays(warehouse, settings):
+    publish(warehouse, settings)
+    before = digest(settings)
+    waiting = propose(warehouse, settings)
+    assert approval.reject(settings, None, "Ana Lima", "the margin of cards is wrong") == (
+        waiting.stem
+    )
+    assert not waiting.exists() and digest(settings) == before
+    with pytest.raises(releases.ReleaseRefused, match="Waiting: none"):
+        approval.approve(settings, None, "Ana Lima", GOOD)
+
+
+@pytest.mark.parametrize("step", ["serve", "keep_latest"])
+def test_an_approval_that_is_cut_off_is_made_again_or_complete(
+    warehouse, settings, monkeypatch, step
+):
+    publish(warehouse, settings)
+    before = digest(settings)
+    waiting = propose(warehouse, settings)
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as cut:
+        cut.setattr(approval, step, killed)
+        with pytest.raises(KeyboardInterrupt):
+            approval.approve(settings, None, "Ana Lima", GOOD)
+    if step == "serve":
+        assert digest(settings) == before and releases.proposed(settings) == waiting
+        approval.approve(settings, None, "Ana Lima", GOOD)
+    assert releases.served(settings).stem == waiting.stem
+    assert releases.proposed(settings) is None
+
+
+def test_the_mode_of_the_settings_makes_a_release_wait(warehouse, settings):
+    assert approval.waits_for_approval(warehouse, settings) is None
+    careful = settings.model_copy(update={"release": "approval"})
+    assert approval.waits_for_approval(warehouse, careful) == WAITS
+    # There is nothing yet that a first release could change.
+    bounded = settings.model_copy(update={"release_bound": 0.05})
+    assert approval.waits_for_approval(warehouse, bounded) is None

@@ -12,7 +12,8 @@ import pytest
 
 from orchestration.platform.releases import point_at
 from orchestration.platform.settings import Settings
-from orchestration.release.restatement import COMPARED, record_restatement, restated
+from orchestration.release.approval import waits_for_approval
+from orchestration.release.restatement import COMPARED, changed_shares, record_restatement, restated
 
 JANUARY, FEBRUARY, MARCH = (date(2024, month, 1) for month in (1, 2, 3))
 TABLE = "value.account_month"
@@ -112,3 +113,28 @@ def test_the_keys_and_measures_compared_are_those_of_the_models(parsed_project):
         assert {*models[name]["config"]["meta"]["grain"]} == {"month", *keys}, name
         assert {*keys, *measures} <= set(models[name]["columns"]), name
     assert {name for name in models if name.startswith("value.profit_by_")} <= set(COMPARED)
+
+
+def test_the_shares_that_a_build_changes_are_of_published_months_and_customers(settings):
+    """January is 15.00, February 17.00 by hand: A1 loses 3.20 in February, and March is new."""
+    with duckdb.connect(str(settings.published / "releases" / "2024-02-first.duckdb")) as released:
+        released.execute("create schema base")
+        released.execute("create table base.customer as select range as customer_id from range(8)")
+    february = [("A1", FEBRUARY, "7.80", "8.00", "110.00", "v1"), ROWS[3]]
+    with duckdb.connect() as connection:
+        lay(connection, [*ROWS[:2], *february, ("A1", MARCH, "99.00", "9.00", "120.00", "v1")])
+        connection.execute("create schema base")
+        connection.execute(
+            "create table base.customer as select range as customer_id from range(9)"
+        )
+        record_restatement(connection, settings)
+        # 3.20 of 32.00, and one customer more than eight.
+        assert changed_shares(connection, settings) == pytest.approx((0.1, 0.125))
+        for bound, words in (
+            (0.09, "contribution of published months changes by 10.00%"),
+            (0.12, "customers changes by 12.50%"),
+            (0.13, ""),
+        ):
+            careful = settings.model_copy(update={"release_bound": bound})
+            found = waits_for_approval(connection, careful)
+            assert (found or "").find(words) >= 0 and bool(found) == bool(words)

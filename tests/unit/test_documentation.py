@@ -11,7 +11,7 @@ from orchestration.platform.settings import Settings
 
 PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").rglob("*.md"))]
 FOLDERS = (
-    *("orchestration", "sources", "ml", "expectations", "dbt_project", "tests", "docs"),
+    *("orchestration", "sources", "ml", "expectations", "dbt_project", "tests", "docs", "deploy"),
     # A home has a folder `reports` too.
     *("reports/templates", "reports/locale", "benchmarks"),
 )

@@ -8,11 +8,11 @@ from decimal import Decimal
 import duckdb
 import pytest
 
-from orchestration.platform.access_log import record_access
+from orchestration.platform import audit
 from orchestration.platform.releases import ReleaseRefused
 from orchestration.platform.settings import Settings
 from orchestration.valuation import price as pricing
-from orchestration.valuation.price import LOG, DealRefused, price
+from orchestration.valuation.price import DealRefused, price
 
 MAY = date(2024, 5, 1)
 
@@ -206,11 +206,15 @@ def test_a_rate_is_a_fraction(rate):
         pricing._rate(rate)
 
 
-def test_a_request_for_a_customer_is_logged_with_one_line(tmp_path):
+def test_a_request_for_a_customer_is_a_line_of_the_audit_trail(tmp_path):
     settings = Settings(home=tmp_path)
     with pytest.raises(ReleaseRefused, match="no release is published. Run make refresh"):
         price(settings, "LOAN", "1000", 24, "C1\nx")
-    (line,) = (tmp_path / "logs" / LOG).read_text().splitlines()
-    assert '"customer_id": "C1\\nx"' in line and '"outcome": "refused"' in line
-    record_access(settings, LOG, "manager", "r", "shown", customer_id="C2")
-    assert len((tmp_path / "logs" / LOG).read_text().splitlines()) == 2
+    with pytest.raises(ReleaseRefused):
+        price(settings, "LOAN", "1000", 24)
+    (line,) = audit.entries(settings)
+    assert (line.act, line.outcome, line.detail) == (
+        *("price", "refused"),
+        "as manager; ReleaseRefused",
+    )
+    assert line.subject == audit.customer(settings, "C1\nx")

@@ -1,0 +1,94 @@
+"""The jobs with which a person decides what readers see: `approve_release`, `reject_release` and
+`rollback_release`."""
+
+from collections.abc import Callable
+
+import dagster as dg
+from pydantic import Field
+
+from orchestration.platform.lock import one_refresh_at_a_time
+from orchestration.platform.refusal import Refused
+from orchestration.platform.resources import Home
+from orchestration.platform.settings import Settings
+
+APPROVE, REJECT, ROLL_BACK = "approve_release", "reject_release", "rollback_release"
+
+
+class Decision(dg.Config):
+    """On whose word the release that waits is served or removed."""
+
+    release_id: str = Field(default="", description="the release that waits; empty: whichever does")
+    approver: str = Field(
+        default="",
+        description="who answers for it, not the one who ran the refresh; with a roles file the "
+        "person who runs this",
+    )
+    reason: str = Field(description="why, in at least ten characters; kept in the audit")
+
+
+class Target(dg.Config):
+    """The release to serve again."""
+
+    release_id: str = Field(default="", description="empty: the release before the served one")
+
+
+def _carry_out(context: dg.OpExecutionContext, home: Home, act: Callable[[Settings], str]) -> None:
+    settings = home.settings
+    try:
+        with one_refresh_at_a_time(settings, f"job {context.job_name}, run {context.run_id[:8]}"):
+            release_id = act(settings)
+    except Refused as error:
+        raise dg.Failure(f"refused: {error}", allow_retries=False) from error
+    context.add_output_metadata({"release_id": release_id})
+
+
+# An op may not share the name of a job.
+@dg.op(name="serve_release_that_waits")
+def approve_op(context: dg.OpExecutionContext, config: Decision, home: Home) -> None:
+    """Check, record and serve the release; its lists are exported."""
+    from orchestration.release import approval
+
+    def serve(settings: Settings) -> str:
+        path = approval.approve(settings, config.release_id or None, config.approver, config.reason)
+        approval.follow(settings, path, context.log.warning)
+        return path.stem
+
+    _carry_out(context, home, serve)
+
+
+@dg.op(name="remove_release_that_waits")
+def reject_op(context: dg.OpExecutionContext, config: Decision, home: Home) -> None:
+    """Check, record and remove the release."""
+    from orchestration.release import approval
+
+    _carry_out(
+        *(context, home),
+        lambda settings: approval.reject(
+            settings, config.release_id or None, config.approver, config.reason
+        ),
+    )
+
+
+@dg.op(name="serve_earlier_release")
+def rollback_op(context: dg.OpExecutionContext, config: Target, home: Home) -> None:
+    """Check, record and serve the release."""
+    from orchestration.platform.releases import roll_back
+
+    _carry_out(
+        *(context, home), lambda settings: roll_back(settings, config.release_id or None).stem
+    )
+
+
+@dg.job(name=APPROVE, description="a person serves the release that waits for approval")
+def approve_job() -> None:
+    approve_op()
+
+
+@dg.job(name=REJECT, description="a person removes the release that waits for approval")
+def reject_job() -> None:
+    reject_op()
+
+
+@dg.job(name=ROLL_BACK, description="an earlier release is served again; nothing is built")
+def rollback_job() -> None:
+    rollback_op()
