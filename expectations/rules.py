@@ -164,7 +164,9 @@ class GateOutcome:
         verdict = "passed" if self.success else "stopped the refresh"
         counts = f"{len(self.results)} rules, {len(self.failed)} failed, {len(self.warned)} warned"
         lines = [f"gate {self.gate} ({self.suite}) {verdict}: {counts}"]
-        for number, (result, place) in enumerate(zip(once(self.failed), self.places(), strict=True), 1):
+        for number, (result, place) in enumerate(
+            zip(once(self.failed), self.places(), strict=True), 1
+        ):
             lines.append(f"  {number}. {place}")
             lines.append(f"     seen: {result.observed}")
             if result.unexpected:

@@ -47,7 +47,7 @@ class Web(ThreadingHTTPServer):
 class _Taking(BaseHTTPRequestHandler):
     server: Web
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if self.server.hangs:
             self.server.released.wait(60)

@@ -251,7 +251,15 @@ class Settings(BaseSettings):
         """Everything that jingxi writes; the home may hold other files, too."""
         names = (
             *("build", "customers", "dagster", "dbt", "delivery", "exports", "landing", "logs"),
-            *("mlflow", "operations", "published", "reference", "reference_proposal", "reports", "scenarios"),
+            *(
+                "mlflow",
+                "operations",
+                "published",
+                "reference",
+                "reference_proposal",
+                "reports",
+                "scenarios",
+            ),
             *("secrets", "tmp", "truth"),
         )
         return (*(self.home / name for name in names), self.lock)

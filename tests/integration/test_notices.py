@@ -35,6 +35,13 @@ RECORD = "Wanda Wal <!channel> \r\nBcc: all@bank.example"
 AS_OF = "2025-11"
 
 
+@pytest.fixture(autouse=True)
+def _a_slow_machine_is_no_dead_receiver(monkeypatch) -> None:
+    for module in (outbox, receivers):
+        monkeypatch.setattr(module, "RECEIVER_SECONDS", 60)
+    monkeypatch.setattr(receivers, "READ_SECONDS", 50)
+
+
 @pytest.fixture
 def hook() -> Iterator[Web]:
     with web() as server:
@@ -82,7 +89,7 @@ def publish(settings: Settings) -> None:
 
 @pytest.fixture
 def instance(settings) -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.get() as instance:
+    with dg.DagsterInstance.ephemeral() as instance:
         yield instance
 
 
@@ -211,12 +218,11 @@ def test_a_failure_before_the_last_success_is_history(settings, instance, hook):
     assert hook.bodies == []
 
 
-def test_a_killed_run_is_told_and_one_that_a_person_ended_is_not(settings, instance, hook):
-    definition = job(*SUCCESS)
+def test_a_killed_run_is_told_and_one_that_a_person_ended_is_not(settings, hook):
+    definition, tags = job(*SUCCESS), {PROCESS_TAG: str(os.getpid())}
     for asked in (True, False):
-        instance.create_run_for_job(
-            definition, status=dg.DagsterRunStatus.STARTED, tags={PROCESS_TAG: str(os.getpid())}
-        )
+        with dg.DagsterInstance.get() as instance:
+            instance.create_run_for_job(definition, status=dg.DagsterRunStatus.STARTED, tags=tags)
         assert hook.bodies == []
         _close_run(settings, "refresh", Ended(137, signal.SIGKILL, asked=asked))
     assert f"where: {KILLED}" in hook.texts[0]
@@ -228,9 +234,7 @@ def test_a_killed_run_is_told_and_one_that_a_person_ended_is_not(settings, insta
     assert "run: https://jingxi.bank.example/runs\n" in hook.texts[1]
 
 
-def test_a_dead_receiver_gets_what_it_missed_with_the_next_notice(
-    settings, instance, hook, mails
-):
+def test_a_dead_receiver_gets_what_it_missed_with_the_next_notice(settings, instance, hook, mails):
     hook.status = 500
     (line,) = run(settings, instance, failing_gate())
     assert line == "notices: webhook answered HTTP 500; 1 notice(s) wait for the next"

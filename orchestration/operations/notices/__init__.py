@@ -26,7 +26,7 @@ CHECK = "check_delivery"
 # The jobs that a success of a job proves to be in order.
 IN_ORDER = {REFRESH: (REFRESH, CHECK), TRAIN: (TRAIN,), CHECK: (CHECK,)}
 
-__all__ = ["CHECK", "report", "report_run", "watched"]
+__all__ = ["CHECK", "report", "report_run", "report_success", "watched"]
 
 
 def report_run(
@@ -57,10 +57,17 @@ def report_run(
     return send(settings, Cause(run.job_name, places, ended, run.run_id), at=ended)
 
 
-def report(settings: Settings, job: str, places: Sequence[str] = (KILLED,)) -> list[str]:
-    """Tell the receivers that a command or job failed outside a run."""
+def report(
+    settings: Settings, job: str, places: Sequence[str] = (KILLED,), run_id: str = ""
+) -> list[str]:
+    """Tell the receivers that a command or job failed outside a run, or in one under way."""
     now = datetime.now(UTC)
-    return send(settings, Cause(job, tuple(places), now), at=now)
+    return send(settings, Cause(job, tuple(places), now, run_id), at=now)
+
+
+def report_success(settings: Settings, job: str) -> list[str]:
+    """Tell the receivers, if they were told of a failure, that a job is in order."""
+    return send(settings, cleared=IN_ORDER[job], at=datetime.now(UTC))
 
 
 def watched(settings: Settings, job: str, work: Callable[[], int]) -> int:
@@ -71,6 +78,8 @@ def watched(settings: Settings, job: str, work: Callable[[], int]) -> int:
     try:
         return work()
     except Exception as error:
-        for line in () if type(error) is ValueError else report(settings, job, places_of_error(error)):
+        for line in (
+            () if type(error) is ValueError else report(settings, job, places_of_error(error))
+        ):
             terminal.problem(f"  note: {line}")
         raise

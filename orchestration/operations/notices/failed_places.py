@@ -36,10 +36,7 @@ def place_of_event(event: dg.DagsterEvent) -> Iterator[str]:
 def places_of_error(error: BaseException) -> list[str]:
     """Of an error outside a run: the files and columns of a refused delivery, or its kind."""
     if isinstance(error, DeliveryRefused):
-        places = (
-            f"{one.file}, column {one.column}" if one.column else one.file for one in error.problems
-        )
-        return listed([f"delivery refused: {place}" for place in dict.fromkeys(places)])
+        return listed(error.places)
     while error.__cause__ is not None:
         error = error.__cause__
     return [type(error).__name__]

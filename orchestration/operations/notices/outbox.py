@@ -80,9 +80,7 @@ def _opened(settings: Settings, state: State, cause: Cause) -> Message | None:
     return failed(settings, cause)
 
 
-def _closed(
-    settings: Settings, state: State, jobs: Sequence[str], at: datetime
-) -> Message | None:
+def _closed(settings: Settings, state: State, jobs: Sequence[str], at: datetime) -> Message | None:
     for job in jobs:
         state.succeeded[job] = max(at, state.succeeded.get(job, at))
     over = {

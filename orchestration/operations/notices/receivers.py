@@ -18,7 +18,7 @@ from orchestration.platform.deadline import within
 from orchestration.platform.settings import Settings
 
 # Of one read, and of all that a receiver does with one notice.
-READ_SECONDS, RECEIVER_SECONDS = 4, 5
+READ_SECONDS, RECEIVER_SECONDS = 8, 10
 WEBHOOK, MAIL = "webhook", "e-mail"
 # Slack's own signs: links, mentions of everybody.
 SIGNS = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
