@@ -12,6 +12,7 @@ import dagster as dg
 
 from orchestration.operations import notices
 from orchestration.operations.notices import CHECK
+from orchestration.operations.notices.failed_places import listed
 from orchestration.platform.failures import failure
 from orchestration.platform.files import write_whole
 from orchestration.platform.resources import Home
@@ -133,7 +134,7 @@ def judge_op(context: dg.OpExecutionContext, home: Home) -> None:
     if checked.accepted:
         lines = notices.report_success(settings, CHECK)
     else:
-        places = [f"step {JUDGE_OP}: {place}" for place in found.places]
+        places = [f"step {JUDGE_OP}: {place}" for place in listed(list(found.places))]
         lines = notices.report(settings, CHECK, places, context.run_id)
     for line in lines:
         context.log.warning(line)

@@ -129,6 +129,10 @@ def after_promotion(settings: Settings) -> Step:
     if release is None:
         return dg.SkipReason("nothing is published yet")
     release_id, as_of, scored = release
+    own = settings.mlflow_tracking_uri == settings.own_model_store
+    if not scored or (own and not (settings.mlflow_home / "mlflow.db").exists()):
+        # Opening a store creates it, and a refresh could not report that it is missing.
+        return dg.SkipReason(f"release {release_id} has no model, or the home no model store")
     check_model_store(settings)
     registry = Registry(settings.mlflow_tracking_uri, str(settings.mlflow_home / "artifacts"))
     found = {name: registry.champion(name) for name in scored}

@@ -34,8 +34,8 @@ def report_run(
 ) -> list[str]:
     """Tell the receivers about a run that has ended: its failure, or that its job is in order.
 
-    A canceled run was ended by a person, who knows. A run that failed before the last success of
-    its job is history.
+    A canceled run was ended by a person, and jobs that a person launches answer that person: neither
+    is told. A run that failed before the last success of its job is history.
 
     Parameters
     ----------
@@ -45,12 +45,12 @@ def report_run(
     -------
     A line for each receiver that did not take a notice; it is sent with the next one.
     """
-    if record is None:
+    if record is None or record.dagster_run.job_name not in IN_ORDER:
         return []
     run = record.dagster_run
     ended = datetime.fromtimestamp(record.end_time, UTC) if record.end_time else datetime.now(UTC)
     if run.status == dg.DagsterRunStatus.SUCCESS:
-        return send(settings, cleared=IN_ORDER.get(run.job_name, (run.job_name,)), at=ended)
+        return send(settings, cleared=IN_ORDER[run.job_name], at=ended)
     if run.status != dg.DagsterRunStatus.FAILURE:
         return []
     places = tuple(place for event in failures for place in place_of_event(event)) or (KILLED,)
