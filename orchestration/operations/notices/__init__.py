@@ -34,8 +34,8 @@ def report_run(
 ) -> list[str]:
     """Tell the receivers about a run that has ended: its failure, or that its job is in order.
 
-    A canceled run was ended by a person, and jobs that a person launches answer that person: neither
-    is told. A run that failed before the last success of its job is history.
+    A canceled run was ended by a person, and jobs that a person launches answer that person:
+    neither is told. A run that failed before the last success of its job is history.
 
     Parameters
     ----------
