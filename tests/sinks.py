@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import ssl
 import threading
 from collections.abc import Iterator
@@ -93,11 +94,24 @@ class Mails:
 
     def authenticate(self, server, session, envelope, mechanism, data) -> AuthResult:
         self.accounts.append(data.login.decode())
-        return AuthResult(success=data.password == b"secret-of-the-mail")
+        return AuthResult(success=data.password == b"secret-of-the-mail", handled=False)
 
     @property
     def texts(self) -> list[str]:
         return [mail.get_content() for mail in self.taken]
+
+
+class Encrypted(Controller):
+    """Speaks TLS at once; aiosmtpd's own first connection would take the server's certificate."""
+
+    def _trigger_server(self) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        with (
+            socket.create_connection(("127.0.0.1", self.port)) as plain,
+            context.wrap_socket(plain) as client,
+        ):
+            client.recv(100)
 
 
 @contextmanager
@@ -114,10 +128,8 @@ def mail_server(certificate: Path | None = None, *, tls: bool = False) -> Iterat
             **({"ssl_context": context} if tls else {"tls_context": context}),
             **({"auth_require_tls": False} if tls else {"require_starttls": True}),
         }
-    controller = Controller(mails, hostname="127.0.0.1", port=mails.port, **options)
-    if tls and certificate is not None:
-        # The controller tries itself as a client, which must trust the certificate.
-        controller._trigger_server = lambda: None  # type: ignore[method-assign]
+    kind = Encrypted if tls else Controller
+    controller = kind(mails, hostname="127.0.0.1", port=mails.port, ready_timeout=60, **options)
     controller.start()
     try:
         yield mails
