@@ -164,14 +164,23 @@ class GateOutcome:
         verdict = "passed" if self.success else "stopped the refresh"
         counts = f"{len(self.results)} rules, {len(self.failed)} failed, {len(self.warned)} warned"
         lines = [f"gate {self.gate} ({self.suite}) {verdict}: {counts}"]
-        for number, result in enumerate(once(self.failed), 1):
-            tables = ", ".join(dict.fromkeys(named(about) for about in result.about))
-            lines.append(f"  {number}. {tables or result.subject}: {result.meaning}")
+        for number, (result, place) in enumerate(
+            zip(once(self.failed), self.places(), strict=True), 1
+        ):
+            lines.append(f"  {number}. {place}")
             lines.append(f"     seen: {result.observed}")
             if result.unexpected:
                 lines.append(f"     where: {result.unexpected}")
             lines.append(f"     do: {result.cure}")
         return "\n".join([*lines, *(f"  {line}" for line in self.warnings())])
+
+    def places(self) -> list[str]:
+        """Tables and rule of each failed rule, without what was seen: no record is quoted."""
+        return [
+            f"{', '.join(dict.fromkeys(map(named, result.about))) or result.subject}: "
+            f"{result.meaning}"
+            for result in once(self.failed)
+        ]
 
     def warnings(self) -> list[str]:
         """One line per table or model with a warning."""

@@ -563,15 +563,23 @@ def _supervise(command: str, work: Callable[[Settings], int], *, quiet: bool) ->
 
     def watch(settings: Settings) -> int:
         before = _link(settings)
-        ended = supervise(lambda: _reported(command, lambda: work(settings), quiet=quiet))
+        ended = supervise(
+            lambda: _reported(command, lambda: _watched(settings, command, work), quiet=quiet)
+        )
         environment.keep_private(settings)
         if ended.signal is not None:
             terminal.restore()
             terminal.problem(_stopped(settings, command, ended, before))
-            _close_run(settings, ended)
+            _close_run(settings, command, ended)
         return ended.status
 
     _locked(command, watch)
+
+
+def _watched(settings: Settings, command: str, work: Callable[[Settings], int]) -> int:
+    from orchestration.operations import notices
+
+    return notices.watched(settings, command, lambda: work(settings))
 
 
 def _reported(command: str, work: Callable[[], int], *, quiet: bool = False) -> int:
@@ -730,6 +738,7 @@ def _execute(
     from dagster import DagsterInstance
 
     from orchestration.definitions import build_definitions
+    from orchestration.operations import notices
     from orchestration.platform import progress, runs
 
     loggers: dict[str, dict] = {"progress": {}}
@@ -750,7 +759,16 @@ def _execute(
             progress.displayed(len(definition.nodes), quiet=quiet, bar=not verbose),
             redirect_stdout(sys.stdout if verbose else words),
         ):
-            return runs.execute(definition, instance, {"loggers": loggers}, own)
+            result = runs.execute(definition, instance, {"loggers": loggers}, own)
+        failures = [event for event in result.all_events if event.is_step_failure]
+        record = instance.get_run_record_by_id(result.run_id)
+        _noted(notices.report_run(settings, record, failures))
+        return result
+
+
+def _noted(lines: list[str]) -> None:
+    for line in lines:
+        terminal.problem(f"  note: {line}")
 
 
 def _appoint(settings: Settings, appoint: Callable[[Settings], Appointment]) -> int:
@@ -805,10 +823,11 @@ def _stopped(settings: Settings, command: str, ended: Ended, before: str | None)
     )
 
 
-def _close_run(settings: Settings, ended: Ended) -> None:
-    """Close the run in Dagster."""
+def _close_run(settings: Settings, command: str, ended: Ended) -> None:
+    """Close the run in Dagster; report it, unless a person asked for its end."""
     from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 
+    from orchestration.operations import notices
     from orchestration.platform.runs import PROCESS_TAG
 
     with DagsterInstance.get() as instance:
@@ -820,9 +839,13 @@ def _close_run(settings: Settings, ended: Ended) -> None:
                 DagsterRunStatus.STARTED,
             ],
         )
-        for run in instance.get_runs(under_way):
+        stopped = instance.get_runs(under_way)
+        for run in stopped:
             words = f"stopped by {ended.signal.name if ended.signal else 'a signal'}"
             if ended.asked:
                 instance.report_run_canceled(run, words)
             else:
                 instance.report_run_failed(run, words)
+                _noted(notices.report_run(settings, instance.get_run_record_by_id(run.run_id)))
+    if not stopped and not ended.asked:
+        _noted(notices.report(settings, command))

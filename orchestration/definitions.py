@@ -19,8 +19,11 @@ from orchestration.landing.checks import landing_gate
 from orchestration.models.assets import models_assets
 from orchestration.models.checks import models_gate
 from orchestration.models.jobs import promote_job, rollback_job
-from orchestration.operations.jobs import refresh_job, train_job
+from orchestration.operations.arrivals import check_job
+from orchestration.operations.freshness import with_freshness
+from orchestration.operations.jobs import limit, refresh_job, train_job
 from orchestration.operations.schedules import schedules
+from orchestration.operations.sensors import sensors
 from orchestration.platform import environment
 from orchestration.platform.dbt import dbt_resource, manifest_of, models_of
 from orchestration.platform.partitions import months_of
@@ -48,8 +51,10 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         for layer in ("base", "value", "features", "decisions", "contacts")
         for key in models_of(manifest, layer)
     ] + [*SCORES, *ALERTS, *PUBLISHED, *PLAN]
-    refresh, train = refresh_job(months), train_job()
-    return dg.Definitions(
+    refresh, train = refresh_job(settings, months), train_job(settings)
+    check = check_job(limit(settings))
+    release = release_asset(published)
+    definitions = dg.Definitions(
         assets=[
             landing_assets(months),
             base_assets(manifest, months),
@@ -64,7 +69,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             campaigns_assets(),
             plan_assets(),
             lists_assets(manifest, months),
-            release_asset(published),
+            release,
         ],
         asset_checks=[
             landing_gate(),
@@ -75,14 +80,16 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             decisions_gate(),
         ],
         jobs=[
-            *(refresh, train, promote_job, rollback_job, customer_page_job),
+            *(refresh, train, check, promote_job, rollback_job, customer_page_job),
             *(approve_job, reject_job, rollback_release_job),
         ],
         schedules=schedules(settings, refresh, train),
+        sensors=sensors(settings, (refresh, train, check)),
         resources={"home": Home(), "dbt": dbt_resource()},
         loggers={"progress": progress_logger, "console": dg.colored_console_logger},
         executor=dg.in_process_executor,
     )
+    return with_freshness(definitions, settings, [*published, *release.keys])
 
 
 @dg.definitions

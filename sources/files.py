@@ -58,6 +58,9 @@ UNREAD = (
 )
 # Temporary files of editors, spreadsheets, file managers and Spark.
 LEFTOVER = re.compile(r"[._~#].*|.*[~#]|.*\.(bak|tmp|swp|crc)|thumbs\.db|desktop\.ini", re.I)
+# Files that mark a delivery as complete; the manifest may list its files.
+MANIFEST = "delivery.json"
+MARKERS = ("_COMPLETE", MANIFEST)
 STAMP = re.compile(r"(?<!\d)((?:19|20)\d{2})-(0[1-9]|1[0-2])(?!\d)")
 # Spark puts random UUIDs into the names of part files, which may look like a month.
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.I)
@@ -244,7 +247,7 @@ class DeliveredFiles:
         unknown: list[str] = []
         for path in sorted(path for path in self.path.rglob("*") if path.is_file()):
             below = path.relative_to(self.path)
-            if any(LEFTOVER.fullmatch(part) for part in below.parts):
+            if str(below) in MARKERS or any(LEFTOVER.fullmatch(part) for part in below.parts):
                 continue
             name = _table_of(below)
             if name in BY_NAME and _format(below) is not None:

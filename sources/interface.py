@@ -32,6 +32,14 @@ class DeliveryRefused(ValueError):
         lines = "\n".join(f"  {number}. {problem}" for number, problem in enumerate(problems, 1))
         super().__init__(f"the delivery is refused, {len(problems)} problem(s):\n{lines}")
 
+    @property
+    def places(self) -> list[str]:
+        """Files and columns of the problems, without what was found in them."""
+        found = (
+            f"{one.file}, column {one.column}" if one.column else one.file for one in self.problems
+        )
+        return [f"delivery refused: {place}" for place in dict.fromkeys(found)]
+
 
 @dataclass(frozen=True)
 class SourceFile:

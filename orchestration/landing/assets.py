@@ -14,6 +14,7 @@ from orchestration.platform.asset_metadata import (
     rows_and_columns,
     team,
 )
+from orchestration.platform.failures import tried_again
 from orchestration.platform.model_store import check_model_store
 from orchestration.platform.partitions import ONE_MONTH_A_RUN, first_day, last_day, months_asked
 from orchestration.platform.progress import report_progress
@@ -66,7 +67,8 @@ def landing_assets(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinitio
         settings = home.settings
         if context.job_name == REFRESH:
             # The models run last: check their store before hours of other work.
-            check_model_store(settings)
+            with tried_again():
+                check_model_store(settings)
             for note in prepare_home(settings):
                 context.log.warning(note)
         with home.warehouse() as connection:

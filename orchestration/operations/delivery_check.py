@@ -75,7 +75,10 @@ class RuleJudged(TypedDict):
 
 @dataclass(frozen=True)
 class Judgement:
-    """The result of a check. Tables, control totals and gate are empty if nothing is landed."""
+    """The result of a check. Tables, control totals and gate are empty if nothing is landed.
+
+    `places` are where the problems are, without a value of a record.
+    """
 
     status: Status
     problems: list[str] = field(default_factory=list)
@@ -84,10 +87,18 @@ class Judgement:
     control: list[MonthTotal] = field(default_factory=list)
     gate: list[RuleJudged] = field(default_factory=list)
     months: str = ""
+    places: tuple[str, ...] = ()
+
+    @property
+    def as_of(self) -> str:
+        """The as-of month, `YYYY-MM`; empty if nothing is landed."""
+        return self.months.rpartition(" ")[2]
 
     def as_json(self) -> str:
-        """One object on one line, without `months`."""
-        return json.dumps({name: value for name, value in vars(self).items() if name != "months"})
+        """One object on one line, without `months` and `places`."""
+        return json.dumps(
+            {name: value for name, value in vars(self).items() if name not in ("months", "places")}
+        )
 
     def lines(self) -> Iterator[str]:
         """The result as lines of text."""
@@ -174,7 +185,11 @@ def judgement(given: Mapping[str, str]) -> Judgement:
         with own_place(settings.home) as place:
             return judge_delivery(settings.model_copy(update={"home": place}), settings)
     except DeliveryRefused as error:
-        return Judgement("refused", [str(problem) for problem in error.problems])
+        return Judgement(
+            "refused",
+            [str(problem) for problem in error.problems],
+            places=tuple(error.places),
+        )
     except ValidationError as error:
         return Judgement(
             "refused",
@@ -182,14 +197,19 @@ def judgement(given: Mapping[str, str]) -> Judgement:
                 f"{name_of(problem['loc'])} is invalid: {problem['msg'].removeprefix(PYDANTIC)}"
                 for problem in error.errors()
             ],
+            places=("settings",),
         )
     except ValueError as error:
-        return Judgement("refused", [str(error)])
+        return Judgement("refused", [str(error)], places=(type(error).__name__,))
     except Exception as error:
         # A delivery may be malformed in unforeseen ways and still needs a result. Only the first
         # line: later ones quote the query, sometimes with values.
         what = (str(error).splitlines() or [""])[0]
-        return Judgement("refused", [f"cannot be checked: {type(error).__name__}: {what}"])
+        return Judgement(
+            "refused",
+            [f"cannot be checked: {type(error).__name__}: {what}"],
+            places=(type(error).__name__,),
+        )
 
 
 @contextmanager
@@ -267,6 +287,7 @@ def judge_delivery(settings: Settings, serving: Settings) -> Judgement:
             _control(connection),
             [_judged(rule) for rule in outcome.results],
             f"{delivery.first_month} to {delivery.as_of}",
+            tuple(f"gate G1: {place}" for place in outcome.places()),
         )
 
 

@@ -8,17 +8,24 @@ import dagster as dg
 
 from orchestration.platform.resources import MONTHS_TAG, TRAIN_TAG
 from orchestration.platform.runs import REFRESH, TRAIN
+from orchestration.platform.settings import Settings
 
 # The return type of `define_asset_job`, which Dagster does not export.
 AssetJob = Any
 
 
-def refresh_job(months: dg.PartitionsDefinition) -> AssetJob:
+def limit(settings: Settings) -> dict[str, str]:
+    """The tag after whose hours Dagster's daemon ends a run."""
+    return {"dagster/max_runtime": str(settings.max_hours * 3600)}
+
+
+def refresh_job(settings: Settings, months: dg.PartitionsDefinition) -> AssetJob:
     """Everything from landing to release, with all gates, as of one month a run."""
     return dg.define_asset_job(
         REFRESH,
         selection=dg.AssetSelection.all() | dg.AssetSelection.all_asset_checks(),
         partitions_def=months,
+        tags=limit(settings),
         description=(
             "landing, G1, base, G2, value, GV, features, models, G3, scores, alerts, G4, "
             "contacts, decisions, G5, release; the partition is the as-of month. Rebuilds the "
@@ -28,7 +35,7 @@ def refresh_job(months: dg.PartitionsDefinition) -> AssetJob:
     )
 
 
-def train_job() -> AssetJob:
+def train_job(settings: Settings) -> AssetJob:
     """Train the models from the current features and run their gate.
 
     The scores are then older than the models: no release is published before the next refresh.
@@ -36,7 +43,7 @@ def train_job() -> AssetJob:
     return dg.define_asset_job(
         TRAIN,
         selection=dg.AssetSelection.groups("models"),
-        tags={TRAIN_TAG: "always"},
+        tags={TRAIN_TAG: "always", **limit(settings)},
         description=(
             "models, G3: trains challengers from the current features, all or the selected ones; "
             "does not score"

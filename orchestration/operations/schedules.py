@@ -1,7 +1,9 @@
 """The schedules, which are off until somebody switches them on in Dagster.
 
-Times are UTC. The monthly refresh runs on the third, when a month's records have been delivered.
-Training runs on the next day in each quarter's first month, from the features of that refresh.
+Times are UTC. The monthly refresh is due on a business day (`JINGXI_BUSINESS_DAY`, the third by
+default), when a month's records have been delivered. Training is due on the next one in each
+quarter's first month, from the features of that refresh. Both look every morning, so that a day on
+which nothing ran is made up for; their run keys name the month and the quarter.
 """
 
 from __future__ import annotations
@@ -11,13 +13,14 @@ from datetime import datetime
 
 import dagster as dg
 
+from orchestration.operations.business_days import business_day, holidays_of
 from orchestration.operations.jobs import AssetJob, refresh_tags
 from orchestration.platform.partitions import months_of
 from orchestration.platform.releases import served
 from orchestration.platform.settings import Settings
 
 MONTHLY, QUARTERLY = "monthly_refresh", "quarterly_training"
-MONTHLY_CRON, QUARTERLY_CRON = "0 3 3 * *", "0 3 4 1,4,7,10 *"
+MONTHLY_CRON, QUARTERLY_CRON = "0 3 * * *", "0 3 * 1,4,7,10 *"
 
 
 def month_due(settings: Settings, now: datetime) -> str | None:
@@ -46,12 +49,14 @@ def schedules(
             cron_schedule=MONTHLY_CRON,
             execution_fn=_refresh_due(settings),
             default_status=dg.DefaultScheduleStatus.STOPPED,
-            description="as of the newest complete month; rebuilds missed months, too",
+            description=f"as of the newest complete month, from business day "
+            f"{settings.business_day} on; rebuilds missed months, too",
         ),
         dg.ScheduleDefinition(
             name=QUARTERLY,
             job=train,
             cron_schedule=QUARTERLY_CRON,
+            execution_fn=_training_due(settings),
             default_status=dg.DefaultScheduleStatus.STOPPED,
             description="challengers from the current features, judged by the policy",
         ),
@@ -62,6 +67,9 @@ def _refresh_due(
     settings: Settings,
 ) -> Callable[[dg.ScheduleEvaluationContext], dg.RunRequest | dg.SkipReason]:
     def request(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        waiting = _waiting(settings, context.scheduled_execution_time, settings.business_day)
+        if waiting is not None:
+            return waiting
         due = month_due(settings, context.scheduled_execution_time)
         if due is None:
             return dg.SkipReason(
@@ -72,3 +80,22 @@ def _refresh_due(
         return dg.RunRequest(run_key=due, tags=refresh_tags(due))
 
     return request
+
+
+def _training_due(
+    settings: Settings,
+) -> Callable[[dg.ScheduleEvaluationContext], dg.RunRequest | dg.SkipReason]:
+    def request(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        now = context.scheduled_execution_time
+        waiting = _waiting(settings, now, settings.business_day + 1)
+        return waiting or dg.RunRequest(run_key=f"{now.year}-Q{(now.month + 2) // 3}")
+
+    return request
+
+
+def _waiting(settings: Settings, now: datetime, number: int) -> dg.SkipReason | None:
+    """Why nothing is due before a business day of the month; None from that day on."""
+    day = business_day(now.date(), number, holidays_of(settings))
+    if now.date() >= day:
+        return None
+    return dg.SkipReason(f"due on {day}, business day {number} of the month")

@@ -26,6 +26,7 @@ from orchestration.platform import build_numbers, reference
 from orchestration.platform.asset_metadata import COLUMN_LINEAGE, ROW_COUNT, count_rows, team
 from orchestration.platform.column_lineage import declared_columns, lineage_of
 from orchestration.platform.environment import DBT_PROJECT
+from orchestration.platform.failures import failure
 from orchestration.platform.files import write_whole
 from orchestration.platform.partitions import ONE_MONTH_A_RUN
 from orchestration.platform.resources import Home
@@ -289,7 +290,8 @@ def dbt_layer(
                 raise
             with home.warehouse() as connection:
                 found = failed_tests(connection, failed, manifest, target)
-            raise dg.Failure(f"dbt tests found: {'; '.join(found)}") from error
+            places = [f"dbt test {name.split('.')[2]}" for name in failed]
+            raise failure(f"dbt tests found: {'; '.join(found)}", places) from error
         with home.warehouse() as connection:
             build_numbers.finish(connection, layer)
             counts = [

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import duckdb
 
-from orchestration.platform.refusal import Refused
+from orchestration.platform.refusal import Refused, Retryable
 from orchestration.platform.settings import Settings
 
 IN_UTC = "set TimeZone = 'UTC'"
 
 
-class WarehouseBusy(Refused):
+class WarehouseBusy(Refused, Retryable):
     """Another process writes the build warehouse."""
 
 

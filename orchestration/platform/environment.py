@@ -52,6 +52,9 @@ concurrency:
 # A run that never starts, or does not end when it is canceled, is closed.
 run_monitoring:
   enabled: true
+# Whether the published assets of a month were built in time.
+freshness:
+  enabled: true
 """
 
 
@@ -64,6 +67,7 @@ FORMER_EVENT_LOG = "orchestration.event_log"
 WRITTEN_BEFORE = {
     "abb34d23b609405ed50150600ef1e456deab7ebcf24d87e311971527425f33fd",
     "857407216a9ce1814cf18c319334edabb4ce91806d25ca56ccb64ac1973e86c6",
+    "e2ae18a6f482228e838e26ce86c3d3dae07f3a68708ce647b64406a14d53a888",
 }
 
 SOURCE_FOLDERS = ("orchestration", "sources", "ml", "expectations", "dbt_project")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from orchestration.platform import build_numbers
+from orchestration.platform.failures import failure
 from orchestration.platform.resources import Home
 from orchestration.platform.settings import Settings
 from orchestration.platform.tables import ensure_table
@@ -83,7 +84,7 @@ def gate(
             if asset in asked:
                 yield _result(asset, outcome, broken, report)
         if not outcome.success:
-            raise dg.Failure(outcome.message(), allow_retries=False)
+            raise failure(outcome.message(), outcome.places())
 
     return _gate
 

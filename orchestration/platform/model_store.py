@@ -8,15 +8,15 @@ import os
 import sqlite3
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from orchestration.platform.refusal import Refused
+from orchestration.platform.deadline import within
+from orchestration.platform.refusal import Refused, Retryable
 from orchestration.platform.settings import Settings
 
 # Limits of one read and of the whole check: name resolution has no timeout of its own, and a server
@@ -55,6 +55,10 @@ class ModelStoreUnavailable(Refused):
     """The model store does not respond, or the address is not a model store."""
 
 
+class ModelStoreSilent(ModelStoreUnavailable, Retryable):
+    """Nothing answers at the address of the model store, or it reports an error of its own."""
+
+
 class _NotAStore(Exception):
     """The server is not a model store or denies access; `cure` is what to do."""
 
@@ -81,9 +85,9 @@ def check_model_store(settings: Settings) -> None:
     if scheme == "sqlite":
         _check_file(uri)
     elif scheme in ("http", "https"):
-        _judge(uri, f"GET {QUESTION}", _within(CHECK_SECONDS, lambda: _ask(uri)))
+        _judge(uri, f"GET {QUESTION}", within(CHECK_SECONDS, lambda: _ask(uri)))
     elif scheme.split("+")[0] in DATABASES:
-        _judge(uri, "a connection", _within(CHECK_SECONDS, lambda: _connect(uri)))
+        _judge(uri, "a connection", within(CHECK_SECONDS, lambda: _connect(uri)))
     elif scheme not in (*HOSTED, *entry_points(group="mlflow.tracking_store").names):
         kinds = ", ".join(("http", "https", "sqlite", *DATABASES))
         raise _refused(uri, f"its scheme is invalid: expected one of {kinds}", WHERE)
@@ -175,7 +179,8 @@ def pages(settings: Settings) -> str:
 
 def _refused(uri: str, words: str, cure: str) -> ModelStoreUnavailable:
     advice = cure[0].upper() + cure[1:]
-    return ModelStoreUnavailable(f"the model store {masked(uri)} cannot be used: {words}. {advice}")
+    refused = ModelStoreSilent if cure == START else ModelStoreUnavailable
+    return refused(f"the model store {masked(uri)} cannot be used: {words}. {advice}")
 
 
 def _check_file(uri: str) -> None:
@@ -307,22 +312,3 @@ def _without_credentials(words: str, uri: str) -> str:
     for secret in filter(None, (parts.netloc.rpartition("@")[0], parts.password, parts.query)):
         words = words.replace(secret, "***")
     return words
-
-
-def _within(seconds: float, ask: Callable[[], object]) -> Exception | None:
-    """The error of a call, None on success; TimeoutError if it has not ended in time (its thread
-    keeps running)."""
-    found: list[Exception | None] = []
-
-    def work() -> None:
-        try:
-            ask()
-        except Exception as error:
-            found.append(error)
-        else:
-            found.append(None)
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    return found[0] if found else TimeoutError()

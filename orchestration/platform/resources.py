@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 
 import dagster as dg
 import duckdb
 from pydantic import PrivateAttr
 
 from orchestration.platform.engine import connect
+from orchestration.platform.failures import tried_again
 from orchestration.platform.lock import RefreshRunning, one_refresh_at_a_time
 from orchestration.platform.settings import Settings, read_settings
 
@@ -51,12 +52,17 @@ class Home(dg.ConfigurableResource):
         ------
         dagster.Failure
             In a run, when another process changes this home.
+        dagster.RetryRequested
+            In a run, when another program has the warehouse open.
         """
+        tried = tried_again() if self._of_run is not None else nullcontext()
         if self._of_run is not None:
             name, held = self._of_run
             try:
                 held.enter_context(one_refresh_at_a_time(self.settings, name))
             except RefreshRunning as error:
                 raise dg.Failure(f"refused: {error}", allow_retries=False) from error
-        with connect(self.settings, self.settings.warehouse) as connection:
+        with ExitStack() as opened:
+            with tried:
+                connection = opened.enter_context(connect(self.settings, self.settings.warehouse))
             yield connection

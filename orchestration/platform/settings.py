@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from orchestration.platform.memory import (
@@ -30,6 +30,8 @@ CURRENCY = re.compile(r"^[A-Z]{3}$")
 UNFIT = "#?%*[]\\"
 LONGEST_HOME = 380
 MONTH = re.compile(r"^\d{4}-(0[1-9]|1[0-2])$")
+ADDRESS = re.compile(r"^[^\s@,<>\"]+@[^\s@,<>\"]+$")
+WEB = re.compile(r"^https?://[^\s/]+\S*$")
 
 
 def named(setting: str) -> str:
@@ -38,7 +40,9 @@ def named(setting: str) -> str:
 
 
 def name_of(place: tuple[int | str, ...]) -> str:
-    """The same for the location of a pydantic error."""
+    """The same for the location of a pydantic error; one of several settings has none."""
+    if not place:
+        return f"the combination of settings ({PREFIX}…)"
     return named("_".join(str(part) for part in place))
 
 
@@ -61,7 +65,12 @@ class Settings(BaseSettings):
     """The settings of a home and its refresh."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True
+        env_prefix=PREFIX,
+        frozen=True,
+        extra="forbid",
+        env_ignore_empty=True,
+        # An error must not show a secret.
+        hide_input_in_errors=True,
     )
 
     home: Path = Field(Path("data"), description="everything written lives under it")
@@ -111,6 +120,29 @@ class Settings(BaseSettings):
     roles: Path | None = Field(
         None, description="file of who has which role; default: roles.yml of the home, if any"
     )
+    business_day: int = Field(
+        3, ge=1, le=15, description="business day of the month on which the monthly refresh is due"
+    )
+    holidays: Path | None = Field(
+        None, description="CSV file of the bank's holidays: date, name; default: weekends only"
+    )
+    quiet_minutes: int = Field(
+        15, ge=1, description="minutes without a change after which a delivery counts as complete"
+    )
+    max_hours: int = Field(24, ge=1, description="hours after which Dagster ends a run")
+    ui_url: str = Field("http://127.0.0.1:3000", description="address of Dagster in notices")
+    notice_webhook: SecretStr | None = Field(
+        None, description="address that takes notices as Slack-compatible JSON; a secret"
+    )
+    notice_from: str | None = Field(None, description="sender of notices by e-mail")
+    notice_to: str | None = Field(None, description="receivers of notices, separated by commas")
+    smtp_host: str | None = Field(None, description="mail server of notices")
+    smtp_port: int = Field(587, ge=1, le=65_535, description="port of the mail server")
+    smtp_security: Literal["starttls", "tls", "none"] = Field(
+        "starttls", description="encryption of the connection to the mail server"
+    )
+    smtp_user: str | None = Field(None, description="account at the mail server")
+    smtp_password: SecretStr | None = Field(None, description="its password; a secret")
 
     @field_validator("home")
     @classmethod
@@ -132,7 +164,7 @@ class Settings(BaseSettings):
             )
         return path
 
-    @field_validator("source_path", "reference_path", "roles")
+    @field_validator("source_path", "reference_path", "roles", "holidays")
     @classmethod
     def _absolute_source(cls, value: Path | None) -> Path | None:
         return value.expanduser().resolve() if value is not None else None
@@ -148,6 +180,41 @@ class Settings(BaseSettings):
     @classmethod
     def _memory(cls, value: str | int | None) -> int | None:
         return parse_memory(value) if isinstance(value, str) else value
+
+    @field_validator("ui_url", "notice_webhook")
+    @classmethod
+    def _web(cls, value: str | SecretStr | None) -> str | SecretStr | None:
+        text = value.get_secret_value() if isinstance(value, SecretStr) else value
+        if text is not None and not WEB.match(text):
+            raise ValueError("expected an address that begins with http:// or https://")
+        return value
+
+    @field_validator("notice_from", "notice_to")
+    @classmethod
+    def _addresses(cls, value: str | None) -> str | None:
+        parts = [part.strip() for part in (value or "").split(",")]
+        if value is not None and not all(ADDRESS.match(part) for part in parts):
+            raise ValueError("expected e-mail addresses, such as data@bank.example")
+        return value and ", ".join(parts)
+
+    @model_validator(mode="after")
+    def _mail(self) -> Settings:
+        mail = {
+            "SMTP_HOST": self.smtp_host,
+            "NOTICE_FROM": self.notice_from,
+            "NOTICE_TO": self.notice_to,
+        }
+        missing = [PREFIX + name for name, value in mail.items() if value is None]
+        if 0 < len(missing) < len(mail):
+            raise ValueError(
+                f"notices by e-mail are incomplete: expected {', '.join(missing)}, too"
+            )
+        if self.smtp_user is not None and self.smtp_security == "none":
+            raise ValueError(
+                "SMTP_SECURITY=none sends the password of SMTP_USER unencrypted: expected starttls "
+                "or tls"
+            )
+        return self
 
     @property
     def engine_memory(self) -> str:
@@ -199,8 +266,8 @@ class Settings(BaseSettings):
         """Everything that jingxi writes; the home may hold other files, too."""
         names = (
             *("audit", "build", "customers", "dagster", "dbt", "delivery", "exports", "landing"),
-            *("logs", "mlflow", "published", "reference", "reference_proposal", "reports"),
-            *("roles.yml", "scenarios", "secrets", "tmp", "truth"),
+            *("logs", "mlflow", "operations", "published", "reference", "reference_proposal"),
+            *("reports", "roles.yml", "scenarios", "secrets", "tmp", "truth"),
         )
         return (*(self.home / name for name in names), self.lock)
 
@@ -236,6 +303,11 @@ class Settings(BaseSettings):
     def truth(self) -> Path:
         """The folder of the synthetic bank's hidden truth, for evaluations only."""
         return self.home / "truth"
+
+    @property
+    def operations(self) -> Path:
+        """Open notices, and the check of the delivery that arrived last."""
+        return self.home / "operations"
 
     @property
     def published(self) -> Path:

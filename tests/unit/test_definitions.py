@@ -161,6 +161,16 @@ def test_every_asset_has_owners_a_description_and_kinds(definitions):
     }
 
 
+def test_published_assets_of_a_bank_with_files_are_due_each_month(definitions):
+    from orchestration.operations.freshness import with_freshness
+
+    due = [dg.AssetKey(["value", "account_month"]), dg.AssetKey(["release", "published"])]
+    files = read_settings().model_copy(update={"source": "files"})
+    found = with_freshness(definitions, files, due).resolve_all_asset_specs()
+    assert {spec.key for spec in found if spec.freshness_policy is not None} == set(due)
+    assert not [spec for spec in definitions.resolve_all_asset_specs() if spec.freshness_policy]
+
+
 def test_every_asset_can_be_materialized(definitions):
     graph = definitions.resolve_asset_graph()
     assert not [key for key in graph.get_all_asset_keys() if not graph.get(key).is_executable]
@@ -192,6 +202,8 @@ def test_the_definitions_are_those_of_the_snapshot(definitions):
             for spec in checks.check_specs
         ),
         "jobs": sorted(job.name for job in definitions.jobs),
+        "sensors": sorted(sensor.name for sensor in definitions.sensors),
+        "schedules": sorted(schedule.name for schedule in definitions.schedules),
     }
     if os.environ.get("UPDATE_SNAPSHOTS"):
         SNAPSHOT.parent.mkdir(exist_ok=True)

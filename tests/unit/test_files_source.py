@@ -96,6 +96,14 @@ def test_a_misspelt_table_is_missing_with_a_guess(delivery):
     assert "transactions.csv: not read, not a table of the contract" in delivery.notes()
 
 
+def test_what_marks_a_delivery_as_complete_is_no_table(delivery):
+    delivery.put("delivery.json", "{}")
+    delivery.put("_COMPLETE", "")
+    delivery.put("folder/delivery.json", "{}")
+    notes = [line for line in delivery.notes() if "not a table" in line]
+    assert notes == ["folder/delivery.json: not read, not a table of the contract"]
+
+
 def test_a_missing_column_is_named_with_a_guess(delivery):
     delivery.put("account.csv", GOOD["account"].replace("opened_on", "openend_on"))
     problem = delivery.the_problem()
