@@ -39,8 +39,6 @@ SUPPRESSIONS = {
     "erased": "the customer asked to be erased",
     "no_account": "there is no open account",
 }
-
-
 NO_RECORD = "no record states that the customer may be contacted"
 UNIVERSAL_CONTROL = "belongs to the customers whom no campaign contacts, for comparison"
 CAMPAIGN_CONTROL = "was drawn by lot into this month's comparison"
