@@ -13,6 +13,7 @@ import pytest
 from orchestration.platform.releases import ReleaseRefused, point_at
 from orchestration.platform.settings import Settings
 from orchestration.valuation.explanation import LOG, AccountUnknown, explain
+from tests.acceptance.conftest import SMALL_BANK
 from tests.acceptance.test_known_bank import answers
 
 pytestmark = pytest.mark.slow
@@ -34,7 +35,7 @@ def known(known_bank):
 
 @pytest.fixture(scope="module")
 def small(small_bank):
-    return Settings(home=small_bank / "copy", customers=800, seed=7)
+    return Settings(home=small_bank / "copy", **SMALL_BANK)
 
 
 def released(settings):
