@@ -31,7 +31,7 @@ def with_freshness(
     policy = freshness_of(settings)
     if policy is None:
         return definitions
+    due = set(keys)
     return definitions.map_asset_specs(
-        func=lambda spec: dg.apply_freshness_policy(spec, policy),
-        selection=dg.AssetSelection.assets(*keys),
+        func=lambda spec: dg.apply_freshness_policy(spec, policy) if spec.key in due else spec
     )

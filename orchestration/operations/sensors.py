@@ -154,12 +154,15 @@ def after_drift(settings: Settings) -> Step:
     if current is None:
         return dg.SkipReason("nothing is published yet")
     with connect(settings, current, read_only=True) as connection:
-        warned = connection.execute(
-            "select distinct unnest(about) as model from meta.gate_result where gate = 'G3' "
-            "and severity = 'warn' and not success and subject in (select unnest(?)) order by all",
-            [list(WATCHED)],
-        ).fetchall()
-    models = [name.removeprefix("models.") for (name,) in warned]
+        results = connection.table("meta.gate_result").select(
+            "gate, severity, success, subject, about"
+        )
+        warned = [
+            about
+            for gate, severity, success, subject, about in results.fetchall()
+            if gate == "G3" and severity == "warn" and not success and subject in WATCHED
+        ]
+    models = sorted({name.removeprefix("models.") for about in warned for name in about})
     if not models:
         return dg.SkipReason(f"no model of release {current.stem} is out of bounds")
     return dg.RunRequest(
@@ -174,11 +177,10 @@ def _release(settings: Settings) -> tuple[str, str, dict[str, str]] | None:
     if current is None:
         return None
     with connect(settings, current, read_only=True) as connection:
-        ((as_of,),) = connection.execute("select as_of from meta.release").fetchall()
-        scored = connection.execute(
-            "select model_name, version from meta.model_version where version is not null"
-        ).fetchall()
-    return current.stem, as_of, dict(scored)
+        ((as_of,),) = connection.table("meta.release").select("as_of").fetchall()
+        versions = connection.table("meta.model_version").select("model_name, version").fetchall()
+    scored = {name: version for name, version in versions if version is not None}
+    return current.stem, as_of, scored
 
 
 def _key(release_id: str, changed: dict[str, Any]) -> str:

@@ -75,7 +75,7 @@ def served_in_words(settings: Settings) -> str:
         if path is None:
             return "nothing yet"
         with connect(settings, path, read_only=True) as connection:
-            ((as_of,),) = connection.execute("select as_of from meta.release").fetchall()
+            ((as_of,),) = connection.table("meta.release").select("as_of").fetchall()
     except ReleaseRefused:
         return "the served release cannot be read"
     return f"release {path.stem}, as of {as_of}"
