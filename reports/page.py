@@ -53,7 +53,7 @@ def environment(language: str) -> Environment:
     )
     made.policies["ext.i18n.trimmed"] = True
     made.install_gettext_translations(words, newstyle=True)  # type: ignore[attr-defined]
-    worded = {
+    worded: dict[str, Any] = {
         function.__name__: partial(function, language=language)
         for function in (
             *(formats.exact, formats.money, formats.percent, formats.rate, formats.count),

@@ -283,7 +283,7 @@ def _reasons(
         study = STUDIES.get(model)
         shown = reasons.setdefault(study.label if study else model, [])
         if len(shown) < SHOWN_REASONS and not is_withheld(row["feature"], withheld):
-            reason = {"words": feature_words(row["feature"]), "value": None, "direction": None}
+            reason: Row = {"words": feature_words(row["feature"]), "value": None, "direction": None}
             # Numbers on a scale of the model's own mean nothing to a reader.
             if study is None or not study.has_scaled_reasons:
                 reason |= {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator
 
-import yaml
+import yaml  # type: ignore[import-untyped]
 from babel.messages.pofile import write_po
 
 from ml.segments.dimensions import DIMENSIONS

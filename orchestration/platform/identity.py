@@ -120,7 +120,7 @@ class Person:
         ActRefused
             For a manager without the role of auditor, and a customer of another book.
         """
-        if self.source is None or AUDITOR in self.roles or not self.book.isdisjoint(managers()):
+        if self.source is None or AUDITOR in self.roles or self.book & set(managers()):
             return
         raise ActRefused(
             f"{act} of {subject} is refused: role {AUDITOR} is required outside the book of "
