@@ -120,7 +120,11 @@ class Person:
         ActRefused
             For a manager without the role of auditor, and a customer of another book.
         """
-        if self.source is None or AUDITOR in self.roles or self.book & set(managers()):
+        if (
+            self.source is None
+            or AUDITOR in self.roles
+            or any(one in self.book for one in managers())
+        ):
             return
         raise ActRefused(
             f"{act} of {subject} is refused: role {AUDITOR} is required outside the book of "

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 
 import duckdb
 
@@ -16,6 +17,7 @@ from orchestration.platform.releases import RELEASE, attached_release
 from orchestration.platform.settings import Settings
 from orchestration.platform.tables import write_table
 
+CHANGED = Path(__file__).parent / "changed_shares.sql"
 PROFIT = ("contribution_margin", "economic_profit", "closing_balance")
 
 # Table → its key besides the month, and the money that is summed.
@@ -38,24 +40,6 @@ COMPARED: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "value.profit_by_tier": (("tier",), PROFIT),
     "value.profit_by_vintage": (("business", "opened_year"), PROFIT),
 }
-
-
-# The change of published months' contribution and of the number of customers, as shares.
-CHANGED = f"""
-    select
-        (
-            select coalesce(sum(abs(money_after - money_before)), 0) from meta.restatement
-            where table_name = 'value.account_month' and measure = 'contribution_margin'
-        ) / (
-            select nullif(sum(abs(month_sum)), 0)::double
-            from (
-                select sum(contribution_margin) as month_sum
-                from {RELEASE}.value.account_month group by month
-            )
-        ),
-        abs((select count(*) from base.customer) - before.customers) / before.customers::double
-    from (select count(*) as customers from {RELEASE}.base.customer) as before
-"""
 
 
 @dataclass(frozen=True)
@@ -110,14 +94,15 @@ def changed_shares(
     with attached_release(connection, settings) as is_of_this_bank:
         if not is_of_this_bank:
             return 0.0, 0.0
-        ((contribution, customers),) = connection.execute(CHANGED).fetchall()
+        ((contribution, customers),) = connection.execute(CHANGED.read_text()).fetchall()
     return float(contribution or 0), float(customers or 0)
 
 
 def _compare(connection: duckdb.DuckDBPyConnection, name: str) -> None:
     """Months whose rows differ first, by one scan of both sides; then the rows of those."""
     keys, measures = COMPARED[name]
-    columns = _common_columns(connection, name)
+    ((own,),) = connection.execute("select current_database()").fetchall()
+    columns = [one for one in common_columns(connection, name, own, RELEASE) if one != "month"]
     closed = (
         f"month <= (select max(month) from {RELEASE}.{name}) "
         "and month <= (select as_of from landing.refresh_window)"
@@ -170,19 +155,18 @@ def _compare(connection: duckdb.DuckDBPyConnection, name: str) -> None:
         order by all""")
 
 
-def _common_columns(connection: duckdb.DuckDBPyConnection, name: str) -> list[str]:
-    """The columns besides the month that both sides have in one type."""
-    schema, table = name.split(".")
+def common_columns(
+    connection: duckdb.DuckDBPyConnection, table: str, first: str, second: str
+) -> list[str]:
+    """The columns that two attached databases have in one type, in the order of the first."""
+    schema, name = table.split(".")
     return [
         column
         for (column,) in connection.execute(
-            "select own.column_name from duckdb_columns() as own "
-            "inner join duckdb_columns() as released "
-            "on own.column_name = released.column_name and own.data_type = released.data_type "
-            "where own.database_name = current_database() and released.database_name = ? "
-            "and own.schema_name = ? and released.schema_name = own.schema_name "
-            "and own.table_name = ? and released.table_name = own.table_name "
-            "and own.column_name <> 'month' order by own.column_index",
-            [RELEASE, schema, table],
+            "select column_name from duckdb_columns() as one inner join duckdb_columns() as other "
+            "using (schema_name, table_name, column_name, data_type) where schema_name = ? "
+            "and table_name = ? and one.database_name = ? and other.database_name = ? "
+            "order by one.column_index",
+            [schema, name, first, second],
         ).fetchall()
     ]

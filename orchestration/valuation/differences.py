@@ -24,6 +24,7 @@ from orchestration.platform.releases import (
     served,
 )
 from orchestration.platform.settings import Settings
+from orchestration.release.restatement import common_columns
 from orchestration.valuation.queries import Row, rows
 
 FOLDER = Path(__file__).parent / "difference"
@@ -82,10 +83,9 @@ def read_differences(settings: Settings, before: str | None, after: str | None) 
                 "records": {
                     name: columns
                     for name in needed
-                    if name.startswith("base.")
-                    and (columns := ", ".join(_common_columns(connection, name)))
+                    if name.startswith("base.") and (columns := _common(connection, name))
                 },
-                "features": ", ".join(_common_columns(connection, SCORED)),
+                "features": _common(connection, SCORED),
             }
             found[section] = rows(connection, FOLDER / f"{section}.sql", values, **words)
             if section == "input_file":
@@ -145,28 +145,18 @@ def _head(connection: duckdb.DuckDBPyConnection, side: str) -> Row:
     return dict(zip(names, row, strict=True))
 
 
-def _common_columns(connection: duckdb.DuckDBPyConnection, table: str) -> list[str]:
-    """The columns that both releases have in one type, in the order of the later one."""
-    schema, name = table.split(".")
-    found = connection.execute(
-        "select column_name, data_type, database_name from duckdb_columns() "
-        "where schema_name = ? and table_name = ? order by database_name = ? desc, column_index",
-        [schema, name, AFTER],
-    ).fetchall()
-    before = {(column, kind) for column, kind, side in found if side == BEFORE}
-    return [
-        f'"{column}"' for column, kind, side in found if side == AFTER and (column, kind) in before
-    ]
+def _common(connection: duckdb.DuckDBPyConnection, table: str) -> str:
+    """The columns that both releases have in one type, quoted."""
+    return ", ".join(f'"{one}"' for one in common_columns(connection, table, AFTER, BEFORE))
 
 
 def _tables(connection: duckdb.DuckDBPyConnection) -> Iterator[Row]:
     """Every published table of either release whose rows differ."""
-    listed = connection.execute(
-        "select schema_name || '.' || table_name, list(database_name) from duckdb_tables() "
-        "where schema_name in (select unnest(?)) and database_name in (?, ?) group by 1 order by 1",
-        [list(COMPARED_SCHEMAS), BEFORE, AFTER],
-    ).fetchall()
-    for name, sides in listed:
+    listed = rows(
+        *(connection, FOLDER / "listed.sql"),
+        {"schemas": list(COMPARED_SCHEMAS), "sides": [BEFORE, AFTER]},
+    )
+    for name, sides in ((one["name"], one["sides"]) for one in listed):
         quoted = ".".join(f'"{part}"' for part in name.split("."))
         counts: dict[str, int | None] = {
             side: connection.execute(f"select count(*) from {side}.{quoted}").fetchall()[0][0]
@@ -176,7 +166,7 @@ def _tables(connection: duckdb.DuckDBPyConnection) -> Iterator[Row]:
         }
         only: dict[str, int | None] = {BEFORE: None, AFTER: None}
         if len(sides) == 2:
-            columns = ", ".join(_common_columns(connection, name)) or "1"
+            columns = _common(connection, name) or "1"
             for side, other in ((BEFORE, AFTER), (AFTER, BEFORE)):
                 ((only[side],),) = connection.execute(
                     f"select count(*) from (select {columns} from {side}.{quoted} "
