@@ -100,7 +100,7 @@ def wish_hazard(bank: Bank) -> Floats:
     owns_current = bank.holds(Slot.CURRENT)
     wish[~owns_current, Slot.OVERDRAFT] = 0
     wish[:, LOANS[0]] *= np.where(bank.people.home == np.arange(people.size), 1.0, 0.0)
-    wish[np.ix_(people.firm, OF_PERSONS)] = 0
+    wish[np.ix_(people.firm, np.array(OF_PERSONS))] = 0
     wish[(bank.accounts.held >= 0) | bank.planned] = 0
     wish[~bank.alive | bank.in_default()] = 0
     wish *= np.where(bank.leaving > 0, 0.1, 1.0)[:, None]
