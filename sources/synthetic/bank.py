@@ -111,7 +111,7 @@ class SyntheticBank:
         return (
             f"synthetic customers={self.customers} seed={self.seed} months={self.months} "
             f"bookings={self.bookings_per_month} generator={GENERATOR}"
-            + (" with accounts in dollars" if self.foreign_accounts else "")
+            + (" currencies=2" if self.foreign_accounts else "")
         )
 
     def first_month(self, connection: duckdb.DuckDBPyConnection) -> str:
