@@ -24,9 +24,11 @@ CASES = {
     "a term of an earlier month": "curve_month < month",
     "between two points": (
         "exists(select 1 from value.transfer_curve as curve where curve.month = curve_month "
-        "and tenor_months = curve_tenor and tenor_above > tenor_below)"
+        "and currency = curve_currency and tenor_months = curve_tenor "
+        "and tenor_above > tenor_below)"
     ),
     "a portfolio": "curve_month is null and transfer_price <> 0",
+    "a curve of another currency": "curve_currency = 'USD' and transfer_price <> 0",
     "overdrawn": "overdrawn_price is not null",
     "not funded": "product_line = 'wealth'",
     "a card": "product_line = 'cards' and exposure > 0",
@@ -81,7 +83,7 @@ def test_every_amount_follows_from_its_parts(whole, case):
 def test_every_measure_of_the_table_is_explained(whole):
     described = {"account_id", "month", "product_id", "product_line", "branch_id"}
     described |= {"closing_balance", "curve_month", "curve_tenor", "stage"}
-    described |= {"liquidity_month", "liquidity_tenor"}
+    described |= {"curve_currency", "liquidity_month", "liquidity_tenor"}
     described |= {"probability_of_default", "default_model_version"}
     with duckdb.connect(str(whole), read_only=True) as connection:
         columns = connection.execute("describe value.account_month").fetchall()
