@@ -577,4 +577,4 @@ def test_the_dagster_job_writes_a_page_or_fails(home):
         if event.event_type == dg.DagsterEventType.STEP_FAILURE
     ]
     assert "knows no customer 'C9'" in words[0]
-    assert [one["outcome"] for one in readings(home)] == ["shown", "refused"]
+    assert [one.outcome for one in readings(home)] == ["done", "refused"]
