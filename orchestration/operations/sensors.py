@@ -123,8 +123,6 @@ def after_delivery(settings: Settings, cursor: str | None, now: datetime) -> tup
 
 def after_promotion(settings: Settings) -> Step:
     """A refresh that trains nothing, where a champion is not the version of the served release."""
-    from ml.registry import Registry
-
     release = _release(settings)
     if release is None:
         return dg.SkipReason("nothing is published yet")
@@ -134,6 +132,8 @@ def after_promotion(settings: Settings) -> Step:
         # Opening a store creates it, and a refresh could not report that it is missing.
         return dg.SkipReason(f"release {release_id} has no model, or the home no model store")
     check_model_store(settings)
+    from ml.registry import Registry
+
     registry = Registry(settings.mlflow_tracking_uri, str(settings.mlflow_home / "artifacts"))
     found = {name: registry.champion(name) for name in scored}
     changed = {

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import dagster as dg
@@ -98,7 +100,9 @@ def daemon(settings, hook) -> Iterator[subprocess.Popen]:
     try:
         yield process
     finally:
-        process.terminate()
+        # With its code server, and a refresh that the last test leaves.
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait(timeout=60)
 
 
