@@ -99,10 +99,10 @@ def _names(
             return gettext("yes") if value else gettext("no")
         return plain(value) if isinstance(value, date) else str(value)
 
-    def said(value: Any) -> str:
+    def translated(value: Any) -> str:
         """A word or phrase of a vocabulary; the figures in it as the page's others."""
         if isinstance(value, Phrase):
-            return gettext(value.pattern).format(*map(said, value.parts))
+            return gettext(value.pattern).format(*map(translated, value.parts))
         if isinstance(value, str):
             return gettext(value) if value else value
         return plain(value) if isinstance(value, Decimal) else shown(value)
@@ -110,4 +110,10 @@ def _names(
     def titles(keys: Any) -> dict[str, str]:
         return {key: titled(key) for key in keys}
 
-    return {"titled": titled, "named": named, "shown": shown, "said": said, "titles": titles}
+    return {
+        "titled": titled,
+        "named": named,
+        "shown": shown,
+        "translated": translated,
+        "titles": titles,
+    }

@@ -46,7 +46,7 @@ REASONS = (
 )
 
 
-def said() -> dict[str, tuple[str, ...]]:
+def vocabularies() -> dict[str, tuple[str, ...]]:
     """Vocabulary → its words and phrases, as the pages find them."""
     dimensions = [
         word
@@ -100,7 +100,7 @@ def titles() -> dict[str, tuple[str, ...]]:
 
 def page_words() -> Iterator[str]:
     """The entries of the catalogue that these need."""
-    for words in said().values():
+    for words in vocabularies().values():
         for word in words:
             yield from entries(word)
     for keys in titles().values():

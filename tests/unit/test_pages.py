@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestration.operations.page_words import page_words, said, titles
+from orchestration.operations.page_words import page_words, titles, vocabularies
 from reports import charts, formats, render
 from reports.page import environment
 from reports.words import LANGUAGES, Phrase, joined, read, untranslated, update
@@ -70,7 +70,7 @@ def test_a_catalogue_has_the_words_in_use_and_a_translation_of_each(language):
 
 
 VOCABULARIES = [
-    *(("said", name, words) for name, words in said().items()),
+    *(("translated", name, words) for name, words in vocabularies().items()),
     *(("titled", name, words) for name, words in titles().items()),
 ]
 
@@ -111,9 +111,9 @@ def test_every_word_of_a_vocabulary_is_chinese_on_a_chinese_page(how, words):
         (None, "–", "–"),
     ],
 )
-def test_words_of_tables_are_said_in_the_language_of_the_page(words, english, chinese):
-    assert environment("en").filters["said"](words) == english
-    assert environment("zh").filters["said"](words) == chinese
+def test_words_of_tables_are_in_the_language_of_the_page(words, english, chinese):
+    assert environment("en").filters["translated"](words) == english
+    assert environment("zh").filters["translated"](words) == chinese
 
 
 def test_an_unknown_language_is_refused():
