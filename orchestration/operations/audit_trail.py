@@ -36,8 +36,8 @@ def show_trail(
     )
     rows = [asdict(entry) for entry in found.entries]
     if as_json:
-        told = {"lines": found.count, "head": found.head, "problem": found.problem}
-        print(json.dumps({**told, "notes": found.notes, "entries": rows}))
+        head = {"lines": found.count, "head": found.head, "problem": found.problem}
+        print(json.dumps({**head, "notes": found.notes, "entries": rows}))
     else:
         _show(rows)
         for note in found.notes:

@@ -68,7 +68,7 @@ def sensors(settings: Settings, jobs: Sequence[AssetJob]) -> list[dg.SensorDefin
         return _busy(context.instance) or after_drift(settings)
 
     @dg.run_failure_sensor(
-        name=FAILED, description="a failed run or gate is told to the receivers of notices, once"
+        name=FAILED, description="a failed run or gate is sent to the receivers of notices, once"
     )
     def failure_notice(context: dg.RunFailureSensorContext) -> None:
         _tell(settings, context, context.get_step_failure_events())
@@ -76,7 +76,7 @@ def sensors(settings: Settings, jobs: Sequence[AssetJob]) -> list[dg.SensorDefin
     @dg.run_status_sensor(
         run_status=dg.DagsterRunStatus.SUCCESS,
         name=CLEARED,
-        description="a success after a failure is told to the receivers of notices",
+        description="a success after a failure is sent to the receivers of notices",
     )
     def all_clear_notice(context: dg.RunStatusSensorContext) -> None:
         _tell(settings, context)

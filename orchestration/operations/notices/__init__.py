@@ -1,4 +1,4 @@
-"""Notices: a webhook and e-mail are told what failed, once for each cause, and when it is over.
+"""Notices to a webhook and by e-mail of what failed, once for each cause, and of when it is over.
 
 `report_run` is the one way in for a run, whether of a command or of Dagster's daemon; `report` is
 that for a command that failed before its run began. Neither raises: a receiver that does not
@@ -35,7 +35,7 @@ def report_run(
     """Tell the receivers about a run that has ended: its failure, or that its job is in order.
 
     A canceled run was ended by a person, and jobs that a person launches answer that person:
-    neither is told. A run that failed before the last success of its job is history.
+    neither is reported. A run that failed before the last success of its job is history.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def report(
 
 
 def report_success(settings: Settings, job: str) -> list[str]:
-    """Tell the receivers, if they were told of a failure, that a job is in order."""
+    """Send the receivers, if they have a notice of a failure, that a job is in order."""
     return send(settings, cleared=IN_ORDER[job], at=datetime.now(UTC))
 
 
