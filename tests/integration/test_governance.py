@@ -669,7 +669,7 @@ def test_the_monthly_refresh_is_as_of_the_newest_month(home, definitions):
 
 def test_refresh_and_training_wait_for_their_business_days(home, definitions):
     """In April 2026 the third business day is Friday the third, the fourth is Monday the sixth."""
-    publish(home, "2025-05")
+    publish(home, "2025-06")
 
     def asked(name: str, month: int, day: int) -> list[str]:
         moment = datetime(2026, month, day, 3, tzinfo=UTC)
