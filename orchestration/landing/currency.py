@@ -23,6 +23,7 @@ def currency_notes(
     first_month: date,
     as_of: date,
     bank: str | None,
+    priced: Collection[str] = (),
 ) -> tuple[str, ...]:
     """Notes on the accounts' currencies.
 
@@ -32,12 +33,14 @@ def currency_notes(
         Accounts opened, rates and extracts dated after this day are ignored.
     bank
         The bank's currency; None if it is the only one delivered without exchange rates.
+    priced
+        The currencies with a transfer curve of their own.
 
     Raises
     ------
     DeliveryRefused
         When accounts are in another currency than the bank's and a month from their first one on
-        has no exchange rate, or when the bank's own currency has rates.
+        has no exchange rate, or when the bank's own currency has rates or a curve by its name.
     """
     found, unnamed = _accounts(connection, source, first_month, as_of)
     counts = {currency: accounts for currency, (accounts, _) in found.items()}
@@ -67,6 +70,12 @@ def currency_notes(
             f"fx_rate has rates of {own}, the bank's own currency",
             "Deliver rates of other currencies only, or set CURRENCY to the bank's own",
             "fx_rate",
+        )
+    if own in priced:
+        raise _refused(
+            f"transfer_curve has rows of {own}, the bank's own currency",
+            "Leave the currency of those rows empty",
+            "reference.transfer_curve",
         )
     gaps = {
         currency: missing

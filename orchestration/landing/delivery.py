@@ -13,6 +13,7 @@ from orchestration.landing.currency import currency_notes
 from orchestration.landing.months import STATE_FILE
 from orchestration.platform.environment import HomeRefused
 from orchestration.platform.files import write_whole
+from orchestration.platform.reference import rows_of
 from orchestration.platform.settings import Settings, named
 from sources.delimited import quoted
 from sources.interface import DeliveryRefused, Problem, Source
@@ -143,7 +144,8 @@ def open_delivery(
             ]
         )
     remarks = currency_notes(
-        connection, source, first_day(first_month), last_day(as_of), settings.currency
+        *(connection, source, first_day(first_month), last_day(as_of), settings.currency),
+        priced={row["currency"] for row in rows_of(settings, "transfer_curve")} - {""},
     )
     return Delivery(source, settings, first_month, as_of, remarks)
 

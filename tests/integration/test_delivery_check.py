@@ -181,6 +181,24 @@ def test_rates_of_the_banks_own_currency_are_refused(delivery):
     assert "Set CURRENCY=<code> to the bank's own" in problem
 
 
+def test_a_curve_of_the_banks_own_currency_by_name_is_refused(delivery):
+    """Accounts in it have the rows without a currency: those of its name would price nothing."""
+    delivery.put("account.csv", accounts("EUR", "JPY"))
+    delivery.put("fx_rate.csv", RATES + rates("JPY", "01", "02", "03"))
+    own = delivery.folder.with_name("own")
+    own.mkdir()
+    curve = "currency,effective_from,tenor_months,annual_rate\n,1900-01-01,1,0.02\n"
+    (own / "transfer_curve.csv").write_text(curve + "JPY,1900-01-01,1,0.01\n")
+    given = {"as_of": "2024-03", "currency": "EUR", "reference_path": str(own)}
+    assert delivery.check(**given).status == "ok"
+    (own / "transfer_curve.csv").write_text(curve + "EUR,1900-01-01,1,0.03\n")
+    (problem,) = delivery.check(**given).problems
+    assert problem.startswith(
+        "reference.transfer_curve, column currency: transfer_curve has rows of"
+    )
+    assert "Leave the currency of those rows empty" in problem
+
+
 def test_accounts_without_a_code_are_in_the_banks_own_currency_beside_others(delivery):
     delivery.put("account.csv", accounts("", "JPY"))
     delivery.put("fx_rate.csv", RATES + rates("JPY", "01", "02", "03"))

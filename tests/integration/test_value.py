@@ -886,10 +886,6 @@ MISREAD = {
         "transfer_curve",
         "update reference.transfer_curve set tenor_months = null where tenor_months = 36",
     ),
-    "a curve of the bank's currency": (
-        "transfer_curve",
-        "update reference.transfer_curve set currency = 'EUR' where currency = 'USD'",
-    ),
     "a currency whose curve begins late": (
         "transfer_curve",
         "delete from reference.transfer_curve where currency = 'USD' "

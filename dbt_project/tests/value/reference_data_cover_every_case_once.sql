@@ -150,14 +150,6 @@ complaint as (
     group by currency
     having min(effective_from) is null or min(effective_from) > date '1900-01-01'
     union all
-    select distinct
-        'transfer_curve names the bank''s currency, whose rows have an empty one: '
-        || account.currency
-    from {{ ref('transfer_curve') }} as curve
-    inner join {{ ref('base_account') }} as account on curve.currency = account.currency
-    inner join {{ ref('base_account_month') }} as held on account.account_id = held.account_id
-    where held.currency is null
-    union all
     {%- for seed in keys %}
     {%- set holds_from = 'month' if seed == 'target' else 'effective_from' %}
     select '{{ seed }} holds from a day that is not the first of a month: ' || {{ holds_from }}
