@@ -203,7 +203,7 @@ def test_a_manager_explains_accounts_and_prices_deals_of_the_own_book_alone(sett
         (priced, "C1", ("C2", "C3", "C9")),
     ):
         # What this small release does not have shows that the manager was let in.
-        with pytest.raises(ReleaseRefused, match=r"expected the table value\.transfer_premium"):
+        with pytest.raises(ReleaseRefused, match=r"expected the \w+ .*value\.transfer_"):
             ask(own)
         for one in foreign:
             with pytest.raises(ActRefused, match=r"role auditor is required outside the book of"):
