@@ -10,9 +10,10 @@ from decimal import Decimal
 import duckdb
 import pytest
 
+from orchestration.platform import audit
 from orchestration.platform.releases import ReleaseRefused, point_at
 from orchestration.platform.settings import Settings
-from orchestration.valuation.explanation import LOG, AccountUnknown, explain
+from orchestration.valuation.explanation import AccountUnknown, explain
 from tests.acceptance.conftest import SMALL_BANK
 from tests.acceptance.test_known_bank import answers
 
@@ -154,8 +155,8 @@ def test_the_command_prints_measures_parts_and_records_as_json(known_bank, comma
     assert (written.returncode, written.stdout.strip()) == (0, str(page)), written.stderr
     assert "<h1>账户 A05, 2024年1月</h1>" in page.read_text()
     assert "余额为负的天数" in page.read_text() and "transaction.csv" in page.read_text()
-    log = (known_bank / "logs" / LOG).read_text().splitlines()
-    assert [json.loads(line)["outcome"] for line in log[-3:]] == ["shown"] * 3
+    trail = list(audit.entries(Settings(home=known_bank)))
+    assert [(one.act, one.outcome) for one in trail[-3:]] == [("explain", "done")] * 3
 
     # A copy of the release with one cent moved.
     home = tmp_path / "home"
