@@ -1,7 +1,7 @@
 """The sensors, which are off until somebody switches them on in Dagster.
 
 A sensor only asks for a run; the queue runs one at a time. Its run keys follow from what it saw, so
-that the same cause asks once, whatever the cursor says.
+that the same cause asks once, whatever the cursor is.
 """
 
 from __future__ import annotations

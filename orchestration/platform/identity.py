@@ -1,6 +1,6 @@
 """Who acts, and whether a role allows it: the operating system's name, and the roles file.
 
-Without a roles file everybody has every role, and a name is what JINGXI_USER says.
+Without a roles file everybody has every role, and a name is that of JINGXI_USER.
 """
 
 from __future__ import annotations

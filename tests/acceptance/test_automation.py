@@ -1,4 +1,4 @@
-"""A delivery is dropped while Dagster's daemon runs: it is checked, refreshed once, and told of."""
+"""A delivery is dropped while Dagster's daemon runs: it is checked, refreshed once, and reported."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def test_a_dropped_delivery_is_checked_refreshed_once_and_published(settings, da
     assert len(runs(settings, REFRESH)) == len(runs(settings, CHECK)) == 1
 
 
-def test_a_refused_delivery_is_told_and_the_next_good_one_clears_it(settings, daemon, hook):
+def test_a_refused_delivery_is_reported_and_the_next_good_one_clears_it(settings, daemon, hook):
     """After the release of the test before, which stays served."""
     before = (settings.published / "current.duckdb").resolve()
     product = settings.source_path / "product.csv"

@@ -1,4 +1,4 @@
-"""Notices to real local receivers: what is told, once for each cause, and what never stops."""
+"""Notices to real local receivers: what is reported, once for each cause, and what never stops."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def failing_gate() -> dg.JobDefinition:
 SUCCESS = (lambda: None,)
 
 
-def test_a_failed_gate_is_told_with_its_rule_the_release_and_the_run(
+def test_a_failed_gate_is_reported_with_its_rule_the_release_and_the_run(
     settings, instance, hook, mails
 ):
     assert run(settings, instance, failing_gate()) == []
@@ -167,7 +167,7 @@ def test_a_failed_gate_is_told_with_its_rule_the_release_and_the_run(
     assert "Wanda" not in text
 
 
-def test_a_failed_step_is_told_by_the_kind_of_its_error_without_its_text(
+def test_a_failed_step_is_reported_by_the_kind_of_its_error_without_its_text(
     settings, instance, hook, mails
 ):
     def work() -> None:
@@ -183,7 +183,7 @@ def test_a_failed_step_is_told_by_the_kind_of_its_error_without_its_text(
     assert [name for name in mails.taken[0] if name.lower() == "bcc"] == []
 
 
-def test_the_same_failure_is_told_once_until_a_success_clears_it(settings, instance, hook, mails):
+def test_the_same_failure_is_reported_once_until_a_success_clears_it(settings, instance, hook, mails):
     for _ in range(3):
         run(settings, instance, failing_gate())
     assert len(hook.bodies) == len(mails.taken) == 1
@@ -218,7 +218,7 @@ def test_a_failure_before_the_last_success_is_history(settings, instance, hook):
     assert hook.bodies == []
 
 
-def test_a_killed_run_is_told_and_one_that_a_person_ended_is_not(settings, hook):
+def test_a_killed_run_is_reported_and_one_that_a_person_ended_is_not(settings, hook):
     definition, tags = job(*SUCCESS), {PROCESS_TAG: str(os.getpid())}
     for asked in (True, False):
         with dg.DagsterInstance.get() as instance:
@@ -331,7 +331,7 @@ def test_a_damaged_or_unwritable_state_does_not_keep_a_notice_back(settings, hoo
     assert len(hook.bodies) == 4
 
 
-def test_a_damaged_release_is_told_as_such(settings, hook):
+def test_a_damaged_release_is_reported_as_such(settings, hook):
     (settings.published / "releases" / "r1.duckdb").unlink()
     notices.report(settings, "refresh")
     assert "served meanwhile: the served release cannot be read" in hook.texts[0]
@@ -357,7 +357,7 @@ def test_what_a_receiver_missed_is_bounded(settings, hook, monkeypatch):
     assert kept["e-mail"] == []
 
 
-def test_a_refused_delivery_of_a_command_is_told_and_its_secrets_stay_in_the_environment(
+def test_a_refused_delivery_of_a_command_is_reported_and_its_secrets_stay_in_the_environment(
     settings, hook, tmp_path
 ):
     delivery = tmp_path / "delivery"

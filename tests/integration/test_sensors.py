@@ -170,7 +170,7 @@ def check(settings: Settings, instance: dg.DagsterInstance) -> dg.ExecuteInProce
     )
 
 
-def test_a_refused_check_is_told_and_launches_nothing_and_a_good_one_clears_it(settings, hook):
+def test_a_refused_check_is_reported_and_launches_nothing_and_a_good_one_clears_it(settings, hook):
     put(settings, *BANK)
     (settings.source_path / "_COMPLETE").touch()
     account = settings.source_path / "account.csv"
@@ -184,7 +184,7 @@ def test_a_refused_check_is_told_and_launches_nothing_and_a_good_one_clears_it(s
         )
         assert "wanda" not in text
         assert "refused this delivery" in asked(settings)[0]
-        # The sensor of failed runs tells nothing twice.
+        # The sensor of failed runs reports nothing twice.
         tick(settings, FAILED, instance)
         assert len(hook.bodies) == 1
         put(settings, "account")
@@ -219,7 +219,7 @@ def jobs() -> list[dg.JobDefinition]:
     return [job("refresh"), job("train"), job(CHECK)]
 
 
-def test_the_daemon_tells_of_a_failed_run_once_and_of_the_success_after_it(settings, hook):
+def test_the_daemon_reports_a_failed_run_once_and_of_the_success_after_it(settings, hook):
     failing = [True]
 
     @dg.op

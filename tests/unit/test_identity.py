@@ -57,7 +57,7 @@ def test_without_a_roles_file_everybody_has_every_role_under_any_name(tmp_path):
 
 def test_with_a_roles_file_the_name_is_the_operating_systems(settings, monkeypatch):
     has(settings, roles=["data engineer"])
-    # What the environment says is no identity.
+    # A variable of the environment is no identity.
     for name in ("LOGNAME", "USER", "SUDO_USER"):
         monkeypatch.setenv(name, "somebody else")
     person = who(settings)
