@@ -183,7 +183,9 @@ def test_a_failed_step_is_reported_by_the_kind_of_its_error_without_its_text(
     assert [name for name in mails.taken[0] if name.lower() == "bcc"] == []
 
 
-def test_the_same_failure_is_reported_once_until_a_success_clears_it(settings, instance, hook, mails):
+def test_the_same_failure_is_reported_once_until_a_success_clears_it(
+    settings, instance, hook, mails
+):
     for _ in range(3):
         run(settings, instance, failing_gate())
     assert len(hook.bodies) == len(mails.taken) == 1
