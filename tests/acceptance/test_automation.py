@@ -1,4 +1,4 @@
-"""A delivery is dropped while Dagster's daemon runs: it is checked, refreshed once, and reported."""
+"""A delivery is dropped while the daemon runs: it is checked, refreshed once, and reported."""
 
 from __future__ import annotations
 
