@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from pydantic import Field
 
-from orchestration.platform.refusal import Refused
 from orchestration.platform.resources import Home
 
 if TYPE_CHECKING:
@@ -44,14 +43,7 @@ class Rollback(dg.Config):
 def _carry_out(
     context: dg.OpExecutionContext, home: Home, act: "Callable[[Settings], Appointment]"
 ) -> None:
-    from orchestration.platform.lock import one_refresh_at_a_time
-
-    settings = home.settings
-    try:
-        with one_refresh_at_a_time(settings, f"job {context.job_name}, run {context.run_id[:8]}"):
-            appointment = act(settings)
-    except Refused as error:
-        raise dg.Failure(f"refused: {error}", allow_retries=False) from error
+    appointment = home.alone(context, act)
     for line in appointment.lines():
         context.log.info(line)
     context.add_output_metadata(

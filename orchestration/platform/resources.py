@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
+from typing import TypeVar
 
 import dagster as dg
 import duckdb
@@ -12,7 +13,10 @@ from pydantic import PrivateAttr
 from orchestration.platform.engine import connect
 from orchestration.platform.failures import tried_again
 from orchestration.platform.lock import RefreshRunning, one_refresh_at_a_time
+from orchestration.platform.refusal import Refused
 from orchestration.platform.settings import Settings, read_settings
+
+Decided = TypeVar("Decided")
 
 # Whether a run trains; overrides the setting.
 TRAIN_TAG = "jingxi/train"
@@ -43,6 +47,16 @@ class Home(dg.ConfigurableResource):
     @property
     def settings(self) -> Settings:
         return read_settings()
+
+    def alone(self, context: dg.OpExecutionContext, act: Callable[[Settings], Decided]) -> Decided:
+        """Do what a person decided under the home's lock; a refusal fails the step and gives the
+        reason."""
+        name = f"job {context.job_name}, run {context.run_id[:8]}"
+        try:
+            with one_refresh_at_a_time(self.settings, name):
+                return act(self.settings)
+        except Refused as error:
+            raise dg.Failure(f"refused: {error}", allow_retries=False) from error
 
     @contextmanager
     def warehouse(self) -> Iterator[duckdb.DuckDBPyConnection]:

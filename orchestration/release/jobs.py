@@ -6,12 +6,13 @@ from collections.abc import Callable
 import dagster as dg
 from pydantic import Field
 
-from orchestration.platform.lock import one_refresh_at_a_time
-from orchestration.platform.refusal import Refused
 from orchestration.platform.resources import Home
 from orchestration.platform.settings import Settings
 
 APPROVE, REJECT, ROLL_BACK = "approve_release", "reject_release", "rollback_release"
+# An op may not share the name of a job.
+APPROVE_OP, REJECT_OP = "serve_release_that_waits", "remove_release_that_waits"
+ROLL_BACK_OP = "serve_earlier_release"
 
 
 class Decision(dg.Config):
@@ -33,17 +34,10 @@ class Target(dg.Config):
 
 
 def _carry_out(context: dg.OpExecutionContext, home: Home, act: Callable[[Settings], str]) -> None:
-    settings = home.settings
-    try:
-        with one_refresh_at_a_time(settings, f"job {context.job_name}, run {context.run_id[:8]}"):
-            release_id = act(settings)
-    except Refused as error:
-        raise dg.Failure(f"refused: {error}", allow_retries=False) from error
-    context.add_output_metadata({"release_id": release_id})
+    context.add_output_metadata({"release_id": home.alone(context, act)})
 
 
-# An op may not share the name of a job.
-@dg.op(name="serve_release_that_waits")
+@dg.op(name=APPROVE_OP)
 def approve_op(context: dg.OpExecutionContext, config: Decision, home: Home) -> None:
     """Check, record and serve the release; its lists are exported."""
     from orchestration.release import approval
@@ -56,7 +50,7 @@ def approve_op(context: dg.OpExecutionContext, config: Decision, home: Home) -> 
     _carry_out(context, home, serve)
 
 
-@dg.op(name="remove_release_that_waits")
+@dg.op(name=REJECT_OP)
 def reject_op(context: dg.OpExecutionContext, config: Decision, home: Home) -> None:
     """Check, record and remove the release."""
     from orchestration.release import approval
@@ -69,7 +63,7 @@ def reject_op(context: dg.OpExecutionContext, config: Decision, home: Home) -> N
     )
 
 
-@dg.op(name="serve_earlier_release")
+@dg.op(name=ROLL_BACK_OP)
 def rollback_op(context: dg.OpExecutionContext, config: Target, home: Home) -> None:
     """Check, record and serve the release."""
     from orchestration.platform.releases import roll_back

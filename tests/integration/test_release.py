@@ -15,7 +15,7 @@ from orchestration.platform.files import write_whole
 from orchestration.platform.identity import ActRefused, operating_system_user
 from orchestration.platform.resources import Home
 from orchestration.platform.settings import read_settings
-from orchestration.release import approval
+from orchestration.release import approval, jobs
 from orchestration.release import publish as releasing
 from orchestration.release.assets import release_asset
 from orchestration.release.summary import failure_summary
@@ -550,6 +550,30 @@ def test_an_approval_that_is_cut_off_is_made_again_or_complete(
         approval.approve(settings, None, "Ana Lima", GOOD)
     assert releases.served(settings).stem == waiting.stem
     assert releases.proposed(settings) is None
+
+
+def run_job(job, op, **config):
+    return job.execute_in_process(
+        resources={"home": Home()},
+        run_config={"ops": {op: {"config": config}}},
+        raise_on_error=False,
+    )
+
+
+def test_the_jobs_approve_reject_and_roll_back_or_fail_with_the_reason(warehouse, settings):
+    first = publish(warehouse, settings).release_id
+    waiting = propose(warehouse, settings)
+    refused = run_job(jobs.approve_job, jobs.APPROVE_OP, approver="Ana Lima", reason="good")
+    assert not refused.success and releases.proposed(settings) == waiting
+    (failure,) = [one for one in refused.all_events if one.is_step_failure]
+    assert "the reason is too short" in str(failure.step_failure_data.error)
+    done = run_job(jobs.approve_job, jobs.APPROVE_OP, approver="Ana Lima", reason=GOOD)
+    assert done.success and releases.served(settings).stem == waiting.stem
+    assert run_job(jobs.rollback_job, jobs.ROLL_BACK_OP).success
+    assert releases.served(settings).stem == first
+    again = propose(warehouse, settings)
+    assert run_job(jobs.reject_job, jobs.REJECT_OP, approver="Ana Lima", reason=GOOD).success
+    assert not again.exists() and releases.served(settings).stem == first
 
 
 def test_the_mode_of_the_settings_makes_a_release_wait(warehouse, settings):
