@@ -65,7 +65,7 @@ ifdef REFERENCE_PATH
 export JINGXI_REFERENCE_PATH := $(REFERENCE_PATH)
 endif
 
-.PHONY: help refresh check train promote rollback-model test test-all acceptance mutants ui lint format lock bench truth customer explain price reference scenario releases diff approve reject rollback audit export summary docs clean install
+.PHONY: help refresh check train promote rollback-model test test-all acceptance mutants ui lint format lock bench truth customer explain price reference scenario releases diff approve reject rollback erase audit export summary docs clean install
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -153,6 +153,10 @@ reject: $(INSTALLED) ## remove the release that waits: APPROVER=… REASON=…
 
 rollback: $(INSTALLED) ## serve the release before the served one, or RELEASE=<id>
 	@$(RUN) -m orchestration rollback $(RELEASE)
+
+erase: $(INSTALLED) ## erase a person everywhere: make erase CUSTOMER=C00000001 REASON=… OPEN_ACCOUNTS=1
+	@$(RUN) -m orchestration erase --customer "$$CUSTOMER" --reason "$$REASON" \
+		$(if $(filter-out 0 false,$(OPEN_ACCOUNTS)),--open-accounts) $(if $(filter-out 0 false,$(JSON)),--json)
 
 audit: $(INSTALLED) ## verify who did what, and show it: SINCE=2026-01-31 ACT=publish BY=ana SUBJECT=C00000001 JSON=1
 	@$(RUN) -m orchestration audit $(if $(SINCE),--since "$$SINCE") $(if $(ACT),--act "$$ACT") \

@@ -321,6 +321,39 @@ def reject(
     _locked("reject", remove)
 
 
+@app.command(
+    epilog="""\
+\b
+Examples:
+  jingxi erase --customer C00000001 --reason "request of 3 May"
+  make erase CUSTOMER=C00000001 REASON="request of 3 May" OPEN_ACCOUNTS=1"""
+)
+def erase(
+    customer: Annotated[str, typer.Option(help="The customer's id, as the bank delivers it.")],
+    reason: Annotated[str, typer.Option(help="Why, without the name; kept in the audit.")],
+    open_accounts: Annotated[
+        bool, typer.Option("--open-accounts", help="Also where accounts are open.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Erase a person from the home; bookings stay, without the person. Prints a certificate."""
+
+    def work(settings: Settings) -> int:
+        from dataclasses import asdict
+
+        from orchestration.erasure import erase
+        from orchestration.erasure.display import show_certificate
+
+        certificate = erase(settings, customer, reason, open_accounts=open_accounts)
+        if as_json:
+            print(json.dumps(asdict(certificate)))
+        else:
+            show_certificate(certificate)
+        return 0
+
+    _locked("erase", work)
+
+
 @app.command()
 def rollback(
     release_id: Annotated[

@@ -39,6 +39,7 @@ class Column:
     `features_customer_month.yml` names it.
     `form` is the regular expression of a code, which is read in capitals and without blanks around.
     `other_person_than` names a column of the row that must not hold the same person.
+    `erased` columns are emptied in the rows of a person who is erased.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Column:
     form: str | None = None
     first_of_month: bool = False
     other_person_than: str | None = None
+    erased: bool = False
 
     @property
     def is_number(self) -> bool:
@@ -79,6 +81,7 @@ class Table:
     `without_it` is what a bank does not get when it leaves the table out.
     `shares_of` names the column whose rows divide one whole: the `share` of those in force on a
     day, `valid_from` to `valid_to`, sum to at most 1.
+    `erased` tables lose the rows of a person who is erased; others keep them without the person.
     """
 
     name: str
@@ -90,6 +93,7 @@ class Table:
     without_it: str = ""
     shares_of: str | None = None
     tolerated_share: float = 0.001
+    erased: bool = False
 
     @property
     def column_names(self) -> tuple[str, ...]:
@@ -107,6 +111,19 @@ class Table:
     def personal(self) -> bool:
         """Does the table have personal columns?"""
         return any(column.personal for column in self.columns)
+
+    @property
+    def identities(self) -> dict[str, str]:
+        """The columns that identify a person, or what one has: column → one of `IDENTITIES`."""
+        found = {}
+        for column in self.columns:
+            own = self.name if self.key == (column.name,) else None
+            of = column.references or own
+            if column.name == "counterparty_account":
+                of = "account"
+            if of in IDENTITIES:
+                found[column.name] = of
+        return found
 
     def column(self, name: str) -> Column:
         return next(column for column in self.columns if column.name == name)
@@ -159,6 +176,9 @@ BOOKED_ACCOUNTS = ("interest_income", "interest_expense", "fee_income", "custome
 # Not compared with bookings: the cost of the cost centres, which rates and pools charge.
 OPERATING_COST = "operating_cost"
 LEDGER_ACCOUNTS = (*BOOKED_ACCOUNTS, *RESULT_ITEMS, OPERATING_COST)
+
+# The tables whose keys identify a person, or what a person has.
+IDENTITIES = ("customer", "account", "loan", "card")
 
 EARLIEST = "date '1900-01-01'"
 LARGEST = "1000000000000"
@@ -269,9 +289,22 @@ TABLES: tuple[Table, ...] = (
                 required=True,
             ),
             Column(
-                "birth_date", DAY, "day of birth", example="1969-04-18", low=EARLIEST, high="as_of"
+                "birth_date",
+                DAY,
+                "day of birth",
+                example="1969-04-18",
+                low=EARLIEST,
+                high="as_of",
+                erased=True,
             ),
-            Column("sex", TEXT, "as registered", example="female", values=("female", "male")),
+            Column(
+                "sex",
+                TEXT,
+                "as registered",
+                example="female",
+                values=("female", "male"),
+                erased=True,
+            ),
             Column(
                 "district_id",
                 TEXT,
@@ -292,6 +325,7 @@ TABLES: tuple[Table, ...] = (
                 "the bank's own word",
                 example="specialist",
                 attribute="occupation",
+                erased=True,
             ),
             Column(
                 "education",
@@ -299,6 +333,7 @@ TABLES: tuple[Table, ...] = (
                 "the bank's own word",
                 example="university",
                 attribute="education",
+                erased=True,
             ),
             Column(
                 "marital_status",
@@ -306,6 +341,7 @@ TABLES: tuple[Table, ...] = (
                 "the bank's own word",
                 example="divorced",
                 attribute="marital status",
+                erased=True,
             ),
             Column(
                 "monthly_income",
@@ -316,6 +352,7 @@ TABLES: tuple[Table, ...] = (
                 low="0",
                 high=LARGEST,
                 attribute="monthly income as declared",
+                erased=True,
             ),
             Column(
                 "customer_kind",
@@ -331,6 +368,7 @@ TABLES: tuple[Table, ...] = (
                 "the bank's own word or code for the business; empty for persons",
                 example="retail trade",
                 attribute="industry of the business",
+                erased=True,
             ),
             Column(
                 "company_size",
@@ -339,6 +377,7 @@ TABLES: tuple[Table, ...] = (
                 example="micro",
                 values=("micro", "small", "medium", "large"),
                 attribute="size of the business",
+                erased=True,
             ),
             Column(
                 "is_inclusive_finance",
@@ -346,6 +385,7 @@ TABLES: tuple[Table, ...] = (
                 "does the customer count as inclusive finance (普惠) by the bank's classification?",
                 example="false",
                 attribute="whether the customer counts as inclusive finance",
+                erased=True,
             ),
             Column(
                 "group_id",
@@ -359,6 +399,7 @@ TABLES: tuple[Table, ...] = (
                 TEXT,
                 "the same for all who live in one household",
                 example="H00000001",
+                erased=True,
             ),
             Column(
                 "employee_id",
@@ -372,6 +413,7 @@ TABLES: tuple[Table, ...] = (
                 FLAG,
                 "may the customer be contacted with offers? Unknown is read as no",
                 example="true",
+                erased=True,
             ),
             Column("full_name", TEXT, "name of the person", example="Eva Feld", personal=True),
             Column("phone", TEXT, "telephone number", example="+420 700000005", personal=True),
@@ -733,8 +775,15 @@ TABLES: tuple[Table, ...] = (
                 TEXT,
                 "the receiver's bank, the bank's own code",
                 example="NORDBK",
+                erased=True,
             ),
-            Column("counterparty_account", TEXT, "the receiver's account", example="0000900000"),
+            Column(
+                "counterparty_account",
+                TEXT,
+                "the receiver's account",
+                example="0000900000",
+                erased=True,
+            ),
             Column(
                 "amount",
                 MONEY,
@@ -753,6 +802,7 @@ TABLES: tuple[Table, ...] = (
                     "of the bank's"
                 ),
                 example="rent",
+                erased=True,
             ),
         ),
         without_it="standing-order features",
@@ -859,8 +909,15 @@ TABLES: tuple[Table, ...] = (
                 TEXT,
                 "the other side's bank, the bank's own code",
                 example="POSTBK",
+                erased=True,
             ),
-            Column("counterparty_account", TEXT, "the other side's account", example="0000500003"),
+            Column(
+                "counterparty_account",
+                TEXT,
+                "the other side's account",
+                example="0000500003",
+                erased=True,
+            ),
             Column(
                 "balance_after",
                 MONEY,
@@ -1064,6 +1121,7 @@ TABLES: tuple[Table, ...] = (
         ),
         event=True,
         dated_by="occurred_on",
+        erased=True,
         without_it="complaint suppression, feedback features",
     ),
     Table(

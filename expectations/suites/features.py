@@ -29,7 +29,12 @@ FEATURE_MONTH = """
         from features.customer_month
         group by month
     ),
-    base as (select month, count(*) as customers from base.customer_month group by month)
+    base as (
+        select month, count(*) as customers from base.customer_month
+        -- Erased persons have no features (orchestration/platform/erased.py).
+        where customer_id not like '_-erased-%'
+        group by month
+    )
     select
         coalesce(feature.month, base.month) as month,
         coalesce(feature.rows, 0) as rows,

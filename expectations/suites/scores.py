@@ -10,13 +10,17 @@ from expectations.suites.offer_scores import transaction_alert_suite
 from expectations.suites.probability_scores import RESCORE
 from expectations.suites.switched import Judge, model_profile
 
-POPULATION = """
+# Erased persons are not scored (orchestration/platform/erased.py).
+KEPT = "customer.customer_id not like '_-erased-%'"
+
+POPULATION = f"""
     select
-        (select count(*) from base.customer) as customers,
+        (select count(*) from base.customer where {KEPT}) as customers,
         (select count(*) from scores.customer) as scored,
         (
             select count(*) from base.customer
             anti join scores.customer as score on score.customer_id = customer.customer_id
+            where {KEPT}
         ) as without_score,
         (
             select count(*) from scores.customer as score

@@ -14,6 +14,7 @@ from orchestration.platform.asset_metadata import (
     rows_and_columns,
     team,
 )
+from orchestration.platform.erased import read_register
 from orchestration.platform.failures import tried_again
 from orchestration.platform.model_store import check_model_store
 from orchestration.platform.partitions import ONE_MONTH_A_RUN, first_day, last_day, months_asked
@@ -96,6 +97,7 @@ def landing_assets(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinitio
                 settings.landing,
                 token_key(settings),
                 finished=finished,
+                register=read_register(settings),
             )
             record_previous(connection, settings, delivery)
             reference.record(connection, settings)

@@ -42,13 +42,17 @@ from orchestration.landing.staging import (
     REPEATED,
     Stage,
     faulty,
+    unreadable,
 )
 from orchestration.landing.window import Window
+from orchestration.platform.erased import NOBODY, Register, look_up
 from orchestration.platform.files import write_whole
+from orchestration.platform.progress import report_progress
 from sources import codes
 from sources.booking_range import first_booking_month, last_booking, resolve_as_of
-from sources.contract import TABLES, Table
+from sources.contract import BY_NAME, IDENTITIES, TABLES, TEXT, Table
 from sources.delimited import inspect_bytes, literal, quoted
+from sources.grammar import text_of
 from sources.interface import DeliveryRefused, Problem, Source, SourceFile
 
 __all__ = [
@@ -150,6 +154,7 @@ def land(
     today: date | None = None,
     *,
     finished: bool = True,
+    register: Register = NOBODY,
 ) -> LandingSummary:
     """Land the delivery as of `window.as_of` and return the months to rebuild: at least the
     window's.
@@ -167,6 +172,8 @@ def land(
         The day after which a date is impossible; default: the day of the run.
     finished
         Whether the months of the previous landing were built: if not, they are rebuilt now.
+    register
+        The erased persons: they land without their identity and attributes.
 
     Raises
     ------
@@ -183,7 +190,8 @@ def land(
     claim(landing_folder, source, window)
     _create_schemas(connection)
     connection.execute("set variable landing_token_key = ?", [token_key])
-    run = _Run(connection, source.name, window, calendar, landing_folder, labels, digests)
+    erased = _find_erased(connection, register, files, labels)
+    run = _Run(connection, source.name, window, calendar, landing_folder, labels, digests, erased)
     try:
         for table in TABLES:
             own = sorted(
@@ -199,6 +207,35 @@ def land(
     state = {"identity": source.identity, "first_month": window.first_month.isoformat()}
     write_whole(landing_folder / STATE_FILE, json.dumps(state))
     return LandingSummary(rebuilt, tuple(run.summaries), tuple(found), tuple(widened))
+
+
+def _find_erased(
+    connection: duckdb.DuckDBPyConnection,
+    register: Register,
+    files: Sequence[SourceFile],
+    labels: Mapping[Path, str],
+) -> bool:
+    """Whether the delivery has ids of erased persons; they are in `erased_id`."""
+    if not register.entries:
+        return False
+    ids: dict[str, list[str]] = {}
+    for file in files:
+        (name, *_) = BY_NAME[file.table].key
+        if file.table in IDENTITIES and name in file.columns:
+            text = text_of(quoted(name), TEXT)
+            ids.setdefault(file.table, []).append(f"select {text} from ({file.relation})")
+    for file in files:
+        if file.table in IDENTITIES:
+            try:
+                connection.execute(f"select count(*) from ({file.relation})")
+            except duckdb.Error as error:
+                raise unreadable(labels[file.path], error) from error
+    found = look_up(connection, register, ids)
+    if found:
+        report_progress(
+            f"note: {found} ids of erased persons are delivered again; they land without the person"
+        )
+    return found > 0
 
 
 def empty_landing(connection: duckdb.DuckDBPyConnection) -> None:
@@ -226,7 +263,9 @@ class _Run:
         folder: Path,
         labels: dict[Path, str],
         digests: dict[Path, str],
+        erased: bool,
     ) -> None:
+        self.erased = erased
         self.connection = connection
         self.source_name = source_name
         self.window = window
@@ -240,7 +279,10 @@ class _Run:
             connection.execute(f"create or replace temp table landing_{name} {columns}")
 
     def land(self, table: Table, files: Sequence[SourceFile]) -> None:
-        Stage(self.connection, table, files, self.labels, self.calendar, self.delivered).run()
+        Stage(
+            *(self.connection, table, files, self.labels, self.calendar, self.delivered),
+            erased=self.erased,
+        ).run()
         self.months.write(table)
         self._count(table, files)
         self.delivered.append(table.name)

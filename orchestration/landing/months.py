@@ -52,7 +52,7 @@ class Months:
             path = _file(self.folder / ".writing", table, month)
             path.parent.mkdir(parents=True)
             # Sorted by key, so that the same rows give the same bytes.
-            with _without_statistics(self.connection):
+            with without_statistics(self.connection):
                 self.connection.execute(f"""
                     copy (
                         select {", ".join(names)} from landing_staged
@@ -127,7 +127,7 @@ def nothing(table: Table) -> str:
 
 
 @contextmanager
-def _without_statistics(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+def without_statistics(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     """Make each month's file independent of the other months. DuckDB writes a column without NULLs
     differently: with the statistics of the whole stage one NULL in a later month would change every
     file."""

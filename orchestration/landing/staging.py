@@ -25,12 +25,13 @@ from orchestration.landing.rules import (
     shown_value,
     token,
 )
+from orchestration.platform.erased import FOUND, without_erased
 from sources.contract import TABLES, Table
 from sources.delimited import literal, quoted
 from sources.interface import DeliveryRefused, Problem, SourceFile
 
 UNSTAMPED = date(1900, 1, 1)
-LANDED, BROKEN, LATER, REPEATED, EARLIER = 0, 1, 2, 3, 4
+LANDED, BROKEN, LATER, REPEATED, EARLIER, ERASED = 0, 1, 2, 3, 4, 5
 REPEATED_RULES = ("duplicate_row", "duplicate_key")
 # The rules broken by rows that others reference, which follow them into quarantine. A number, since
 # it is narrow: every booking is joined to its account's.
@@ -56,6 +57,8 @@ class Stage:
         Each file's name in messages and in quarantine.
     delivered
         The tables staged before, which references are checked against.
+    erased
+        `erased_id` has persons of the delivery who were erased: they are left out.
     """
 
     def __init__(
@@ -66,9 +69,11 @@ class Stage:
         labels: Mapping[Path, str],
         calendar: Calendar,
         delivered: Collection[str],
+        erased: bool = False,
     ) -> None:
         self.connection = connection
         self.table = table
+        self.erased = erased and bool(table.identities)
         self.labels = labels
         self.calendar = calendar
         self.delivered = delivered
@@ -117,15 +122,16 @@ class Stage:
                 if column.null_after_as_of
             )
             stamp = part.file.extract_month or UNSTAMPED
-            queries.append(
-                f"""select * {f"replace ({columns})" if columns else ""}{_and(second)}
-                    from (
-                        select {part.number} as _file, _row::bigint as _row,
+            given = f"""select {part.number} as _file, _row::bigint as _row,
                             {malformed} as _malformed,
                             {str(stamp > self.calendar.as_of).lower()} as _later_extract,
                             {day(stamp)} as _stamp{_and(first)}
-                        from (select * from ({part.file.relation}) {chosen})
-                    )"""
+                        from (select * from ({part.file.relation}) {chosen})"""
+            if self.erased:
+                given = without_erased(self.table, given, raw=True)
+            queries.append(
+                f"""select * {f"replace ({columns})" if columns else ""}{_and(second)}
+                    from ({given})"""
             )
         referring = [column for column in self.table.columns if column.references in self.delivered]
         seen = [
@@ -167,6 +173,7 @@ class Stage:
             create or replace temp table landing_staged as
             select _file, _row, _month, {", ".join(columns)},
                 case
+                    when {"_erased" if self.erased and self.table.erased else "false"} then {ERASED}
                     when {" or ".join(later)} then {LATER}
                     when {self._earlier()} then {EARLIER}
                     when _malformed is not null or {offends} then {BROKEN}
@@ -286,6 +293,11 @@ class Stage:
                         else [{", ".join(faults)}] end) as fault
                     from ({self._delivery([self.parts[number]], broken_only=True)})
                 ) where fault is not null""")
+        if self.erased:
+            # The text of a line that could not be split.
+            self.connection.execute(f"""
+                update landing_fault set value = null from {FOUND} as erased
+                where rule = 'malformed_row' and contains(value, erased.id)""")
         names = ", ".join(
             f"({part.number}, {literal(self.labels[part.file.path])})" for part in self.parts
         )

@@ -27,6 +27,7 @@ from pydantic import ValidationError
 
 from orchestration.platform import environment, terminal
 from orchestration.platform.engine import connect
+from orchestration.platform.erased import read_register
 from orchestration.platform.files import OTHERS
 from orchestration.platform.settings import PREFIX, PYDANTIC, Settings, name_of, read_settings
 from sources.contract import SIGNS
@@ -269,6 +270,7 @@ def judge_delivery(settings: Settings, serving: Settings) -> Judgement:
             Window(first, first, last, last_day(delivery.as_of)),
             settings.landing,
             token_key(settings),
+            register=read_register(serving),
         )
         record_previous(connection, serving, delivery)
         judging.join()

@@ -31,11 +31,12 @@ EVERY_ROLE = "every role: no roles file"
 REFRESH, PUBLISH, ROLLBACK, EXPORT = "refresh", "publish", "rollback", "export"
 PROPOSE, APPROVE, REJECT = "propose", "approve", "reject"
 TRAIN, PROMOTE, OVERRIDE, ROLLBACK_MODEL = "train", "promote", "override", "rollback_model"
-ADJUST, AUDIT = "adjust", "audit"
+ADJUST, AUDIT, ERASE = "adjust", "audit", "erase"
 CUSTOMER_PAGE, EXPLAIN, PRICE = "customer_page", "explain", "price"
 # Act → the roles that allow it.
 ALLOWED: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys((REFRESH, PUBLISH, PROPOSE, ADJUST, ROLLBACK, EXPORT), (DATA_ENGINEER,)),
+    **dict.fromkeys((REFRESH, PUBLISH, PROPOSE, ADJUST, ROLLBACK), (DATA_ENGINEER,)),
+    **dict.fromkeys((EXPORT, ERASE), (DATA_ENGINEER,)),
     TRAIN: (ML_ENGINEER, DATA_ENGINEER),
     **dict.fromkeys((APPROVE, REJECT, PROMOTE, OVERRIDE, ROLLBACK_MODEL), (APPROVER,)),
     **dict.fromkeys((CUSTOMER_PAGE, EXPLAIN, PRICE), (MANAGER, AUDITOR)),

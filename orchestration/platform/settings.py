@@ -265,7 +265,17 @@ class Settings(BaseSettings):
     def own_places(self) -> tuple[Path, ...]:
         """Everything that jingxi writes; the home may hold other files, too."""
         names = (
-            *("audit", "build", "customers", "dagster", "dbt", "delivery", "exports", "landing"),
+            *(
+                "audit",
+                "build",
+                "customers",
+                "dagster",
+                "dbt",
+                "delivery",
+                "erasure",
+                "exports",
+                "landing",
+            ),
             *("logs", "mlflow", "operations", "published", "reference", "reference_proposal"),
             *("reports", "roles.yml", "scenarios", "secrets", "tmp", "truth"),
         )

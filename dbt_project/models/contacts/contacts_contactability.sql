@@ -7,7 +7,9 @@ policy as (
 ),
 
 customer as (
-    select * from {{ ref('base_customer') }}
+    select *
+    from {{ ref('base_customer') }}
+    where not {{ is_erased('customer_id') }}
 ),
 
 contact as (

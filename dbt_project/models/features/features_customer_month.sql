@@ -87,6 +87,7 @@ customer_month as (
     where
         customer_month.month between {{ months_later('run.month_from', -12) }} and run.month_to
         and {{ in_part('customer_month.customer_id') }}
+        and not {{ is_erased('customer_month.customer_id') }}
 ),
 
 -- Only decimals and integers are summed: exact, so that a month refreshed alone is the same.

@@ -7,7 +7,7 @@ owner as (
         account_id,
         min(customer_id) as customer_id
     from {{ ref('base_account_holder') }}
-    where role = 'owner'
+    where role = 'owner' and not {{ is_erased('customer_id') }}
     group by account_id
 ),
 

@@ -5,7 +5,7 @@ with contact as (
         *,
         {{ months_later('month', -1) }} as features_month
     from {{ ref('base_campaign_contact') }}
-    where is_response_complete
+    where is_response_complete and not {{ is_erased('customer_id') }}
 ),
 
 asked as (

@@ -16,7 +16,10 @@ open_line as (
         month,
         '{{ line }}' as line
     from {{ ref('base_customer_month') }}
-    where accounts_{{ line }} > 0 and {{ in_part('customer_id') }}
+    where
+        accounts_{{ line }} > 0
+        and {{ in_part('customer_id') }}
+        and not {{ is_erased('customer_id') }}
     {{ 'union all' if not loop.last }}
     {%- endfor %}
 ),
@@ -77,6 +80,7 @@ margin as (
         holder.is_beneficial
         and account_month.month > (select min(cutoff.cutoff) from cutoff)
         and {{ in_part('holder.customer_id') }}
+        and not {{ is_erased('holder.customer_id') }}
     group by holder.customer_id, account_month.product_line, account_month.month
 ),
 

@@ -8,7 +8,7 @@ customer as (
         horizon.cutoff
     from {{ ref('base_customer_month') }} as customer_month
     inner join horizon on customer_month.month = horizon.cutoff
-    where horizon.number = 1
+    where horizon.number = 1 and not {{ is_erased('customer_month.customer_id') }}
 ),
 
 profit as (
