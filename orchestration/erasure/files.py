@@ -69,7 +69,11 @@ def rewrite_text(path: Path, ids: Mapping[str, str]) -> int:
     patterns += [rf"(?<![\w-]){re.escape(one)}(?![\w-])" for one in certain]
     if not patterns:
         return 0
-    fresh, found = re.subn("|".join(patterns), lambda match: ids[match.group().strip()], text)
+
+    def new(match: re.Match[str]) -> str:
+        return ids[match.group().strip()]
+
+    fresh, found = re.subn("|".join(patterns), new, text)
     if found:
         before = path.stat()
         write_whole(path, fresh.encode("utf-8", errors="surrogateescape"))
