@@ -68,6 +68,8 @@ PARTITION = re.compile(r"([A-Za-z_]+)=(.*)")
 NO_PARTITION_VALUE = "__HIVE_DEFAULT_PARTITION__"
 OTHER_DELIMITERS = {";": "semicolons (;)", "\t": "tabs", "|": "bars (|)"}
 SAMPLE = 10_000
+# Rows that differ need bytes: a file of far more rows repeats one of them to exhaust its reader.
+MOST_ROWS_A_BYTE = 10
 MOST_LISTED = 3
 MOST = 0.5
 
@@ -187,6 +189,15 @@ class DeliveredFiles:
             Problem(label, "", f"is a {kind} file, which is not supported", UNPACK)
             for label, kind in self._packed.values()
         ]
+        found += [
+            Problem(
+                label,
+                "",
+                "is a link to a file outside of the delivery: expected a file",
+                "Deliver the file itself.",
+            )
+            for label in self._outside
+        ]
         return found
 
     def notes(self, connection: duckdb.DuckDBPyConnection) -> list[str]:
@@ -232,6 +243,11 @@ class DeliveredFiles:
         return self._walk[1]
 
     @cached_property
+    def _outside(self) -> list[str]:
+        """Links that lead out of the delivery: what they name is not the bank's to deliver."""
+        return self._walk[2]
+
+    @cached_property
     def _packed(self) -> dict[str, tuple[str, str]]:
         """Tables delivered only in a format that is not read: the file and its format."""
         found: dict[str, tuple[str, str]] = {}
@@ -242,15 +258,19 @@ class DeliveredFiles:
         return found
 
     @cached_property
-    def _walk(self) -> tuple[dict[str, list[DeliveredFile]], list[str]]:
+    def _walk(self) -> tuple[dict[str, list[DeliveredFile]], list[str], list[str]]:
         tables: dict[str, list[DeliveredFile]] = defaultdict(list)
         unknown: list[str] = []
+        outside: list[str] = []
+        root = self.path.resolve()
         for path in sorted(path for path in self.path.rglob("*") if path.is_file()):
             below = path.relative_to(self.path)
             if str(below) in MARKERS or any(LEFTOVER.fullmatch(part) for part in below.parts):
                 continue
             name = _table_of(below)
-            if name in BY_NAME and _format(below) is not None:
+            if not path.resolve().is_relative_to(root):
+                outside.append(below.as_posix())
+            elif name in BY_NAME and _format(below) is not None:
                 table = BY_NAME[name]
                 inner = Path(*below.parts[1:])
                 found = None if table.event else STAMP.search(UUID.sub("", inner.as_posix()))
@@ -263,7 +283,7 @@ class DeliveredFiles:
                 tables[name].append(DeliveredFile(table, path, below.as_posix(), stamp, partition))
             else:
                 unknown.append(below.as_posix())
-        return dict(tables), unknown
+        return dict(tables), unknown, outside
 
     def _full_and_empty(
         self, connection: duckdb.DuckDBPyConnection, files: list[DeliveredFile]
@@ -410,9 +430,17 @@ class DeliveredFiles:
         else:
             try:
                 header = parquet_names(connection, file.path)
+                rows, size = parquet_rows(connection, file.path), file.path.stat().st_size
             except duckdb.Error as error:
                 reason = str(error).splitlines()[0]
                 yield problem(f"cannot be read: {reason}", AGAIN)
+                return
+            if rows > MOST_ROWS_A_BYTE * size:
+                yield problem(
+                    f"has {rows:,} rows in {size:,} bytes: expected at most {MOST_ROWS_A_BYTE} "
+                    "rows a byte, since no two rows of a table are equal",
+                    "Deliver the table's own rows.",
+                )
                 return
         folders = [name for name, _ in file.partition if name in file.table.column_names]
         counted = Counter(name.strip().lower() for name in (*header, *folders))
