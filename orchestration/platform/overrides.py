@@ -87,12 +87,10 @@ class Override:
             return ""
         if lowest is None or highest is None:
             return f"its bound is {terms.bound:g}, and the rule broke without a figure"
-        for limit, figure, beyond in (
-            (terms.least, lowest, terms.least is not None and lowest < terms.least),
-            (terms.most, highest, terms.most is not None and highest > terms.most),
-        ):
-            if beyond:
-                return f"its bound is {limit:g}, {figure:g} is seen"
+        if terms.least is not None and lowest < terms.least:
+            return f"its bound is {terms.least:g}, {lowest:g} is seen"
+        if terms.most is not None and highest > terms.most:
+            return f"its bound is {terms.most:g}, {highest:g} is seen"
         return ""
 
 

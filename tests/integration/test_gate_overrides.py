@@ -12,6 +12,7 @@ import pytest
 from expectations.gate import judge
 from expectations.rules import GateOutcome, Profile, Rule, Suite, column_between, column_zero
 from orchestration.cli import main
+from orchestration.landing.engine import INPUT_FILE
 from orchestration.platform import audit, build_numbers, overrides
 from orchestration.platform.engine import connect
 from orchestration.platform.gate_report import render_report
@@ -21,12 +22,12 @@ from orchestration.platform.overrides import Overriding
 from orchestration.platform.releases import ReleaseRefused
 from orchestration.platform.settings import Settings, read_settings
 from orchestration.platform.tables import ensure_table
-from orchestration.release import approval, gate_overrides
+from orchestration.release import approval, gate_overrides, jobs
 from orchestration.release.gate_overrides import Asked
 from orchestration.release.summary import read_summary
 from orchestration.release.value_report import page_content
 from tests.integration.test_gates import ACCOUNT, BUILT, Bank
-from tests.integration.test_release import publish, settings, warehouse
+from tests.integration.test_release import publish, run_job, settings, warehouse
 
 __all__ = ["settings", "warehouse"]
 
@@ -214,6 +215,8 @@ def judged(warehouse: duckdb.DuckDBPyConnection, settings: Settings, monkeypatch
     ensure_table(warehouse, GATE_RESULT)
     warehouse.execute("create table base.built as " + BUILT.format("('account', 3, 0)"))
     warehouse.execute("drop schema quarantine cascade")
+    warehouse.execute(f"create table meta.input_file {INPUT_FILE}")
+    ensure_table(warehouse, "meta.model_version")
     for gate, number in rows:
         if gate != "G2":
             warehouse.execute(
@@ -354,6 +357,19 @@ def test_commands_give_list_and_withdraw(home: Settings, capsys) -> None:
     assert [one["state"] for one in json.loads(shown[1])] == ["replaced or withdrawn"]
     assert main(["override", "--rule", "G2/trial.broken", *table, *ended]) == 2
     assert "no override of G2/trial.broken base.account is in force" in capsys.readouterr().err
+
+
+def test_the_job_overrides_withdraws_and_fails_with_the_reason(home: Settings) -> None:
+    terms = {"rule": ASKED.rule, "table": ASKED.table, "approver": "Ana Lima"}
+    refused = run_job(jobs.override_job, jobs.OVERRIDE_OP, **terms, expires=LAST, reason="short")
+    (failure,) = [one for one in refused.all_events if one.is_step_failure]
+    assert "REASON is too short" in str(failure.step_failure_data.error)
+    assert overrides.read(home) == []
+    full = {**terms, "expires": LAST, "reason": REASON}
+    assert run_job(jobs.override_job, jobs.OVERRIDE_OP, **full).success
+    assert [one.state for one in overrides.read(home)] == ["in force"]
+    assert run_job(jobs.override_job, jobs.OVERRIDE_OP, **terms, withdraw=True).success
+    assert overrides.read(home)[0].state == "replaced or withdrawn"
 
 
 def test_only_an_approver_overrides_and_every_attempt_is_recorded(home: Settings) -> None:

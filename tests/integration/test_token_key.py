@@ -150,7 +150,8 @@ def test_a_refresh_after_a_rotation_has_new_tokens_and_rebuilds_no_month(setting
             summary = land(
                 *(connection, source, window, settings.landing, token_key(settings), TODAY)
             )
-            assert (summary.window, summary.changes) == (window, ())
+            if tokens:
+                assert (summary.window, summary.changes) == (window, ())
             found = connection.table("quarantine.customer").project("value").fetchall()
             tokens.append(sorted(value for (value,) in found))
             digests.append(connection.table("meta.landed_month").order("all").fetchall())
