@@ -89,7 +89,7 @@ def rotate(settings: Settings) -> list[str]:
                 f"{named('token_key')} is the key of {settings.home} already. Set a new one, then "
                 "run make rotate-key."
             )
-        doing.detail = f"from {before or 'none'} to {_mark(key)}"
+        doing.detail = f"{before or 'no key'} is replaced by {_mark(key)}"
     try:
         _make_folder(path)
         if given is None:
