@@ -203,7 +203,7 @@ licences: $(INSTALLED) ## whether every locked package has an allowed licence; A
 	@$(RUN) -m supply_chain licences $(if $(filter-out 0 false,$(ALL)),--all)
 
 sbom: $(INSTALLED) ## a software bill of materials, CycloneDX 1.5: make sbom TO=file.json
-	@$(RUN) -m supply_chain sbom "$$TO"
+	@$(RUN) -m supply_chain sbom $(if $(TO),"$$TO")
 
 bench: $(PEERS) ## speed and memory beside named baselines: make bench ONLY=value CUSTOMERS=100000
 	@$(RUN) -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(CUSTOMERS),--customers $(CUSTOMERS)) \
