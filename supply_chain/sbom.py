@@ -56,7 +56,9 @@ def bill(packages: Sequence[Package], rules: Policy, own: Sequence[str]) -> dict
 
 def _component(package: Package, rules: Policy) -> dict[str, Any]:
     own = licence(package, rules)
-    stated = [{"expression": own}] if is_expression(own) else [{"license": {"name": own}}]
+    named: dict[str, Any] = (
+        {"expression": own} if is_expression(own) else {"license": {"name": own}}
+    )
     return {
         "type": "library",
         "bom-ref": package.purl,
@@ -64,5 +66,5 @@ def _component(package: Package, rules: Policy) -> dict[str, Any]:
         "version": package.version,
         "purl": package.purl,
         "hashes": [{"alg": "SHA-256", "content": digest} for digest in package.hashes],
-        **({"licenses": stated} if own else {}),
+        **({"licenses": [named]} if own else {}),
     }
