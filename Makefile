@@ -10,6 +10,7 @@ RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 PEERS := $(VENV)/peers
 MUTMUT := $(VENV)/mutmut
+PIP_AUDIT := $(VENV)/pip_audit
 # What dbt writes of the tables, for one page of the site.
 TABLES := .dbt_docs
 # Test files side by side, in the order of their names: the long ones first, and many short ones at
@@ -65,7 +66,7 @@ ifdef REFERENCE_PATH
 export JINGXI_REFERENCE_PATH := $(REFERENCE_PATH)
 endif
 
-.PHONY: help refresh check train promote rollback-model test test-all acceptance mutants ui lint format lock bench truth customer explain price reference scenario releases diff approve reject rollback erase audit export summary docs clean install
+.PHONY: help refresh check train promote rollback-model test test-all acceptance mutants ui lint format lock audit-deps licences sbom bench truth customer explain price reference scenario releases diff approve reject override overrides rotate-key rollback erase audit export summary docs clean install
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -151,6 +152,17 @@ approve: $(INSTALLED) ## serve the release that waits (RELEASE=approval): APPROV
 reject: $(INSTALLED) ## remove the release that waits: APPROVER=… REASON=…
 	@$(RUN) -m orchestration reject --approver "$$APPROVER" --reason "$$REASON"
 
+override: $(INSTALLED) ## accept that a gate's rule fails: RULE=G1/… TABLE=… BOUND=… EXPIRES=… APPROVER=… REASON=…; WITHDRAW=1
+	@$(RUN) -m orchestration override --rule "$$RULE" $(if $(TABLE),--table "$$TABLE") $(if $(BOUND),--bound "$$BOUND") \
+		$(if $(EXPIRES),--expires "$$EXPIRES") $(if $(APPROVER),--approver "$$APPROVER") \
+		$(if $(REASON),--reason "$$REASON") $(if $(filter-out 0 false,$(WITHDRAW)),--withdraw)
+
+overrides: $(INSTALLED) ## the overrides of gates, in force and past
+	@$(RUN) -m orchestration overrides
+
+rotate-key: $(INSTALLED) ## a new key of quarantine's tokens
+	@$(RUN) -m orchestration rotate-key
+
 rollback: $(INSTALLED) ## serve the release before the served one, or RELEASE=<id>
 	@$(RUN) -m orchestration rollback $(RELEASE)
 
@@ -181,6 +193,22 @@ mutants: $(MUTMUT) ## changes to the code of money, policy and publishing that n
 	@PYTHONPATH=$(MUTMUT) $(RUN) -m mutmut run $(if $(ONLY),"$(ONLY)")
 	@PYTHONPATH=$(MUTMUT) $(RUN) -m mutmut results
 
+$(PIP_AUDIT): $(INSTALLED) supply_chain/audit.lock
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --upgrade \
+		--target $(PIP_AUDIT) -r supply_chain/audit.lock
+	@touch $(PIP_AUDIT)
+
+# The command itself ends with 3 where no database answers; make with 2.
+audit-deps: $(PIP_AUDIT) ## known vulnerabilities of the locked packages: SERVICE=osv OSV_URL=mirror ALLOW_OFFLINE=1
+	@PYTHONPATH=$(PIP_AUDIT) $(RUN) -m supply_chain audit $(if $(SERVICE),--service "$$SERVICE") \
+		$(if $(OSV_URL),--osv-url "$$OSV_URL") $(if $(filter-out 0 false,$(ALLOW_OFFLINE)),--allow-offline)
+
+licences: $(INSTALLED) ## whether every locked package has an allowed licence; ALL=1 lists them
+	@$(RUN) -m supply_chain licences $(if $(filter-out 0 false,$(ALL)),--all)
+
+sbom: $(INSTALLED) ## a software bill of materials, CycloneDX 1.5: make sbom TO=file.json
+	@$(RUN) -m supply_chain sbom $(if $(TO),"$$TO")
+
 bench: $(PEERS) ## speed and memory beside named baselines: make bench ONLY=value CUSTOMERS=100000
 	@$(RUN) -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(CUSTOMERS),--customers $(CUSTOMERS)) \
 		$(if $(ROUNDS),--rounds $(ROUNDS))
@@ -188,11 +216,12 @@ bench: $(PEERS) ## speed and memory beside named baselines: make bench ONLY=valu
 truth: $(INSTALLED) ## how much of the synthetic bank's hidden truth the models recover
 	@$(RUN) -m benchmarks.truth_recovery $(if $(SEEDS),--seeds $(SEEDS)) $(if $(COVERAGE),--coverage)
 
-lint: $(INSTALLED) ## ruff, types, SQL, Dagster's definitions
+lint: $(INSTALLED) ## ruff, types, licences, SQL, Dagster's definitions
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
 	@$(VENV)/bin/lint-imports
 	@$(RUN) -m mypy
+	@$(RUN) -m supply_chain licences
 	@$(VENV)/bin/sqlfluff lint --processes 2 --disable-progress-bar -q dbt_project/models dbt_project/tests
 	@$(RUN) -W ignore -m dagster definitions validate --log-level warning -w workspace.yaml
 
@@ -206,9 +235,12 @@ format: $(INSTALLED) ## let ruff put the code in order
 	@$(RUN) -m ruff check --fix .
 	@$(RUN) -m ruff format .
 
-lock: $(INSTALLED) ## resolve pyproject.toml into requirements.lock (needs uv)
+lock: $(INSTALLED) ## resolve pyproject.toml into requirements.lock, and audit.lock (needs uv)
 	@uv pip compile pyproject.toml --group dev --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-header --quiet --upgrade -o requirements.lock
+	@{ echo "# What make audit-deps needs; never part of the product's environment. make lock writes it."; \
+		echo pip-audit | uv pip compile - --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-header --no-annotate --quiet --upgrade; } > supply_chain/audit.lock
 
 clean: ## remove the environment and caches; your data stay
 	rm -rf $(VENV) mutants site $(TABLES) .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache dbt_project/target dbt_project/logs

@@ -228,8 +228,9 @@ def build_value(settings: Settings) -> None:
     import sys
 
     from benchmarks.measuring import in_process
-    from orchestration.landing.delivery import open_delivery, token_key
+    from orchestration.landing.delivery import open_delivery
     from orchestration.landing.engine import Window, land
+    from orchestration.landing.token_key import token_key
     from orchestration.platform import environment, reference
     from orchestration.value import default_probability
 

@@ -13,8 +13,9 @@ from datetime import date
 from pathlib import Path
 
 from benchmarks.measuring import Row, Run, in_process, median
-from orchestration.landing.delivery import open_delivery, token_key
+from orchestration.landing.delivery import open_delivery
 from orchestration.landing.engine import Window, land
+from orchestration.landing.token_key import token_key
 from orchestration.platform import environment, reference
 from orchestration.platform.engine import connect
 from orchestration.platform.environment import DBT_PROJECT

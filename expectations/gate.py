@@ -9,16 +9,18 @@ from __future__ import annotations
 import logging
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
+from decimal import Decimal
 from functools import cache
 from itertools import pairwise
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from expectations.rules import Breach, GateOutcome, GateResult, Profile, Rule, Suite
+from expectations.rules import Breach, GateOutcome, GateResult, Place, Profile, Rule, Suite
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,6 +46,9 @@ RESULT_COLUMNS = {
     "about": "VARCHAR[]",
     "bound": "VARCHAR",
     "lines": "VARCHAR[]",
+    "rule": "VARCHAR",
+    "places": "VARCHAR[]",
+    "overridden": "VARCHAR",
 }
 
 
@@ -52,14 +57,19 @@ class ProfileError(Exception):
 
 
 def judge(
-    connection: duckdb.DuckDBPyConnection, suite: Suite, build_number: int, run_id: str
+    connection: duckdb.DuckDBPyConnection,
+    suite: Suite,
+    build_number: int,
+    run_id: str,
+    overridden: Callable[[GateResult], str] = lambda _: "",
 ) -> GateOutcome:
     """Compute the suite's profiles, check them, and store both in the warehouse.
 
     Profiles become tables `profile.<subject>`; the results replace those of the same gate in
     `meta.gate_result`, which the caller has made, but for another suite's about the same build. A
     profile that cannot be computed, or an expectation that errs, fails its rules: it never passes
-    them.
+    them. `overridden` is asked of each rule that stops the refresh: a text that states who accepts
+    this makes it a warning.
     """
     connection.execute("create schema if not exists profile")
     results: dict[int, GateResult] = {}
@@ -81,9 +91,12 @@ def judge(
             continue
         if not rules:
             continue
-        for number, success, observed, unexpected, breaches in _judge_frame(frame, profile, rules):
+        for number, success, observed, unexpected, breaches, places in _judge_frame(
+            frame, profile, rules
+        ):
             result = _result(suite, suite.rules[number], success, observed, unexpected)
-            results[number] = replace(result, breaches=breaches)
+            result = replace(result, breaches=breaches, places=places)
+            results[number] = replace(result, overridden=result.stops and overridden(result) or "")
     outcome = GateOutcome(
         suite.gate, suite.name, build_number, run_id, tuple(results[n] for n, _ in numbered)
     )
@@ -103,7 +116,9 @@ def _result(suite: Suite, rule: Rule, success: bool, observed: str, unexpected: 
         unexpected=unexpected,
         meaning=rule.meaning,
         cure=rule.cure,
-        limit=_limit(*_type_and_arguments(rule)),
+        limit=_limit(*rule.type_and_arguments()),
+        rule=rule.name,
+        binding=rule.binding,
     )
 
 
@@ -111,16 +126,8 @@ def _unjudged(suite: Suite, rule: Rule, success: bool, observed: str) -> GateRes
     return replace(_result(suite, rule, success, observed, ""), judged=False)
 
 
-def _type_and_arguments(rule: Rule) -> tuple[str, dict[str, Any]]:
-    if isinstance(rule.expectation, tuple):
-        kind, arguments = rule.expectation
-        return kind, dict(arguments)
-    configuration = rule.expectation.configuration
-    return configuration.type, {k: v for k, v in configuration.kwargs.items() if k != "batch_id"}
-
-
 def _described(rule: Rule) -> str:
-    kind, arguments = _type_and_arguments(rule)
+    kind, arguments = rule.type_and_arguments()
     inside = ", ".join(f"{name}={_shown(value)}" for name, value in arguments.items())
     return f"{kind}({inside})"
 
@@ -215,15 +222,16 @@ def _judge_frame(
     frame: pd.DataFrame,
     profile: Profile,
     rules: Sequence[tuple[int, Rule]],
-) -> Iterable[tuple[int, bool, str, str, tuple[Breach, ...]]]:
-    """Number, success, observed value, unexpected rows and breaches of each rule of a profile."""
+) -> Iterable[tuple[int, bool, str, str, tuple[Breach, ...], tuple[Place, ...]]]:
+    """Number, success, observed value, unexpected rows, breaches and places of each rule of a
+    profile."""
     import great_expectations as gx
     from great_expectations.expectations.registry import get_expectation_impl
 
     beyond_chance = {}
     expectations = []
     for number, rule in rules:
-        kind, arguments = _type_and_arguments(rule)
+        kind, arguments = rule.type_and_arguments()
         if rule.interval is not None:
             beyond_chance[f"beyond_chance_{number}"] = _beyond_chance(frame, rule)
             arguments["column"] = f"beyond_chance_{number}"
@@ -251,7 +259,7 @@ def _judge_frame(
 def _beyond_chance(frame: pd.DataFrame, rule: Rule) -> pd.Series:
     """The point of each figure's interval nearest to the rule's limits, or the figure itself if its
     interval is unknown. A bootstrap interval need not contain its figure."""
-    _, arguments = _type_and_arguments(rule)
+    _, arguments = rule.type_and_arguments()
     value, low, high = (frame[name] for name in (arguments["column"], *(rule.interval or ())))
     low, high = low.fillna(value).clip(upper=value), high.fillna(value).clip(lower=value)
     least, most = arguments.get("min_value", -math.inf), arguments.get("max_value", math.inf)
@@ -261,13 +269,13 @@ def _beyond_chance(frame: pd.DataFrame, rule: Rule) -> pd.Series:
 
 def _read(
     frame: pd.DataFrame, profile: Profile, rule: Rule, parts: Mapping[str, Mapping[str, Any]]
-) -> tuple[bool, str, str, tuple[Breach, ...]]:
-    _, arguments = _type_and_arguments(rule)
+) -> tuple[bool, str, str, tuple[Breach, ...], tuple[Place, ...]]:
+    _, arguments = rule.type_and_arguments()
     column = arguments.get("column")
     raised = _exception(parts)
     if raised:
         observed = f"the rule cannot be checked: {raised}"
-        return False, observed, "", _breaches(frame, profile, rule, observed, ())
+        return False, observed, "", _breaches(frame, profile, rule, observed, ()), ()
     success = all(part["success"] for part in parts.values())
     result = parts["rule"]["result"]
     positions = sorted(
@@ -283,10 +291,10 @@ def _read(
     else:
         observed, unexpected = _shown(result.get("observed_value")), ""
     if success:
-        return True, observed, unexpected, ()
+        return True, observed, unexpected, (), ()
     label = rule.figure or (column or "rows").replace("_", " ")
     breaches = _breaches(frame, profile, rule, f"{label} {observed}", positions)
-    return False, observed, unexpected, breaches
+    return False, observed, unexpected, breaches, _places(frame, profile, rule, positions)
 
 
 def _breaches(
@@ -297,7 +305,7 @@ def _breaches(
     about = rule.about or profile.about
     if not positions:
         return (Breach("" if "{" in about else about, observed),)
-    column = _type_and_arguments(rule)[1]["column"]
+    column = rule.type_and_arguments()[1]["column"]
     label = rule.figure or column.replace("_", " ")
     by_about: dict[str, list[int]] = {}
     for position in positions:
@@ -317,9 +325,28 @@ def _breaches(
     return tuple(found)
 
 
+def _places(
+    frame: pd.DataFrame, profile: Profile, rule: Rule, positions: Sequence[int]
+) -> tuple[Place, ...]:
+    """What an override would have to cover."""
+    place = rule.about or profile.place or profile.about
+    if not positions:
+        return (Place("" if "{" in place else place),)
+    figures: dict[str, list[float]] = {}
+    for position in positions:
+        row = frame.iloc[position].to_dict()
+        figure = row[rule.type_and_arguments()[1]["column"]]
+        number = float(figure) if isinstance(figure, Real | Decimal) else math.nan
+        figures.setdefault(place.format_map(row), []).append(number)
+    return tuple(
+        Place(name) if any(map(math.isnan, found)) else Place(name, min(found), max(found))
+        for name, found in figures.items()
+    )
+
+
 def _distance(value: Any, rule: Rule) -> float:
     """How far a figure lies beyond its limits; infinite for a value that is not a number."""
-    _, arguments = _type_and_arguments(rule)
+    _, arguments = rule.type_and_arguments()
     try:
         figure = float(value)
     except (TypeError, ValueError):
@@ -459,6 +486,8 @@ def _keep(connection: duckdb.DuckDBPyConnection, outcome: GateOutcome) -> None:
                 "about": list(result.about),
                 "bound": result.limit,
                 "lines": list(result.lines()),
+                "places": [place.name for place in result.places],
+                "overridden": result.overridden or None,
             }[name]
             for name in RESULT_COLUMNS
         ]

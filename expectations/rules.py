@@ -12,6 +12,14 @@ if TYPE_CHECKING:
 
 Severity = Literal["fail", "warn"]
 
+# Why no person may override a rule.
+RECONCILED = "it reconciles amounts with the records and the ledger, to the cent"
+PERSONAL = "it keeps personal data and the sex out of features and reasons"
+AS_OF = "it keeps what happened after the as-of date out"
+DECIDED = "it requires the record of who decided"
+CONTACTABLE = "it keeps customers who may not be contacted out of the plan"
+PRESENT = "without these rows there is nothing to publish"
+
 
 @dataclass(frozen=True)
 class Profile:
@@ -21,7 +29,8 @@ class Profile:
     `key` names the columns that identify a row; an optional column `detail` is quoted when the row
     breaks a rule, an optional column `chance` describes how chance is allowed for.
     `about` names the table or model of the figures, as `base.account`, or with the row's columns,
-    as `landing.{table_name}`. A missing table of `needs` fails the subject's rules.
+    as `landing.{table_name}`; `place` is what an override is given for, by default the same. A
+    missing table of `needs` fails the subject's rules.
     If a capability is off (a table of `off_without` is missing or empty, or the query `off_when`
     returns true), the rules pass with the reason `off_means`.
     """
@@ -29,6 +38,7 @@ class Profile:
     sql: str | Callable[[duckdb.DuckDBPyConnection], str]
     key: tuple[str, ...] = ()
     about: str = ""
+    place: str = ""
     needs: tuple[str, ...] = ()
     off_without: tuple[str, ...] = ()
     off_when: str = ""
@@ -45,7 +55,8 @@ class Rule:
     `meaning` states what holds when the rule passes, `cure` what to do when it does not. `figure`
     is a label for the figure, by default its column; `about` its table or model, by default the
     profile's. `interval` names the columns of the figure's 90 % interval: a rule holds unless the
-    whole interval breaks it.
+    whole interval breaks it. `binding` states why no person may override the rule; empty where one
+    may.
     """
 
     subject: str
@@ -57,6 +68,29 @@ class Rule:
     figure: str = ""
     about: str = ""
     interval: tuple[str, str] | None = None
+    binding: str = ""
+
+    @property
+    def name(self) -> str:
+        """As reports and overrides name the rule within its gate: profile and column."""
+        return f"{self.subject}.{self.type_and_arguments()[1].get('column', 'rows')}"
+
+    def type_and_arguments(self) -> tuple[str, dict[str, Any]]:
+        if isinstance(self.expectation, tuple):
+            kind, arguments = self.expectation
+            return kind, dict(arguments)
+        stated = self.expectation.configuration
+        return stated.type, {k: v for k, v in stated.kwargs.items() if k != "batch_id"}
+
+    def limits(self) -> tuple[float | None, float | None] | None:
+        """The least and greatest figure that a row may have; None if the rule is not about a
+        number."""
+        kind, arguments = self.type_and_arguments()
+        if arguments.get("value_set") == [0] and kind == "expect_column_values_to_be_in_set":
+            return 0, 0
+        if kind != "expect_column_values_to_be_between":
+            return None
+        return arguments.get("min_value"), arguments.get("max_value")
 
 
 @dataclass(frozen=True)
@@ -90,11 +124,22 @@ class Breach:
 
 
 @dataclass(frozen=True)
+class Place:
+    """What an override covers, a table, model or column, and the range of the figures that break
+    the rule there; no range if one of them is no number."""
+
+    name: str
+    lowest: float | None = None
+    highest: float | None = None
+
+
+@dataclass(frozen=True)
 class GateResult:
     """One rule's outcome. `unexpected` lists where it is broken: months, tables, files.
 
     `judged` is false if the rule was not checked: its capability is off (the rule holds) or its
-    profile cannot be computed (it does not). `breaches` are empty if the rule holds.
+    profile cannot be computed (it does not). `breaches` are empty if the rule holds. `places` are
+    empty if it holds or was not checked. `overridden` states who accepts that it is broken.
     """
 
     gate: str
@@ -110,6 +155,15 @@ class GateResult:
     judged: bool = True
     limit: str = ""
     breaches: tuple[Breach, ...] = ()
+    rule: str = ""
+    binding: str = ""
+    places: tuple[Place, ...] = ()
+    overridden: str = ""
+
+    @property
+    def stops(self) -> bool:
+        """Whether the rule stops the refresh."""
+        return not self.success and self.severity == "fail" and not self.overridden
 
     @property
     def about(self) -> tuple[str, ...]:
@@ -121,12 +175,13 @@ class GateResult:
         return tuple(self.line(breach) for breach in self.breaches)
 
     def line(self, breach: Breach) -> str:
-        effect = "warns" if self.severity == "warn" else "stops the refresh"
+        effect = "stops the refresh" if self.stops else "warns"
         return (
             f"{self.gate} {effect}: {named(breach.about) or self.subject}: {breach.seen}"
             + (f", limit {self.limit}" if self.limit else "")
             + (f", beyond chance ({breach.chance})" if breach.chance else "")
             + (f"; {breach.where}" if breach.where else "")
+            + (f"; {self.overridden}" if self.overridden else "")
             + f". {self.cure[:1].upper()}{self.cure[1:]}"
         )
 
@@ -138,7 +193,8 @@ def named(about: str) -> str:
 
 @dataclass(frozen=True)
 class GateOutcome:
-    """The results of a suite. The gate passes when no rule of severity fail is broken."""
+    """The results of a suite. The gate passes when no rule of severity fail is broken that nobody
+    overrides."""
 
     gate: str
     suite: str
@@ -148,11 +204,11 @@ class GateOutcome:
 
     @property
     def failed(self) -> tuple[GateResult, ...]:
-        return tuple(r for r in self.results if not r.success and r.severity == "fail")
+        return tuple(r for r in self.results if r.stops)
 
     @property
     def warned(self) -> tuple[GateResult, ...]:
-        return tuple(r for r in self.results if not r.success and r.severity == "warn")
+        return tuple(r for r in self.results if not r.success and not r.stops)
 
     @property
     def success(self) -> bool:
@@ -172,6 +228,7 @@ class GateOutcome:
             if result.unexpected:
                 lines.append(f"     where: {result.unexpected}")
             lines.append(f"     do: {result.cure}")
+            lines.append(f"     rule: {result.gate}/{result.rule}")
         return "\n".join([*lines, *(f"  {line}" for line in self.warnings())])
 
     def places(self) -> list[str]:

@@ -355,6 +355,75 @@ def erase(
 
 
 @app.command()
+def override(
+    rule: Annotated[
+        str,
+        typer.Option(help="As the gate report names it: G1/landing_quarantine.above_tolerance."),
+    ],
+    table: Annotated[
+        str, typer.Option(help="Table, model or column, where the rule is about several.")
+    ] = "",
+    bound: Annotated[str, typer.Option(help="Figure up to which it may fail; default: any.")] = "",
+    expires: Annotated[
+        str, typer.Option(metavar="YYYY-MM-DD", help="Last day, at most 92 days ahead.")
+    ] = "",
+    approver: Approver = "",
+    reason: Annotated[str, typer.Option(help="Why; kept in the audit and shown.")] = "",
+    withdraw: Annotated[bool, typer.Option("--withdraw", help="End the override.")] = False,
+) -> None:
+    """Accept for a time that a rule of a gate fails: it warns, and the release shows it."""
+
+    def decide(settings: Settings) -> int:
+        from orchestration.release import gate_overrides
+
+        asked = gate_overrides.Asked(rule, table, bound, expires, approver, reason)
+        if withdraw:
+            print(f"withdrawn: {gate_overrides.withdraw(settings, asked)}")
+        else:
+            print(f"overridden: {gate_overrides.override(settings, asked)}")
+        return 0
+
+    _locked("override", decide)
+
+
+@app.command()
+def overrides(as_json: AsJson = False) -> None:
+    """List the overrides of gates, in force and past."""
+
+    def show(settings: Settings) -> int:
+        from orchestration.platform.overrides import listed
+
+        found = listed(settings)
+        if as_json:
+            print(json.dumps(found))
+        elif found and terminal.is_terminal():
+            terminal.table("Overrides of gates", found)
+        else:
+            for one in found:
+                limit = "" if one["bound"] is None else f", bound {one['bound']:g}"
+                print(
+                    f"{one['rule']} on {one['place']}{limit}: {one['state']}, until "
+                    f"{one['expires'] or '-'}, by {one['approver']}: {one['reason']}"
+                )
+        return 0
+
+    _run("overrides", show, reading=True)
+
+
+@app.command("rotate-key")
+def rotate_key() -> None:
+    """Make a new key of quarantine's tokens, or that of JINGXI_TOKEN_KEY; no month is rebuilt."""
+
+    def rotate(settings: Settings) -> int:
+        from orchestration.landing import token_key
+
+        print("\n".join(token_key.rotate(settings)))
+        return 0
+
+    _locked("rotate-key", rotate)
+
+
+@app.command()
 def rollback(
     release_id: Annotated[
         str | None,

@@ -32,7 +32,7 @@ from orchestration.platform.reference import prepare_reference
 from orchestration.platform.resources import Home
 from orchestration.platform.settings import Settings, read_settings
 from orchestration.release.assets import release_asset
-from orchestration.release.jobs import approve_job, reject_job
+from orchestration.release.jobs import approve_job, override_job, reject_job
 from orchestration.release.jobs import rollback_job as rollback_release_job
 from orchestration.scores.assets import PUBLISHED as SCORES
 from orchestration.scores.assets import scores_assets
@@ -81,7 +81,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         ],
         jobs=[
             *(refresh, train, check, promote_job, rollback_job, customer_page_job),
-            *(approve_job, reject_job, rollback_release_job),
+            *(approve_job, reject_job, rollback_release_job, override_job),
         ],
         schedules=schedules(settings, refresh, train),
         sensors=sensors(settings, (refresh, train, check)),

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import duckdb
 
-from expectations.rules import Profile, Rule, Suite, column_between, column_zero, row_count_at_least
+from expectations.rules import (
+    AS_OF,
+    PRESENT,
+    RECONCILED,
+    Profile,
+    Rule,
+    Suite,
+    column_between,
+    column_zero,
+    row_count_at_least,
+)
 from expectations.suites.landing import CURRENT_ACCOUNT, CURRENT_HOLDER
 
 # Figures of the base and the same figures from the landed records (or another base table), which
@@ -321,6 +331,7 @@ def base_suite() -> Suite:
             "fail",
             "customers, accounts, bookings and balances equal the landed records, to the cent",
             rebuild,
+            binding=RECONCILED,
         ),
         Rule(
             "base_account_month",
@@ -328,6 +339,7 @@ def base_suite() -> Suite:
             "fail",
             "base.account_month has rows",
             "check the log of step base",
+            binding=PRESENT,
         ),
         Rule(
             "base_account_month",
@@ -336,6 +348,7 @@ def base_suite() -> Suite:
             "every account-month opens with the closing balance of the previous month",
             "rebuild base from the first month named on: a month was refreshed without the later"
             " ones",
+            binding=RECONCILED,
         ),
         Rule(
             "base_account_month",
@@ -361,6 +374,7 @@ def base_suite() -> Suite:
             "fail",
             "no account skips a month",
             rebuild,
+            binding=RECONCILED,
         ),
         Rule(
             "base_account_month",
@@ -368,6 +382,7 @@ def base_suite() -> Suite:
             "fail",
             "every month holds exactly the bookings that landed for it",
             "refresh the months named",
+            binding=RECONCILED,
         ),
         Rule(
             "base_customer_month",
@@ -403,6 +418,7 @@ def base_suite() -> Suite:
             "fail",
             "no table of the base is empty",
             "check the log of step base",
+            binding=PRESENT,
         ),
         Rule(
             "base_key",
@@ -410,6 +426,7 @@ def base_suite() -> Suite:
             "fail",
             "no key of the base is empty",
             rebuild,
+            binding=RECONCILED,
         ),
         Rule(
             "base_key",
@@ -417,6 +434,7 @@ def base_suite() -> Suite:
             "fail",
             "no key of the base occurs twice",
             rebuild,
+            binding=RECONCILED,
         ),
         Rule(
             "base_latest_date",
@@ -425,6 +443,7 @@ def base_suite() -> Suite:
             "nothing in the base is dated after the as-of date",
             "landing should leave out these rows: check the contract's dated_by and"
             " null_after_as_of for the column named",
+            binding=AS_OF,
         ),
         Rule(
             "base_ledger",
@@ -432,6 +451,7 @@ def base_suite() -> Suite:
             "fail",
             "the delivered ledger is reconciled",
             "check base.ledger_reconciliation: it lacks lines of the ledger that landed",
+            binding=RECONCILED,
         ),
         Rule(
             "base_ledger",
@@ -449,6 +469,7 @@ def base_suite() -> Suite:
             "compare the branch, line and ledger account named with quarantine.transaction: likely"
             " causes are quarantined or missing bookings, or a ledger of another closing. Deliver"
             " an adjustment for what no account has",
+            binding=RECONCILED,
         ),
         Rule(
             "base_ledger",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from expectations.rules import Profile, Rule, Suite, column_between, column_zero
+from expectations.rules import CONTACTABLE, Profile, Rule, Suite, column_between, column_zero
 
 # Standard deviations within which the share of a random draw lies.
 MOST_DEVIATIONS = 5.0
@@ -183,8 +183,10 @@ AGAIN = "run the whole refresh; if the rule fails again, report a bug"
 def decisions_suite() -> Suite:
     """Rules of the plan, the lists and the measurement."""
 
-    def never(subject: str, column: str, meaning: str, cure: str = PLANNED) -> Rule:
-        return Rule(subject, column_zero(column), "fail", meaning, cure)
+    def never(
+        subject: str, column: str, meaning: str, cure: str = PLANNED, binding: str = ""
+    ) -> Rule:
+        return Rule(subject, column_zero(column), "fail", meaning, cure, binding=binding)
 
     return Suite(
         gate="G5",
@@ -225,8 +227,18 @@ def decisions_suite() -> Suite:
             ),
         },
         rules=(
-            never("plan", "not_contactable", "every planned customer may be contacted"),
-            never("plan", "without_consent", "every planned customer has consented"),
+            never(
+                "plan",
+                "not_contactable",
+                "every planned customer may be contacted",
+                binding=CONTACTABLE,
+            ),
+            never(
+                "plan",
+                "without_consent",
+                "every planned customer has consented",
+                binding=CONTACTABLE,
+            ),
             never("plan", "in_early_warning", "no planned customer has an early warning"),
             never("plan", "no_candidate", "every planned contact is a candidate"),
             never("plan", "otherwise_valued", "profit is the candidate's", AGAIN),
@@ -237,7 +249,7 @@ def decisions_suite() -> Suite:
             never("plan", "unprofitable", "no contact has an expected loss", AGAIN),
             never("plan", "over_household_room", "no household exceeds its contacts", AGAIN),
             never("limit", "broken", "no capacity or budget is exceeded", AGAIN),
-            never("candidate", "suppressed", "no candidate is suppressed"),
+            never("candidate", "suppressed", "no candidate is suppressed", binding=CONTACTABLE),
             never("candidate", "miscalculated", "expected profit equals its formula", AGAIN),
             never("candidate", "out_of_range", "probabilities and losses are in range", AGAIN),
             Rule(

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import duckdb
 
-from expectations.rules import Profile, Rule, Suite, column_between, column_zero, row_count_at_least
+from expectations.rules import (
+    AS_OF,
+    PERSONAL,
+    PRESENT,
+    Profile,
+    Rule,
+    Suite,
+    column_between,
+    column_zero,
+    row_count_at_least,
+)
 
 # Columns that identify a person, or describe one without describing the banking.
 BARRED_FEATURES = (
@@ -146,6 +156,7 @@ def features_suite() -> Suite:
             _feature_column_sql,
             key=("column_name",),
             about="features.customer_month",
+            place="features.customer_month.{column_name}",
             needs=("features.customer_month",),
         ),
         "feature_window": Profile(
@@ -162,6 +173,7 @@ def features_suite() -> Suite:
             "fail",
             "features are computed",
             "check the log of step features",
+            binding=PRESENT,
         ),
         Rule(
             "feature_month",
@@ -183,6 +195,7 @@ def features_suite() -> Suite:
             "fail",
             "no features are dated after the as-of date",
             "rebuild features: rows of an earlier build remain after the as-of date",
+            binding=AS_OF,
         ),
         Rule(
             "feature_window",
@@ -210,6 +223,7 @@ def features_suite() -> Suite:
             "fail",
             "no feature identifies a person or states the sex",
             "remove the column from features.customer_month",
+            binding=PERSONAL,
         ),
         Rule(
             "feature_column",

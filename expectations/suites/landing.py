@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import duckdb
 
 from expectations.rules import (
+    PRESENT,
     Profile,
     Rule,
     Suite,
@@ -633,6 +634,7 @@ def landing_suite(
             "fail",
             "every required table has rows",
             "deliver the table, or set the as-of month to one that it covers",
+            binding=PRESENT,
         ),
         Rule(
             "landing_table",
@@ -681,6 +683,7 @@ def landing_suite(
             "fail",
             "the delivery has bookings",
             "deliver transactions up to the as-of month",
+            binding=PRESENT,
         ),
         Rule(
             "landing_booking_month",

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from expectations.rules import Profile, Rule, Suite, column_between, column_zero, row_count_at_least
+from expectations.rules import (
+    DECIDED,
+    Profile,
+    Rule,
+    Suite,
+    column_between,
+    column_zero,
+    row_count_at_least,
+)
 from expectations.suites.features import features_suite
 from expectations.suites.switched import model_profile
 
@@ -238,6 +246,7 @@ def models_suite(models: tuple[str, ...] = ("clv",)) -> Suite:
             "every champion was promoted by the policy or a person",
             "train again (make train), or promote a version with an approver and a reason (make"
             " promote)",
+            binding=DECIDED,
         ),
         Rule(
             "model_comparison",

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from expectations.rules import Profile, Rule, Suite, column_between, column_zero, row_count_at_least
+from expectations.rules import (
+    AS_OF,
+    Profile,
+    Rule,
+    Suite,
+    column_between,
+    column_zero,
+    row_count_at_least,
+)
 from expectations.suites.probability_scores import BY_CHAMPION, PROMOTE, RESCORE
 from expectations.suites.switched import Judge, is_off, model_profile
 
@@ -72,8 +80,8 @@ ABNORMAL = """
 """
 
 
-def never(subject: str, column: str, meaning: str, cure: str) -> Rule:
-    return Rule(subject, column_zero(column), "fail", meaning, cure)
+def never(subject: str, column: str, meaning: str, cure: str, binding: str = "") -> Rule:
+    return Rule(subject, column_zero(column), "fail", meaning, cure, binding=binding)
 
 
 def response_judge(models: Collection[str]) -> Suite:
@@ -226,6 +234,8 @@ def transaction_alert_suite() -> Suite:
             RESCORE,
         ),
         never("alert_transaction", "without_reason", "every alert has a reason", RESCORE),
-        never("alert_transaction", "of_other_months", "alerts are of the as-of month", RESCORE),
+        never(
+            "alert_transaction", "of_other_months", "alerts are of the as-of month", RESCORE, AS_OF
+        ),
     )
     return Suite("G4", "transactions", {"alert_transaction": profile}, rules)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from expectations.rules import Profile, Rule, Suite, column_between, column_zero
+from expectations.rules import PERSONAL, PRESENT, Profile, Rule, Suite, column_between, column_zero
 from expectations.suites.features import BARRED_FEATURES
 from expectations.suites.offer_scores import transaction_alert_suite
 from expectations.suites.probability_scores import RESCORE
@@ -79,6 +79,7 @@ def scores_suite(judges: Iterable[Judge] = (), models: Collection[str] = ("clv",
             "fail",
             "customers are scored",
             "check the log of step scores",
+            binding=PRESENT,
         ),
         Rule(
             "score_population",
@@ -121,6 +122,7 @@ def scores_suite(judges: Iterable[Judge] = (), models: Collection[str] = ("clv",
             "fail",
             "no reason states the sex or identifies a person",
             "remove the column from features.customer_month and train again (make train)",
+            binding=PERSONAL,
         ),
     )
     parts = [*(judge(models) for judge in judges), transaction_alert_suite()]

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from expectations.rules import Profile, Rule, Suite, column_between, column_zero, row_count_at_least
+from expectations.rules import (
+    PRESENT,
+    RECONCILED,
+    Profile,
+    Rule,
+    Suite,
+    column_between,
+    column_zero,
+    row_count_at_least,
+)
 
 LEDGER = "ledger or source"
 # The statements that value.reconciliation compares in every month, besides the ledger or the
@@ -319,6 +328,7 @@ def value_suite() -> Suite:
             "fail",
             "every month is reconciled in every dimension",
             rebuild,
+            binding=RECONCILED,
         ),
         Rule(
             "value_reconciliation",
@@ -329,6 +339,7 @@ def value_suite() -> Suite:
             "run the query named on the build warehouse for the keys and amounts. Ledger or source:"
             " check for a ledger of another closing, or bookings in quarantine. Roll-up: refresh"
             " the whole history, since a month changed after the roll-up was built",
+            binding=RECONCILED,
         ),
         Rule(
             "value_reconciliation",
@@ -345,6 +356,7 @@ def value_suite() -> Suite:
             "fail",
             "value is computed",
             "check the log of step value",
+            binding=PRESENT,
         ),
         Rule(
             "value_month",
@@ -353,6 +365,7 @@ def value_suite() -> Suite:
             "every account-month of the base has its value, and no other",
             "refresh value for the months named; if the difference remains, a product has no"
             " reference data: see the test reference_data_cover_every_case_once",
+            binding=RECONCILED,
         ),
         Rule(
             "value_month",
@@ -360,6 +373,7 @@ def value_suite() -> Suite:
             "fail",
             "the valued balances equal those of the base, to the cent",
             rebuild,
+            binding=RECONCILED,
         ),
         Rule(
             "value_month",
@@ -367,6 +381,7 @@ def value_suite() -> Suite:
             "fail",
             "margin, contribution and economic profit are the sums of their parts, to the cent",
             "refresh value for the months named: a component is empty or changed",
+            binding=RECONCILED,
         ),
         Rule(
             "value_customer_tier",
@@ -405,6 +420,7 @@ def value_suite() -> Suite:
             "fail",
             "every charge for a provision is its change since the account's month before",
             "refresh the months after the one that was refreshed alone",
+            binding=RECONCILED,
         ),
         Rule(
             "value_loss_backtest",

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from orchestration.landing.delivery import open_delivery, token_key
+from orchestration.landing.delivery import open_delivery
 from orchestration.landing.health import prepare_home
+from orchestration.landing.token_key import token_key
 from orchestration.platform import build_numbers, reference
 from orchestration.platform.asset_metadata import (
     COLUMN_SCHEMA,

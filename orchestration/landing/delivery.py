@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import shutil
 from dataclasses import dataclass
 
@@ -10,15 +9,10 @@ import duckdb
 
 from orchestration.landing.chosen_source import source_of
 from orchestration.landing.currency import currency_notes
-from orchestration.landing.months import STATE_FILE
-from orchestration.platform.environment import HomeRefused
-from orchestration.platform.files import write_whole
 from orchestration.platform.reference import rows_of
 from orchestration.platform.settings import Settings, named
 from sources.delimited import quoted
 from sources.interface import DeliveryRefused, Problem, Source
-
-KEY_BYTES = 32
 
 
 @dataclass(frozen=True)
@@ -148,34 +142,3 @@ def open_delivery(
         priced={row["currency"] for row in rows_of(settings, "transfer_curve")} - {""},
     )
     return Delivery(source, settings, first_month, as_of, remarks)
-
-
-def token_key(settings: Settings) -> bytes:
-    """The home's key for tokens of personal values, created at first use, readable by its owner.
-
-    It never leaves the home: without it nobody can test a token against a list of names.
-
-    Raises
-    ------
-    HomeRefused
-        When the key is truncated, or missing from a home that has tokens: another key would give
-        the same value another token.
-    """
-    path = settings.token_key
-    if not path.exists():
-        if (settings.landing / STATE_FILE).exists():
-            raise HomeRefused(
-                f"{path} is missing: expected the key that {settings.landing} was landed with. "
-                f"Restore it from a backup, or remove {settings.landing} to start with a new key "
-                "(the same value then has another token)."
-            )
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_whole(path, secrets.token_bytes(KEY_BYTES))
-    key = path.read_bytes()
-    if len(key) < KEY_BYTES:
-        raise HomeRefused(
-            f"{path} is invalid: it has {len(key)} bytes, expected {KEY_BYTES}. Restore it from a "
-            "backup, or remove it together with "
-            f"{settings.landing} to start with a new key (the same value then has another token)."
-        )
-    return key

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import duckdb
 
-from orchestration.landing.delivery import token_key
+from orchestration.landing.token_key import token_key
 from orchestration.platform.engine import WarehouseBusy, connect
 from orchestration.platform.environment import HomeRefused
 from orchestration.platform.releases import served

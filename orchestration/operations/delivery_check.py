@@ -252,9 +252,10 @@ def judge_delivery(settings: Settings, serving: Settings) -> Judgement:
     DeliveryRefused
         When nothing can be landed.
     """
-    from orchestration.landing.delivery import open_delivery, token_key
+    from orchestration.landing.delivery import open_delivery
     from orchestration.landing.engine import Window, land
     from orchestration.landing.previous import record_previous
+    from orchestration.landing.token_key import token_key
     from orchestration.platform.partitions import first_day, last_day
 
     with connect(settings) as connection:
@@ -277,14 +278,21 @@ def judge_delivery(settings: Settings, serving: Settings) -> Judgement:
         from expectations.gate import judge
         from expectations.suites.landing import landing_suite
         from orchestration.platform.gates import GATE_RESULT
+        from orchestration.platform.overrides import Overriding
         from orchestration.platform.tables import ensure_table
 
         ensure_table(connection, GATE_RESULT)
-        outcome = judge(connection, landing_suite(SIGNS), build_number=1, run_id="check")
+        given = Overriding(serving, build_number=1)
+        outcome = judge(connection, landing_suite(SIGNS), 1, "check", given.covers)
         return Judgement(
             "ok" if outcome.success else "gate_failed",
             [_in_words(rule) for rule in outcome.failed],
-            [*notes, *summary.lines(), *(_in_words(rule) for rule in outcome.warned)],
+            [
+                *notes,
+                *summary.lines(),
+                *(_in_words(rule) for rule in outcome.warned),
+                *given.notes,
+            ],
             [_table_rows(table) for table in summary.tables],
             _control(connection),
             [_judged(rule) for rule in outcome.results],
@@ -294,9 +302,12 @@ def judge_delivery(settings: Settings, serving: Settings) -> Judgement:
 
 
 def _in_words(result: GateResult) -> str:
-    state = "fails" if result.severity == "fail" else "warns"
+    state = "fails" if result.stops else "warns"
     where = f" ({result.unexpected})" if result.unexpected else ""
-    return f"G1 {state}: {result.meaning}: {result.observed}{where}. {_begun(result.cure)}"
+    accepted = f"; {result.overridden}" if result.overridden else ""
+    return (
+        f"G1 {state}: {result.meaning}: {result.observed}{where}{accepted}. {_begun(result.cure)}"
+    )
 
 
 def _begun(text: str) -> str:
@@ -328,5 +339,5 @@ def _judged(result: GateResult) -> RuleJudged:
         "seen": seen,
         "limit": result.limit,
         "success": result.success,
-        "severity": result.severity,
+        "severity": "overridden" if result.overridden else result.severity,
     }

@@ -194,6 +194,11 @@ def account(settings: Settings, account_id: str) -> str:
     return f"account {_token(settings, account_id)}"
 
 
+def seal(settings: Settings, text: str) -> str:
+    """A text's code under the trail's own key: a line with it is of this home and no other."""
+    return _token(settings, text)
+
+
 def entries(settings: Settings) -> Iterator[Entry]:
     """The lines of the trail, each checked against the one before.
 

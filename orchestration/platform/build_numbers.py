@@ -16,6 +16,7 @@ from contextlib import contextmanager
 import dagster as dg
 import duckdb
 
+from orchestration.platform.optional_tables import has_column
 from orchestration.platform.resources import Home
 from orchestration.platform.tables import ensure_table
 
@@ -150,8 +151,9 @@ def complaints(connection: duckdb.DuckDBPyConnection, *up_to: str) -> list[str]:
     """Why the current build must not be published or built upon; empty if it may.
 
     It requires that every layer is finished in all its parts and built after the layers that it
-    reads, and that every gate passed for exactly the current build. With `up_to`, only these layers
-    and those before them count.
+    reads, and that every gate passed for exactly the current build. Rules overridden at their gate
+    do not count here: `overrides.complaints` examines them. With `up_to`, only these layers and
+    those before them count.
     """
     ensure_table(connection, TABLE)
     builds = _builds(connection)
@@ -178,11 +180,14 @@ def complaints(connection: duckdb.DuckDBPyConnection, *up_to: str) -> list[str]:
     ).fetchall()[0][0]
     judged: dict[str, tuple[int, bool]] = {}
     if has_results:
+        holds = "success or severity <> 'fail'"
+        if has_column(connection, "meta.gate_result", "overridden"):
+            holds += " or overridden is not null"
         judged = {
             gate: (number, passed)
             for gate, number, passed in connection.execute(
                 "select gate, min(build_number), "
-                "bool_and(success or severity <> 'fail') from meta.gate_result group by gate"
+                f"bool_and({holds}) from meta.gate_result group by gate"
             ).fetchall()
         }
     for gate, own in GATES.items():

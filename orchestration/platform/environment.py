@@ -116,6 +116,7 @@ def _make(settings: Settings) -> None:
             settings.home / "logs",
         ):
             folder.mkdir(parents=True, exist_ok=True)
+        refuse_open_key(settings)
         keep_private(settings)
         configuration = settings.dagster_home / "dagster.yaml"
         if (
@@ -136,6 +137,17 @@ def _make(settings: Settings) -> None:
             f"{error.strerror or error}. "
             "Make it writable for this account, make room, or choose another folder."
         ) from error
+
+
+def refuse_open_key(settings: Settings) -> None:
+    """Refuse a key of tokens that others may read: they may have read it."""
+    path = settings.token_key_file
+    if path.exists() and path.stat().st_mode & OTHERS:
+        raise HomeRefused(
+            f"{path} is invalid: expected mode 0600, found "
+            f"{path.stat().st_mode & 0o777:04o}. Run chmod 600 on it; where others may have read "
+            "it, then run make rotate-key."
+        )
 
 
 def keep_private(settings: Settings) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import duckdb
 
 import reports
+from orchestration.platform.overrides import recorded
 from reports.formats import ENGLISH
 
 GATES = ("G1", "G2", "GV", "G3", "G4", "G5")
@@ -32,18 +33,21 @@ def render_report(
 ) -> Path:
     """Write the report of everything judged so far; replaces the file in one step.
 
-    Reads `meta.gate_result`, `meta.input_file`, `landing.refresh_window`, `quarantine.*` and
-    `profile.*`, each where it exists.
+    Reads `meta.gate_result`, `meta.gate_override`, `meta.input_file`, `landing.refresh_window`,
+    `quarantine.*` and `profile.*`, each where it exists.
     """
     results = _rows(
         connection,
         "meta.gate_result",
         "select gate, suite, subject, expectation, severity, success, observed, unexpected,"
         " meaning, cure, build_number, run_id, bound, coalesce(about, []) as about,"
-        " coalesce(lines, []) as lines from meta.gate_result",
+        " coalesce(lines, []) as lines, gate || '/' || rule as rule, overridden"
+        " from meta.gate_result",
     )
+    for r in results:
+        r["stops"] = not r["success"] and r["severity"] == "fail" and not r["overridden"]
     # Failed rules first, then warnings, then what held.
-    results.sort(key=lambda r: (r["success"], r["severity"] != "fail", r["gate"], r["subject"]))
+    results.sort(key=lambda r: (r["success"], not r["stops"], r["gate"], r["subject"]))
     window = _rows(
         connection,
         "landing.refresh_window",
@@ -52,8 +56,9 @@ def render_report(
     content = {
         "window": window[0] if window else None,
         "gates": [_gate(name, results) for name in GATES],
-        "broken": [r for r in results if not r["success"] and r["severity"] == "fail"],
-        "warnings": [r for r in results if not r["success"] and r["severity"] == "warn"],
+        "broken": [r for r in results if r["stops"]],
+        "warnings": [r for r in results if not r["success"] and not r["stops"]],
+        "overrides": recorded(connection),
         "held": [r for r in results if r["success"]],
         "quarantine": _quarantine(connection),
         "files": _files(connection),
@@ -82,8 +87,8 @@ def _rows(connection: duckdb.DuckDBPyConnection, table: str, sql: str) -> list[d
 
 def _gate(name: str, results: list[dict[str, Any]]) -> dict[str, Any]:
     own = [r for r in results if r["gate"] == name]
-    failed = sum(not r["success"] and r["severity"] == "fail" for r in own)
-    warned = sum(not r["success"] and r["severity"] == "warn" for r in own)
+    failed = sum(r["stops"] for r in own)
+    warned = sum(not r["success"] and not r["stops"] for r in own)
     state = "not judged" if not own else "stopped" if failed else "passed"
     return {
         "name": name,

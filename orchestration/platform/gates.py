@@ -9,6 +9,7 @@ import dagster as dg
 
 from orchestration.platform import build_numbers
 from orchestration.platform.failures import failure
+from orchestration.platform.overrides import Overriding
 from orchestration.platform.resources import Home
 from orchestration.platform.settings import Settings
 from orchestration.platform.tables import ensure_table
@@ -50,10 +51,10 @@ def gate(
 ) -> dg.AssetChecksDefinition:
     """A gate over a layer: one blocking check on each of the layer's assets.
 
-    The check of an asset that breaks a rule fails: as an error if the rule's severity is fail, else
-    as a warning; the others pass. If any rule fails, the gate's step fails, so that everything
-    downstream of any asset of the layer is skipped in this run; in a later run
-    `build_numbers.require` stops it.
+    The check of an asset that breaks a rule fails: as an error if the rule's severity is fail and
+    no override covers it, else as a warning; the others pass. If a check fails as an error, the
+    gate's step fails, so that everything downstream of any asset of the layer is skipped in this
+    run; in a later run `build_numbers.require` stops it.
 
     `earlier` are assets of earlier layers that the gate checks, too. Checks on them do not block:
     otherwise the layer's inputs would wait for the layer.
@@ -72,10 +73,12 @@ def gate(
         with home.warehouse() as connection:
             number = build_numbers.judged_by(connection, name)
             ensure_table(connection, GATE_RESULT)
-            outcome = judge(connection, suite(connection), number, context.run.run_id)
+            given = Overriding(home.settings, number)
+            outcome = judge(connection, suite(connection), number, context.run.run_id, given.covers)
+            given.record(connection, name)
             render_report(connection, report)
         shutil.copyfile(report, home.settings.reports / REPORT)
-        for line in outcome.warnings():
+        for line in (*outcome.warnings(), *given.notes):
             context.log.warning(line)
         if not outcome.success:
             context.log.error(outcome.message())
@@ -109,7 +112,7 @@ def broken_rules(
 def _result(
     asset: dg.AssetKey, outcome: "GateOutcome", broken: Sequence[Broken], report: Path
 ) -> dg.AssetCheckResult:
-    failed = any(result.severity == "fail" for result, _ in broken)
+    failed = any(result.stops for result, _ in broken)
     lines = [result.line(breach) for result, breach in broken]
     if not failed and not outcome.success:
         tables = dict.fromkeys(about for result in outcome.failed for about in result.about)
@@ -119,8 +122,8 @@ def _result(
         )
     metadata: dict[str, dg.MetadataValue] = {
         "rules": dg.MetadataValue.int(len(outcome.results)),
-        "failed": dg.MetadataValue.int(sum(r.severity == "fail" for r, _ in broken)),
-        "warnings": dg.MetadataValue.int(sum(r.severity == "warn" for r, _ in broken)),
+        "failed": dg.MetadataValue.int(sum(r.stops for r, _ in broken)),
+        "warnings": dg.MetadataValue.int(sum(not r.stops for r, _ in broken)),
         "report": dg.MetadataValue.path(str(report)),
     }
     if broken:
@@ -128,7 +131,7 @@ def _result(
             [
                 dg.TableRecord(
                     {
-                        "severity": result.severity,
+                        "severity": "overridden" if result.overridden else result.severity,
                         "rule": result.meaning,
                         "seen": breach.seen,
                         "limit": result.limit,

@@ -30,15 +30,17 @@ EVERY_ROLE = "every role: no roles file"
 
 REFRESH, PUBLISH, ROLLBACK, EXPORT = "refresh", "publish", "rollback", "export"
 PROPOSE, APPROVE, REJECT = "propose", "approve", "reject"
+OVERRIDE_GATE, ROTATE_KEY = "override_gate", "rotate_key"
 TRAIN, PROMOTE, OVERRIDE, ROLLBACK_MODEL = "train", "promote", "override", "rollback_model"
 ADJUST, AUDIT, ERASE = "adjust", "audit", "erase"
 CUSTOMER_PAGE, EXPLAIN, PRICE = "customer_page", "explain", "price"
 # Act → the roles that allow it.
 ALLOWED: dict[str, tuple[str, ...]] = {
     **dict.fromkeys((REFRESH, PUBLISH, PROPOSE, ADJUST, ROLLBACK), (DATA_ENGINEER,)),
-    **dict.fromkeys((EXPORT, ERASE), (DATA_ENGINEER,)),
+    **dict.fromkeys((EXPORT, ERASE, ROTATE_KEY), (DATA_ENGINEER,)),
     TRAIN: (ML_ENGINEER, DATA_ENGINEER),
     **dict.fromkeys((APPROVE, REJECT, PROMOTE, OVERRIDE, ROLLBACK_MODEL), (APPROVER,)),
+    OVERRIDE_GATE: (APPROVER,),
     **dict.fromkeys((CUSTOMER_PAGE, EXPLAIN, PRICE), (MANAGER, AUDITOR)),
     AUDIT: (AUDITOR,),
 }

@@ -29,6 +29,7 @@ CURRENCY = re.compile(r"^[A-Z]{3}$")
 # dbt-duckdb truncates a path at #, SQLite's addresses end at ? and %, * and [ are file patterns.
 UNFIT = "#?%*[]\\"
 LONGEST_HOME = 380
+LEAST_KEY = 32
 MONTH = re.compile(r"^\d{4}-(0[1-9]|1[0-2])$")
 ADDRESS = re.compile(r"^[^\s@,<>\"]+@[^\s@,<>\"]+$")
 WEB = re.compile(r"^https?://[^\s/]+\S*$")
@@ -143,6 +144,9 @@ class Settings(BaseSettings):
     )
     smtp_user: str | None = Field(None, description="account at the mail server")
     smtp_password: SecretStr | None = Field(None, description="its password; a secret")
+    token_key: SecretStr | None = Field(
+        None, description="key of quarantine's tokens in place of the home's own; a secret"
+    )
 
     @field_validator("home")
     @classmethod
@@ -187,6 +191,13 @@ class Settings(BaseSettings):
         text = value.get_secret_value() if isinstance(value, SecretStr) else value
         if text is not None and not WEB.match(text):
             raise ValueError("expected an address that begins with http:// or https://")
+        return value
+
+    @field_validator("token_key")
+    @classmethod
+    def _long(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value().strip()) < LEAST_KEY:
+            raise ValueError(f"expected at least {LEAST_KEY} characters, drawn at random")
         return value
 
     @field_validator("notice_from", "notice_to")
@@ -258,7 +269,8 @@ class Settings(BaseSettings):
         return self.temporary / "refresh"
 
     @property
-    def token_key(self) -> Path:
+    def token_key_file(self) -> Path:
+        """The home's own key of quarantine's tokens."""
         return self.home / "secrets" / "token.key"
 
     @property

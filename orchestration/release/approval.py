@@ -10,7 +10,7 @@ from pathlib import Path
 
 import duckdb
 
-from orchestration.platform import audit
+from orchestration.platform import audit, overrides
 from orchestration.platform.engine import connect
 from orchestration.platform.files import flush
 from orchestration.platform.identity import (
@@ -62,6 +62,10 @@ def approve(settings: Settings, release_id: str | None, approver: str, reason: s
         fault = fault_of(settings, path)
         if fault is not None:
             raise ReleaseRefused(f"release {path.stem} {fault}. Run make refresh.")
+        with connect(settings, path, read_only=True) as connection:
+            found = overrides.complaints(connection, settings)
+        if found:
+            raise ReleaseRefused(f"release {path.stem} is not served: {'; '.join(found)}.")
     target = settings.published / "releases" / path.name
     target.parent.mkdir(parents=True, exist_ok=True)
     if not target.exists():

@@ -1,5 +1,5 @@
-"""The jobs with which a person decides what readers see: `approve_release`, `reject_release` and
-`rollback_release`."""
+"""The jobs with which a person decides what readers see: `approve_release`, `reject_release`,
+`rollback_release` and `override_gate`."""
 
 from collections.abc import Callable
 
@@ -13,6 +13,7 @@ APPROVE, REJECT, ROLL_BACK = "approve_release", "reject_release", "rollback_rele
 # An op may not share the name of a job.
 APPROVE_OP, REJECT_OP = "serve_release_that_waits", "remove_release_that_waits"
 ROLL_BACK_OP = "serve_earlier_release"
+OVERRIDE, OVERRIDE_OP = "override_gate", "accept_failed_rule"
 
 
 class Decision(dg.Config):
@@ -31,6 +32,28 @@ class Target(dg.Config):
     """The release to serve again."""
 
     release_id: str = Field(default="", description="empty: the release before the served one")
+
+
+class GateOverride(dg.Config):
+    """Which failed rule is accepted, until when and on whose word."""
+
+    rule: str = Field(
+        description="as the gate report names it: G1/landing_quarantine.above_tolerance"
+    )
+    table: str = Field(
+        default="", description="table, model or column, where the rule is about several"
+    )
+    bound: str = Field(default="", description="figure up to which it may fail; empty: any")
+    expires: str = Field(default="", description="last day, YYYY-MM-DD, at most 92 days ahead")
+    approver: str = Field(
+        default="",
+        description="who answers for it, not the one who runs the refresh; with a roles file the "
+        "person who runs this",
+    )
+    reason: str = Field(
+        default="", description="why, in at least ten characters; kept in the audit"
+    )
+    withdraw: bool = Field(default=False, description="end the override instead")
 
 
 def _carry_out(context: dg.OpExecutionContext, home: Home, act: Callable[[Settings], str]) -> None:
@@ -73,6 +96,17 @@ def rollback_op(context: dg.OpExecutionContext, config: Target, home: Home) -> N
     )
 
 
+@dg.op(name=OVERRIDE_OP)
+def override_op(context: dg.OpExecutionContext, config: GateOverride, home: Home) -> None:
+    """Check and record the override, or its end."""
+    from orchestration.release import gate_overrides
+
+    asked = gate_overrides.Asked(**config.model_dump(exclude={"withdraw"}))
+    act = gate_overrides.withdraw if config.withdraw else gate_overrides.override
+    covered = home.alone(context, lambda settings: act(settings, asked))
+    context.add_output_metadata({"rule": covered, "withdrawn": config.withdraw})
+
+
 @dg.job(name=APPROVE, description="a person serves the release that waits for approval")
 def approve_job() -> None:
     approve_op()
@@ -86,3 +120,8 @@ def reject_job() -> None:
 @dg.job(name=ROLL_BACK, description="an earlier release is served again; nothing is built")
 def rollback_job() -> None:
     rollback_op()
+
+
+@dg.job(name=OVERRIDE, description="a person accepts for a time that a rule of a gate fails")
+def override_job() -> None:
+    override_op()

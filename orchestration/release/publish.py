@@ -19,7 +19,7 @@ import duckdb
 import pyarrow as pa
 
 from orchestration.models.studies import OF_CUSTOMERS
-from orchestration.platform import audit, build_numbers
+from orchestration.platform import audit, build_numbers, overrides
 from orchestration.platform.files import flush
 from orchestration.platform.gates import RUNS
 from orchestration.platform.identity import ADJUST, PROPOSE, PUBLISH
@@ -50,8 +50,9 @@ PUBLISHED_VIEWS = (("value", "reconciliation"),)
 PUBLISHED_TABLES = {
     "alerts": ("credit", "transaction"),
     "meta": (
-        *("audit", "bank", "bad_code", "gate_result", "input_file", "model_version"),
-        *("model_evaluation", "model_kind", "model_audit", "model_drift", "model_monitoring"),
+        *("audit", "bank", "bad_code", "gate_override", "gate_result", "input_file"),
+        *("model_version", "model_evaluation", "model_kind", "model_audit", "model_drift"),
+        "model_monitoring",
         *("reference_data", "restatement"),
     ),
 }
@@ -84,7 +85,8 @@ def publish(
     Raises
     ------
     ReleaseRefused
-        When a layer is missing, unfinished or out of order, or a gate did not pass for this build.
+        When a layer is missing, unfinished or out of order, or a gate did not pass for this build:
+        a rule failed that no override in force covers.
     orchestration.platform.identity.ActRefused
         Without the role.
     """
@@ -92,12 +94,17 @@ def publish(
     detail = "; ".join(part for part in (f"run {run_id}", waits) if part)
     with audit.audited(settings, act, "build", detail=detail) as doing:
         found = build_numbers.complaints(connection)
+        found += overrides.complaints(connection, settings, [doing.person.name])
         if found:
             raise ReleaseRefused(
                 "this build is not published: "
                 + "; ".join(found)
                 + ". Run the whole refresh (make refresh). The release served before is untouched"
             )
+        accepted = [
+            f"overridden: {overrides.in_words(row)}" for row in overrides.recorded(connection)
+        ]
+        doing.detail = "; ".join((doing.detail, *accepted))
         _record_adjustments(connection, settings)
         release = _written(connection, settings, run_id, code_version, waits)
         doing.subject = doing.release_id = release.release_id

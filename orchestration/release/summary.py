@@ -16,6 +16,7 @@ from orchestration.platform import terminal
 from orchestration.platform.engine import connect
 from orchestration.platform.gates import REPORT, report_of
 from orchestration.platform.identity import EVERY_ROLE, roles_file
+from orchestration.platform.overrides import in_words, recorded
 from orchestration.platform.releases import CURRENT, ReleaseRefused, served
 from orchestration.platform.settings import Settings
 from orchestration.release.restatement import restated
@@ -69,6 +70,9 @@ def read_summary(settings: Settings) -> dict[str, Any]:
         (release,) = _fetch(
             connection, "select release_id, as_of, source, code_version from meta.release"
         )
+        stops = "not success and severity = 'fail'"
+        if _holds(connection, "meta.gate_result", "overridden"):
+            stops += " and overridden is null"
         return {
             "release": release,
             "rows": _rows(connection),
@@ -77,11 +81,12 @@ def read_summary(settings: Settings) -> dict[str, Any]:
             "gates": _fetch(
                 connection,
                 "select gate, count(*) as rules, "
-                "count(*) filter (not success and severity = 'fail') as failed, "
-                "count(*) filter (not success and severity = 'warn') as warnings "
+                f"count(*) filter ({stops}) as failed, "
+                f"count(*) filter (not success and not ({stops})) as warnings "
                 "from meta.gate_result group by gate order by min(build_number)",
             ),
-            "warnings": _warnings(connection),
+            "warnings": _warnings(connection, stops),
+            "overrides": [in_words(row) for row in recorded(connection)],
             "models": _fetch(
                 connection,
                 "select model_name as model, version, kind, main_metric as metric, value, low, "
@@ -196,14 +201,14 @@ def _gates_lines(found: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
-def _warnings(connection: duckdb.DuckDBPyConnection) -> list[str]:
+def _warnings(connection: duckdb.DuckDBPyConnection, stops: str) -> list[str]:
     """The gates' warnings, one line for each table or model."""
     if not _holds(connection, "meta.gate_result", "lines"):
         return []
     warned = _fetch(
         connection,
         "select distinct build_number, unnest(lines) as line from meta.gate_result "
-        "where not success and severity = 'warn' order by all",
+        f"where not success and not ({stops}) order by all",
     )
     return [row["line"] for row in warned]
 
@@ -354,6 +359,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Mapping[str, Any]], Iterator[str]]]] = 
     "quarantine": ("Quarantine and rows outside the history (ignored)", _quarantine_lines),
     "gates": ("Gates", _gates_lines),
     "warnings": ("", lambda found: (f"      {line}" for line in found["warnings"])),
+    "overrides": ("", lambda found: (f"  Overridden: {line}" for line in found["overrides"])),
     "models": (
         "Models on a later period, with a 90 % interval, and the simple rule",
         _models_lines,

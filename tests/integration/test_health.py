@@ -10,9 +10,9 @@ import duckdb
 import pytest
 
 from orchestration.cli import main
-from orchestration.landing.delivery import token_key
 from orchestration.landing.health import cure_of, prepare_home
 from orchestration.landing.months import STATE_FILE
+from orchestration.landing.token_key import token_key
 from orchestration.platform import environment, releases
 from orchestration.platform.environment import HomeRefused
 from orchestration.platform.files import write_whole
@@ -129,22 +129,22 @@ def test_models_without_their_store_are_not_taken_for_a_new_home(settings):
 
 @pytest.mark.parametrize("size", [0, 7, 31])
 def test_a_key_of_the_wrong_length_is_refused_and_never_replaced(settings, size):
-    settings.token_key.parent.mkdir()
-    settings.token_key.write_bytes(bytes(size))
+    settings.token_key_file.parent.mkdir()
+    settings.token_key_file.write_bytes(bytes(size))
     with pytest.raises(HomeRefused, match=f"has {size} bytes, expected 32"):
         prepare_home(settings)
-    assert settings.token_key.read_bytes() == bytes(size)
+    assert settings.token_key_file.read_bytes() == bytes(size)
 
 
 def test_a_key_is_created_once_and_its_loss_is_reported(settings):
     key = token_key(settings)
     assert len(key) == 32 and token_key(settings) == key
-    assert settings.token_key.stat().st_mode & 0o777 == 0o600
+    assert settings.token_key_file.stat().st_mode & 0o777 == 0o600
     write_whole(settings.landing / STATE_FILE, "{}")
-    settings.token_key.unlink()
+    settings.token_key_file.unlink()
     with pytest.raises(HomeRefused, match="is missing"):
         token_key(settings)
-    assert not settings.token_key.exists()
+    assert not settings.token_key_file.exists()
 
 
 def released(settings: Settings, *names: str) -> list[Path]:
