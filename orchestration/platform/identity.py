@@ -32,10 +32,12 @@ REFRESH, PUBLISH, ROLLBACK, EXPORT = "refresh", "publish", "rollback", "export"
 PROPOSE, APPROVE, REJECT = "propose", "approve", "reject"
 TRAIN, PROMOTE, OVERRIDE, ROLLBACK_MODEL = "train", "promote", "override", "rollback_model"
 ADJUST, AUDIT = "adjust", "audit"
+RETAIN, BACKUP, RESTORE, HEAL = "retain", "backup", "restore", "heal"
 CUSTOMER_PAGE, EXPLAIN, PRICE = "customer_page", "explain", "price"
 # Act → the roles that allow it.
 ALLOWED: dict[str, tuple[str, ...]] = {
     **dict.fromkeys((REFRESH, PUBLISH, PROPOSE, ADJUST, ROLLBACK, EXPORT), (DATA_ENGINEER,)),
+    **dict.fromkeys((RETAIN, BACKUP, RESTORE, HEAL), (DATA_ENGINEER,)),
     TRAIN: (ML_ENGINEER, DATA_ENGINEER),
     **dict.fromkeys((APPROVE, REJECT, PROMOTE, OVERRIDE, ROLLBACK_MODEL), (APPROVER,)),
     **dict.fromkeys((CUSTOMER_PAGE, EXPLAIN, PRICE), (MANAGER, AUDITOR)),
