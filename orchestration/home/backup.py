@@ -205,12 +205,9 @@ def _pin(
     databases = [settings.mlflow_home / "mlflow.db"]
     if settings.dagster_home.is_relative_to(settings.home):
         databases += sorted(settings.dagster_home.rglob("*.db"))
-    found += [
-        one
-        for path in databases
-        if path.exists()
-        for one in _copy_database(settings, staging, path)
-    ]
+    for path in databases:
+        if path.exists():
+            found += _copy_database(settings, staging, path)
     folders = [
         *(settings.mlflow_home / "artifacts", settings.reports, settings.exports),
         *(settings.operations, settings.reference_proposal, settings.scenarios),

@@ -15,7 +15,6 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import yaml  # type: ignore[import-untyped]
@@ -80,9 +79,9 @@ def examine(settings: Settings, *, heal: bool = False) -> list[Finding]:
     """
     checked = {name: _faults(settings, check) for name, check in PARTS.items()}
     curable = any(fault.heal for faults in checked.values() for fault in faults)
-    if not heal or not curable:
-        return [_finding(name, faults) for name, faults in checked.items()]
     # What cannot be recorded is not healed.
+    if not heal or not curable or audit.examine(settings, {}).problem:
+        return [_finding(name, faults) for name, faults in checked.items()]
     with audit.audited(settings, HEAL, str(settings.home)) as doing:
         found = [_healed(settings, name, faults) for name, faults in checked.items()]
         done = [f"{one.part}: {one.detail}" for one in found if one.state == HEALED]
@@ -141,6 +140,11 @@ def _first(error: BaseException) -> str:
 
 def _below(settings: Settings, path: Path) -> str:
     return str(path.relative_to(settings.home)) if path.is_relative_to(settings.home) else str(path)
+
+
+def _home(settings: Settings) -> Iterator[Fault]:
+    if not settings.home.is_dir():
+        yield Fault(f"{settings.home} does not exist", "Set HOME (JINGXI_HOME) to a home.")
 
 
 def _releases(settings: Settings) -> Iterator[Fault]:
@@ -260,7 +264,8 @@ def _landing(settings: Settings) -> Iterator[Fault]:
                 f"{RESTORE}, or {REBUILD}.",
             )
     damaged = []
-    with connect(settings, read_only=False) if files else _nothing() as connection:
+    # In memory: what is only checked writes nothing, not even a temporary file.
+    with duckdb.connect() as connection:
         for path in files:
             month = path.parent.name.partition("=")[2]
             event = path.parent.name.startswith("month=")
@@ -284,7 +289,7 @@ def _warehouse(settings: Settings) -> Iterator[Fault]:
     if not path.exists():
         return
     try:
-        fault = health.unfit(settings)
+        fault = health.unfit(settings, read_only=True)
         if fault is None:
             with connect(settings, path, read_only=True) as connection:
                 _rows_read(connection)
@@ -340,7 +345,15 @@ def _models(settings: Settings) -> Iterator[Fault]:
 def _champions(store: Path, artifacts: Path) -> Iterator[tuple[str, int, dict[Path, str]]]:
     """Model, version, and file → SHA-256 of each champion. MLflow's client opens a store to write
     and downloads what it reads."""
-    from ml.registry import CHAMPION, MODEL_DIGEST, PACKED_MODEL, TWIN, TWIN_DIGEST
+    from ml.registry import (
+        CHAMPION,
+        MODEL_DIGEST,
+        PACKAGE,
+        PACKED_MODEL,
+        PYFUNC,
+        TWIN,
+        TWIN_DIGEST,
+    )
 
     with reading(store) as connection:
         found = connection.execute(
@@ -357,7 +370,10 @@ def _champions(store: Path, artifacts: Path) -> Iterator[tuple[str, int, dict[Pa
                     [name, version],
                 ).fetchall()
             )
-            places = {(model, PACKED_MODEL): MODEL_DIGEST, (run, TWIN): TWIN_DIGEST}
+            places = {(run, TWIN): TWIN_DIGEST}
+            # Earlier versions have another layout.
+            if tags.get(PACKAGE) == PYFUNC:
+                places[(model, PACKED_MODEL)] = MODEL_DIGEST
             yield (
                 *(name, version),
                 {
@@ -417,7 +433,7 @@ def _audit_trail(settings: Settings) -> Iterator[Fault]:
     trail = audit.examine(settings, audit_heads(settings))
     if trail.problem:
         detail, _, cure = trail.problem.partition(". ")
-        yield Fault(detail, cure)
+        yield Fault(detail, f"{cure} Until then make doctor heals nothing.")
     key = settings.audit_key
     names = " ".join(entry.subject for entry in trail.entries)
     if key.exists():
@@ -532,8 +548,9 @@ def _own_hold() -> str:
 
 
 def _disk(settings: Settings) -> Iterator[Fault]:
+    link = settings.published / CURRENT
     # Raises where there is no room.
-    health.room(settings)
+    health.room(settings, link.resolve() if link.exists() else None)
     yield from ()
 
 
@@ -562,6 +579,7 @@ def _sha256(path: Path) -> str:
 # The name under which HEAL=1 holds the lock.
 LOCK_HOLDER = "make doctor"
 PARTS: Mapping[str, Callable[[Settings], Iterator[Fault]]] = {
+    "home": _home,
     "releases": _releases,
     "link": _link,
     "waiting release": _proposed,
@@ -579,7 +597,3 @@ PARTS: Mapping[str, Callable[[Settings], Iterator[Fault]]] = {
     "temporary files": _temporary,
     "disk": _disk,
 }
-
-
-def _unused() -> Any:
-    return None

@@ -1,4 +1,4 @@
-"""`make status`: what is served, what waits, what runs, and how large the home is. Writes nothing."""
+"""`make status`: what is served, what waits, what runs, and how large the home is."""
 
 from __future__ import annotations
 
