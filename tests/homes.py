@@ -39,7 +39,9 @@ def make_home(home: Path, model_store: Path, releases: int = 3) -> Settings:
     _add_champion(settings)
     _add_landing(settings)
     with duckdb.connect(str(settings.warehouse)) as connection:
-        connection.execute("create schema base; create table base.customer as from range(50000)")
+        connection.execute(
+            "create schema base; create table base.customer as select hash(range) from range(50000)"
+        )
     history = settings.dagster_home / "history"
     history.mkdir()
     with closing(sqlite3.connect(history / "index.db")) as connection:
@@ -115,6 +117,14 @@ def _add_champion(settings: Settings) -> None:
                 {
                     "experiment_id": 99,
                     **{"name": "clv", "artifact_location": str(artifacts / "clv")},
+                    **{"lifecycle_stage": "active", "creation_time": 1, "last_update_time": 1},
+                },
+            ),
+            (
+                "experiments",
+                {
+                    **{"experiment_id": 98, "name": "promotions"},
+                    **{"artifact_location": str(artifacts / "promotions")},
                     **{"lifecycle_stage": "active", "creation_time": 1, "last_update_time": 1},
                 },
             ),

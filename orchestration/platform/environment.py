@@ -52,16 +52,15 @@ concurrency:
 # A run that never starts, or does not end when it is canceled, is closed.
 run_monitoring:
   enabled: true
-# Of sensors and schedules that asked for nothing, and of those that failed. Runs end with `make
-# retain`.
+# Whether the published assets of a month were built in time.
+freshness:
+  enabled: true
+# Days for which the looks of schedules and sensors are kept. Runs end with `make retain`.
 retention:
   schedule:
     purge_after_days: {skipped: 30, failure: 90, success: 180}
   sensor:
     purge_after_days: {skipped: 7, failure: 90, success: 180}
-# Whether the published assets of a month were built in time.
-freshness:
-  enabled: true
 """
 
 

@@ -106,10 +106,11 @@ def test_a_dry_run_shows_the_same_and_writes_nothing(settings, capsys):
     assert len(shown["ended"]) == 13
 
 
-def test_it_can_be_killed_between_any_two_removals(settings):
+def test_it_can_be_killed_between_any_two_removals(settings, monkeypatch):
     """The next one makes up for it: what depends on a release follows from those that are left."""
+    monkeypatch.setattr(retention, "_mlflow_runs", lambda *_: ())
     expected = None
-    for number in range(13):
+    for number in range(0, 13, 3):
         home = settings.home.with_name(f"home{number}")
         shutil.copytree(settings.home, home, symlinks=True)
         killed = settings.model_copy(update={"home": home})
