@@ -14,7 +14,7 @@ import duckdb
 import yaml
 
 from orchestration.platform import audit, environment
-from orchestration.platform.identity import PUBLISH
+from orchestration.platform.identity import EXPLAIN, PUBLISH, operating_system_user
 from orchestration.platform.releases import point_at
 from orchestration.platform.settings import Settings, read_settings
 
@@ -33,7 +33,7 @@ def make_home(home: Path, model_store: Path, releases: int = 3) -> Settings:
     settings.token_key.parent.mkdir(mode=0o700)
     settings.token_key.write_bytes(b"t" * 32)
     shutil.copy(model_store, settings.mlflow_home / "mlflow.db")
-    audit.customer(settings, "C1")
+    audit.record(settings, EXPLAIN, audit.account(settings, "A1"))
     for number in range(1, releases + 1):
         add_release(settings, number)
     _add_champion(settings)
@@ -49,7 +49,9 @@ def make_home(home: Path, model_store: Path, releases: int = 3) -> Settings:
         connection.execute("create table more as select randomblob(20000) as content")
         connection.commit()
     settings.own_roles.write_text(
-        yaml.safe_dump({"people": {_user(): {"roles": ["data engineer", "auditor"]}}})
+        yaml.safe_dump(
+            {"people": {operating_system_user(): {"roles": ["data engineer", "auditor"]}}}
+        )
     )
     (home / "logs" / "refresh.log").write_text("a line\n")
     environment.keep_private(settings)
@@ -131,7 +133,12 @@ def _add_champion(settings: Settings) -> None:
             (
                 "runs",
                 {
-                    **{"run_uuid": ARTIFACT, "name": "a", "source_type": "LOCAL", "status": 3},
+                    **{
+                        "run_uuid": ARTIFACT,
+                        "name": "a",
+                        "source_type": "LOCAL",
+                        "status": "FINISHED",
+                    },
                     **{"start_time": 1, "end_time": 2, "lifecycle_stage": "active"},
                     **{"artifact_uri": str(run), "experiment_id": 99, "user_id": "a"},
                 },
@@ -172,12 +179,6 @@ def _add_landing(settings: Settings) -> None:
             )
     state = {"identity": "a bank", "first_month": "2025-01-01"}
     (settings.landing / "landed.json").write_text(json.dumps(state))
-
-
-def _user() -> str:
-    from orchestration.platform.identity import operating_system_user
-
-    return operating_system_user()
 
 
 def contents(home: Path) -> dict[str, tuple[int, str]]:

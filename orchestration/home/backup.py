@@ -119,7 +119,7 @@ def restore(settings: Settings, archive: Path) -> dict[str, Any]:
     """
     archive = archive.expanduser().resolve()
     if not archive.is_file():
-        raise BackupRefused(f"FROM is invalid: {archive} is not a file. Name a backup.")
+        raise BackupRefused(f"{archive} (FROM) is invalid: it is not a file. Name a backup.")
     home = settings.home
     existed = home.exists()
     if existed and (not home.is_dir() or any(home.iterdir())):
@@ -187,7 +187,7 @@ def show_restored(found: Mapping[str, Any]) -> None:
     )
     print(f"  manifest SHA-256  {found['manifest_sha256']}")
     for name in found["bring_yourself"]:
-        print(f"  copy {name} of the former home into {found['home']} before the next refresh")
+        print(f"  before the next refresh, copy {name} of the former home into {found['home']}")
     print("  make doctor checks all of it")
 
 
@@ -421,8 +421,8 @@ def _readable(archive: Path) -> Iterator[None]:
         yield
     except (tarfile.TarError, ValueError, KeyError, TypeError, AttributeError, EOFError) as error:
         raise BackupRefused(
-            f"FROM is invalid: {archive} is truncated, changed or no backup ({error}). Nothing is "
-            "restored. Use another backup."
+            f"{archive} (FROM) is invalid: it is truncated, changed or no backup ({error}). Nothing "
+            "is restored. Use another backup."
         ) from error
 
 
@@ -433,8 +433,8 @@ def _checked(
     place = PurePosixPath(member.name)
     if not member.isreg() or place.is_absolute() or ".." in place.parts:
         raise BackupRefused(
-            f"FROM is invalid: {archive} holds {member.name!r}, which is no regular file inside a "
-            "home. Nothing is restored. Use another backup."
+            f"{archive} (FROM) is invalid: it holds {member.name!r}, which is no regular file inside "
+            "a home. Nothing is restored. Use another backup."
         )
     tarfile.data_filter(member, str(staging))
     content = members.extractfile(member)
@@ -465,7 +465,9 @@ def _check_served(settings: Settings, staging: Path, manifest: Mapping[str, Any]
     path = moving.published / "releases" / f"{served}.duckdb"
     fault = fault_of(moving, path)
     if fault is not None or path.stem != served:
-        raise BackupRefused(f"FROM is invalid: its release {served} {fault}. Use another backup.")
+        raise BackupRefused(
+            f"the backup (FROM) is invalid: its release {served} {fault}. Use another one."
+        )
     point_at(moving, path)
 
 

@@ -41,13 +41,16 @@ from orchestration.platform.releases import (
     serve,
 )
 from orchestration.platform.settings import Settings
-from sources.delimited import literal, quoted
+from sources.delimited import quoted
 
 OK, HEALED, WRONG = "ok", "healed", "wrong"
 RESTORE = "Restore it from a backup"
 REBUILD = "run make refresh, which builds it anew"
+CHAMPIONS = Path(__file__).parent / "champions.sql"
 PAGE_END = b"</html>"
 QUICK = "pragma quick_check(1)"
+# The number of rows, and a figure of each column for which all its values are read.
+READ = "count(*), bit_xor(hash(columns(*)))"
 
 
 @dataclass(frozen=True)
@@ -185,15 +188,11 @@ def fault_of_release(settings: Settings, path: Path) -> str | None:
 
 def _rows_read(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
     """Table → its rows, each value of which is read, and so each block's checksum compared."""
-    tables = connection.execute(
-        "select schema_name, table_name from duckdb_tables() "
-        "where database_name = current_database() order by all"
-    ).fetchall()
+    tables = [row[1:3] for row in connection.execute("show all tables").fetchall()]
     found = {}
     for schema, table in tables:
         relation = connection.table(f"{quoted(schema)}.{quoted(table)}")
-        ((rows, _),) = relation.aggregate("count(*), bit_xor(hash(columns(*)))").fetchall()
-        found[f"{schema}.{table}"] = rows
+        found[f"{schema}.{table}"] = relation.aggregate(READ).fetchall()[0][0]
     return found
 
 
@@ -270,8 +269,7 @@ def _landing(settings: Settings) -> Iterator[Fault]:
             month = path.parent.name.partition("=")[2]
             event = path.parent.name.startswith("month=")
             try:
-                relation = connection.from_query(f"from read_parquet({literal(path)})")
-                relation.aggregate("count(*), bit_xor(hash(columns(*)))").fetchall()
+                connection.read_parquet(str(path)).aggregate(READ).fetchall()
                 if event and first and month < first:
                     damaged.append(f"{_below(settings, path)} (before {first})")
             except duckdb.Error:
@@ -346,7 +344,6 @@ def _champions(store: Path, artifacts: Path) -> Iterator[tuple[str, int, dict[Pa
     """Model, version, and file → SHA-256 of each champion. MLflow's client opens a store to write
     and downloads what it reads."""
     from ml.registry import (
-        CHAMPION,
         MODEL_DIGEST,
         PACKAGE,
         PACKED_MODEL,
@@ -356,32 +353,19 @@ def _champions(store: Path, artifacts: Path) -> Iterator[tuple[str, int, dict[Pa
     )
 
     with reading(store) as connection:
-        found = connection.execute(
-            "select version.name, version.version, storage_location, artifact_uri "
-            "from registered_model_aliases as alias inner join model_versions as version "
-            "using (name, version) inner join runs on runs.run_uuid = version.run_id "
-            "where alias.alias = ? order by 1",
-            [CHAMPION],
-        ).fetchall()
-        for name, version, model, run in found:
-            tags = dict(
-                connection.execute(
-                    "select key, value from model_version_tags where name = ? and version = ?",
-                    [name, version],
-                ).fetchall()
-            )
-            places = {(run, TWIN): TWIN_DIGEST}
-            # Earlier versions have another layout.
-            if tags.get(PACKAGE) == PYFUNC:
-                places[(model, PACKED_MODEL)] = MODEL_DIGEST
-            yield (
-                *(name, version),
-                {
-                    _in_this_home(place, artifacts) / file: tags[tag]
-                    for (place, file), tag in places.items()
-                    if tag in tags
-                },
-            )
+        found = connection.execute(CHAMPIONS.read_text()).fetchall()
+    for name, version, model, run, text in found:
+        tags = json.loads(text)
+        places = {(run, TWIN): TWIN_DIGEST}
+        # Earlier versions have another layout.
+        if tags.get(PACKAGE) == PYFUNC:
+            places[(model, PACKED_MODEL)] = MODEL_DIGEST
+        files = {
+            _in_this_home(place, artifacts) / file: tags[tag]
+            for (place, file), tag in places.items()
+            if tag in tags
+        }
+        yield name, version, files
 
 
 def _in_this_home(place: str, artifacts: Path) -> Path:
@@ -561,7 +545,6 @@ def _fault_of_database(path: Path) -> str | None:
         try:
             with reading(path) as connection:
                 found = str(connection.execute(QUICK).fetchall()[0][0])
-                connection.execute("select count(*) from sqlite_master").fetchall()
         except sqlite3.DatabaseError as error:
             if "locked" in str(error):
                 return None

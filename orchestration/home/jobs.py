@@ -1,7 +1,5 @@
 """The job `retain_home`, which does what `make retain` does."""
 
-from __future__ import annotations
-
 import dagster as dg
 from pydantic import Field
 

@@ -30,6 +30,7 @@ from orchestration.platform.releases import (
 from orchestration.platform.settings import Settings
 
 SHOWN_RUNS = 5
+QUERIES = Path(__file__).parent
 SERVING = (PUBLISH, APPROVE, ROLLBACK)
 # Days after the end of a month by which its refresh is due, beyond its business day: weekends and
 # holidays, and a few days to run again. Dagster's freshness policy has the same.
@@ -55,7 +56,7 @@ def read_status(settings: Settings) -> dict[str, Any]:
         "runs": runs and runs.last,
         "sizes": parts.sizes(settings),
         "releases": len(releases_of(settings)),
-        "mlflow_runs": _count(settings.mlflow_home / "mlflow.db", "runs"),
+        "mlflow_runs": _count(settings.mlflow_home / "mlflow.db"),
         "dagster_runs": runs and runs.count,
         "disk_free": disk and disk.free,
         "disk_total": disk and disk.total,
@@ -150,13 +151,11 @@ def _runs(settings: Settings) -> Runs | None:
     database = settings.dagster_home / "history" / "runs.db"
     if not database.exists():
         return None
+    count = _count(database)
+    if count is None:
+        return None
     with suppress(sqlite3.DatabaseError), reading(database) as connection:
-        ((count,),) = connection.execute("select count(*) from runs").fetchall()
-        found = connection.execute(
-            "select run_id, pipeline_name, status, start_time, end_time from runs "
-            "order by id desc limit ?",
-            [SHOWN_RUNS],
-        ).fetchall()
+        found = connection.execute((QUERIES / "runs.sql").read_text(), [SHOWN_RUNS]).fetchall()
         return Runs(
             count,
             [
@@ -170,11 +169,12 @@ def _runs(settings: Settings) -> Runs | None:
     return None
 
 
-def _count(database: Path, table: str) -> int | None:
+def _count(database: Path) -> int | None:
     if not database.exists():
         return None
     with suppress(sqlite3.DatabaseError), reading(database) as connection:
-        return int(connection.execute(f"select count(*) from {table}").fetchall()[0][0])
+        query = (QUERIES / "count_runs.sql").read_text()
+        return int(connection.execute(query).fetchall()[0][0])
     return None
 
 
@@ -185,8 +185,9 @@ def _release(settings: Settings) -> tuple[dict[str, Any] | None, str | None]:
         if path is None:
             return None, None
         with connect(settings, path, read_only=True) as connection:
-            ((release_id, as_of, source, created_at),) = connection.execute(
-                "select release_id, as_of, source, created_at from meta.release"
+            release = connection.table("meta.release")
+            ((release_id, as_of, source, created_at),) = release.project(
+                "release_id, as_of, source, created_at"
             ).fetchall()
     except (ReleaseDamaged, duckdb.Error) as error:
         return None, str(error).splitlines()[0]
