@@ -421,8 +421,8 @@ def _readable(archive: Path) -> Iterator[None]:
         yield
     except (tarfile.TarError, ValueError, KeyError, TypeError, AttributeError, EOFError) as error:
         raise BackupRefused(
-            f"{archive} (FROM) is invalid: it is truncated, changed or no backup ({error}). Nothing "
-            "is restored. Use another backup."
+            f"{archive} (FROM) is invalid: it is truncated, changed or no backup ({error}). "
+            "Nothing is restored. Use another backup."
         ) from error
 
 
@@ -433,8 +433,8 @@ def _checked(
     place = PurePosixPath(member.name)
     if not member.isreg() or place.is_absolute() or ".." in place.parts:
         raise BackupRefused(
-            f"{archive} (FROM) is invalid: it holds {member.name!r}, which is no regular file inside "
-            "a home. Nothing is restored. Use another backup."
+            f"{archive} (FROM) is invalid: {member.name!r} is no regular file inside a home. "
+            "Nothing is restored. Use another backup."
         )
     tarfile.data_filter(member, str(staging))
     content = members.extractfile(member)

@@ -225,7 +225,7 @@ def test_a_member_that_is_no_file_inside_the_home_is_refused(archive, tmp_path, 
         for one, content in kept:
             made.addfile(one, io.BytesIO(content))
     home = tmp_path / "inner" / "home"
-    with pytest.raises(BackupRefused, match="no regular file inside a home"):
+    with pytest.raises(BackupRefused, match="is no regular file inside a home"):
         restored(evil, home)
     assert not home.exists() and not (tmp_path / "inner" / "outside").exists()
 
