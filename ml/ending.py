@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from ml.audit import PROMOTIONS
@@ -91,9 +92,9 @@ def end_runs(registry: Registry, runs: Sequence[EndedRun], store: str | None) ->
     client = registry.client
     for run in runs:
         for name, version in run.versions:
-            _is_there(lambda n=name, v=version: client.delete_model_version(n, v))
+            _is_there(partial(client.delete_model_version, name, version))
         for model_id in run.model_ids:
-            _is_there(lambda one=model_id: client.delete_logged_model(one))
+            _is_there(partial(client.delete_logged_model, model_id))
         if client.get_run(run.run_id).info.lifecycle_stage == "active":
             client.delete_run(run.run_id)
     if not runs:
@@ -131,9 +132,9 @@ def orphans(registry: Registry, artifacts: Path, before: datetime) -> list[Path]
         if path.name in registered or path.stat().st_mtime >= before.timestamp():
             continue
         if RUN_FOLDER.fullmatch(path.name):
-            known = _is_there(lambda one=path.name: registry.client.get_run(one))
+            known = _is_there(partial(registry.client.get_run, path.name))
         elif path.name.startswith("m-"):
-            known = _is_there(lambda one=path.name: registry.client.get_logged_model(one))
+            known = _is_there(partial(registry.client.get_logged_model, path.name))
         else:
             continue
         if not known:

@@ -44,6 +44,7 @@ TRIES, PAUSE_SECONDS = 100, 0.1
 CHUNK = 1 << 20
 # Those of SQLite, with the files that it has beside them.
 DATABASE = re.compile(r"\.db(-wal|-shm|-journal)?$")
+STAGING = ".restoring-"
 SECRETS = "secrets"
 AUDIT_KEY = "audit/token.key"
 
@@ -122,13 +123,18 @@ def restore(settings: Settings, archive: Path) -> dict[str, Any]:
         raise BackupRefused(f"{archive} (FROM) is invalid: it is not a file. Name a backup.")
     home = settings.home
     existed = home.exists()
-    if existed and (not home.is_dir() or any(home.iterdir())):
+    held = list(home.iterdir()) if home.is_dir() else [home] if existed else []
+    # What a killed restore left holds nothing of anybody's.
+    killed = [path for path in held if path.name.startswith(STAGING)]
+    if len(held) > len(killed):
         raise BackupRefused(
             f"{named('home')} is invalid: expected an empty or new folder, and {home} is not "
             "empty. Choose another folder, or move its contents away."
         )
     os.umask(0o077)
-    staging = home / f".restoring-{uuid.uuid4().hex}"
+    for path in killed:
+        shutil.rmtree(path)
+    staging = home / f"{STAGING}{uuid.uuid4().hex}"
     moved: list[Path] = []
     try:
         staging.mkdir(parents=True)

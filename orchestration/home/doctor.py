@@ -523,8 +523,13 @@ def _temporary(settings: Settings) -> Iterator[Fault]:
         yield Fault(
             f"{len(left)} left by ended processes ({size}), such as {_below(settings, left[0])}",
             "they are removed.",
-            lambda: [remove(path) for path in left],
+            lambda: _remove_all(left),
         )
+
+
+def _remove_all(left: list[Path]) -> None:
+    for path in left:
+        remove(path)
 
 
 def _own_hold() -> str:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -212,7 +213,7 @@ def _dagster_runs(settings: Settings, needed: _Needed) -> Iterator[Ended]:
             run = record.dagster_run
             known.add(run.run_id)
             asked = next((run.tags[tag] for tag in ASKED_BY if tag in run.tags), "")
-            marks = {(run.job_name, asked)} if asked else set()
+            marks: set[tuple[str, ...]] = {(run.job_name, asked)} if asked else set()
             if run.is_success:
                 marks.add((run.job_name, "", "success"))
             is_newest = bool(marks - newest)
@@ -227,7 +228,7 @@ def _dagster_runs(settings: Settings, needed: _Needed) -> Iterator[Ended]:
                 yield Ended(
                     *("Dagster run", run.run_id),
                     sum(map(parts.size_of, _files_of(settings, run.run_id))),
-                    lambda one=run.run_id: _end_run(settings, instance, one),  # type: ignore[misc]
+                    partial(_end_run, settings, instance, run.run_id),
                 )
         # A process that was killed after it had deleted the run.
         for path in sorted((own.parent / "runs").glob("*-*.db")):

@@ -17,7 +17,6 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-import duckdb
 import pytest
 
 from orchestration import cli
@@ -139,11 +138,22 @@ def restored(archive: Path, home: Path) -> Settings:
 
 def test_a_home_is_restored_at_another_path_while_its_release_is_read(settings, tmp_path):
     archive = tmp_path / "home.tar"
-    with duckdb.connect(str(settings.published / "current.duckdb"), read_only=True) as reader:
+    program = f"""import duckdb
+with duckdb.connect({str(settings.published / "current.duckdb")!r}, read_only=True) as reader:
+    print("open", flush=True)
+    input()
+    print(reader.execute("select count(*) from base.customer").fetchall())"""
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as reader:
+        assert reader.stdout.readline() == "open\n"
         found = back_up(settings, archive, include_secrets=True)
-        assert reader.execute("select count(*) from base.customer").fetchall() == [(20_000,)]
+        assert reader.communicate("\n")[0] == "[(20000,)]\n"
     assert archive.stat().st_mode & 0o777 == 0o600
+    # A restore was killed there.
+    (tmp_path / "moved" / "home" / ".restoring-1" / "landing").mkdir(parents=True)
     moved = restored(archive, tmp_path / "moved" / "home")
+    assert [path.name for path in moved.home.glob(".restoring-*")] == []
     assert served_bytes(moved) == served_bytes(settings)
     names = [path.name for path in releases.releases_of(moved)]
     assert names == [path.name for path in releases.releases_of(settings)]
