@@ -232,7 +232,7 @@ def test_runs_of_mlflow_end_unless_a_version_behind_them_is_needed(settings):
         made = client.create_model_version("response", run.info.artifact_uri, run.info.run_id)
         if alias:
             client.set_registered_model_alias("response", alias, made.version)
-        return made.version
+        return str(made.version)
 
     artifacts = settings.mlflow_home / "artifacts"
     experiment = client.create_experiment("response", artifact_location=f"{artifacts}/response")
