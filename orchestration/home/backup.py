@@ -25,9 +25,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
+from urllib.parse import quote
 
 from orchestration.home import parts
-from orchestration.home.status import reading
 from orchestration.platform import audit, environment
 from orchestration.platform.environment import VERSION
 from orchestration.platform.files import flush
@@ -298,7 +298,11 @@ def _pin_trail(settings: Settings, staging: Path) -> list[_Pinned]:
 def _copy_database(settings: Settings, staging: Path, path: Path) -> Iterator[_Pinned]:
     copy = staging / uuid.uuid4().hex
     try:
-        with reading(path) as source, closing(sqlite3.connect(copy)) as target:
+        # Under SQLite's own locks: a run may be writing.
+        with (
+            closing(sqlite3.connect(f"file:{quote(str(path))}?mode=rw", uri=True)) as source,
+            closing(sqlite3.connect(copy)) as target,
+        ):
             source.backup(target)
             # One file, whatever the journal of its owner is.
             target.execute("pragma journal_mode = delete")
