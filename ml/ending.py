@@ -20,11 +20,10 @@ RUN_FOLDER = re.compile(r"[0-9a-f]{32}")
 
 @dataclass(frozen=True)
 class EndedRun:
-    """A run, the versions registered from it (name, number), and its models and folder."""
+    """A run, the versions registered from it (name, number), and its models."""
 
     run_id: str
     experiment: str
-    artifact_uri: str
     versions: tuple[tuple[str, str], ...] = ()
     model_ids: tuple[str, ...] = ()
 
@@ -69,7 +68,6 @@ def runs_to_end(
                 EndedRun(
                     run_id,
                     experiments[run.info.experiment_id],
-                    run.info.artifact_uri,
                     tuple(registered.of_run.get(run_id, ())),
                     tuple(one.model_id for one in run.outputs.model_outputs) if run.outputs else (),
                 )
