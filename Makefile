@@ -66,7 +66,7 @@ ifdef REFERENCE_PATH
 export JINGXI_REFERENCE_PATH := $(REFERENCE_PATH)
 endif
 
-.PHONY: help refresh check train promote rollback-model test test-all acceptance mutants ui lint format lock audit-deps licences sbom bench truth customer explain price reference scenario releases diff approve reject override overrides rotate-key rollback erase audit export summary docs clean install
+.PHONY: help refresh check train promote rollback-model test test-all acceptance mutants ui lint format lock audit-deps licences sbom bench truth customer explain price reference scenario releases diff approve reject override overrides rotate-key rollback erase audit status retain backup restore doctor export summary docs clean install
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -173,6 +173,21 @@ erase: $(INSTALLED) ## erase a person everywhere: make erase CUSTOMER=C00000001 
 audit: $(INSTALLED) ## verify who did what, and show it: SINCE=2026-01-31 ACT=publish BY=ana SUBJECT=C00000001 JSON=1
 	@$(RUN) -m orchestration audit $(if $(SINCE),--since "$$SINCE") $(if $(ACT),--act "$$ACT") \
 		$(if $(BY),--user "$$BY") $(if $(SUBJECT),--subject "$$SUBJECT") $(if $(filter-out 0 false,$(JSON)),--json)
+
+status: $(INSTALLED) ## what is served and waits, the last runs, the sizes of the home: JSON=1
+	@$(RUN) -m orchestration status $(if $(filter-out 0 false,$(JSON)),--json)
+
+retain: $(INSTALLED) ## end the storage of what nobody can return to: DRY_RUN=1 JSON=1
+	@$(RUN) -m orchestration retain $(if $(filter-out 0 false,$(DRY_RUN)),--dry-run) $(if $(filter-out 0 false,$(JSON)),--json)
+
+backup: $(INSTALLED) ## the home as one verified archive: make backup TO=file.tar INCLUDE_SECRETS=1
+	@$(RUN) -m orchestration backup "$$TO" $(if $(filter-out 0 false,$(INCLUDE_SECRETS)),--include-secrets) $(if $(filter-out 0 false,$(JSON)),--json)
+
+restore: $(INSTALLED) ## a home from an archive: make restore FROM=file.tar JINGXI_HOME=/empty/folder
+	@$(RUN) -m orchestration restore "$$FROM" $(if $(filter-out 0 false,$(JSON)),--json)
+
+doctor: $(INSTALLED) ## check every part of the home; HEAL=1 repairs what can be derived: JSON=1
+	@$(RUN) -m orchestration doctor $(if $(filter-out 0 false,$(HEAL)),--heal) $(if $(filter-out 0 false,$(JSON)),--json)
 
 export: $(INSTALLED) ## the synthetic bank as files: make export TO=folder FORMAT=csv
 	@$(RUN) -m orchestration export $(TO) $(if $(FORMAT),--format $(FORMAT))

@@ -145,6 +145,11 @@ class Registry:
         self._artifact_root = artifact_root
         self._audit = Audit(self._client, lambda: self._experiment(PROMOTIONS))
 
+    @property
+    def client(self) -> Any:
+        """MLflow's own client."""
+        return self._client
+
     def _experiment(self, name: str) -> str:
         known = self._client.get_experiment_by_name(name)
         if known is not None:
@@ -385,6 +390,11 @@ class Registry:
     def audit(self, name: str | None = None) -> list[AuditRecord]:
         """Every promotion and rollback of a model, or of all, oldest first."""
         return self._audit.records(name)
+
+    def past_champions(self, name: str) -> list[str]:
+        """The numbers of the versions that `rollback` may return to, nearest first."""
+        standing = self.champion(name)
+        return champions_before(self.audit(name), standing.version) if standing else []
 
     def settle(self, name: str) -> None:
         """Close the records that a killed process left open: as done if the alias points to their

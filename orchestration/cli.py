@@ -467,6 +467,137 @@ def audit(
 
 
 @app.command()
+def status(as_json: AsJson = False) -> None:
+    """Show what is served and waits, the last runs, whether a refresh runs, and all sizes.
+
+    Writes nothing: it works on a read-only disk and during a refresh. Exit status: 0, or 1 where
+    the served release cannot be read.
+    """
+
+    def show(settings: Settings) -> int:
+        from orchestration.home.status import read_status, show_status
+
+        found = read_status(settings)
+        if as_json:
+            print(json.dumps(found))
+        else:
+            show_status(found)
+        return FAILED if found["problem"] else 0
+
+    _run("status", show, reading=True)
+
+
+@app.command()
+def retain(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be removed; write nothing.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """End the storage of what nobody can return to, within the limits of the settings.
+
+    Old releases with their reports and exports, runs of Dagster and MLflow, logs and temporary
+    files of ended processes (JINGXI_KEPT_RELEASES, JINGXI_KEPT_RUN_DAYS, JINGXI_KEPT_MODEL_DAYS,
+    JINGXI_KEPT_LOG_DAYS). The audit trail, the served release and what a rollback needs stay.
+    """
+
+    def end(settings: Settings) -> int:
+        from orchestration.home import retention
+
+        found = retention.retain(settings, dry_run=dry_run)
+        if as_json:
+            print(json.dumps(found))
+        else:
+            retention.show_retention(found)
+        return 0
+
+    if dry_run:
+        _run("retain", end, reading=True)
+    _locked("retain", end)
+
+
+@app.command()
+def backup(
+    to: Annotated[Path, typer.Argument(metavar="FILE", help="The archive to write, a new file.")],
+    include_secrets: Annotated[
+        bool, typer.Option("--include-secrets", help="With the keys of the tokens.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write everything that cannot be built anew into one verified archive.
+
+    A refresh may run and readers may read at the same time.
+    """
+
+    def write(settings: Settings) -> int:
+        from orchestration.home import backup
+
+        found = backup.back_up(settings, to, include_secrets=include_secrets)
+        if as_json:
+            print(json.dumps(found))
+        else:
+            backup.show_backup(found)
+        return 0
+
+    _run("backup", write)
+
+
+@app.command()
+def restore(
+    archive: Annotated[Path, typer.Argument(metavar="FILE", help="An archive of jingxi backup.")],
+    to: Annotated[
+        Path | None, typer.Argument(metavar="HOME", help="Empty or new; default: JINGXI_HOME.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the home of an archive into an empty folder, whole or not at all.
+
+    A truncated or changed archive is refused, and nothing is left behind.
+    """
+
+    def write(settings: Settings) -> int:
+        from orchestration.home import backup
+
+        found = backup.restore(settings, archive)
+        if as_json:
+            print(json.dumps(found))
+        else:
+            backup.show_restored(found)
+        return 0
+
+    _run("restore", write, reading=True, home=to)
+
+
+@app.command()
+def doctor(
+    heal: Annotated[
+        bool, typer.Option("--heal", help="Repair what can be derived from the rest.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Check every part of the home: one line each, with the cure of what is wrong.
+
+    Without --heal nothing is written. Exit status: 0 all is sound or healed, 1 something is wrong.
+    """
+
+    def check_home(settings: Settings) -> int:
+        from orchestration.home import doctor
+
+        if heal:
+            with one_refresh_at_a_time(settings, doctor.LOCK_HOLDER):
+                found = doctor.examine(settings, heal=True)
+        else:
+            found = doctor.examine(settings)
+        if as_json:
+            print(json.dumps(doctor.as_json(found)))
+        else:
+            doctor.show_findings(found)
+        return FAILED if any(one.state == doctor.WRONG for one in found) else 0
+
+    _run("doctor", check_home, reading=True)
+
+
+@app.command()
 def export(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to write the files.")],
     file_format: Annotated[
@@ -637,13 +768,19 @@ def ui(
     _run("ui", lambda settings: _serve(settings, port, read_only=read_only))
 
 
-def _run(command: str, work: Callable[[Settings], int], *, reading: bool = False) -> NoReturn:
+def _run(
+    command: str,
+    work: Callable[[Settings], int],
+    *,
+    reading: bool = False,
+    home: Path | None = None,
+) -> NoReturn:
     """Read the settings, prepare the home, do the work and end with its exit status."""
     warnings.filterwarnings("ignore", module="dagster")
     logging.captureWarnings(True)
 
     def begin() -> int:
-        settings = read_settings()
+        settings = read_settings(**({"home": home} if home else {}))
         environment.prepare(settings, reading=reading)
         return work(settings)
 

@@ -14,6 +14,7 @@ from orchestration.customer_page.job import customer_page_job
 from orchestration.decisions.assets import PLAN, lists_assets, plan_assets
 from orchestration.decisions.checks import decisions_gate
 from orchestration.features.assets import features_assets
+from orchestration.home.jobs import retain_job
 from orchestration.landing.assets import landing_assets
 from orchestration.landing.checks import landing_gate
 from orchestration.models.assets import models_assets
@@ -81,7 +82,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         ],
         jobs=[
             *(refresh, train, check, promote_job, rollback_job, customer_page_job),
-            *(approve_job, reject_job, rollback_release_job, override_job),
+            *(approve_job, reject_job, rollback_release_job, override_job, retain_job),
         ],
         schedules=schedules(settings, refresh, train),
         sensors=sensors(settings, (refresh, train, check)),

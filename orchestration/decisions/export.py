@@ -29,7 +29,7 @@ from duckdb.func import SPECIAL
 from orchestration.decisions.reason_words import reason_in_words
 from orchestration.platform.optional_tables import has_table
 from orchestration.platform.refusal import Refused
-from orchestration.platform.releases import KEPT_RELEASES
+from orchestration.platform.settings import KEPT_RELEASES
 from sources.contract import BY_NAME, CHANNELS
 
 BATCH = 10_000
@@ -220,14 +220,19 @@ class Written:
 
 
 def export_release(
-    connection: duckdb.DuckDBPyConnection, folder: Path, release_id: str, *, bom: bool = False
+    connection: duckdb.DuckDBPyConnection,
+    folder: Path,
+    release_id: str,
+    *,
+    bom: bool = False,
+    kept: int = KEPT_RELEASES,
 ) -> list[Path]:
     """Write a release's lists to `folder/<release_id>/`, the whole folder in one step.
 
     Worklist, contact plan (treatment arm), grid, scorecard and guide as CSV and Parquet; the
     templates of what comes back, in the columns of the source contract, as CSV; and a manifest with
-    the rows and sha256 of each. An export of the same release is replaced. Only the exports of as
-    many releases as are kept stay. Rows are written in batches as the engine finds them.
+    the rows and sha256 of each. An export of the same release is replaced. Rows are written in
+    batches as the engine finds them.
 
     Contacts of customers who may not be contacted are left out; how many and why is in the manifest
     and, where there are any, a warning.
@@ -237,6 +242,7 @@ def export_release(
     connection : a release, or the build warehouse it was made of
     folder : where the exports are kept, such as `$JINGXI_HOME/exports`
     bom : begin CSV with a byte order mark, by which older spreadsheets know UTF-8
+    kept : exports that stay
 
     Returns
     -------
@@ -277,7 +283,7 @@ def export_release(
             sum(withheld.values()),
             ", ".join(f"{reason} {contacts}" for reason, contacts in withheld.items()),
         )
-    _keep_latest(folder, release_id)
+    _keep_latest(folder, release_id, kept)
     return [folder / release_id / name for name in (*(one.path.name for one in files), MANIFEST)]
 
 
@@ -380,10 +386,10 @@ def _replace(unfinished: Path, final: Path) -> None:
     shutil.rmtree(aside, ignore_errors=True)
 
 
-def _keep_latest(folder: Path, written: str) -> None:
+def _keep_latest(folder: Path, written: str, number: int) -> None:
     kept = sorted(
         (path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")),
         key=lambda path: (path.name == written, path.stat().st_mtime),
     )
-    for path in kept[:-KEPT_RELEASES]:
+    for path in kept[:-number]:
         shutil.rmtree(path, ignore_errors=True)

@@ -40,7 +40,7 @@ def prepare_home(settings: Settings) -> list[str]:
     HomeRefused, orchestration.platform.releases.ReleaseDamaged
         For the first damaged store that cannot be rebuilt, with the cure.
     """
-    _room(settings)
+    room(settings, served(settings))
     token_key(settings)
     history, schedules = (settings.dagster_home / name for name in ("history", "schedules"))
     for path in (*sorted(history.rglob("*.db")), schedules / "schedules.db"):
@@ -79,8 +79,8 @@ def cure_of(reason: str, settings: Settings) -> str | None:
     return f"{settings.warehouse} was damaged and is removed: run make refresh to rebuild it"
 
 
-def _room(settings: Settings) -> None:
-    current = served(settings)
+def room(settings: Settings, current: Path | None) -> None:
+    """Refuse a disk without room for a release beside the served one."""
     needed = LEAST_FREE_BYTES + (current.stat().st_size if current else 0)
     free = shutil.disk_usage(settings.home).free
     if free < needed:
@@ -131,7 +131,7 @@ def _judge_model_store(settings: Settings) -> None:
 def _fit_warehouse(settings: Settings) -> list[str]:
     """Remove a build warehouse that a refresh cannot use."""
     path = settings.warehouse
-    reason = _unfit(settings) if path.exists() else None
+    reason = unfit(settings) if path.exists() else None
     # A write-ahead log without its warehouse must not apply to the next one.
     if reason is not None or not path.exists():
         _remove(path)
@@ -143,12 +143,12 @@ def _remove(warehouse: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _unfit(settings: Settings) -> str | None:
+def unfit(settings: Settings, *, read_only: bool = False) -> str | None:
     """Why the warehouse must be rebuilt; None if it is sound as far as its header shows. Its blocks
     have checksums: DuckDB reports a damaged one when it reads it."""
     path = settings.warehouse
     try:
-        with connect(settings, path) as connection:
+        with connect(settings, path, read_only=read_only) as connection:
             size, blocks = connection.execute(
                 # `total_blocks` includes free blocks beyond the end of the file.
                 "select block_size, used_blocks from pragma_database_size()"

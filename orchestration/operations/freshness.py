@@ -6,10 +6,9 @@ from datetime import timedelta
 
 import dagster as dg
 
+from orchestration.home.status import SLACK_DAYS
 from orchestration.platform.settings import Settings
 
-# Calendar days that a business day may lie later than its number, and a few to run again.
-SLACK_DAYS = 9
 NOON = timedelta(hours=12)
 
 

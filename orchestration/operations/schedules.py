@@ -3,7 +3,8 @@
 Times are UTC. The monthly refresh is due on a business day (`JINGXI_BUSINESS_DAY`, the third by
 default), when a month's records have been delivered. Training is due on the next one in each
 quarter's first month, from the features of that refresh. Both look every morning, so that a day on
-which nothing ran is made up for; their run keys name the month and the quarter.
+which nothing ran is made up for; their run keys name the month and the quarter. Storage ends on
+Sundays.
 """
 
 from __future__ import annotations
@@ -13,14 +14,15 @@ from datetime import datetime
 
 import dagster as dg
 
+from orchestration.home.jobs import retain_job
 from orchestration.operations.business_days import business_day, holidays_of
 from orchestration.operations.jobs import AssetJob, refresh_tags
 from orchestration.platform.partitions import months_of
 from orchestration.platform.releases import served
 from orchestration.platform.settings import Settings
 
-MONTHLY, QUARTERLY = "monthly_refresh", "quarterly_training"
-MONTHLY_CRON, QUARTERLY_CRON = "0 3 * * *", "0 3 * 1,4,7,10 *"
+MONTHLY, QUARTERLY, WEEKLY = "monthly_refresh", "quarterly_training", "weekly_retention"
+MONTHLY_CRON, QUARTERLY_CRON, WEEKLY_CRON = "0 3 * * *", "0 3 * 1,4,7,10 *", "0 2 * * 0"
 
 
 def month_due(settings: Settings, now: datetime) -> str | None:
@@ -41,7 +43,7 @@ def schedules(
     refresh: AssetJob,
     train: AssetJob,
 ) -> list[dg.ScheduleDefinition]:
-    """Both schedules, switched off."""
+    """All schedules, switched off."""
     return [
         dg.ScheduleDefinition(
             name=MONTHLY,
@@ -59,6 +61,13 @@ def schedules(
             execution_fn=_training_due(settings),
             default_status=dg.DefaultScheduleStatus.STOPPED,
             description="challengers from the current features, judged by the policy",
+        ),
+        dg.ScheduleDefinition(
+            name=WEEKLY,
+            job=retain_job,
+            cron_schedule=WEEKLY_CRON,
+            default_status=dg.DefaultScheduleStatus.STOPPED,
+            description="ends the storage of what is beyond the limits (JINGXI_KEPT_…)",
         ),
     ]
 

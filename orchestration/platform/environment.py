@@ -55,6 +55,12 @@ run_monitoring:
 # Whether the published assets of a month were built in time.
 freshness:
   enabled: true
+# Days for which the looks of schedules and sensors are kept. Runs end with `make retain`.
+retention:
+  schedule:
+    purge_after_days: {skipped: 30, failure: 90, success: 180}
+  sensor:
+    purge_after_days: {skipped: 7, failure: 90, success: 180}
 """
 
 
@@ -65,6 +71,7 @@ class HomeRefused(Refused):
 FORMER_EVENT_LOG = "orchestration.event_log"
 # Digests of the files that earlier versions wrote: an unedited one is replaced.
 WRITTEN_BEFORE = {
+    "2b8a3669061c021f313ddfbd021316372db5346ce89ead62180a061de4b49ca3",
     "abb34d23b609405ed50150600ef1e456deab7ebcf24d87e311971527425f33fd",
     "857407216a9ce1814cf18c319334edabb4ce91806d25ca56ccb64ac1973e86c6",
     "e2ae18a6f482228e838e26ce86c3d3dae07f3a68708ce647b64406a14d53a888",

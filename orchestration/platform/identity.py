@@ -33,11 +33,13 @@ PROPOSE, APPROVE, REJECT = "propose", "approve", "reject"
 OVERRIDE_GATE, ROTATE_KEY = "override_gate", "rotate_key"
 TRAIN, PROMOTE, OVERRIDE, ROLLBACK_MODEL = "train", "promote", "override", "rollback_model"
 ADJUST, AUDIT, ERASE = "adjust", "audit", "erase"
+RETAIN, BACKUP, RESTORE, HEAL = "retain", "backup", "restore", "heal"
 CUSTOMER_PAGE, EXPLAIN, PRICE = "customer_page", "explain", "price"
 # Act → the roles that allow it.
 ALLOWED: dict[str, tuple[str, ...]] = {
     **dict.fromkeys((REFRESH, PUBLISH, PROPOSE, ADJUST, ROLLBACK), (DATA_ENGINEER,)),
     **dict.fromkeys((EXPORT, ERASE, ROTATE_KEY), (DATA_ENGINEER,)),
+    **dict.fromkeys((RETAIN, BACKUP, RESTORE, HEAL), (DATA_ENGINEER,)),
     TRAIN: (ML_ENGINEER, DATA_ENGINEER),
     **dict.fromkeys((APPROVE, REJECT, PROMOTE, OVERRIDE, ROLLBACK_MODEL), (APPROVER,)),
     OVERRIDE_GATE: (APPROVER,),

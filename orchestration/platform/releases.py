@@ -19,7 +19,6 @@ from orchestration.platform.refusal import Refused
 from orchestration.platform.settings import Settings
 
 CURRENT = "current.duckdb"
-KEPT_RELEASES = 12
 # The name under which the served release is attached.
 RELEASE = "release"
 
@@ -59,6 +58,19 @@ def releases_of(settings: Settings) -> list[Path]:
     return sorted(
         (settings.published / "releases").glob("*.duckdb"), key=lambda path: path.stat().st_mtime
     )
+
+
+def surplus(settings: Settings) -> list[Path]:
+    """The releases beyond those that are kept, oldest first: neither the served one nor the one
+    before it, to which `make rollback` returns, is among them."""
+    found = releases_of(settings)
+    current = (settings.published / CURRENT).resolve()
+    at = found.index(current) if current in found else len(found)
+    return [
+        path
+        for number, path in enumerate(found[: -settings.kept_releases])
+        if number not in (at - 1, at)
+    ]
 
 
 def served(settings: Settings) -> Path | None:

@@ -30,6 +30,7 @@ CURRENCY = re.compile(r"^[A-Z]{3}$")
 UNFIT = "#?%*[]\\"
 LONGEST_HOME = 380
 LEAST_KEY = 32
+KEPT_RELEASES = 12
 MONTH = re.compile(r"^\d{4}-(0[1-9]|1[0-2])$")
 ADDRESS = re.compile(r"^[^\s@,<>\"]+@[^\s@,<>\"]+$")
 WEB = re.compile(r"^https?://[^\s/]+\S*$")
@@ -131,6 +132,18 @@ class Settings(BaseSettings):
         15, ge=1, description="minutes without a change after which a delivery counts as complete"
     )
     max_hours: int = Field(24, ge=1, description="hours after which Dagster ends a run")
+    kept_releases: int = Field(
+        KEPT_RELEASES,
+        ge=2,
+        description="releases that are kept, the served one and the one before it always",
+    )
+    kept_run_days: int = Field(
+        180, ge=1, description="days for which Dagster's runs and their gate reports are kept"
+    )
+    kept_model_days: int = Field(
+        180, ge=1, description="days for which MLflow runs are kept that nothing can return to"
+    )
+    kept_log_days: int = Field(30, ge=1, description="days for which logs are kept")
     ui_url: str = Field("http://127.0.0.1:3000", description="address of Dagster in notices")
     notice_webhook: SecretStr | None = Field(
         None, description="address that takes notices as Slack-compatible JSON; a secret"

@@ -98,7 +98,11 @@ def export_lists(settings: Settings, path: Path) -> None:
         audit.audited(settings, EXPORT, path.stem, release_id=path.stem) as doing,
         connect(settings, path, read_only=True) as connection,
     ):
-        files = export_release(connection, settings.exports, path.stem, bom=settings.export_bom)
+        files = export_release(
+            *(connection, settings.exports, path.stem),
+            bom=settings.export_bom,
+            kept=settings.kept_releases,
+        )
         doing.detail = ", ".join(file.name for file in files)
 
 

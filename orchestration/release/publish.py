@@ -26,11 +26,9 @@ from orchestration.platform.identity import ADJUST, PROPOSE, PUBLISH
 from orchestration.platform.optional_tables import has_table
 from orchestration.platform.progress import report_progress
 from orchestration.platform.releases import (
-    KEPT_RELEASES,
     ReleaseRefused,
-    releases_of,
     serve,
-    served,
+    surplus,
 )
 from orchestration.platform.settings import Settings
 from orchestration.platform.tables import write_table
@@ -284,18 +282,18 @@ def keep_latest(settings: Settings) -> None:
     try:
         _keep_latest(settings)
     except OSError as error:
-        report_progress(f"releases beyond the last {KEPT_RELEASES} could not be removed: {error}")
+        report_progress(
+            f"releases beyond the last {settings.kept_releases} could not be removed: {error}"
+        )
 
 
 def _keep_latest(settings: Settings) -> None:
-    current = served(settings)
-    for path in releases_of(settings)[:-KEPT_RELEASES]:
-        if path != current:
-            published = path.stat().st_mtime
-            path.unlink()
-            for run in (settings.reports / RUNS).glob("*"):
-                # Its own run's, and those of earlier runs that published nothing.
-                if run.stat().st_mtime <= published:
-                    shutil.rmtree(run, ignore_errors=True)
-            for folder in (settings.reports, settings.customer_pages):
-                shutil.rmtree(folder / path.stem, ignore_errors=True)
+    for path in surplus(settings):
+        published = path.stat().st_mtime
+        path.unlink()
+        for run in (settings.reports / RUNS).glob("*"):
+            # Its own run's, and those of earlier runs that published nothing.
+            if run.stat().st_mtime <= published:
+                shutil.rmtree(run, ignore_errors=True)
+        for folder in (settings.reports, settings.customer_pages):
+            shutil.rmtree(folder / path.stem, ignore_errors=True)

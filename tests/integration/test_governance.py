@@ -46,7 +46,7 @@ from orchestration.models.governance import (
 )
 from orchestration.models.jobs import PROMOTE, PROMOTE_OP, ROLL_BACK, ROLL_BACK_OP
 from orchestration.operations.jobs import TRAIN, refresh_tags
-from orchestration.operations.schedules import MONTHLY, QUARTERLY
+from orchestration.operations.schedules import MONTHLY, QUARTERLY, WEEKLY
 from orchestration.platform import audit, build_numbers
 from orchestration.platform.files import write_whole
 from orchestration.platform.identity import operating_system_user, same_person
@@ -698,6 +698,6 @@ def test_both_schedules_look_every_morning_so_that_a_missed_day_is_made_up_for(d
 
 
 def test_schedules_are_off_until_switched_on(definitions):
-    assert {schedule.name for schedule in definitions.schedules} == {MONTHLY, QUARTERLY}
+    assert {schedule.name for schedule in definitions.schedules} == {MONTHLY, QUARTERLY, WEEKLY}
     for schedule in definitions.schedules:
         assert schedule.default_status == dg.DefaultScheduleStatus.STOPPED

@@ -14,7 +14,7 @@ from orchestration.platform.engine import WarehouseBusy, connect
 from orchestration.platform.files import write_whole
 from orchestration.platform.identity import ActRefused, operating_system_user
 from orchestration.platform.resources import Home
-from orchestration.platform.settings import read_settings
+from orchestration.platform.settings import KEPT_RELEASES, read_settings
 from orchestration.release import approval, jobs
 from orchestration.release import publish as releasing
 from orchestration.release.assets import release_asset
@@ -208,19 +208,19 @@ def test_the_last_twelve_releases_are_kept_and_the_served_one_always(warehouse, 
 def test_a_runs_gate_report_is_kept_as_long_as_its_release(warehouse, settings):
     runs = settings.reports / "runs"
     made = []
-    for number in range(releases.KEPT_RELEASES + 2):
+    for number in range(KEPT_RELEASES + 2):
         run = runs / f"run{number}"
         run.mkdir(parents=True)
         made.append((run, publish(warehouse, settings).path))
     failed = runs / "published nothing"
     failed.mkdir()
     assert all(run.exists() == release.exists() for run, release in made)
-    assert failed.exists() and len(list(runs.iterdir())) == releases.KEPT_RELEASES + 1
+    assert failed.exists() and len(list(runs.iterdir())) == KEPT_RELEASES + 1
 
 
 def test_customer_pages_and_reports_are_removed_with_their_release(warehouse, settings):
     made = []
-    for _ in range(releases.KEPT_RELEASES + 2):
+    for _ in range(KEPT_RELEASES + 2):
         release = publish(warehouse, settings)
         folders = [at / release.release_id for at in (settings.reports, settings.customer_pages)]
         for folder in folders:
@@ -229,7 +229,7 @@ def test_customer_pages_and_reports_are_removed_with_their_release(warehouse, se
         made.append((release.path, folders))
     publish(warehouse, settings)
     left = [release.exists() for release, _ in made]
-    assert left == [False] * 3 + [True] * (releases.KEPT_RELEASES - 1)
+    assert left == [False] * 3 + [True] * (KEPT_RELEASES - 1)
     for release, folders in made:
         assert {folder.exists() for folder in folders} == {release.exists()}
 

@@ -31,7 +31,7 @@ from orchestration.decisions.export import (
     safe_text,
 )
 from orchestration.landing.engine import Window, land
-from orchestration.platform.releases import KEPT_RELEASES
+from orchestration.platform.settings import KEPT_RELEASES
 from sources.contract import BY_NAME
 from sources.files import DeliveredFiles
 from tests.plan_bank import PlanBank

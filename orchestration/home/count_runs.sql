@@ -1,0 +1,2 @@
+-- Of Dagster's storage and of MLflow's store.
+select count(*) from runs
