@@ -203,7 +203,7 @@ format: $(INSTALLED) ## let ruff put the code in order
 	@$(RUN) -m ruff format .
 
 lock: $(INSTALLED) ## resolve pyproject.toml into requirements.lock (needs uv)
-	@uv pip compile pyproject.toml --group dev --universal --python-version 3.11 \
+	@uv pip compile pyproject.toml --extra server --group dev --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-header --quiet --upgrade -o requirements.lock
 
 clean: ## remove the environment and caches; your data stay
