@@ -251,7 +251,7 @@ format: $(INSTALLED) ## let ruff put the code in order
 	@$(RUN) -m ruff format .
 
 lock: $(INSTALLED) ## resolve pyproject.toml into requirements.lock, and audit.lock (needs uv)
-	@uv pip compile pyproject.toml --group dev --universal --python-version 3.11 \
+	@uv pip compile pyproject.toml --extra server --group dev --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-header --quiet --upgrade -o requirements.lock
 	@{ echo "# What make audit-deps needs; never part of the product's environment. make lock writes it."; \
 		echo pip-audit | uv pip compile - --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

@@ -73,7 +73,7 @@ def training_context(
         mode=mode,
         source=identity,
         tracking_uri=settings.mlflow_tracking_uri,
-        artifact_root=str(settings.mlflow_home / "artifacts"),
+        artifact_root=settings.artifact_root,
         run_id=run_id,
         code_version=code_version(),
         promotion=settings.promotion,

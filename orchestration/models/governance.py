@@ -74,7 +74,7 @@ def open_registry(settings: Settings) -> Registry:
     """
     check_model_store(settings)
     make_model_store(settings)
-    return Registry(settings.mlflow_tracking_uri, str(settings.mlflow_home / "artifacts"))
+    return Registry(settings.mlflow_tracking_uri, settings.artifact_root)
 
 
 def carry_out_promotion(

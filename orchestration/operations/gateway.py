@@ -5,6 +5,9 @@ rebinding) also read the answer. One request could launch a run or promote a mod
 if its Host is this server, its Origin, if any, too, and if it is not one that a browser sends
 for another site. The servers behind listen at addresses that a page cannot guess.
 
+In server mode a proxy with a sign-in stands before it, and `access` decides what a person may ask.
+The headers of that proxy are otherwise taken out of a request.
+
 Each connection carries one request: what follows its body is not passed on, and the servers behind
 are asked to close it. A WebSocket keeps its connection.
 """
@@ -17,8 +20,12 @@ import socket
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 from urllib.parse import unquote
+
+from orchestration.platform.sign_in import SECRET_HEADER, USER_HEADER
 
 HOST = "127.0.0.1"
 NAMES = (HOST, "localhost", "[::1]")
@@ -27,7 +34,38 @@ HEAD_SECONDS = 30
 PIECE = 1 << 16
 # These are about one connection, which is not that of the server behind.
 OF_CONNECTION = ("connection", "keep-alive", "proxy-connection")
+LONGEST_QUERY = 4 << 20
+Address = tuple[str, int]
 Headers = list[tuple[str, str]]
+OF_PROXY = (USER_HEADER, SECRET_HEADER)
+
+
+@dataclass(frozen=True)
+class Passed:
+    """A request that passes, with the headers that it gets."""
+
+    behind: Address
+    headers: Headers
+
+
+@dataclass(frozen=True)
+class Denied:
+    """A request that does not."""
+
+    status: str
+    reason: str
+
+
+class Access(Protocol):
+    """Who may ask what, behind a proxy with a sign-in."""
+
+    def needs_body(self, port: int, method: str, target: str) -> bool:
+        """Whether `judge` reads what follows the head."""
+
+    def judge(
+        self, port: int, method: str, target: str, headers: Headers, body: bytes
+    ) -> Passed | Denied:
+        """Whether a request passes, and to which server."""
 
 
 class HeadInvalid(ValueError):
@@ -132,15 +170,30 @@ def forwarded(method: str, target: str, headers: Headers) -> bytes:
 async def _serve_one(
     port: int,
     behind: tuple[str, int],
+    access: Access | None,
     reader: asyncio.StreamReader,
     writer: asyncio.StreamWriter,
 ) -> None:
     with suppress(OSError, asyncio.IncompleteReadError, asyncio.TimeoutError):
+        query = b""
         try:
             head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), HEAD_SECONDS)
             method, target, headers = read_head(head)
             length = body_length(headers)
             reason, status = refusal(method, target, headers, port), "403 Forbidden"
+            if reason is None and access is None:
+                headers = [one for one in headers if one[0].lower() not in OF_PROXY]
+            elif reason is None and access is not None:
+                if access.needs_body(port, method, target):
+                    if length is None or length > LONGEST_QUERY:
+                        raise HeadInvalid(f"expected a length of up to {LONGEST_QUERY} bytes")
+                    query = await asyncio.wait_for(reader.readexactly(length), HEAD_SECONDS)
+                    length = 0
+                found = access.judge(port, method, target, headers, query)
+                if isinstance(found, Passed):
+                    behind, headers = found.behind, found.headers
+                else:
+                    reason, status = found.reason, found.status
         except (HeadInvalid, asyncio.LimitOverrunError) as error:
             reason, status = f"the request is invalid: {error}", "400 Bad Request"
         if reason is None:
@@ -149,7 +202,7 @@ async def _serve_one(
             except OSError:
                 reason, status = "the server is not ready. Try again.", "502 Bad Gateway"
             else:
-                back_writer.write(forwarded(method, target, headers))
+                back_writer.write(forwarded(method, target, headers) + query)
                 await _both_ways(reader, writer, back_reader, back_writer, length)
         if reason is not None:
             body = f"refused: {reason}\n".encode()
@@ -195,11 +248,11 @@ async def _copy(
             await writer.drain()
 
 
-async def serve(doors: Sequence[tuple[int, tuple[str, int]]]) -> None:
+async def serve(doors: Sequence[tuple[int, tuple[str, int]]], access: Access | None = None) -> None:
     """Listen at each port for the server behind it, until the process ends."""
     servers = [
         await asyncio.start_server(
-            partial(_serve_one, port, behind), HOST, port, limit=LONGEST_HEAD
+            partial(_serve_one, port, behind, access), HOST, port, limit=LONGEST_HEAD
         )
         for port, behind in doors
     ]

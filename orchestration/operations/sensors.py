@@ -134,7 +134,7 @@ def after_promotion(settings: Settings) -> Step:
     check_model_store(settings)
     from ml.registry import Registry
 
-    registry = Registry(settings.mlflow_tracking_uri, str(settings.mlflow_home / "artifacts"))
+    registry = Registry(settings.mlflow_tracking_uri, settings.artifact_root)
     found = {name: registry.champion(name) for name in scored}
     changed = {
         name: champion.version

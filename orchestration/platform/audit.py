@@ -118,7 +118,7 @@ def audited(
     """
     roles = ALLOWED[act] if allowed is None else allowed
     # Until who it is has been found out, which may be refused.
-    unknown = Person(identity.operating_system_user(), frozenset())
+    unknown = Person(identity.acting_name(), frozenset())
     doing = Act(act, subject, unknown, release_id, detail, "none")
     try:
         doing.person = identity.who(settings)

@@ -40,6 +40,9 @@ PATIENCE = {
     "MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER": "false",
 }
 
+# Dagster reads the times in its databases as UTC, and PostgreSQL writes them in a session's zone.
+TIMES = {"PGTZ": "UTC"}
+
 DAGSTER_YAML = """\
 # Written once; yours to edit. One run at a time: the build warehouse has one writer.
 telemetry:
@@ -95,7 +98,7 @@ def prepare(settings: Settings, *, reading: bool = False) -> None:
     if not reading:
         _make(settings)
         settle_in(settings)
-    os.environ.update(QUIET)
+    os.environ.update({**QUIET, **TIMES})
     for name, value in {**SHARING, **PATIENCE}.items():
         os.environ.setdefault(name, value)
     os.environ["DAGSTER_HOME"] = str(settings.dagster_home)

@@ -1,6 +1,7 @@
 """Who acts, and whether a role allows it: the operating system's name, and the roles file.
 
-Without a roles file everybody has every role, and a name is that of JINGXI_USER.
+In server mode a run that a person launched in Dagster acts for that person (`acting_for`). Without
+a roles file everybody has every role, and a name is that of JINGXI_USER.
 """
 
 from __future__ import annotations
@@ -8,7 +9,8 @@ from __future__ import annotations
 import os
 import pwd
 import unicodedata
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -35,6 +37,8 @@ TRAIN, PROMOTE, OVERRIDE, ROLLBACK_MODEL = "train", "promote", "override", "roll
 ADJUST, AUDIT, ERASE = "adjust", "audit", "erase"
 RETAIN, BACKUP, RESTORE, HEAL = "retain", "backup", "restore", "heal"
 CUSTOMER_PAGE, EXPLAIN, PRICE = "customer_page", "explain", "price"
+# What a person asks of Dagster's or MLflow's pages in server mode.
+UI_LAUNCH, UI_CHANGE = "ui_launch", "ui_change"
 # Act → the roles that allow it.
 ALLOWED: dict[str, tuple[str, ...]] = {
     **dict.fromkeys((REFRESH, PUBLISH, PROPOSE, ADJUST, ROLLBACK), (DATA_ENGINEER,)),
@@ -45,6 +49,8 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     OVERRIDE_GATE: (APPROVER,),
     **dict.fromkeys((CUSTOMER_PAGE, EXPLAIN, PRICE), (MANAGER, AUDITOR)),
     AUDIT: (AUDITOR,),
+    UI_LAUNCH: (DATA_ENGINEER, ML_ENGINEER, APPROVER),
+    UI_CHANGE: (DATA_ENGINEER,),
 }
 
 LOGIN = Path("/proc/self/loginuid")
@@ -147,18 +153,37 @@ def who(settings: Settings) -> Person:
     """
     path = roles_file(settings)
     if path is None:
-        return Person(settings.user, frozenset(ROLES))
+        return Person(_signed_in[-1] if _signed_in else settings.user, frozenset(ROLES))
     entries = _read(path).people
-    name = operating_system_user()
+    name = acting_name()
     if "user" in settings.model_fields_set and settings.user != name:
         raise IdentityRefused(
-            f"USER (JINGXI_USER) is invalid: expected {name}, the operating system's name, since "
+            f"USER (JINGXI_USER) is invalid: expected {name}, who runs this, since "
             f"{path} is in force. Unset it."
         )
     entry = entries.get(name)
     if entry is None:
         return Person(name, frozenset(), source=path)
     return Person(name, frozenset(entry.roles), frozenset(entry.book), path)
+
+
+# The people for whom this process acts, the present one last.
+_signed_in: list[str] = []
+
+
+@contextmanager
+def acting_for(name: str) -> Iterator[None]:
+    """Act for a person whom the sign-in of server mode has named, in the whole process."""
+    _signed_in.append(name)
+    try:
+        yield
+    finally:
+        _signed_in.remove(name)
+
+
+def acting_name() -> str:
+    """Whom this process acts for: the person who signed in, or the operating system's account."""
+    return _signed_in[-1] if _signed_in else operating_system_user()
 
 
 def approver_of(settings: Settings, given: str) -> str:

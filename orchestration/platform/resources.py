@@ -10,6 +10,7 @@ import dagster as dg
 import duckdb
 from pydantic import PrivateAttr
 
+from orchestration.platform import identity, run_queue
 from orchestration.platform.engine import connect
 from orchestration.platform.failures import tried_again
 from orchestration.platform.lock import RefreshRunning, one_refresh_at_a_time
@@ -42,6 +43,9 @@ class Home(dg.ConfigurableResource):
             run = context.run
             name = f"job {run.job_name}, run {run.run_id[:8]}" if run else "a run"
             self._of_run = (name, held)
+            person = run_queue.launcher(context.instance, run) if context.instance else None
+            if person is not None:
+                held.enter_context(identity.acting_for(person))
             yield self
 
     @property

@@ -120,7 +120,7 @@ def _close_model_runs(settings: Settings, run_ids: set[str]) -> None:
     from ml.registry import Registry
 
     try:
-        registry = Registry(settings.mlflow_tracking_uri, str(settings.mlflow_home / "artifacts"))
+        registry = Registry(settings.mlflow_tracking_uri, settings.artifact_root)
         registry.close_unfinished(run_ids)
     except MlflowException:
         # The code that needs the store reports that it does not respond.

@@ -29,7 +29,7 @@ CURRENCY = re.compile(r"^[A-Z]{3}$")
 # dbt-duckdb truncates a path at #, SQLite's addresses end at ? and %, * and [ are file patterns.
 UNFIT = "#?%*[]\\"
 LONGEST_HOME = 380
-LEAST_KEY = 32
+LEAST_SECRET = 32
 KEPT_RELEASES = 12
 MONTH = re.compile(r"^\d{4}-(0[1-9]|1[0-2])$")
 ADDRESS = re.compile(r"^[^\s@,<>\"]+@[^\s@,<>\"]+$")
@@ -122,6 +122,14 @@ class Settings(BaseSettings):
     roles: Path | None = Field(
         None, description="file of who has which role; default: roles.yml of the home, if any"
     )
+    artifacts: str | None = Field(
+        None,
+        description="where files of models trained from now on are kept: a folder, "
+        "s3://bucket/folder or mlflow-artifacts:/folder of the MLflow server; default: the home's",
+    )
+    proxy_secret: SecretStr | None = Field(
+        None, description="proves to the gateway of server mode that a request is the proxy's"
+    )
     business_day: int = Field(
         3, ge=1, le=15, description="business day of the month on which the monthly refresh is due"
     )
@@ -198,19 +206,32 @@ class Settings(BaseSettings):
     def _memory(cls, value: str | int | None) -> int | None:
         return parse_memory(value) if isinstance(value, str) else value
 
+    @field_validator("artifacts")
+    @classmethod
+    def _place(cls, value: str | None) -> str | None:
+        if value is not None and not (value.startswith("/") or "://" in value or ":/" in value):
+            raise ValueError(
+                f"{value!r} is not a place: expected an absolute folder or an address such as "
+                "s3://bucket/folder or mlflow-artifacts:/folder"
+            )
+        return value and value.rstrip("/")
+
+    @field_validator("proxy_secret", "token_key")
+    @classmethod
+    def _long(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value().strip()) < LEAST_SECRET:
+            raise ValueError(
+                f"expected at least {LEAST_SECRET} characters, drawn at random, such as of openssl "
+                "rand -hex 32"
+            )
+        return value
+
     @field_validator("ui_url", "notice_webhook")
     @classmethod
     def _web(cls, value: str | SecretStr | None) -> str | SecretStr | None:
         text = value.get_secret_value() if isinstance(value, SecretStr) else value
         if text is not None and not WEB.match(text):
             raise ValueError("expected an address that begins with http:// or https://")
-        return value
-
-    @field_validator("token_key")
-    @classmethod
-    def _long(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and len(value.get_secret_value().strip()) < LEAST_KEY:
-            raise ValueError(f"expected at least {LEAST_KEY} characters, drawn at random")
         return value
 
     @field_validator("notice_from", "notice_to")
@@ -379,6 +400,11 @@ class Settings(BaseSettings):
     @property
     def mlflow_home(self) -> Path:
         return self.home / "mlflow"
+
+    @property
+    def artifact_root(self) -> str:
+        """The folder or address below which new experiments keep their files."""
+        return self.artifacts or str(self.mlflow_home / "artifacts")
 
     @property
     def own_model_store(self) -> str:

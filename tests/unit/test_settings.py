@@ -70,3 +70,21 @@ def test_promotion_is_by_the_policy_unless_approval_is_asked_for(monkeypatch):
     monkeypatch.setenv("JINGXI_PROMOTION", "none")
     with pytest.raises(ValidationError, match="approval"):
         read_settings()
+
+
+def test_artifacts_are_kept_in_a_place_that_is_whole(monkeypatch, tmp_path):
+    monkeypatch.setenv("JINGXI_HOME", str(tmp_path))
+    assert read_settings().artifact_root == str(tmp_path / "mlflow" / "artifacts")
+    for place in ("/srv/models", "s3://models/jingxi", "mlflow-artifacts:/models"):
+        monkeypatch.setenv("JINGXI_ARTIFACTS", f"{place}/")
+        assert read_settings().artifact_root == place
+    monkeypatch.setenv("JINGXI_ARTIFACTS", "models")
+    with pytest.raises(ValidationError, match="expected an absolute folder or an address"):
+        read_settings()
+
+
+def test_a_short_secret_is_refused_and_not_shown(monkeypatch):
+    monkeypatch.setenv("JINGXI_PROXY_SECRET", "short-secret")
+    with pytest.raises(ValidationError, match="at least 32 characters") as error:
+        read_settings()
+    assert "short-secret" not in str(error.value)

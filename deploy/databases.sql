@@ -1,0 +1,3 @@
+-- One database for Dagster and one for MLflow, of one home.
+create database dagster;
+create database mlflow;
