@@ -24,8 +24,8 @@ from orchestration.home import parts
 from orchestration.home.retention import RELEASE_ID, remove
 from orchestration.home.status import SERVING, holder, reading
 from orchestration.landing import health
-from orchestration.landing.delivery import KEY_BYTES
 from orchestration.landing.months import STATE_FILE
+from orchestration.landing.token_key import KEY_BYTES
 from orchestration.platform import audit, environment
 from orchestration.platform.engine import WarehouseBusy, connect
 from orchestration.platform.environment import FORMER_EVENT_LOG
