@@ -383,7 +383,7 @@ def test_the_engineers_run_waits_runs_and_acts_in_the_engineers_name(server):
     told = server.rows(
         "dagster", f"select distinct dagster_event_type from event_logs where run_id = '{run}'"
     )
-    assert {"PIPELINE_ENQUEUED", "PIPELINE_DEQUEUED", "PIPELINE_SUCCESS"} <= {
+    assert {"PIPELINE_ENQUEUED", "PIPELINE_STARTING", "PIPELINE_SUCCESS"} <= {
         one for (one,) in told
     }
     tags = dict(server.rows("dagster", f"select key, value from run_tags where run_id = '{run}'"))
