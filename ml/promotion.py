@@ -12,7 +12,8 @@
    model outside one is not promoted, however much better it is. A bound has three verdicts: refused
    beyond chance, passed beyond chance, or not judged, where the data allow both. The total of a
    model that feeds money must be shown: within its bound, or no worse than that of what scores
-   otherwise. What is not judged does not pass there.
+   otherwise, beyond chance, or in the estimate where a proper score is better beyond chance. What
+   is not judged does not pass there.
 5. All failures are reported, and the champion stays. Without a champion, the rule becomes the first
    champion.
 6. In the mode `auto` a challenger that passes is promoted at once. In the mode `approval` the
@@ -52,6 +53,8 @@ class Measure:
 
 
 Verdict = Literal["passed", "refused", "not judged"]
+# Strictly proper scores (Gneiting & Raftery, 2007): a wrong level makes them worse.
+PROPER = ("log_score", "brier")
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,8 @@ class Level:
     """What must be shown of the total of a model that feeds money.
 
     Its bias lies within its bound, or its size exceeds that of what scores otherwise (the champion,
-    else the rule) by at most `margin`; each with the whole 90 % interval.
+    else the rule) by at most `margin`; each with the whole 90 % interval. Where the model is ahead
+    on a proper score, which the level is a part of, the size need not be larger in the estimate.
     """
 
     bias: Measure
@@ -107,12 +111,17 @@ class Level:
         metric = self.bias.metric
         return Measure(f"size of {self.bias.name}", lambda y, score: abs(metric(y, score)), "zero")
 
-    def judge(self, compared: Mapping[str, Comparison], other: str) -> tuple[bool, str]:
+    def judge(
+        self, compared: Mapping[str, Comparison], other: str, *, ahead: str | None
+    ) -> tuple[bool, str]:
         """Whether the size is no worse than that of `other`, where the bound alone is not judged,
-        and the reason."""
+        and the reason; `ahead`: the proper score on which the model is ahead of it."""
         difference = compared[self.size.name].difference
         if difference.high <= self.margin:
             words = f"no larger than that of {other} by more than {self.margin:.4g}: "
+            return True, words + _figure(compared, self.size.name)
+        if ahead is not None and difference.value <= 0:
+            words = f"no larger than that of {other} by the estimate, with a better {ahead}: "
             return True, words + _figure(compared, self.size.name)
         return False, (
             f"{self.bias.name} is not judged: the outcomes are too few to show that it is within "
@@ -204,8 +213,11 @@ def decide(
     verdicts = {bound.name: bound.verdict for bound in bounds}
     complaints = [bound.complaint for bound in bounds if not bound.holds]
     if level is not None and verdicts.setdefault(level.bias.name, "not judged") == "not judged":
+        better = deciding in PROPER and by_name[deciding].ahead(otherwise[deciding].difference)
         passed, words = level.judge(
-            otherwise, champion_name if champion is not None else "the rule"
+            otherwise,
+            champion_name if champion is not None else "the rule",
+            ahead=deciding if better else None,
         )
         if passed:
             verdicts[level.bias.name] = "passed"

@@ -284,7 +284,13 @@ LOG_SCORE = Measure("log_score", metrics.log_score, "lower")
 FEW, MANY = 600, 20_000
 
 
-def levelled(n: int, off: float, rule_off: float, champion_off: float | None = None) -> Decision:
+def levelled(
+    n: int,
+    off: float,
+    rule_off: float,
+    champion_off: float | None = None,
+    deciding: Measure = LOG_SCORE,
+) -> Decision:
     """A challenger that ranks well and is `off` in total, beside a rule that does not rank."""
     generator = np.random.default_rng(4)
     chance = generator.choice([0.002, 0.2], n)
@@ -297,8 +303,8 @@ def levelled(n: int, off: float, rule_off: float, champion_off: float | None = N
     least = 0.0 if low <= 0 <= high else min(abs(low), abs(high))
     bound = Bound("total_bias", least, 0.25, most=max(abs(low), abs(high)))
     return decide(
-        (LOG_SCORE, BIAS),
-        LOG_SCORE.name,
+        (deciding, BIAS),
+        deciding.name,
         *(y, challenger, rule, champion),
         seed=1,
         bounds=(bound,),
@@ -335,6 +341,23 @@ def test_few_outcomes_suffice_for_a_level_no_worse_than_that_of_rule_and_champio
     against_champion = levelled(FEW, 0.35, rule_off=0.36, champion_off=0.0)
     assert not against_champion.promote
     assert "that of the champion" in against_champion.reasons[-1]
+
+
+def test_ahead_on_a_proper_score_a_level_no_larger_in_the_estimate_is_shown():
+    """Biases of other signs: with few outcomes either may be the larger one."""
+    decision = levelled(FEW, -0.3, rule_off=0.32)
+    assert (decision.promote, decision.verdicts) == (True, {"total_bias": "passed"})
+    words = "no larger than that of the rule by the estimate, with a better log_score: size of"
+    assert decision.reasons[-1].startswith(words)
+    larger = levelled(FEW, -0.32, rule_off=0.3)
+    assert (larger.beats, larger.promote) == (True, False)
+    assert larger.reasons[-1].startswith("total_bias is not judged")
+
+
+def test_a_ranking_says_nothing_of_the_level():
+    decision = levelled(FEW, -0.3, rule_off=0.32, deciding=Measure("auc", metrics.auc, "higher"))
+    assert (decision.beats, decision.promote) == (True, False)
+    assert decision.verdicts == {"total_bias": "not judged"}
 
 
 def test_without_an_outcome_no_level_is_shown():
