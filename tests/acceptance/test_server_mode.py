@@ -393,7 +393,7 @@ def test_the_engineers_run_waits_runs_and_acts_in_the_engineers_name(server):
     (published,) = [one for one in trail if one[1] == "publish"]
     assert published[0] == "ines" and published[3] == "done"
     ((seconds,),) = server.rows("dagster", AGE)
-    assert seconds < RUN_SECONDS
+    assert seconds < 3600
     # Everything is in the databases.
     assert not list((server.home / "dagster").rglob("*.db")) + list(server.home.rglob("mlflow.db"))
     assert "gates.html" in server.ask("GET", "/reports/", "mei").text
