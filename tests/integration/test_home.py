@@ -405,8 +405,15 @@ def test_a_sound_home_is_in_order_and_looking_writes_nothing(settings, capsys):
 
 @pytest.mark.parametrize(
     ("damage", "part", "heals"),
-    [case[1:] for case in CASES],
-    ids=[case[0] for case in CASES],
+    [
+        pytest.param(
+            *(damage, part, heals),
+            id=name,
+            # Every day one fault of each part.
+            marks=[pytest.mark.slow] if part in {one[2] for one in CASES[:number]} else [],
+        )
+        for number, (name, damage, part, heals) in enumerate(CASES)
+    ],
 )
 def test_a_damaged_part_is_named_or_healed_and_the_release_stays(settings, damage, part, heals):
     served = served_bytes(settings)

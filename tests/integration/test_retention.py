@@ -106,6 +106,7 @@ def test_a_dry_run_shows_the_same_and_writes_nothing(settings, capsys):
     assert len(shown["ended"]) == 13
 
 
+@pytest.mark.slow
 def test_it_can_be_killed_between_any_two_removals(settings, monkeypatch):
     """The next one makes up for it: what depends on a release follows from those that are left."""
     monkeypatch.setattr(retention, "_mlflow_runs", lambda *_: ())
