@@ -19,8 +19,10 @@ SQL = re.compile(
     re.IGNORECASE,
 )
 CREATE = re.compile(r"\bcreate\s+(or\s+replace\s+)?(temp(orary)?\s+)?(table|view)\b", re.IGNORECASE)
-# Where a table is Python's to make: typed landing, the copy into a release, the one write function.
+# Where a table is Python's to make: typed landing, the copy into a release, the one write function,
+# and an erasure, which copies a release again.
 OWN = (
+    *("orchestration/erasure/", "orchestration/platform/erased.py"),
     *("orchestration/landing/", "orchestration/release/publish.py"),
     "orchestration/platform/tables.py",
 )
