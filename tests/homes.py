@@ -30,8 +30,8 @@ def make_home(home: Path, model_store: Path, releases: int = 3) -> Settings:
     """A home of some releases, the last of which is served, with one champion."""
     settings = read_settings(home=home)
     environment.prepare(settings)
-    settings.token_key.parent.mkdir(mode=0o700)
-    settings.token_key.write_bytes(b"t" * 32)
+    settings.token_key_file.parent.mkdir(mode=0o700)
+    settings.token_key_file.write_bytes(b"t" * 32)
     shutil.copy(model_store, settings.mlflow_home / "mlflow.db")
     audit.record(settings, EXPLAIN, audit.account(settings, "A1"))
     for number in range(1, releases + 1):

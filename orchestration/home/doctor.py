@@ -27,7 +27,7 @@ from orchestration.landing import health
 from orchestration.landing.months import STATE_FILE
 from orchestration.landing.token_key import KEY_BYTES
 from orchestration.platform import audit, environment
-from orchestration.platform.engine import WarehouseBusy, connect
+from orchestration.platform.engine import WarehouseBusy, connect, connect_in_memory
 from orchestration.platform.environment import FORMER_EVENT_LOG
 from orchestration.platform.erased import folder as erased_persons
 from orchestration.platform.erased import read_register
@@ -266,7 +266,7 @@ def _landing(settings: Settings) -> Iterator[Fault]:
             )
     damaged = []
     # In memory: what is only checked writes nothing, not even a temporary file.
-    with duckdb.connect() as connection:
+    with connect_in_memory(settings) as connection:
         for path in files:
             month = path.parent.name.partition("=")[2]
             event = path.parent.name.startswith("month=")

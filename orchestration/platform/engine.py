@@ -20,6 +20,18 @@ class WarehouseBusy(Refused, Retryable):
 
 
 @contextmanager
+def connect_in_memory(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection to a database in memory that writes nothing, not even a temporary file."""
+    limits = {"memory_limit": settings.engine_memory, "threads": settings.engine_threads}
+    connection = duckdb.connect(config={**limits, "temp_directory": ""})
+    try:
+        connection.execute(IN_UTC)
+        yield connection
+    finally:
+        connection.close()
+
+
+@contextmanager
 def connect(
     settings: Settings, database: Path | None = None, *, read_only: bool = False
 ) -> Iterator[duckdb.DuckDBPyConnection]:
