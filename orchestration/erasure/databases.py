@@ -25,7 +25,7 @@ IDENTITIES = {
     # Whose part of an account's result it is: the customer's where the account has no owner.
     "party": "customer",
 }
-# What is said of a person rather than booked for one: these schemas lose the rows.
+# What describes a person and is no booking: these schemas lose the rows.
 PERSONS = ("alerts", "campaigns", "contacts", "decisions", "features", "outcomes", "scores")
 # Of these the rows stay: expected losses were computed from them.
 BOOKED = ("scores.account_default",)

@@ -117,7 +117,7 @@ def _given(settings: Settings) -> bytes | None:
 
 
 def _mark(key: bytes) -> str:
-    """What a key is recognised by, from which it cannot be told."""
+    """What a key is recognised by, from which the key cannot be derived."""
     return hmac.new(key, b"token key", hashlib.sha256).hexdigest()[:16]
 
 

@@ -380,11 +380,11 @@ def test_the_engineers_run_waits_runs_and_acts_in_the_engineers_name(server):
         return status if status in ("SUCCESS", "FAILURE", "CANCELED") else None
 
     assert waited_for(ended, RUN_SECONDS, lambda: "the end of the run") == "SUCCESS"
-    told = server.rows(
+    found = server.rows(
         "dagster", f"select distinct dagster_event_type from event_logs where run_id = '{run}'"
     )
     assert {"PIPELINE_ENQUEUED", "PIPELINE_STARTING", "PIPELINE_SUCCESS"} <= {
-        one for (one,) in told
+        one for (one,) in found
     }
     tags = dict(server.rows("dagster", f"select key, value from run_tags where run_id = '{run}'"))
     assert tags[USER_TAG] == "ines"

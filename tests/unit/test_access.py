@@ -211,7 +211,7 @@ def submitted(instance, headers, tags):
 
     run = instance.create_run_for_job(empty, tags=tags)
     context = SimpleNamespace(dagster_run=run, get_request_header=headers.get)
-    # What is put into the queue is told to the code location, which is none here.
+    # What is put into the queue is passed to the code location, which is none here.
     object.__setattr__(instance, "report_dagster_event", lambda *_, **__: None)
     instance.run_coordinator.submit_run(context)
     return instance.get_run_by_id(run.run_id)
