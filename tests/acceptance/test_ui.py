@@ -253,7 +253,7 @@ def test_the_code_location_is_loaded_with_all_that_is_defined(ui, definitions):
     assert {"refresh", "train", "promote", "rollback_model", "customer_page"} <= jobs
     schedules = {schedule["name"] for schedule in repository["schedules"]}
     assert schedules == {schedule.name for schedule in definitions.schedules}
-    assert schedules == {"monthly_refresh", "quarterly_training"}
+    assert schedules == {"monthly_refresh", "quarterly_training", "weekly_retention"}
 
 
 def test_a_page_of_another_site_launches_nothing_and_reads_nothing(ui):
