@@ -49,6 +49,7 @@ def test_mlflow_loads_its_champions(moved):
         registry.load(champion)
 
 
+@pytest.mark.long
 def test_a_refresh_goes_on_and_retention_leaves_it_in_order(moved, command):
     done = command(moved, "refresh", train="never", **SMALL_BANK)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -16,7 +16,7 @@ from orchestration.erasure import erase
 from orchestration.platform.releases import point_at, releases_of, roll_back
 from orchestration.platform.settings import Settings
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 READERS = 4
 QUERIES = int(os.environ.get("TEST_QUERIES", "2000")) // READERS
