@@ -120,7 +120,8 @@ def erase(
         ids = {one: new for (_, one), new in replaced.items()}
         for place in PLACES:
             work = WORK.get(place.name)
-            if work is not None and (settings.home / place.name).exists():
+            where = settings.dagster_home if place.name == "dagster" else settings.home / place.name
+            if work is not None and where.exists():
                 certificate.places[place.name] = work(settings, own, replaced)
         # The last file with ids: what an interrupted erasure goes on from.
         _unfinished(settings).unlink()
@@ -224,7 +225,9 @@ def _texts(folder_name: str) -> Work:
         ids = {one: new for (_, one), new in replaced.items()}
         return sum(
             files.rewrite_text(path, ids)
-            for path in files.everything(settings.home / folder_name)
+            for path in files.everything(
+                settings.dagster_home if folder_name == "dagster" else settings.home / folder_name
+            )
             if path.suffix in files.TEXTS
         )
 
@@ -248,11 +251,11 @@ def _removed(folder_name: str) -> Work:
     def work(settings: Settings, own: duckdb.DuckDBPyConnection, replaced: Replaced) -> int:
         place = settings.home / folder_name
         found = [path for path in files.everything(place) if settings.scratch not in path.parents]
-        for path in place.iterdir():
-            if path.is_dir() and path != settings.scratch:
-                shutil.rmtree(path)
-            elif not path.is_dir():
-                path.unlink()
+        for path in found:
+            path.unlink()
+        # Among temporary files are the sockets of servers that run.
+        if place != settings.temporary:
+            shutil.rmtree(place)
         return len(found)
 
     return work
@@ -309,11 +312,14 @@ def _search(
             "ids of few digits are in every file as other numbers: they were replaced by their "
             "columns, and not searched for in bytes"
         )
-    for path in files.everything(settings.home):
-        certificate.searched_files += 1
-        left = files.where_left(own, path, wanted) if wanted else ""
-        if left:
-            certificate.remaining.append(str(path.relative_to(settings.home).with_name(left)))
+    outside = not settings.dagster_home.is_relative_to(settings.home)
+    for folder_searched in (settings.home, *([settings.dagster_home] if outside else [])):
+        for path in files.everything(folder_searched):
+            certificate.searched_files += 1
+            left = files.where_left(own, path, wanted) if wanted else ""
+            if left:
+                name = path.relative_to(folder_searched).with_name(left)
+                certificate.remaining.append(str(name))
 
 
 def _keep(settings: Settings, certificate: Certificate) -> Path:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import os
+import socket
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -189,8 +191,8 @@ def test_every_column_with_an_id_of_a_person_is_registered(whole):
     assert found - {("value.mover", "dimension_key", "customer")} == set()
 
 
-def test_every_column_computed_of_an_emptied_one_is_emptied(whole):
-    """The same rows with other attributes: what differs is computed of them."""
+def test_every_column_named_after_an_attribute_is_emptied(whole):
+    """By name: in tables with a row a customer that keep it."""
     with duckdb.connect(str(whole), read_only=True) as connection:
         tables = connection.execute(
             "select schema_name || '.' || table_name from duckdb_columns() "
@@ -363,6 +365,29 @@ def test_an_interrupted_erasure_is_ended_by_the_next(home, place, monkeypatch):
 def test_a_file_that_still_has_the_id_fails_the_erasure_and_is_named(home):
     (home.settings.home / "notes.bin").write_bytes(b"\0CUST-1\0")
     with pytest.raises(ErasureIncomplete, match=r"1 file\(s\): notes.bin"):
+        erase(home.settings, "CUST-1", REASON)
+
+
+def test_the_sockets_of_servers_that_run_stay(home):
+    place = home.settings.temporary / "server"
+    place.mkdir(parents=True)
+    (place / "spilled").write_text("CUST-1")
+    with socket.socket(socket.AF_UNIX) as server:
+        # A socket's path is short.
+        before = os.getcwd()
+        os.chdir(place)
+        server.bind("s")
+        os.chdir(before)
+        erase(home.settings, "CUST-1", REASON)
+        assert [path.name for path in place.iterdir()] == ["s"]
+
+
+def test_a_dagster_home_elsewhere_is_erased_and_searched(home, tmp_path, monkeypatch):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "out.bin").write_bytes(b"\0CUST-1\0")
+    monkeypatch.setenv("DAGSTER_HOME", str(elsewhere))
+    with pytest.raises(ErasureIncomplete, match="out.bin"):
         erase(home.settings, "CUST-1", REASON)
 
 
