@@ -22,8 +22,13 @@ class WarehouseBusy(Refused, Retryable):
 @contextmanager
 def connect_in_memory(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection to a database in memory that writes nothing, not even a temporary file."""
-    limits = {"memory_limit": settings.engine_memory, "threads": settings.engine_threads}
-    connection = duckdb.connect(config={**limits, "temp_directory": ""})
+    connection = duckdb.connect(
+        config={
+            "memory_limit": settings.engine_memory,
+            "threads": settings.engine_threads,
+            "temp_directory": "",
+        }
+    )
     try:
         connection.execute(IN_UTC)
         yield connection
