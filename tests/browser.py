@@ -71,6 +71,29 @@ class Browser:
                 raise AssertionError(f"not on the page after {seconds} s: {missing}\n{shown}")
             time.sleep(POLL_SECONDS)
 
+    def click(self, css: str, words: str = "", *, seconds: float = 60) -> None:
+        """Click the element, the first with these words in it, once it is there and enabled.
+
+        Raises
+        ------
+        AssertionError
+            If it is not.
+        """
+        deadline = time.monotonic() + seconds
+        while True:
+            found = self.run(
+                "return [...document.querySelectorAll(arguments[0])].find("
+                "one => !one.disabled && one.innerText.includes(arguments[1]))",
+                *(css, words),
+            )
+            if found:
+                # Boxes of Dagster's switches are invisible: a reader clicks what is drawn of them.
+                self.run("arguments[0].click()", found)
+                return
+            if time.monotonic() > deadline:
+                raise AssertionError(f"no {css} with {words!r}\n{self.text()}")
+            time.sleep(POLL_SECONDS)
+
     def screenshot(self, path: Path) -> None:
         path.write_bytes(base64.b64decode(self._call("GET", "screenshot")))
 
