@@ -17,6 +17,13 @@ import reports
 from orchestration.decisions.export import safe_text
 from orchestration.platform.engine import connect
 from orchestration.platform.front_page import INDEX, lead
+from orchestration.platform.releases import (
+    ReleaseRefused,
+    at_hand_in_words,
+    proposed,
+    releases_of,
+    served,
+)
 from orchestration.platform.settings import Settings
 from orchestration.portal import quality, today, value
 from orchestration.portal.page import Page, Release
@@ -24,7 +31,7 @@ from orchestration.release.value_report import read_head
 from orchestration.valuation.queries import Row
 from reports.words import LANGUAGES
 
-__all__ = ["PAGES", "build_portal", "portal_of"]
+__all__ = ["PAGES", "build_portal", "chosen_release", "portal_of"]
 
 # In the order of the navigation; the first is the front page.
 PAGES: tuple[Page, ...] = (today.PAGE, value.PAGE, quality.PAGE)
@@ -33,6 +40,28 @@ PAGES: tuple[Page, ...] = (today.PAGE, value.PAGE, quality.PAGE)
 def portal_of(settings: Settings, release_id: str) -> Path:
     """The front page of a release's portal in the language of the settings."""
     return settings.reports / release_id / settings.language / INDEX
+
+
+def chosen_release(settings: Settings, release_id: str | None) -> Path:
+    """The release of that id, also one that waits for approval; the served one without an id.
+
+    Raises
+    ------
+    ReleaseRefused
+        Where there is none.
+    """
+    if release_id is None:
+        path = served(settings)
+        if path is None:
+            raise ReleaseRefused(f"nothing is published in {settings.home} yet. Run make refresh.")
+        return path
+    found = [path for path in (*releases_of(settings), proposed(settings)) if path]
+    for path in found:
+        if path.stem == release_id:
+            return path
+    raise ReleaseRefused(
+        f"release {release_id} does not exist. Available: {at_hand_in_words(settings)}."
+    )
 
 
 def build_portal(settings: Settings, release: Path) -> Path:
