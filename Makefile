@@ -56,6 +56,10 @@ endif
 ifdef EXPORT_BOM
 export JINGXI_EXPORT_BOM := $(EXPORT_BOM)
 endif
+# LANGUAGE and TERM are the shell's own, too: only those of make's command line count.
+ifeq ($(origin LANGUAGE),command line)
+export JINGXI_LANGUAGE := $(LANGUAGE)
+endif
 ifdef ROLES
 export JINGXI_ROLES := $(ROLES)
 endif
@@ -118,15 +122,13 @@ ui: $(INSTALLED) ## Dagster, MLflow and the reports on 127.0.0.1; READ_ONLY=1 PO
 summary: $(INSTALLED) ## what the served release holds and where to look
 	@$(RUN) -m orchestration summary
 
-# LANGUAGE and TERM are the shell's own, too: only those of make's command line count.
 customer: $(INSTALLED) ## one customer's page: make customer ID=C00000001 ROLE=manager LANGUAGE=zh
-	@$(RUN) -m orchestration customer --id "$$ID" $(if $(ROLE),--role "$$ROLE") $(if $(TO),--to "$$TO") \
-		$(if $(filter command,$(origin LANGUAGE)),--language "$$LANGUAGE")
+	@$(RUN) -m orchestration customer --id "$$ID" $(if $(ROLE),--role "$$ROLE") $(if $(TO),--to "$$TO")
 
 explain: $(INSTALLED) ## what is behind an account's month: make explain ACCOUNT=A00000001 MONTH=2025-12 TO=page.html
 	@$(RUN) -m orchestration explain --account "$$ACCOUNT" $(if $(MONTH),--month "$$MONTH") \
 		$(if $(ROLE),--role "$$ROLE") $(if $(TO),--to "$$TO") \
-		$(if $(filter command,$(origin LANGUAGE)),--language "$$LANGUAGE") $(if $(filter-out 0 false,$(JSON)),--json)
+		$(if $(filter-out 0 false,$(JSON)),--json)
 
 price: $(INSTALLED) ## a new deal: make price PRODUCT=LOAN AMOUNT=25000 TERM=60 CUSTOMER=C00000001 RATE=0.045
 	@$(RUN) -m orchestration price --product "$$PRODUCT" --amount "$$AMOUNT" \
@@ -162,6 +164,9 @@ overrides: $(INSTALLED) ## the overrides of gates, in force and past
 
 rotate-key: $(INSTALLED) ## a new key of quarantine's tokens
 	@$(RUN) -m orchestration rotate-key
+
+portal: $(INSTALLED) ## write the pages of the served release again, or of RELEASE=<id>; LANGUAGE=zh opens in Chinese
+	@$(RUN) -m orchestration portal $(RELEASE)
 
 rollback: $(INSTALLED) ## serve the release before the served one, or RELEASE=<id>
 	@$(RUN) -m orchestration rollback $(RELEASE)

@@ -53,7 +53,10 @@ app = typer.Typer(
 Verbose = Annotated[bool, typer.Option("--verbose", help="Show every log line of Dagster.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print warnings and errors only.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
-Language = Annotated[Literal["en", "zh"], typer.Option(help="Language of the page.")]
+Language = Annotated[
+    Literal["en", "zh"] | None,
+    typer.Option(help="Language of the page; default: that of the settings."),
+]
 Model = Annotated[str, typer.Option(help="Registered name of the model, such as clv.")]
 Approver = Annotated[
     str, typer.Option(help="Who approves; with a roles file the person who runs this.")
@@ -280,6 +283,29 @@ def diff(
         return 0
 
     _run("diff", show, reading=True)
+
+
+@app.command()
+def portal(
+    release_id: Annotated[
+        str | None,
+        typer.Argument(metavar="RELEASE", help="Default: the served release."),
+    ] = None,
+) -> None:
+    """Write the portal of a release again."""
+
+    def write(settings: Settings) -> int:
+        from orchestration.platform.front_page import lead_to
+        from orchestration.platform.releases import served
+        from orchestration.portal import build_portal, chosen_release
+
+        path = chosen_release(settings, release_id)
+        print(build_portal(settings, path))
+        if path == served(settings):
+            lead_to(settings, path.stem)
+        return 0
+
+    _run("portal", write)
 
 
 WAITING = typer.Argument(metavar="RELEASE", help="Default: the release that waits.")
@@ -617,14 +643,14 @@ def customer(
     to: Annotated[
         Path | None, typer.Option(help="File to write; default: the home's customer pages.")
     ] = None,
-    language: Language = "en",
+    language: Language = None,
 ) -> None:
     """Write the page of one customer."""
 
     def write(settings: Settings) -> int:
         from orchestration.customer_page import customer_page
 
-        print(customer_page(settings, customer_id, role, to, language))
+        print(customer_page(settings, customer_id, role, to, language or settings.language))
         return 0
 
     _run("customer", write)
@@ -641,7 +667,7 @@ def explain(
         str, typer.Option(help="Role of the reader; only compliance reads erased customers.")
     ] = "manager",
     to: Annotated[Path | None, typer.Option(help="Page to write; default: the terminal.")] = None,
-    language: Language = "en",
+    language: Language = None,
     as_json: AsJson = False,
 ) -> None:
     """Show every amount of an account in a month: its formula, its parts and the bookings.
@@ -655,7 +681,7 @@ def explain(
 
         found = find(settings, account, month, role)
         if to:
-            write_explanation(found, to, language)
+            write_explanation(found, to, language or settings.language)
         if as_json:
             print(json.dumps(found, default=str))
         elif to:

@@ -32,6 +32,7 @@ from orchestration.platform.progress import progress_logger
 from orchestration.platform.reference import prepare_reference
 from orchestration.platform.resources import Home
 from orchestration.platform.settings import Settings, read_settings
+from orchestration.portal.assets import portal_asset
 from orchestration.release.assets import release_asset
 from orchestration.release.jobs import approve_job, override_job, reject_job
 from orchestration.release.jobs import rollback_job as rollback_release_job
@@ -71,6 +72,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             plan_assets(),
             lists_assets(manifest, months),
             release,
+            portal_asset(release.key),
         ],
         asset_checks=[
             landing_gate(),

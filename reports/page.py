@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from datetime import date
 from decimal import Decimal
@@ -18,10 +21,15 @@ from reports.formats import ENGLISH, NOTHING
 from reports.words import Phrase, translations
 
 TEMPLATES = Path(__file__).parent / "templates"
+# The only script, of the portal's pages: a page without it shows the same rows.
+SCRIPT = (TEMPLATES / "portal" / "filter.js").read_text(encoding="utf-8")
+SCRIPT_DIGEST = f"sha256-{b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()}"
 
 
 def render(template: str, content: Mapping[str, Any], language: str = ENGLISH) -> str:
-    """The page of a template of `reports/templates`: HTML5, escaped, nothing fetched, no script.
+    """The page of a template of `reports/templates`: HTML5, escaped, nothing fetched.
+
+    A page of the portal, whose content has a `site`, has one script, which hides rows of tables.
 
     Raises
     ------
@@ -65,6 +73,9 @@ def environment(language: str) -> Environment:
     made.filters |= worded
     made.globals |= worded | {
         "language": language,
+        "filter_titles": _filter_titles,
+        "script": Markup(SCRIPT),
+        "script_digest": SCRIPT_DIGEST,
         **{one.__name__: one for one in (tables.texts, tables.figures, tables.flat)},
         **{one.__name__: one for one in (tables.made, tables.bars)},
         "labels": partial(tables.labels, worded["count"]),
@@ -76,6 +87,10 @@ def environment(language: str) -> Environment:
         },
     }
     return made
+
+
+def _filter_titles(filters: Mapping[str, tuple[str, Any]]) -> str:
+    return json.dumps({key: str(title) for key, (title, _) in filters.items()}, ensure_ascii=False)
 
 
 def _names(

@@ -186,8 +186,8 @@ def used(words: Iterable[str]) -> Catalog:
     options["newstyle_gettext"] = "true"
     for file, _, message, comments, context in extract_from_dir(
         FOLDER,
-        [("templates/*.html", "jinja2.ext:babel_extract"), ("*.py", "python")],
-        {"templates/*.html": options},
+        [("templates/**.html", "jinja2.ext:babel_extract"), ("*.py", "python")],
+        {"templates/**.html": options},
         {"_": None, "gettext": None, "ngettext": (1, 2)},
     ):
         found.add(message, locations=[(file, 0)], auto_comments=comments, context=context)

@@ -28,8 +28,8 @@ def refresh_job(settings: Settings, months: dg.PartitionsDefinition) -> AssetJob
         tags=limit(settings),
         description=(
             "landing, G1, base, G2, value, GV, features, models, G3, scores, alerts, G4, "
-            "contacts, decisions, G5, release; the partition is the as-of month. Rebuilds the "
-            f"months whose records changed, and with the tag {MONTHS_TAG} also those of "
+            "contacts, decisions, G5, release, portal; the partition is the as-of month. Rebuilds "
+            f"the months whose records changed, and with the tag {MONTHS_TAG} also those of "
             "YYYY-MM:YYYY-MM"
         ),
     )

@@ -64,6 +64,7 @@ def vocabularies() -> dict[str, tuple[str, ...]]:
         ),
         "standings": STANDINGS,
         "tiers": _seed("value/tier_scheme.csv", "tier"),
+        "without it": tuple(table.without_it for table in contract.TABLES if table.without_it),
         "units": (Phrase("branch {0}", 1), "head office"),
         "account roles": contract.ROLES,
         "roles": tuple(ROLES),

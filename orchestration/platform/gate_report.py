@@ -31,7 +31,13 @@ SERIES = (
 def render_report(
     connection: duckdb.DuckDBPyConnection, path: Path, language: str = ENGLISH
 ) -> Path:
-    """Write the report of everything judged so far; replaces the file in one step.
+    """Write the report of everything judged so far; replaces the file in one step."""
+    reports.write(reports.render("gates.html", gate_content(connection), language), path)
+    return path
+
+
+def gate_content(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
+    """What the page shows.
 
     Reads `meta.gate_result`, `meta.gate_override`, `meta.input_file`, `landing.refresh_window`,
     `quarantine.*` and `profile.*`, each where it exists.
@@ -53,7 +59,7 @@ def render_report(
         "landing.refresh_window",
         "select source, first_month, as_of from landing.refresh_window",
     )
-    content = {
+    return {
         "window": window[0] if window else None,
         "gates": [_gate(name, results) for name in GATES],
         "broken": [r for r in results if r["stops"]],
@@ -68,8 +74,6 @@ def render_report(
             if (months := _months(connection, table, column))
         ],
     }
-    reports.write(reports.render("gates.html", content, language), path)
-    return path
 
 
 def _rows(connection: duckdb.DuckDBPyConnection, table: str, sql: str) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ import duckdb
 from orchestration.platform import audit
 from orchestration.platform.engine import connect
 from orchestration.platform.files import flush
+from orchestration.platform.front_page import lead_to
 from orchestration.platform.identity import ROLLBACK
 from orchestration.platform.optional_tables import has_table
 from orchestration.platform.refusal import Refused
@@ -176,6 +177,7 @@ def serve(settings: Settings, path: Path, act: str) -> None:
             outcome=audit.FAILED,
         )
         raise
+    lead_to(settings, path.stem)
 
 
 def _before(settings: Settings, release_id: str | None) -> Path:

@@ -113,6 +113,7 @@ class Settings(BaseSettings):
     export_bom: bool = Field(
         False, description="begin exported CSV with a byte order mark, as older spreadsheets want"
     )
+    language: Literal["en", "zh"] = Field("en", description="language of the pages that open first")
     memory: int | None = Field(
         None, description="2GB, 800MB: the engine's; default: half of what is free to the process"
     )

@@ -14,6 +14,7 @@ import duckdb
 from orchestration.landing.health import cure_of
 from orchestration.platform import terminal
 from orchestration.platform.engine import connect
+from orchestration.platform.front_page import INDEX
 from orchestration.platform.gates import REPORT, report_of
 from orchestration.platform.identity import EVERY_ROLE, roles_file
 from orchestration.platform.overrides import in_words, recorded
@@ -336,6 +337,7 @@ def _places(settings: Settings, current: Path) -> dict[str, str]:
         "database": settings.published / CURRENT,
         "gate report": reports / REPORT,
         "value report": reports / VALUE_REPORT,
+        "portal": reports / INDEX,
         "lists": settings.exports / current.stem,
     }
     asked = ("database", "gate report")

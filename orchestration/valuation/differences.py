@@ -52,15 +52,17 @@ class ReleasesNotCompared(Refused):
     """The two releases cannot be compared."""
 
 
-def read_differences(settings: Settings, before: str | None, after: str | None) -> Row:
+def read_differences(
+    settings: Settings, before: str | None, after: str | None, *, tables: bool = True
+) -> Row:
     """The differences of two releases; without names, of the one that waits for approval and the
     served one, or of the served one and the one before it.
 
     Returns
     -------
     `before` and `after` (the release's description), `code_differs`, and a list of rows for each
-    section of `SECTIONS` and for `table`; a section that one of the releases has no tables for is
-    None. Money is `Decimal`.
+    section of `SECTIONS` and, where `tables` are asked for, for `table`; a section that one of the
+    releases has no tables for is None. Money is `Decimal`.
 
     Raises
     ------
@@ -92,7 +94,8 @@ def read_differences(settings: Settings, before: str | None, after: str | None) 
                 values["has_records"] = bool(found[section])
             elif section == "reference_data":
                 values["has_reference"] = bool(found[section])
-        found["table"] = list(_tables(connection))
+        if tables:
+            found["table"] = list(_tables(connection))
     return found
 
 

@@ -147,4 +147,4 @@ def test_a_page_without_records_gives_the_reason(tmp_path, note, words):
 
 
 def test_the_command_offers_every_language():
-    assert get_args(get_args(cli.Language)[0]) == LANGUAGES
+    assert get_args(get_args(get_args(cli.Language)[0])[0]) == LANGUAGES

@@ -1,0 +1,43 @@
+"""The portal as an asset: written from the release, which is served already."""
+
+import dagster as dg
+
+from orchestration.platform.asset_metadata import team
+from orchestration.platform.front_page import lead_to
+from orchestration.platform.progress import report_progress
+from orchestration.platform.releases import proposed, served
+from orchestration.platform.resources import Home
+from orchestration.portal import build_portal
+
+
+def portal_asset(release: dg.AssetKey) -> dg.AssetsDefinition:
+    """The static site of the release that a run published or proposed."""
+
+    @dg.asset(
+        key=["portal", "site"],
+        deps=[release],
+        group_name="portal",
+        kinds={"html"},
+        owners=team("data engineering"),
+        description="reports/<release>: the pages for stakeholders, in English and Chinese",
+    )
+    def site(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
+        settings = home.settings
+        waiting, current = proposed(settings), served(settings)
+        path = waiting or current
+        if path is None:
+            raise dg.Failure("nothing is published yet. Run make refresh.")
+        report_progress("writing the portal")
+        try:
+            front = build_portal(settings, path)
+        except Exception as error:
+            # The release is served: what stands beside it does not fail the refresh.
+            context.log.warning(
+                f"release {path.stem} is served without a portal: {type(error).__name__}: {error}"
+            )
+            return dg.MaterializeResult()
+        if path == current:
+            lead_to(settings, path.stem)
+        return dg.MaterializeResult(metadata={"portal": dg.MetadataValue.path(str(front))})
+
+    return site

@@ -1,0 +1,84 @@
+"""A page of the portal: what it shows, read from one release."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from orchestration.platform.optional_tables import has_table
+from orchestration.platform.settings import Settings
+from orchestration.valuation.queries import Row, rendered, rows
+
+QUERIES = Path(__file__).parent / "queries"
+UNFIT = re.compile(r"[^A-Za-z0-9-]")
+PARAMETER = re.compile(r"\$\w+")
+
+
+@dataclass(frozen=True)
+class Release:
+    """The release that a portal shows: opened read-only, with its description."""
+
+    settings: Settings
+    path: Path
+    connection: duckdb.DuckDBPyConnection
+    release_id: str
+    month: date
+    source: str
+
+    def rows(self, query: str, **values: Any) -> list[Row]:
+        """The rows of `queries/<query>.sql`; none where the release lacks a table that it reads.
+
+        `$month` is the as-of month; other parameters are the caller's.
+        """
+        path = QUERIES / f"{query}.sql"
+        # DuckDB names the tables of a statement without parameters only, some in quotes.
+        statement = PARAMETER.sub("null", rendered(path, {}))
+        needed = self.connection.get_table_names(statement, qualified=True)
+        if not all(has_table(self.connection, name.replace('"', "")) for name in needed):
+            return []
+        return rows(self.connection, path, {"month": self.month, **values})
+
+
+@dataclass(frozen=True)
+class Part:
+    """A page of its own below a page: of a model, of a manager."""
+
+    name: str
+    content: Row
+
+    @property
+    def file(self) -> str:
+        """The file's name; the name may hold any sign."""
+        return f"{UNFIT.sub(lambda found: f'_{ord(found[0]):x}_', self.name)}.html"
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of the portal.
+
+    `content` returns what the template shows, `portal/<name>.html` unless another is named. Its
+    entry `tables` maps names to rows: each is also a file, `csv/<page>_<name>.csv`. `parts` returns
+    the pages below it, of the template `portal/<name>_part.html`.
+    """
+
+    name: str
+    content: Callable[[Release], Row]
+    parts: Callable[[Release], Iterable[Part]] = lambda release: ()
+    template: str = ""
+    part_template: str = ""
+    file: str = ""
+
+    def __post_init__(self) -> None:
+        for name, value in {
+            "template": f"portal/{self.name}.html",
+            "part_template": f"portal/{self.name}_part.html",
+            "file": f"{self.name}.html",
+        }.items():
+            if not getattr(self, name):
+                object.__setattr__(self, name, value)

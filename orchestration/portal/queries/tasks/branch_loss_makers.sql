@@ -1,0 +1,3 @@
+select count(*) as count, null::date as due, sum(economic_profit_12m) as amount
+from value.customer_tier
+where month = $month and economic_profit_12m < 0

@@ -1,0 +1,3 @@
+select table_name
+from profile.landing_table
+where not required and rows = 0
