@@ -37,11 +37,12 @@ class Arrival:
 @dataclass(frozen=True)
 class Checked:
     """The result of the last check: of which delivery, whether a refresh would accept it, as of
-    which month."""
+    which month. `number` counts deliveries: one that is put back is another one."""
 
     digest: str
     accepted: bool
     as_of: str
+    number: int = 1
 
 
 def arrival_of(settings: Settings) -> Arrival | None:
@@ -126,7 +127,9 @@ def judge_op(context: dg.OpExecutionContext, home: Home) -> None:
     if arrival is None:
         raise failure(f"{named('source_path')}: expected a folder with files", ["no delivery"])
     found = judgement({})
-    checked = Checked(arrival.digest, found.status == "ok", found.as_of)
+    before = read_checked(settings)
+    number = before.number + (before.digest != arrival.digest) if before else 1
+    checked = Checked(arrival.digest, found.status == "ok", found.as_of, number)
     settings.operations.mkdir(exist_ok=True, mode=0o700)
     write_whole(settings.operations / CHECKED, json.dumps(vars(checked)))
     for line in found.lines():

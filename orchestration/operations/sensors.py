@@ -108,12 +108,13 @@ def after_delivery(settings: Settings, cursor: str | None, now: datetime) -> tup
         return dg.SkipReason(f"the delivery is not complete: {reason}"), kept
     checked = read_checked(settings)
     if checked is None or checked.digest != arrival.digest:
-        return dg.RunRequest(run_key=f"check {arrival.digest}", job_name=CHECK), kept
+        number = checked.number + 1 if checked else 1
+        return dg.RunRequest(run_key=f"check {arrival.digest} {number}", job_name=CHECK), kept
     if not checked.accepted:
         return dg.SkipReason("the check refused this delivery; a changed one is checked"), kept
     return (
         dg.RunRequest(
-            run_key=f"refresh {arrival.digest}",
+            run_key=f"refresh {arrival.digest} {checked.number}",
             job_name=REFRESH,
             tags=refresh_tags(checked.as_of),
         ),

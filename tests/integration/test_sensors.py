@@ -126,7 +126,7 @@ def test_a_marker_makes_a_delivery_complete_at_once(settings):
     put(settings, *BANK)
     before = arrivals.arrival_of(settings).digest
     (settings.source_path / "_COMPLETE").touch()
-    assert asked(settings)[0] == f"check {before}"
+    assert asked(settings)[0] == f"check {before} 1"
 
 
 def test_a_manifest_is_kept_to(settings):
@@ -153,7 +153,7 @@ def test_an_accepted_delivery_is_refreshed_by_one_key_and_a_refused_one_is_not(s
     (settings.source_path / "_COMPLETE").touch()
     checked(settings, accepted=True)
     key, request, cursor = asked(settings)
-    assert key == f"refresh {arrivals.arrival_of(settings).digest}"
+    assert key == f"refresh {arrivals.arrival_of(settings).digest} 1"
     assert (request.job_name, request.tags["dagster/partition"]) == ("refresh", "2024-03")
     # Whatever the cursor holds, as after a reset of it in Dagster.
     assert asked(settings, cursor)[0] == asked(settings)[0] == key
@@ -162,6 +162,30 @@ def test_an_accepted_delivery_is_refreshed_by_one_key_and_a_refused_one_is_not(s
     put(settings, "account")
     os.utime(settings.source_path / "account.csv", (1_700_000_001, 1_700_000_001))
     assert asked(settings)[0].startswith("check ")
+
+
+def test_a_delivery_that_is_put_back_is_checked_and_refreshed_again(settings, tmp_path):
+    """Copied with its times, as backups and rsync do: the files are those of before."""
+    instance = dg.DagsterInstance.ephemeral(tempdir=str(tmp_path))
+    put(settings, *BANK)
+    (settings.source_path / "_COMPLETE").touch()
+    account = settings.source_path / "account.csv"
+    keys = []
+    for spoilt in (False, True, False, True, False):
+        put(settings, "account")
+        if spoilt:
+            account.write_text(BANK["account"].replace("account_id", "wanda", 1))
+            os.utime(account, (1_700_000_001, 1_700_000_001))
+        key, _, cursor = asked(settings)
+        assert asked(settings, cursor)[0] == key
+        keys.append(key)
+        assert check(settings, instance).success is not spoilt
+        # Looked at again, it is the same delivery.
+        check(settings, instance)
+        if not spoilt:
+            keys.append(asked(settings)[0])
+    assert [key.split()[0] for key in keys].count("refresh") == 3
+    assert len(set(keys)) == len(keys) == 8
 
 
 def check(settings: Settings, instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
