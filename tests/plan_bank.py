@@ -98,7 +98,8 @@ FORM = {
     ),
     "value.offer": (
         f"product_id varchar, product_name varchar, product_line varchar, incentive_cost {MONEY},"
-        " is_credit boolean, minimum_age integer, maximum_age integer"
+        " is_credit boolean, minimum_age integer, maximum_age integer,"
+        f" minimum_months integer, minimum_inflow {MONEY}"
     ),
     "contacts.contactability": (
         "customer_id varchar, household_id varchar, employee_id varchar, branch_id varchar,"

@@ -61,7 +61,8 @@ create table base.customer (
     bookings_online_12m integer, bookings_telephone_12m integer, bookings_branch_12m integer,
     balance_deposits decimal(18, 2), balance_wealth decimal(18, 2),
     balance_lending decimal(18, 2), contacts_12m integer, interactions_12m integer,
-    complaints_12m integer, region varchar, monthly_income decimal(18, 2)
+    complaints_12m integer, region varchar, monthly_income decimal(18, 2),
+    tenure_months integer, inflow_3m decimal(18, 2)
 );
 create table base.campaign_contact (
     contact_id varchar, campaign_id varchar, campaign_name varchar, product_id varchar,
@@ -93,12 +94,12 @@ create table value.customer_tier (
 );
 create table value.offer as
     select * from (values
-        ('LOAN', 'Loan', 'lending', true, 18, 75, 'LOAN', 0.00::decimal(18, 2)),
-        ('CARD', 'Card', 'cards', true, 18, 75, 'CARD', 25.00::decimal(18, 2)),
-        ('FUND', 'Fund', 'wealth', false, 18, 90, 'FUND', 30.00::decimal(18, 2))
+        ('LOAN', 'Loan', 'lending', true, 18, 75, 6, 500.00, 'LOAN', 0.00::decimal(18, 2)),
+        ('CARD', 'Card', 'cards', true, 18, 75, 6, 500.00, 'CARD', 25.00::decimal(18, 2)),
+        ('FUND', 'Fund', 'wealth', false, 18, 90, null, null, 'FUND', 30.00::decimal(18, 2))
     ) as offer(
-        product_id, product_name, product_line, is_credit, minimum_age, maximum_age, excludes,
-        incentive_cost
+        product_id, product_name, product_line, is_credit, minimum_age, maximum_age,
+        minimum_months, minimum_inflow, excludes, incentive_cost
     );
 create table scores.customer (
     customer_id varchar, clv_12m decimal(18, 2), segment_name varchar, p_default double

@@ -16,6 +16,15 @@ offer as (
     select * from {{ ref('value_offer') }}
 ),
 
+-- What suits a customer depends on the time with the bank and on the money paid in.
+known as (
+    select
+        customer_id,
+        tenure_months,
+        inflow_3m
+    from {{ ref('base_customer') }}
+),
+
 -- An account counts for each owner and joint owner.
 held as (
     select distinct
@@ -54,6 +63,7 @@ scored as (
     from {{ source('scores', 'offer') }} as score
     inner join offer on score.product_id = offer.product_id
     inner join customer on score.customer_id = customer.customer_id
+    left join known on score.customer_id = known.customer_id
     left join excluded
         on score.customer_id = excluded.customer_id and score.product_id = excluded.product_id
     left join measured
@@ -64,6 +74,8 @@ scored as (
         and score.expected_incremental_profit is not null
         and coalesce(customer.age >= offer.minimum_age, true)
         and coalesce(customer.age <= offer.maximum_age, true)
+        and coalesce(known.tenure_months >= offer.minimum_months, true)
+        and coalesce(known.inflow_3m >= 3 * offer.minimum_inflow, true)
 ),
 
 reachable as (

@@ -61,6 +61,8 @@ select
     rule.is_credit,
     rule.minimum_age,
     rule.maximum_age,
+    rule.minimum_months,
+    rule.minimum_inflow,
     coalesce(rule.excludes, product.product_id) as excludes,
     cast(coalesce(rule.incentive_cost, campaigned.incentive_cost, 0) as decimal(18, 2))
         as incentive_cost,

@@ -58,7 +58,7 @@
     'loss_staging': ['stage_2_days', 'stage_2_pd_ratio', 'default_days'],
     'replicating_portfolio': ['weight'],
     'tier_scheme': ['customer_share'],
-    'offer_rule': ['incentive_cost', 'minimum_age'],
+    'offer_rule': ['incentive_cost', 'minimum_age', 'minimum_months', 'minimum_inflow'],
     'ledger_tolerance': ['tolerance'],
     'manager_kpi': ['weight', 'attainment_cap'],
 } -%}
