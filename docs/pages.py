@@ -13,8 +13,12 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     root = Path(config.config_file_path).parent
     beside = {
         name: (root / name).read_text(encoding="utf-8").replace("](docs/", "](")
-        for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "LICENSE")
+        for name in (
+            *("README.md", "README.zh.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"),
+            "LICENSE",
+        )
     }
+    beside["README.zh.md"] = beside["README.zh.md"].replace("](README.md)", "](index.md)")
     readme = beside.pop("README.md")
     records = sorted((root / "docs" / "decisions").glob("*.md"))
     titles = [record.read_text(encoding="utf-8").splitlines()[0] for record in records]

@@ -9,7 +9,7 @@ from orchestration.cli import app
 from orchestration.platform.environment import PROJECT
 from orchestration.platform.settings import Settings
 
-PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").rglob("*.md"))]
+PAGES = [*sorted(PROJECT.glob("README*.md")), *sorted((PROJECT / "docs").rglob("*.md"))]
 FOLDERS = (
     *("orchestration", "sources", "ml", "expectations", "dbt_project", "tests", "docs", "deploy"),
     # A home has a folder `reports` too.
