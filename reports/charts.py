@@ -19,9 +19,9 @@ from markupsafe import Markup
 from reports.formats import ENGLISH, PERCENT_SIGNS, SIZES, exact, figure, money, month, percent
 
 if TYPE_CHECKING:
-    from altair import FacetChart, LayerChart
+    from altair import FacetChart, HConcatChart, LayerChart, VConcatChart
 
-    Chart = LayerChart | FacetChart
+    Chart = LayerChart | FacetChart | HConcatChart | VConcatChart
 
 Row = Mapping[str, Any]
 Draw = Callable[[bool], "Chart"]
@@ -52,6 +52,7 @@ CONFIG = {
     "axisX": {"grid": False, "labelPadding": 6},
     "axisY": {"ticks": False, "labelPadding": 8},
     "text": {"fontSize": 12, "fill": SOFT},
+    "title": {"color": SOFT},
 }
 LABELLED = re.compile(r'<path aria-label="([^"]*)"([^>]*)/>')
 
