@@ -1,7 +1,5 @@
 """The portal as an asset: written from the release, which is served already."""
 
-from __future__ import annotations
-
 import dagster as dg
 
 from orchestration.platform.asset_metadata import team
