@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
+from reports.chart_panel import ROW_HEIGHT, name_axis, text_of
 from reports.charts import (
     ACCENT,
     BAD,
@@ -27,9 +28,8 @@ from reports.formats import ENGLISH, money, percent
 if TYPE_CHECKING:
     from reports.charts import Chart
 
-ROW_HEIGHT = 26
 NAMES = {True: 330, False: 150}
-WORDS = {"percent": percent, "money": money}
+WORDS: dict[str, Callable[..., str]] = {"percent": percent, "money": money}
 AXES = {"percent": percents, "money": sizes}
 
 
@@ -40,19 +40,19 @@ def intervals(
 
     Parameters
     ----------
-    rows : name (each another), value, low and high of each estimate, low and high None where it has no interval;
-        `expected`, where there is one, is drawn as an upright line
+    rows : name (each another), value, low and high of each estimate, the latter None where there
+        is no interval; `expected`, where there is one, is drawn as an upright line
     words : of a row, with places for name, value, low, high and, where there is one, expected
     scale : "percent" for shares, "money" for currency units
     """
     import altair as alt
 
     word = WORDS[scale]
-    shown = [
+    shown: list[dict[str, Any]] = [
         {
-            "name": row["name"],
-            "label": words.format(
-                name=row["name"],
+            "name": (name := text_of(row["name"])),
+            "label": text_of(words).format(
+                name=name,
                 **{
                     key: word(row.get(key), language=language)
                     for key in ("value", "low", "high", "expected")
@@ -67,19 +67,20 @@ def intervals(
         }
         for row in rows
     ]
+    names = [row["name"] for row in shown]
     whiskers = [row for row in shown if "low" in row and "high" in row]
     expected = [row for row in shown if "expected" in row]
 
     def draw(wide: bool) -> Chart:
-        width = (WIDE if wide else NARROW) - NAMES[wide] - 20
+        room, axis_of_names = name_axis(names, NAMES[wide])
+        width = (WIDE if wide else NARROW) - room - 20
         height = ROW_HEIGHT * len(shown)
 
         def at(field: str) -> Any:
             axis = alt.Axis(labelExpr=AXES[scale](language), tickCount=8 if wide else 3, grid=True)
             return alt.X(f"{field}:Q", axis=axis)
 
-        axis = alt.Axis(labelLimit=NAMES[wide], ticks=False, labelPadding=8, grid=False)
-        name = alt.Y("name:N", sort=[row["name"] for row in shown], axis=axis)
+        name = alt.Y("name:N", sort=names, axis=alt.Axis(**axis_of_names))
         color = signed(GOOD, BAD, unclear=SOFT)
         chart = base(shown, width, height)
         layers = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -52,7 +53,12 @@ def texts(words: Words, titles: Mapping[str, str]) -> list[Column]:
     """Columns of texts: how they are worded, then title by name."""
 
     def column(name: str) -> Column:
-        return Column(titles[name], lambda row: Cell(words(row[name])), is_figure=False)
+        # A day is not broken at its hyphens.
+        return Column(
+            titles[name],
+            lambda row: Cell(words(row[name]), "day" if isinstance(row[name], date) else ""),
+            is_figure=False,
+        )
 
     return [column(name) for name in titles]
 

@@ -16,6 +16,8 @@ from orchestration.platform.settings import Settings
 from orchestration.valuation.queries import Row, rendered, rows
 
 QUERIES = Path(__file__).parent / "queries"
+# The page whose parts, one a unit, are for whose list it is.
+LISTS = "lists"
 UNFIT = re.compile(r"[^A-Za-z0-9-]")
 PARAMETER = re.compile(r"\$\w+")
 
