@@ -21,9 +21,7 @@ def content(release: Release) -> Row:
     segments = release.rows("customers_segment")
     migration = release.rows("customers_migration")
     tables = {"tier": tiers, "segment": segments, "migration": migration, "stage": stages}
-    notes = {
-        row["model_name"]: note_in_words(row["note"]) for row in release.rows("customers_model")
-    }
+    notes = {row["model_name"]: note_in_words(row["note"]) for row in release.rows("without_model")}
     return {
         "bank": next(iter(release.rows("customers_figures")), None),
         "tiers": tiers,

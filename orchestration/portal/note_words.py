@@ -5,7 +5,7 @@ from __future__ import annotations
 from orchestration.decisions.reason_words import SEPARATOR, sentence
 from reports.words import joined
 
-# `{n}` stands for a figure or a name.
+# `{n}` stands for a figure or a name. Of two that fit, the first is meant.
 NOTES = (
     "no control group",
     "nobody treated",
@@ -26,9 +26,9 @@ NOTES = (
     "too few to be judged on: {0} events among {1} rows",
     "{0} of both kinds are needed",
     "too few matured contacts: {0} with {1} responses",
-    "{0} with {1} are needed, over several campaigns",
     "too few matured contacts with a known assignment: {0} treated, {1} held out, {2} responses",
     "{0} of each arm with {1} responses are needed, over several campaigns",
+    "{0} with {1} are needed, over several campaigns",
     "too few accounts whose first {0} months are over: {1}",
     "{0} are needed before {1} later ones",
     "history too short: {0} months are needed for a horizon of {1}, {2} for one of {3}",
