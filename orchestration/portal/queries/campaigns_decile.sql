@@ -2,4 +2,4 @@
 select *
 from campaigns.uplift_decile
 order by
-    case scope when 'all' then 1 when 'offer' then 2 else 3 end, scope_id, decile desc
+    case scope when 'all' then 1 when 'offer' then 2 else 3 end, scope_id asc, decile desc

@@ -8,4 +8,4 @@ qualify
     row_number() over (
         partition by learning.product_id, learning.outcome order by learning.campaigns desc
     ) = 1
-order by learning.outcome desc, learning.random_effect desc, learning.product_id
+order by learning.outcome desc, learning.random_effect desc, learning.product_id asc

@@ -34,4 +34,4 @@ left join listed on book.unit = listed.unit
 left join decisions.manager_kpi as target
     on book.employee_id = target.employee_id and target.measure = 'total'
 where book.customers > 0 or listed.contacts > 0
-order by contacts desc, listed.expected_incremental_profit desc, book.unit
+order by contacts desc, listed.expected_incremental_profit desc, book.unit asc

@@ -9,11 +9,12 @@ select
     coalesce(product_id, channel, branch_id, employee_id) as key,
     count(*) filter (where arm = 'treatment') as contacts,
     count(*) filter (where control_kind = 'campaign') as held_out,
-    sum(expected_incremental_profit) filter (where arm = 'treatment') as expected_incremental_profit,
+    sum(expected_incremental_profit) filter (where arm = 'treatment')
+        as expected_incremental_profit,
     sum(contact_cost) filter (where arm = 'treatment') as contact_cost,
     avg(p_response) filter (where arm = 'treatment') as mean_response,
     avg(uplift) filter (where arm = 'treatment') as mean_uplift
 from decisions.contact_plan
 group by grouping sets (product_id, channel, branch_id, employee_id)
 having count(*) filter (where arm = 'treatment') > 0
-order by dimension, expected_incremental_profit desc, key
+order by dimension asc, expected_incremental_profit desc, key asc

@@ -5,7 +5,8 @@ select
     count(*) filter (where arm = 'treatment') as contacts,
     count(*) filter (where control_kind = 'campaign') as held_out,
     count(*) filter (where control_kind = 'universal') as never_contacted,
-    sum(expected_incremental_profit) filter (where arm = 'treatment') as expected_incremental_profit,
+    sum(expected_incremental_profit) filter (where arm = 'treatment')
+        as expected_incremental_profit,
     sum(contact_cost) filter (where arm = 'treatment') as contact_cost
 from decisions.contact_plan
 having count(*) filter (where arm = 'treatment') > 0

@@ -8,4 +8,4 @@ select
     shadow_price::decimal(18, 2) as shadow_price,
     (greatest(shadow_price, 0) * capacity / 10)::decimal(18, 2) as gain_of_a_tenth
 from decisions.constraint_price
-order by gain_of_a_tenth desc nulls last, used_share desc nulls last, kind, key
+order by gain_of_a_tenth desc nulls last, used_share desc nulls last, kind asc, key asc

@@ -17,4 +17,4 @@ left join (
     from decisions.contact_plan as plan
     left join value.offer as offer on plan.product_id = offer.product_id
 ) as offer on power.campaign_id = offer.campaign_id
-order by power.treated desc, power.campaign_id
+order by power.treated desc, power.campaign_id asc

@@ -11,4 +11,4 @@ select
     count(*) as customers
 from contacts.contactability
 group by standing
-order by customers desc, standing
+order by customers desc, standing asc
