@@ -16,7 +16,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from reports import charts, formats, tables
+from reports import chart_interval, chart_panel, charts, formats, tables
 from reports.formats import ENGLISH, NOTHING
 from reports.words import Phrase, translations
 
@@ -81,9 +81,13 @@ def environment(language: str) -> Environment:
         "labels": partial(tables.labels, worded["count"]),
         "mixed": partial(tables.mixed, worded),
         "heats": partial(tables.heats, worded["count"], worded["percent"]),
+        "warmths": tables.warmths,
         **{
             f"{one.__name__}_chart": partial(one, language=language)
-            for one in (charts.bridge, charts.whale, charts.trend, charts.months)
+            for one in (
+                *(charts.bridge, charts.whale, charts.trend, charts.months),
+                *(chart_interval.intervals, chart_panel.panels),
+            )
         },
     }
     return made

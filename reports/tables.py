@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -52,7 +53,12 @@ def texts(words: Words, titles: Mapping[str, str]) -> list[Column]:
     """Columns of texts: how they are worded, then title by name."""
 
     def column(name: str) -> Column:
-        return Column(titles[name], lambda row: Cell(words(row[name])), is_figure=False)
+        # A day is not broken at its hyphens.
+        return Column(
+            titles[name],
+            lambda row: Cell(words(row[name]), "day" if isinstance(row[name], date) else ""),
+            is_figure=False,
+        )
 
     return [column(name) for name in titles]
 
@@ -165,3 +171,28 @@ def heats(counted: Words, share: Words, titles: Mapping[str, str]) -> list[Colum
         return Column(titles[to], cell)
 
     return [column(to) for to in titles]
+
+
+def warmths(
+    words: Words, titles: Mapping[str, str], within: str, rows: Iterable[Row]
+) -> list[Column]:
+    """Columns of amounts with the larger ones in a stronger colour, on one scale over all columns:
+    green above zero, red below. Sums have none; `within` names the part of a row that holds them.
+    """
+    amounts = [row[within].get(name) for row in rows if "kind" not in row for name in titles]
+    largest = max((abs(float(amount)) for amount in amounts if amount), default=0.0)
+
+    def column(name: str) -> Column:
+        def cell(row: Row) -> Cell:
+            amount = row[within].get(name)
+            if amount is None:
+                return Cell("·", "figure soft")
+            shown = _figure(words(amount))
+            if "kind" in row or not largest:
+                return shown
+            heat = f"--heat: {0.5 * math.sqrt(abs(float(amount)) / largest):.2f}"
+            return Cell(shown.text, f"{shown.css} heat {'down' if amount < 0 else 'up'}", heat)
+
+        return Column(titles[name], cell)
+
+    return [column(name) for name in titles]

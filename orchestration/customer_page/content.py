@@ -439,9 +439,16 @@ def _worklist(connection: DuckDBPyConnection, customer_id: str) -> Row | None:
             customer_id,
         )
     )
-    if found and found["unit"].startswith(BRANCH):
-        found["unit"] = Phrase("branch {0}", found["unit"].removeprefix(BRANCH))
+    if found:
+        found["unit"] = unit_words(found["unit"])
     return found
+
+
+def unit_words(unit: str) -> str:
+    """The unit responsible for a customer: a manager's id, a branch, or head office."""
+    if unit.startswith(BRANCH):
+        return Phrase("branch {0}", unit.removeprefix(BRANCH))
+    return unit
 
 
 def _household(connection: DuckDBPyConnection, customer: Row, role: str) -> Row | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from decimal import Decimal
+from functools import cache
 
 from orchestration.decisions.roles import WITHHELD
 from reports.words import Phrase, joined
@@ -15,6 +16,8 @@ WINDOW = re.compile(r"^(?P<stem>.+?)_(?P<months>\d+)m$")
 PART = re.compile(r"^(?P<feature>[a-z][a-z0-9_]*) (?P<values>.*)$", re.DOTALL)
 VALUED = re.compile(r"^(?P<value>.*) \(usual (?P<usual>.*)\)$", re.DOTALL)
 SEPARATOR = "; "
+# A place of a sentence's pattern, escaped.
+PLACE = re.compile(r"\\\{\d\\\}")
 # A code such as `07` is no figure.
 FIGURE = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?(e[+-]?\d+)?")
 
@@ -76,6 +79,10 @@ SENTENCES = (
     "{0} days past due",
     "probability of default {0}",
     "another loan of the borrower is in default",
+    "a contact adds {0} points to the probability of taking {1} ({2} % when contacted)",
+    "taken, it brings {0} in a year, less an expected loss of {1}",
+    "the contact costs {0}, a response {1}",
+    "the contact costs {0}",
 )
 # Features of one word, which a sentence could begin with as well, count only before "(usual …)".
 USUAL = "(usual "
@@ -118,10 +125,10 @@ def part_in_words(part: str, withheld: Collection[str] = WITHHELD) -> str | None
     """One part of a reason in words; None where it shows what is withheld."""
     found = PART.match(part.strip())
     if not found:
-        return _sentence(part.strip()) or None
+        return sentence(part.strip()) or None
     feature, values = found["feature"], found["values"]
     if "_" not in feature and USUAL not in values:
-        return _sentence(part.strip())
+        return sentence(part.strip())
     if is_withheld(feature, withheld):
         return None
     valued = VALUED.match(values)
@@ -134,12 +141,17 @@ def part_in_words(part: str, withheld: Collection[str] = WITHHELD) -> str | None
     )
 
 
-def _sentence(text: str) -> str:
-    """A sentence of the tables with its figure in place; another one as it is."""
-    words = [feature_value(word) for word in text.split(" ")]
-    figures = [word for word in words if isinstance(word, Decimal)]
-    pattern = " ".join("{0}" if isinstance(word, Decimal) else word for word in words)
-    return Phrase(pattern, *figures) if pattern in SENTENCES else text
+def sentence(text: str, patterns: Collection[str] = SENTENCES) -> str:
+    """A sentence of the tables with its figures and names in place; another one as it is."""
+    for pattern in patterns:
+        if found := _matcher(pattern).fullmatch(text):
+            return Phrase(pattern, *map(feature_value, found.groups()))
+    return text
+
+
+@cache
+def _matcher(pattern: str) -> re.Pattern[str]:
+    return re.compile(PLACE.sub("(.+)", re.escape(pattern)))
 
 
 def reason_in_words(reason: str | None, withheld: Collection[str] = WITHHELD) -> str | None:

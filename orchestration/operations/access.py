@@ -2,12 +2,14 @@
 
 Everybody named in the roles file may look. Who has a role that launches gets Dagster's webserver,
 all others the read-only one. A request that launches or changes something is a line of the audit
-trail, passed or refused.
+trail, passed or refused. A manager opens only the lists of the own book; a refused request is a
+line, too.
 """
 
 from __future__ import annotations
 
 import json
+import posixpath
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +29,16 @@ from graphql import (
 
 from orchestration.operations.gateway import OF_PROXY, Address, Denied, Headers, Passed
 from orchestration.platform import audit, identity
-from orchestration.platform.identity import ALLOWED, ROLES, UI_CHANGE, UI_LAUNCH, Person
+from orchestration.platform.identity import (
+    ALLOWED,
+    AUDITOR,
+    DATA_ENGINEER,
+    READ_LIST,
+    ROLES,
+    UI_CHANGE,
+    UI_LAUNCH,
+    Person,
+)
 from orchestration.platform.refusal import Refused
 from orchestration.platform.settings import Settings
 from orchestration.platform.sign_in import (
@@ -36,6 +47,7 @@ from orchestration.platform.sign_in import (
     SignInRefused,
     signed_in,
 )
+from orchestration.portal.page import LISTS, file_name
 
 DAGSTER, MLFLOW, REPORTS = "Dagster", "MLflow", "reports"
 LOOKING = ("GET", "HEAD")
@@ -105,6 +117,8 @@ class RoleAccess:
         values: Mapping[str, list[str]],
         body: bytes,
     ) -> Passed | Denied:
+        if door.kind == REPORTS and (list_name := listed(target)):
+            self._require_list(person, list_name)
         changes = _changes(door.kind, method, target, values, body)
         if changes:
             act = UI_LAUNCH if changes <= LAUNCHES else UI_CHANGE
@@ -125,6 +139,20 @@ class RoleAccess:
         own = [one for one in headers if one[0].lower() not in OF_PROXY]
         return Passed(door.behind, own)
 
+    def _require_list(self, person: Person, name: str) -> None:
+        """Refuse the list of a unit outside the person's book, and record that."""
+        subject = f"{LISTS}: {name}"[:LONGEST_SUBJECT]
+
+        def units() -> list[str]:
+            return [unit for unit in person.book if file_name(unit) == name]
+
+        try:
+            person.require(READ_LIST, subject, ALLOWED[READ_LIST])
+            person.require_own(READ_LIST, subject, units, (AUDITOR, DATA_ENGINEER))
+        except identity.ActRefused:
+            with audit.audited(self._settings, READ_LIST, subject):
+                raise
+
 
 class _Unreadable(ValueError):
     """A request whose effect cannot be found out."""
@@ -141,6 +169,18 @@ def _only(values: Mapping[str, list[str]], name: str) -> str | None:
 
 def _path(target: str) -> str:
     return unquote(target.partition("?")[0])
+
+
+def listed(target: str) -> str:
+    """The unit, by the name of its files, whose list a path of the reports leads to; empty where to
+    none. The path is read as the server behind reads it (`http.server`)."""
+    path = unquote(target.partition("?")[0].partition("#")[0])
+    parts = [part for part in posixpath.normpath(path).split("/") if part]
+    # A file system may take capitals and small letters for the same.
+    for place, part in enumerate(parts[:-1]):
+        if part.casefold() == LISTS:
+            return parts[place + 1].removesuffix(".html")
+    return ""
 
 
 def _is_graphql(target: str) -> bool:

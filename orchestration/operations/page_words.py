@@ -23,6 +23,7 @@ from orchestration.decisions.reason_words import (
 from orchestration.decisions.roles import ROLES
 from orchestration.models.studies import OF_CUSTOMERS
 from orchestration.platform.environment import DBT_PROJECT
+from orchestration.portal.note_words import NOTES
 from orchestration.release.value_report import ADJUSTMENT
 from orchestration.valuation.bookings import ABSENT, NOT_HERE, OTHER_FILES
 from reports.formats import titled
@@ -43,6 +44,9 @@ COMPARED = (
 REASONS = (
     "7 days past due; another loan of the borrower is in default; probability of default 0.1",
     "net_flow_3m 5; days_past_due none (usual 1)",
+    "a contact adds 1 points to the probability of taking 1 (1 % when contacted); taken, it brings "
+    "1 in a year, less an expected loss of 1; the contact costs 1, a response 1",
+    "the contact costs 1",
 )
 
 
@@ -76,6 +80,7 @@ def vocabularies() -> dict[str, tuple[str, ...]]:
         "effects": vocabulary.EFFECTS,
         "drivers": DRIVERS,
         "records": tuple(Phrase(ABSENT, Phrase(why, 1)) for why in (NOT_HERE, OTHER_FILES)),
+        "notes": tuple(Phrase(note, *range(4)) for note in NOTES),
         "scores": (
             *(one.label for one in OF_CUSTOMERS),
             *(column.label for one in OF_CUSTOMERS for column in one.columns if column.label),

@@ -37,6 +37,8 @@ TRAIN, PROMOTE, OVERRIDE, ROLLBACK_MODEL = "train", "promote", "override", "roll
 ADJUST, AUDIT, ERASE = "adjust", "audit", "erase"
 RETAIN, BACKUP, RESTORE, HEAL = "retain", "backup", "restore", "heal"
 CUSTOMER_PAGE, EXPLAIN, PRICE = "customer_page", "explain", "price"
+# A unit's list among the reports, in server mode.
+READ_LIST = "read_list"
 # What a person asks of Dagster's or MLflow's pages in server mode.
 UI_LAUNCH, UI_CHANGE = "ui_launch", "ui_change"
 # Act → the roles that allow it.
@@ -48,6 +50,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     **dict.fromkeys((APPROVE, REJECT, PROMOTE, OVERRIDE, ROLLBACK_MODEL), (APPROVER,)),
     OVERRIDE_GATE: (APPROVER,),
     **dict.fromkeys((CUSTOMER_PAGE, EXPLAIN, PRICE), (MANAGER, AUDITOR)),
+    READ_LIST: (MANAGER, AUDITOR, DATA_ENGINEER),
     AUDIT: (AUDITOR,),
     UI_LAUNCH: (DATA_ENGINEER, ML_ENGINEER, APPROVER),
     UI_CHANGE: (DATA_ENGINEER,),
@@ -67,7 +70,8 @@ class ActRefused(Refused):
 
 
 class _Entry(BaseModel):
-    """A person of the roles file; `book` are the employee_ids whose customers a manager opens."""
+    """A person of the roles file; `book` are the employee_ids whose customers a manager opens, and
+    units (`branch B001`, `head office`) whose lists."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -121,25 +125,30 @@ class Person:
         )
 
     def require_own(
-        self, act: str, subject: str, managers: Callable[[], Collection[str | None]]
+        self,
+        act: str,
+        subject: str,
+        managers: Callable[[], Collection[str | None]],
+        beyond: Collection[str] = (AUDITOR,),
     ) -> None:
         """The same for a customer's figures: a manager opens only customers of the own book;
-        `managers` gives the employee_ids whose customer it is.
+        `managers` gives the employee_ids whose customer it is, `beyond` are the roles that open
+        every customer's.
 
         Raises
         ------
         ActRefused
-            For a manager without the role of auditor, and a customer of another book.
+            For a manager without such a role, and a customer of another book.
         """
         if (
             self.source is None
-            or AUDITOR in self.roles
+            or self.roles & set(beyond)
             or any(one in self.book for one in managers())
         ):
             return
         raise ActRefused(
-            f"{act} of {subject} is refused: role {AUDITOR} is required outside the book of "
-            f"{self.name} ({', '.join(sorted(self.book))}). Ask the customer's manager."
+            f"{act} of {subject} is refused: role {' or '.join(beyond)} is required outside the "
+            f"book of {self.name} ({', '.join(sorted(self.book))}). Ask the customer's manager."
         )
 
 

@@ -25,7 +25,7 @@ from orchestration.platform.releases import (
     served,
 )
 from orchestration.platform.settings import Settings
-from orchestration.portal import quality, today, value
+from orchestration.portal import campaigns, customers, lists, plan, quality, today, value
 from orchestration.portal.page import Page, Release
 from orchestration.release.value_report import read_head
 from orchestration.valuation.queries import Row
@@ -34,7 +34,10 @@ from reports.words import LANGUAGES
 __all__ = ["PAGES", "build_portal", "chosen_release", "portal_of"]
 
 # In the order of the navigation; the first is the front page.
-PAGES: tuple[Page, ...] = (today.PAGE, value.PAGE, quality.PAGE)
+PAGES: tuple[Page, ...] = (
+    *(today.PAGE, value.PAGE, customers.PAGE, plan.PAGE, campaigns.PAGE),
+    *(lists.PAGE, quality.PAGE),
+)
 
 
 def portal_of(settings: Settings, release_id: str) -> Path:
@@ -98,24 +101,31 @@ def opened(settings: Settings, path: Path) -> Iterator[Release]:
 
 
 def _write_page(page: Page, release: Release, folder: Path) -> None:
-    content = page.content(release)
-    for name, rows in content.get("tables", {}).items():
-        _write_csv(rows, folder / "csv" / f"{page.name}_{name}.csv")
-    shown: list[tuple[str, str, Row]] = [(page.file, page.template, content)]
-    for part in page.parts(release):
-        shown.append((f"{page.name}/{part.file}", page.part_template, part.content))
-    for file, template, row in shown:
+    def written(file: str, template: str, content: Row, files: str) -> None:
+        for name, rows in content.get("tables", {}).items():
+            _write_csv(rows, folder / "csv" / f"{files}{name}.csv")
         for language in LANGUAGES:
-            site = _site(page, file, release)
-            made = reports.render(template, {"site": site, **row}, language)
+            site = _site(page, file, files, release)
+            made = reports.render(template, {"site": site, **content}, language)
             reports.write(made, folder / language / file)
 
+    written(page.file, page.template, page.content(release), f"{page.name}_")
+    for part in page.parts(release):
+        file = f"{page.name}/{part.file}"
+        # A folder a part: who may open the page may have its files.
+        files = f"{file.removesuffix('.html')}/"
+        written(file, page.part_template, part.content, files)
 
-def _site(page: Page, file: str, release: Release) -> dict[str, Any]:
-    """What every page shows of the site around it; links are relative."""
+
+def _site(page: Page, file: str, files: str, release: Release) -> dict[str, Any]:
+    """What every page shows of the site around it; links are relative.
+
+    `files` begins the names of the page's tables as files.
+    """
     return {
         "page": page.name,
         "file": file,
+        "files": files,
         "up": "../" * file.count("/"),
         "pages": [(one.name, one.file) for one in PAGES],
         "languages": LANGUAGES,

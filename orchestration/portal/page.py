@@ -16,6 +16,8 @@ from orchestration.platform.settings import Settings
 from orchestration.valuation.queries import Row, rendered, rows
 
 QUERIES = Path(__file__).parent / "queries"
+# The page whose parts, one a unit, are for whose list it is.
+LISTS = "lists"
 UNFIT = re.compile(r"[^A-Za-z0-9-]")
 PARAMETER = re.compile(r"\$\w+")
 
@@ -37,17 +39,25 @@ class Release:
         `$month` is the as-of month; other parameters are the caller's.
         """
         path = QUERIES / f"{query}.sql"
-        # DuckDB names the tables of a statement without parameters only, some in quotes.
+        # DuckDB names the tables of a statement without parameters only, some in quotes, each with
+        # its alias.
         statement = PARAMETER.sub("null", rendered(path, {}))
         needed = self.connection.get_table_names(statement, qualified=True)
-        if not all(has_table(self.connection, name.replace('"', "")) for name in needed):
+        tables = {name.partition(" AS ")[0].replace('"', "") for name in needed}
+        if not all(has_table(self.connection, table) for table in tables):
             return []
         return rows(self.connection, path, {"month": self.month, **values})
 
 
+def file_name(name: str) -> str:
+    """A name without the signs that a path or link must not hold; another name for each."""
+    return UNFIT.sub(lambda found: f"_{ord(found[0]):x}_", name)
+
+
 @dataclass(frozen=True)
 class Part:
-    """A page of its own below a page: of a model, of a manager."""
+    """A page of its own below a page: of a model, of a manager. The entry `tables` of its content
+    maps names to rows: each is also a file, `csv/<page>/<part>/<name>.csv`."""
 
     name: str
     content: Row
@@ -55,7 +65,7 @@ class Part:
     @property
     def file(self) -> str:
         """The file's name; the name may hold any sign."""
-        return f"{UNFIT.sub(lambda found: f'_{ord(found[0]):x}_', self.name)}.html"
+        return f"{file_name(self.name)}.html"
 
 
 @dataclass(frozen=True)

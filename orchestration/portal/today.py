@@ -22,7 +22,7 @@ def content(release: Release) -> Row:
         "head": read_head(release.connection),
         "gates": found["gates"],
         "overrides": found["overrides"],
-        "figures": next(iter(release.rows("today_figures")), None),
+        "bank": next(iter(release.rows("today_figures")), None),
         "scores": next(iter(release.rows("today_scores")), None),
         "plan": next(iter(release.rows("today_plan")), None),
         "history": history,

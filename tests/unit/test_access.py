@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from http.server import SimpleHTTPRequestHandler
+from itertools import product
+from pathlib import Path
 from types import SimpleNamespace
 
 import dagster as dg
 import pytest
 
 from orchestration.operations import server
-from orchestration.operations.access import RoleAccess, mutations
+from orchestration.operations.access import RoleAccess, listed, mutations
 from orchestration.operations.gateway import Denied, Passed
 from orchestration.platform import audit, identity, run_queue
 from orchestration.platform.files import write_whole
@@ -26,6 +29,7 @@ PEOPLE = {
     "ana": {"roles": ["approver"]},
     "mei": {"roles": ["stakeholder"]},
     "otto": {"roles": ["auditor"]},
+    "tove": {"roles": ["manager"], "book": ["E00005", "branch B001"]},
 }
 DAGSTER, MLFLOW, REPORTS = 3000, 3001, 3002
 LAUNCH = "mutation Launch($p: ExecutionParams!) { launchRun(executionParams: $p) { __typename } }"
@@ -158,6 +162,88 @@ def test_models_are_changed_by_jobs_and_commands_alone(access, settings, method,
         assert lines(settings) == []
     else:
         assert lines(settings) == [("ines", "ui_change", f"MLflow: {method} {path}", "refused")]
+
+
+LIST = "/2025-12/en/lists/E00005.html"
+
+
+@pytest.mark.parametrize(
+    ("user", "path", "passes"),
+    [
+        ("tove", LIST, True),
+        ("tove", "/2025-12/zh/lists/branch_20_B001.html", True),
+        ("tove", "/2025-12/csv/lists/E00005/worklist.csv", True),
+        ("tove", "/2025-12/en/lists/E00006.html", False),
+        ("tove", "/2025-12/en/lists/branch_20_B002.html", False),
+        ("tove", "/2025-12/csv/lists/E00006/worklist.csv", False),
+        ("tove", "/2025-12/en/index.html", True),
+        ("tove", "/2025-12/en/lists.html", True),
+        ("tove", "/2025-12/csv/lists_unit.csv", True),
+        ("mei", "/2025-12/en/lists.html", True),
+        *((user, LIST, False) for user in ("mei", "lea", "ana")),
+        *((user, LIST, True) for user in ("ines", "otto")),
+    ],
+)
+def test_a_manager_opens_the_lists_of_the_own_book_alone(access, settings, user, path, passes):
+    for method in ("GET", "HEAD"):
+        found = asked(access, user, port=REPORTS, method=method, target=path)
+        assert isinstance(found, Passed) == passes
+    name = path.rpartition("lists/")[2].partition("/")[0].removesuffix(".html")
+    refused = [] if passes else [(user, "read_list", f"lists: {name}", "refused")] * 2
+    assert lines(settings) == refused
+    if not passes:
+        assert found.status.startswith("403") and "is required" in found.reason
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(
+            "/r/en/lists/E00006.html?x=1",
+            "/r/en/lists/E00006.html#E00005.html",
+            "//r/en/lists//E00006",
+        ),
+        *(
+            "/r/en/%6Cists/E0000%36.html",
+            "/r/./en/lists/../lists/E00006.html",
+            "/r/en/LISTS/E00006.html",
+        ),
+        *(
+            "/r/en/lists/E00005.html/../E00006.html",
+            "/r/en/lists%2FE00006.html",
+            "/.r.portal/en/lists/E00006.html",
+        ),
+    ],
+)
+def test_a_list_is_found_however_its_path_is_written(access, path):
+    assert isinstance(asked(access, "tove", port=REPORTS, method="GET", target=path), Denied)
+
+
+def test_a_path_of_a_list_is_read_as_the_server_behind_reads_it(tmp_path):
+    """Whatever `http.server` opens in a folder of lists is found to be in one."""
+    pieces = [
+        "lists",
+        "E1.html",
+        "..",
+        ".",
+        "%2e%2e",
+        "a",
+        "",
+        "%2F",
+        "%6cists",
+        "#",
+        "?",
+        "lists%2FE1.html",
+    ]
+    handler = object.__new__(SimpleHTTPRequestHandler)
+    handler.directory = str(tmp_path)
+    for chosen in product(pieces, repeat=4):
+        target = "/" + "/".join(chosen)
+        opened = Path(handler.translate_path(target)).relative_to(tmp_path).parts
+        if "lists" in opened[:-1]:
+            assert listed(target), target
+        else:
+            assert not listed(target), target
 
 
 def test_a_name_without_the_secret_is_refused(access, settings):

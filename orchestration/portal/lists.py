@@ -1,0 +1,122 @@
+"""Lists: the units with their lists, and a page for each to work with."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from itertools import groupby
+
+from orchestration.customer_page.content import segment_words, unit_words
+from orchestration.decisions.reason_words import reason_in_words
+from orchestration.portal.page import LISTS, Page, Part, Release, file_name
+from orchestration.release.value_report import KPIS
+from orchestration.valuation.queries import Row
+
+# Occasions beside the plan: the queries of the page of customers, and how many a page shows.
+OCCASIONS = ("maturing", "at_risk", "dormant")
+SHOWN = 20
+# Not shown beside a customer as a file: the name of a segment may contain an age.
+OF_GUIDE = ("segment_name", "reason", "talking_points", "talking_points_zh")
+
+
+def content(release: Release) -> Row:
+    units = release.rows("lists_unit")
+    return {
+        "units": [
+            row
+            | {
+                "words": unit_words(row["unit"]),
+                "file": f"{LISTS}/{file_name(row['unit'])}.html",
+                "kind_of_unit": "manager" if row["employee_id"] else "branch",
+            }
+            for row in units
+        ],
+        "is_delivered": any(row["employee_id"] for row in units),
+        "contacts": sum(row["contacts"] for row in units),
+        "profit": sum(row["expected_incremental_profit"] or 0 for row in units),
+        "first": min((row["expires_on"] for row in units if row["expires_on"]), default=None),
+        "tables": {"unit": units},
+    }
+
+
+def parts(release: Release) -> Iterator[Part]:
+    """A page for each unit: its list, a sheet to fill in, the guide, and further occasions."""
+    worklists = _by_unit(release.rows("lists_worklist"))
+    guide = release.rows("lists_guide")
+    targets = defaultdict(list)
+    for row in release.rows("lists_target"):
+        targets[row["employee_id"]].append(row)
+    occasions = {
+        name: _by_unit(row | {"unit": _unit_of(row)} for row in release.rows(f"customers_{name}"))
+        for name in OCCASIONS
+    }
+    for unit in release.rows("lists_unit"):
+        name = unit["unit"]
+        contacts = worklists[name]
+        own = {kind: found[name] for kind, found in occasions.items()}
+        kpis = {row["measure"]: row for row in targets[unit["employee_id"]]}
+        yield Part(
+            name,
+            {
+                "unit": unit | {"words": unit_words(name)},
+                "contacts": [row | {"why": reason_in_words(row["reason"])} for row in contacts],
+                "guide": _guide(guide, contacts),
+                "kpis": [kpis[one] for one in (*KPIS, "total") if one in kpis],
+                "occasions": {kind: rows[:SHOWN] for kind, rows in own.items()},
+                "tables": {
+                    "worklist": [_without(row, OF_GUIDE) for row in contacts],
+                    **{kind: rows for kind, rows in own.items() if rows},
+                },
+            },
+        )
+
+
+def _by_unit(rows: Iterator[Row] | list[Row]) -> dict[str, list[Row]]:
+    found: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        found[row["unit"]].append(row)
+    return found
+
+
+def _unit_of(row: Row) -> str:
+    """As `contacts.contactability` has it."""
+    branch = row["branch_id"]
+    return row["employee_id"] or (f"branch {branch}" if branch else "head office")
+
+
+def _without(row: Row, names: tuple[str, ...]) -> Row:
+    return {name: value for name, value in row.items() if name not in names}
+
+
+def _guide(guide: list[Row], contacts: list[Row]) -> list[Row]:
+    """By offer of the list (all where it is empty): what to say, and to which segments of it."""
+    offers = {row["product_id"] for row in contacts}
+    segments = {row["segment_name"] for row in contacts}
+    everybody = len({row["segment_name"] for row in guide})
+    own = [
+        row
+        for row in guide
+        if not contacts or (row["product_id"] in offers and row["segment_name"] in segments)
+    ]
+    shown = []
+    for _, rows in groupby(own, key=lambda row: row["product_id"]):
+        points: dict[tuple[str | None, str | None], list[str]] = defaultdict(list)
+        for row in rows:
+            words = (row["talking_points"], row["talking_points_zh"])
+            points[words].append(segment_words(row["segment_name"]))
+            name = row["product_name"]
+        shown.append(
+            {
+                "product_name": name,
+                "points": [
+                    # Empty where they are all.
+                    {"segments": named if len(named) < everybody else [], "en": english}
+                    | {"zh": chinese}
+                    for (english, chinese), named in points.items()
+                ],
+            }
+        )
+    return shown
+
+
+PAGE = Page(LISTS, content, parts)

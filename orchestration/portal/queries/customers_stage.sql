@@ -1,0 +1,31 @@
+-- Stages of the relationship, by years with the bank.
+with staged as (
+    select
+        customer_id,
+        accounts,
+        case
+            when tenure_months < 12 then 0
+            when tenure_months < 36 then 1
+            when tenure_months < 60 then 3
+            when tenure_months < 120 then 5
+            else 10
+        end as years
+    from base.customer
+    where accounts > 0 and tenure_months is not null
+)
+
+select
+    staged.years,
+    count(*) as customers,
+    sum(staged.accounts) / count(*) as accounts_each,
+    sum(tier.contribution_margin_12m) as contribution,
+    (sum(tier.contribution_margin_12m) / count(*))::decimal(18, 2) as contribution_each,
+    sum(score.clv_12m) as clv_12m,
+    avg(score.p_attrition) as mean_p_attrition,
+    sum(score.value_at_risk) as value_at_risk
+from staged
+left join value.customer_tier as tier
+    on staged.customer_id = tier.customer_id and tier.month = $month
+left join scores.customer as score on staged.customer_id = score.customer_id
+group by staged.years
+order by staged.years
