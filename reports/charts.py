@@ -64,7 +64,7 @@ def _svg(specification: str) -> str:
     return vl_convert.vegalite_to_svg(specification)
 
 
-def _drawn(chart: Chart, title: str, css: str) -> Markup:
+def drawn(chart: Chart, title: str, css: str) -> Markup:
     specification = chart.to_dict(validate=False) | {"config": CONFIG}
     svg = _svg(json.dumps(specification))
     view = re.search(r'viewBox="[^"]*"', svg)
@@ -82,13 +82,13 @@ def _drawn(chart: Chart, title: str, css: str) -> Markup:
     return opening + Markup(body)
 
 
-def _both(draw: Draw, title: str) -> Markup:
-    return _drawn(draw(True), title, "chart wide-only") + _drawn(
+def both(draw: Draw, title: str) -> Markup:
+    return drawn(draw(True), title, "chart wide-only") + drawn(
         draw(False), title, "chart narrow-only"
     )
 
 
-def _sizes(language: str) -> str:
+def sizes(language: str) -> str:
     """An axis label: 250k, 1.5m, 2bn."""
     words = "format(datum.value, ',.2~f')"
     for size, sign in reversed(SIZES[language]):
@@ -99,17 +99,17 @@ def _sizes(language: str) -> str:
     return words
 
 
-def _percents(language: str) -> str:
+def percents(language: str) -> str:
     return f"format(100 * datum.value, ',.0f') + '{PERCENT_SIGNS[language]}'"
 
 
-def _base(rows: Sequence[Row], width: int, height: int) -> Any:
+def base(rows: Sequence[Row], width: int, height: int) -> Any:
     import altair
 
     return altair.Chart(altair.Data(values=list(rows)), width=width, height=height)
 
 
-def _rule(chart: Any, at: float, is_upright: bool = True, **line: Any) -> Any:
+def rule(chart: Any, at: float, is_upright: bool = True, **line: Any) -> Any:
     """One line across the chart."""
     import altair as alt
 
@@ -119,7 +119,7 @@ def _rule(chart: Any, at: float, is_upright: bool = True, **line: Any) -> Any:
     )
 
 
-def _signed(good: str, bad: str, **more: str) -> Any:
+def signed(good: str, bad: str, **more: str) -> Any:
     """Colours by the rows' kind."""
     import altair as alt
 
@@ -154,17 +154,17 @@ def bridge(
     def draw(wide: bool) -> Chart:
         names, size = ("x", "y") if wide else ("y", "x")
         channel = {"x": alt.X, "y": alt.Y}
-        chart = _base(rows, WIDE, 210) if wide else _base(rows, NARROW - 170, 280)
+        chart = base(rows, WIDE, 210) if wide else base(rows, NARROW - 170, 280)
         axis = alt.Axis(labelAngle=0, labelLimit=150, grid=False, ticks=False)
         name = channel[names]("name:N", sort=None, axis=axis).scale(paddingInner=0.3)
-        scale = alt.Axis(labelExpr=_sizes(language), tickCount=4 if wide else 2, grid=True)
+        scale = alt.Axis(labelExpr=sizes(language), tickCount=4 if wide else 2, grid=True)
 
         def at(field: str) -> Any:
             return channel[size](f"{field}:Q", axis=scale)
 
         bars = chart.mark_bar(opacity=0.75).encode(
             **{names: name, size: at("start"), f"{size}2": "end:Q"},
-            color=_signed(GOOD, BAD, sum=ACCENT),
+            color=signed(GOOD, BAD, sum=ACCENT),
             description="label:N",
         )
         steps_between = chart.mark_rule(color=SOFT, strokeDash=[2, 2], aria=False).encode(
@@ -174,9 +174,9 @@ def bridge(
         values = chart.mark_text(fontWeight=600, fill=INK, aria=False, **place).encode(
             **{names: name, size: at("tip")}, text="words:N"
         )
-        return alt.layer(steps_between, bars, _rule(chart, 0, wide), values)
+        return alt.layer(steps_between, bars, rule(chart, 0, wide), values)
 
-    return _both(draw, title)
+    return both(draw, title)
 
 
 def whale(
@@ -206,27 +206,27 @@ def whale(
 
     def draw(wide: bool) -> Chart:
         width, height = (WIDE, 280) if wide else (NARROW, 240)
-        sized = _percents(language) if in_shares else _sizes(language)
+        sized = percents(language) if in_shares else sizes(language)
         share = alt.X("share:Q").scale(domain=[0, 1]).title(words["axis"])
-        share = share.axis(labelExpr=_percents(language), tickCount=10 if wide else 5)
+        share = share.axis(labelExpr=percents(language), tickCount=10 if wide else 5)
         # Room above the peak for its label.
         profit = alt.Y("profit:Q").axis(labelExpr=sized, tickCount=5)
         profit = profit.scale(domainMax=1.12 * max(row["profit"] for row in curve) or 1.0)
 
         def line(rows: Sequence[Row], color: str) -> Any:
-            chart = _base(rows, width, height)
+            chart = base(rows, width, height)
             return chart.mark_line(color=color, strokeWidth=2.5, aria=False).encode(share, profit)
 
         def dot(row: Row, **place: Any) -> Any:
-            chart = _base([row], width, height).encode(share, profit)
+            chart = base([row], width, height).encode(share, profit)
             text = chart.mark_text(fontWeight=600, fill=INK, aria=False, **place)
             circle = chart.mark_point(filled=True, size=60, opacity=1, color=ACCENT)
             return circle.encode(description="words:N") + text.encode(text="words:N")
 
-        area = _base(curve, width, height).mark_area(color=ACCENT, opacity=0.1, aria=False)
-        layers = [area.encode(share, profit), _rule(area, 0)]
+        area = base(curve, width, height).mark_area(color=ACCENT, opacity=0.1, aria=False)
+        layers = [area.encode(share, profit), rule(area, 0)]
         if in_shares:
-            layers.append(_rule(area, 1, strokeDash=[5, 4]))
+            layers.append(rule(area, 1, strokeDash=[5, 4]))
         layers.append(line([row for row in curve if row["share"] <= turn], ACCENT))
         layers.append(line([row for row in curve if row["share"] >= turn], BAD))
         layers.append(dot(mark("best"), align="left", dx=12, dy=6))
@@ -235,7 +235,7 @@ def whale(
             layers.append(dot(mark("peak"), align=align, dy=-14))
         return alt.layer(*layers)
 
-    return _both(draw, words["title"])
+    return both(draw, words["title"])
 
 
 def trend(history: Sequence[Row], title: str, words: str, language: str = ENGLISH) -> Markup:
@@ -269,7 +269,7 @@ def trend(history: Sequence[Row], title: str, words: str, language: str = ENGLIS
     names = {row["month"]: row["short"] if few else row["month"][:4] for row in named}
 
     def draw(wide: bool) -> Chart:
-        chart = _base(rows, WIDE if wide else NARROW - 50, 220)
+        chart = base(rows, WIDE if wide else NARROW - 50, 220)
         axis = alt.Axis(
             values=list(names),
             labelExpr=f"{json.dumps(names, ensure_ascii=False)}[datum.value]",
@@ -277,12 +277,12 @@ def trend(history: Sequence[Row], title: str, words: str, language: str = ENGLIS
             ticks=not few,
         )
         months = alt.X("month:O", axis=axis)
-        size = alt.Axis(labelExpr=_sizes(language), tickCount=5)
+        size = alt.Axis(labelExpr=sizes(language), tickCount=5)
         width = min(0.8 * chart.width / len(rows), 60.0)
         bars = chart.mark_bar(opacity=0.75, width=width).encode(
             months,
             alt.Y("bar:Q", axis=size),
-            color=_signed(ACCENT, BAD),
+            color=signed(ACCENT, BAD),
             description="label:N",
         )
         line = chart.mark_line(
@@ -291,9 +291,9 @@ def trend(history: Sequence[Row], title: str, words: str, language: str = ENGLIS
             aria=False,
             point={"color": INK, "aria": False} if few else False,
         )
-        return alt.layer(bars, _rule(chart, 0), line.encode(months, alt.Y("line:Q", axis=size)))
+        return alt.layer(bars, rule(chart, 0), line.encode(months, alt.Y("line:Q", axis=size)))
 
-    return _both(draw, title)
+    return both(draw, title)
 
 
 def months(rows: Sequence[Row], title: str, language: str = ENGLISH) -> Markup:
@@ -309,11 +309,11 @@ def months(rows: Sequence[Row], title: str, language: str = ENGLISH) -> Markup:
         }
         for row in rows
     ]
-    chart = _base(bars, SPARK_WIDTH, SPARK_HEIGHT)
-    drawn = chart.mark_bar(minBandSize=1).encode(
+    chart = base(bars, SPARK_WIDTH, SPARK_HEIGHT)
+    bars_drawn = chart.mark_bar(minBandSize=1).encode(
         alt.X("month:O", axis=None),
         alt.Y("figure:Q", axis=None),
-        color=_signed(ACCENT, BAD),
+        color=signed(ACCENT, BAD),
         description="label:N",
     )
-    return _drawn(alt.layer(drawn, _rule(chart, 0)), title, "spark")
+    return drawn(alt.layer(bars_drawn, rule(chart, 0)), title, "spark")

@@ -16,7 +16,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from reports import charts, formats, tables
+from reports import chart_map, charts, formats, tables
 from reports.formats import ENGLISH, NOTHING
 from reports.words import Phrase, translations
 
@@ -83,7 +83,10 @@ def environment(language: str) -> Environment:
         "heats": partial(tables.heats, worded["count"], worded["percent"]),
         **{
             f"{one.__name__}_chart": partial(one, language=language)
-            for one in (charts.bridge, charts.whale, charts.trend, charts.months)
+            for one in (
+                *(charts.bridge, charts.whale, charts.trend, charts.months),
+                chart_map.district_map,
+            )
         },
     }
     return made

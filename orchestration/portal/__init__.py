@@ -18,7 +18,7 @@ from orchestration.decisions.export import safe_text
 from orchestration.platform.engine import connect
 from orchestration.platform.front_page import INDEX, lead
 from orchestration.platform.settings import Settings
-from orchestration.portal import quality, today, value
+from orchestration.portal import grid, quality, today, value
 from orchestration.portal.page import Page, Release
 from orchestration.release.value_report import read_head
 from orchestration.valuation.queries import Row
@@ -27,7 +27,10 @@ from reports.words import LANGUAGES
 __all__ = ["PAGES", "build_portal", "portal_of"]
 
 # In the order of the navigation; the first is the front page.
-PAGES: tuple[Page, ...] = (today.PAGE, value.PAGE, quality.PAGE)
+PAGES: tuple[Page, ...] = (
+    *(today.PAGE, value.PAGE),
+    *(grid.PAGE, quality.PAGE),
+)
 
 
 def portal_of(settings: Settings, release_id: str) -> Path:

@@ -37,10 +37,12 @@ class Release:
         `$month` is the as-of month; other parameters are the caller's.
         """
         path = QUERIES / f"{query}.sql"
-        # DuckDB names the tables of a statement without parameters only, some in quotes.
+        # DuckDB names the tables of a statement without parameters only, some in quotes, each with
+        # its alias.
         statement = PARAMETER.sub("null", rendered(path, {}))
         needed = self.connection.get_table_names(statement, qualified=True)
-        if not all(has_table(self.connection, name.replace('"', "")) for name in needed):
+        tables = {name.partition(" AS ")[0].replace('"', "") for name in needed}
+        if not all(has_table(self.connection, table) for table in tables):
             return []
         return rows(self.connection, path, {"month": self.month, **values})
 
