@@ -8,7 +8,7 @@ for its name has it as label and tooltip.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
@@ -53,7 +53,7 @@ class Box:
 
 
 def projected(places: Sequence[Row]) -> list[tuple[float, float]]:
-    """East and north of each place, in degrees of latitude: `latitude` and `longitude` in degrees."""
+    """East and north of each place of `latitude` and `longitude`, all in degrees of latitude."""
     shrink = math.cos(math.radians(fmean(place["latitude"] for place in places)))
     # Places on either side of the date line lie together.
     first = places[0]["longitude"]
@@ -62,7 +62,7 @@ def projected(places: Sequence[Row]) -> list[tuple[float, float]]:
 
 
 def spots(places: Sequence[Row], width: float) -> tuple[list[Spot], float]:
-    """The bubbles, the largest first, and the height of the map; areas are in proportion to `size`."""
+    """The bubbles, the largest first, their areas in proportion to `size`; the map's height."""
     at = projected(places)
     west, east = min(x for x, _ in at), max(x for x, _ in at)
     south, north = min(y for _, y in at), max(y for _, y in at)

@@ -16,7 +16,16 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from reports import chart_map, charts, formats, tables
+from reports import (
+    chart_curve,
+    chart_interval,
+    chart_map,
+    chart_stack,
+    chart_strip,
+    charts,
+    formats,
+    tables,
+)
 from reports.formats import ENGLISH, NOTHING
 from reports.words import Phrase, translations
 
@@ -85,7 +94,13 @@ def environment(language: str) -> Environment:
             f"{one.__name__}_chart": partial(one, language=language)
             for one in (
                 *(charts.bridge, charts.whale, charts.trend, charts.months),
-                chart_map.district_map,
+                *(chart_map.district_map, chart_interval.intervals, chart_interval.drifts),
+                *(
+                    chart_stack.stacked,
+                    chart_strip.strips,
+                    chart_curve.calibration,
+                    chart_curve.gains,
+                ),
             )
         },
     }
