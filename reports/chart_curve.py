@@ -39,7 +39,7 @@ def calibration(
         }
         for row in deciles
     ]
-    ends = [row[axis] for row in rows for axis in ("x", "y")]
+    ends = [float(row[name]) for row in deciles for name in ("predicted", "observed")]
     low, high = min(0.0, *ends), max(ends)
     return _curve(rows, [low, high], words, percents(language) if in_shares else sizes(language))
 

@@ -20,7 +20,8 @@ PATTERNS: dict[str, tuple[str, ...]] = {
         f"{{0}} {{1}}s{below} within {{2}} days, usually {{3}} a month": (
             *("figure", "words", "figure", "figure"),
         )
-        for below in ("", " just below round amounts")
+        # The longer one first: a kind may be of several words.
+        for below in (" just below round amounts", "")
     },
     "first use of {0} for {1}s": ("word", "words"),
     "seldom uses {0} for {1}s": ("word", "words"),
@@ -45,7 +46,12 @@ def transaction_reason(reason: str | None) -> str | None:
 
 def reason_examples() -> Iterator[str]:
     """Every pattern and kind once, for the catalogue."""
-    examples = {"words": JUDGED[0], "word": "online", "figure": Decimal(2), "share": "9%"}
+    examples: dict[str, str | Decimal] = {
+        "words": JUDGED[0],
+        "word": "online",
+        "figure": Decimal(2),
+        "share": "9%",
+    }
     for pattern, places in PATTERNS.items():
         yield Phrase(pattern, *(examples[place] for place in places)) if places else pattern
     yield from JUDGED

@@ -6,6 +6,7 @@ a person's own reason, stays as it is.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from decimal import Decimal
 
@@ -14,6 +15,8 @@ from reports.phrases import recognised
 from reports.words import Phrase, joined
 
 SEPARATOR = "; "
+# Where the interval of one measure ends and the next measure begins.
+ENDED = re.compile(r"(?<=\d\]), ")
 METRICS = {
     "log_score": "mean log loss",
     "brier": "squared error of probabilities",
@@ -39,6 +42,15 @@ PATTERNS: dict[str, tuple[str, ...]] = {
         for verb in ("beats", "does not beat", "worse than")
         for other in OTHERS
     },
+    # A learner that passed before.
+    **{
+        f"{verb} {{0}}: {{1}} {{2}} [{{3}}, {{4}}]": ("word", *OF_METRIC)
+        for verb in ("beats", "does not beat", "worse than")
+    },
+    "no larger than that of {0} by more than {1}: size of {2} {3} [{4}, {5}]": (
+        *("word", "figure"),
+        *OF_METRIC,
+    ),
     **{
         f"no larger than that of {other} by more than {{0}}: size of {{1}} {{2}} [{{3}}, {{4}}]": (
             "figure",
@@ -60,8 +72,8 @@ PATTERNS: dict[str, tuple[str, ...]] = {
         for other in OTHERS
     },
     **{
-        f"{{0}} {{1}} ({{2}} customers): predictions lie {way} outcomes by {{3}} of the mean outcome "
-        "of all customers [{4}, {5}], more than {6}": (
+        f"{{0}} {{1}} ({{2}} customers): predictions lie {way} outcomes by {{3}} of the mean "
+        "outcome of all customers [{4}, {5}], more than {6}": (
             *("words", "text", "figure"),
             *("share", "share", "share", "share"),
         )
@@ -99,21 +111,27 @@ def verdict(text: str | None) -> str | None:
     """A reason as a phrase, its parts by semicolons; None and the empty text as they are."""
     if not text:
         return text
-    return joined("{0}; {1}", [_part(part) for part in text.split(SEPARATOR)])
+    parts = (one for part in text.split(SEPARATOR) for one in _each(part))
+    return joined("{0}; {1}", [_part(part) for part in parts])
+
+
+def _each(part: str) -> list[str]:
+    """A part that names several measures as one for each."""
+    head, _, figures = part.rpartition(": ")
+    several = ENDED.split(figures)
+    return [f"{head}: {one}" for one in several] if len(several) > 1 else [part]
 
 
 def _part(text: str) -> str:
     found = recognised(text, PATTERNS)
-    if not isinstance(found, Phrase):
-        # "hazard: beats the rule: …": the learner, and why.
-        learner, separator, rest = text.partition(": ")
-        of_learner = recognised(rest, PATTERNS) if separator else rest
-        if not separator or (of_learner == rest and rest not in PATTERNS):
-            return found
-        if isinstance(of_learner, Phrase):
-            of_learner = _worded(of_learner)
-        return Phrase("{0}: {1}", learner, of_learner)
-    return _worded(found)
+    if isinstance(found, Phrase):
+        return _worded(found)
+    # "hazard: beats the rule: …": the learner, and why.
+    learner, separator, rest = text.partition(": ")
+    of_learner = recognised(rest, PATTERNS) if separator else ""
+    if isinstance(of_learner, Phrase):
+        return Phrase("{0}: {1}", learner, _worded(of_learner))
+    return found
 
 
 def _worded(phrase: Phrase) -> Phrase:

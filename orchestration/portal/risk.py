@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from orchestration.alerts.reason_words import transaction_reason
 from orchestration.decisions.reason_words import reason_in_words
+from orchestration.models.reason_words import verdict
 from orchestration.portal.page import Page, Release
 from orchestration.valuation.queries import Row
 
@@ -37,7 +38,7 @@ def content(release: Release) -> Row:
         "lines": lines,
         "backtest": [row for row in backtest if row["is_line"]],
         "cohorts": [row for row in backtest if not row["is_line"]],
-        "no_default_model": off.get("default"),
+        "no_default_model": verdict(off.get("default")),
         "tables": {name: rows for name, rows in tables.items() if rows},
     }
 
