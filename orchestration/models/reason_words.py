@@ -72,11 +72,12 @@ PATTERNS: dict[str, tuple[str, ...]] = {
         for other in OTHERS
     },
     **{
-        f"{{0}} {{1}} ({{2}} customers): predictions lie {way} outcomes by {{3}} of the mean "
-        "outcome of all customers [{4}, {5}], more than {6}": (
-            *("words", "text", "figure"),
+        f"{attribute} {{0}} ({{1}} customers): predictions lie {way} outcomes by {{2}} of the mean "
+        "outcome of all customers [{3}, {4}], more than {5}": (
+            *("text", "figure"),
             *("share", "share", "share", "share"),
         )
+        for attribute in ATTRIBUTES
         for way in ("above", "below")
     },
     "{0} is not known; at most {1} is allowed": ("word", "figure"),
@@ -142,8 +143,7 @@ def _worded(phrase: Phrase) -> Phrase:
 
 def verdict_examples() -> Iterator[str]:
     """Every pattern once, for the catalogue."""
-    examples: dict[str, str | Decimal] = {"word": METRICS["auc"], "words": ATTRIBUTES[0]}
-    examples |= {"figure": Decimal(1), "share": "1 %", "text": "-"}
-    yield from ATTRIBUTES
+    examples: dict[str, str | Decimal] = {"word": METRICS["auc"], "text": "-"}
+    examples |= {"figure": Decimal(1), "share": "1 %"}
     for pattern, places in PATTERNS.items():
         yield Phrase(pattern, *(examples[place] for place in places)) if places else pattern

@@ -317,6 +317,12 @@ def test_every_reason_of_a_decision_on_a_model_is_chinese_on_a_chinese_page(cham
         ("agreed with the committee; see minutes", "agreed with the committee；see minutes"),
         ("too few to learn from: 8 events among 2524 rows; 20 of both kinds are needed",)
         + ("可供学习的样本太少：2,524行中有8个事件；两类各需20个",),
+        (
+            "age band 55-64 (260 customers): predictions lie below outcomes by 169 % of the mean"
+            " outcome of all customers [-251 %, -73 %], more than 25 %",
+            "年龄段55-64（260位客户）：预测低于实际，"
+            "幅度为全体平均结果的169 % [-251 %, -73 %]，超过25 %",
+        ),
         ("", ""),
         (None, "–"),
     ],
