@@ -76,11 +76,12 @@ def shown(page: Page, release: Release, language: str = "en") -> str:
 
 
 def test_a_query_that_names_a_table_by_an_alias_is_read(tmp_path, released):
-    rows = "insert into base.customer values ('C1', 'D1', 1), ('C2', 'D1', 1), ('C3', 'D1', 0);"
-    rows += "insert into scores.customer values ('C1', 'low'), ('C2', 'low'), ('C3', 'high');"
+    # Six of one group, four of another, which are too few, and six without an account.
+    rows = "insert into base.customer select range, 'D1', if(range < 10, 1, 0) from range(16);"
+    rows += "insert into scores.customer select range, if(range < 6, 'low', 'high') from range(16);"
     with opened(Settings(home=tmp_path), released("r1", GRID + rows)) as release:
         assert release.rows("grid_segment") == [
-            {"district_id": "D1", "segment_name": "low", "customers": 2}
+            {"district_id": "D1", "segment_name": "low", "customers": 6}
         ]
     with opened(Settings(home=tmp_path), released("r2", "")) as release:
         assert release.rows("grid_segment") == []
@@ -115,10 +116,9 @@ def test_the_guide_is_that_of_the_districts_largest_groups(tmp_path, released):
     insert into decisions.grid values
         ('D1', 'Altmark', 'North', 'E1', 'B1', 3, 2, 0.667, 100, 90, 55.5, 4, 1, 0.3, 48.5, 12.5),
         ('D2', 'Brenn <2>', 'East', null, 'B2', 1, 0, 0, -5, 3, 0, 0, 0, 0, 49, 13);
-    insert into base.customer values ('C1', 'D1', 1), ('C2', 'D1', 1), ('C3', 'D1', 1),
-        ('C4', 'D2', 1);
-    insert into scores.customer values ('C1', 'younger, single'), ('C2', 'younger, single'),
-        ('C3', 'older'), ('C4', 'younger, single');
+    insert into base.customer select range, if(range < 16, 'D1', 'D2'), 1 from range(21);
+    insert into scores.customer
+        select range, if(range between 6 and 10, 'older', 'younger, single') from range(21);
     insert into decisions.guide values
         ('younger, single', 'LOAN', 'Loan', 'lending', 3, 4, 55.50, 'Ask first.', '先问。'),
         ('older', 'FUND', 'Fund', 'wealth', 1, 0, 0, 'Explain.', '说明。');
