@@ -101,7 +101,8 @@ def sizes(language: str) -> str:
 
 
 def percents(language: str) -> str:
-    return f"format(100 * datum.value, ',.0f') + '{PERCENT_SIGNS[language]}'"
+    """An axis label: 20 %, 0.5 %."""
+    return f"format(100 * datum.value, ',.3~r') + '{PERCENT_SIGNS[language]}'"
 
 
 def base(rows: Sequence[Row], width: int, height: int) -> Any:

@@ -16,7 +16,18 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from reports import chart_interval, chart_panel, charts, formats, tables
+from reports import (
+    chart_curve,
+    chart_interval,
+    chart_map,
+    chart_measure,
+    chart_panel,
+    chart_stack,
+    chart_strip,
+    charts,
+    formats,
+    tables,
+)
 from reports.formats import ENGLISH, NOTHING
 from reports.words import Phrase, translations
 
@@ -87,6 +98,9 @@ def environment(language: str) -> Environment:
             for one in (
                 *(charts.bridge, charts.whale, charts.trend, charts.months),
                 *(chart_interval.intervals, chart_panel.panels),
+                *(chart_map.district_map, chart_measure.measures, chart_measure.drifts),
+                *(chart_stack.stacked, chart_strip.strips),
+                *(chart_curve.calibration, chart_curve.gains),
             )
         },
     }

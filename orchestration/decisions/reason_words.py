@@ -71,6 +71,7 @@ STEMS = {
     "digital_share": "share of digital bookings",
     "value": "contribution",
     "wealth_accounts": "number of investment accounts",
+    "last_period_contribution": "contribution of the period before",
     "lending": "debt",
     "cash": "use of cash",
     "trend_contribution_margin": "trend of the contribution",

@@ -71,6 +71,8 @@ class Declaration:
     ----------
     name : in the registry, and of the asset `models/<name>`
     description : of the asset
+    purpose : what it predicts and what it is for; `{0}` stands for the months of its horizon
+    limits : what its figures do not show
     label : heading of its reasons on the page of a customer
     scores : whether a row that is scored is a customer or a customer and an offer
     reads : the tables that training reads, `schema.table`
@@ -89,6 +91,8 @@ class Declaration:
 
     name: str
     description: str
+    purpose: str
+    limits: tuple[str, ...]
     label: str
     scores: Literal["customer", "offer"]
     reads: tuple[str, ...]

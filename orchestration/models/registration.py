@@ -19,7 +19,7 @@ import pandas as pd
 from ml.audit import Event
 from ml.card import CardFacts, model_card
 from ml.evaluation.drift import profile_of
-from ml.evaluation.metrics import Comparison, Estimate
+from ml.evaluation.metrics import Comparison, Estimate, decile_table
 from ml.promotion import Decision, Measure
 from ml.registry import (
     CHAMPION,
@@ -61,7 +61,7 @@ PROFILE, SCORE_PROFILE = "profile", "score_profile"
 DECILES, COVERAGE, FAIRNESS = "deciles", "coverage", "fairness"
 BY_CUTOFF, BY_KIND, DRIFT, IMPORTANCE = "by_cutoff", "by_kind", "drift", "importance"
 # Tables of the release that the registry fills.
-OF_CHAMPIONS = ("model_evaluation", "model_kind", "model_version")
+OF_CHAMPIONS = ("model_decile", "model_evaluation", "model_kind", "model_version")
 CARD = "model_card.md"
 POLICY = "policy"
 LEARNED_UNTIL = "learned_until"
@@ -200,6 +200,7 @@ def register_rule(
     table = _evaluation_table(tried.measures, _rule_alone(tried.decision.against_rule))
     y, _, customers = tried.examination.judged
     kinds = by_kind(study, (y, tried.rule_score, customers), material.later, context.seed)
+    deciles = None if study.kind == "label" else decile_table(y, tried.rule_score)
     tried = replace(tried, examination=replace(tried.examination, by_kind=kinds))
     return registry.register(
         Candidate(
@@ -221,6 +222,7 @@ def register_rule(
                 PROFILE: profile_of(material.refit.features[list(rule.columns_)]),
                 SCORE_PROFILE: score_profile(rule, material),
                 **({} if kinds is None else {BY_KIND: kinds}),
+                **({} if deciles is None else {DECILES: deciles}),
                 **study.further(twin, twin, material.later, context.seed),
             },
             texts={CARD: model_card(_facts(context, study, material, tried, RULE, table))},
@@ -481,11 +483,10 @@ def _write(
         [name, champion.version, horizon, trained_as_of, champion.kind],
     )
     connection.unregister("evaluation")
-    if registry.has_table(champion, BY_KIND):
-        kinds = registry.table(champion, BY_KIND)
-        append_rows(
-            connection, "meta.model_kind", kinds.assign(model_name=name, version=champion.version)
-        )
+    for logged, kept in ((BY_KIND, "meta.model_kind"), (DECILES, "meta.model_decile")):
+        if registry.has_table(champion, logged):
+            rows = registry.table(champion, logged)
+            append_rows(connection, kept, rows.assign(model_name=name, version=champion.version))
     connection.execute(
         """
         insert into meta.model_version

@@ -11,6 +11,7 @@ from babel.messages.pofile import write_po
 from ml.segments.dimensions import DIMENSIONS
 from ml.segments.model import RULE_STAGES, RULE_VALUES
 from ml.segments.naming import AVERAGE, LOSING
+from orchestration.alerts.reason_words import reason_examples
 from orchestration.customer_page.content import STANDINGS, segment_words
 from orchestration.decisions.reason_words import (
     BOOKINGS,
@@ -21,7 +22,8 @@ from orchestration.decisions.reason_words import (
     reason_in_words,
 )
 from orchestration.decisions.roles import ROLES
-from orchestration.models.studies import OF_CUSTOMERS
+from orchestration.models.reason_words import METRICS, verdict_examples
+from orchestration.models.studies import OF_CUSTOMERS, STUDIES
 from orchestration.platform.environment import DBT_PROJECT
 from orchestration.portal.note_words import NOTES
 from orchestration.release.value_report import ADJUSTMENT
@@ -62,6 +64,11 @@ def vocabularies() -> dict[str, tuple[str, ...]]:
     return {
         "features": tuple(map(feature_words, _features())),
         "reasons": tuple(filter(None, map(reason_in_words, REASONS))),
+        "abnormal bookings": tuple(reason_examples()),
+        "measures of models": tuple(METRICS.values()),
+        "verdicts on models": tuple(verdict_examples()),
+        "purposes of models": tuple(Phrase(one.purpose, 12) for one in STUDIES.values()),
+        "limits of models": tuple(limit for one in STUDIES.values() for limit in one.limits),
         "segments": (
             *(*dimensions, AVERAGE, LOSING, *RULE_VALUES, *RULE_STAGES),
             *map(segment_words, names),

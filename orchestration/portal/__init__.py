@@ -1,21 +1,19 @@
 """The portal: one static site a release, in every language, that opens without a network.
 
-It is written beside the release (`reports/<release>/`) and reads nothing else. `reports/index.html`
-leads to the portal of the served release.
+It is written beside the release (`reports/<release>/`) and reads nothing but releases.
+`reports/index.html` leads to the portal of the served release.
 """
 
 from __future__ import annotations
 
 import csv
 import shutil
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import reports
 from orchestration.decisions.export import safe_text
-from orchestration.platform.engine import connect
 from orchestration.platform.front_page import INDEX, lead
 from orchestration.platform.releases import (
     ReleaseRefused,
@@ -25,9 +23,19 @@ from orchestration.platform.releases import (
     served,
 )
 from orchestration.platform.settings import Settings
-from orchestration.portal import campaigns, customers, lists, plan, quality, today, value
-from orchestration.portal.page import Page, Release
-from orchestration.release.value_report import read_head
+from orchestration.portal import (
+    campaigns,
+    customers,
+    grid,
+    lists,
+    models,
+    plan,
+    quality,
+    risk,
+    today,
+    value,
+)
+from orchestration.portal.page import Page, Release, opened
 from orchestration.valuation.queries import Row
 from reports.words import LANGUAGES
 
@@ -36,7 +44,7 @@ __all__ = ["PAGES", "build_portal", "chosen_release", "portal_of"]
 # In the order of the navigation; the first is the front page.
 PAGES: tuple[Page, ...] = (
     *(today.PAGE, value.PAGE, customers.PAGE, plan.PAGE, campaigns.PAGE),
-    *(lists.PAGE, quality.PAGE),
+    *(grid.PAGE, lists.PAGE, risk.PAGE, models.PAGE, quality.PAGE),
 )
 
 
@@ -91,13 +99,6 @@ def build_portal(settings: Settings, release: Path) -> Path:
     front = portal_of(settings, release.stem)
     lead(target / INDEX, f"{settings.language}/{INDEX}")
     return front
-
-
-@contextmanager
-def opened(settings: Settings, path: Path) -> Iterator[Release]:
-    with connect(settings, path, read_only=True) as connection:
-        head = read_head(connection)
-        yield Release(settings, path, connection, head["release_id"], head["month"], head["source"])
 
 
 def _write_page(page: Page, release: Release, folder: Path) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -11,8 +12,11 @@ from typing import Any
 
 import duckdb
 
+from orchestration.platform.engine import connect
 from orchestration.platform.optional_tables import has_table
+from orchestration.platform.releases import releases_of
 from orchestration.platform.settings import Settings
+from orchestration.release.value_report import read_head
 from orchestration.valuation.queries import Row, rendered, rows
 
 QUERIES = Path(__file__).parent / "queries"
@@ -47,6 +51,21 @@ class Release:
         if not all(has_table(self.connection, table) for table in tables):
             return []
         return rows(self.connection, path, {"month": self.month, **values})
+
+    def earlier(self) -> Iterator[Release]:
+        """The releases kept from before this one, newest first."""
+        kept = releases_of(self.settings)
+        before = kept[: kept.index(self.path)] if self.path in kept else kept
+        for path in reversed(before):
+            with opened(self.settings, path) as release:
+                yield release
+
+
+@contextmanager
+def opened(settings: Settings, path: Path) -> Iterator[Release]:
+    with connect(settings, path, read_only=True) as connection:
+        head = read_head(connection)
+        yield Release(settings, path, connection, head["release_id"], head["month"], head["source"])
 
 
 def file_name(name: str) -> str:

@@ -50,7 +50,7 @@ PUBLISHED_TABLES = {
     "meta": (
         *("audit", "bank", "bad_code", "gate_override", "gate_result", "input_file"),
         *("model_version", "model_evaluation", "model_kind", "model_audit", "model_drift"),
-        "model_monitoring",
+        *("model_decile", "model_monitoring"),
         *("reference_data", "restatement"),
     ),
 }

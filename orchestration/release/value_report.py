@@ -83,7 +83,7 @@ def render_value_report(
     """Write the value report of a release or of the build warehouse; replaces it in one step.
 
     Reads `meta.release` or `landing.refresh_window` for the month and the source, the tables of
-    `value`, `decisions.price_floor`, and `base.account` for the names of products, each where it
+    `value`, `decisions.price_floor`, and `base.account` and `base.branch` for names, each where it
     exists. Money is in the bank's own currency and stays DECIMAL; only charts use floats.
     """
     reports.write(reports.render("value.html", page_content(connection), language), path)
@@ -127,7 +127,10 @@ def page_content(connection: DuckDBPyConnection) -> Row:
         "migration": _migration(connection, month, tiers),
         "deciles": _deciles(connection, distribution, only_month),
         "branches": _ranking(roll_up(connection, "branch", "branch_id", period)),
+        "branch_names": _branch_names(connection),
+        "channels": _ranking(roll_up(connection, "channel", "channel", period)),
         "products": _ranking(roll_up(connection, "product", "product_id", period)),
+        "groups": _ranking(roll_up(connection, "group", "group_id", period)),
         "managers": _ranking(
             roll_up(connection, "employee", "employee_id", period, "role = 'manager'")
         ),
@@ -277,6 +280,11 @@ def _product_names(connection: DuckDBPyConnection) -> dict[str, str]:
         " group by product_id",
     )
     return {row["product_id"]: row["name"] for row in rows}
+
+
+def _branch_names(connection: DuckDBPyConnection) -> dict[str, str]:
+    rows = _rows(connection, "base.branch", "where branch_name <> branch_id")
+    return {row["branch_id"]: row["branch_name"] for row in rows}
 
 
 def _ends(rows: list[Row]) -> tuple[list[Row], list[Row], list[Row]]:

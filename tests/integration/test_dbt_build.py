@@ -96,6 +96,7 @@ AS_OF = (
     "base.customer",
     "base.campaign_contact",
     "base.household",
+    "base.branch",
     "base.product",
     "value.offer",
     "value.transfer_curve",

@@ -867,6 +867,30 @@ def test_the_release_has_the_champions_level_by_kind(home, learner, kind):
     ).fetchall()
 
 
+@pytest.mark.parametrize(("learner", "kind"), [(SILENCE, LEARNER), (NOISE, RULE)])
+def test_the_release_has_the_champions_calibration_by_tenth(home, learner, kind):
+    name = f"by_tenth_{kind}"
+    given = material()
+    train(
+        home.connection, home.context(), home.registry, [study(name, learner, read=lambda: given)]
+    )
+    champion = home.champion(name)
+    assert champion.kind == kind
+    tenths = home.connection.execute(
+        "select * from meta.model_decile where model_name = ? order by decile", [name]
+    ).df()
+    assert set(tenths["version"]) == {champion.version}
+    score = np.sort(score_of(home.registry.load_twin(champion), given.later.features))
+    predicted = [part.mean() for part in np.array_split(score, 10)]
+    assert tenths["predicted"].tolist() == pytest.approx(predicted)
+    outcomes = (tenths["customers"] * tenths["observed"]).sum()
+    assert outcomes == pytest.approx(LATER.y.sum()) and tenths["customers"].sum() == len(LATER.y)
+    train(home.connection, home.context(), home.registry, [Off(name, "no records")])
+    assert not home.connection.execute(
+        "select 1 from meta.model_decile where model_name = ?", [name]
+    ).fetchall()
+
+
 # Intervals.
 
 

@@ -36,6 +36,8 @@ EFFECTS = ", ".join(f"{name}_effect {MONEY}" for name in ("volume", "rate", "fee
 TABLES = {
     "value.profit_by_line": f"product_line varchar, month date, {MEASURE_COLUMNS}",
     "value.profit_by_branch": f"branch_id varchar, month date, {MEASURE_COLUMNS}",
+    "value.profit_by_channel": f"channel varchar, month date, {MEASURE_COLUMNS}",
+    "value.profit_by_group": f"group_id varchar, month date, {MEASURE_COLUMNS}",
     "value.profit_by_product": f"product_id varchar, month date, {MEASURE_COLUMNS}",
     "value.profit_by_tier": f"tier varchar, month date, {MEASURE_COLUMNS}",
     "value.profit_by_decile": f"decile integer, month date, {MEASURE_COLUMNS}",
@@ -302,6 +304,46 @@ def test_lines_residuals_and_the_bank_reconcile_to_the_cent(bank, tmp_path):
     # 1,500.10 + 199.30 - 40.20; 690.10 + 199.30 - 40.20 - 33.33
     assert [the_bank[1], the_bank[6], the_bank[8]] == ["1,659.20", "283.48", "815.87"]
     assert "3 statements reconcile to the cent, 0 do not; of 2024-02 alone 2 do" in page.words
+
+
+def test_channels_and_groups_have_their_profit_of_the_period(bank, tmp_path):
+    cards, loans = profit(30, 12.50, 2.25, 0, 1, 0), profit(500, 10, 20, 300, 100, 400)
+    for month in ("2024-01-01", "2024-02-01"):
+        insert(
+            bank,
+            "value.profit_by_channel",
+            ["mobile", month, *cards],
+            ["kiosk", month, *profit(0, 0, 4, 0, 0, 0)],
+            ["(none)", month, *loans],
+        )
+        insert(bank, "value.profit_by_group", ["G<1>", month, *cards], ["(none)", month, *loans])
+    page = rendered(bank, tmp_path)
+    # Of two months: 2 x (30 + 12.50 - 2.25 - 1) = 78.50 and 2 x 40.25 = 80.50 before overhead.
+    mobile, group = page.row("mobile"), page.row("G<1>")
+    assert mobile[1:2] + mobile[3:5] == group[1:2] + group[3:5] == ["78.50", "39.25", "80.50"]
+    assert page.row("kiosk")[1] == "-8.00"
+    # 2 x -310 without a channel: the total is that of the rows.
+    assert page.row("No channel")[1] == "-620.00" and page.row("No group")[1] == "-620.00"
+    totals = [row[1] for row in page.rows if row[0] == "All" and row[1] in ("-549.50", "-541.50")]
+    assert totals == ["-549.50", "-541.50"]
+
+
+def test_profit_without_channels_or_groups_is_no_empty_table(bank, tmp_path):
+    page = rendered(bank, tmp_path)
+    assert "No booking has a channel." in page.words
+    assert "No group of companies was delivered (group_id of customer)." in page.words
+
+
+def test_a_branch_has_its_name_beside_its_code_where_it_is_delivered(bank, tmp_path):
+    assert page_row(bank, tmp_path) == "B<1>"
+    bank.execute("create table base.branch (branch_id varchar, branch_name varchar)")
+    bank.execute("insert into base.branch values ('B<1>', 'Castel <market>'), ('B2', 'B2')")
+    assert page_row(bank, tmp_path) == "Castel <market>B<1>"
+
+
+def page_row(bank, folder) -> str:
+    (name,) = {row[0] for row in rendered(bank, folder).rows if "B<1>" in row[0]}
+    return name
 
 
 def test_a_statement_that_does_not_reconcile_is_shown(bank, tmp_path):

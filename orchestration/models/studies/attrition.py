@@ -31,6 +31,13 @@ if TYPE_CHECKING:
     from orchestration.models.datasets import Cohorts
     from orchestration.models.records import Records
 
+PURPOSE = (
+    "Probability that a customer who holds an account now closes the last one within {0} months, "
+    "month by month. For deciding whom to keep, weighed by the value at risk; not for treating "
+    "customers worse."
+)
+LIMITS = ("leaving is closing every account: who only stops using them is not counted",)
+
 
 def attrition_study(records: Records) -> Study | Off:
     """Monthly hazard of leaving; the rule is the rate by days without a booking of one's own."""
@@ -58,11 +65,7 @@ def attrition_study(records: Records) -> Study | Off:
 
     return Study(
         name="attrition",
-        purpose=(
-            f"Probability that a customer who holds an account now closes the last one within "
-            f"{plan.horizon} months, month by month. For deciding whom to keep, weighed by the "
-            "value at risk; not for treating customers worse."
-        ),
+        purpose=PURPOSE.format(plan.horizon),
         horizon=plan.horizon,
         wanted=records.wanted(FORMAT),
         read=lambda: records.material(_leaves, HOLDERS, lines),
@@ -74,7 +77,7 @@ def attrition_study(records: Records) -> Study | Off:
         kind="probability",
         unit="probability",
         feeds_money=True,
-        limits=("leaving is closing every account: who only stops using them is not counted",),
+        limits=LIMITS,
         note=records.horizon_note,
     )
 
@@ -96,6 +99,8 @@ def _lines(model: Any, features: pd.DataFrame) -> Mapping[str, pd.DataFrame]:
 ATTRITION = Declaration(
     name="attrition",
     description="probability of leaving, of the customer and of each product line",
+    purpose=PURPOSE,
+    limits=LIMITS,
     label="Attrition",
     scores="customer",
     reads=(*COHORTS, *LINES),

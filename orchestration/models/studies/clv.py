@@ -17,6 +17,17 @@ if TYPE_CHECKING:
 
     from orchestration.models.records import Records
 
+PURPOSE = (
+    "What a customer will bring in the next {0} months: expected contribution margin, discounted "
+    "at the hurdle rate from the middle of each month, with an interval. For ranking customers by "
+    "value to come and for pricing what a relationship is worth; not for judging a single "
+    "customer's conduct."
+)
+LIMITS = (
+    "beyond the horizon nothing was observed: 36 months are an extrapolation",
+    "intervals hold on average over customers of like predictions, not for each",
+)
+
 
 def clv_study(records: Records) -> Study | Off:
     """Retention × margin, the direct two-part learner as its challenger, the last period again."""
@@ -44,12 +55,7 @@ def clv_study(records: Records) -> Study | Off:
 
     return Study(
         name="clv",
-        purpose=(
-            f"What a customer will bring in the next {plan.horizon} months: expected contribution "
-            f"margin, discounted at {records.rate:.1%} a year from the middle of each month, with "
-            "a 90 % interval. For ranking customers by value to come and for pricing what a "
-            "relationship is worth; not for judging a single customer's conduct."
-        ),
+        purpose=PURPOSE.format(plan.horizon),
         horizon=plan.horizon,
         wanted=records.wanted(FORMAT, discount_rate=f"{records.rate:.6f}"),
         read=lambda: records.material(_contribution, further=records.line_outcomes),
@@ -64,10 +70,7 @@ def clv_study(records: Records) -> Study | Off:
         kind="value",
         unit="currency units",
         feeds_money=True,
-        limits=(
-            "beyond the horizon nothing was observed: 36 months are an extrapolation",
-            "intervals hold on average over customers of like predictions, not for each",
-        ),
+        limits=LIMITS,
         note=records.horizon_note,
     )
 
@@ -86,6 +89,8 @@ MONEY = "decimal(18, 2)"
 CLV = Declaration(
     name="clv",
     description="customer lifetime value: discounted contribution margin of the months to come",
+    purpose=PURPOSE,
+    limits=LIMITS,
     label="Lifetime value",
     scores="customer",
     reads=(*COHORTS, *LINES),

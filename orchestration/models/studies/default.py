@@ -23,6 +23,16 @@ if TYPE_CHECKING:
 # Where the classes of arrears begin, in days, as rating tables draw them.
 ARREARS = (1, 30, 60)
 
+PURPOSE = (
+    "Probability that a borrower who is not in default now is within {0} months, month by month. "
+    "It feeds the expected loss of the months after and early warnings; it is not a decision on an "
+    "application."
+)
+LIMITS = (
+    "the probability is the borrower's: all loans of an owner share it",
+    "cards and overdrafts have no record of default and keep the rating table",
+)
+
 
 def default_study(records: Records) -> Study | Off:
     """Monthly hazard of default; the rule is the rate by class of days past due."""
@@ -46,11 +56,7 @@ def default_study(records: Records) -> Study | Off:
 
     return Study(
         name="default",
-        purpose=(
-            f"Probability that a borrower who is not in default now is within {plan.horizon} "
-            "months, month by month. It feeds the expected loss of the months after and early "
-            "warnings; it is not a decision on an application."
-        ),
+        purpose=PURPOSE.format(plan.horizon),
         horizon=plan.horizon,
         wanted=records.wanted(FORMAT),
         read=lambda: records.material(_defaults, BORROWERS),
@@ -62,10 +68,7 @@ def default_study(records: Records) -> Study | Off:
         kind="probability",
         unit="probability",
         feeds_money=True,
-        limits=(
-            "the probability is the borrower's: all loans of an owner share it",
-            "cards and overdrafts have no record of default and keep the rating table",
-        ),
+        limits=LIMITS,
         note=records.horizon_note,
     )
 
@@ -78,6 +81,8 @@ IN_DEFAULT = "coalesce(is_defaulted, false)"
 DEFAULT = Declaration(
     name="default",
     description="calibrated probability of a borrower's default, month by month",
+    purpose=PURPOSE,
+    limits=LIMITS,
     label="Default",
     scores="customer",
     reads=COHORTS,

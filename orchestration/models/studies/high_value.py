@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from orchestration.models.datasets import Cohorts
     from orchestration.models.records import Records
 
+PURPOSE = (
+    "Probability that a customer below the top value tier enters it within {0} months. For finding "
+    "high-profit customers before they are."
+)
+LIMITS = ("the top tier is a share of all: others' fall is one's rise",)
+
 
 def high_value_study(records: Records) -> Study | Off:
     """Boosted probability of entering; the rule is the rate by contribution so far."""
@@ -40,10 +46,7 @@ def high_value_study(records: Records) -> Study | Off:
 
     return Study(
         name="high_value",
-        purpose=(
-            f"Probability that a customer below the top value tier enters it within "
-            f"{plan.horizon} months. For finding high-profit customers before they are."
-        ),
+        purpose=PURPOSE.format(plan.horizon),
         horizon=plan.horizon,
         wanted=records.wanted(FORMAT),
         read=lambda: records.material(_enters, BELOW_TOP),
@@ -54,7 +57,7 @@ def high_value_study(records: Records) -> Study | Off:
         deciding="auc",
         kind="probability",
         unit="probability",
-        limits=("the top tier is a share of all: others' fall is one's rise",),
+        limits=LIMITS,
         note=records.horizon_note,
     )
 
@@ -68,6 +71,8 @@ def _enters(cohorts: Cohorts) -> np.ndarray:
 HIGH_VALUE = Declaration(
     name="high_value",
     description="probability of coming into the top value tier",
+    purpose=PURPOSE,
+    limits=LIMITS,
     label="High value to come",
     scores="customer",
     reads=COHORTS,

@@ -17,6 +17,12 @@ LEAST_LEARNED, LEAST_JUDGED = 100, 50
 EVALUATED_SHARE = 0.25
 KEYS = ["account_id", "opened_on", "matured_on", "brought"]
 
+PURPOSE = (
+    "Contribution margin before expected loss that a product brings in the first {0} months after "
+    "a customer took it. For weighing offers against each other, not for judging a customer."
+)
+LIMITS = ("learned from those who took the product: others may bring less",)
+
 
 def product_value_study(records: Records) -> Study | Off:
     """Log-linear in the sizes of the customer against the product's mean."""
@@ -54,11 +60,7 @@ def product_value_study(records: Records) -> Study | Off:
 
     return Study(
         name="product_value",
-        purpose=(
-            "Contribution margin before expected loss that a product brings in the first "
-            f"{FIRST_MONTHS} months after a customer took it. For weighing offers against each "
-            "other, not for judging a customer."
-        ),
+        purpose=PURPOSE.format(FIRST_MONTHS),
         horizon=FIRST_MONTHS,
         wanted={
             "source": records.context.source,
@@ -74,7 +76,7 @@ def product_value_study(records: Records) -> Study | Off:
         kind="value",
         unit="currency units",
         feeds_money=True,
-        limits=("learned from those who took the product: others may bring less",),
+        limits=LIMITS,
     )
 
 
@@ -106,6 +108,8 @@ def evaluation_border(openings: pd.DataFrame) -> pd.Timestamp | None:
 PRODUCT_VALUE = Declaration(
     name="product_value",
     description="what a product brings in the year after it was taken",
+    purpose=PURPOSE,
+    limits=LIMITS,
     label="Product value",
     scores="offer",
     reads=(

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 LEAST_CONTACTS, LEAST_RESPONSES = 400, 40
 EVALUATED_SHARE = 0.25
 
+PURPOSE = (
+    "Probability that a customer takes an offer within 60 days, when contacted. What contact "
+    "changes is not in it: that is uplift."
+)
+LIMITS = ("learned from those whom campaigns chose: others may answer otherwise",)
+
 
 def response_study(records: Records) -> Study | Off:
     """Boosting and regression by offer, calibrated in time, against the offer's base rate."""
@@ -50,10 +56,7 @@ def response_study(records: Records) -> Study | Off:
 
     return Study(
         name="response",
-        purpose=(
-            "Probability that a customer takes an offer within 60 days, when contacted. What "
-            "contact changes is not in it: that is uplift."
-        ),
+        purpose=PURPOSE,
         horizon=None,
         wanted={
             "source": records.context.source,
@@ -69,7 +72,7 @@ def response_study(records: Records) -> Study | Off:
         kind="probability",
         unit="probability",
         feeds_money=True,
-        limits=("learned from those whom campaigns chose: others may answer otherwise",),
+        limits=LIMITS,
     )
 
 
@@ -111,6 +114,8 @@ def evaluation_border(contacts: pd.DataFrame) -> pd.Timestamp | None:
 RESPONSE = Declaration(
     name="response",
     description="calibrated probability of response to an offer, when contacted",
+    purpose=PURPOSE,
+    limits=LIMITS,
     label="Response",
     scores="offer",
     reads=CONTACTS,

@@ -32,6 +32,17 @@ def _explained(y: np.ndarray, labels: np.ndarray) -> float:
     return epsilon_squared(y, labels)
 
 
+PURPOSE = (
+    "Groups of customers alike in value, behaviour and stage of life, for positioning products and "
+    "for talking to customers as what they are; not for deciding on one."
+)
+LIMITS = (
+    "borders between segments are drawn through a continuum: neighbours are alike",
+    "what is explained is the mean over contribution, bookings, inflow, balance and "
+    "accounts of the time after, by rank",
+)
+
+
 def segment_study(records: Records) -> Study | Off:
     """Clusters against tiers of value by stage of life; the champion's ids and names go on."""
     from ml.promotion import Measure
@@ -53,10 +64,7 @@ def segment_study(records: Records) -> Study | Off:
 
     return Study(
         name="segment",
-        purpose=(
-            "Groups of customers alike in value, behaviour and stage of life, for positioning "
-            "products and for talking to customers as what they are; not for deciding on one."
-        ),
+        purpose=PURPOSE,
         horizon=None,
         wanted=records.wanted(FORMAT),
         read=lambda: _material(records),
@@ -67,11 +75,7 @@ def segment_study(records: Records) -> Study | Off:
         deciding="explained_share",
         kind="label",
         unit="share",
-        limits=(
-            "borders between segments are drawn through a continuum: neighbours are alike",
-            "what is explained is the mean over contribution, bookings, inflow, balance and "
-            "accounts of the time after, by rank",
-        ),
+        limits=LIMITS,
         note=records.horizon_note,
         judged=_judge_separation,
     )
@@ -248,6 +252,8 @@ def _migrate(
 SEGMENT = Declaration(
     name="segment",
     description="customers alike in value, behaviour and stage of life",
+    purpose=PURPOSE,
+    limits=LIMITS,
     label="Segment: what puts the customer there",
     scores="customer",
     reads=COHORTS,

@@ -47,6 +47,17 @@ class Arms:
     probability: np.ndarray
 
 
+PURPOSE = (
+    "What a contact adds to the probability that a customer takes an offer within 60 days, learned "
+    "from randomised campaigns. Judged by inverse-probability weighted outcomes of later "
+    "campaigns, whose mean is the effect."
+)
+LIMITS = (
+    "learned from customers whom campaigns drew: the effect on others may differ",
+    "the effects of a channel and of its campaign are not separated",
+)
+
+
 def uplift_study(records: Records) -> Study | Off:
     """Learners of the effect by offer against the stronger of the best single column and treating
     by the response score."""
@@ -78,11 +89,7 @@ def uplift_study(records: Records) -> Study | Off:
 
     return Study(
         name="uplift",
-        purpose=(
-            "What a contact adds to the probability that a customer takes an offer within 60 days, "
-            "learned from randomised campaigns. Judged by inverse-probability weighted outcomes of "
-            "later campaigns, whose mean is the effect."
-        ),
+        purpose=PURPOSE,
         horizon=None,
         wanted={
             "source": records.context.source,
@@ -100,10 +107,7 @@ def uplift_study(records: Records) -> Study | Off:
         deciding="area_under_gain",
         kind="value",
         unit="probability",
-        limits=(
-            "learned from customers whom campaigns drew: the effect on others may differ",
-            "the effects of a channel and of its campaign are not separated",
-        ),
+        limits=LIMITS,
         further=_policy,
         is_long=True,
     )
@@ -210,6 +214,8 @@ def sample_of(contacts: pd.DataFrame, known: pd.DataFrame) -> Sample:
 UPLIFT = Declaration(
     name="uplift",
     description="what a contact adds to the probability of taking an offer",
+    purpose=PURPOSE,
+    limits=LIMITS,
     label="Uplift",
     scores="offer",
     reads=CONTACTS,

@@ -1,0 +1,3 @@
+select branch_id, branch_name
+from base.branch
+where branch_name is not null

@@ -1,0 +1,2 @@
+from meta.model_decile
+order by model_name, decile

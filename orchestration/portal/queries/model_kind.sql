@@ -1,0 +1,2 @@
+from meta.model_kind
+order by model_name, customers desc, customer_kind

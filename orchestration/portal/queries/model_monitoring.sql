@@ -1,0 +1,2 @@
+from meta.model_monitoring
+order by model_name, metric, cutoff
