@@ -24,7 +24,7 @@ from orchestration.models.reason_words import verdict
 from orchestration.platform.settings import Settings
 from orchestration.portal import grid, models, quality, risk
 from orchestration.portal.page import Page, Release, opened
-from reports import chart_curve, chart_measure, chart_map, chart_strip
+from reports import chart_curve, chart_map, chart_measure, chart_strip
 from reports.page import environment
 from reports.phrases import recognised
 from reports.words import Phrase
@@ -71,7 +71,12 @@ def released(tmp_path: Path) -> Callable[..., Path]:
 def shown(page: Page, release: Release, language: str = "en") -> str:
     """The page of a release, without the site's own data that a link to a CSV needs."""
     site = {"page": page.name, "file": page.file, "up": "", "pages": [], "languages": ("en", "zh")}
-    site |= {"release_id": release.release_id, "month": release.month, "source": release.source}
+    site |= {
+        "files": "",
+        "release_id": release.release_id,
+        "month": release.month,
+        "source": release.source,
+    }
     return reports.render(page.template, {"site": site, **page.content(release)}, language)
 
 
@@ -394,7 +399,12 @@ create table meta.model_audit as select 'clv' as model_name, 'promoted' as event
 def part_of(release: Release, name: str) -> str:
     (part,) = [part for part in models.PAGE.parts(release) if part.name == name]
     site = {"page": "models", "file": f"models/{part.file}", "up": "../", "pages": []}
-    site |= {"languages": ("en", "zh"), "release_id": release.release_id, "month": release.month}
+    site |= {
+        "files": "",
+        "languages": ("en", "zh"),
+        "release_id": release.release_id,
+        "month": release.month,
+    }
     return reports.render(models.PAGE.part_template, {"site": site, **part.content}, "en")
 
 
