@@ -6,7 +6,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from orchestration.customer_page.content import segment_words
-from orchestration.portal.note_words import note_in_words
+from orchestration.models.reason_words import verdict
 from orchestration.portal.page import Page, Release
 from orchestration.valuation.queries import Row
 
@@ -21,7 +21,7 @@ def content(release: Release) -> Row:
     segments = release.rows("customers_segment")
     migration = release.rows("customers_migration")
     tables = {"tier": tiers, "segment": segments, "migration": migration, "stage": stages}
-    notes = {row["model_name"]: note_in_words(row["note"]) for row in release.rows("without_model")}
+    notes = {row["model_name"]: verdict(row["note"]) for row in release.rows("without_model")}
     return {
         "bank": next(iter(release.rows("customers_figures")), None),
         "tiers": tiers,

@@ -1,4 +1,4 @@
-"""Notes of the measurement and of models that do not score, as phrases of the catalogue."""
+"""Notes of the measurement as phrases of the catalogue."""
 
 from __future__ import annotations
 
@@ -22,17 +22,6 @@ NOTES = (
     "less than {0} responses in an arm: the interval is rough",
     "no cost per contact delivered: taken as nothing",
     "{0} days after the plan's month are not over",
-    "too few to learn from: {0} events among {1} rows",
-    "too few to be judged on: {0} events among {1} rows",
-    "{0} of both kinds are needed",
-    "too few matured contacts: {0} with {1} responses",
-    "too few matured contacts with a known assignment: {0} treated, {1} held out, {2} responses",
-    "{0} of each arm with {1} responses are needed, over several campaigns",
-    "{0} with {1} are needed, over several campaigns",
-    "too few accounts whose first {0} months are over: {1}",
-    "{0} are needed before {1} later ones",
-    "history too short: {0} months are needed for a horizon of {1}, {2} for one of {3}",
-    "this source has no campaign whose responses are in",
 )
 
 

@@ -8,7 +8,7 @@ from orchestration.customer_page.content import (
     UNIVERSAL_CONTROL,
     unit_words,
 )
-from orchestration.portal.note_words import note_in_words
+from orchestration.models.reason_words import verdict
 from orchestration.portal.page import Page, Release
 from orchestration.valuation.queries import Row
 
@@ -31,9 +31,7 @@ def content(release: Release) -> Row:
     tables = {"contact": contacts, "by": by, "policy": policies, "limit": limits, "power": power}
     return {
         "bank": bank,
-        "off": [
-            {"model_name": name, "note": note_in_words(off[name])} for name in MODELS if name in off
-        ],
+        "off": [{"model_name": name, "note": verdict(off[name])} for name in MODELS if name in off],
         "by": {name: [row for row in by if row["dimension"] == name] for name in DIMENSIONS},
         "contacts": contacts,
         "policies": policies if bank else [],

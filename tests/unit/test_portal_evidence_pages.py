@@ -321,7 +321,7 @@ def test_every_reason_of_a_decision_on_a_model_is_chinese_on_a_chinese_page(cham
         ("so the rule is champion", "因此以规则为在用模型"),
         ("agreed with the committee; see minutes", "agreed with the committee；see minutes"),
         ("too few to learn from: 8 events among 2524 rows; 20 of both kinds are needed",)
-        + ("可供学习的样本太少：2,524行中有8个事件；两类各需20个",),
+        + ("样本过少无法训练：2,524 行中仅 8 个事件；两类各需 20 个",),
         (
             "age band 55-64 (260 customers): predictions lie below outcomes by 169 % of the mean"
             " outcome of all customers [-251 %, -73 %], more than 25 %",
@@ -363,7 +363,7 @@ def test_risk_states_why_there_is_no_warning_and_what_chance_allows(tmp_path, re
         page, chinese = (shown(risk.PAGE, release, language) for language in ("en", "zh"))
         (line, cohort) = risk.PAGE.content(release)["tables"]["backtest"]
     assert "the model default scores nobody (too few to learn from: 8 events" in page
-    assert "可供学习的样本太少" in chinese
+    assert "样本过少无法训练" in chinese
     # Bernstein: ln(40) = 3.6889; 500 x 3.6889 / 3 = 614.81;
     # 614.81 + sqrt(614.81² + 2 x 5000 x 3.6889) = 614.81 + 644.11
     assert (line["expected_loss"], line["realised_loss"]) == (Decimal("10.00"), Decimal("400.00"))
