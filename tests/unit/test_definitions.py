@@ -158,6 +158,7 @@ def test_every_asset_has_owners_a_description_and_kinds(definitions):
         "staging",
         "reference",
         "release",
+        "portal",
     }
 
 
