@@ -19,9 +19,10 @@ from tests.acceptance.test_late_records import OF_RECORDS
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 # Too short a history for any model to learn from.
-BANK = {"customers": 120, "seed": 7, "months": 12}
+BANK = {"customers": 400, "seed": 7, "months": 12}
 FIRST, LAST = 3, 12
-# The month whose bookings come two months late, are corrected, are withdrawn in part.
+# The month of which a fifth of the bookings come two months late, that is corrected, that is
+# withdrawn in part.
 LATE, CORRECTED, WITHDRAWN = "2023-05", "2023-06", "2023-07"
 
 
@@ -75,15 +76,23 @@ def test_ten_months_one_by_one_are_one_delivery_of_all_ten(
         month = f"2023-{number:02}"
         # What was not yet corrected or withdrawn is as first delivered.
         as_of(everything if changed and number < LAST - 2 else final, delivery, month)
+        settings = {
+            **{"source": "files", "source_path": delivery, "as_of": month},
+            "train": "never" if number < LAST else "auto",
+        }
+        late = delivery / "transaction" / f"{LATE}.csv"
+        if changed and month == LATE:
+            # Without any of the month's bookings there is nothing to publish.
+            whole = late.rename(tmp_path / late.name)
+            served = (home / "published" / "current.duckdb").resolve()
+            result = command(home, "refresh", "--months", month, **settings)
+            assert result.returncode == 1, result.stdout + result.stderr
+            assert "G1/landing_booking_month.bookings" in result.stdout
+            assert (home / "published" / "current.duckdb").resolve() == served
+            shutil.move(whole, late)
         if changed and LATE <= month < "2023-07":
-            (delivery / "transaction" / f"{LATE}.csv").unlink()
-        result = command(
-            *(home, "refresh", "--months", month),
-            source="files",
-            source_path=delivery,
-            as_of=month,
-            train="never" if number < LAST else "auto",
-        )
+            change(late, lambda rows: [row for at, row in enumerate(rows) if at % 5])
+        result = command(home, "refresh", "--months", month, **settings)
         assert result.returncode == 0, result.stdout + result.stderr
     shutil.rmtree(delivery)
     shutil.copytree(final, delivery)
