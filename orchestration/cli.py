@@ -119,6 +119,7 @@ Examples:
   jingxi check /path/to/delivery --as-of 2025-06
   jingxi check /path/to/delivery --json > answer.json
   jingxi check /path/to/berka --source berka
+  jingxi check /path/to/extracts --mapping mapping.yml
   make check SOURCE_PATH=/path/to/delivery AS_OF=2025-06 JSON=1
     (make itself ends with status 2 whenever the check does not end with 0)"""
 )
@@ -131,6 +132,9 @@ def check(
     ] = None,
     as_of: Annotated[
         str | None, typer.Option(metavar="YYYY-MM", help="Default: the last complete month.")
+    ] = None,
+    mapping: Annotated[
+        str | None, typer.Option(metavar="FILE", help="The files' mapping; default: MAPPING.")
     ] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -145,7 +149,7 @@ def check(
     """
     from orchestration.operations.delivery_check import check as judge
 
-    given = {"source_path": source_path, "source": source, "as_of": as_of}
+    given = {"source_path": source_path, "source": source, "as_of": as_of, "mapping": mapping}
     status = judge(
         {name: value for name, value in given.items() if value}, as_json=as_json, quiet=quiet
     )

@@ -16,7 +16,7 @@ from sources.grammar import PATTERNS
 SERIAL = "serial"
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 PARTS = {
-    "YYYY": "[0-9]{4}",
+    "YYYY": "[1-9][0-9]{3}",
     "YY": "[0-9]{2}",
     "MON": f"(?i:{'|'.join(MONTHS)})",
     "MM": "[0-9]{2}",
