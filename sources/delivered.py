@@ -88,7 +88,7 @@ def judge_values(
     file: DeliveredFile,
     relation: str,
     kinds: Mapping[str, str],
-    split: str = SPLIT,
+    split: str | None = None,
 ) -> Iterator[Problem | Misfit]:
     """Problems of the first rows: most rows malformed, most values of another type or not allowed.
 
@@ -99,7 +99,7 @@ def judge_values(
     kinds
         Its columns, by the contract's names, with their types.
     split
-        The cure of rows that cannot be split.
+        The cure of rows that cannot be read, where other reasons than the delimiter are possible.
     """
     judged: list[tuple[Column, str, str]] = []
     for name, kind in kinds.items():
@@ -119,17 +119,19 @@ def judge_values(
             judged.append((column, text, f"{text} in ({allowed})"))
         elif column.type != TEXT and kind == "VARCHAR":
             judged.append((column, text, f"{typed(text, column.type)} is not null"))
-    figures = ["count(*)", "count(_malformed)" if file.is_csv else "0"]
+    marked = "_malformed" if file.is_csv or split else "null::varchar"
+    figures = ["count(*)", f"count({marked})", f"mode({marked})"]
     for column, text, good in judged:
         bad = f"filter (where {text} is not null and not {good})"
         seen = f"histogram(left({text}, {codes.LONGEST_SHOWN + 1})) {bad}"
         figures += [f"count({text})", f"count(*) {bad}", seen if column.values else "null"]
-    rows, malformed, *found = connection.execute(
+    rows, malformed, reason, *found = connection.execute(
         f"select {', '.join(figures)} from (select * from ({relation}) limit {SAMPLE})"
     ).fetchall()[0]
     if malformed > MOST * rows:
-        what = f"{malformed:,} of {rows:,} rows cannot be split into the header's columns"
-        yield Problem(file.label, "", what, split)
+        why = f"read: {reason}" if split else "split into the header's columns"
+        what = f"{malformed:,} of {rows:,} rows cannot be {why}"
+        yield Problem(file.label, "", what, split or SPLIT)
     for (column, _, _), values, bad_values, seen in zip(
         judged, found[::3], found[1::3], found[2::3], strict=True
     ):

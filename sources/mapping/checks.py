@@ -273,7 +273,7 @@ class _Check:
                 file,
                 source.relation,
                 dict.fromkeys(source.columns, "VARCHAR"),
-                f"Check delimiter, quote and header in {self.mapping}.",
+                f"Check delimiter, quote, header and expressions in {self.mapping}.",
             )
         except duckdb.Error as error:
             yield from self._unbound(fed, file, str(error).splitlines()[0])
