@@ -123,11 +123,8 @@ class Columns:
 
     def _origin(self, column: Column, given: ColumnMap) -> list[str]:
         """Texts of the file: the value, or those of both sides, and the side."""
-        if given.expression is not None:
-            return []
-        if given.constant is not None:
-            return [f"{literal(given.constant)} as {_part(column)}"]
-        found = [
+        found = [] if given.constant is None else [f"{literal(given.constant)} as {_part(column)}"]
+        found += [
             f"{quoted(name)} as {_part(column, side)}"
             for side, name in (
                 ("", given.column),
