@@ -304,7 +304,7 @@ class _Check:
             if column.values:
                 shown = [] if table.personal else sorted(seen, key=lambda one: (-seen[one], one))
                 code = shown[0].removeprefix(MARK) if shown else "<code>"
-                near = codes.nearest(code, column.values) or column.values[0]
+                near = codes.nearest(code, column.values) or "<value>"
                 return (
                     f"Add each code to {place}.codes in {self.mapping}, such as "
                     f'"{code}": {near}; the values are {codes.listed(column.values)}.'

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import duckdb
 import pytest
+import yaml
 
 from orchestration.landing.engine import Window, land
 from sources.contract import TABLES
 from sources.files import DeliveredFiles
 from sources.interface import Source
+from sources.mapping.proposal.propose import propose
 from sources.mapping.reading import read_mapping
 from sources.mapping.source import MappedFiles
 from tests.conftest import PROJECT
@@ -70,6 +72,37 @@ def test_tables_of_fineract_land_as_the_same_bank_in_the_contracts_form(tmp_path
     with duckdb.connect() as connection:
         notes = source.notes(connection)
     assert any("do not meet `activation_date is not null`" in note for note in notes)
+
+
+def test_a_proposal_with_its_questions_answered_lands_the_known_bank(tmp_path):
+    """What a data engineer does in half an hour: propose, answer, land."""
+    bank = write_core_banking(KNOWN, tmp_path / "core")
+    with duckdb.connect() as connection:
+        found = propose(connection, bank)
+    mapping = yaml.load(found.text, Loader=yaml.BaseLoader)
+    written = yaml.load((EXAMPLES / "core_banking.yml").read_text(), Loader=yaml.BaseLoader)
+    mapping["defaults"]["money"] = "cents"
+    tables = mapping["tables"]
+    # Columns without a value in this delivery are of no table's need.
+    for name in ("sex", "customer_kind"):
+        del tables["customer"]["columns"][name]
+    for table, column in (
+        ("account", "currency"),
+        ("account_owner", "role"),
+        ("transaction", "kind"),
+        ("ledger", "ledger_account"),
+        ("adjustment", "item"),
+        ("fx_rate", "average_rate"),
+        ("fx_rate", "closing_rate"),
+    ):
+        tables[table]["columns"][column] = written["tables"][table]["columns"][column]
+    path = tmp_path / "mapping.yml"
+    path.write_text(yaml.safe_dump(mapping, allow_unicode=True))
+    mapped = landed(MappedFiles(bank, path), tmp_path / "mapped")
+    plain = landed(DeliveredFiles(KNOWN), tmp_path / "plain")
+    for table in plain[0]:
+        assert mapped[0][table] == plain[0][table], table
+    assert mapped[1:] == plain[1:]
 
 
 def test_the_mapping_is_an_input_of_the_release(tmp_path):
