@@ -33,6 +33,12 @@ def engine():
         yield connection
 
 
+@pytest.fixture(scope="module")
+def core(engine, tmp_path_factory):
+    """The proposal for extracts of a core banking system, and its tables."""
+    return proposed(engine, write_core_banking(KNOWN, tmp_path_factory.mktemp("core")))
+
+
 def put(folder: Path, **files: str | bytes) -> Path:
     folder.mkdir(exist_ok=True)
     for name, content in files.items():
@@ -134,10 +140,9 @@ def test_months_in_names_become_patterns(path, pattern):
     assert pattern_of(path) == pattern
 
 
-def test_gbk_extracts_are_recognised_column_by_column(engine, tmp_path):
+def test_gbk_extracts_are_recognised_column_by_column(core):
     """Every column of the example's mapping, as a person wrote it."""
-    folder = write_core_banking(KNOWN, tmp_path / "core")
-    found, tables = proposed(engine, folder)
+    found, tables = core
     wanted = yaml.load(CORE.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)["tables"]
     assert tables.keys() == wanted.keys()
     for table, feed in wanted.items():
@@ -155,9 +160,8 @@ def test_gbk_extracts_are_recognised_column_by_column(engine, tmp_path):
     assert all(f"# {n}. {text}" in found.text for n, text in enumerate(found.questions, 1))
 
 
-def test_a_proposal_is_a_mapping_with_a_confidence_for_each_column(engine, tmp_path):
-    folder = write_core_banking(KNOWN, tmp_path / "core")
-    found, tables = proposed(engine, folder)
+def test_a_proposal_is_a_mapping_with_a_confidence_for_each_column(core, tmp_path):
+    found, tables = core
     path = tmp_path / "mapping.yml"
     path.write_text(found.text, encoding="utf-8")
     assert [str(problem) for problem in read_mapping(path).problems] == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -10,7 +11,7 @@ import duckdb
 from sources.contract import DAY, MONEY
 from sources.delimited import literal, quoted
 from sources.grammar import typed
-from sources.mapping.dates import SERIAL, as_iso, is_two_digit
+from sources.mapping.dates import SERIAL, as_iso, is_two_digit, pattern
 from sources.mapping.numbers import as_number
 from sources.mapping.proposal.synonyms import null_words
 from sources.mapping.values import BLANKS
@@ -25,7 +26,10 @@ DATES = (
     *("YYYY/M/D", "D.M.YYYY", "D/M/YYYY", "M/D/YYYY", "YYMMDD"),
 )
 NUMBERS = ((".", ""), (".", ","), (",", "."), (",", ""), (",", " "), (".", "'"))
+NUMERIC = re.compile(r"[+-]?[\d.,' \u00a0\u202f]*\d[\d.,' \u00a0\u202f]*-?")
 EARLIEST_YEAR = 1930
+# Values looked at first.
+FEW = 200
 
 
 @dataclass(frozen=True)
@@ -77,14 +81,23 @@ def profiles_of(
 def _profile(connection: duckdb.DuckDBPyConnection, name: str) -> Profile:
     column = quoted(name)
     unknown = ", ".join(map(literal, null_words()))
-    landed = [typed(as_number("v", MONEY, *signs), MONEY) for signs in NUMBERS]
+    # A look at a few values spares most of the figures.
+    few = [
+        value
+        for (value,) in connection.execute(
+            f"select distinct {column} from mapping_sample where {column} is not null limit {FEW}"
+        ).fetchall()
+    ]
+    forms = [form for form in DATES if any(re.fullmatch(pattern(form), one) for one in few)]
+    signs = [one for one in NUMBERS if any(map(NUMERIC.fullmatch, few))]
+    landed = [typed(as_number("v", MONEY, *one), MONEY) for one in signs]
     figures = [
         "count(v)",
         "count(distinct v)",
         "count(*) = count(distinct (_file, v)) filter (v is not null)",
         f"if(count(distinct v) <= {MOST_VALUES}, histogram(v), null)",
         "count(*) filter (where regexp_full_match(v, '[0-9]{5}([.][0-9]+)?'))",
-        *(f"count({typed(as_iso('v', [form], EARLIEST_YEAR), DAY)})" for form in DATES),
+        *(f"count({typed(as_iso('v', [form], EARLIEST_YEAR), DAY)})" for form in forms),
         *(f"count({number})" for number in landed),
     ]
     ((rows, nulls, *found),) = connection.execute(
@@ -94,11 +107,11 @@ def _profile(connection: duckdb.DuckDBPyConnection, name: str) -> Profile:
     ).fetchall()
     values, distinct, is_key, counts, serials, *fits = found
     enough = max(LEAST * values, 1)
-    dates = tuple(form for form, fit in zip(DATES, fits, strict=False) if fit >= enough)
+    dates = tuple(form for form, fit in zip(forms, fits, strict=False) if fit >= enough)
     if not dates and serials >= enough:
         dates = (SERIAL,)
-    numbers = zip(NUMBERS, landed, fits[len(DATES) :], strict=True)
-    number = next(((signs, sql) for signs, sql, fit in numbers if fit >= enough), None)
+    numbers = zip(signs, landed, fits[len(forms) :], strict=True)
+    number = next(((one, sql) for one, sql, fit in numbers if fit >= enough), None)
     low, high, odd = None, None, 0.0
     whole = False
     if number is not None:

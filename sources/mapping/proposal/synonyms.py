@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
@@ -17,17 +18,19 @@ CJK = re.compile("[\u4e00-\u9fff]")
 
 
 @cache
-def synonyms(kind: str) -> dict[str, tuple[str, ...]]:
-    """Contract word → its other names, of `tables`, `columns`, `sides`, `currencies` or `codes`."""
-    read = yaml.load(DATA.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)[kind]
-    return {name: tuple(others) for name, others in read.items()}
+def _data() -> dict[str, Any]:
+    return yaml.load(DATA.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
 
 
 @cache
+def synonyms(kind: str) -> dict[str, tuple[str, ...]]:
+    """Contract word → its other names, of `tables`, `columns`, `sides`, `currencies` or `codes`."""
+    return {name: tuple(others) for name, others in _data()[kind].items()}
+
+
 def null_words() -> tuple[str, ...]:
     """Values that usually mean unknown."""
-    read = yaml.load(DATA.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
-    return tuple(read["nulls"])
+    return tuple(_data()["nulls"])
 
 
 @cache
