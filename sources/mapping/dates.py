@@ -141,10 +141,7 @@ def _matches(text: str, form: str) -> str:
 def _iso(text: str, form: str, earliest_year: int | None) -> str:
     if form == SERIAL:
         return f"(date '1899-12-30' + floor(try_cast({text} as double))::integer)::varchar"
-    parts = {
-        token: f"regexp_extract({text}, {literal(pattern(form))}, {number})"
-        for number, token in enumerate(TOKEN.findall(form), 1)
-    }
+    parts = _parts(text, form)
     year, month, day = (
         next((token for token in group if token in parts), None)
         for group in (YEARS, MONTH_PARTS, DAYS)
@@ -154,9 +151,29 @@ def _iso(text: str, form: str, earliest_year: int | None) -> str:
         place = f"position(lower({parts[month]}) in {literal(''.join(MONTHS))})"
         shown.append(f"lpad((({place} + 2) // 3)::varchar, 2, '0')")
     else:
-        shown.append(f"lpad({parts[str(month)]}, 2, '0')")
-    shown.append(f"lpad({parts[day]}, 2, '0')" if day else "'01'")
+        shown.append(_padded(parts[str(month)], str(month)))
+    shown.append(_padded(parts[day], day) if day else "'01'")
     return " || '-' || ".join(shown)
+
+
+def _parts(text: str, form: str) -> dict[str, str]:
+    """SQL for each part of a text in the format; by its place where no part before has another
+    width, which is faster than the expression."""
+    found: dict[str, str] = {}
+    # The place in the text is that in the format, until a part of another width than its token.
+    fixed = True
+    for number, token in enumerate(TOKEN.finditer(form), 1):
+        name = token.group()
+        fixed = fixed and len(name) > 1
+        if fixed:
+            found[name] = f"substr({text}, {token.start() + 1}, {len(name)})"
+        else:
+            found[name] = f"regexp_extract({text}, {literal(pattern(form))}, {number})"
+    return found
+
+
+def _padded(text: str, token: str) -> str:
+    return f"lpad({text}, 2, '0')" if len(token) == 1 else text
 
 
 def _year(text: str, token: str, earliest: int | None) -> str:

@@ -66,10 +66,13 @@ def times(text: str, kind: Type, unit: str) -> str:
     exact += f"{literal(f'[.][0-9]{{{DECIMALS + 1},}}')})"
     wide = f"try_cast({text} as decimal(24, {DECIMALS}))"
     scale = len(factor.partition(".")[2])
-    product = f"({wide} * {factor}::decimal({len(factor.replace('.', ''))}, {scale}))"
+    exactly = f"{factor}::decimal({len(factor.replace('.', ''))}, {scale})"
+    product = f"({wide} * {exactly})::decimal(38, 12)::varchar"
+    # Most amounts in cents are short whole numbers: their product needs no trimming.
+    whole = f"regexp_full_match({text}, '[+-]?[0-9]{{1,17}}')"
     return (
-        f"case when {exact} and {wide} is not null "
-        f"then rtrim(rtrim({product}::decimal(38, 12)::varchar, '0'), '.') "
+        f"case when {whole} then (try_cast({text} as decimal(18, 0)) * {exactly})::varchar "
+        f"when {exact} and {wide} is not null then rtrim(rtrim({product}, '0'), '.') "
         f"when {text} is not null then '(not exact in {unit}) ' || {text} end"
     )
 

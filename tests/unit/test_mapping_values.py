@@ -184,10 +184,9 @@ def test_an_amount_lands_to_the_cent_as_python_wrote_it(engine, decimal, thousan
 
 def by_hand(text, decimal, thousands):
     """Python's reading: groups of three, one decimal sign, nothing else."""
-    body = text[:-1] if text[-1:] == "-" and text[:1] not in "+-" else text
-    sign = "-" if body is not text else ""
-    body = body if sign else body.removeprefix("+")
-    whole, _, rest = body.lstrip("-" if not sign else "").partition(decimal)
+    negative = text[:1] == "-" or (text[-1:] == "-" and text[:1] != "+")
+    body = text[1:] if text[:1] in ("+", "-") else text[:-1] if negative else text
+    whole, _, rest = body.partition(decimal)
     groups = whole.split(thousands) if thousands else [whole]
     if len(groups) > 1 and (not 1 <= len(groups[0]) <= 3 or any(len(g) != 3 for g in groups[1:])):
         return None
@@ -196,7 +195,6 @@ def by_hand(text, decimal, thousands):
         return None
     if any(part and not (part.isascii() and part.isdecimal()) for part in (*groups, rest)):
         return None
-    negative = bool(sign) or body.startswith("-")
     return Decimal(f"{'-' if negative else ''}{digits or 0}.{rest or 0}")
 
 
