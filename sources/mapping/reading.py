@@ -223,7 +223,7 @@ def _against_contract(draft: Draft) -> Iterator[Problem]:
             yield draft.problem(("tables", name), what, f"Remove or correct it.{guess}")
     faulty = {str(place[1]) for place in draft.faulty if len(place) > 1}
     for table in BY_NAME.values():
-        if table.required and table.name not in tables and table.name not in faulty:
+        if table.required and not tables.get(table.name) and table.name not in faulty:
             yield Problem(
                 draft.path.name,
                 "",

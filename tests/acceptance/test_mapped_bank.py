@@ -22,7 +22,7 @@ COMPARED = ("base", "value", "features", "contacts")
 @pytest.fixture(scope="module")
 def mapped_bank(tmp_path_factory, command) -> Path:
     place = tmp_path_factory.mktemp("mapped")
-    write_core_banking(KNOWN, place / "extracts")
+    write_core_banking(KNOWN / "delivery", place / "extracts")
     result = command(
         place / "home",
         "refresh",
@@ -32,7 +32,6 @@ def mapped_bank(tmp_path_factory, command) -> Path:
         reference_path=KNOWN / "reference",
         first_month="2024-01",
         as_of="2025-12",
-        # The known bank's own currency has no name in its delivery.
     )
     assert result.returncode == 0, result.stdout + result.stderr
     return place

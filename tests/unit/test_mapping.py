@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import gzip
+from copy import deepcopy
 from datetime import date
 from pathlib import Path
 
 import duckdb
 import pytest
 import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from orchestration.landing.engine import Window, land
 from sources.contract import BY_NAME
@@ -531,6 +534,34 @@ def test_all_problems_are_listed_at_once_with_place_and_cure(bank):
 def test_a_file_that_is_no_mapping_is_refused(bank, text, words):
     problems = bank.problems(text or " ")
     assert any(words in problem for problem in problems), problems
+
+
+JUNK = st.sampled_from(["", "x", "1", [], ["x", []], {}, {"x": "y"}, [{}], None, "[", "'"])
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_any_part_may_be_anything_and_is_a_problem_or_is_read(bank, data):
+    """Whatever stands at a place of the file, reading ends with problems or files, not an error."""
+    mapping = yaml.safe_load(yaml.safe_dump(MAPPING))
+    for _ in range(data.draw(st.integers(1, 3))):
+        node = mapping
+        while isinstance(node, dict | list) and node:
+            keys = sorted(node) if isinstance(node, dict) else range(len(node))
+            key = data.draw(st.sampled_from(list(keys)))
+            if not isinstance(node[key], dict | list) or data.draw(st.booleans()):
+                if data.draw(st.booleans()) or isinstance(node, list):
+                    node[key] = deepcopy(data.draw(JUNK))
+                else:
+                    node[data.draw(st.sampled_from(["junk", "file", "codes", "0"]))] = node.pop(key)
+                break
+            node = node[key]
+    bank.mapping = mapping
+    source = bank.source()
+    problems = source.problems(bank.connection)
+    assert all(str(problem) for problem in problems)
+    if not problems:
+        assert source.files(bank.connection)
 
 
 def test_a_mapping_that_does_not_exist_is_named(bank):
