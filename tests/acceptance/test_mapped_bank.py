@@ -85,7 +85,7 @@ def test_a_check_reads_the_extracts_through_the_mapping(mapped_bank, command):
 
 def test_an_account_is_explained_from_the_extracts(mapped_bank, command):
     """The bookings behind an amount, with the file and row of each, through the same mapping."""
-    arguments = ("explain", "--account", "A08", "--month", "2024-01", "--json")
+    arguments = ("explain", "--account", "A01", "--month", "2024-01", "--json")
     given = {"source": "files", "source_path": mapped_bank / "extracts"}
     result = command(mapped_bank / "home", *arguments, mapping=MAPPING, **given)
     assert result.returncode == 0, result.stderr
