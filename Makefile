@@ -25,6 +25,9 @@ endif
 ifdef SOURCE_PATH
 export JINGXI_SOURCE_PATH := $(SOURCE_PATH)
 endif
+ifdef MAPPING
+export JINGXI_MAPPING := $(MAPPING)
+endif
 ifdef AS_OF
 export JINGXI_AS_OF := $(AS_OF)
 endif
@@ -70,11 +73,11 @@ ifdef REFERENCE_PATH
 export JINGXI_REFERENCE_PATH := $(REFERENCE_PATH)
 endif
 
-.PHONY: help refresh check train promote rollback-model test test-all acceptance mutants ui lint format lock audit-deps licences sbom bench truth customer explain price reference scenario releases diff approve reject override overrides rotate-key rollback erase audit status retain backup restore doctor export summary docs clean install
+.PHONY: help refresh check map train promote rollback-model test test-all acceptance mutants ui lint format lock audit-deps licences sbom bench truth customer explain price reference scenario releases diff approve reject override overrides rotate-key rollback erase audit status retain backup restore doctor export summary docs clean install
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
-	@echo "  variables: SOURCE, SOURCE_PATH, AS_OF, FIRST_MONTH, CURRENCY, CUSTOMERS, SEED, FOREIGN_ACCOUNTS, TRAIN, PROMOTION, USER_NAME, ROLES, RELEASE, MONTHS, REFERENCE_PATH, MEMORY; home: JINGXI_HOME"
+	@echo "  variables: SOURCE, SOURCE_PATH, MAPPING, AS_OF, FIRST_MONTH, CURRENCY, CUSTOMERS, SEED, FOREIGN_ACCOUNTS, TRAIN, PROMOTION, USER_NAME, ROLES, RELEASE, MONTHS, REFERENCE_PATH, MEMORY; home: JINGXI_HOME"
 
 $(INSTALLED): requirements.lock
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed and was not found; name it: make PYTHON=/path/to/python3.11 ..." >&2; exit 2; }
@@ -92,8 +95,11 @@ refresh: $(INSTALLED) ## run the whole gated refresh and publish a release
 	@$(if $(RELEASE),JINGXI_RELEASE="$$RELEASE") $(RUN) -m orchestration refresh $(if $(MONTHS),--months $(MONTHS))
 
 # make's own status is 2 for any that is not 0: ask the command itself where 1 and 2 must differ.
-check: $(INSTALLED) ## judge a delivery in seconds, building nothing: SOURCE_PATH=… JSON=1
+check: $(INSTALLED) ## judge a delivery in seconds, building nothing: SOURCE_PATH=… MAPPING=… JSON=1
 	@$(RUN) -m orchestration check $(if $(filter-out 0 false,$(JSON)),--json)
+
+map: $(INSTALLED) ## propose the mapping of a bank's own files: SOURCE_PATH=… MAPPING=mapping.yml FORCE=1
+	@$(RUN) -m orchestration map $(if $(filter-out 0 false,$(FORCE)),--force) $(if $(filter-out 0 false,$(JSON)),--json)
 
 train: $(INSTALLED) ## train and judge the models from the features as they stand: make train MODEL=clv
 	@$(RUN) -m orchestration train $(if $(MODEL),--model "$$MODEL")

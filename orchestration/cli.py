@@ -28,7 +28,14 @@ from orchestration.platform.files import write_whole
 from orchestration.platform.lock import one_refresh_at_a_time
 from orchestration.platform.model_store import check_model_store, make_model_store
 from orchestration.platform.refusal import Refused
-from orchestration.platform.settings import PYDANTIC, Settings, name_of, named, read_settings
+from orchestration.platform.settings import (
+    PREFIX,
+    PYDANTIC,
+    Settings,
+    name_of,
+    named,
+    read_settings,
+)
 from orchestration.platform.supervision import Ended, supervise
 
 if TYPE_CHECKING:
@@ -122,6 +129,7 @@ Examples:
   jingxi check /path/to/delivery --as-of 2025-06
   jingxi check /path/to/delivery --json > answer.json
   jingxi check /path/to/berka --source berka
+  jingxi check /path/to/extracts --mapping mapping.yml
   make check SOURCE_PATH=/path/to/delivery AS_OF=2025-06 JSON=1
     (make itself ends with status 2 whenever the check does not end with 0)"""
 )
@@ -134,6 +142,9 @@ def check(
     ] = None,
     as_of: Annotated[
         str | None, typer.Option(metavar="YYYY-MM", help="Default: the last complete month.")
+    ] = None,
+    mapping: Annotated[
+        str | None, typer.Option(metavar="FILE", help="The files' mapping; default: MAPPING.")
     ] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -148,11 +159,55 @@ def check(
     """
     from orchestration.operations.delivery_check import check as judge
 
-    given = {"source_path": source_path, "source": source, "as_of": as_of}
+    given = {"source_path": source_path, "source": source, "as_of": as_of, "mapping": mapping}
     status = judge(
         {name: value for name, value in given.items() if value}, as_json=as_json, quiet=quiet
     )
     raise typer.Exit(status)
+
+
+@app.command(
+    "map",
+    epilog="""\
+\b
+Examples:
+  jingxi map /path/to/extracts
+  make map SOURCE_PATH=/path/to/extracts MAPPING=mapping.yml FORCE=1""",
+)
+def propose_mapping(
+    source_path: Annotated[
+        Path | None, typer.Argument(metavar="FOLDER", help="The files; default: SOURCE_PATH.")
+    ] = None,
+    to: Annotated[
+        Path | None, typer.Option(help="The new file; default: MAPPING, or ./mapping.yml.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Propose a mapping of a bank's own files to the contract.
+
+    Reads the start of each file: names, types, codes, keys, references, dates, encodings. Writes
+    the proposal with a confidence for each column, and lists the questions that it leaves.
+    """
+    os.environ.setdefault(f"{PREFIX}SOURCE", "files")
+
+    def show(settings: Settings) -> int:
+        from orchestration.landing.mapping_proposal import propose_file
+
+        place = to or settings.mapping or Path("mapping.yml")
+        found = propose_file(settings, source_path or settings.source_path, place, force=force)
+        if as_json:
+            print(json.dumps(found))
+            return 0
+        for table, file in found["tables"].items():
+            print(f"  {table:<18}{file}")
+        print(f"proposed in {found['path']}; questions that remain:")
+        for number, question in enumerate(found["questions"], 1):
+            print(f"  {number}. {question}")
+        print(f"then: make check SOURCE_PATH={found['folder']} MAPPING={found['path']}")
+        return 0
+
+    _run("map", show)
 
 
 @app.command()

@@ -22,21 +22,8 @@ from urllib.parse import unquote
 
 import duckdb
 
-from sources import codes
 from sources.booking_range import first_booking_month
-from sources.contract import (
-    BY_NAME,
-    DAY,
-    FLAG,
-    MONEY,
-    RATE,
-    REAL,
-    TABLES,
-    TEXT,
-    WHOLE,
-    Column,
-    Table,
-)
+from sources.contract import BY_NAME, TABLES, Table
 from sources.delimited import (
     RESERVED,
     DelimitedReader,
@@ -46,7 +33,16 @@ from sources.delimited import (
     quoted,
     read_header,
 )
-from sources.grammar import text_of, typed
+from sources.delivered import (
+    ACCEPTED,
+    DeliveredFile,
+    Misfit,
+    delivered_twice,
+    emptiness,
+    judge_values,
+    misfit_problems,
+    unstamped,
+)
 from sources.interface import Problem, SourceFile
 from sources.parquet import parquet_names, parquet_relation, parquet_rows
 
@@ -67,55 +63,11 @@ UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.I)
 PARTITION = re.compile(r"([A-Za-z_]+)=(.*)")
 NO_PARTITION_VALUE = "__HIVE_DEFAULT_PARTITION__"
 OTHER_DELIMITERS = {";": "semicolons (;)", "\t": "tabs", "|": "bars (|)"}
-SAMPLE = 10_000
 # Rows that differ need bytes: a file of far more rows repeats one of them to exhaust its reader.
 MOST_ROWS_A_BYTE = 10
 MOST_LISTED = 3
-MOST = 0.5
-
-_NUMBERS = r"U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|DECIMAL.*"
-_FLOATS = r"FLOAT|DOUBLE"
-ZONED = re.compile(r"TIMESTAMP WITH TIME ZONE|TIMESTAMPTZ.*")
-# Parquet types that can become the contract's type; text is checked by its values. Money must not
-# be a float: FLOAT's seven digits lose cents before the file is read, and a DOUBLE does not show
-# whether cents were lost.
-ACCEPTED = {
-    TEXT: re.compile(rf"VARCHAR|{_NUMBERS}|DATE|BOOLEAN|UUID|ENUM.*"),
-    DAY: re.compile(r"VARCHAR|DATE|TIMESTAMP.*"),
-    MONEY: re.compile(rf"VARCHAR|{_NUMBERS}"),
-    RATE: re.compile(rf"VARCHAR|{_NUMBERS}|{_FLOATS}"),
-    WHOLE: re.compile(rf"VARCHAR|{_NUMBERS}|{_FLOATS}"),
-    REAL: re.compile(rf"VARCHAR|{_NUMBERS}|{_FLOATS}"),
-    FLAG: re.compile(r"VARCHAR|BOOLEAN|U?(TINY|SMALL|BIG)INT|U?INTEGER"),
-}
-HOW_TO_WRITE = {
-    TEXT: "Write it as text.",
-    DAY: "Write dates as YYYY-MM-DD.",
-    MONEY: "Write amounts with a decimal point, two places, no thousands separator; in Parquet as "
-    "DECIMAL(18,2).",
-    RATE: "Write rates as decimals a year: 0.025 for 2.5 %.",
-    WHOLE: "Write whole numbers.",
-    REAL: "Write numbers with a decimal point.",
-    FLAG: "Write true or false.",
-}
 AGAIN = "Deliver the complete file again."
 UNPACK = "Deliver the table as .csv, .csv.gz or .parquet."
-
-
-@dataclass(frozen=True)
-class DeliveredFile:
-    """One file of a table; `stamp` is the extract's month, `partition` the columns and values from
-    its folders' names."""
-
-    table: Table
-    path: Path
-    label: str
-    stamp: date | None
-    partition: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def is_csv(self) -> bool:
-        return _format(self.path) != ".parquet"
 
 
 @dataclass(frozen=True)
@@ -125,18 +77,6 @@ class Given:
     name: str | None
     type: str
     sql: str
-
-
-@dataclass(frozen=True)
-class Misfit:
-    """A column of a file whose values are mostly of another type, or mostly not allowed (then
-    `codes` has the rows of each)."""
-
-    file: DeliveredFile
-    column: Column
-    values: int
-    bad: int
-    codes: Mapping[str, int] | None = None
 
 
 class DeliveredFiles:
@@ -334,7 +274,7 @@ class DeliveredFiles:
         self, connection: duckdb.DuckDBPyConnection, table: Table, files: list[DeliveredFile]
     ) -> list[Problem]:
         full, empty = self._full_and_empty(connection, files)
-        found = list(self._emptiness(table, files, full, empty))
+        found = list(emptiness(table, files, full, empty))
         files = full
         inspected: list[tuple[DeliveredFile, Inspection]] = []
         misfits: list[Misfit] = []
@@ -350,7 +290,7 @@ class DeliveredFiles:
                     misfits.append(one)
                 else:
                     found.append(one)
-        found += _misfit_problems(misfits)
+        found += misfit_problems(misfits)
         if len({file.is_csv for file in files}) > 1:
             csv, parquet = (next(f for f in files if f.is_csv is kind) for kind in (True, False))
             found.append(
@@ -361,17 +301,9 @@ class DeliveredFiles:
                     "Deliver one of the two.",
                 )
             )
-        if len({file.stamp is None for file in files}) > 1:
-            bare = next(file for file in files if file.stamp is None)
-            found.append(
-                Problem(
-                    bare.label,
-                    "",
-                    "has no month in its path while other extracts of the table do",
-                    "Put the month (YYYY-MM) into the name of every extract, or of none.",
-                )
-            )
-        found += _delivered_twice(table, inspected)
+        cure = "Put the month (YYYY-MM) into the name of every extract, or of none."
+        found += unstamped(files, cure)
+        found += delivered_twice(table, inspected)
         return found
 
     def _inspection(self, file: DeliveredFile) -> Inspection:
@@ -382,25 +314,6 @@ class DeliveredFiles:
         if known not in self._digests:
             self._digests[known] = inspect_bytes(file.path, text=False)
         return self._digests[known]
-
-    @staticmethod
-    def _emptiness(
-        table: Table,
-        files: list[DeliveredFile],
-        full: list[DeliveredFile],
-        empty: list[DeliveredFile],
-    ) -> Iterator[Problem]:
-        """Problems of a required table without rows, or of a month's extract without rows; an empty
-        file is fine if another of the same extract has rows."""
-        if not table.required:
-            return
-        stamps = {file.stamp for file in full}
-        for stamp in {file.stamp: None for file in files if file.stamp not in stamps}:
-            first = next(file for file in empty if file.stamp == stamp)
-            if first.path.stat().st_size == 0:
-                yield Problem(first.label, "", "is empty (0 bytes)", "Deliver the file again.")
-            else:
-                yield Problem(first.label, "", "has no rows", "Deliver the table with its rows.")
 
     def _file_problems(
         self, connection: duckdb.DuckDBPyConnection, file: DeliveredFile, inspection: Inspection
@@ -463,76 +376,12 @@ class DeliveredFiles:
                     "a required column is missing", f"Add the column {name}.{guess}", name
                 )
         try:
-            yield from self._value_problems(connection, file)
+            source = self._source_file(connection, file)
+            kinds = {name: names[name].type for name in source.columns}
+            yield from judge_values(connection, file, source.relation, kinds)
         except duckdb.Error as error:
             reason = str(error).splitlines()[0]
             yield problem(f"cannot be read: {reason}", AGAIN)
-
-    def _value_problems(
-        self, connection: duckdb.DuckDBPyConnection, file: DeliveredFile
-    ) -> Iterator[Problem | Misfit]:
-        """Problems of the first rows: most rows malformed, most values of another type or not
-        allowed."""
-        source = self._source_file(connection, file)
-        given = self._layout(connection, file)
-        judged: list[tuple[Column, str, str]] = []
-        for name in source.columns:
-            column, kind = file.table.column(name), given[name].type
-            text = text_of(quoted(name), column.type)
-            if not ACCEPTED[column.type].fullmatch(kind):
-                yield Problem(
-                    file.label,
-                    name,
-                    f"is of type {kind}: expected {column.type}",
-                    HOW_TO_WRITE[column.type],
-                )
-            elif ZONED.fullmatch(kind):
-                yield from self._zone_problems(connection, file, source, name)
-            elif column.values:
-                allowed = ", ".join(literal(value) for value in column.values)
-                judged.append((column, text, f"{text} in ({allowed})"))
-            elif column.type != TEXT and kind == "VARCHAR":
-                judged.append((column, text, f"{typed(text, column.type)} is not null"))
-        figures = ["count(*)", "count(_malformed)" if file.is_csv else "0"]
-        for column, text, good in judged:
-            bad = f"filter (where {text} is not null and not {good})"
-            seen = f"histogram(left({text}, {codes.LONGEST_SHOWN + 1})) {bad}"
-            figures += [f"count({text})", f"count(*) {bad}", seen if column.values else "null"]
-        rows, malformed, *found = connection.execute(
-            f"select {', '.join(figures)} from (select * from ({source.relation}) limit {SAMPLE})"
-        ).fetchall()[0]
-        if malformed > MOST * rows:
-            yield Problem(
-                file.label,
-                "",
-                f"{malformed:,} of {rows:,} rows cannot be split into the header's columns",
-                "Quote values that hold a comma, a quote or a line break.",
-            )
-        for (column, _, _), values, bad_values, seen in zip(
-            judged, found[::3], found[1::3], found[2::3], strict=True
-        ):
-            if bad_values > MOST * values:
-                yield Misfit(file, column, values, bad_values, seen)
-
-    @staticmethod
-    def _zone_problems(
-        connection: duckdb.DuckDBPyConnection, file: DeliveredFile, source: SourceFile, name: str
-    ) -> Iterator[Problem]:
-        """Refuse instants other than midnight in UTC: their day depends on a time zone, which the
-        file does not contain."""
-        times = f"epoch_us({quoted(name)}::timestamptz)"
-        given, within = connection.execute(
-            f"select count({times}), count(*) filter (where {times} % 86400000000 <> 0) "
-            f"from ({source.relation})"
-        ).fetchall()[0]
-        if within:
-            yield Problem(
-                file.label,
-                name,
-                f"holds instants (a timestamp with time zone): {within:,} of {given:,} are not "
-                "midnight in UTC, so their day depends on a time zone",
-                "Write the bank's own day as DATE.",
-            )
 
     def _layout(
         self, connection: duckdb.DuckDBPyConnection, file: DeliveredFile
@@ -622,48 +471,6 @@ def _unknown(table: Table, given: Mapping[str, Given]) -> list[str]:
         for name, column in given.items()
         if name not in table.column_names and column.name is not None
     ]
-
-
-def _delivered_twice(
-    table: Table, inspected: list[tuple[DeliveredFile, Inspection]]
-) -> Iterator[Problem]:
-    """Files with the same bytes. A master may be unchanged from month to month, but not repeated
-    within one."""
-    first: dict[tuple[str, date | None], DeliveredFile] = {}
-    for file, inspection in inspected:
-        if inspection.size == 0:
-            continue
-        same = (inspection.sha256, None if table.event else file.stamp)
-        if same in first:
-            yield Problem(
-                file.label,
-                "",
-                f"has the same content as {first[same].label}: delivered twice",
-                "Remove one of the two.",
-            )
-        first.setdefault(same, file)
-
-
-def _misfit_problems(misfits: list[Misfit]) -> Iterator[Problem]:
-    """One problem per column, however many files have it."""
-    by_column: dict[Column, list[Misfit]] = defaultdict(list)
-    for misfit in misfits:
-        by_column[misfit.column].append(misfit)
-    for column, found in by_column.items():
-        values, bad = sum(one.values for one in found), sum(one.bad for one in found)
-        more = f" in {len(found):,} files" if len(found) > 1 else ""
-        if column.values:
-            seen: Counter[str] = Counter()
-            for one in found:
-                seen.update(one.codes or {})
-            table = found[0].file.table
-            listed = codes.describe(seen, column.values, values=values, personal=table.personal)
-            what = f"{bad:,} of {values:,} values{more} are not allowed: {listed}"
-            cure = f"Map each to one of {codes.listed(column.values)}."
-        else:
-            what = f"{bad:,} of {values:,} values{more} are invalid: expected {column.type}"
-            cure = f"{HOW_TO_WRITE[column.type]} Check whether columns are swapped."
-        yield Problem(found[0].file.label, column.name, what, cure)
 
 
 def _listed(names: list[str] | tuple[str, ...]) -> str:

@@ -52,7 +52,8 @@ class SourceFile:
     `extract_month` is the month of a master's extract (its first day); None if there is only one.
     `records` is the number of data rows, counted independently of `relation`, and `sha256` the
     digest of the bytes, taken before they are read; None if the source has not determined them.
-    Landing refuses a file if the rows or bytes landed differ from these.
+    Landing refuses a file if the rows or bytes landed differ from these. `label` is the file's name
+    in messages; None for its path below the folder that all files have in common.
     """
 
     table: str
@@ -62,6 +63,7 @@ class SourceFile:
     extract_month: date | None = None
     records: int | None = None
     sha256: str | None = None
+    label: str | None = None
 
 
 class Source(Protocol):

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from orchestration.landing.delivery import open_delivery
+from orchestration.landing.delivery import open_delivery, record_mapping
 from orchestration.landing.health import prepare_home
 from orchestration.landing.token_key import token_key
 from orchestration.platform import build_numbers, reference
@@ -101,6 +101,7 @@ def landing_assets(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinitio
                 register=read_register(settings),
             )
             record_previous(connection, settings, delivery)
+            record_mapping(connection, delivery.source)
             reference.record(connection, settings)
             columns = {
                 table.name: columns_of(

@@ -31,6 +31,10 @@ def source_of(settings: Settings) -> Source:
         from sources.berka import Berka
 
         return Berka(folder)
+    if settings.mapping is not None:
+        from sources.mapping.source import MappedFiles
+
+        return MappedFiles(folder, settings.mapping)
     from sources.files import DeliveredFiles
 
     return DeliveredFiles(folder)

@@ -36,7 +36,8 @@ BEGINNING = """\
 # The source contract: what a bank delivers
 
 Written from `sources/contract.py`; change that, then run
-`python -m orchestration.landing.contract_page`.
+`python -m orchestration.landing.contract_page`. Files with other names, codes and formats are read
+through a [mapping](mapping.md).
 
 ## Files
 
@@ -125,7 +126,7 @@ ENDING = """\
 ## Checking a delivery
 
 ```sh
-make check SOURCE_PATH=/path/to/delivery            # AS_OF=2025-06 SOURCE=berka JSON=1
+make check SOURCE_PATH=/path/to/delivery            # AS_OF=2025-06 MAPPING=… SOURCE=berka JSON=1
 .venv/bin/jingxi check /path/to/delivery --as-of 2025-06 --json
 ```
 

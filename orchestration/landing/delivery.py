@@ -13,6 +13,7 @@ from orchestration.platform.reference import rows_of
 from orchestration.platform.settings import Settings, named
 from sources.delimited import quoted
 from sources.interface import DeliveryRefused, Problem, Source
+from sources.mapping.source import MappedFiles
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,17 @@ def forget(connection: duckdb.DuckDBPyConnection) -> None:
     ).fetchall()
     for (name,) in tables:
         connection.execute(f"drop table meta.{quoted(name)}")
+
+
+def record_mapping(connection: duckdb.DuckDBPyConnection, source: Source) -> None:
+    """Add the mapping that the delivery was read through, if any, to `meta.input_file`."""
+    if isinstance(source, MappedFiles):
+        tables = len(source.draft.feeds)
+        connection.execute(
+            "insert into meta.input_file (table_name, path, rows, landed, quarantined, "
+            "after_as_of, before_first_month, sha256) values (?, ?, ?, ?, 0, 0, 0, ?)",
+            ["mapping", source.mapping.name, tables, tables, source.draft.digest],
+        )
 
 
 def open_delivery(

@@ -468,12 +468,13 @@ def _tolerated(table: Table, rule_class: str) -> float:
 
 
 def labels_of(files: Collection[SourceFile]) -> dict[Path, str]:
-    """Each file's path relative to the delivery's folder."""
-    paths = {file.path for file in files}
+    """Each file's own label, or its path relative to the delivery's folder."""
+    named = {file.path: file.label for file in files if file.label is not None}
+    paths = {file.path for file in files} - named.keys()
     if not paths:
-        return {}
+        return named
     root = os.path.commonpath([path.parent for path in paths])
-    return {path: path.relative_to(root).as_posix() for path in paths}
+    return named | {path: path.relative_to(root).as_posix() for path in paths}
 
 
 def _digest(path: Path) -> str:

@@ -169,7 +169,8 @@ def shown_value(table: Table, column: str) -> str:
 # The cure for each rule.
 CURES: dict[str, str] = {
     "malformed_row": "quote values that hold the delimiter or a quote, and deliver the complete "
-    "row in at most a million bytes",
+    "row in at most a million bytes; where the value names an expression of the mapping, correct "
+    "the row or the expression",
     "required": "fill the column; a row without it cannot be used",
     "type": "write dates as YYYY-MM-DD, numbers with digits and a decimal point only, and true or "
     "false",

@@ -18,10 +18,30 @@ import duckdb
 import pandas as pd
 
 from ml.hazard import DiscreteTimeHazard
-from sources.berka import DELIMITER, HEADERS, iso_date, text
 from sources.delimited import DelimitedReader
 
+DELIMITER = ";"
 BOOKINGS = "trans_before_loan"
+HEADERS: dict[str, tuple[str, ...]] = {
+    "account": ("account_id", "district_id", "frequency", "date"),
+    "client": ("client_id", "birth_number", "district_id"),
+    "disp": ("disp_id", "client_id", "account_id", "type"),
+    "district": tuple(f"a{number}" for number in range(1, 17)),
+    "trans": (
+        "trans_id",
+        "account_id",
+        "date",
+        "type",
+        "operation",
+        "amount",
+        "balance",
+        "k_symbol",
+        "bank",
+        "account",
+    ),
+    "card": ("card_id", "disp_id", "type", "issued"),
+    "loan": ("loan_id", "account_id", "date", "amount", "duration", "payments", "status"),
+}
 # Days before the loan over which balances and flows are summed up.
 WINDOWS = (30, 90, 180)
 # Spread and trend of a month hold little but the day on which the salary comes.
@@ -31,6 +51,20 @@ PERIOD_DAYS = 30
 PERIODS = 6
 DEFAULTED = {"A": False, "B": True, "C": False, "D": True}
 FINISHED = ("A", "B")
+
+
+def text(column: str) -> str:
+    """The value, NULL if it is blank (k_symbol may be one space) or `?`."""
+    return f"nullif(nullif(trim({column}), ''), '?')"
+
+
+def iso_date(column: str) -> str:
+    """YYMMDD, optionally with a time, as 19YY-MM-DD; anything else unchanged."""
+    return (
+        f"case when regexp_full_match({column}, '[0-9]{{6}}( 00:00:00)?') then "
+        f"'19' || {column}[1:2] || '-' || {column}[3:4] || '-' || {column}[5:6] "
+        f"else {column} end"
+    )
 
 
 class _RawFiles:

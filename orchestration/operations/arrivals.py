@@ -19,6 +19,8 @@ from orchestration.platform.resources import Home
 from orchestration.platform.settings import Settings, named
 from sources.contract import TABLES
 from sources.files import LEFTOVER, MANIFEST, MARKERS
+from sources.mapping.reading import read_mapping
+from sources.mapping.source import MappedFiles
 
 CHECKED = "delivery_check.json"
 JUDGE_OP = "judge_delivery"
@@ -60,7 +62,10 @@ def arrival_of(settings: Settings) -> Arrival | None:
     if not found:
         return None
     entries = sorted((path, stat.st_size, stat.st_mtime_ns) for path, stat in found.items())
-    digest = hashlib.sha256(json.dumps([str(folder), entries]).encode()).hexdigest()[:32]
+    # Another mapping of the same files is another delivery.
+    mapping = read_mapping(settings.mapping).digest if settings.mapping else ""
+    identified = [str(folder), entries, *([mapping] if mapping else [])]
+    digest = hashlib.sha256(json.dumps(identified).encode()).hexdigest()[:32]
     return Arrival(folder, {path: stat.st_size for path, stat in found.items()}, digest)
 
 
@@ -76,8 +81,11 @@ def incomplete(settings: Settings, arrival: Arrival, unchanged: timedelta) -> st
         return _against_manifest(manifest, arrival)
     if any((arrival.folder / marker).exists() for marker in MARKERS):
         return None
-    missing = _missing(arrival) if settings.source == "files" else []
-    if missing:
+    if settings.mapping is not None:
+        mapped = MappedFiles(arrival.folder, settings.mapping)
+        if missing := mapped.missing(arrival.files):
+            return f"file(s) of required tables not delivered yet: {', '.join(missing)}"
+    elif missing := _missing(arrival) if settings.source == "files" else []:
         return f"required table(s) not delivered yet: {', '.join(missing)}"
     quiet = timedelta(minutes=settings.quiet_minutes)
     if unchanged < quiet:

@@ -27,7 +27,7 @@ from orchestration.models.studies import OF_CUSTOMERS, STUDIES
 from orchestration.platform.environment import DBT_PROJECT
 from orchestration.portal.note_words import NOTES
 from orchestration.release.value_report import ADJUSTMENT
-from orchestration.valuation.bookings import ABSENT, NOT_HERE, OTHER_FILES
+from orchestration.valuation.bookings import ABSENT, NOT_HERE, OTHER_FILES, OTHER_MAPPING
 from reports.formats import titled
 from reports.words import CATALOGUES, Phrase, entries, untranslated, update
 from sources import contract, vocabulary
@@ -86,7 +86,10 @@ def vocabularies() -> dict[str, tuple[str, ...]]:
         "items": tuple(one.result_item for one in vocabulary.RESULT_ITEMS),
         "effects": vocabulary.EFFECTS,
         "drivers": DRIVERS,
-        "records": tuple(Phrase(ABSENT, Phrase(why, 1)) for why in (NOT_HERE, OTHER_FILES)),
+        "records": (
+            *(Phrase(ABSENT, Phrase(why, 1)) for why in (NOT_HERE, OTHER_FILES)),
+            Phrase(ABSENT, Phrase(OTHER_MAPPING)),
+        ),
         "notes": tuple(Phrase(note, *range(4)) for note in NOTES),
         "scores": (
             *(one.label for one in OF_CUSTOMERS),

@@ -80,6 +80,9 @@ class Settings(BaseSettings):
         "synthetic", description="whose records are read"
     )
     source_path: Path | None = Field(None, description="folder of the delivered files")
+    mapping: Path | None = Field(
+        None, description="file that maps the delivered files to the contract; with SOURCE=files"
+    )
     reference_path: Path | None = Field(
         None, description="folder of the bank's own reference data, CSV by seed"
     )
@@ -190,7 +193,7 @@ class Settings(BaseSettings):
             )
         return path
 
-    @field_validator("source_path", "reference_path", "roles", "holidays")
+    @field_validator("source_path", "mapping", "reference_path", "roles", "holidays")
     @classmethod
     def _absolute_source(cls, value: Path | None) -> Path | None:
         return value.expanduser().resolve() if value is not None else None
@@ -242,6 +245,15 @@ class Settings(BaseSettings):
         if value is not None and not all(ADDRESS.match(part) for part in parts):
             raise ValueError("expected e-mail addresses, such as data@bank.example")
         return value and ", ".join(parts)
+
+    @model_validator(mode="after")
+    def _mapped(self) -> Settings:
+        if self.mapping is not None and self.source != "files":
+            raise ValueError(
+                f"MAPPING is set and SOURCE is {self.source}: expected SOURCE=files, whose files "
+                "it maps"
+            )
+        return self
 
     @model_validator(mode="after")
     def _mail(self) -> Settings:

@@ -18,6 +18,7 @@ from reports.words import Phrase
 from sources.contract import BY_NAME, Table
 from sources.delimited import inspect_bytes, quoted
 from sources.interface import Source, SourceFile
+from sources.mapping.source import MappedFiles
 
 FOLDER = Path(__file__).parent / "components"
 # Events of an account, in the order shown, with the columns that explain an amount.
@@ -32,6 +33,7 @@ ABSENT = (
 )
 NOT_HERE = "the delivery of {0} is not here"
 OTHER_FILES = "the files of {0} are not those of the release"
+OTHER_MAPPING = "the mapping is not that of the release: name it with MAPPING=…"
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,9 @@ def records_behind(
     source = _source(settings, identity)
     if source is None:
         return Records([], Phrase(ABSENT, Phrase(NOT_HERE, identity)))
+    used = {row["sha256"] for row in delivery if row["table_name"] == "mapping"}
+    if used != ({source.draft.digest} if isinstance(source, MappedFiles) else set()):
+        return Records([], Phrase(ABSENT, Phrase(OTHER_MAPPING)))
     files = source.files(connection)
     labels = labels_of(files)
     found: list[Row] = []

@@ -1,4 +1,4 @@
-"""The Berka adapter beside plain Python over the raw files, and on a bank of a few lines."""
+"""Berka's mapping beside plain Python over the raw files, and on a bank of a few lines."""
 
 from __future__ import annotations
 
@@ -13,12 +13,17 @@ import duckdb
 import pytest
 
 from orchestration.landing.engine import Window, first_booking_month, land, resolve_as_of
-from sources.berka import HEADERS, Berka
+from orchestration.models.loan_application import HEADERS as READ
+from sources.berka import Berka
 from tests.conftest import real_data
 
 AS_OF = "940331"
 WHOLE = Window(date(1993, 1, 1), date(1993, 1, 1), date(1994, 3, 1), date(1994, 3, 31))
 
+HEADERS = {
+    **READ,
+    "order": ("order_id", "account_id", "bank_to", "account_to", "amount", "k_symbol"),
+}
 SMALL = {
     "account": ['576;55;"POPLATEK MESICNE";930101', '600;1;"POPLATEK TYDNE";940401'],
     "client": ['1;"706213";55', '2;"450204";1', '3;"451399";1', '4;"unknown";1'],
@@ -120,7 +125,7 @@ def test_codes_become_kinds_channels_and_signs(small):
 
 def test_codes_missing_from_the_mapping_are_set_aside_by_name(small):
     assert small.faults("transaction") == [
-        (9, "allowed_values", "kind", "PREVOD"),
+        (9, "type", "amount", "(PREVOD) 5.00"),
         (10, "allowed_values", "kind", "SEK"),
         (11, "allowed_values", "kind", "DAR"),
         (12, "type", "booked_on", "1993-02-30"),
@@ -173,10 +178,10 @@ def test_every_problem_of_a_folder_is_listed(tmp_path):
     assert [problem.split(":")[0] for problem in problems] == [
         "client.asc",
         "disp.asc, column type",
-        "trans.asc",
         "card.asc",
-        "loan.asc",
+        "trans.asc",
     ]
+    assert "loan.asc: ignored, no rows" in Berka(folder).notes(duckdb.connect())
     (nowhere,) = Berka(tmp_path / "nowhere").problems(duckdb.connect())
     assert "does not exist" in nowhere.what
 

@@ -122,6 +122,27 @@ def test_a_table_in_a_folder_of_its_own_counts_as_delivered(settings):
     assert "changed less" in asked(settings)[0]
 
 
+def test_with_a_mapping_the_files_that_it_names_are_waited_for(settings, tmp_path):
+    path = tmp_path / "mapping.yml"
+    path.write_text(
+        "tables:\n"
+        "  product: {rows: [{product_id: P, product_line: deposits}]}\n"
+        "  account: {file: 'acc_{YYYYMM}.txt', columns: {account_id: NO}}\n"
+        "  customer: {file: cust.txt, columns: {customer_id: NO}}\n"
+        "  loan: {file: loan.txt, columns: {loan_id: NO}}\n"
+    )
+    mapped = settings.model_copy(update={"mapping": path})
+    (settings.source_path / "acc_202401.txt").write_text("NO\n1\n")
+    reason = asked(mapped)[0]
+    assert reason.endswith("file(s) of required tables not delivered yet: cust.txt")
+    (settings.source_path / "cust.txt").write_text("NO\n1\n")
+    assert "changed less" in asked(mapped)[0]
+    # Another mapping of the same files is checked again.
+    before = arrivals.arrival_of(mapped).digest
+    path.write_text(path.read_text() + "# another\n")
+    assert arrivals.arrival_of(mapped).digest != before
+
+
 def test_a_marker_makes_a_delivery_complete_at_once(settings):
     put(settings, *BANK)
     before = arrivals.arrival_of(settings).digest

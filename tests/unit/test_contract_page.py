@@ -5,7 +5,6 @@ import pytest
 
 from orchestration.landing.contract_page import PAGE, contract_page, unit_of
 from orchestration.landing.rules import code
-from sources.berka import KIND_BY_OPERATION, KIND_BY_SYMBOL
 from sources.contract import BOOKING_KINDS, PRODUCT_LINES, TABLES, TEXT
 
 COLUMNS = [(table.name, column) for table in TABLES for column in table.columns]
@@ -41,6 +40,3 @@ def test_every_kind_has_a_meaning_and_names_lines_that_exist():
     for kind in BOOKING_KINDS:
         assert kind.meaning
         assert set(kind.on) <= set(PRODUCT_LINES)
-    assert {*KIND_BY_OPERATION.values(), *KIND_BY_SYMBOL.values()} <= {
-        kind.name for kind in BOOKING_KINDS
-    }

@@ -88,3 +88,11 @@ def test_a_short_secret_is_refused_and_not_shown(monkeypatch):
     with pytest.raises(ValidationError, match="at least 32 characters") as error:
         read_settings()
     assert "short-secret" not in str(error.value)
+
+
+def test_a_mapping_is_of_a_banks_own_files(monkeypatch, tmp_path):
+    monkeypatch.setenv("JINGXI_MAPPING", str(tmp_path / "mapping.yml"))
+    with pytest.raises(ValidationError, match="expected SOURCE=files"):
+        read_settings()
+    monkeypatch.setenv("JINGXI_SOURCE", "files")
+    assert read_settings().mapping == tmp_path / "mapping.yml"

@@ -1,0 +1,1 @@
+"""A bank's own files as they are, through `mapping.yml`: names, codes, formats and signs."""

@@ -1,0 +1,1 @@
+"""A first mapping, proposed from what a folder holds: `make map`."""

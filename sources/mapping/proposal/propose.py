@@ -1,0 +1,106 @@
+"""Propose the mapping of a folder: read the start of each file, match, write."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from pathlib import Path
+
+import duckdb
+
+from sources.delimited import DelimitedReader, quoted
+from sources.interface import DeliveryRefused, Problem
+from sources.mapping.places import is_part
+from sources.mapping.proposal.matching import FileSeen, match
+from sources.mapping.proposal.profiles import profiles_of
+from sources.mapping.proposal.sniffing import sniff
+from sources.mapping.proposal.writing import Proposal, write
+from sources.parquet import parquet_names, parquet_relation
+
+# Of the files of one pattern, spread over its months.
+MOST_FILES = 36
+# A month in a name, with the day or without, and how a mapping names it.
+MONTHS = (
+    (r"(?<!\d)(?:19|20)\d\d(?:0[1-9]|1[0-2])[0-3]\d(?!\d)", "{YYYYMMDD}"),
+    (r"(?<!\d)(?:19|20)\d\d-(?:0[1-9]|1[0-2])-[0-3]\d(?!\d)", "{YYYY-MM-DD}"),
+    (r"(?<!\d)(?:19|20)\d\d(?:0[1-9]|1[0-2])(?!\d)", "{YYYYMM}"),
+    (r"(?<!\d)(?:19|20)\d\d-(?:0[1-9]|1[0-2])(?!\d)", "{YYYY-MM}"),
+)
+
+
+def propose(connection: duckdb.DuckDBPyConnection, folder: Path) -> Proposal:
+    """A first mapping of a folder's files, with the questions that remain.
+
+    Raises
+    ------
+    DeliveryRefused
+        When the folder has no file with rows and columns.
+    """
+    if not folder.is_dir():
+        what = "is not a folder" if folder.exists() else "does not exist"
+        cure = "Set SOURCE_PATH (JINGXI_SOURCE_PATH) to the folder with the delivered files."
+        raise DeliveryRefused([Problem(str(folder), "", what, cure)])
+    groups: dict[str, list[Path]] = defaultdict(list)
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        below = path.relative_to(folder).as_posix()
+        if is_part(below):
+            groups[pattern_of(below)].append(path)
+    # The readers own converted copies: they live until everything is read.
+    readers: list[DelimitedReader] = []
+    files, unread = [], []
+    for pattern, paths in groups.items():
+        step = max(len(paths) // MOST_FILES, 1)
+        seen = _look(connection, readers, pattern, paths[::-step][:MOST_FILES])
+        if seen is None:
+            unread.append(pattern)
+        else:
+            files.append(seen)
+    if not files:
+        what = "has no file with rows and columns"
+        cure = "Set SOURCE_PATH (JINGXI_SOURCE_PATH) to the folder with the delivered files."
+        raise DeliveryRefused([Problem(str(folder), "", what, cure)])
+    found = write(files, match(connection, files))
+    found.questions += [f"{pattern}: cannot be read as text of columns." for pattern in unread]
+    return found
+
+
+def pattern_of(path: str) -> str:
+    """A path with its month as a mapping names it; further months in it are any signs."""
+    for expression, name in MONTHS:
+        found = list(re.finditer(expression, path))
+        if found:
+            last = found[-1]
+            path = path[: last.start()] + "\0" + path[last.end() :]
+            for other, _ in MONTHS:
+                path = re.sub(other, "*", path)
+            return path.replace("\0", name)
+    return path
+
+
+def _look(
+    connection: duckdb.DuckDBPyConnection,
+    readers: list[DelimitedReader],
+    pattern: str,
+    paths: list[Path],
+) -> FileSeen | None:
+    """The files of a pattern, the last one first; those of another header are left out."""
+    try:
+        if paths[0].suffix.lower() == ".parquet":
+            names, relation = parquet_names(connection, paths[0]), parquet_relation(paths[0])
+            return FileSeen(pattern, None, profiles_of(connection, [relation], names), relation)
+        form = sniff(paths[0])
+        if form is None:
+            return None
+        reader = DelimitedReader(form.delimiter, form.quote, form.header, form.encoding)
+        readers.append(reader)
+        names = reader.header(paths[0])
+        listed = ", ".join(map(quoted, names))
+        relations = [
+            f"select {listed} from ({reader.relation(connection, path)})"
+            for path in paths
+            if reader.header(path) == names
+        ]
+        profiles = profiles_of(connection, relations, names)
+        return FileSeen(pattern, form, profiles, " union all ".join(relations))
+    except (OSError, EOFError, duckdb.Error):
+        return None
