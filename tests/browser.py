@@ -47,6 +47,10 @@ class Browser:
         """What the page's own JavaScript returns."""
         return self._call("POST", "execute/sync", {"script": script, "args": list(arguments)})
 
+    def run_async(self, script: str) -> Any:
+        """What the page's own JavaScript passes to its last argument."""
+        return self._call("POST", "execute/async", {"script": script, "args": []})
+
     def text(self) -> str:
         """What a reader sees of the page."""
         return str(self.run("return document.body ? document.body.innerText : ''"))
@@ -94,6 +98,28 @@ class Browser:
                 raise AssertionError(f"no {css} with {words!r}\n{self.text()}")
             time.sleep(POLL_SECONDS)
 
+    def emulate(self, width: int, height: int, *, dark: bool = False) -> None:
+        """Show pages as a screen of that size, in CSS pixels, and of that theme does."""
+        for command, values in (
+            (
+                "Emulation.setDeviceMetricsOverride",
+                {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False},
+            ),
+            (
+                "Emulation.setEmulatedMedia",
+                {
+                    "features": [
+                        {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+                    ]
+                },
+            ),
+        ):
+            self._call("POST", "goog/cdp/execute", {"cmd": command, "params": values})
+
+    def complaints(self) -> list[str]:
+        """What the pages' console has reported since it was last asked."""
+        return [entry["message"] for entry in self._call("POST", "se/log", {"type": "browser"})]
+
     def screenshot(self, path: Path) -> None:
         path.write_bytes(base64.b64decode(self._call("GET", "screenshot")))
 
@@ -131,7 +157,14 @@ def browser(folder: Path, width: int = 1600, height: int = 1000) -> Iterator[Bro
             session = _call(
                 "POST",
                 f"{address}/session",
-                {"capabilities": {"alwaysMatch": {"goog:chromeOptions": options}}},
+                {
+                    "capabilities": {
+                        "alwaysMatch": {
+                            "goog:chromeOptions": options,
+                            "goog:loggingPrefs": {"browser": "ALL"},
+                        }
+                    }
+                },
             )["sessionId"]
             try:
                 yield Browser(f"{address}/session/{session}")

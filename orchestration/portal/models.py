@@ -96,6 +96,7 @@ def parts(release: Release) -> Iterator[Part]:
                 "monitoring": own["monitoring"],
                 "history": [one | {"reason": verdict(one["reason"])} for one in own["history"]],
                 "before": before.get(name),
+                "tables": {table: rows for table, rows in own.items() if rows},
             },
         )
 
