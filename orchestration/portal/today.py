@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from orchestration.landing.switched_off import switched_off
 from orchestration.platform.gate_report import gate_content
 from orchestration.portal.page import QUERIES, Page, Release
 from orchestration.release.value_report import read_head, read_months
 from orchestration.valuation.differences import SECTIONS, ReleasesNotCompared, read_differences
 from orchestration.valuation.queries import Row
-from sources import contract
 
 TASKS = "tasks"
 
@@ -28,7 +28,7 @@ def content(release: Release) -> Row:
         "history": history,
         "changes": changes,
         "tasks": list(_tasks(release)),
-        "switched_off": _switched_off(release),
+        "switched_off": switched_off(release.connection),
         "tables": {name: changes[name] for name in SECTIONS if changes and changes[name]},
     }
 
@@ -48,16 +48,6 @@ def _tasks(release: Release) -> Iterator[Row]:
         for row in release.rows(f"{TASKS}/{path.stem}"):
             if row["count"]:
                 yield {"key": path.stem, "role": role, "task": task, **row}
-
-
-def _switched_off(release: Release) -> list[Row]:
-    """What the bank does not get, by the table that it did not deliver."""
-    empty = {row["table_name"] for row in release.rows("today_not_delivered")}
-    return [
-        {"table": table.name, "without_it": table.without_it}
-        for table in contract.TABLES
-        if table.name in empty and table.without_it
-    ]
 
 
 PAGE = Page("today", content, file="index.html")

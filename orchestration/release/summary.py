@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from orchestration.landing.health import cure_of
+from orchestration.landing.switched_off import switched_off
 from orchestration.platform import terminal
 from orchestration.platform.engine import connect
 from orchestration.platform.front_page import INDEX
@@ -94,6 +95,7 @@ def read_summary(settings: Settings) -> dict[str, Any]:
                 "high, rule_value as rule, note from meta.model_version order by model_name",
             ),
             "reference": default_seeds(connection),
+            "switched_off": switched_off(connection),
             "value": _value(connection),
             "restated": _restated(connection),
             "contacts": _contacts(connection),
@@ -355,6 +357,13 @@ def _places_lines(found: Mapping[str, Any]) -> Iterator[str]:
     yield "  lineage, runs, models, reports in the browser: make ui"
 
 
+def _switched_off_lines(found: Mapping[str, Any]) -> Iterator[str]:
+    if found["switched_off"]:
+        yield "Switched off (deliver the table to get it)"
+    for row in found["switched_off"]:
+        yield f"  {row['table']:<16} {row['without_it']}"
+
+
 # In the order in which they are shown; one with a title is a table on a terminal.
 SECTIONS: dict[str, tuple[str, Callable[[Mapping[str, Any]], Iterator[str]]]] = {
     "rows": ("Rows", _rows_lines),
@@ -368,6 +377,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Mapping[str, Any]], Iterator[str]]]] = 
     ),
     "value": ("", _value_lines),
     "reference": ("", _reference_lines),
+    "switched_off": ("", _switched_off_lines),
     "restated": ("", _restated_lines),
     "contacts": ("Contacts of next month, with expected profit", _contacts_lines),
     "roles": ("", lambda found: iter([f"Roles: {found['roles']}"])),

@@ -14,6 +14,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from orchestration.landing.switched_off import switched_off
 from tests.acceptance.conftest import KNOWN
 
 pytestmark = pytest.mark.slow
@@ -72,3 +73,12 @@ def test_every_statement_reconciles(release):
     # One line of the ledger is a cent off, within its tolerance.
     ((statements, off, beyond),) = differing
     assert statements > 100 and (off, beyond) == (1, 0)
+
+
+def test_what_the_bank_does_not_get_is_named_by_the_table_that_it_did_not_deliver(release):
+    found = {row["table"]: row["without_it"] for row in switched_off(release)}
+    assert set(found) == {
+        *("district", "employee", "card", "standing_order"),
+        *("campaign", "contact", "response", "interaction"),
+    }
+    assert found["district"] == "grid map by district"

@@ -1,3 +1,0 @@
-select table_name
-from profile.landing_table
-where not required and rows = 0
