@@ -14,7 +14,14 @@ from tests.conftest import PROJECT
 pytestmark = pytest.mark.slow
 
 BUILD = (sys.executable, "-m", "mkdocs", "build", "--strict")
-NEIGHBOURS = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "LICENSE")
+NEIGHBOURS = (
+    "README.md",
+    "README.zh.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "LICENSE",
+)
 LOADED = re.compile(r"<(?:script|img|link)\b[^>]*?\b(?:src|href)=[\"']?(?:https?:)?//", re.I)
 
 
