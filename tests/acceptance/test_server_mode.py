@@ -396,7 +396,11 @@ def test_the_engineers_run_waits_runs_and_acts_in_the_engineers_name(server):
     assert seconds < 3600
     # Everything is in the databases.
     assert not list((server.home / "dagster").rglob("*.db")) + list(server.home.rglob("mlflow.db"))
-    assert "gates.html" in server.ask("GET", "/reports/", "mei").text
+    # The front page leads to the portal of the release.
+    release = published[2]
+    assert f"url={release}/index.html" in server.ask("GET", "/reports/", "mei").text
+    today = server.ask("GET", f"/reports/{release}/en/index.html", "mei")
+    assert today.status_code == 200 and "To do now" in today.text
 
 
 def test_a_command_uses_the_same_databases(server):

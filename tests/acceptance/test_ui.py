@@ -324,6 +324,9 @@ def test_an_export_read_as_files_publishes_the_same_tables_in_another_home(
 
 def test_assets_show_rows_columns_and_the_results_of_their_gates(ui, refreshed):
     nodes = {".".join(node["assetKey"]["path"]): node for node in ui.ask(BUILT)["assetNodes"]}
+    # Pages, not a table.
+    (written,) = nodes.pop("portal.site")["assetMaterializations"]
+    assert "portal" in {entry["label"] for entry in written["metadataEntries"]}
     rows, columns, off = {}, {}, set()
     for name, node in nodes.items():
         (event,) = node["assetMaterializations"] or [{"metadataEntries": []}]
