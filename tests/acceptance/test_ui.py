@@ -474,7 +474,7 @@ def test_a_reader_sees_lineage_and_runs_in_a_browser(ui, refreshed, tmp_path):
         page.open(f"{base}/timeline")
         page.wait_for(["Timeline", "jingxi", REFRESH])
         page.open(f"{base}/runs/{refreshed}")
-        page.wait_for([refreshed[:8], "Success", "landing_layer", "Succeeded (20)"])
+        page.wait_for([refreshed[:8], "Success", "landing_layer", "Succeeded (21)"])
 
 
 def test_with_the_ui_all_its_processes_and_runs_end(ui, refreshed):
