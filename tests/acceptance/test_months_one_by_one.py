@@ -21,8 +21,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.long]
 # Too short a history for any model to learn from.
 BANK = {"customers": 400, "seed": 7, "months": 12}
 FIRST, LAST = 3, 12
-# The month of which a fiftieth of the bookings come two months late (of more G1 stops it), that is corrected, that is
-# withdrawn in part.
+# The month of which a fiftieth of the bookings come two months late (G1 stops one that lacks a
+# fifth), that is corrected, that is withdrawn in part.
 LATE, CORRECTED, WITHDRAWN = "2023-05", "2023-06", "2023-07"
 
 
