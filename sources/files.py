@@ -285,11 +285,15 @@ class DeliveredFiles:
                 found.append(Problem(file.label, "", f"cannot be unpacked: {error}", AGAIN))
                 continue
             inspected.append((file, inspection))
-            for one in self._file_problems(connection, file, inspection):
-                if isinstance(one, Misfit):
-                    misfits.append(one)
-                else:
-                    found.append(one)
+            try:
+                for one in self._file_problems(connection, file, inspection):
+                    if isinstance(one, Misfit):
+                        misfits.append(one)
+                    else:
+                        found.append(one)
+            except duckdb.Error as error:
+                reason = str(error).splitlines()[0]
+                found.append(Problem(file.label, "", f"cannot be read: {reason}", AGAIN))
         found += misfit_problems(misfits)
         if len({file.is_csv for file in files}) > 1:
             csv, parquet = (next(f for f in files if f.is_csv is kind) for kind in (True, False))
@@ -341,13 +345,8 @@ class DeliveredFiles:
                         )
                         return
         else:
-            try:
-                header = parquet_names(connection, file.path)
-                rows, size = parquet_rows(connection, file.path), file.path.stat().st_size
-            except duckdb.Error as error:
-                reason = str(error).splitlines()[0]
-                yield problem(f"cannot be read: {reason}", AGAIN)
-                return
+            header = parquet_names(connection, file.path)
+            rows, size = parquet_rows(connection, file.path), file.path.stat().st_size
             if rows > MOST_ROWS_A_BYTE * size:
                 yield problem(
                     f"has {rows:,} rows in {size:,} bytes: expected at most {MOST_ROWS_A_BYTE} "
@@ -375,13 +374,9 @@ class DeliveredFiles:
                 yield problem(
                     "a required column is missing", f"Add the column {name}.{guess}", name
                 )
-        try:
-            source = self._source_file(connection, file)
-            kinds = {name: names[name].type for name in source.columns}
-            yield from judge_values(connection, file, source.relation, kinds)
-        except duckdb.Error as error:
-            reason = str(error).splitlines()[0]
-            yield problem(f"cannot be read: {reason}", AGAIN)
+        source = self._source_file(connection, file)
+        kinds = {name: names[name].type for name in source.columns}
+        yield from judge_values(connection, file, source.relation, kinds)
 
     def _layout(
         self, connection: duckdb.DuckDBPyConnection, file: DeliveredFile
