@@ -254,7 +254,7 @@ lint: $(INSTALLED) ## ruff, types, licences, SQL, Dagster's definitions
 docs: $(INSTALLED) ## docs/, README and the tables as one site that opens offline: site/index.html
 	@DBT_WAREHOUSE=:memory: $(VENV)/bin/dbt --quiet docs generate --static --empty-catalog \
 		--project-dir dbt_project --profiles-dir dbt_project --target-path "$(CURDIR)/$(TABLES)" --log-path "$(CURDIR)/$(TABLES)"
-	@$(RUN) -m mkdocs build --strict
+	@NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict
 	@echo "open site/index.html"
 
 format: $(INSTALLED) ## let ruff put the code in order

@@ -1,12 +1,23 @@
 """Pages of the site that are not files of docs/: README, its neighbours, the list of decision
-records, and dbt's page of the tables, which `make docs` writes before."""
+records, dbt's page of the tables, which `make docs` writes before, and the reference."""
 
+import importlib.util
 from pathlib import Path
+from types import ModuleType
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 TABLES = Path(".dbt_docs", "static_index.html")
+
+
+def _reference(root: Path) -> ModuleType:
+    """docs/reference.py, which is in no package."""
+    spec = importlib.util.spec_from_file_location("reference", root / "docs" / "reference.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -31,6 +42,6 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         "decisions/index.md": "\n".join(["# Decisions", "", *entries]),
         "dbt/index.html": (root / TABLES).read_text(encoding="utf-8"),
     }
-    for name, content in {**pages, **beside}.items():
+    for name, content in {**pages, **_reference(root).pages(root), **beside}.items():
         files.append(File.generated(config, name, content=content))
     return files
