@@ -98,7 +98,9 @@ def test_the_summary_in_chinese_has_the_same_figures(home, command):
     )
     for words in ("数据质量闸门", "价值（近 12 个月）", "项对账一致", "结果所在位置"):
         assert words in chinese
-    figures = [re.findall(r"\d[\d,.]*\d|\d", text) for text in (english, chinese)]
+    # Notes of models are cut at a width, which holds more in Chinese.
+    whole = [re.sub(r"^ {16}.*$", "", text, flags=re.MULTILINE) for text in (english, chinese)]
+    figures = [re.findall(r"\d[\d,.]*\d|\d", text) for text in whole]
     assert len(figures[0]) > 50
     assert sorted(figures[0]) == sorted(figures[1])
 
