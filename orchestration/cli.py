@@ -276,7 +276,7 @@ def summary(as_json: AsJson = False) -> None:
         if as_json:
             print(json.dumps(found, default=str))
         else:
-            show_summary(found, None)
+            show_summary(found, None, settings.language)
         return 0
 
     _run("summary", show, reading=True)
@@ -1006,7 +1006,7 @@ def _refresh(settings: Settings, months: str | None, *, verbose: bool, quiet: bo
         return FAILED
     waiting = proposed(settings)
     if waiting is None or served(settings) is not None:
-        show_summary(read_summary(settings), None if waiting else seconds)
+        show_summary(read_summary(settings), None if waiting else seconds, settings.language)
     if waiting is not None:
         print(
             f"Release {waiting.stem} waits for approval ({seconds:.0f} s): nobody reads it yet.\n"

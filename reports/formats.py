@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
+from textwrap import shorten
 from typing import Any
+from unicodedata import east_asian_width
 
 from babel.dates import format_date
 from babel.numbers import format_decimal, format_percent
@@ -19,6 +21,8 @@ NOTHING = "–"
 ACRONYMS = ("raroc",)
 # A larger yearly return only means that hardly any capital is bound.
 LARGEST_SHOWN_RETURN = 10
+# A longer note of plain text is cut; the table that it is of has all of it.
+LONGEST_NOTE = 160
 MONTHS = {"en": "yyyy-MM", "zh": "yyyy年M月"}
 DAYS = {"en": "yyyy-MM-dd", "zh": "yyyy年M月d日"}
 PERCENT_SIGNS = {"en": " %", "zh": "%"}
@@ -118,3 +122,16 @@ def titled(key: str) -> str:
     if key in ACRONYMS:
         return key.upper()
     return key[:1].upper() + key[1:].replace("_", " ")
+
+
+def padded(text: Any, width: int) -> str:
+    """Text of at least so many columns of a terminal; of a negative width it stands at the right.
+    A Chinese sign takes two columns."""
+    shown = str(text)
+    columns = sum(1 + (east_asian_width(sign) in "WF") for sign in shown)
+    blanks = " " * (abs(width) - columns)
+    return shown + blanks if width > 0 else blanks + shown
+
+
+def shortened(text: str) -> str:
+    return shorten(text, LONGEST_NOTE, placeholder=" …")

@@ -50,6 +50,12 @@ def render(template: str, content: Mapping[str, Any], language: str = ENGLISH) -
     return environment(language).get_template(template).render(content)
 
 
+def text(template: str, part: str, content: Mapping[str, Any], language: str = ENGLISH) -> str:
+    """What the macro `part` of a template of plain text makes of a content."""
+    macros = environment(language).get_template(template).module
+    return str(getattr(macros, part)(content))
+
+
 def write(page: str, path: Path) -> None:
     """Write a page; a reader sees the one before or this one."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -64,7 +70,7 @@ def environment(language: str) -> Environment:
     words = translations(language)
     made = Environment(
         loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
+        autoescape=lambda name: name is None or not name.endswith(".txt"),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -81,7 +87,7 @@ def environment(language: str) -> Environment:
         )
     }
     worded |= _names(words.gettext, worded["plain"])
-    made.filters |= worded
+    made.filters |= worded | {"pad": formats.padded, "shorten": formats.shortened}
     made.globals |= worded | {
         "language": language,
         "filter_titles": _filter_titles,

@@ -24,6 +24,7 @@ from reports.formats import ENGLISH
 
 FOLDER = Path(__file__).parent
 CATALOGUES = {path.stem: path for path in sorted((FOLDER / "locale").glob("*.po"))}
+TEMPLATES = ("templates/**.html", "templates/**.txt")
 LANGUAGES = (ENGLISH, *CATALOGUES)
 # Keys of the tables as titles: no template names them.
 KEYS = (
@@ -186,9 +187,9 @@ def used(words: Iterable[str]) -> Catalog:
     options["newstyle_gettext"] = "true"
     for file, _, message, comments, context in extract_from_dir(
         FOLDER,
-        [("templates/**.html", "jinja2.ext:babel_extract"), ("*.py", "python")],
-        {"templates/**.html": options},
-        {"_": None, "gettext": None, "ngettext": (1, 2)},
+        [(name, "jinja2.ext:babel_extract") for name in TEMPLATES] + [("*.py", "python")],
+        dict.fromkeys(TEMPLATES, options),
+        {"_": None, "gettext": None, "ngettext": (1, 2), "pgettext": ((1, "c"), 2)},
     ):
         found.add(message, locations=[(file, 0)], auto_comments=comments, context=context)
     for word in (*KEYS, *EXPLAINED, *words):

@@ -25,6 +25,7 @@ from orchestration.decisions.roles import ROLES
 from orchestration.models.reason_words import METRICS, verdict_examples
 from orchestration.models.studies import OF_CUSTOMERS, STUDIES
 from orchestration.platform.environment import DBT_PROJECT
+from orchestration.platform.identity import EVERY_ROLE
 from orchestration.portal.note_words import NOTES
 from orchestration.release.value_report import ADJUSTMENT
 from orchestration.valuation.bookings import ABSENT, NOT_HERE, OTHER_FILES, OTHER_MAPPING
@@ -77,6 +78,7 @@ def vocabularies() -> dict[str, tuple[str, ...]]:
         "tiers": _seed("value/tier_scheme.csv", "tier"),
         "without it": tuple(table.without_it for table in contract.TABLES if table.without_it),
         "units": (Phrase("branch {0}", 1), "head office"),
+        "of a home without roles": (EVERY_ROLE,),
         "account roles": contract.ROLES,
         "roles": tuple(ROLES),
         "sexes": _values("customer", "sex"),

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+import reports
 from orchestration.landing.health import cure_of
 from orchestration.landing.switched_off import switched_off
+from orchestration.models.reason_words import METRICS, verdict
 from orchestration.platform import terminal
 from orchestration.platform.engine import connect
 from orchestration.platform.front_page import INDEX
@@ -32,14 +33,13 @@ from orchestration.release.value_report import (
     roll_up,
     together,
 )
-from reports.formats import money, percent
+from reports.formats import ENGLISH, shortened
 
 if TYPE_CHECKING:
     from dagster import DagsterEvent, JobExecutionResult
 
 RULE = "─" * 78
-# A longer note of a model is truncated; meta.model_version has all of it.
-LONGEST_NOTE = 160
+TEMPLATE = "summary.txt"
 SHOWN_TABLES = (
     "base.customer",
     "base.account",
@@ -104,24 +104,37 @@ def read_summary(settings: Settings) -> dict[str, Any]:
         }
 
 
-def show_summary(found: Mapping[str, Any], seconds: float | None) -> None:
-    """Print the result of `read_summary`: lists as tables on a terminal, else as lines."""
-    release = found["release"]
-    took = f", {seconds:.0f} s" if seconds is not None else ""
+def show_summary(found: Mapping[str, Any], seconds: float | None, language: str = ENGLISH) -> None:
+    """Print the result of `read_summary`: lists as tables on a terminal, else, and in other
+    languages, as lines."""
+    worded = _worded(found) | {"seconds": seconds}
     print(RULE)
-    print(
-        f"Release {release['release_id']}: {release['source']} as of {release['as_of']} "
-        f"(code {release['code_version']}{took})"
-    )
-    for name, (title, lines) in SECTIONS.items():
-        if title and found[name] and terminal.is_terminal():
+    print(reports.text(TEMPLATE, "head", worded, language), end="")
+    for name, title in SECTIONS.items():
+        if title and found[name] and terminal.is_terminal() and language == ENGLISH:
             terminal.table(title, found[name])
-            for row in found[name]:
-                if row.get("note"):
-                    print(f"      {row['model']}: {_shortened(row['note'])}")
+            notes = [row for row in worded["models"] if row["note"]] if name == "models" else []
+            for row in notes:
+                print(f"      {row['model']}: {shortened(row['note'])}")
         else:
-            print(*(f"{line}\n" for line in lines(found)), sep="", end="")
+            print(reports.text(TEMPLATE, name, worded, language), end="")
     print(RULE, flush=True)
+
+
+def _worded(found: Mapping[str, Any]) -> dict[str, Any]:
+    """With the words of models as phrases, and a query to try."""
+    query = "from scores.customer order by clv_12m desc limit 10"
+    file = found["places"]["database"]
+    program = f"import duckdb; print(duckdb.connect({file!r}, read_only=True).sql({query!r}))"
+    return {
+        **found,
+        "models": [
+            row
+            | {"note": verdict(row["note"]), "metric": METRICS.get(row["metric"], row["metric"])}
+            for row in found["models"]
+        ],
+        "program": f".venv/bin/python -c {shlex.quote(program)}",
+    }
 
 
 def _fetch(connection: duckdb.DuckDBPyConnection, query: str, *values: Any) -> list[dict[str, Any]]:
@@ -151,12 +164,6 @@ def _rows(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     ]
 
 
-def _rows_lines(found: Mapping[str, Any]) -> Iterator[str]:
-    yield "Rows"
-    for row in found["rows"]:
-        yield f"  {row['table']:<28}{row['rows']:>12,}"
-
-
 def _quarantine(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     return _fetch(
         connection,
@@ -167,24 +174,6 @@ def _quarantine(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     )
 
 
-def _quarantine_lines(found: Mapping[str, Any]) -> Iterator[str]:
-    if not found["quarantine"]:
-        yield "Quarantine: no rows"
-        return
-    yield "Quarantine and rows outside the history (ignored)"
-    for row in found["quarantine"]:
-        earlier = f"{row['earlier']:>9,} earlier" if row["earlier"] else ""
-        yield (
-            f"  {row['table']:<28}{row['rows']:>12,} rows{row['quarantined']:>8,} in quarantine"
-            f"{row['later']:>9,} later{earlier}"
-        )
-        yield from (
-            f"      {code['column']}: {code['detail']}"
-            for code in found["bad_codes"]
-            if code["table"] == row["table"]
-        )
-
-
 def _bad_codes(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     """Values outside the contract's lists, by table and column."""
     if not _holds(connection, "meta.bad_code"):
@@ -193,15 +182,6 @@ def _bad_codes(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
         connection,
         "select table_name as table, column_name as column, detail from meta.bad_code order by all",
     )
-
-
-def _gates_lines(found: Mapping[str, Any]) -> Iterator[str]:
-    yield "Gates"
-    for gate in found["gates"]:
-        state = "passed" if not gate["failed"] else f"{gate['failed']} FAILED"
-        yield (
-            f"  {gate['gate']}  {state:<10}{gate['rules']:>4} rules, {gate['warnings']} warning(s)"
-        )
 
 
 def _warnings(connection: duckdb.DuckDBPyConnection, stops: str) -> list[str]:
@@ -216,28 +196,6 @@ def _warnings(connection: duckdb.DuckDBPyConnection, stops: str) -> list[str]:
     return [row["line"] for row in warned]
 
 
-def _models_lines(found: Mapping[str, Any]) -> Iterator[str]:
-    yield "Models (figure on a later period [90 % interval], and the simple rule's)"
-    for one in found["models"]:
-        if one["version"] is None:
-            yield f"  {one['model']:<14}off: {one['note']}"
-            continue
-        figure = "-"
-        if one["value"] is not None:
-            figure = f"{one['value']:.4f} [{one['low']:.4f}, {one['high']:.4f}]"
-        beside = f"{one['rule']:.4f}" if one["rule"] is not None else "-"
-        yield (
-            f"  {one['model']:<14}v{one['version']} ({one['kind']})  {one['metric']} {figure}, "
-            f"rule {beside}"
-        )
-        if one["note"]:
-            yield f"                {_shortened(one['note'])}"
-
-
-def _shortened(note: str) -> str:
-    return shorten(note, LONGEST_NOTE, placeholder=" …")
-
-
 def _value(connection: duckdb.DuckDBPyConnection) -> dict[str, Any] | None:
     """The bank's profit; None if the release has no profit or no reconciliation."""
     month = read_head(connection)["month"]
@@ -248,7 +206,7 @@ def _value(connection: duckdb.DuckDBPyConnection) -> dict[str, Any] | None:
         return None
     total = together(lines)
     return {
-        "period": f"{period.months} month{'s' if period.months > 1 else ''}",
+        "months": period.months,
         "income": total["income"],
         "contribution": total["contribution_margin"],
         "economic_profit": total["economic_profit"],
@@ -264,47 +222,10 @@ def _value(connection: duckdb.DuckDBPyConnection) -> dict[str, Any] | None:
     }
 
 
-def _value_lines(found: Mapping[str, Any]) -> Iterator[str]:
-    earned = found["value"]
-    if earned is None:
-        return
-    yield f"Value (last {earned['period']})"
-    for name in ("income", "contribution", "economic_profit"):
-        yield f"  {name.replace('_', ' '):<28}{money(earned[name]):>16}"
-    yield f"  {'cost-to-income':<28}{percent(earned['cost_to_income']):>16}"
-    yield f"  {'treasury residual':<28}{money(earned['treasury_residual']):>16}"
-    broken = f", {earned['not_reconciled']:,} DO NOT" if earned["not_reconciled"] else ""
-    tolerated = ""
-    if earned["tolerated"]:
-        tolerated = f", {earned['tolerated']:,} of them within a tolerance of the ledger"
-    yield f"  {earned['reconciled']:,} statements reconcile to the cent{tolerated}{broken}"
-
-
-def _reference_lines(found: Mapping[str, Any]) -> Iterator[str]:
-    if found["reference"]:
-        yield (
-            f"Reference data: {len(found['reference'])} seed(s) are the project's defaults "
-            f"({', '.join(found['reference'])}), not the bank's own figures (meta.reference_data)"
-        )
-
-
 def _restated(connection: duckdb.DuckDBPyConnection) -> dict[str, Any] | None:
     """The published months with figures that changed since; None without any."""
     found = restated(connection)
     return None if found is None else asdict(found)
-
-
-def _restated_lines(found: Mapping[str, Any]) -> Iterator[str]:
-    changed = found["restated"]
-    if changed is None:
-        return
-    closed = changed["months"]
-    margin = ""
-    if changed["before"] is not None:
-        before, after = money(changed["before"]), money(changed["after"])
-        margin = f": contribution margin {before} before, {after} now"
-    months = f"{len(closed)} closed month(s), {closed[0]} to {closed[-1]}"
-    yield f"Restated: {months}{margin} (meta.restatement)"
 
 
 def _contacts(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
@@ -320,19 +241,6 @@ def _contacts(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     )
 
 
-def _contacts_lines(found: Mapping[str, Any]) -> Iterator[str]:
-    if found["contacts"]:
-        yield "Contacts of next month (expected profit, within the same limits)"
-    for one in found["contacts"]:
-        proven = ""
-        if one["chosen"] and one["gap"]:
-            proven = f", proven within {percent(one['gap'], 3)} of the best"
-        yield (
-            f"  {one['policy'].replace('_', ' '):<28}{money(one['expected_profit']):>16}  "
-            f"{one['contacts']:,} contacts at a cost of {money(one['cost'])}{proven}"
-        )
-
-
 def _places(settings: Settings, current: Path) -> dict[str, str]:
     reports = settings.reports / current.stem
     found = {
@@ -346,42 +254,16 @@ def _places(settings: Settings, current: Path) -> dict[str, str]:
     return {name: str(path) for name, path in found.items() if name in asked or path.exists()}
 
 
-def _places_lines(found: Mapping[str, Any]) -> Iterator[str]:
-    places = found["places"]
-    query = "from scores.customer order by clv_12m desc limit 10"
-    file = places["database"]
-    program = f"import duckdb; print(duckdb.connect({file!r}, read_only=True).sql({query!r}))"
-    yield "Where to find it"
-    yield from (f"  {name:<12} {place}" for name, place in places.items())
-    yield f"  a query      .venv/bin/python -c {shlex.quote(program)}"
-    yield "  lineage, runs, models, reports in the browser: make ui"
-
-
-def _switched_off_lines(found: Mapping[str, Any]) -> Iterator[str]:
-    if found["switched_off"]:
-        yield "Switched off (deliver the table to get it)"
-    for row in found["switched_off"]:
-        yield f"  {row['table']:<16} {row['without_it']}"
-
-
 # In the order in which they are shown; one with a title is a table on a terminal.
-SECTIONS: dict[str, tuple[str, Callable[[Mapping[str, Any]], Iterator[str]]]] = {
-    "rows": ("Rows", _rows_lines),
-    "quarantine": ("Quarantine and rows outside the history (ignored)", _quarantine_lines),
-    "gates": ("Gates", _gates_lines),
-    "warnings": ("", lambda found: (f"      {line}" for line in found["warnings"])),
-    "overrides": ("", lambda found: (f"  Overridden: {line}" for line in found["overrides"])),
-    "models": (
-        "Models on a later period, with a 90 % interval, and the simple rule",
-        _models_lines,
-    ),
-    "value": ("", _value_lines),
-    "reference": ("", _reference_lines),
-    "switched_off": ("", _switched_off_lines),
-    "restated": ("", _restated_lines),
-    "contacts": ("Contacts of next month, with expected profit", _contacts_lines),
-    "roles": ("", lambda found: iter([f"Roles: {found['roles']}"])),
-    "places": ("", _places_lines),
+SECTIONS = {
+    "rows": "Rows",
+    "quarantine": "Quarantine and rows outside the history (ignored)",
+    "gates": "Gates",
+    **{"warnings": "", "overrides": ""},
+    "models": "Models on a later period, with a 90 % interval, and the simple rule",
+    **{"value": "", "reference": "", "switched_off": "", "restated": ""},
+    "contacts": "Contacts of next month, with expected profit",
+    **{"roles": "", "places": ""},
 }
 
 

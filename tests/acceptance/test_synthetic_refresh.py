@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -89,6 +90,19 @@ def test_the_summary_names_release_rows_quarantine_gates_models_and_places(home)
     assert (home / "reports" / "value.html").read_bytes() == report.read_bytes()
     assert str(report) in text
     assert "Whale" in report.read_text(encoding="utf-8")
+
+
+def test_the_summary_in_chinese_has_the_same_figures(home, command):
+    english, chinese = (
+        command(home, "summary", language=language).stdout for language in ("en", "zh")
+    )
+    for words in ("数据质量闸门", "价值（近 12 个月）", "项对账一致", "结果所在位置"):
+        assert words in chinese
+    # Notes of models are cut at a width, which holds more in Chinese.
+    whole = [re.sub(r"^ {16}.*$", "", text, flags=re.MULTILINE) for text in (english, chinese)]
+    figures = [re.findall(r"\d[\d,.]*\d|\d", text) for text in whole]
+    assert len(figures[0]) > 50
+    assert sorted(figures[0]) == sorted(figures[1])
 
 
 def test_the_release_is_complete_and_traceable(home):
