@@ -11,13 +11,13 @@ import pytest
 
 from reports.words import LANGUAGES
 from tests.browser import Browser, browser, browser_missing
+from tests.pictures import WIDTHS, kinds_of_pages
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(bool(browser_missing()), reason=browser_missing()),
 ]
 
-WIDTHS = (1440, 390)
 # This version of axe does not know the roles of ARIA's graphics module, which charts have.
 AXE = """
 const done = arguments[arguments.length - 1];
@@ -46,12 +46,6 @@ def site(small_bank: Path) -> Path:
 def window(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     with browser(tmp_path_factory.mktemp("window")) as page:
         yield page
-
-
-def kinds_of_pages(folder: Path) -> list[Path]:
-    """Each page, and of the pages below one the first."""
-    below = [min(part.glob("*.html")) for part in sorted(folder.iterdir()) if part.is_dir()]
-    return [*sorted(folder.glob("*.html")), *below]
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
