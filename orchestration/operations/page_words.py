@@ -25,7 +25,14 @@ from orchestration.decisions.roles import ROLES
 from orchestration.models.reason_words import METRICS, verdict_examples
 from orchestration.models.studies import OF_CUSTOMERS, STUDIES
 from orchestration.platform.environment import DBT_PROJECT
+from orchestration.platform.gate_words import (
+    gate_examples,
+    label_words,
+    rule_words,
+    unjudged_words,
+)
 from orchestration.portal.note_words import NOTES
+from orchestration.release.gate_overrides import rules
 from orchestration.release.value_report import ADJUSTMENT
 from orchestration.valuation.bookings import ABSENT, NOT_HERE, OTHER_FILES, OTHER_MAPPING
 from reports.formats import titled
@@ -91,6 +98,7 @@ def vocabularies() -> dict[str, tuple[str, ...]]:
             Phrase(ABSENT, Phrase(OTHER_MAPPING)),
         ),
         "notes": tuple(Phrase(note, *range(4)) for note in NOTES),
+        "gates": tuple(dict.fromkeys((*_gates(), *gate_examples()))),
         "scores": (
             *(one.label for one in OF_CUSTOMERS),
             *(column.label for one in OF_CUSTOMERS for column in one.columns if column.label),
@@ -133,6 +141,14 @@ def _features() -> Iterator[str]:
     yield from (f"bookings_{by}" for by in BOOKINGS)
     yield from STEMS
     yield from (one.name for one in DIMENSIONS)
+
+
+def _gates() -> Iterator[str]:
+    """What rules state, the labels of their figures, and why they are not judged."""
+    for profile, rule in rules().values():
+        yield from (rule_words(rule.meaning), rule_words(rule.cure))
+        yield label_words(rule.type_and_arguments()[1].get("column", "rows"))
+        yield from (rule_words(rule.figure), unjudged_words(profile.off_means))
 
 
 def _seed(path: str, column: str) -> tuple[str, ...]:
