@@ -18,6 +18,7 @@ FORMS = {
     "column": r"[a-z][a-z0-9_]*",
     "value": r"\S+",
     "text": r".+",
+    "list": r".+",
 }
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
 
 import yaml  # type: ignore[import-untyped]
 from babel.messages.pofile import write_po
 
+from expectations.suites.base import COUNT
 from ml.segments.dimensions import DIMENSIONS
 from ml.segments.model import RULE_STAGES, RULE_VALUES
 from ml.segments.naming import AVERAGE, LOSING
@@ -149,6 +151,7 @@ def _gates() -> Iterator[str]:
         yield from (rule_words(rule.meaning), rule_words(rule.cure))
         yield label_words(rule.type_and_arguments()[1].get("column", "rows"))
         yield from (rule_words(rule.figure), unjudged_words(profile.off_means))
+    yield from re.findall(r"select\s+'(.+)'", COUNT)
 
 
 def _seed(path: str, column: str) -> tuple[str, ...]:
