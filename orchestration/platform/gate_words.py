@@ -145,6 +145,8 @@ def warning_words(result: dict[str, Any], line: str) -> dict[str, str]:
     if not parts:
         return {"text": line.removesuffix(end), "cure": cure}
     gate, place, seen, chance, where = parts.groups()
+    model = place.removeprefix("model ")
+    place = Code(place) if model == place else Phrase("model {0}", model)
     text = Phrase("{0} warns: {1}: {2}", gate, place, _seen(seen, result["observed"]))
     if limit:
         text = Phrase("{0}, limit {1}", text, limit_words(result["bound"]))
@@ -197,6 +199,10 @@ def gate_examples() -> Iterator[str]:
     for pattern, places in (*LIMITS.items(), *FOUND.items()):
         yield Phrase(pattern, *range(len(places)))
     yield from (Phrase("not judged: {0}", 0), Phrase("{0} ({1} {2})", *range(3)))
-    yield from (Phrase("{0} warns: {1}: {2}", *range(3)), Phrase("{0}, limit {1}", 0, 1))
+    yield from (
+        Phrase("model {0}", 0),
+        Phrase("{0} warns: {1}: {2}", *range(3)),
+        Phrase("{0}, limit {1}", 0, 1),
+    )
     yield from (Phrase("{0}, beyond chance ({1})", 0, 1), Phrase(UNKNOWN, 0))
     yield from (*WORDS, "unallocated overhead", "with a term", "without a term")

@@ -105,8 +105,8 @@ def test_a_warning_is_its_line_and_its_cure() -> None:
     found = warning_words(result, f"{LINE}. {CURE.capitalize()}")
     assert (ENGLISH(found["text"]), found["cure"]) == (LINE, CURE)
     assert CHINESE(found["text"]) == (
-        "G3 警告：model clv：预测总额与实际总额之比减1 -0.5，限值±0.25，超出随机波动"
-        "（90 %区间 -0.6至-0.3）；total_bias，另有2项"
+        "G3 警告：客户生命周期价值模型：预测总额与实际总额的偏差（比值减1） -0.5，限值±0.25，"
+        "超出随机波动（90 %区间 -0.6至-0.3）；total_bias，另有2项"
     )
     other = warning_words(result, "a line of another form")
     assert other == {"text": "a line of another form", "cure": ""}
@@ -153,7 +153,6 @@ def test_a_chinese_gate_report_has_no_english_sentence(tmp_path: Path) -> None:
     assert "Check the log" not in pages[0] and "check the log of step value" in pages[0]
     body = re.sub(r"<(style|code)>.*?</\1>", "", pages[1].partition("<main")[2], flags=re.DOTALL)
     text = re.sub(r"<[^>]+>", "\n", body)
-    # Names of a model in code form, and of commands.
-    left = set(re.findall(r"[A-Za-z]+(?: [A-Za-z]+)+", text)) - {"model clv", "make train"}
+    left = set(re.findall(r"[A-Za-z]+(?: [A-Za-z]+)+", text)) - {"make train"}
     assert left == set()
     assert "查看 value 步骤的日志" in text and "（90 %区间 -0.6至-0.3）" in text
