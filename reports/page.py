@@ -29,7 +29,7 @@ from reports import (
     tables,
 )
 from reports.formats import ENGLISH, NOTHING
-from reports.words import Phrase, translations
+from reports.words import Code, Phrase, translations
 
 TEMPLATES = Path(__file__).parent / "templates"
 # The only script, of the portal's pages: a page without it shows the same rows.
@@ -143,7 +143,7 @@ def _names(
         if isinstance(value, Phrase):
             return gettext(value.pattern).format(*map(translated, value.parts))
         if isinstance(value, str):
-            return gettext(value) if value else value
+            return gettext(value) if value and not isinstance(value, Code) else value
         return plain(value) if isinstance(value, Decimal) else shown(value)
 
     def titles(keys: Any) -> dict[str, str]:

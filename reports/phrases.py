@@ -15,7 +15,10 @@ FORMS = {
     "share": r"[+-]?\d+ ?%",
     "word": r"[a-z][a-z0-9_]*",
     "words": r"[a-z][a-z ]*?",
+    "column": r"[a-z][a-z0-9_]*",
+    "value": r"\S+",
     "text": r".+",
+    "list": r".+",
 }
 
 

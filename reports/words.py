@@ -136,6 +136,10 @@ class Phrase(str):
         return made
 
 
+class Code(str):
+    """A key or name, the same in every language even where it is a word of the catalogue."""
+
+
 def joined(pattern: str, parts: Iterable[str]) -> str:
     """Parts in the pattern of two, such as `{0}; {1}`."""
     return reduce(lambda before, part: Phrase(pattern, before, part), parts)
@@ -143,6 +147,8 @@ def joined(pattern: str, parts: Iterable[str]) -> str:
 
 def entries(text: str) -> Iterator[str]:
     """The entries of the catalogue that a text needs; text without a letter has none."""
+    if isinstance(text, Code):
+        return
     if not isinstance(text, Phrase):
         if any(map(str.isalpha, text)):
             yield text

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
 
 import yaml  # type: ignore[import-untyped]
 from babel.messages.pofile import write_po
 
+from expectations.suites.base import COUNT
 from ml.segments.dimensions import DIMENSIONS
 from ml.segments.model import RULE_STAGES, RULE_VALUES
 from ml.segments.naming import AVERAGE, LOSING
@@ -25,8 +27,16 @@ from orchestration.decisions.roles import ROLES
 from orchestration.models.reason_words import METRICS, verdict_examples
 from orchestration.models.studies import OF_CUSTOMERS, STUDIES
 from orchestration.platform.environment import DBT_PROJECT
+from orchestration.platform.gate_words import (
+    gate_examples,
+    label_words,
+    rule_words,
+    unjudged_words,
+)
 from orchestration.platform.identity import EVERY_ROLE
 from orchestration.portal.note_words import NOTES
+from orchestration.release.gate_overrides import rules
+from orchestration.release.summary import CURED
 from orchestration.release.value_report import ADJUSTMENT
 from orchestration.valuation.bookings import ABSENT, NOT_HERE, OTHER_FILES, OTHER_MAPPING
 from reports.formats import titled
@@ -79,6 +89,7 @@ def vocabularies() -> dict[str, tuple[str, ...]]:
         "without it": tuple(table.without_it for table in contract.TABLES if table.without_it),
         "units": (Phrase("branch {0}", 1), "head office"),
         "of a home without roles": (EVERY_ROLE,),
+        "of the closing summary": (CURED,),
         "account roles": contract.ROLES,
         "roles": tuple(ROLES),
         "sexes": _values("customer", "sex"),
@@ -93,6 +104,7 @@ def vocabularies() -> dict[str, tuple[str, ...]]:
             Phrase(ABSENT, Phrase(OTHER_MAPPING)),
         ),
         "notes": tuple(Phrase(note, *range(4)) for note in NOTES),
+        "gates": tuple(dict.fromkeys((*_gates(), *gate_examples()))),
         "scores": (
             *(one.label for one in OF_CUSTOMERS),
             *(column.label for one in OF_CUSTOMERS for column in one.columns if column.label),
@@ -135,6 +147,15 @@ def _features() -> Iterator[str]:
     yield from (f"bookings_{by}" for by in BOOKINGS)
     yield from STEMS
     yield from (one.name for one in DIMENSIONS)
+
+
+def _gates() -> Iterator[str]:
+    """What rules state, the labels of their figures, and why they are not judged."""
+    for profile, rule in rules().values():
+        yield from (rule_words(rule.meaning), rule_words(rule.cure))
+        yield label_words(rule.type_and_arguments()[1].get("column", "rows"))
+        yield from (rule_words(rule.figure), unjudged_words(profile.off_means))
+    yield from re.findall(r"select\s+'(.+)'", COUNT)
 
 
 def _seed(path: str, column: str) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
 """The gate report: one page that opens fully styled without a network.
 
 Personal data cannot reach it: this module reads gate results, profiles, file names and counts by
-rule. `reports/templates/gates.html` shows and words them.
+rule. `reports/templates/gates.html` shows and words them; the texts of rules and of what they found
+become phrases of the catalogue.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from typing import Any
 import duckdb
 
 import reports
-from orchestration.platform.overrides import recorded
+from orchestration.platform.gate_words import found_words, limit_words, rule_words, warning_words
+from orchestration.platform.overrides import worded
 from reports.formats import ENGLISH
 
 GATES = ("G1", "G2", "GV", "G3", "G4", "G5")
@@ -52,6 +54,10 @@ def gate_content(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
     )
     for r in results:
         r["stops"] = not r["success"] and r["severity"] == "fail" and not r["overridden"]
+        r["seen"], r["where"] = found_words(r["observed"]), found_words(r["unexpected"])
+        r["limit"] = limit_words(r["bound"])
+        r["warnings"] = [warning_words(r, line) for line in r["lines"]]
+        r["meaning"], r["cure"] = rule_words(r["meaning"] or ""), rule_words(r["cure"] or "")
     # Failed rules first, then warnings, then what held.
     results.sort(key=lambda r: (r["success"], not r["stops"], r["gate"], r["subject"]))
     window = _rows(
@@ -64,7 +70,7 @@ def gate_content(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
         "gates": [_gate(name, results) for name in GATES],
         "broken": [r for r in results if r["stops"]],
         "warnings": [r for r in results if not r["success"] and not r["stops"]],
-        "overrides": recorded(connection),
+        "overrides": worded(connection),
         "held": [r for r in results if r["success"]],
         "quarantine": _quarantine(connection),
         "files": _files(connection),

@@ -76,7 +76,7 @@ def gate(
             given = Overriding(home.settings, number)
             outcome = judge(connection, suite(connection), number, context.run.run_id, given.covers)
             given.record(connection, name)
-            render_report(connection, report)
+            render_report(connection, report, home.settings.language)
         shutil.copyfile(report, home.settings.reports / REPORT)
         for line in (*outcome.warnings(), *given.notes):
             context.log.warning(line)

@@ -16,6 +16,7 @@ import duckdb
 import pyarrow as pa
 
 from orchestration.platform import audit
+from orchestration.platform.gate_words import found_words
 from orchestration.platform.identity import OVERRIDE_GATE, same_person, who
 from orchestration.platform.optional_tables import has_column, has_table
 from orchestration.platform.refusal import Refused
@@ -252,6 +253,12 @@ def recorded(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
         return []
     table = connection.table(GATE_OVERRIDE).order("gate, rule, place")
     return [dict(zip(table.columns, row, strict=True)) for row in table.fetchall()]
+
+
+def worded(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
+    """The same for pages: what was seen as a phrase of the catalogue."""
+    rows = recorded(connection)
+    return [row | {"observed": found_words(row["observed"])} for row in rows]
 
 
 def in_words(row: dict[str, Any]) -> str:

@@ -59,7 +59,7 @@ def release_asset(upstream: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
                 ROW_COUNT: dg.MetadataValue.int(sum(release.row_counts.values())),
             }
             with beside(context, release, "a gate report"):
-                render_report(connection, reports / REPORT)
+                render_report(connection, reports / REPORT, settings.language)
                 metadata["gate_report"] = dg.MetadataValue.path(str(reports / REPORT))
         if release.waits:
             report_progress(f"{release.release_id} waits for approval: {release.waits}")
@@ -100,7 +100,7 @@ def report_value(
     """Render the value report of a release, the latest one; whether that went well."""
     with beside(context, release, "a value report"):
         with connect(settings, release.path, read_only=True) as connection:
-            render_value_report(connection, path)
+            render_value_report(connection, path, settings.language)
         if not release.waits:
             shutil.copyfile(path, settings.reports / VALUE_REPORT)
         return True

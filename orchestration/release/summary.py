@@ -17,6 +17,7 @@ from orchestration.models.reason_words import METRICS, verdict
 from orchestration.platform import terminal
 from orchestration.platform.engine import connect
 from orchestration.platform.front_page import INDEX
+from orchestration.platform.gate_words import warning_words
 from orchestration.platform.gates import REPORT, report_of
 from orchestration.platform.identity import EVERY_ROLE, roles_file
 from orchestration.platform.overrides import in_words, recorded
@@ -34,12 +35,14 @@ from orchestration.release.value_report import (
     together,
 )
 from reports.formats import ENGLISH, shortened
+from reports.words import Phrase
 
 if TYPE_CHECKING:
     from dagster import DagsterEvent, JobExecutionResult
 
 RULE = "─" * 78
 TEMPLATE = "summary.txt"
+CURED = "{0}. Cure: {1}"
 SHOWN_TABLES = (
     "base.customer",
     "base.account",
@@ -190,10 +193,11 @@ def _warnings(connection: duckdb.DuckDBPyConnection, stops: str) -> list[str]:
         return []
     warned = _fetch(
         connection,
-        "select distinct build_number, unnest(lines) as line from meta.gate_result "
-        f"where not success and not ({stops}) order by all",
+        "select distinct build_number, unnest(lines) as line, cure, bound, observed "
+        f"from meta.gate_result where not success and not ({stops}) order by all",
     )
-    return [row["line"] for row in warned]
+    words = [warning_words(row, row["line"]) for row in warned]
+    return [Phrase(CURED, *one.values()) if one["cure"] else one["text"] for one in words]
 
 
 def _value(connection: duckdb.DuckDBPyConnection) -> dict[str, Any] | None:

@@ -18,7 +18,7 @@ from typing import Any
 from duckdb import DuckDBPyConnection
 
 import reports
-from orchestration.platform.overrides import recorded
+from orchestration.platform.overrides import worded
 from reports.formats import ENGLISH
 from sources.contract import OPERATING_COST
 from sources.vocabulary import RESULT_ITEMS
@@ -110,7 +110,7 @@ def page_content(connection: DuckDBPyConnection) -> Row:
     floors = _floors(connection)
     return {
         "head": head,
-        "overrides": recorded(connection),
+        "overrides": worded(connection),
         "period": period,
         "history": history,
         "year_before": _year_before(history),

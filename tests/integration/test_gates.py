@@ -176,6 +176,15 @@ def test_a_warning_is_yellow_on_its_asset_and_stops_no_step(bank: Bank) -> None:
     )
 
 
+def test_the_report_of_a_run_is_in_the_language_of_the_settings(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JINGXI_LANGUAGE", "zh")
+    page = bank.run("all", account="0, 2").report().read_text()
+    assert '<html lang="zh">' in page
+    assert "G2 警告：base.account：odd 2，限值不超过1" in page
+
+
 def test_the_report_of_a_run_is_not_overwritten_by_the_next(bank: Bank) -> None:
     first = bank.run("all", account="0, 2").report()
     kept = first.read_text()
