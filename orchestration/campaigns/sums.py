@@ -27,6 +27,26 @@ class Sums:
         )
         return cls(of_all, of_treated, bool((frame["covariates"] > 0).any()))
 
+    def by_certainty(self) -> tuple[Sums, Sums]:
+        """Strata in which either arm was possible, of a known chance, and the others."""
+        parts = (
+            [strata.taken((strata.chance[:, 1] > 0) == wanted) for strata in self._strata()]
+            for wanted in (True, False)
+        )
+        known, rest = (Sums(*part, self.has_covariate) for part in parts)
+        return known, rest
+
+    def beside(self, other: Sums) -> Sums:
+        """The strata of both, of different campaigns; with a covariate where all have one."""
+        ours, theirs = (any(len(one.sums) for one in part._strata()) for part in (self, other))
+        return Sums(
+            *(one.beside(two) for one, two in zip(self._strata(), other._strata(), strict=True)),
+            all(part.has_covariate for part, own in ((self, ours), (other, theirs)) if own),
+        )
+
+    def _strata(self) -> tuple[Strata, Strata]:
+        return self.of_all, self.of_treated
+
 
 NO_SUMS = Sums.of(
     pd.DataFrame(columns=["stands_for", "stratum", "arm", *SUMS, *CHANCE, "covariates"])
