@@ -159,7 +159,7 @@ def _shown(is_enough: bool, figures: dict[str, float]) -> dict[str, float | None
 
 def _profit(sums: Sums) -> dict[str, Any]:
     """Incremental profit a contact: the effect on the treated, costs subtracted from their outcome,
-    the covariate's noise taken out where there is one."""
+    the covariate's noise taken out where all campaigns have one."""
     found = measure(sums.of_all, treated_strata=sums.of_treated, has_covariate=sums.has_covariate)
     best: Effect = found.adjusted_of_treated
     if not np.isfinite(best.variance):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Sequence
 from decimal import Decimal
 
@@ -26,6 +27,11 @@ def content(release: Release) -> Row:
     ]
     groups = [row for row in cells if row["customer_group"] != ALL]
     tested = [row for row in groups if row["verdict"] not in (FEW, RATES)]
+    tables = {
+        "cell": [_without(row, ("anchor",)) for row in cells],
+        "point": points,
+        "case": [_without(row, ("own", "whole", "works")) for row in cases],
+    }
     return {
         "offers": [
             offer
@@ -46,11 +52,7 @@ def content(release: Release) -> Row:
         "least": LEAST_OF_ARM,
         "alike": LEAST_ALIKE,
         "cases": cases,
-        "tables": {
-            "cell": [_without(row, ("anchor",)) for row in cells],
-            "point": points,
-            "case": [_without(row, ("own", "whole", "best")) for row in cases],
-        },
+        "tables": {name: rows for name, rows in tables.items() if rows},
     }
 
 
@@ -87,24 +89,27 @@ def _offers(offers: Iterable[Row], cells: Iterable[Row]) -> list[Row]:
 
 
 def _guide(cells: Sequence[Row], points: Sequence[Row]) -> list[Row]:
-    """By customer group: over which channel an offer works beyond chance, and what to say."""
-    names = {row["customer_group"]: None for row in cells}
+    """By customer group: over which channels an offer works beyond chance, and what to say."""
     spoken = {ALL if row["audience"] == EVERYBODY else row["audience"]: row for row in points}
+    numbers = {row["customer_group"]: row["tier_number"] for row in cells}
+    numbers |= {name: row["tier_number"] for name, row in spoken.items()}
     return [
         {
             "customer_group": name,
-            "best": _best(row for row in cells if row["customer_group"] == name),
+            "works": _works(cells, name),
             "en": spoken.get(name, {}).get("en"),
             "zh": spoken.get(name, {}).get("zh"),
         }
-        for name in dict.fromkeys([*names, *spoken])
+        # All customers first, those without a tier last.
+        for name in sorted(numbers, key=lambda one: (one != ALL, numbers[one] or math.inf))
     ]
 
 
-def _best(cells: Iterable[Row]) -> Row | None:
-    """The cell of the highest effect among those that work: drawn towards the mean, so that it is
-    not the luckiest."""
-    return max((row for row in cells if row["verdict"] == WORKS), key=_height, default=None)
+def _works(cells: Iterable[Row], group: str) -> list[Row]:
+    """The group's cells that work, the highest effect first: drawn towards the mean, where there is
+    one, so that it is not the luckiest."""
+    found = (row for row in cells if row["customer_group"] == group and row["verdict"] == WORKS)
+    return sorted(found, key=_height, reverse=True)
 
 
 def _height(row: Row) -> float:
@@ -121,12 +126,7 @@ def _of_group(case: Row, cells: Sequence[Row]) -> Row:
         if (row["product_id"], row["channel"]) == (case["product_id"], case["channel"])
     }
     group = case["customer_group"]
-    works = [row for row in cells if row["customer_group"] == group and row["verdict"] == WORKS]
-    return {
-        "own": same.get(group),
-        "whole": same.get(ALL),
-        "best": sorted(works, key=_height, reverse=True),
-    }
+    return {"own": same.get(group), "whole": same.get(ALL), "works": _works(cells, group)}
 
 
 PAGE = Page(PLAYBOOK, content)

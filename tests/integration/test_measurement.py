@@ -393,15 +393,19 @@ def test_the_playbook_is_the_effect_of_the_rows_of_each_group(warehouse, chances
         assert row["effect"] == pytest.approx(plain.value)
         assert (row["effect_low"], row["effect_high"]) == pytest.approx((plain.low, plain.high))
         assert row["treated_rate"] - row["control_rate"] == pytest.approx(row["effect"])
-        # The effect on the treated, the covariate's difference taken off.
-        known = own.assign(
-            # Any theta leaves the effect's difference linear: that of the table follows from two.
-            x=own["contribution_before"],
-        )
-        difference = on_treated(known, "profit", chances)
-        of_covariate = on_treated(known, "x", chances)
-        theta = (difference - row["profit_per_contact"]) / of_covariate
-        assert 2 < theta < 4, "three months after go with one month before by about three"
+        difference = on_treated(own, "profit", chances)
+        if chances:
+            x = own["contribution_before"].to_numpy()
+            wanted = effect(
+                strata_of_rows(own["profit"].to_numpy(), treated, share, x),
+                of_treated=True,
+                adjusted=True,
+            )
+            assert row["profit_per_contact"] == pytest.approx(wanted.value)
+            assert row["profit_high"] == pytest.approx(wanted.high)
+        # Three months after go with a month before by about three, whatever the weights.
+        of_covariate = on_treated(own, "contribution_before", chances)
+        assert 2 < (difference - row["profit_per_contact"]) / of_covariate < 4
         assert row["profit_low"] < row["profit_per_contact"] < row["profit_high"]
         p_values[group] = row["p_value"]
     adjusted = multipletests(list(p_values.values()), method="holm")[1]

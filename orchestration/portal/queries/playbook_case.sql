@@ -5,16 +5,15 @@
             sign({{ amount }})
             * pow(10, floor(log10(abs({{ amount }}))))
             * case
-                when abs({{ amount }}) < 1.5 * pow(10, floor(log10(abs({{ amount }})))) then 1
-                when abs({{ amount }}) < 3.5 * pow(10, floor(log10(abs({{ amount }})))) then 2
-                when abs({{ amount }}) < 7.5 * pow(10, floor(log10(abs({{ amount }})))) then 5
+                when abs({{ amount }}) < 2 * pow(10, floor(log10(abs({{ amount }})))) then 1
+                when abs({{ amount }}) < 6 * pow(10, floor(log10(abs({{ amount }})))) then 3
                 else 10
             end
     end::bigint
 {%- endmacro %}
 -- Past contacts to practise on: what was known at the end of the month before, and what came of it.
--- Of contacts with a known chance of either arm whose window is over. Amounts are 1, 2 or 5 times a
--- power of ten. At least $least customers are alike in all that is shown, offer and channel too. By
+-- Of contacts with a known chance of either arm whose window is over. Amounts are 1 or 3 times a power
+-- of ten. At least $least customers are alike in all that is shown, offer and channel too. By
 -- arm and answer one of each offer, $shown at most, by a digest: the same cases in each run.
 with campaign as (
     select
@@ -97,15 +96,25 @@ alike as (
                 has_cards, has_wealth
         ) as alike,
         case when arm = 'control' then 'control' when is_taken then 'taken' else 'not taken' end
-            as kind,
-        md5(contact_id) as digest
+            as kind
     from known
+),
+
+-- A case is what it shows: which of the contacts alike it was, nobody can tell.
+shown as (
+    select distinct
+        * exclude (contact_id, customer_id),
+        md5(concat_ws(
+            '/', kind, product_id, channel, customer_group, years, balance, inflow, has_lending,
+            has_cards, has_wealth, is_taken
+        )) as digest
+    from alike
+    where alike >= $least
 ),
 
 one_of_each as (
     select *
-    from alike
-    where alike >= $least
+    from shown
     qualify row_number() over (partition by kind, product_id order by digest) = 1
 ),
 

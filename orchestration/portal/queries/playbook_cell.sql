@@ -9,7 +9,8 @@ with tier as (
 
 select
     playbook.*,
-    coalesce(offer.product_name, playbook.product_id) as product_name
+    coalesce(offer.product_name, playbook.product_id) as product_name,
+    tier.tier_number
 from campaigns.playbook as playbook
 left join value.offer as offer on playbook.product_id = offer.product_id
 left join tier on playbook.customer_group = tier.tier

@@ -11,10 +11,11 @@ with tier as (
 select
     point.product_line,
     point.audience,
+    max(tier.tier_number) as tier_number,
     max(point.text) filter (where point.language = 'en') as en,
     max(point.text) filter (where point.language = 'zh') as zh
 from contacts.talking_point as point
 left join tier on point.audience = tier.tier
 where point.audience = '*' or tier.tier is not null
 group by point.product_line, point.audience
-order by point.product_line, max(tier.tier_number) nulls first
+order by point.product_line, tier_number nulls first
