@@ -24,7 +24,7 @@ from tests.integration.bank import compiled
 
 AS_OF = date(2024, 12, 1)
 START = date(2023, 1, 1)
-TABLES = ("measurement", "playbook", "uplift_decile", "learning", "plan_outcome")
+TABLES = ("measurement", "uplift_decile", "learning", "plan_outcome", "playbook")
 PLAN, PREDICTION = "decisions.earlier_plan", "models.held_out_uplift"
 
 CREATE = """
@@ -546,7 +546,7 @@ def test_unknown_probabilities_and_unfinished_windows_are_noted(warehouse):
 
 def test_no_campaign_makes_empty_tables(warehouse):
     assert warehouse.measure() == 0
-    assert warehouse.content() == [[], [], [], []]
+    assert warehouse.content() == [[]] * len(TABLES)
 
 
 def test_a_second_measurement_and_another_order_of_rows_give_the_same_result(warehouse):
