@@ -29,23 +29,23 @@ class Sums:
 
     def by_certainty(self) -> tuple[Sums, Sums]:
         """Strata in which either arm was possible, of a known chance, and the others."""
-        parts = (
-            [strata.taken((strata.chance[:, 1] > 0) == wanted) for strata in self._strata()]
-            for wanted in (True, False)
-        )
-        known, rest = (Sums(*part, self.has_covariate) for part in parts)
-        return known, rest
+
+        def part(is_known: bool) -> Sums:
+            of_all, of_treated = (
+                strata.taken((strata.chance[:, 1] > 0) == is_known)
+                for strata in (self.of_all, self.of_treated)
+            )
+            return Sums(of_all, of_treated, self.has_covariate)
+
+        return part(True), part(False)
 
     def beside(self, other: Sums) -> Sums:
         """The strata of both, of different campaigns; with a covariate where all have one."""
-        ours, theirs = (any(len(one.sums) for one in part._strata()) for part in (self, other))
         return Sums(
-            *(one.beside(two) for one, two in zip(self._strata(), other._strata(), strict=True)),
-            all(part.has_covariate for part, own in ((self, ours), (other, theirs)) if own),
+            self.of_all.beside(other.of_all),
+            self.of_treated.beside(other.of_treated),
+            all(one.has_covariate for one in (self, other) if len(one.of_all.sums)),
         )
-
-    def _strata(self) -> tuple[Strata, Strata]:
-        return self.of_all, self.of_treated
 
 
 NO_SUMS = Sums.of(
