@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import chi2
+from scipy.stats import chi2, norm
 from scipy.stats import t as student
 
 TREATMENT, CONTROL = "treatment", "control"
@@ -96,6 +96,12 @@ class Strata:
 
     def taken(self, places: np.ndarray) -> Strata:
         return Strata(self.sums[places], self.chance[places])
+
+    def beside(self, other: Strata) -> Strata:
+        """The strata of both, of different customers or campaigns."""
+        return Strata(
+            np.concatenate([self.sums, other.sums]), np.concatenate([self.chance, other.chance])
+        )
 
 
 @dataclass(frozen=True)
@@ -271,6 +277,32 @@ def effect(
     mean = (weight * (arms.y - theta * arms.x)).sum(axis=0)
     terms = weight**2 * (arms.yy - 2 * theta * arms.xy + theta**2 * arms.xx)
     return _with_interval(mean, terms, counts, theta, level)
+
+
+def score_p_value(strata: Strata) -> float:
+    """p-value of no effect on an outcome of 0 and 1; NaN without an effect or variation.
+
+    `effect` takes the variance of each arm by itself, 0 for an arm without a response: among rare
+    responses of small groups it finds too many effects. Here both arms of a stratum have the share
+    of all, as they have without an effect (score test; Agresti, 2013, Categorical Data Analysis,
+    chapter 3).
+
+    Raises
+    ------
+    ValueError
+        As `effect` does.
+    """
+    found = effect(strata)
+    if not np.isfinite(found.value):
+        return float("nan")
+    w, wy, ww = (strata.sums[:, :, SUMS.index(name)] for name in ("w", "wy", "ww"))
+    share = wy.sum(axis=1) / w.sum(axis=1)
+    size = strata.counts.sum(axis=1)
+    of_mean = share * (1 - share) * (ww / w**2).sum(axis=1)
+    variance = float(((size / size.sum()) ** 2 * of_mean).sum())
+    if not variance > ROUNDING:
+        return float("nan")
+    return float(2 * norm.sf(abs(found.value) / variance**0.5))
 
 
 def _with_interval(

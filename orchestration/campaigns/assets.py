@@ -28,6 +28,9 @@ INPUTS = {
 ESTIMATES = {
     "campaigns.measurement": ("campaigns.campaign", "campaigns.outcome_sum"),
     "campaigns.learning": ("campaigns.campaign", "campaigns.outcome_sum"),
+    "campaigns.playbook": (
+        *("campaigns.campaign", "campaigns.outcome_sum", "campaigns.playbook_sum"),
+    ),
     "campaigns.uplift_decile": ("campaigns.uplift_sum",),
     "campaigns.plan_outcome": ("campaigns.plan", "campaigns.plan_sum"),
 }

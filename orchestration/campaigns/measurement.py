@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ml.evaluation.experiment import Experiment, Strata, measure, sample_ratio, variance_reduction
-from orchestration.campaigns import learning, plan_outcome, uplift_decile
+from orchestration.campaigns import learning, plan_outcome, playbook, uplift_decile
 from orchestration.campaigns.sums import NO_SUMS, rows_of, sums_by
 from orchestration.platform.tables import write_table
 
@@ -33,7 +33,7 @@ class Measured:
 
 
 def measure_campaigns(connection: duckdb.DuckDBPyConnection) -> int:
-    """Write `campaigns.measurement`, `uplift_decile`, `learning` and `plan_outcome`.
+    """Write `campaigns.measurement`, `learning`, `playbook`, `uplift_decile` and `plan_outcome`.
 
     From the sums that dbt has built in the same schema. Returns the rows of
     `campaigns.measurement`, one a campaign and outcome.
@@ -46,6 +46,13 @@ def measure_campaigns(connection: duckdb.DuckDBPyConnection) -> int:
     written = write_table(connection, "campaigns.measurement", frame)
     lessons = learning.rows(_lessons(measured))
     write_table(connection, "campaigns.learning", _frame(lessons))
+    mismatched = {
+        one.campaign["campaign_id"] for one in measured if sample_ratio(one.strata).is_mismatch
+    }
+    guide = _frame(playbook.rows(connection, mismatched))
+    if guide is not None:
+        guide = guide.astype(dict.fromkeys(playbook.COUNTS, "Int64"))
+    write_table(connection, "campaigns.playbook", guide)
     write_table(connection, "campaigns.uplift_decile", _frame(uplift_decile.rows(connection)))
     write_table(connection, "campaigns.plan_outcome", _frame(plan_outcome.rows(connection)))
     return written

@@ -27,6 +27,26 @@ class Sums:
         )
         return cls(of_all, of_treated, bool((frame["covariates"] > 0).any()))
 
+    def by_certainty(self) -> tuple[Sums, Sums]:
+        """Strata in which either arm was possible, of a known chance, and the others."""
+
+        def part(is_known: bool) -> Sums:
+            of_all, of_treated = (
+                strata.taken((strata.chance[:, 1] > 0) == is_known)
+                for strata in (self.of_all, self.of_treated)
+            )
+            return Sums(of_all, of_treated, self.has_covariate)
+
+        return part(True), part(False)
+
+    def beside(self, other: Sums) -> Sums:
+        """The strata of both, of different campaigns; with a covariate where all have one."""
+        return Sums(
+            self.of_all.beside(other.of_all),
+            self.of_treated.beside(other.of_treated),
+            all(one.has_covariate for one in (self, other) if len(one.of_all.sums)),
+        )
+
 
 NO_SUMS = Sums.of(
     pd.DataFrame(columns=["stands_for", "stratum", "arm", *SUMS, *CHANCE, "covariates"])

@@ -30,6 +30,7 @@ from orchestration.portal import (
     lists,
     models,
     plan,
+    playbook,
     quality,
     risk,
     today,
@@ -44,7 +45,7 @@ __all__ = ["PAGES", "build_portal", "chosen_release", "portal_of"]
 # In the order of the navigation; the first is the front page.
 PAGES: tuple[Page, ...] = (
     *(today.PAGE, value.PAGE, customers.PAGE, plan.PAGE, campaigns.PAGE),
-    *(grid.PAGE, lists.PAGE, risk.PAGE, models.PAGE, quality.PAGE),
+    *(playbook.PAGE, grid.PAGE, lists.PAGE, risk.PAGE, models.PAGE, quality.PAGE),
 )
 
 

@@ -25,9 +25,9 @@ SHOWN = 20
 def content(release: Release) -> Row:
     measured = [_worded(row) for row in release.rows("campaigns_measured")]
     learned = [_worded(row) for row in release.rows("campaigns_learned")]
-    deciles = [_known(row) for row in release.rows("campaigns_decile")]
+    deciles = [known(row) for row in release.rows("campaigns_decile")]
     planned = [
-        _known(row) | {"note": note_in_words(row["note"])}
+        known(row) | {"note": note_in_words(row["note"])}
         for row in release.rows("campaigns_planned")
     ]
     by_outcome = {
@@ -59,7 +59,7 @@ def content(release: Release) -> Row:
     }
 
 
-def _known(row: Row) -> Row:
+def known(row: Row) -> Row:
     """A row with nothing in place of what is no number."""
     return {
         name: None if isinstance(value, float) and math.isnan(value) else value
@@ -69,17 +69,17 @@ def _known(row: Row) -> Row:
 
 def _worded(row: Row) -> Row:
     """A row whose estimates are amounts, unless the outcome is a share; its note in words."""
-    known = _known(row)
-    if known["outcome"] != RESPONSE:
+    found = known(row)
+    if found["outcome"] != RESPONSE:
         for name in ESTIMATES:
-            if known.get(name) is not None:
-                known[name] = Decimal(f"{known[name]:.2f}")
-    if "note" in known:
-        known["note"] = note_in_words(known["note"])
-        known["is_contaminated"] = bool(
-            known["contaminated_treated"] or known["contaminated_control"] or known["in_both_arms"]
+            if found.get(name) is not None:
+                found[name] = Decimal(f"{found[name]:.2f}")
+    if "note" in found:
+        found["note"] = note_in_words(found["note"])
+        found["is_contaminated"] = bool(
+            found["contaminated_treated"] or found["contaminated_control"] or found["in_both_arms"]
         )
-    return known
+    return found
 
 
 def _whole(measured: dict[str, list[Row]]) -> Row | None:

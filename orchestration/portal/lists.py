@@ -8,7 +8,7 @@ from itertools import groupby
 
 from orchestration.customer_page.content import segment_words, unit_words
 from orchestration.decisions.reason_words import reason_in_words
-from orchestration.portal.page import LISTS, Page, Part, Release, file_name
+from orchestration.portal.page import LISTS, PLAYBOOK, Page, Part, Release, anchor, file_name
 from orchestration.release.value_report import KPIS
 from orchestration.valuation.queries import Row
 
@@ -59,7 +59,11 @@ def parts(release: Release) -> Iterator[Part]:
             name,
             {
                 "unit": unit | {"words": unit_words(name)},
-                "contacts": [row | {"why": reason_in_words(row["reason"])} for row in contacts],
+                "contacts": [
+                    row
+                    | {"why": reason_in_words(row["reason"]), "entry": _entry(row["product_id"])}
+                    for row in contacts
+                ],
                 "guide": _guide(guide, contacts),
                 "kpis": [kpis[one] for one in (*KPIS, "total") if one in kpis],
                 "occasions": {kind: rows[:SHOWN] for kind, rows in own.items()},
@@ -76,6 +80,11 @@ def _by_unit(rows: Iterator[Row] | list[Row]) -> dict[str, list[Row]]:
     for row in rows:
         found[row["unit"]].append(row)
     return found
+
+
+def _entry(product_id: str) -> str:
+    """The link from a list to an offer's entry in the playbook."""
+    return f"../{PLAYBOOK}.html#{anchor(product_id)}"
 
 
 def _unit_of(row: Row) -> str:
@@ -99,7 +108,7 @@ def _guide(guide: list[Row], contacts: list[Row]) -> list[Row]:
         if not contacts or (row["product_id"] in offers and row["segment_name"] in segments)
     ]
     shown = []
-    for _, rows in groupby(own, key=lambda row: row["product_id"]):
+    for product_id, rows in groupby(own, key=lambda row: row["product_id"]):
         points: dict[tuple[str | None, str | None], list[str]] = defaultdict(list)
         for row in rows:
             words = (row["talking_points"], row["talking_points_zh"])
@@ -108,6 +117,7 @@ def _guide(guide: list[Row], contacts: list[Row]) -> list[Row]:
         shown.append(
             {
                 "product_name": name,
+                "entry": _entry(product_id),
                 "points": [
                     # Empty where they are all.
                     {"segments": named if len(named) < everybody else [], "en": english}

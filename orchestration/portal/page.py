@@ -22,6 +22,8 @@ from orchestration.valuation.queries import Row, rendered, rows
 QUERIES = Path(__file__).parent / "queries"
 # The page whose parts, one a unit, are for whose list it is.
 LISTS = "lists"
+# The page to which the lists lead, by offer.
+PLAYBOOK = "playbook"
 UNFIT = re.compile(r"[^A-Za-z0-9-]")
 PARAMETER = re.compile(r"\$\w+")
 
@@ -71,6 +73,11 @@ def opened(settings: Settings, path: Path) -> Iterator[Release]:
 def file_name(name: str) -> str:
     """A name without the signs that a path or link must not hold; another name for each."""
     return UNFIT.sub(lambda found: f"_{ord(found[0]):x}_", name)
+
+
+def anchor(product_id: str) -> str:
+    """The place of an offer on the playbook's page."""
+    return f"offer-{file_name(product_id)}"
 
 
 @dataclass(frozen=True)

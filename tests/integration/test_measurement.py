@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from ml.evaluation.experiment import effect, strata_of_rows
 from orchestration.campaigns.measurement import measure_campaigns
@@ -23,7 +24,7 @@ from tests.integration.bank import compiled
 
 AS_OF = date(2024, 12, 1)
 START = date(2023, 1, 1)
-TABLES = ("measurement", "uplift_decile", "learning", "plan_outcome")
+TABLES = ("measurement", "uplift_decile", "learning", "plan_outcome", "playbook")
 PLAN, PREDICTION = "decisions.earlier_plan", "models.held_out_uplift"
 
 CREATE = """
@@ -41,6 +42,7 @@ create table base.account_holder (account_id varchar, customer_id varchar, is_be
 create table base.customer_month (
     customer_id varchar, month date, balance_deposits decimal(18, 2), balance_wealth decimal(18, 2)
 );
+create table value.customer_tier (customer_id varchar, month date, tier varchar);
 create table value.profit_by_customer (
     customer_id varchar, month date, contribution_margin decimal(18, 2)
 )
@@ -48,7 +50,7 @@ create table value.profit_by_customer (
 
 MODELS = (
     *("assignment", "campaign", "outcome", "outcome_sum", "uplift_rank", "uplift_sum"),
-    *("planned", "plan", "plan_sum"),
+    *("planned", "plan", "plan_sum", "playbook_outcome", "playbook_sum"),
 )
 # What dbt compiled names its warehouse so.
 NAME = "warehouse"
@@ -357,6 +359,100 @@ def test_the_engines_sums_give_the_effects_of_the_rows(warehouse, chances):
     )
 
 
+def place(warehouse: Warehouse, customers: pd.Series, tier: np.ndarray) -> None:
+    """Tiers of December 2023 to February 2024 as given, and another of the contact's month on."""
+    for month in (date(2023, 12, 1), date(2024, 2, 1), date(2024, 3, 1), date(2024, 5, 1)):
+        later = month >= date(2024, 3, 1)
+        warehouse.insert(
+            "value.customer_tier",
+            [
+                {"customer_id": name, "month": month, "tier": "top" if later else own}
+                for name, own in zip(customers, tier, strict=True)
+            ],
+        )
+
+
+@pytest.mark.parametrize("chances", [(0.4, 0.7), None], ids=["strata", "weights"])
+def test_the_playbook_is_the_effect_of_the_rows_of_each_group(warehouse, chances):
+    rows = insert_random_campaign(warehouse, chances=chances)
+    rows["tier"] = np.where(np.arange(len(rows)) % 3 == 0, "high", "base")
+    place(warehouse, rows["contact_id"].str.removeprefix("K1-"), rows["tier"].to_numpy())
+    rows["profit"] = (
+        rows["contribution"] - 2.5 * rows["treated"] - 30 * rows["treated"] * rows["response"]
+    )
+    warehouse.measure()
+    found = warehouse.table("playbook").set_index("customer_group")
+    assert set(found.index) == {"all", "high", "base"}
+    p_values = {}
+    for group, row in found.iterrows():
+        own = rows if group == "all" else rows[rows["tier"] == group]
+        y, treated = own["response"].to_numpy(), own["treated"].to_numpy()
+        share = own["share"].to_numpy()
+        plain = effect(strata_of_rows(y, treated, share, weighted=chances is None))
+        assert (row["treated"], row["control"]) == (treated.sum(), (~treated).sum())
+        assert row["effect"] == pytest.approx(plain.value)
+        assert (row["effect_low"], row["effect_high"]) == pytest.approx((plain.low, plain.high))
+        assert row["treated_rate"] - row["control_rate"] == pytest.approx(row["effect"])
+        difference = on_treated(own, "profit", chances)
+        if chances:
+            x = own["contribution_before"].to_numpy()
+            wanted = effect(
+                strata_of_rows(own["profit"].to_numpy(), treated, share, x),
+                of_treated=True,
+                adjusted=True,
+            )
+            assert row["profit_per_contact"] == pytest.approx(wanted.value)
+            assert row["profit_high"] == pytest.approx(wanted.high)
+        # Three months after go with a month before by about three, whatever the weights.
+        of_covariate = on_treated(own, "contribution_before", chances)
+        assert 2 < (difference - row["profit_per_contact"]) / of_covariate < 4
+        assert row["profit_low"] < row["profit_per_contact"] < row["profit_high"]
+        p_values[group] = row["p_value"]
+    adjusted = multipletests(list(p_values.values()), method="holm")[1]
+    assert found.loc[list(p_values), "p_adjusted"].to_numpy() == pytest.approx(adjusted)
+    assert found["pooled_effect"].notna().to_dict() == {"all": False, "base": True, "high": True}
+
+
+def test_the_playbook_has_effects_of_randomised_contacts_alone(warehouse):
+    """K2 has no probabilities, K3's arms are not of the sizes assigned: rates only."""
+    rows = insert_random_campaign(warehouse, chances=(0.5,))
+    other = insert_random_campaign(warehouse, seed=6, campaign="K2", chances=(0.5,))
+    wrong = insert_random_campaign(warehouse, seed=7, campaign="K3", chances=(0.5,))
+    warehouse.connection.execute(
+        "update base.campaign_contact set assignment_probability = null where campaign_id = 'K2'"
+    )
+    warehouse.connection.execute(
+        "update base.campaign_contact set assignment_probability = "
+        "case when arm = 'treatment' then 0.9 else 0.1 end where campaign_id = 'K3'"
+    )
+    warehouse.measure()
+    (everybody, group) = warehouse.table("playbook").to_dict("records")
+    assert (everybody["customer_group"], group["customer_group"]) == ("(none)", "all")
+    for row in (everybody, group):
+        assert row["campaigns"] == 1
+        assert (row["treated"], row["control"]) == (rows["treated"].sum(), (~rows["treated"]).sum())
+        both = pd.concat([other, wrong])
+        both = both[both["treated"]]
+        assert row["other_contacts"] == len(both)
+        assert row["other_rate"] == pytest.approx(both["response"].mean())
+
+
+def test_small_groups_of_the_playbook_have_no_figures(warehouse):
+    rows = insert_random_campaign(warehouse, chances=(0.5,))
+    tier = np.full(len(rows), "base")
+    tier[:90], tier[90:105] = "high", "top"
+    place(warehouse, rows["contact_id"].str.removeprefix("K1-"), tier)
+    warehouse.measure()
+    found = warehouse.table("playbook").set_index("customer_group")
+    assert found["verdict"].loc[["high", "top"]].tolist() == ["few", "few"]
+    shown = ["treated_rate", "control_rate", "effect", "effect_low", "p_value", "p_adjusted"]
+    shown += ["pooled_effect", "profit_per_contact", "profit_low", "other_rate"]
+    assert found.loc[["high", "top"], shown].isna().all(axis=None)
+    assert found.loc["high", ["treated", "control"]].sum() == 90
+    assert found.loc["top", ["treated", "control", "profit_treated"]].isna().all()
+    assert found.loc["base", shown[:-1]].notna().all()
+
+
 def test_an_account_of_the_product_is_a_response_of_either_arm(warehouse):
     day = date(2024, 3, 10)
     for customer, arm in (("T1", "treatment"), ("T2", "treatment"), ("C1", "control")):
@@ -450,7 +546,7 @@ def test_unknown_probabilities_and_unfinished_windows_are_noted(warehouse):
 
 def test_no_campaign_makes_empty_tables(warehouse):
     assert warehouse.measure() == 0
-    assert warehouse.content() == [[], [], [], []]
+    assert warehouse.content() == [[]] * len(TABLES)
 
 
 def test_a_second_measurement_and_another_order_of_rows_give_the_same_result(warehouse):

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from scipy.optimize import minimize_scalar
+from statsmodels.stats.proportion import proportions_ztest
 
 from ml.evaluation.experiment import (
     MISMATCH,
@@ -20,6 +21,7 @@ from ml.evaluation.experiment import (
     measure,
     pool_small_strata,
     sample_ratio,
+    score_p_value,
     strata_of_rows,
     variance_reduction,
     without_certainty,
@@ -375,3 +377,45 @@ def test_a_frame_of_sums_is_read_and_checked():
         Strata.of(pd.DataFrame(table + table[:1]))
     with pytest.raises(ValueError, match="arms are invalid"):
         Strata.of(pd.DataFrame([*table, {**table[0], "arm": "placebo"}]))
+
+
+def responses(treated: int, taken: int, control: int, taken_control: int) -> Strata:
+    """One stratum of an even chance."""
+    y = np.repeat([1.0, 0, 1, 0], [taken, treated - taken, taken_control, control - taken_control])
+    arm = np.repeat([True, False], [treated, control])
+    return strata_of_rows(y, arm, np.full(len(y), 0.5))
+
+
+@pytest.mark.parametrize("counts", [(200, 20, 150, 4), (80, 5, 50, 0), (60, 1, 60, 3)])
+def test_the_score_test_of_one_stratum_is_that_of_two_shares(counts):
+    treated, taken, control, taken_control = counts
+    _, wanted = proportions_ztest([taken, taken_control], [treated, control])
+    assert score_p_value(responses(*counts)) == pytest.approx(wanted, rel=1e-9)
+
+
+def test_the_score_test_of_strata_is_that_of_their_weighted_shares():
+    """Strata of 300 and 100: weights 3/4 and 1/4, shares of all 9/300 and 10/100."""
+    one, two = responses(200, 8, 100, 1), responses(50, 7, 50, 3)
+    value = 0.75 * (0.04 - 0.01) + 0.25 * (0.14 - 0.06)
+    variance = 0.75**2 * 0.03 * 0.97 * (1 / 200 + 1 / 100) + 0.25**2 * 0.1 * 0.9 * 2 / 50
+    wanted = 2 * stats.norm.sf(value / variance**0.5)
+    assert score_p_value(one.beside(two)) == pytest.approx(wanted, rel=1e-9)
+
+
+def test_the_score_test_finds_no_more_than_chance_among_rare_responses():
+    """Where one arm has hardly a response, the variance of each arm by itself finds too much."""
+    draw = np.random.default_rng(4)
+    found, plain = [], []
+    for taken, taken_control in zip(
+        draw.binomial(120, 0.03, 4000), draw.binomial(50, 0.03, 4000), strict=True
+    ):
+        strata = responses(120, int(taken), 50, int(taken_control))
+        found.append(score_p_value(strata) < 0.01)
+        plain.append(effect(strata).p_value < 0.01)
+    assert np.mean(found) < 0.012
+    assert np.mean(plain) > 0.012
+
+
+def test_a_score_test_without_variation_is_unknown():
+    assert math.isnan(score_p_value(responses(10, 0, 10, 0)))
+    assert math.isnan(score_p_value(responses(10, 1, 1, 0)))

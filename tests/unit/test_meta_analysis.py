@@ -7,8 +7,9 @@ import math
 import numpy as np
 import pytest
 from statsmodels.stats.meta_analysis import combine_effects
+from statsmodels.stats.multitest import multipletests
 
-from ml.evaluation.meta_analysis import pooled_effect, slope_on
+from ml.evaluation.meta_analysis import holm, pooled_effect, shrunken, slope_on
 
 # Thirteen trials of the BCG vaccine (Colditz and others, 1994): ill and well, vaccinated and not.
 BCG = np.array(
@@ -103,3 +104,40 @@ def test_two_effects_lie_on_their_slope():
 def test_a_slope_on_one_prediction_is_unknown():
     assert math.isnan(slope_on(np.array([1.0]), np.array([2.0]), np.array([1.0])).value)
     assert math.isnan(slope_on(np.ones(3), np.arange(3.0), np.ones(3)).value)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_p_values_are_adjusted_as_a_second_implementation_does(seed):
+    p_values = np.random.default_rng(seed).random(30) ** 4
+    _, wanted, *_ = multipletests(p_values, method="holm")
+    assert holm(p_values) == pytest.approx(wanted, rel=1e-12)
+    assert holm(np.array([])).shape == (0,)
+
+
+def test_effects_of_two_families_are_drawn_to_their_means_worked_by_hand():
+    """Distances 2, 2, 0, 0 from the means 2 and 10 at variance 1: Q = 8 with 2 degrees of freedom,
+    scale 2, so that tau² = (8 - 2) / 2 = 3, Z = 3/4; variance 3/4 + 1/16 x (3 + 1) / 2 = 7/8."""
+    found = shrunken(np.array([0.0, 10, 4, 10]), np.ones(4), np.array(["a", "b", "a", "b"]))
+    assert [one.value for one in found] == pytest.approx([0.5, 10, 3.5, 10])
+    assert [one.high - one.value for one in found] == pytest.approx([1.959964 * (7 / 8) ** 0.5] * 4)
+    # A family of one has no distance: nothing beyond chance is known of it.
+    (alone,) = shrunken(np.array([0.3]), np.array([0.04]), np.array(["a"]))
+    assert (alone.value, alone.low) == pytest.approx((0.3, 0.3 - 1.959964 * 0.2), abs=1e-6)
+
+
+def test_most_of_the_luck_of_the_highest_of_many_effects_is_taken_out():
+    draw = np.random.default_rng(3)
+    too_high, drawn, held = [], [], []
+    for _ in range(300):
+        truth = 0.04 + 0.01 * draw.standard_normal(25)
+        variance = 0.02**2 * draw.uniform(0.5, 2, 25)
+        seen = truth + variance**0.5 * draw.standard_normal(25)
+        found = shrunken(seen, variance, np.repeat(["a", "b", "c", "d", "e"], 5))
+        value = np.array([one.value for one in found])
+        too_high.append(seen.max() - truth[seen.argmax()])
+        drawn.append(value.max() - truth[value.argmax()])
+        held.append(np.mean([a.low <= b <= a.high for a, b in zip(found, truth, strict=True)]))
+    assert np.mean(too_high) > 0.02
+    assert abs(np.mean(drawn)) < np.mean(too_high) / 3
+    # tau² is taken as known, so that intervals are a little short (Morris, 1983).
+    assert np.mean(held) > 0.88
