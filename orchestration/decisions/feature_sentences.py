@@ -4,9 +4,10 @@ or beside the customer's own past."""
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
+from itertools import product, starmap
 
 from reports.words import Phrase
 from sources.vocabulary import BOOKING_GROUPS, CHANNELS, PRODUCT_LINES
@@ -74,8 +75,8 @@ MEASURES = {
     "days_past_due": Measure(LATE, "delay of the loan payments", "delayed loan payment"),
     "days_past_due_max": Measure(LATE, "longest delay of loan payments", "delayed loan payment"),
     "is_defaulted": Measure(FLAG, "a loan is in default", "no loan is in default"),
-    "cards": Measure(COUNT, "cards"),
-    "days_since_booking": Measure(DAYS, "time since the last booking", "booking"),
+    "cards": Measure(COUNT, "bank cards"),
+    "days_since_booking": Measure(DAYS, "time since the last booking", "booking of any kind"),
     "days_since_active": Measure(
         DAYS, "time since the customer's own last booking", "booking of the customer's own"
     ),
@@ -101,7 +102,7 @@ MEASURES = {
     "expected_loss": Measure(MONEY, "expected credit loss"),
     "trend_income": Measure(TREND, "salary and pension received", "salary or pension"),
     "trend_inflow": Measure(TREND, "money coming in"),
-    "trend_bookings": Measure(TREND, "activity on the accounts", "booking"),
+    "trend_bookings": Measure(TREND, "activity on the accounts", "booking of any kind"),
     "trend_contribution_margin": Measure(CHANGE, "contribution"),
     "sentiment": Measure(TONE, "tone of the conversations", "conversation with the bank"),
     "bookings": Measure(COUNT, "bookings"),
@@ -167,6 +168,11 @@ BOOKED_BY = {
 }
 # The labels of groups are made for lists.
 IN_LISTS = ", number"
+COUNTED = {
+    "cash paid in": "payments of cash into an account",
+    "cash withdrawals": "withdrawals of cash",
+    "card payments": "payments by card",
+}
 
 
 def measure_of(feature: str, values: str = "") -> Measure:
@@ -178,7 +184,8 @@ def measure_of(feature: str, values: str = "") -> Measure:
     if stem in MEASURES:
         return MEASURES[stem]
     if (by := stem.removeprefix("bookings_")) in BOOKED_BY and by != stem:
-        return Measure(COUNT, BOOKED_BY[by].removesuffix(IN_LISTS))
+        label = BOOKED_BY[by].removesuffix(IN_LISTS)
+        return Measure(COUNT, COUNTED.get(label, label))
     beginning, _, line = stem.rpartition("_")
     if beginning in BY_LINE and line in LINES:
         forms = BY_LINE | OWED if line in LOANS else BY_LINE
@@ -309,6 +316,10 @@ def _trend(measure: Measure, ratio: Decimal, typical: Decimal | None, whose: str
             return None
         side = "rose" if typical > 1 else "fell"
         return Phrase(f"{{0}} is steady, while that of {{1}} {side} lately", measure.name, whose)
+    if not ratio:
+        return Phrase(
+            "no {0} in the last three months, unlike earlier in the year", measure.without
+        )
     if ratio < 0:
         return Phrase("{0} has crossed zero in the last three months", measure.name)
     if ratio >= MULTIPLE:
@@ -358,8 +369,7 @@ def group_sentence(
     measure = measure_of(dimension, value or "")
     if of_group is None or of_all is None or measure.kind not in SHOWN:
         return None
-    shown = SHOWN[measure.kind]
-    apart = [shown(Decimal(str(median))) for median in (of_group, of_all)]
+    apart = [_or_none(measure, Decimal(str(median))) for median in (of_group, of_all)]
     if apart[0] == apart[1]:
         return None
     name = Phrase("number of {0}", measure.name) if measure.kind == COUNT else measure.name
@@ -371,7 +381,11 @@ def group_sentence(
         "the {0} sets the segment apart: {1} is usual in it, {2} among all customers, and this "
         "customer has {3}"
     )
-    return Phrase(pattern, name, *apart, shown(own))
+    return Phrase(pattern, name, *apart, _or_none(measure, own))
+
+
+def _or_none(measure: Measure, value: Decimal) -> str | Decimal:
+    return SHOWN[measure.kind](value) if value else "none"
 
 
 def offer_sentence(
@@ -397,6 +411,22 @@ def offer_sentence(
         return None
     share = percent(Decimal(str(p_response)), 1)
     return Phrase("{0} of such customers take it when contacted", share)
+
+
+def sentence_examples(features: Iterable[str]) -> Iterator[str]:
+    """Every sentence of these features once, for the catalogue and for the tests."""
+    figures = ("2", "1", "1.5", "0", "", "0.5", "-2", "100")
+    for feature in features:
+        kind = measure_of(feature).kind
+        values = ("person", "sole_trader", "") if kind == CATEGORY else figures
+        for value, usual, before in product(values, values, ("", "1", "4")):
+            if found := feature_sentence(feature, value, usual, OTHERS, before):
+                yield found
+        if feature in DIMENSIONS:
+            for value in (None, "2"):
+                yield group_sentence(feature, value, 3.0, 1.0) or ""
+    amounts = (None, Decimal(1), Decimal(-1))
+    yield from filter(None, starmap(offer_sentence, product((None, 0.5), amounts, amounts)))
 
 
 # Figures. Each gives what stands in the sentence.
