@@ -18,8 +18,8 @@ NEGLIGIBLE = 1e-9
 # The most decimals by which a number of four digits can be divided exactly.
 MOST_DECIMALS = 22
 WINDOW = re.compile(r"(_max|_deepest)?_\d+m$")
-# Of two numbers nearer than this share of the larger, nobody would say that one is unusual.
-ALIKE = 0.05
+# Of two numbers within this share of the larger, nobody would say that one is unusual.
+ALIKE = 0.1
 # A sum or an average over fewer months than a year, which the year's can be compared with.
 SPAN = re.compile(r"(?P<measure>.+)(?<!_max)(?<!_deepest)_(?P<months>\d+)m")
 YEAR, OBSERVED, AVERAGE = 12, "months_observed", "average_"
@@ -98,9 +98,10 @@ def usual_values(frame: pd.DataFrame, names: Sequence[str]) -> dict[str, str]:
 
 
 def alike(values: np.ndarray, usual: np.ndarray | float) -> np.ndarray:
-    """Whether numbers are the same to a person: nearer than 5 % of the larger, or both missing."""
+    """Whether numbers are the same to a person: within 10 % of the larger, or both missing."""
     values, usual = np.broadcast_arrays(np.asarray(values, float), np.asarray(usual, float))
     near = np.abs(values - usual) <= ALIKE * np.maximum(np.abs(values), np.abs(usual))
+    near &= np.isfinite(values)
     return np.asarray(near | (np.isnan(values) & np.isnan(usual)))
 
 

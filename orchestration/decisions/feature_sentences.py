@@ -190,7 +190,8 @@ def measure_of(feature: str, values: str = "") -> Measure:
     if beginning in BY_LINE and line in LINES:
         forms = BY_LINE | OWED if line in LOANS else BY_LINE
         kind, pattern = forms[beginning]
-        return Measure(kind, Phrase(pattern, LINES[line]))
+        without = forms["balance"][1] if beginning in ("average", "trend") else pattern
+        return Measure(kind, Phrase(pattern, LINES[line]), Phrase(without, LINES[line]))
     return Measure(NUMBER if FIGURE.fullmatch(values) else CATEGORY, stem.replace("_", " "))
 
 
@@ -239,7 +240,7 @@ def feature_sentence(
     stem, months = _windowed(feature)
     if months:
         found = None
-        if past is not None and typical is not None:
+        if past is not None and typical is not None and measure.kind in OF_NOTHING:
             found = _past(measure, stem, months, own, typical, past)
         if found is not None:
             return found
@@ -286,9 +287,11 @@ def _past(
         return None
     verb = "rose" if moved > 0 else "fell"
     shown, name = SHOWN[measure.kind], measure.name
+    if not stem.startswith("average_") and measure.kind != COUNT:
+        own, past = own / months, past / months
+    if shown(own) == shown(past) or (measure.kind == COUNT and not shown(past)):
+        return None
     if measure.kind == COUNT:
-        if shown(own) == shown(past):
-            return None
         to = f"the number of {{0}} {verb} to {{1}} in the last"
         if months == 1:
             pattern = f"{to} month, from an average of {{2}} a month over the year"
@@ -306,7 +309,7 @@ def _past(
     pattern = (
         f"{{0}} {verb} to {{1}} a month in the last {{2}} months, from {{3}} over the last twelve"
     )
-    return Phrase(pattern, name, shown(own / months), months, shown(past / months))
+    return Phrase(pattern, name, shown(own), months, shown(past))
 
 
 def _trend(measure: Measure, ratio: Decimal, typical: Decimal | None, whose: str) -> str | None:

@@ -29,8 +29,8 @@ class LikeCustomers:
         it, the kind of customer
     shown : frame of n rows, the values that the reasons show
     contributions : array of shape (n, names)
-        What each name adds to each score. The mean of the like customers is taken off: what has the
-        same effect on all of them explains no difference between them.
+        What each name adds to each score. The median of the like customers is taken off, as their
+        median value is the usual one: what moves all of them alike explains no difference.
     """
 
     def __init__(
@@ -50,7 +50,9 @@ class LikeCustomers:
             if group and number >= LEAST
         }
         self._usual = {group: usual_values(shown[of], names) for group, of in members.items()}
-        self._mean = {group: contributions[of].mean(axis=0) for group, of in members.items()}
+        self._middle = {
+            group: np.median(contributions[of], axis=0) for group, of in members.items()
+        }
 
     def reasons(
         self, frame: pd.DataFrame, shown: pd.DataFrame, contributions: np.ndarray
@@ -61,7 +63,7 @@ class LikeCustomers:
         found = []
         for group in np.unique(groups):
             rows = np.flatnonzero(groups == group)
-            moved = contributions[rows] - self._mean[group]
+            moved = contributions[rows] - self._middle[group]
             reasons = top_reasons(moved, self._names, shown.iloc[rows], self._usual[group])
             whose = _words(group)
             found.append(reasons.assign(row=rows[reasons["row"].to_numpy()], usual_of=whose))

@@ -138,8 +138,8 @@ def _scored(
 
 
 def _reasons(champion: Champion, frame: pd.DataFrame) -> np.ndarray | None:
-    """The features that raise each customer's uplift most, as `reason_text` writes them; none where
-    no feature does."""
+    """The features that raise each customer's uplift most, as `reason_texts` writes them; none
+    where no feature does."""
     if not hasattr(champion.model, "contributions"):
         return None
     moved, names = champion.model.contributions(frame)
@@ -151,14 +151,17 @@ def _reasons(champion: Champion, frame: pd.DataFrame) -> np.ndarray | None:
     reasons = LikeCustomers(frame, frame, moved, names).reasons(frame, frame, moved)
     reasons = reasons[(reasons["direction"] == RAISES) & (reasons["rank"] <= REASONS)]
     found = np.full(len(frame), None, dtype=object)
-    for row, own in reasons.groupby("row"):
-        found[int(row)] = "; ".join(map(reason_text, own.to_dict("records")))
+    for row, texts in reason_texts(reasons).groupby(reasons["row"]):
+        found[int(row)] = "; ".join(texts)
     return found
 
 
-def reason_text(reason: Mapping[str, Any]) -> str:
-    """A reason as the tables hold it: `income_3m 0 (usual 900 of customers of the same tier, before
-    600)`; `alerts.credit` writes the same."""
-    value, usual = (reason[name] or "none" for name in ("value", "usual"))
-    before = f", before {reason['before']}" if reason["before"] else ""
-    return f"{reason['feature']} {value} (usual {usual} of {reason['usual_of']}{before})"
+def reason_texts(reasons: pd.DataFrame) -> pd.Series:
+    """Reasons as the tables hold them; `alerts.credit` writes the same.
+
+    `income_3m 0 (usual 900 of customers of the same tier, before 600)`
+    """
+    value, usual = (reasons[name].replace("", "none") for name in ("value", "usual"))
+    before = (", before " + reasons["before"]).where(reasons["before"] != "", "")
+    whose = usual + " of " + reasons["usual_of"]
+    return reasons["feature"] + " " + value + " (usual " + whose + before + ")"
