@@ -243,7 +243,8 @@ def test_an_offer_without_drivers_is_explained_by_its_money_or_else_by_the_respo
 def test_reasons_of_the_tables_come_before_the_money_and_older_releases_keep_their_sentences():
     assert reason_in_words(
         "a contact adds 2.8 points to the probability of taking Loan (5.1 % when contacted); "
-        "taken, it brings 1341.68 in a year, less an expected loss of 0.00; the contact costs 6.00; "
+        "taken, it brings 1341.68 in a year, less an expected loss of 0.00; the contact costs 6.00"
+        "; "
         f"inflow_3m 3600 (usual 9000 of {TIER}, before 8700); age 30 (usual 40 of {TIER}); "
         "bookings_online_3m 12 (usual 2); cards 1 (usual 1)"
     ) == (
