@@ -64,7 +64,7 @@ REASON = Table(
         Column(
             "contribution",
             "double",
-            "what it adds to the score more than to those of like customers, on the model's scale",
+            "what it adds to the score beyond the median like customer's, on the model's scale",
         ),
         Column("direction", "varchar", "`raises` or `lowers`"),
         Column("model_version", "varchar", "version of the model in the registry"),
