@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
-from itertools import product, starmap
+from itertools import product
 
 from reports.words import Phrase
 from sources.vocabulary import BOOKING_GROUPS, CHANNELS, PRODUCT_LINES
@@ -426,10 +426,12 @@ def sentence_examples(features: Iterable[str]) -> Iterator[str]:
             if found := feature_sentence(feature, value, usual, OTHERS, before):
                 yield found
         if feature in DIMENSIONS:
-            for value in (None, "2"):
-                yield group_sentence(feature, value, 3.0, 1.0) or ""
+            grouped = (group_sentence(feature, value, 3.0, 1.0) for value in (None, "2"))
+            yield from filter(None, grouped)
     amounts = (None, Decimal(1), Decimal(-1))
-    yield from filter(None, starmap(offer_sentence, product((None, 0.5), amounts, amounts)))
+    for p_response, expected, profit in product((None, 0.5), amounts, amounts):
+        if offered := offer_sentence(p_response, expected, profit):
+            yield offered
 
 
 # Figures. Each gives what stands in the sentence.

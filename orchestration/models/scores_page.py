@@ -45,8 +45,9 @@ differs by a quarter or more, and in the same direction as `usual`, the sentence
 customer's own past: "money coming in fell to 1,200 a month in the last 3 months, from 2,900 over
 the last twelve". Otherwise it compares with like customers: "no bookings online over the last 3
 months, while customers of the same tier have 4". Values have four digits, so amounts of
-a thousand or more have no cents. The reasons of `segment` are its dimensions in their own units; the
-page has one sentence: what is usual in the segment, among all customers, and with this customer.
+a thousand or more have no cents. The reasons of `segment` are its dimensions in their own units;
+the page makes one sentence of them: what is usual in the segment, among all customers, and with
+this customer.
 `scores.offer.reason` and `alerts.credit.reason` hold the same in one text:
 `income_3m 0 (usual 900 of customers of the same tier, before 600)`.
 Releases from before `usual_of` and `before` have sentences about "other customers".

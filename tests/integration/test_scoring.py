@@ -918,7 +918,7 @@ def test_an_alert_gives_reason_month_expected_loss_and_responsible_employee(lent
     assert (float(two["exposure"]), float(two["loss_given_default"])) == (500.5, 0.45)
     assert of("day late")["reason"] == "1 days past due; probability of default 0.03"
     # Beside the median of the borrowers; a rate below that of all is no reason for an alert.
-    assert two["reason"] == "days_past_due 60 (usual 5)"
+    assert two["reason"] == "days_past_due 60 (usual 5 of other customers)"
     assert seven["reason"] == "probability of default 0.15"
     default = of("other in default")
     assert default["reason"] == (
