@@ -10,7 +10,7 @@ import pandas as pd
 
 from ml.clv.model import LAST_PERIOD, PACE
 
-COLUMNS = ["row", "rank", "feature", "value", "usual", "contribution", "direction"]
+COLUMNS = ["row", "rank", "feature", "value", "usual", "before", "contribution", "direction"]
 RAISES, LOWERS = "raises", "lowers"
 DIGITS = 4
 # A contribution below this share of a row's total is a rounding error.
@@ -18,6 +18,11 @@ NEGLIGIBLE = 1e-9
 # The most decimals by which a number of four digits can be divided exactly.
 MOST_DECIMALS = 22
 WINDOW = re.compile(r"(_max|_deepest)?_\d+m$")
+# Of two numbers within this share of the larger, nobody would say that one is unusual.
+ALIKE = 0.1
+# A sum or an average over fewer months than a year, which the year's can be compared with.
+SPAN = re.compile(r"(?P<measure>.+)(?<!_max)(?<!_deepest)_(?P<months>\d+)m")
+YEAR, OBSERVED, AVERAGE = 12, "months_observed", "average_"
 # Stems that the names do not show: the anchors are the margin of the last period.
 STEMS = {LAST_PERIOD: "contribution_margin", PACE: "contribution_margin"}
 
@@ -92,6 +97,37 @@ def usual_values(frame: pd.DataFrame, names: Sequence[str]) -> dict[str, str]:
     return usual
 
 
+def alike(values: np.ndarray, usual: np.ndarray | float) -> np.ndarray:
+    """Whether numbers are the same to a person: within 10 % of the larger, or both missing."""
+    values, usual = np.broadcast_arrays(np.asarray(values, float), np.asarray(usual, float))
+    near = np.abs(values - usual) <= ALIKE * np.maximum(np.abs(values), np.abs(usual))
+    near &= np.isfinite(values)
+    return np.asarray(near | (np.isnan(values) & np.isnan(usual)))
+
+
+def _is_usual(column: pd.Series, usual: str) -> np.ndarray:
+    if _is_number(column):
+        return alike(_numbers(column), float(usual) if usual else np.nan)
+    return _text(column) == usual
+
+
+def _before(frame: pd.DataFrame, rows: np.ndarray, name: str) -> np.ndarray:
+    """The row's own value over a span as long as the feature's, by the mean of a year, as text;
+    empty where the frame has no such measure over a year."""
+    span = SPAN.fullmatch(name)
+    year = f"{span['measure']}_{YEAR}m" if span else ""
+    if not span or int(span["months"]) >= YEAR or year not in frame:
+        return np.full(len(rows), "", dtype=object)
+    past = _numbers(frame[year].iloc[rows])
+    if not name.startswith(AVERAGE):
+        observed = np.full(len(rows), float(YEAR))
+        if OBSERVED in frame:
+            known = np.nan_to_num(_numbers(frame[OBSERVED].iloc[rows]), nan=YEAR)
+            observed = np.clip(known, 1, YEAR)
+        past = past * np.minimum(int(span["months"]), observed) / observed
+    return _number_text(past)
+
+
 def _refuse_missing(there: Iterable[str], names: Sequence[str], where: str) -> None:
     known = set(there)
     missing = [name for name in names if name not in known]
@@ -138,17 +174,21 @@ def top_reasons(
         The most reasons per row.
     by_stem : bool
         Features of one stem (`stem`: the same measure over several windows) are one reason. Its
-        contribution is the stem's sum; its feature is the one that adds most in that direction.
+        contribution is the stem's sum; its feature is the one that adds most in that direction
+        among those whose value is not usual.
 
     Returns
     -------
     DataFrame
         Ordered by row and rank. Columns: row (position in the frame), rank (from 1), feature, value
-        and usual (text: numbers to four significant digits, an empty text where missing),
+        and usual (text: numbers to four significant digits, an empty text where missing), before
+        (text: where the frame has the same measure over twelve months, the row's own value over as
+        many months as the feature covers, by the mean of those twelve; otherwise empty),
         contribution (in the unit of the contributions), direction ('raises' or 'lowers').
-        Rounding errors and unknown contributions (NaN) are not reasons: a row may have fewer than
-        `top`, or none. Of equally strong reasons the first has the first name (with `by_stem`, of
-        the stem) in the alphabet.
+        What is usual is not a reason: a number that is `alike` the usual one, the same category,
+        or both missing. Nor are rounding errors and unknown contributions (NaN): a row may have
+        fewer than `top`, or none. Of equally strong reasons the first has the first name (with
+        `by_stem`, of the stem) in the alphabet.
 
     Raises
     ------
@@ -179,6 +219,11 @@ def top_reasons(
     sums = np.add.reduceat(moved, starts, axis=1)
     strength = np.abs(sums)
     strength[strength <= NEGLIGIBLE * np.abs(moved).sum(axis=1, keepdims=True)] = 0
+    # What each feature adds in the direction of its stem, nothing where its value is usual.
+    added = moved * np.repeat(np.sign(sums), lengths, axis=1)
+    for place, name in enumerate(ordered):
+        added[_is_usual(frame[name], usual[name]), place] = 0
+    strength[np.maximum.reduceat(added, starts, axis=1) <= 0] = 0
     row, group = np.nonzero(_strongest(strength, top))
     first = np.lexsort((group, -strength[row, group], row))
     row, group = row[first], group[first]
@@ -186,7 +231,7 @@ def top_reasons(
 
     places = np.arange(lengths.max())
     member = np.minimum(starts[group, None] + places, len(names) - 1)
-    along = moved[row[:, None], member] * np.sign(contribution)[:, None]
+    along = added[row[:, None], member]
     along[places >= lengths[group, None]] = -np.inf
     shown = starts[group] + along.argmax(axis=1)
     return _long_form(row, shown, contribution, ordered, frame, usual)
@@ -200,10 +245,11 @@ def _long_form(
     frame: pd.DataFrame,
     usual: Mapping[str, str],
 ) -> pd.DataFrame:
-    value = np.full(len(row), "", dtype=object)
+    value, before = (np.full(len(row), "", dtype=object) for _ in range(2))
     for number in np.unique(shown):
         at = shown == number
         value[at] = _text(frame[names[number]].iloc[row[at]])
+        before[at] = _before(frame, row[at], names[number])
     begins = np.searchsorted(row, row)
     feature = np.array(names, dtype=object)[shown]
     expected = np.array([usual[name] for name in names], dtype=object)[shown]
@@ -214,6 +260,7 @@ def _long_form(
             "feature": pd.Series(feature, dtype=str),
             "value": pd.Series(value, dtype=str),
             "usual": pd.Series(expected, dtype=str),
+            "before": pd.Series(before, dtype=str),
             "contribution": contribution,
             "direction": pd.Series(np.where(contribution > 0, RAISES, LOWERS), dtype=str),
         },

@@ -20,7 +20,7 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
-from reports.formats import ENGLISH
+from reports.formats import ENGLISH, plain
 
 FOLDER = Path(__file__).parent
 CATALOGUES = {path.stem: path for path in sorted((FOLDER / "locale").glob("*.po"))}
@@ -131,7 +131,8 @@ class Phrase(str):
     parts: tuple[str | Decimal | int, ...]
 
     def __new__(cls, pattern: str, *parts: str | Decimal | int) -> Phrase:
-        made = super().__new__(cls, pattern.format(*parts))
+        figures = (plain(part) if isinstance(part, Decimal) else part for part in parts)
+        made = super().__new__(cls, pattern.format(*figures))
         made.pattern, made.parts = pattern, parts
         return made
 

@@ -86,7 +86,7 @@ FORM = {
     ),
     "scores.reason": (
         "customer_id varchar, model_name varchar, rank integer, feature varchar, value varchar,"
-        " usual varchar, contribution double, direction varchar"
+        " usual varchar, usual_of varchar, before varchar, contribution double, direction varchar"
     ),
     "scores.offer": (
         "customer_id varchar, product_id varchar, p_response double, uplift double,"

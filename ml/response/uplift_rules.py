@@ -225,6 +225,13 @@ class ResponseScoreRule(RegressorMixin, BaseEstimator):
         self.usual_scale_ = self.usual_ / max(float(score.mean()), LEAST_LEVEL)
         return self
 
+    def contributions(self, frame: pd.DataFrame) -> tuple[np.ndarray, list[str]]:
+        """What raises or lowers the response, with which the effect rises and falls: contributions
+        and names as those of the response model, in log-odds of the response."""
+        check_is_fitted(self)
+        added, names = self.response_.contributions(frame)
+        return np.asarray(added), list(names)
+
     def predict(self, frame: pd.DataFrame) -> np.ndarray:
         """Effect of contacting, shape (n,), in the outcome's unit."""
         check_is_fitted(self)
@@ -294,3 +301,9 @@ class StrongerRule(RegressorMixin, BaseEstimator):
         """Effect of contacting by the rule chosen, shape (n,), in the outcome's unit."""
         check_is_fitted(self)
         return np.asarray(self.rules_[self.chosen_].predict(frame))
+
+    def contributions(self, frame: pd.DataFrame) -> tuple[np.ndarray, list[str]]:
+        """Contributions and names of the rule chosen, on its own scale."""
+        check_is_fitted(self)
+        added, names = self.rules_[self.chosen_].contributions(frame)
+        return np.asarray(added), list(names)

@@ -463,6 +463,11 @@ class SegmentModel(BaseEstimator):
         own = self.centres_[_nearest(matrix, self.centres_)]
         return matrix**2 - (matrix - own) ** 2, list(self.dimensions_)
 
+    def explained(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """The values behind `contributions`: the dimensions in their own units, a column each."""
+        check_is_fitted(self)
+        return self.scaler_.natural(frame)
+
 
 class RuleTiering(BaseEstimator):
     """The simple rule: tier of value × stage of life.

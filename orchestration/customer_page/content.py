@@ -9,12 +9,12 @@ from typing import Any
 
 from duckdb import DuckDBPyConnection
 
-from orchestration.decisions.reason_words import (
-    feature_value,
-    feature_words,
-    is_withheld,
-    reason_in_words,
+from orchestration.decisions.feature_sentences import (
+    feature_sentence,
+    group_sentence,
+    offer_sentence,
 )
+from orchestration.decisions.reason_words import is_withheld, reason_in_words
 from orchestration.decisions.roles import BUSINESS, COMPLIANCE, MANAGER, WITHHELD, withheld_from
 from orchestration.models.studies import OF_CUSTOMERS, STUDIES
 from orchestration.platform.optional_tables import has_table
@@ -268,7 +268,7 @@ def segment_words(name: str) -> str:
 def _reasons(
     connection: DuckDBPyConnection, customer_id: str, withheld: frozenset[str]
 ) -> dict[str, list[Row]] | None:
-    """What moved each score most, in words, by model."""
+    """What moved each score most, as sentences, by model."""
     rows = _rows(
         connection,
         "scores.reason",
@@ -278,21 +278,50 @@ def _reasons(
     if rows is None:
         return None
     reasons: dict[str, list[Row]] = {}
+    grouped: dict[str, list[Row]] = {}
     for row in rows:
         model = str(row["model_name"])
+        if is_withheld(row["feature"], withheld):
+            continue
         study = STUDIES.get(model)
-        shown = reasons.setdefault(study.label if study else model, [])
-        if len(shown) < SHOWN_REASONS and not is_withheld(row["feature"], withheld):
-            reason: Row = {"words": feature_words(row["feature"]), "value": None, "direction": None}
-            # Numbers on a scale of the model's own mean nothing to a reader.
-            if study is None or not study.has_scaled_reasons:
-                reason |= {
-                    "value": feature_value(row["value"] or "none"),
-                    "usual": feature_value(row["usual"] or "none"),
-                    "direction": row["direction"],
-                }
-            shown.append(reason)
+        label = study.label if study else model
+        shown = reasons.setdefault(label, [])
+        if study is not None and study.is_grouping:
+            grouped.setdefault(label, []).append(row)
+        elif len(shown) < SHOWN_REASONS and (words := _sentence(row)):
+            shown.append({"words": words, "direction": row["direction"]})
+    for label, found in grouped.items():
+        if words := _grouped(connection, customer_id, found):
+            reasons[label] = [{"words": words, "direction": None}]
     return {model: shown for model, shown in reasons.items() if shown}
+
+
+def _sentence(row: Row) -> str | None:
+    """A reason's sentence; older releases do not hold of whom the usual value is."""
+    texts = (row["value"] or "", row["usual"] or "")
+    return feature_sentence(row["feature"], *texts, row.get("usual_of"), row.get("before"))
+
+
+def _grouped(connection: DuckDBPyConnection, customer_id: str, rows: list[Row]) -> str | None:
+    """What sets the customer's segment apart from all customers, and where the customer stands."""
+    profile = _rows(
+        connection,
+        "scores.segment_profile",
+        "as profile semi join scores.customer as score"
+        " on profile.segment = score.segment and score.customer_id = $1",
+        customer_id,
+    )
+    medians = {row["dimension"]: row for row in profile or []}
+    for row in rows:
+        if row["direction"] != "raises" or row["feature"] not in medians:
+            continue
+        median = medians[row["feature"]]
+        # In older releases the values are on a scale of the model's own.
+        value = row["value"] if "usual_of" in row else None
+        found = group_sentence(row["feature"], value, median["median"], median["population_median"])
+        if found:
+            return found
+    return next(filter(None, map(_sentence, rows if "usual_of" in rows[0] else [])), None)
 
 
 def _alerts(
@@ -351,6 +380,7 @@ def _offers(
     for offer in offers:
         candidate = candidates.get(offer["product_id"], {})
         profit = candidate.get("expected_incremental_profit")
+        expected = offer.get("expected_incremental_profit")
         shown.append(
             {
                 "product_id": offer["product_id"],
@@ -358,11 +388,10 @@ def _offers(
                 "p_response": offer["p_response"],
                 "uplift": offer.get("uplift"),
                 "product_value": offer.get("product_value"),
-                "expected_incremental_profit": (
-                    offer.get("expected_incremental_profit") if profit is None else profit
-                ),
+                "expected_incremental_profit": expected if profit is None else profit,
                 "channel": candidate.get("channel"),
-                "reason": reason_in_words(offer.get("reason"), withheld),
+                "reason": reason_in_words(offer.get("reason"), withheld)
+                or offer_sentence(offer["p_response"], expected, profit),
             }
         )
     worst = Decimal("-Infinity")

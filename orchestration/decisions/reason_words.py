@@ -7,26 +7,31 @@ from collections.abc import Collection
 from decimal import Decimal
 from functools import cache
 
+from orchestration.decisions.feature_sentences import (
+    BOOKED_BY,
+    FIGURE,
+    LINES,
+    WINDOW,
+    feature_sentence,
+    percent,
+)
 from orchestration.decisions.roles import WITHHELD
 from reports.words import Phrase, joined
-from sources.vocabulary import BOOKING_GROUPS, CHANNELS, PRODUCT_LINES
 
-WINDOW = re.compile(r"^(?P<stem>.+?)_(?P<months>\d+)m$")
-# "balance_deposits -169.3 (usual 1978)": a feature, what it is, and what is usual.
+# "income_3m 0 (usual 900 of customers of the same tier, before 600)": a feature, its value, what is
+# usual and of whom, and what the customer had before. Older releases have no "of" and "before".
 PART = re.compile(r"^(?P<feature>[a-z][a-z0-9_]*) (?P<values>.*)$", re.DOTALL)
-VALUED = re.compile(r"^(?P<value>.*) \(usual (?P<usual>.*)\)$", re.DOTALL)
+VALUED = re.compile(
+    r"^(?P<value>.*?) \(usual (?P<usual>.*?)"
+    r"(?: of (?P<peers>(?:customers|businesses|other)[a-z ]*))?"
+    r"(?:, before (?P<before>[^,()]+))?\)$",
+    re.DOTALL,
+)
+LATE, DAYS_LATE = "days_past_due", re.compile(r"\d+ days past due")
 SEPARATOR = "; "
 # A place of a sentence's pattern, escaped.
 PLACE = re.compile(r"\\\{\d\\\}")
-# A code such as `07` is no figure.
-FIGURE = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?(e[+-]?\d+)?")
 
-LINES = {line.product_line: line.label for line in PRODUCT_LINES}
-BOOKINGS = {
-    **{channel.channel: channel.label for channel in CHANNELS},
-    "no_channel": "bookings without a channel",
-    **{group.booking_group: group.label for group in BOOKING_GROUPS},
-}
 BY_LINE = {
     "balance": "balance on {0}",
     "average": "average balance on {0}",
@@ -76,11 +81,16 @@ STEMS = {
     "cash": "use of cash",
     "trend_contribution_margin": "trend of the contribution",
 }
+NO_LOSS = ", less an expected loss of 0.00"
+ONE_DAY, DEFAULT = "one day past due", "probability of default {0}"
+# The money behind a contact, which the reasons of the customer go before.
+OF_MONEY = ("a contact adds ", "taken, it brings ", "the contact costs ")
 SENTENCES = (
     "{0} days past due",
-    "probability of default {0}",
+    DEFAULT,
     "another loan of the borrower is in default",
     "a contact adds {0} points to the probability of taking {1} ({2} % when contacted)",
+    f"taken, it brings {{0}} in a year{NO_LOSS}",
     "taken, it brings {0} in a year, less an expected loss of {1}",
     "the contact costs {0}, a response {1}",
     "the contact costs {0}",
@@ -103,8 +113,8 @@ def feature_words(feature: str) -> str:
 def _stem_words(stem: str) -> str:
     if stem in STEMS:
         return STEMS[stem]
-    if stem.startswith("bookings_") and (kind := stem.removeprefix("bookings_")) in BOOKINGS:
-        return BOOKINGS[kind]
+    if stem.startswith("bookings_") and (kind := stem.removeprefix("bookings_")) in BOOKED_BY:
+        return BOOKED_BY[kind]
     beginning, _, line = stem.rpartition("_")
     if beginning in BY_LINE and line in LINES:
         return Phrase(BY_LINE[beginning], LINES[line])
@@ -135,18 +145,20 @@ def part_in_words(part: str, withheld: Collection[str] = WITHHELD) -> str | None
     valued = VALUED.match(values)
     if not valued:
         return Phrase("{0}: {1}", feature_words(feature), feature_value(values))
-    return Phrase(
-        "{0}: {1} (usual {2})",
-        feature_words(feature),
-        *(feature_value(valued[name]) for name in ("value", "usual")),
-    )
+    value, usual = ("" if valued[name] == "none" else valued[name] for name in ("value", "usual"))
+    return feature_sentence(feature, value, usual, valued["peers"], valued["before"])
 
 
 def sentence(text: str, patterns: Collection[str] = SENTENCES) -> str:
     """A sentence of the tables with its figures and names in place; another one as it is."""
     for pattern in patterns:
         if found := _matcher(pattern).fullmatch(text):
-            return Phrase(pattern, *map(feature_value, found.groups()))
+            parts = [feature_value(part) for part in found.groups()]
+            if pattern == DEFAULT and isinstance(parts[0], Decimal):
+                parts = [percent(parts[0], 1)]
+            if text == "1 days past due":
+                return ONE_DAY
+            return Phrase(pattern.removesuffix(NO_LOSS), *parts)
     return text
 
 
@@ -156,12 +168,16 @@ def _matcher(pattern: str) -> re.Pattern[str]:
 
 
 def reason_in_words(reason: str | None, withheld: Collection[str] = WITHHELD) -> str | None:
-    """A reason of parts `feature value (usual value)` in words, without what is withheld.
+    """A reason of parts as sentences, without what is withheld and what is usual.
 
-    Sentences among the parts stay as they are. None where nothing is left.
+    What moved the scores comes before the money; sentences among the parts stay as they are. None
+    where nothing is left.
     """
     if not reason:
         return None
-    parts = (part_in_words(part, withheld) for part in reason.split(SEPARATOR))
-    shown = [part for part in parts if part]
+    parts = reason.split(SEPARATOR)
+    if any(map(DAYS_LATE.fullmatch, parts)):
+        parts = [part for part in parts if not part.startswith(f"{LATE} ")]
+    parts.sort(key=lambda part: part.startswith(OF_MONEY))
+    shown = [words for part in parts if (words := part_in_words(part, withheld))]
     return joined("{0}; {1}", shown) if shown else None

@@ -86,7 +86,7 @@ class Declaration:
     rows : rows of these tables by batch, from the model and the features of its population:
         table → frame, whose column `row` is the place in the features
     afterwards : what is written when all customers are scored
-    has_scaled_reasons : its reasons are figures on a scale of the model's own
+    is_grouping : its reasons place the customer in a group of customers
     """
 
     name: str
@@ -106,7 +106,7 @@ class Declaration:
     tables: tuple[Table, ...] = ()
     rows: Callable[[Any, pd.DataFrame], Mapping[str, pd.DataFrame]] | None = None
     afterwards: Callable[[Any, TrainingContext, Champion, int], None] | None = None
-    has_scaled_reasons: bool = False
+    is_grouping: bool = False
 
     @property
     def scored_columns(self) -> tuple[Column, ...]:

@@ -9,20 +9,22 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from ml.reasons import RAISES, top_reasons, usual_values
-from ml.response.model import OFFER
+from ml.reasons import RAISES
+from ml.response.model import OFFER, OFFER_LINE
 from ml.serving import scores
-from orchestration.models.contact_frames import offers_to_score
+from orchestration.models.contact_frames import CONTEXT, offers_to_score
 from orchestration.models.context import TrainingContext
 from orchestration.models.cutoffs import LONG_HORIZON
 from orchestration.models.datasets import customers_to_score
 from orchestration.models.declaration import CUSTOMER_ID, Column, Table, version_of
+from orchestration.models.like_customers import LikeCustomers
 from orchestration.models.scoring import BATCH, Champion, champion_of, side_by_side
 from orchestration.models.studies import OF_OFFERS, RESPONSE, UPLIFT
 from orchestration.platform.tables import append_rows, write_table
 
 TABLE = "scores.offer"
 REASONS = 2
+OF_OFFER = (OFFER, OFFER_LINE, *CONTEXT)
 
 OFFER_TABLE = Table(
     "offer",
@@ -41,7 +43,7 @@ OFFER_TABLE = Table(
             "decimal(18, 2)",
             "uplift times product value less expected loss, less the incentive of responses",
         ),
-        Column("reason", "varchar", "what raises the uplift most"),
+        Column("reason", "varchar", "what raises the uplift most above that of like customers"),
     ),
     ("customer_id", "product_id"),
 )
@@ -136,17 +138,30 @@ def _scored(
 
 
 def _reasons(champion: Champion, frame: pd.DataFrame) -> np.ndarray | None:
-    """The features that raise each customer's uplift most, in words; none where no feature does."""
+    """The features that raise each customer's uplift most, as `reason_texts` writes them; none
+    where no feature does."""
     if not hasattr(champion.model, "contributions"):
         return None
     moved, names = champion.model.contributions(frame)
-    # All these rows share one offer, so it is not a reason.
-    kept = [place for place, name in enumerate(names) if name != OFFER]
+    # What describes the offer or the market is the same in all these rows.
+    kept = [place for place, name in enumerate(names) if name not in OF_OFFER]
     moved, names = moved[:, kept], [names[place] for place in kept]
-    reasons = top_reasons(moved, names, frame, usual_values(frame, names))
+    if not names:
+        return None
+    reasons = LikeCustomers(frame, frame, moved, names).reasons(frame, frame, moved)
     reasons = reasons[(reasons["direction"] == RAISES) & (reasons["rank"] <= REASONS)]
-    words = reasons["feature"] + " " + reasons["value"] + " (usual " + reasons["usual"] + ")"
     found = np.full(len(frame), None, dtype=object)
-    for row, texts in words.groupby(reasons["row"]):
+    for row, texts in reason_texts(reasons).groupby(reasons["row"]):
         found[int(row)] = "; ".join(texts)
     return found
+
+
+def reason_texts(reasons: pd.DataFrame) -> pd.Series:
+    """Reasons as the tables hold them; `alerts.credit` writes the same.
+
+    `income_3m 0 (usual 900 of customers of the same tier, before 600)`
+    """
+    value, usual = (reasons[name].replace("", "none") for name in ("value", "usual"))
+    before = (", before " + reasons["before"]).where(reasons["before"] != "", "")
+    whose = usual + " of " + reasons["usual_of"]
+    return reasons["feature"] + " " + value + " (usual " + whose + before + ")"

@@ -24,6 +24,33 @@ Generated from the studies (`orchestration/models/studies/`); after a change of 
 `.venv/bin/python -m orchestration.models.scores_page`. Money is in currency units. The horizon is
 12 months, or 6 where the history is short. A column is empty where its model is off or does not
 score the customer.
+
+## Reasons
+
+Each score has up to three reasons, the strongest first; what like customers have as well is none.
+
+- **Like customers** are those of the same kind and value tier at the as-of date; businesses are
+  compared with businesses. Where there are fewer than 50, or the customer has no tier, they are all
+  others. `usual_of` states which, and `usual` is their median or most frequent value.
+- `contribution` is what the feature adds to the score, less what it adds to that of the median like
+  customer.
+- A reason is left out, and the next takes its place, where value and usual are the same to a
+  person: numbers within 10 % of the larger, the same category, or both missing.
+- `before` is the customer's own mean of up to twelve months, for as many months as the feature
+  covers: `income_3m` beside a quarter of `income_12m`.
+- Everything is of the as-of date or before it.
+
+Pages and lists show sentences in English and Chinese, never the names of features. Where `before`
+differs by a quarter or more, and in the same direction as `usual`, the sentence compares with the
+customer's own past: "money coming in fell to 1,200 a month in the last 3 months, from 2,900 over
+the last twelve". Otherwise it compares with like customers: "no bookings online over the last 3
+months, while customers of the same tier have 4". Values have four digits, so amounts of
+a thousand or more have no cents. The reasons of `segment` are its dimensions in their own units;
+the page makes one sentence of them: what is usual in the segment, among all customers, and with
+this customer.
+`scores.offer.reason` and `alerts.credit.reason` hold the same in one text:
+`income_3m 0 (usual 900 of customers of the same tier, before 600)`.
+Releases from before `usual_of` and `before` have sentences about "other customers".
 """
 
 SOURCES = f"""\

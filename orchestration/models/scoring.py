@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from ml.reasons import top_reasons, usual_values
 from ml.registry import ChampionUnusable, Registry, Version
 from ml.serving import scores
 from orchestration.models.context import TrainingContext
@@ -26,6 +25,7 @@ from orchestration.models.datasets import (
     features_of,
 )
 from orchestration.models.declaration import CUSTOMER_ID, Column, Table, version_of
+from orchestration.models.like_customers import LikeCustomers
 from orchestration.models.records import Records
 from orchestration.models.registration import is_on
 from orchestration.models.studies import OF_CUSTOMERS, STUDIES
@@ -54,8 +54,18 @@ REASON = Table(
         Column("rank", "integer", "1 for what moved the score most"),
         Column("feature", "varchar", "feature, or part of the model's own"),
         Column("value", "varchar", "its value of this customer"),
-        Column("usual", "varchar", "what is usual"),
-        Column("contribution", "double", "what it adds to the score, on the model's scale"),
+        Column("usual", "varchar", "its usual value, of like customers"),
+        Column("usual_of", "varchar", "whose value is the usual one"),
+        Column(
+            "before",
+            "varchar",
+            "the customer's own value of twelve months, for as many months as the feature covers",
+        ),
+        Column(
+            "contribution",
+            "double",
+            "what it adds to the score beyond the median like customer's, on the model's scale",
+        ),
         Column("direction", "varchar", "`raises` or `lowers`"),
         Column("model_version", "varchar", "version of the model in the registry"),
     ),
@@ -105,48 +115,38 @@ def champion_of(
 
 
 class Explainer:
-    """Reason codes of a champion: what moved each score most, beside what is usual.
+    """Reason codes of a champion: what moved each score most above those of like customers.
 
     A model that explains itself by parts of its own (the margin of a line, a dimension of a
-    segment) is explained by these, each less its mean, so that an average part has no effect.
+    segment) shows the values of these.
     """
 
-    def __init__(self, name: str, champion: Champion, usual_of: pd.DataFrame) -> None:
+    def __init__(self, name: str, champion: Champion, sample: pd.DataFrame) -> None:
         self.name = name
         self._champion = champion
-        self._mean: np.ndarray | None = None
-        moved, names = champion.model.contributions(usual_of)
-        shown = self._shown(usual_of, moved, names)
-        if shown is not usual_of:
-            self._mean = moved.mean(axis=0)
-        self._usual = usual_values(shown, names)
+        moved, names, shown = self._explained(sample)
+        self._like = LikeCustomers(sample, shown, moved, names)
 
-    @staticmethod
-    def _shown(frame: pd.DataFrame, moved: np.ndarray, names: list[str]) -> pd.DataFrame:
-        if set(names) <= set(frame.columns):
-            return frame
-        return pd.DataFrame(moved, columns=names)
+    def _explained(self, frame: pd.DataFrame) -> tuple[np.ndarray, list[str], pd.DataFrame]:
+        """Contributions, their names, and the values behind them."""
+        features, model = features_of(frame), self._champion.model
+        moved, names = model.contributions(features)
+        if set(names) <= set(features.columns):
+            return moved, names, features
+        if hasattr(model, "explained"):
+            return moved, names, model.explained(features)
+        return moved, names, pd.DataFrame(moved, columns=names)
 
-    def reasons(self, customers: np.ndarray, frame: pd.DataFrame) -> pd.DataFrame:
+    def reasons(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Rows of `scores.reason` of these customers."""
-        moved, names = self._champion.model.contributions(frame)
-        shown = self._shown(frame, moved, names)
-        if self._mean is not None:
-            moved = moved - self._mean
-        reasons = top_reasons(moved, names, shown, self._usual)
-        return pd.DataFrame(
-            {
-                "customer_id": customers[reasons["row"].to_numpy()],
-                "model_name": self.name,
-                "rank": reasons["rank"],
-                "feature": reasons["feature"],
-                "value": reasons["value"],
-                "usual": reasons["usual"],
-                "contribution": reasons["contribution"],
-                "direction": reasons["direction"],
-                "model_version": self._champion.number,
-            }
-        )
+        moved, _, shown = self._explained(frame)
+        reasons = self._like.reasons(frame, shown, moved)
+        customers = frame["customer_id"].to_numpy()[reasons.pop("row").to_numpy()]
+        return reasons.assign(
+            customer_id=customers,
+            model_name=self.name,
+            model_version=self._champion.number,
+        ).reindex(columns=[column.name for column in REASON.columns])
 
 
 def score_customers(connection: duckdb.DuckDBPyConnection, context: TrainingContext) -> int:
@@ -168,7 +168,7 @@ def score_customers(connection: duckdb.DuckDBPyConnection, context: TrainingCont
     for one in WRITTEN:
         write_table(connection, f"scores.{one.name}", None)
     explainers = {
-        name: Explainer(name, champion, features_of(sample))
+        name: Explainer(name, champion, sample)
         for name, champion in champions.items()
         if hasattr(champion.model, "contributions")
         and (sample := records.as_of(population_of(name))) is not None
@@ -231,11 +231,10 @@ class _Batch:
     explainers: Mapping[str, Explainer]
     besides: Mapping[str, Callable[[pd.DataFrame, np.ndarray], Mapping[str, Any]]]
 
-    def _population(self, name: str) -> tuple[np.ndarray, pd.DataFrame]:
-        """The ids of a model's population, and their features."""
+    def _population(self, name: str) -> pd.DataFrame:
+        """The rows of a model's population."""
         places = np.flatnonzero(population_of(name).kept(self.frame).to_numpy(dtype=bool))
-        kept = self.frame.iloc[places]
-        return kept["customer_id"].to_numpy(), features_of(kept).reset_index(drop=True)
+        return self.frame.iloc[places].reset_index(drop=True)
 
     def predicted(self) -> Iterator[tuple[str, pd.DataFrame]]:
         """Rows of the models' tables, by the name of the table."""
@@ -259,10 +258,11 @@ class _Batch:
             rows_of = STUDIES[name].rows
             if rows_of is None:
                 continue
-            customers, features = self._population(name)
-            if not len(customers):
+            frame = self._population(name)
+            if frame.empty:
                 continue
-            for table, rows in rows_of(champion.model, features).items():
+            customers = frame["customer_id"].to_numpy()
+            for table, rows in rows_of(champion.model, features_of(frame)).items():
                 columns = {
                     "customer_id": customers[rows["row"].to_numpy(dtype=int)],
                     version_of(name).name: champion.number,
@@ -272,6 +272,6 @@ class _Batch:
     def reasons(self) -> Iterator[tuple[str, pd.DataFrame]]:
         """Rows of `scores.reason`, model by model."""
         for name, explainer in self.explainers.items():
-            customers, features = self._population(name)
-            if len(customers):
-                yield "reason", explainer.reasons(customers, features)
+            frame = self._population(name)
+            if len(frame):
+                yield "reason", explainer.reasons(frame)

@@ -13,17 +13,18 @@ from expectations.suites.base import COUNT
 from ml.segments.dimensions import DIMENSIONS
 from ml.segments.model import RULE_STAGES, RULE_VALUES
 from ml.segments.naming import AVERAGE, LOSING
+from ml.serving import TIER
 from orchestration.alerts.reason_words import reason_examples
 from orchestration.customer_page.content import STANDINGS, segment_words
+from orchestration.decisions.feature_sentences import BOOKED_BY, LINES, sentence_examples
 from orchestration.decisions.reason_words import (
-    BOOKINGS,
     BY_LINE,
-    LINES,
     STEMS,
     feature_words,
     reason_in_words,
 )
 from orchestration.decisions.roles import ROLES
+from orchestration.models.like_customers import OTHERS, SAME_BUSINESS, SAME_TIER
 from orchestration.models.reason_words import METRICS, verdict_examples
 from orchestration.models.studies import OF_CUSTOMERS, STUDIES
 from orchestration.platform.environment import DBT_PROJECT
@@ -60,6 +61,8 @@ REASONS = (
     "a contact adds 1 points to the probability of taking 1 (1 % when contacted); taken, it brings "
     "1 in a year, less an expected loss of 1; the contact costs 1, a response 1",
     "the contact costs 1",
+    "1 days past due",
+    "taken, it brings 1 in a year, less an expected loss of 0.00",
 )
 
 
@@ -73,7 +76,14 @@ def vocabularies() -> dict[str, tuple[str, ...]]:
     ]
     names = ("rather older, single", "single (2)", "low value · 62+")
     return {
-        "features": tuple(map(feature_words, _features())),
+        "features": tuple(map(feature_words, features())),
+        "sentences": tuple(sentence_examples((*features(), TIER))),
+        "like customers": (OTHERS, SAME_TIER, SAME_BUSINESS),
+        "categories": tuple(
+            value.replace("_", " ")
+            for column in ("customer_kind", "company_size")
+            for value in _values("customer", column)
+        ),
         "reasons": tuple(filter(None, map(reason_in_words, REASONS))),
         "abnormal bookings": tuple(reason_examples()),
         "measures of models": tuple(METRICS.values()),
@@ -137,14 +147,14 @@ def page_words() -> Iterator[str]:
         yield from map(titled, keys)
 
 
-def _features() -> Iterator[str]:
+def features() -> Iterator[str]:
     """The features of the models, and the parts by which models explain themselves."""
     for path in ("customer_month", "offer"):
         file = DBT_PROJECT / "models" / "features" / f"features_{path}.yml"
         (model,) = yaml.safe_load(file.read_text(encoding="utf-8"))["models"]
         yield from (name for one in model["columns"] if (name := one["name"]) not in ROW_KEYS)
     yield from (f"{part}_{line}" for part in BY_LINE for line in LINES)
-    yield from (f"bookings_{by}" for by in BOOKINGS)
+    yield from (f"bookings_{by}" for by in BOOKED_BY)
     yield from STEMS
     yield from (one.name for one in DIMENSIONS)
 

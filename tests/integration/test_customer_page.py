@@ -221,11 +221,70 @@ def test_every_personal_column_of_the_customer_is_given_to_a_role_or_withheld():
 
 def test_reasons_are_in_words_without_withheld_values(bank):
     text = text_of(page_of(bank))
-    assert "Raises it: bookings online, last 3 months: 12 (usual 0)" in text
-    assert "salaries and pensions received, last 3 months: 5 (usual 9)" in text
-    assert "3 days past due" in text
+    assert (
+        "Raises it: the number of bookings online over the last 3 months is 12, while other "
+        "customers usually have none." in text
+    )
+    assert (
+        "3 days past due; salary and pension received over the last 3 months is 5.00, less than "
+        "the 9.00 of other customers" in text
+    )
     assert "Segment: what puts" not in text
-    assert "occupation: worker-7735" in text_of(page_of(bank, role=COMPLIANCE))
+    assert "the occupation is worker-7735" in text_of(page_of(bank, role=COMPLIANCE))
+
+
+def test_a_reason_names_like_customers_or_the_customers_own_past(bank):
+    bank.connection.execute(
+        "update scores.reason set usual = '9', usual_of = 'customers of the same tier',"
+        " before = '20' where rank = 3"
+    )
+    bank.add(
+        "scores.reason",
+        {
+            **{"customer_id": "C1", "model_name": "attrition", "rank": 4},
+            **{"feature": "accounts", "value": "1", "usual": "3", "direction": "lowers"},
+            "usual_of": "customers of the same tier",
+        },
+    )
+    text = text_of(page_of(bank))
+    # 12 are fewer than the customer's own 20 and more than the 9 of others: no fall explains more.
+    assert (
+        "the number of bookings online over the last 3 months is 12, more than the 9 of customers "
+        "of the same tier." in text
+    )
+    assert "Lowers it: the number of accounts is 1, fewer than the 3 of customers of" in text
+    bank.connection.execute("update scores.reason set usual = '21' where rank = 3")
+    assert (
+        "the number of bookings online fell to 12 in the last 3 months, from an average of 20 per "
+        "3 months over the year." in text_of(page_of(bank))
+    )
+
+
+def test_the_segment_has_one_sentence_which_older_releases_have_without_the_customers_value(bank):
+    bank.connection.execute("update scores.customer set segment = 'S1'")
+    bank.connection.execute(
+        "update scores.reason set feature = 'value', usual_of = 'other customers'"
+        " where model_name = 'segment'"
+    )
+    bank.connection.execute(
+        "create table scores.segment_profile as"
+        " select 'S1' as segment, 'value' as dimension, 2000.0 as median,"
+        " 100.0 as population_median"
+    )
+    words = "The contribution a year sets the segment apart: 2,000 is usual in it, 100.00 among all"
+    assert f"{words} customers, and this customer has 7,731." in text_of(page_of(bank))
+    bank.connection.execute("alter table scores.reason drop column usual_of")
+    bank.connection.execute("alter table scores.reason drop column before")
+    text = text_of(page_of(bank))
+    assert f"{words} customers." in text
+    assert "12, while other customers usually have none" in text
+
+
+def test_an_offer_is_never_without_a_reason(bank):
+    bank.connection.execute("update scores.offer set reason = null")
+    offers = {one["product_id"]: one for one in customer_facts(bank.connection, "C1")["offers"]}
+    assert offers["CARD"]["reason"] == "a contact is expected to bring 4.56 after its cost"
+    assert offers["FUND"]["reason"] == "25.0 % of such customers take it when contacted"
 
 
 def test_a_chinese_page_has_the_words_of_the_tables_in_chinese(bank):
@@ -235,10 +294,10 @@ def test_a_chinese_page_has_the_words_of_the_tables_in_chinese(bank):
     )
     facts = customer_facts(bank.connection, "C1")
     english, chinese = (text_of(render_customer_page(facts, one)) for one in ("en", "zh"))
-    assert "bookings online, last 3 months: 8,578 (usual 0)" in english
+    assert "the number of bookings online over the last 3 months is 8,578, while" in english
     assert "older, rather single, top value (S3)" in english
-    assert "推高：近3个月网上银行交易笔数：8,578 （通常为 0）" in chinese
-    assert "逾期3天；近3个月工资和养老金收入：5（通常为 9）" in chinese
+    assert "推高：近3个月网上银行交易笔数为8,578，而其他客户通常没有。" in chinese
+    assert "逾期3天；近3个月工资和养老金入账为5.00，低于其他客户的9.00" in chinese
     assert "较年长、单身（程度较轻）、顶级价值（S3）" in chinese
     assert "关注" in chinese and "电话银行" in chinese and "以客户经理身份查阅" in chinese
     assert "Cards, spring" in chinese
@@ -422,7 +481,10 @@ def test_offers_of_an_older_release_have_a_probability_alone(bank):
         "create or replace table scores.offer as"
         " select customer_id, product_id, p_response from scores.offer"
     )
-    assert re.search(r"Investment fund – 25\.0 % – – – –", text_of(page_of(bank)))
+    assert re.search(
+        r"Investment fund – 25\.0 % – – – 25\.0 % of such customers take it when contacted",
+        text_of(page_of(bank)),
+    )
 
 
 # --- Command, job and log -------------------------------------------------------------------

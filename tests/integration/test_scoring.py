@@ -917,9 +917,9 @@ def test_an_alert_gives_reason_month_expected_loss_and_responsible_employee(lent
     assert float(two["expected_loss_12m"]) == pytest.approx(112.61)
     assert (float(two["exposure"]), float(two["loss_given_default"])) == (500.5, 0.45)
     assert of("day late")["reason"] == "1 days past due; probability of default 0.03"
-    # Beside the median of the borrowers; a rate below that of all is no reason for an alert.
-    assert two["reason"] == "days_past_due 60 (usual 5)"
-    assert seven["reason"] == "probability of default 0.15"
+    # Beside the median of the borrowers: what is more than theirs raises the probability.
+    assert two["reason"] == "days_past_due 60 (usual 5 of other customers)"
+    assert seven["reason"] == "days_past_due 30 (usual 5 of other customers)"
     default = of("other in default")
     assert default["reason"] == (
         "another loan of the borrower is in default; probability of default 1.0"

@@ -163,7 +163,8 @@ def test_a_reason_is_in_words_without_values_withheld_from_managers(bank):
     bank.plan("C2", reason="monthly_income 2060 (usual 3100)")
     bank.write_lists()
     assert texts_of(bank, "reason") == {
-        "C1": "bookings online, last 3 months: 12 (usual 0); the offer is new",
+        "C1": "the number of bookings online over the last 3 months is 12, while other customers "
+        "usually have none; the offer is new",
         "C2": "chosen for its expected profit",
     }
 
@@ -192,7 +193,8 @@ PARTS = st.one_of(
 @settings(max_examples=100)
 def test_no_reason_in_words_names_a_withheld_feature(parts):
     words = reason_in_words("; ".join(parts)) or ""
-    assert not re.search(r"(^|; )(age|sex|occupation|marital status|monthly income)[,:]", words)
+    names = "age|sex|occupation|education|marital status|declared monthly income|district|region"
+    assert not re.search(rf"(^|; )(the |no )?({names})( is|,|:| over)", words)
 
 
 def test_features_read_as_words():

@@ -165,7 +165,10 @@ def test_the_plans_file_holds_nothing_that_managers_may_not_read(bank, tmp_path)
     export_release(bank.connection, tmp_path, "r1")
     rows = {row["customer_id"]: row for row in rows_of(tmp_path / "r1" / "contact_plan.csv")}
     assert set(rows) == {"C1", "C2"}
-    assert rows["C1"]["reason"] == "salaries and pensions received, last 3 months: 900 (usual 100)"
+    assert rows["C1"]["reason"] == (
+        "salary and pension received over the last 3 months is 900.00, more than the 100.00 of "
+        "other customers"
+    )
     assert not {"district_id", "household_id"} & set(rows["C1"])
 
 

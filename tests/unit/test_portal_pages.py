@@ -401,11 +401,12 @@ def test_a_units_page_has_its_own_customers_alone(site):
 def test_a_list_shows_reason_words_and_a_sheet_in_the_language_of_the_page(site):
     english, chinese = (words_of(site / one / "lists/E1.html") for one in ("en", "zh"))
     assert (
-        "Why: a contact adds 20.0 points to the probability of taking Card <Gold> (30.0 % when "
-        "contacted); taken, it brings 100.00 in a year" in english
+        "Why: salary and pension received over the last 12 months is 5.00, less than the 7.00 of "
+        "other customers; a contact adds 20.0 points to the probability of taking Card <Gold> "
+        "(30.0 % when contacted); taken, it brings 100.00 in a year" in english
     )
-    assert "salaries and pensions received, last 12 months: 5 (usual 7)" in english
     assert "What to say: Ask first." in english and "先问" not in english
+    assert "近12个月工资和养老金入账为5.00，低于其他客户的7.00" in chinese
     assert "联系使办理“Card <Gold>”的概率提高 20.0 个百分点（联系后为 30.0%）" in chinese
     assert "话术： 先问。" in chinese and "Ask first" not in chinese
     assert "1 C1 P202601-X Card <Gold> 2026-02-15 ☐ taken ☐ interested" in english

@@ -57,10 +57,10 @@ def test_a_table_worked_by_hand():
     found = top_reasons(contributions, NAMES, CUSTOMERS, usual_values(CUSTOMERS, NAMES), top=2)
     assert list(found.columns) == COLUMNS
     assert found.to_numpy().tolist() == [
-        [0, 1, "segment", "retail", "private", -2.0, "lowers"],
-        [0, 2, "balance", "12350", "6173", 1.0, "raises"],
-        [1, 1, "balance", "", "6173", -4.0, "lowers"],
-        [1, 2, "segment", "", "private", 3.0, "raises"],
+        [0, 1, "segment", "retail", "private", "", -2.0, "lowers"],
+        [0, 2, "balance", "12350", "6173", "", 1.0, "raises"],
+        [1, 1, "balance", "", "6173", "", -4.0, "lowers"],
+        [1, 2, "segment", "", "private", "", 3.0, "raises"],
     ]
 
 
@@ -98,6 +98,63 @@ def test_features_of_one_stem_are_one_reason_named_by_the_member_that_adds_most(
     apart = reasons(contributions, names, top=2, by_stem=False)
     assert apart["feature"].tolist() == ["margin_12m", "margin_3m", "age", "margin_3m"]
     assert apart["contribution"].tolist() == [-6, 3, -5, 3]
+
+
+def test_what_is_usual_is_no_reason_and_the_next_strongest_takes_its_place():
+    names = ["balance", "cards", "income", "kind", "age"]
+    usual = {"balance": "1000", "cards": "0", "income": "", "kind": "person", "age": "40"}
+    frame = pd.DataFrame(
+        {
+            # Within a tenth, the same, both missing, the same word; then each of them unusual.
+            "balance": [1050.0, 1200.0],
+            "cards": [0, 1],
+            "income": [np.nan, 5.0],
+            "kind": ["person", None],
+            "age": [64, 41],
+        }
+    )
+    found = top_reasons(np.array([[5.0, 4, 3, 2, 1]] * 2), names, frame, usual, top=4)
+    assert found[["row", "rank", "feature"]].to_numpy().tolist() == [
+        [0, 1, "age"],
+        [1, 1, "balance"],
+        [1, 2, "cards"],
+        [1, 3, "income"],
+        [1, 4, "kind"],
+    ]
+
+
+def test_a_stem_is_shown_by_its_strongest_feature_that_is_not_usual():
+    names = ["fees_1m", "fees_3m", "fees_12m"]
+    usual = {"fees_1m": "10", "fees_3m": "30", "fees_12m": "120"}
+    frame = pd.DataFrame({"fees_1m": [10, 10, 20], "fees_3m": [90, 30, 30], "fees_12m": [120] * 3})
+    # The last one's fees are unusual where they add against the stem's direction.
+    contributions = np.array([[3.0, 1, 1], [3, 1, 1], [-1, 3, 1]])
+    found = top_reasons(contributions, names, frame, usual)
+    assert found[["row", "feature", "contribution"]].to_numpy().tolist() == [[0, "fees_3m", 5.0]]
+
+
+def test_before_is_the_rows_own_year_over_as_many_months_as_the_feature_covers():
+    frame = pd.DataFrame(
+        {
+            "months_observed": [12, 6, 2],
+            "income_3m": [1, 1, 1],
+            "income_12m": [1200.0, 1200.0, 50.0],
+            "average_wealth_3m": [1, 1, 1],
+            "average_wealth_12m": [700.0, np.nan, 0.0],
+            "days_past_due_max_6m": [1, 1, 1],
+            "days_past_due_max_12m": [30, 30, 30],
+            "opened_1m": [1, 1, 1],
+        }
+    )
+    names = ["average_wealth_3m", "days_past_due_max_6m", "income_12m", "income_3m", "opened_1m"]
+    usual = dict.fromkeys(names, "9")
+    found = top_reasons(np.ones((3, 5)), names, frame, usual, top=5, by_stem=False)
+    before = found.pivot(index="row", columns="feature", values="before")
+    assert before["income_3m"].tolist() == ["300", "600", "50"]
+    assert before["average_wealth_3m"].tolist() == ["700", "", "0"]
+    # A maximum has no mean, a year no longer span, and no year of openings is in the frame.
+    for name in ("days_past_due_max_6m", "income_12m", "opened_1m"):
+        assert set(before[name].dropna()) <= {""}
 
 
 @pytest.mark.parametrize(
@@ -184,7 +241,9 @@ def test_no_rows_give_no_reasons_with_the_same_columns_and_types():
 
 def shown_as(column: pd.Series) -> list[str]:
     frame = pd.DataFrame({"x": column})
-    return top_reasons(np.ones((len(frame), 1)), ["x"], frame, {"x": ""})["value"].tolist()
+    # Nothing of the kind is usual.
+    usual = {"x": "-55"}
+    return top_reasons(np.ones((len(frame), 1)), ["x"], frame, usual)["value"].tolist()
 
 
 @pytest.mark.parametrize(
@@ -232,7 +291,8 @@ def test_a_reasons_value_is_the_rows_own_value_of_the_feature():
     )
     names = ["balance", "debt", "segment", "town"]
     contributions = generator.normal(size=(n, 4))
-    found = top_reasons(contributions, names, frame, usual_values(frame, names))
+    unseen = {"balance": "-1", "debt": "1", "segment": "other", "town": "other"}
+    found = top_reasons(contributions, names, frame, unseen)
     assert len(found) == 3 * n
     for reason in found.itertuples():
         given = frame[reason.feature].iloc[reason.row]

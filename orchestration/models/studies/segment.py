@@ -299,5 +299,5 @@ SEGMENT = Declaration(
         ),
     ),
     afterwards=_profile_and_migration,
-    has_scaled_reasons=True,
+    is_grouping=True,
 )

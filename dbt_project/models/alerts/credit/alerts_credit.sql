@@ -43,7 +43,8 @@ why as (
         {{
             joined_text(
                 "feature || ' ' || coalesce(nullif(value, ''), 'none')"
-                ~ " || ' (usual ' || coalesce(nullif(usual, ''), 'none') || ')'",
+                ~ " || ' (usual ' || coalesce(nullif(usual, ''), 'none') || ' of ' || usual_of"
+                ~ " || case when before <> '' then ', before ' || before else '' end || ')'",
                 '; ',
                 'rank',
             )
