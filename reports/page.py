@@ -56,6 +56,11 @@ def text(template: str, part: str, content: Mapping[str, Any], language: str = E
     return str(getattr(macros, part)(content))
 
 
+def worded(words: str | None, language: str) -> str | None:
+    """A word or phrase of the catalogue in a language; nothing (None) as it is."""
+    return words and str(environment(language).filters["translated"](words))
+
+
 def write(page: str, path: Path) -> None:
     """Write a page; a reader sees the one before or this one."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -14,11 +13,11 @@ from orchestration.decisions.feature_sentences import (
     group_sentence,
     offer_sentence,
 )
-from orchestration.decisions.reason_words import is_withheld, reason_in_words
+from orchestration.decisions.reason_words import is_withheld, reason_in_words, segment_words
 from orchestration.decisions.roles import BUSINESS, COMPLIANCE, MANAGER, WITHHELD, withheld_from
 from orchestration.models.studies import OF_CUSTOMERS, STUDIES
 from orchestration.platform.optional_tables import has_table
-from reports.words import Phrase, joined
+from reports.words import Phrase
 
 Row = dict[str, Any]
 
@@ -252,17 +251,6 @@ def _scores(connection: DuckDBPyConnection, customer_id: str) -> Row | None:
         return None if rows is None else {}
     name = rows[0].get("segment_name")
     return rows[0] | {"segment_name": segment_words(name) if name else None}
-
-
-def segment_words(name: str) -> str:
-    """A segment's name, which is made of words, as a phrase of them."""
-    if numbered := re.fullmatch(r"(.+) \((.+)\)", name):
-        return Phrase("{0} ({1})", segment_words(numbered[1]), numbered[2])
-    for pattern in ("{0}, {1}", "{0} · {1}"):
-        if len(parts := name.split(pattern[3:-3])) > 1:
-            return joined(pattern, map(segment_words, parts))
-    word = name.removeprefix("rather ")
-    return name if word == name else Phrase("rather {0}", word)
 
 
 def _reasons(

@@ -18,7 +18,7 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,10 +26,12 @@ from typing import Any
 import duckdb
 from duckdb.func import SPECIAL
 
-from orchestration.decisions.reason_words import reason_in_words
+import reports
+from orchestration.decisions.reason_words import reason_in_words, segment_words
 from orchestration.platform.optional_tables import has_table
 from orchestration.platform.refusal import Refused
 from orchestration.platform.settings import KEPT_RELEASES
+from reports.formats import ENGLISH
 from sources.contract import BY_NAME, CHANNELS
 
 BATCH = 10_000
@@ -109,6 +111,13 @@ CONTACTABLE = """
 """
 UNCONTACTABLE = f"customer_id not in ({CONTACTABLE})"
 
+
+def _query(name: str) -> str:
+    """A list of customers who may be contacted: `lists/<name>.sql`."""
+    path = Path(__file__).parent / "lists" / f"{name}.sql"
+    return path.read_text(encoding="utf-8").format(contactable=CONTACTABLE)
+
+
 # Controls are held out, not contacted. Customers suppressed since the plan are removed from the
 # files in both arms, so that the arms stay comparable.
 SUPPRESSED = "select customer_id from contacts.contactability where suppression is not null"
@@ -124,28 +133,12 @@ PLANNED = f"""
         )
 """
 LISTS = {
-    "worklist": f"""
-        select * from decisions.worklist where customer_id in ({CONTACTABLE})
-        order by unit, unit_rank
-    """,
-    # Without the columns and reasons that managers may not read.
-    "contact_plan": f"""
-        select
-            plan.plan_month, plan.campaign_id, plan.customer_id, plan.product_id,
-            plan.product_line, plan.channel, plan.unit, plan.employee_id, plan.branch_id,
-            plan.arm, plan.assignment_probability, plan.p_response, plan.uplift,
-            plan.product_value, plan.expected_loss, plan.contact_cost, plan.incentive_cost,
-            plan.expected_incremental_profit,
-            coalesce(reason_in_words(plan.reason), 'chosen for its expected profit') as reason,
-            plan.expires_on, plan.response_model_version, plan.uplift_model_version
-        from decisions.contact_plan as plan
-        where plan.arm = 'treatment' and plan.customer_id in ({CONTACTABLE})
-        order by plan.campaign_id, plan.customer_id, plan.product_id
-    """,
+    "worklist": _query("worklist"),
+    "contact_plan": _query("contact_plan"),
     "grid": "select * from decisions.grid order by district_id",
     "manager_scorecard": "select * from decisions.manager_scorecard order by unit",
     "manager_kpi": "select * from decisions.manager_kpi order by employee_id, measure",
-    "guide": "select * from decisions.guide order by segment_name, product_id",
+    "guide": _query("guide"),
 }
 # In the columns of the source contract, so that what comes back is landed as the bank's own files.
 RETURNS = {
@@ -225,6 +218,7 @@ def export_release(
     release_id: str,
     *,
     bom: bool = False,
+    language: str = ENGLISH,
     kept: int = KEPT_RELEASES,
 ) -> list[Path]:
     """Write a release's lists to `folder/<release_id>/`, the whole folder in one step.
@@ -242,6 +236,7 @@ def export_release(
     connection : a release, or the build warehouse it was made of
     folder : where the exports are kept, such as `$JINGXI_HOME/exports`
     bom : begin CSV with a byte order mark, by which older spreadsheets know UTF-8
+    language : of reasons and names of segments; codes and column names stay as they are
     kept : exports that stay
 
     Returns
@@ -265,7 +260,7 @@ def export_release(
     # Only the owner may read the customer lists.
     unfinished.mkdir(mode=0o700)
     try:
-        files = list(_write_lists(connection, unfinished, bom))
+        files = list(_write_lists(connection, unfinished, bom, language))
         withheld = dict(connection.execute(WITHHELD).fetchall())
         _write_manifest(unfinished / MANIFEST, release_id, files, withheld)
         for path in unfinished.iterdir():
@@ -298,16 +293,19 @@ def plan_day(connection: duckdb.DuckDBPyConnection) -> Any:
     ).fetchall()[0][0]
 
 
-def _in_words(reason: str | None) -> str | None:
-    return reason_in_words(reason)
-
-
 def _write_lists(
-    connection: duckdb.DuckDBPyConnection, folder: Path, bom: bool
+    connection: duckdb.DuckDBPyConnection, folder: Path, bom: bool, language: str
 ) -> Iterator[Written]:
-    connection.create_function(
-        "reason_in_words", _in_words, ["varchar"], "varchar", null_handling=SPECIAL
-    )
+    def spoken(words: Callable[[str], str | None]) -> Callable[[str | None], str | None]:
+        return lambda text: reports.worded(words(text), language) if text else text
+
+    functions = {
+        "reason_in_words": spoken(reason_in_words),
+        "segment_in_words": spoken(segment_words),
+        "in_words": spoken(str),
+    }
+    for name, function in functions.items():
+        connection.create_function(name, function, ["varchar"], "varchar", null_handling=SPECIAL)
     try:
         for name, query in LISTS.items():
             csv_file, parquet = folder / f"{name}.csv", folder / f"{name}.parquet"
@@ -316,7 +314,8 @@ def _write_lists(
             copied = connection.execute(f"copy ({query}) to '{place}' (format parquet)")
             yield Written(parquet, copied.fetchall()[0][0])
     finally:
-        connection.remove_function("reason_in_words")
+        for name in functions:
+            connection.remove_function(name)
     day = plan_day(connection)
     for name, query in RETURNS.items():
         path = folder / f"{name}.csv"

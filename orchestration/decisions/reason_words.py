@@ -181,3 +181,14 @@ def reason_in_words(reason: str | None, withheld: Collection[str] = WITHHELD) ->
     parts.sort(key=lambda part: part.startswith(OF_MONEY))
     shown = [words for part in parts if (words := part_in_words(part, withheld))]
     return joined("{0}; {1}", shown) if shown else None
+
+
+def segment_words(name: str) -> str:
+    """A segment's name, which is made of words, as a phrase of them."""
+    if numbered := re.fullmatch(r"(.+) \((.+)\)", name):
+        return Phrase("{0} ({1})", segment_words(numbered[1]), numbered[2])
+    for pattern in ("{0}, {1}", "{0} · {1}"):
+        if len(parts := name.split(pattern[3:-3])) > 1:
+            return joined(pattern, map(segment_words, parts))
+    word = name.removeprefix("rather ")
+    return name if word == name else Phrase("rather {0}", word)

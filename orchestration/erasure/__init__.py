@@ -215,7 +215,9 @@ def _exports(settings: Settings, own: duckdb.DuckDBPyConnection, replaced: Repla
             with (place / "worklist.csv").open("rb") as file:
                 bom = file.read(3) == b"\xef\xbb\xbf"
             with connect(settings, path, read_only=True) as release:
-                export_release(release, settings.exports, place.name, bom=bom)
+                export_release(
+                    *(release, settings.exports, place.name), bom=bom, language=settings.language
+                )
         done += 1
     return done
 

@@ -15,13 +15,14 @@ from ml.segments.model import RULE_STAGES, RULE_VALUES
 from ml.segments.naming import AVERAGE, LOSING
 from ml.serving import TIER
 from orchestration.alerts.reason_words import reason_examples
-from orchestration.customer_page.content import STANDINGS, segment_words
+from orchestration.customer_page.content import STANDINGS
 from orchestration.decisions.feature_sentences import BOOKED_BY, LINES, sentence_examples
 from orchestration.decisions.reason_words import (
     BY_LINE,
     STEMS,
     feature_words,
     reason_in_words,
+    segment_words,
 )
 from orchestration.decisions.roles import ROLES
 from orchestration.models.like_customers import OTHERS, SAME_BUSINESS, SAME_TIER

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from orchestration.customer_page.content import segment_words
+from orchestration.decisions.reason_words import segment_words
 from orchestration.models.reason_words import verdict
 from orchestration.portal.page import Page, Release
 from orchestration.valuation.queries import Row

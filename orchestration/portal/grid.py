@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from orchestration.customer_page.content import segment_words
+from orchestration.decisions.reason_words import segment_words
 from orchestration.portal.page import Page, Release
 from orchestration.valuation.queries import Row
 

@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from itertools import groupby
 
-from orchestration.customer_page.content import segment_words, unit_words
-from orchestration.decisions.reason_words import reason_in_words
+from orchestration.customer_page.content import unit_words
+from orchestration.decisions.reason_words import reason_in_words, segment_words
 from orchestration.portal.page import LISTS, PLAYBOOK, Page, Part, Release, anchor, file_name
 from orchestration.release.value_report import KPIS
 from orchestration.valuation.queries import Row

@@ -101,6 +101,7 @@ def export_lists(settings: Settings, path: Path) -> None:
         files = export_release(
             *(connection, settings.exports, path.stem),
             bom=settings.export_bom,
+            language=settings.language,
             kept=settings.kept_releases,
         )
         doing.detail = ", ".join(file.name for file in files)
