@@ -51,7 +51,7 @@ def schedules(
             cron_schedule=MONTHLY_CRON,
             execution_fn=_refresh_due(settings),
             default_status=dg.DefaultScheduleStatus.STOPPED,
-            description="Each month: refreshes as of the newest complete month, and rebuilds missed "
+            description="Each month: refreshes as of the newest complete month and rebuilds missed "
             f"ones. Due from business day {settings.business_day} on.",
         ),
         dg.ScheduleDefinition(

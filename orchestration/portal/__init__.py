@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ from orchestration.portal import (
     today,
     value,
 )
+from orchestration.portal.links import SHOWN
 from orchestration.portal.page import Page, Release, opened
 from orchestration.valuation.queries import Row
 from reports.words import LANGUAGES
@@ -102,20 +103,22 @@ def build_portal(settings: Settings, release: Path) -> Path:
 
 
 def _write_page(page: Page, release: Release, folder: Path) -> None:
-    def written(file: str, template: str, content: Row, files: str) -> None:
+    def written(file: str, template: str, content: Row, files: str, assets: Sequence[str]) -> None:
         for name, rows in content.get("tables", {}).items():
             _write_csv(rows, folder / "csv" / f"{files}{name}.csv")
         for language in LANGUAGES:
-            site = _site(page, file, files, release)
+            site = _site(page, file, files, release) | {"assets": assets}
             made = reports.render(template, {"site": site, **content}, language)
             reports.write(made, folder / language / file)
 
-    written(page.file, page.template, page.content(release), f"{page.name}_")
+    shown = SHOWN[page.name]
+    written(page.file, page.template, page.content(release), f"{page.name}_", shown)
     for part in page.parts(release):
         file = f"{page.name}/{part.file}"
         # A folder a part: who may open the page may have its files.
         files = f"{file.removesuffix('.html')}/"
-        written(file, page.part_template, part.content, files)
+        own = tuple(one for one in shown if one == f"{page.name}/{part.name}")
+        written(file, page.part_template, part.content, files, own or shown)
 
 
 def _site(page: Page, file: str, files: str, release: Release) -> dict[str, Any]:
@@ -133,6 +136,7 @@ def _site(page: Page, file: str, files: str, release: Release) -> dict[str, Any]
         "release_id": release.release_id,
         "month": release.month,
         "source": release.source,
+        "run_id": release.run_id,
     }
 
 

@@ -36,6 +36,7 @@ class Release:
     release_id: str
     month: date
     source: str
+    run_id: str
 
     def rows(self, query: str, **values: Any) -> list[Row]:
         """The rows of `queries/<query>.sql`; none where the release lacks a table that it reads.
@@ -65,7 +66,8 @@ class Release:
 def opened(settings: Settings, path: Path) -> Iterator[Release]:
     with connect(settings, path, read_only=True) as connection:
         head = read_head(connection)
-        yield Release(settings, path, connection, head["release_id"], head["month"], head["source"])
+        described = (head[name] for name in ("release_id", "month", "source", "dagster_run_id"))
+        yield Release(settings, path, connection, *described)
 
 
 def file_name(name: str) -> str:

@@ -30,7 +30,7 @@ def release_asset(upstream: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
         group_name="release",
         kinds={"duckdb"},
         owners=team("data engineering"),
-        description="The published release: all that was built and judged, in one file for readers. "
+        description="The published release: what was built and judged, in one file for readers. "
         "It is published/current.duckdb, and replaces the release before in one step.",
     )
     def published(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
