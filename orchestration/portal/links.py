@@ -8,7 +8,7 @@ A page of the portal names assets and becomes a link to them where it is served
 from __future__ import annotations
 
 from dataclasses import dataclass
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import dagster as dg
 
@@ -17,9 +17,9 @@ from orchestration.platform.addresses import mlflow_address, reports_address
 from orchestration.platform.front_page import CURRENT
 from orchestration.platform.settings import Settings
 
-# The assets whose figures a page shows, the most telling first.
+# The assets whose figures a page shows, the most telling first. An asset leads to the first page of
+# these that shows it.
 SHOWN = {
-    "today": ("release/published", "value/profit_by_line", "scores/customer"),
     "value": (
         *("value/account_month", "value/profit_by_customer", "value/profit_by_product"),
         *("value/profit_by_branch", "value/profit_distribution", "value/reconciliation"),
@@ -38,6 +38,7 @@ SHOWN = {
     "risk": ("alerts/credit", "alerts/transaction", "value/credit_risk", "value/loss_backtest"),
     "models": tuple(f"models/{name}" for name in STUDIES),
     "quality": ("landing/transaction", "landing/ledger", "base/ledger_reconciliation"),
+    "today": ("release/published", "value/profit_by_line", "scores/customer"),
 }
 # The page of a group's other assets.
 OF_GROUP = {
@@ -62,8 +63,13 @@ class View:
 
 
 def lineage(selection: str) -> str:
-    """The path of Dagster's lineage with the selected assets."""
-    return f"asset-groups?{urlencode({'asset-selection': selection})}"
+    """The path of Dagster's lineage with the selected assets alone."""
+    return f"asset-groups~{quote(selection, safe='')}/"
+
+
+def catalogue(selection: str) -> str:
+    """The path of Dagster's list of the selected assets."""
+    return f"assets?{urlencode({'asset-selection': selection})}"
 
 
 # `reports/templates/portal/quality.html` words the questions.
@@ -101,7 +107,7 @@ def _links(spec: dg.AssetSpec, settings: Settings) -> dict[str, dg.MetadataValue
     if group not in FROM_RECORDS:
         # Within Dagster, wherever it is served.
         behind = f'+key:"{asset}" and group:"landing"'
-        links["delivered_tables"] = f"/{lineage(behind)}"
+        links["delivered_tables"] = f"/{catalogue(behind)}"
     if group == "models" and spec.key.path[-1] in STUDIES:
         links["mlflow_model"] = f"{mlflow_address(settings)}/#/models/{spec.key.path[-1]}"
     return {name: dg.MetadataValue.url(link) for name, link in links.items()}
