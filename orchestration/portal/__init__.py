@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -103,22 +103,20 @@ def build_portal(settings: Settings, release: Path) -> Path:
 
 
 def _write_page(page: Page, release: Release, folder: Path) -> None:
-    def written(file: str, template: str, content: Row, files: str, assets: Sequence[str]) -> None:
+    def written(file: str, template: str, content: Row, files: str) -> None:
         for name, rows in content.get("tables", {}).items():
             _write_csv(rows, folder / "csv" / f"{files}{name}.csv")
         for language in LANGUAGES:
-            site = _site(page, file, files, release) | {"assets": assets}
+            site = _site(page, file, files, release)
             made = reports.render(template, {"site": site, **content}, language)
             reports.write(made, folder / language / file)
 
-    shown = SHOWN[page.name]
-    written(page.file, page.template, page.content(release), f"{page.name}_", shown)
+    written(page.file, page.template, page.content(release), f"{page.name}_")
     for part in page.parts(release):
         file = f"{page.name}/{part.file}"
         # A folder a part: who may open the page may have its files.
         files = f"{file.removesuffix('.html')}/"
-        own = tuple(one for one in shown if one == f"{page.name}/{part.name}")
-        written(file, page.part_template, part.content, files, own or shown)
+        written(file, page.part_template, part.content, files)
 
 
 def _site(page: Page, file: str, files: str, release: Release) -> dict[str, Any]:
@@ -126,6 +124,7 @@ def _site(page: Page, file: str, files: str, release: Release) -> dict[str, Any]
 
     `files` begins the names of the page's tables as files.
     """
+    shown = SHOWN[page.name]
     return {
         "page": page.name,
         "file": file,
@@ -137,6 +136,8 @@ def _site(page: Page, file: str, files: str, release: Release) -> dict[str, Any]
         "month": release.month,
         "source": release.source,
         "run_id": release.run_id,
+        # A model's page has its own alone.
+        "assets": [one for one in shown if f"{one}.html" == file] or shown,
     }
 
 

@@ -66,8 +66,9 @@ class Release:
 def opened(settings: Settings, path: Path) -> Iterator[Release]:
     with connect(settings, path, read_only=True) as connection:
         head = read_head(connection)
-        described = (head[name] for name in ("release_id", "month", "source", "dagster_run_id"))
-        yield Release(settings, path, connection, *described)
+        ((run_id,),) = connection.table("meta.release").select("dagster_run_id").fetchall()
+        described = (head[name] for name in ("release_id", "month", "source"))
+        yield Release(settings, path, connection, *described, run_id)
 
 
 def file_name(name: str) -> str:

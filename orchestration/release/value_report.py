@@ -162,15 +162,14 @@ def read_head(connection: DuckDBPyConnection) -> Row:
     """Release (where published), source and as-of month; month None where nothing was built."""
     queries = {
         "meta.release": (
-            "select release_id, source, code_version, dagster_run_id, "
-            "strptime(as_of, '%Y-%m')::date as month"
+            "select release_id, source, code_version, strptime(as_of, '%Y-%m')::date as month"
         ),
         "landing.refresh_window": "select source, date_trunc('month', as_of)::date as month",
         "value.profit_by_line": "select max(month) as month",
     }
     found = [row for table, query in queries.items() for row in _rows(connection, table, query)]
-    named = ("release_id", "source", "code_version", "dagster_run_id", "month")
-    return dict.fromkeys(named) | next(iter(found), {})
+    nothing = dict.fromkeys(("release_id", "source", "code_version", "month"))
+    return nothing | next(iter(found), {})
 
 
 def read_months(connection: DuckDBPyConnection, month: date) -> tuple[Period, list[Row]]:

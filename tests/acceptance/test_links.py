@@ -18,7 +18,6 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.portal.links import VIEWS
 from tests.acceptance.conftest import SMALL_BANK
 from tests.browser import Browser, browser, browser_missing
 from tests.conftest import PROJECT
