@@ -67,8 +67,8 @@ def opened(settings: Settings, path: Path) -> Iterator[Release]:
     with connect(settings, path, read_only=True) as connection:
         head = read_head(connection)
         ((run_id,),) = connection.table("meta.release").select("dagster_run_id").fetchall()
-        described = (head[name] for name in ("release_id", "month", "source"))
-        yield Release(settings, path, connection, *described, run_id)
+        described = {name: head[name] for name in ("release_id", "month", "source")}
+        yield Release(settings, path, connection, run_id=run_id, **described)
 
 
 def file_name(name: str) -> str:

@@ -18,6 +18,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from PIL import Image
 
 from orchestration.portal.links import VIEWS
 from tests.acceptance.conftest import SMALL_BANK
@@ -88,6 +89,8 @@ class Walk:
         if os.environ.get("PICTURES"):
             path = IMAGES / f"{name}.png"
             self.page.screenshot(path)
+            with Image.open(path) as taken:
+                taken.quantize(64).save(path, optimize=True)
             assert path.stat().st_size < LARGEST_PICTURE
 
 
