@@ -76,7 +76,10 @@ def catalogue(selection: str) -> str:
 VIEWS = (
     View("engineer", 'group:"landing" or group:"staging" or group:"base"'),
     View("models", 'group:"features" or group:"outcomes" or group:"models" or group:"scores"'),
-    View("finance", '1+key:"value/account_month"+1 or key:"value/reconciliation"'),
+    View(
+        "finance",
+        '(1+key:"value/account_month"+2 or key:"value/reconciliation") and group:"value"',
+    ),
     View("marketing", 'group:"contacts" or group:"decisions" or group:"campaigns"'),
     View("risk", 'group:"alerts" or key:"value/credit_risk" or key:"value/loss_backtest"'),
     View("manager", '2+key:"decisions/worklist"'),

@@ -35,7 +35,7 @@ IMAGES = PROJECT / "docs" / "images"
 MOST_CLICKS, LARGEST_PICTURE = 5, 150_000
 # Ports of `make ui`, above its first.
 DAGSTER, MLFLOW, REPORTS = 0, 1, 2
-PATIENCE = 300
+PATIENCE = 120
 LINKS = "return [...document.querySelectorAll(arguments[0])].map(one => one.href)"
 SHOW = "arguments[0].scrollIntoView({block: 'center'})"
 FIND = """
@@ -58,7 +58,7 @@ NAMES = (
 SEEN = {
     "engineer": (["landing", "ledger_reconciliation", "stg_card"], ["profit_by_line", "clv"]),
     "models": (["features", "clv", "customer_line", "segment_profile"], ["stg_card", "worklist"]),
-    "finance": (["value", "profit_by_branch", "reconciliation"], ["clv", "stg_card"]),
+    "finance": (["account_month", "profit_by_branch", "reconciliation"], ["clv", "stg_card"]),
     "marketing": (["contacts", "contact_plan", "measurement"], ["stg_card", "profit_by_line"]),
     "risk": (["alerts", "transaction", "loss_backtest"], ["clv", "stg_card", "worklist"]),
     "manager": (["decisions", "worklist", "contact_plan"], ["ledger", "measurement"]),
