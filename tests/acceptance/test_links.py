@@ -120,7 +120,7 @@ def walk(small_bank: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
             if "stop with Ctrl-C" in line:
                 break
         assert any("loaded: " in line for line in output), "".join(output)
-        with browser(place, 1280, 900) as page:
+        with browser(place, 1600, 900) as page:
             yield Walk(page, home, port)
     finally:
         if process.poll() is None:
