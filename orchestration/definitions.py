@@ -33,6 +33,7 @@ from orchestration.platform.reference import prepare_reference
 from orchestration.platform.resources import Home
 from orchestration.platform.settings import Settings, read_settings
 from orchestration.portal.assets import portal_asset
+from orchestration.portal.links import with_links
 from orchestration.release.assets import release_asset
 from orchestration.release.jobs import approve_job, override_job, reject_job
 from orchestration.release.jobs import rollback_job as rollback_release_job
@@ -92,7 +93,8 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         loggers={"progress": progress_logger, "console": dg.colored_console_logger},
         executor=dg.in_process_executor,
     )
-    return with_freshness(definitions, settings, [*published, *release.keys])
+    due = with_freshness(definitions, settings, [*published, *release.keys])
+    return with_links(due, settings)
 
 
 @dg.definitions

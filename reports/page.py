@@ -33,14 +33,17 @@ from reports.words import Code, Phrase, translations
 
 TEMPLATES = Path(__file__).parent / "templates"
 # The only script, of the portal's pages: a page without it shows the same rows.
-SCRIPT = (TEMPLATES / "portal" / "filter.js").read_text(encoding="utf-8")
+SCRIPT = "".join(
+    (TEMPLATES / "portal" / name).read_text(encoding="utf-8") for name in ("filter.js", "served.js")
+)
 SCRIPT_DIGEST = f"sha256-{b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()}"
 
 
 def render(template: str, content: Mapping[str, Any], language: str = ENGLISH) -> str:
     """The page of a template of `reports/templates`: HTML5, escaped, nothing fetched.
 
-    A page of the portal, whose content has a `site`, has one script, which hides rows of tables.
+    A page of the portal, whose content has a `site`, has one script, which hides rows of tables and
+    makes links to Dagster and MLflow where the page is served beside them.
 
     Raises
     ------

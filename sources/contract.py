@@ -76,6 +76,7 @@ class Column:
 class Table:
     """One delivered table.
 
+    `meaning` is a sentence that a manager understands.
     `dated_by` names the column that dates a row: a row dated after the as-of date is not seen.
     `event` tables are landed month by month; the others are masters, delivered as full extracts.
     `without_it` is what a bank does not get when it leaves the table out.
@@ -87,6 +88,7 @@ class Table:
     name: str
     key: tuple[str, ...]
     columns: tuple[Column, ...]
+    meaning: str = ""
     required: bool = False
     event: bool = False
     dated_by: str | None = None
@@ -230,6 +232,9 @@ TABLES: tuple[Table, ...] = (
                 high="180",
             ),
         ),
+        meaning=(
+            "Districts in which customers live and branches lie, with their population and income."
+        ),
         without_it="grid map by district",
     ),
     Table(
@@ -246,6 +251,7 @@ TABLES: tuple[Table, ...] = (
                 references="district",
             ),
         ),
+        meaning="Branches of the bank and the district of each.",
         without_it="profit by branch",
     ),
     Table(
@@ -274,6 +280,7 @@ TABLES: tuple[Table, ...] = (
             ),
             Column("hired_on", DAY, "first day of work", example="2005-11-17", low=EARLIEST),
         ),
+        meaning="Employees, by number: relationship managers, their branch and role.",
         dated_by="hired_on",
         without_it="relationship managers' books and lists",
     ),
@@ -426,6 +433,7 @@ TABLES: tuple[Table, ...] = (
                 personal=True,
             ),
         ),
+        meaning="Customers: profile, relationship manager and consent to be contacted.",
         required=True,
         dated_by="customer_since",
     ),
@@ -446,6 +454,7 @@ TABLES: tuple[Table, ...] = (
                 values=PRODUCT_LINES,
             ),
         ),
+        meaning="Products of the bank and the business line of each.",
         required=True,
     ),
     Table(
@@ -555,6 +564,7 @@ TABLES: tuple[Table, ...] = (
                 null_after_as_of=True,
             ),
         ),
+        meaning="Accounts: product, branch, opening and closing, agreed rate and limit.",
         required=True,
         dated_by="opened_on",
     ),
@@ -591,6 +601,7 @@ TABLES: tuple[Table, ...] = (
                 values=ROLES,
             ),
         ),
+        meaning="Who holds which account: owner, joint owner or authorised person.",
         required=True,
     ),
     Table(
@@ -650,6 +661,7 @@ TABLES: tuple[Table, ...] = (
                 null_after_as_of=True,
             ),
         ),
+        meaning="Employees who are credited with the result of an account, with shares and dates.",
         dated_by="valid_from",
         without_it="shared credit for results (the customer's manager is credited)",
         shares_of="account_id",
@@ -712,6 +724,7 @@ TABLES: tuple[Table, ...] = (
                 high="1",
             ),
         ),
+        meaning="Loans granted: principal, term, instalment and rate.",
         dated_by="granted_on",
         without_it="expected loss, early warning",
     ),
@@ -748,6 +761,7 @@ TABLES: tuple[Table, ...] = (
                 "issued_on", DAY, "day of issue", example="2015-02-13", required=True, low=EARLIEST
             ),
         ),
+        meaning="Cards issued to customers.",
         dated_by="issued_on",
         without_it="card features",
     ),
@@ -805,6 +819,7 @@ TABLES: tuple[Table, ...] = (
                 erased=True,
             ),
         ),
+        meaning="Standing orders of customers to other accounts.",
         without_it="standing-order features",
     ),
     Table(
@@ -854,6 +869,7 @@ TABLES: tuple[Table, ...] = (
                 high=LARGEST,
             ),
         ),
+        meaning="Marketing campaigns: offer, channel, dates and costs.",
         dated_by="starts_on",
         without_it="response, uplift and measurement",
     ),
@@ -929,6 +945,7 @@ TABLES: tuple[Table, ...] = (
                 high=LARGEST,
             ),
         ),
+        meaning="Every booking on an account: day, amount, kind and channel.",
         required=True,
         event=True,
         dated_by="booked_on",
@@ -974,6 +991,9 @@ TABLES: tuple[Table, ...] = (
                 "is the loan in default by the bank's own rule at the end of the month?",
                 example="false",
             ),
+        ),
+        meaning=(
+            "What is owed on each loan at the end of a month, and how many days it is past due."
         ),
         event=True,
         dated_by="month",
@@ -1035,6 +1055,7 @@ TABLES: tuple[Table, ...] = (
                 "employee_id", TEXT, "who made the contact", example="E00005", references="employee"
             ),
         ),
+        meaning="Customers whom a campaign contacted or held out as a control group.",
         event=True,
         dated_by="contacted_on",
         without_it="response, uplift and measurement",
@@ -1075,6 +1096,7 @@ TABLES: tuple[Table, ...] = (
                 references="account",
             ),
         ),
+        meaning="Customers who took the offer of a campaign, with the day.",
         event=True,
         dated_by="responded_on",
         without_it="response, uplift and measurement",
@@ -1119,6 +1141,7 @@ TABLES: tuple[Table, ...] = (
                 high="1",
             ),
         ),
+        meaning="Inquiries, complaints, appointments and visits of customers.",
         event=True,
         dated_by="occurred_on",
         erased=True,
@@ -1163,6 +1186,7 @@ TABLES: tuple[Table, ...] = (
                 sign="as the balance",
             ),
         ),
+        meaning="Balance of each account at the end of a month, as the core banking system has it.",
         event=True,
         dated_by="month",
         without_it=(
@@ -1212,6 +1236,10 @@ TABLES: tuple[Table, ...] = (
                 required=True,
             ),
         ),
+        meaning=(
+            "Results by account, month and item that are not bookings, such as "
+            "commissions and provisions."
+        ),
         event=True,
         dated_by="month",
         without_it="results that are not bookings (interest by rate and booked amounts are used)",
@@ -1259,6 +1287,7 @@ TABLES: tuple[Table, ...] = (
                 low="0.00000001",
             ),
         ),
+        meaning="Exchange rates by month and currency.",
         event=True,
         dated_by="month",
         without_it="accounts in other currencies than the bank's (a delivery with one is refused)",
@@ -1313,6 +1342,7 @@ TABLES: tuple[Table, ...] = (
                 required=True,
             ),
         ),
+        meaning="The general ledger by month, branch, business line and account.",
         event=True,
         dated_by="month",
         without_it="reconciliation to the general ledger (source totals are used instead)",
@@ -1383,6 +1413,10 @@ TABLES: tuple[Table, ...] = (
                 required=True,
                 other_person_than="maker",
             ),
+        ),
+        meaning=(
+            "Differences between ledger and accounts that the bank explains, "
+            "checked by a second person."
         ),
         event=True,
         dated_by="month",

@@ -98,6 +98,10 @@ class Browser:
                 raise AssertionError(f"no {css} with {words!r}\n{self.text()}")
             time.sleep(POLL_SECONDS)
 
+    def take_newest_window(self) -> None:
+        """Go on in the window that a link has opened last."""
+        self._call("POST", "window", {"handle": self._call("GET", "window/handles")[-1]})
+
     def emulate(self, width: int, height: int, *, dark: bool = False) -> None:
         """Show pages as a screen of that size, in CSS pixels, and of that theme does."""
         for command, values in (

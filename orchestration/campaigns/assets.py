@@ -10,7 +10,7 @@ import dagster as dg
 import duckdb
 
 from orchestration.platform import build_numbers
-from orchestration.platform.asset_metadata import rows_and_columns, team
+from orchestration.platform.asset_metadata import rows_and_columns, sentences, team
 from orchestration.platform.progress import report_progress
 from orchestration.platform.resources import Home
 from orchestration.platform.tables import declared
@@ -53,7 +53,7 @@ def _specs(tables: dict[str, tuple[str, ...]]) -> list[dg.AssetSpec]:
             group_name="campaigns",
             kinds={"duckdb"},
             owners=team(declared(table).owner),
-            description=declared(table).description,
+            description=sentences(declared(table).description),
         )
         for table, read in tables.items()
     ]

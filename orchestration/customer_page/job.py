@@ -38,7 +38,7 @@ def customer_page_op(context: dg.OpExecutionContext, config: CustomerAsked, home
     name=CUSTOMER_PAGE,
     # The job holds no lock, so only this limit ends a run whose process died. A page takes seconds.
     tags={"dagster/max_runtime": "300"},
-    description="a customer's value, credit and offers on one page; changes nothing",
+    description="A customer's value, credit and offers on one page; changes nothing.",
 )
 def customer_page_job() -> None:
     customer_page_op()

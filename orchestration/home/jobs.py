@@ -39,6 +39,9 @@ def retain_op(context: dg.OpExecutionContext, config: Limits, home: Home) -> Non
     home.alone(context, end)
 
 
-@dg.job(name=RETAIN_HOME, description="ends the storage of what nobody can return to")
+@dg.job(
+    name=RETAIN_HOME,
+    description="Removes releases, runs, models and logs that nobody can return to any more.",
+)
 def retain_job() -> None:
     retain_op()

@@ -1,8 +1,10 @@
 """Landing: the delivered records, typed, checked row by row and stored as Parquet by month."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 
 import dagster as dg
+import duckdb
 
 from orchestration.landing.delivery import open_delivery, record_mapping
 from orchestration.landing.health import prepare_home
@@ -27,8 +29,28 @@ from sources.contract import TABLES
 WINDOW = dg.AssetKey(["landing", "refresh_window"])
 
 
+# All are in the portal, on the page Data quality.
+SHOWN_FILES = 100
+
+
 def key_of(table: str) -> dg.AssetKey:
     return dg.AssetKey(["landing", table])
+
+
+def files_of(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str, dg.MetadataValue]]:
+    """Of each table the number of files that were read, and of the newest path, rows and the
+    SHA-256 of the bytes."""
+    found = defaultdict[str, list[dg.TableRecord]](list)
+    files = connection.table("meta.input_file").order("extract_month desc, path desc")
+    for table, file, rows, digest in files.select("table_name, path, rows, sha256").fetchall():
+        found[table].append(dg.TableRecord({"file": file, "rows": rows, "sha256": digest}))
+    return {
+        table: {
+            "files": dg.MetadataValue.int(len(own)),
+            "source_files": dg.MetadataValue.table(own[:SHOWN_FILES]),
+        }
+        for table, own in found.items()
+    }
 
 
 def landing_assets(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinition:
@@ -43,8 +65,8 @@ def landing_assets(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinitio
                 partitions_def=months,
                 kinds={"parquet"},
                 owners=team("data engineering"),
-                description=f"key {', '.join(table.key)}"
-                + (f"; without it: {table.without_it}" if table.without_it else "; required"),
+                description=f"{table.meaning} As delivered, by {', '.join(table.key)}; "
+                + (f"without it: {table.without_it}." if table.without_it else "required."),
             )
             for table in TABLES
         ]
@@ -55,7 +77,7 @@ def landing_assets(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinitio
                 partitions_def=months,
                 kinds={"duckdb"},
                 owners=team("data engineering"),
-                description="first month, as-of month and the months that this refresh covers",
+                description="The months that a refresh covers, from the first to the as-of month.",
             )
         ],
         partitions_def=months,
@@ -112,6 +134,7 @@ def landing_assets(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinitio
                 for table in TABLES
             }
             window = rows_and_columns(connection, WINDOW)
+            files = files_of(connection)
             build_numbers.finish(connection, "landing")
         if why_rebuilt and asked != history:
             context.log.warning(f"{why_rebuilt}: rebuilding {start} to {end}")
@@ -129,6 +152,7 @@ def landing_assets(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinitio
                     "quarantined": landed.quarantined if landed else 0,
                     "after_as_of": landed.after_as_of if landed else 0,
                     "before_first_month": landed.before_first_month if landed else 0,
+                    **files.get(table.name, {}),
                 },
             )
         yield dg.MaterializeResult(asset_key=WINDOW, metadata=window)

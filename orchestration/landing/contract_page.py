@@ -172,6 +172,8 @@ def _section(table: Table) -> str:
     lines = [
         f"### {table.name}{'*' if table.required else ''}",
         "",
+        table.meaning,
+        "",
         f"{kind.capitalize()}, key {', '.join(f'`{name}`' for name in table.key)}.{without}",
         "",
         "| column | type | meaning | unit | sign | example | rule |",

@@ -7,10 +7,11 @@ import dagster as dg
 
 from orchestration.models.studies import STUDIES
 from orchestration.platform import build_numbers
-from orchestration.platform.asset_metadata import COLUMN_SCHEMA, ROW_COUNT, team
+from orchestration.platform.addresses import mlflow_address
+from orchestration.platform.asset_metadata import COLUMN_SCHEMA, ROW_COUNT, sentences, team
 from orchestration.platform.audit import record
 from orchestration.platform.identity import PROMOTE
-from orchestration.platform.model_store import check_model_store, make_model_store, pages
+from orchestration.platform.model_store import check_model_store, make_model_store
 from orchestration.platform.resources import Home
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def models_assets() -> dg.AssetsDefinition:
                 group_name="models",
                 kinds={"mlflow", "scikitlearn"},
                 owners=team("modelling"),
-                description=one.description,
+                description=sentences(one.description),
             )
             for name, one in STUDIES.items()
         ],
@@ -69,10 +70,15 @@ def models_assets() -> dg.AssetsDefinition:
             if report.promoted:
                 subject = f"model {report.model_name} version {report.version}"
                 record(home.settings, PROMOTE, subject, detail="by the policy")
-        base = pages(home.settings)
+        base = mlflow_address(home.settings)
         for report in reports:
-            run = registry.run_address(report.run_id, base) if report.run_id else None
-            yield _result(context, report, run, _learned_from(registry, report))
+            links = {}
+            if report.run_id:
+                links["mlflow_run"] = registry.run_address(report.run_id, base)
+            if report.version is not None:
+                version = f"{report.model_name}/versions/{report.version}"
+                links["mlflow_version"] = f"{base}/#/models/{version}"
+            yield _result(context, report, links, _learned_from(registry, report))
 
     return models
 
@@ -91,7 +97,7 @@ def _learned_from(
 def _result(
     context: dg.AssetExecutionContext,
     report: "TrainingReport",
-    run: str | None,
+    links: Mapping[str, str],
     learned_from: Mapping[str, int | dg.TableSchema],
 ) -> dg.MaterializeResult:
     state = f"version {report.version} ({report.kind})" if report.version else "off"
@@ -115,7 +121,7 @@ def _result(
             "trained": report.trained,
             "promoted": report.promoted,
             "reasons": "; ".join(report.reasons),
-            **({"mlflow_run": dg.MetadataValue.url(run)} if run else {}),
+            **{name: dg.MetadataValue.url(link) for name, link in links.items()},
             **learned_from,
             **figures,
         },

@@ -93,7 +93,7 @@ def rollback_op(context: dg.OpExecutionContext, config: Rollback, home: Home) ->
 
 @dg.job(
     name=PROMOTE,
-    description="a person makes a version champion; nothing is trained or scored",
+    description="A person puts a version of a model in use; nothing is trained or scored.",
 )
 def promote_job() -> None:
     promote_op()
@@ -101,7 +101,7 @@ def promote_job() -> None:
 
 @dg.job(
     name=ROLL_BACK,
-    description="the champion before the standing one returns; nothing is trained or scored",
+    description="The model in use before returns to use; nothing is trained or scored.",
 )
 def rollback_job() -> None:
     rollback_op()

@@ -159,7 +159,7 @@ def check_job(tags: dict[str, Any]) -> dg.JobDefinition:
     @dg.job(
         name=CHECK,
         tags=tags,
-        description="check the delivery as `jingxi check` does, before a refresh of it",
+        description="Judges whether a delivery is complete and sound, before a refresh of it.",
     )
     def check_delivery() -> None:
         judge_op()

@@ -27,10 +27,11 @@ def refresh_job(settings: Settings, months: dg.PartitionsDefinition) -> AssetJob
         partitions_def=months,
         tags=limit(settings),
         description=(
-            "landing, G1, base, G2, value, GV, features, models, G3, scores, alerts, G4, "
-            "contacts, decisions, G5, release, portal; the partition is the as-of month. Rebuilds "
-            f"the months whose records changed, and with the tag {MONTHS_TAG} also those of "
-            "YYYY-MM:YYYY-MM"
+            "Everything from the bank's delivery to the published release and its portal, as of a "
+            "month. In order: landing, G1, base, G2, value, GV, features, models, G3, scores, "
+            "alerts, G4, contacts, decisions, G5, release, portal; the partition is the as-of "
+            f"month. Rebuilds the months whose records changed, and with the tag {MONTHS_TAG} also "
+            "those of YYYY-MM:YYYY-MM."
         ),
     )
 
@@ -45,8 +46,8 @@ def train_job(settings: Settings) -> AssetJob:
         selection=dg.AssetSelection.groups("models"),
         tags={TRAIN_TAG: "always", **limit(settings)},
         description=(
-            "models, G3: trains challengers from the current features, all or the selected ones; "
-            "does not score"
+            "Trains candidates for the models, compares them with those in use, and scores nobody. "
+            "From the current features, all models or the selected ones, then gate G3."
         ),
     )
 

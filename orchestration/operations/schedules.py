@@ -51,8 +51,8 @@ def schedules(
             cron_schedule=MONTHLY_CRON,
             execution_fn=_refresh_due(settings),
             default_status=dg.DefaultScheduleStatus.STOPPED,
-            description=f"as of the newest complete month, from business day "
-            f"{settings.business_day} on; rebuilds missed months, too",
+            description="Each month: refreshes as of the newest complete month and rebuilds missed "
+            f"ones. Due from business day {settings.business_day} on.",
         ),
         dg.ScheduleDefinition(
             name=QUARTERLY,
@@ -60,14 +60,14 @@ def schedules(
             cron_schedule=QUARTERLY_CRON,
             execution_fn=_training_due(settings),
             default_status=dg.DefaultScheduleStatus.STOPPED,
-            description="challengers from the current features, judged by the policy",
+            description="Each quarter: candidates for the models, compared with those in use.",
         ),
         dg.ScheduleDefinition(
             name=WEEKLY,
             job=retain_job,
             cron_schedule=WEEKLY_CRON,
             default_status=dg.DefaultScheduleStatus.STOPPED,
-            description="ends the storage of what is beyond the limits (JINGXI_KEPT_…)",
+            description="Each Sunday: removes what is beyond the limits (JINGXI_KEPT_…).",
         ),
     ]
 

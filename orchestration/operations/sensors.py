@@ -42,7 +42,7 @@ def sensors(settings: Settings, jobs: Sequence[AssetJob]) -> list[dg.SensorDefin
         name=DELIVERY,
         jobs=[check, refresh],
         minimum_interval_seconds=LOOK_SECONDS,
-        description="a complete delivery is checked, and refreshed if the check accepts it; once",
+        description="When a delivery is complete: checks it, and refreshes if it is accepted.",
     )
     def delivery_arrived(context: dg.SensorEvaluationContext) -> Step:
         step, cursor = after_delivery(settings, context.cursor, datetime.now(UTC))
@@ -53,7 +53,7 @@ def sensors(settings: Settings, jobs: Sequence[AssetJob]) -> list[dg.SensorDefin
         name=CHAMPION,
         job=refresh,
         minimum_interval_seconds=RARELY_SECONDS,
-        description="a champion other than in the served release: scores and publishes again",
+        description="When another version of a model comes into use: scores and publishes again.",
     )
     def champion_changed(context: dg.SensorEvaluationContext) -> Step:
         return _busy(context.instance) or after_promotion(settings)
@@ -62,13 +62,14 @@ def sensors(settings: Settings, jobs: Sequence[AssetJob]) -> list[dg.SensorDefin
         name=DRIFT,
         job=train,
         minimum_interval_seconds=RARELY_SECONDS,
-        description="drift or level of a model out of bounds in the served release: trains it",
+        description="When a model of the served release drifts or misses its level: trains it.",
     )
     def model_out_of_bounds(context: dg.SensorEvaluationContext) -> Step:
         return _busy(context.instance) or after_drift(settings)
 
     @dg.run_failure_sensor(
-        name=FAILED, description="a failed run or gate is sent to the receivers of notices, once"
+        name=FAILED,
+        description="When a run or a gate fails: informs the receivers of notices, once.",
     )
     def failure_notice(context: dg.RunFailureSensorContext) -> None:
         _tell(settings, context, context.get_step_failure_events())
@@ -76,7 +77,7 @@ def sensors(settings: Settings, jobs: Sequence[AssetJob]) -> list[dg.SensorDefin
     @dg.run_status_sensor(
         run_status=dg.DagsterRunStatus.SUCCESS,
         name=CLEARED,
-        description="a success after a failure is sent to the receivers of notices",
+        description="When a job succeeds after a failure: informs the receivers of notices.",
     )
     def all_clear_notice(context: dg.RunStatusSensorContext) -> None:
         _tell(settings, context)

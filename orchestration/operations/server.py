@@ -19,6 +19,7 @@ import yaml  # type: ignore[import-untyped]
 from orchestration.operations import access, gateway, ui
 from orchestration.operations.access import Door
 from orchestration.operations.gateway import HOST
+from orchestration.platform.addresses import MLFLOW_PATH
 from orchestration.platform.environment import PROJECT, prepare
 from orchestration.platform.files import write_whole
 from orchestration.platform.identity import roles_file
@@ -38,7 +39,6 @@ WEBSERVER, READER, MODELS, PAGES = 10, 11, 12, 13
 LONGEST_SOCKET = 107
 STORE = "MLFLOW_BACKEND_STORE_URI"
 SECRET = "JINGXI_PROXY_SECRET"
-MLFLOW_PATH = "/mlflow"
 
 
 class ServerRefused(Refused):

@@ -21,6 +21,7 @@ from pathlib import Path
 import orchestration
 from orchestration.operations import gateway
 from orchestration.operations.gateway import HOST
+from orchestration.platform.addresses import MLFLOW_PORT, REPORTS_PORT
 from orchestration.platform.environment import PROJECT
 from orchestration.platform.settings import Settings
 
@@ -67,8 +68,8 @@ class Server:
 
 
 def servers_of(settings: Settings, port: int, *, read_only: bool = False) -> list[Server]:
-    """Dagster, MLflow and the reports; `read_only` Dagster without daemon and launches, and the
-    reports."""
+    """Dagster, MLflow and the reports, whose pages know the others by their ports; `read_only`
+    Dagster without daemon and launches, and the reports."""
     programs = Path(sys.executable).parent
 
     def server(name: str, number: int, *command: str) -> Server:
@@ -78,7 +79,7 @@ def servers_of(settings: Settings, port: int, *, read_only: bool = False) -> lis
 
     listening = ("--host", "{host}", "--port", "{port}")
     reports = server(
-        *("Reports", port + (1 if read_only else 2)),
+        *("Reports", port + REPORTS_PORT),
         *(sys.executable, "-m", "http.server", "{port}", "--bind", "{host}"),
         *("--directory", _literal(settings.reports)),
     )
@@ -92,7 +93,7 @@ def servers_of(settings: Settings, port: int, *, read_only: bool = False) -> lis
             *(_literal(programs / "dagster"), "dev", *location),
         ),
         server(
-            *("MLflow (models, metrics)", port + 1),
+            *("MLflow (models, metrics)", port + MLFLOW_PORT),
             *(_literal(programs / "mlflow"), "server", *listening),
             *("--backend-store-uri", _literal(settings.mlflow_tracking_uri)),
             *("--artifacts-destination", _literal(settings.mlflow_home / "artifacts")),
@@ -170,6 +171,8 @@ def serve(settings: Settings, port: int, *, read_only: bool = False) -> int:
     logs = settings.home / "logs"
     logs.mkdir(exist_ok=True)
     own = dict(os.environ)
+    # What leads from assets and notices to pages leads to these servers.
+    own.setdefault("JINGXI_UI_URL", f"http://{HOST}:{port}")
     if len(os.fsencode(settings.temporary)) > LONGEST_SOCKET_FOLDER:
         # Dagster's processes share a socket there, which holds no data.
         own["TMPDIR"] = "/tmp"

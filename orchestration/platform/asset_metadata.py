@@ -1,4 +1,4 @@
-"""The metadata that the UI shows of an asset: owners, number of rows and columns."""
+"""What the UI shows of an asset: description, owners, number of rows and columns."""
 
 from __future__ import annotations
 
@@ -19,6 +19,11 @@ COLUMN_LINEAGE = "dagster/column_lineage"
 def team(name: str) -> list[str]:
     """The owners of an asset: a team of the bank, by its name in the dbt project."""
     return [f"team:{name}"]
+
+
+def sentences(words: str) -> str:
+    """The parts of a declaration's words, which semicolons divide, as sentences."""
+    return " ".join(f"{part[0].upper()}{part[1:].rstrip('.')}." for part in words.split("; "))
 
 
 def count_rows(connection: duckdb.DuckDBPyConnection, key: dg.AssetKey) -> int:
@@ -69,7 +74,7 @@ def declared_asset(table: str, read: Sequence[str]) -> dg.AssetSpec:
         group_name=table.split(".")[0],
         kinds={"duckdb"},
         owners=team(found.owner),
-        description=found.description,
+        description=sentences(found.description),
     )
 
 

@@ -73,6 +73,17 @@ class LayerTranslator(DagsterDbtTranslator):
         deps = [dep for dep in spec.deps if dep.asset_key not in left]
         return spec.replace_attributes(deps=deps)
 
+    def get_description(self, dbt_resource_props: Mapping[str, Any]) -> str:
+        # Dagster's own has the SQL behind it, which `get_metadata` keeps apart.
+        return str(dbt_resource_props["description"])
+
+    def get_metadata(self, dbt_resource_props: Mapping[str, Any]) -> Mapping[str, Any]:
+        metadata = super().get_metadata(dbt_resource_props)
+        if dbt_resource_props["resource_type"] != "model":
+            return metadata
+        sql = dg.MetadataValue.md(f"```sql\n{dbt_resource_props['raw_code']}\n```")
+        return {**metadata, "sql": sql}
+
     def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> Sequence[str]:
         return team(dbt_resource_props["config"]["meta"]["owner"])
 

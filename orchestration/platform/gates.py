@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from orchestration.platform import build_numbers
+from orchestration.platform.addresses import reports_address
 from orchestration.platform.failures import failure
 from orchestration.platform.overrides import Overriding
 from orchestration.platform.resources import Home
@@ -70,6 +71,7 @@ def gate(
         from orchestration.platform.gate_report import render_report
 
         report = report_of(home.settings, context.run.run_id)
+        address = reports_address(home.settings, report)
         with home.warehouse() as connection:
             number = build_numbers.judged_by(connection, name)
             ensure_table(connection, GATE_RESULT)
@@ -85,7 +87,7 @@ def gate(
         asked = {key.asset_key for key in context.selected_asset_check_keys}
         for asset, broken in broken_rules(outcome, assets, earlier).items():
             if asset in asked:
-                yield _result(asset, outcome, broken, report)
+                yield _result(asset, outcome, broken, report, address)
         if not outcome.success:
             raise failure(outcome.message(), outcome.places())
 
@@ -110,7 +112,11 @@ def broken_rules(
 
 
 def _result(
-    asset: dg.AssetKey, outcome: "GateOutcome", broken: Sequence[Broken], report: Path
+    asset: dg.AssetKey,
+    outcome: "GateOutcome",
+    broken: Sequence[Broken],
+    report: Path,
+    address: str,
 ) -> dg.AssetCheckResult:
     failed = any(result.stops for result, _ in broken)
     lines = [result.line(breach) for result, breach in broken]
@@ -124,7 +130,8 @@ def _result(
         "rules": dg.MetadataValue.int(len(outcome.results)),
         "failed": dg.MetadataValue.int(sum(r.stops for r, _ in broken)),
         "warnings": dg.MetadataValue.int(sum(not r.stops for r, _ in broken)),
-        "report": dg.MetadataValue.path(str(report)),
+        "report": dg.MetadataValue.url(address),
+        "report_file": dg.MetadataValue.path(str(report)),
     }
     if broken:
         metadata["broken_rules"] = dg.MetadataValue.table(

@@ -37,8 +37,6 @@ LOCATIONS = (
     ("model_versions", "storage_location"),
     ("model_versions", "source"),
 )
-# `make ui` without PORT.
-OWN_PAGES = "http://127.0.0.1:3001"
 SQLITE_HEADER = b"SQLite format 3\x00"
 LONGEST_WORDS = 300
 
@@ -165,16 +163,6 @@ def masked(uri: str) -> str:
     if not parts.netloc:
         return uri.partition("?")[0] + ("?***" if query else "")
     return urlunsplit((parts.scheme, hidden + place, parts.path, query, ""))
-
-
-def pages(settings: Settings) -> str:
-    """The address of MLflow's UI for this store: the server's own, else that of `make ui`."""
-    uri = settings.mlflow_tracking_uri
-    if urlsplit(uri).scheme not in ("http", "https"):
-        return OWN_PAGES
-    parts = urlsplit(uri)
-    place = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, place, parts.path.rstrip("/"), "", ""))
 
 
 def _refused(uri: str, words: str, cure: str) -> ModelStoreUnavailable:

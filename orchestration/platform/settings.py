@@ -156,7 +156,7 @@ class Settings(BaseSettings):
         180, ge=1, description="days for which MLflow runs are kept that nothing can return to"
     )
     kept_log_days: int = Field(30, ge=1, description="days for which logs are kept")
-    ui_url: str = Field("http://127.0.0.1:3000", description="address of Dagster in notices")
+    ui_url: str = Field("http://127.0.0.1:3000", description="address of Dagster in links")
     notice_webhook: SecretStr | None = Field(
         None, description="address that takes notices as Slack-compatible JSON; a secret"
     )

@@ -36,6 +36,7 @@ from orchestration.portal import (
     today,
     value,
 )
+from orchestration.portal.links import SHOWN
 from orchestration.portal.page import Page, Release, opened
 from orchestration.valuation.queries import Row
 from reports.words import LANGUAGES
@@ -124,6 +125,7 @@ def _site(page: Page, file: str, files: str, release: Release) -> dict[str, Any]
 
     `files` begins the names of the page's tables as files.
     """
+    shown = SHOWN[page.name]
     return {
         "page": page.name,
         "file": file,
@@ -134,6 +136,9 @@ def _site(page: Page, file: str, files: str, release: Release) -> dict[str, Any]
         "release_id": release.release_id,
         "month": release.month,
         "source": release.source,
+        "run_id": release.run_id,
+        # A model's page has its own alone.
+        "assets": [one for one in shown if f"{one}.html" == file] or shown,
     }
 
 

@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from orchestration.platform.addresses import reports_address
 from orchestration.platform.asset_metadata import team
 from orchestration.platform.front_page import lead_to
 from orchestration.platform.progress import report_progress
@@ -19,7 +20,8 @@ def portal_asset(release: dg.AssetKey) -> dg.AssetsDefinition:
         group_name="portal",
         kinds={"html"},
         owners=team("data engineering"),
-        description="reports/<release>: the pages for stakeholders, in English and Chinese",
+        description="The portal: the pages for all who look rather than query, in English and "
+        "Chinese. They are in reports/<release>, and open without a network.",
     )
     def site(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
         settings = home.settings
@@ -38,6 +40,7 @@ def portal_asset(release: dg.AssetKey) -> dg.AssetsDefinition:
             return dg.MaterializeResult()
         if path == current:
             lead_to(settings, path.stem)
-        return dg.MaterializeResult(metadata={"portal": dg.MetadataValue.path(str(front))})
+        shown = reports_address(settings, front)
+        return dg.MaterializeResult(metadata={"portal": dg.MetadataValue.url(shown)})
 
     return site

@@ -38,6 +38,7 @@ class Release:
     release_id: str
     month: date
     source: str
+    run_id: str
 
     def rows(self, query: str, **values: Any) -> list[Row]:
         """The rows of `queries/<query>.sql`; none where the release lacks a table that it reads.
@@ -67,7 +68,9 @@ class Release:
 def opened(settings: Settings, path: Path) -> Iterator[Release]:
     with connect(settings, path, read_only=True) as connection:
         head = read_head(connection)
-        yield Release(settings, path, connection, head["release_id"], head["month"], head["source"])
+        ((run_id,),) = connection.table("meta.release").select("dagster_run_id").fetchall()
+        described = {name: head[name] for name in ("release_id", "month", "source")}
+        yield Release(settings, path, connection, run_id=run_id, **described)
 
 
 def file_name(name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 
 from orchestration.platform.gate_report import gate_content
+from orchestration.portal.links import VIEWS
 from orchestration.portal.page import QUERIES, Page, Release
 from orchestration.valuation.queries import Row, rows
 
@@ -49,6 +50,7 @@ def content(release: Release) -> Row:
         "latest": latest,
         "delivered": delivered,
         "reference": reference,
+        "views": VIEWS,
         "tables": {name: rows for name, rows in tables.items() if rows},
     }
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from orchestration.platform.addresses import reports_address
 from orchestration.platform.asset_metadata import COLUMN_SCHEMA, ROW_COUNT, columns_of, team
 from orchestration.platform.engine import connect
 from orchestration.platform.environment import code_version
@@ -29,7 +30,8 @@ def release_asset(upstream: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
         group_name="release",
         kinds={"duckdb"},
         owners=team("data engineering"),
-        description="published/current.duckdb: the one database that readers open",
+        description="The published release: what was built and judged, in one file for readers. "
+        "It is published/current.duckdb, and replaces the release before in one step.",
     )
     def published(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
         settings = home.settings
@@ -60,7 +62,9 @@ def release_asset(upstream: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
             }
             with beside(context, release, "a gate report"):
                 render_report(connection, reports / REPORT, settings.language)
-                metadata["gate_report"] = dg.MetadataValue.path(str(reports / REPORT))
+                metadata["gate_report"] = dg.MetadataValue.url(
+                    reports_address(settings, reports / REPORT)
+                )
         if release.waits:
             report_progress(f"{release.release_id} waits for approval: {release.waits}")
             metadata["waits"] = dg.MetadataValue.text(release.waits)
@@ -74,7 +78,9 @@ def release_asset(upstream: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
             columns = columns_of(served, dg.AssetKey(["meta", "release"]))
             metadata[COLUMN_SCHEMA] = dg.MetadataValue.table_schema(columns)
         if report_value(context, release, settings, reports / VALUE_REPORT):
-            metadata["value_report"] = dg.MetadataValue.path(str(reports / VALUE_REPORT))
+            metadata["value_report"] = dg.MetadataValue.url(
+                reports_address(settings, reports / VALUE_REPORT)
+            )
         if not release.waits and export_lists(context, release, settings):
             metadata["exports"] = dg.MetadataValue.path(str(settings.exports / release.release_id))
         return dg.MaterializeResult(metadata=metadata)

@@ -107,21 +107,28 @@ def override_op(context: dg.OpExecutionContext, config: GateOverride, home: Home
     context.add_output_metadata({"rule": covered, "withdrawn": config.withdraw})
 
 
-@dg.job(name=APPROVE, description="a person serves the release that waits for approval")
+@dg.job(
+    name=APPROVE,
+    description="A person approves the release that waits; readers see it from then on.",
+)
 def approve_job() -> None:
     approve_op()
 
 
-@dg.job(name=REJECT, description="a person removes the release that waits for approval")
+@dg.job(
+    name=REJECT, description="A person rejects the release that waits; readers keep the one before."
+)
 def reject_job() -> None:
     reject_op()
 
 
-@dg.job(name=ROLL_BACK, description="an earlier release is served again; nothing is built")
+@dg.job(name=ROLL_BACK, description="Readers get an earlier release again; nothing is built.")
 def rollback_job() -> None:
     rollback_op()
 
 
-@dg.job(name=OVERRIDE, description="a person accepts for a time that a rule of a gate fails")
+@dg.job(
+    name=OVERRIDE, description="A person accepts for a limited time that a rule of a gate fails."
+)
 def override_job() -> None:
     override_op()

@@ -530,7 +530,7 @@ def test_dagster_dev_in_the_project_folder_needs_no_arguments(ui, refreshed):
 
 
 def test_a_read_only_ui_shows_all_and_launches_nothing(ui, refreshed):
-    mark, port = uuid.uuid4().hex, free_ports(2)
+    mark, port = uuid.uuid4().hex, free_ports(3)
     process = begun(ui.home, "ui", "--read-only", "--port", str(port), mark=mark)
     try:
         loaded = next(line for line in process.stdout if line.strip().startswith("loaded: "))

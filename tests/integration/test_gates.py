@@ -118,7 +118,7 @@ class Run:
         }
 
     def report(self) -> Path:
-        return Path(str(self.checks[ACCOUNT].metadata["report"].value))
+        return Path(str(self.checks[ACCOUNT].metadata["report_file"].value))
 
 
 @pytest.fixture

@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import dagster as dg
 import pytest
@@ -15,6 +17,8 @@ from orchestration.models.studies import STUDIES
 from orchestration.platform import build_numbers
 from orchestration.platform.runs import REFRESH, TRAIN
 from orchestration.platform.settings import read_settings
+from orchestration.portal import PAGES
+from orchestration.portal.links import SHOWN, VIEWS
 from sources.contract import SIGNS
 
 SNAPSHOT = Path(__file__).parent / "snapshots" / "definitions.json"
@@ -160,6 +164,93 @@ def test_every_asset_has_owners_a_description_and_kinds(definitions):
         "release",
         "portal",
     }
+
+
+def test_what_the_ui_lists_begins_with_a_sentence_in_plain_words(definitions):
+    """The UI's lists show the beginning. A name of a column or file is no plain word."""
+    listed = [
+        *((spec.key.to_user_string(), spec) for spec in definitions.resolve_all_asset_specs()),
+        *((one.name, one) for one in definitions.jobs),
+        *((one.name, one) for one in (*definitions.sensors, *definitions.schedules)),
+    ]
+    unfit = {}
+    for name, one in listed:
+        first = re.split(r"(?<=[.;]) ", one.description or "")[0]
+        plain = [word for word in first.split() if re.fullmatch("[A-Za-z'-]+[,:;.]?", word)]
+        if not (len(first) < 120 and first[:1].isupper() and first[-1] in ".;" and len(plain) > 3):
+            unfit[name] = first
+        if "```" in one.description or re.search(r"\bselect\b.*\bfrom\b", one.description):
+            unfit[name] = "SQL"
+    assert unfit == {}
+
+
+def test_the_sql_of_a_table_stands_apart_from_its_description(definitions):
+    specs = {spec.key.to_user_string(): spec for spec in definitions.resolve_all_asset_specs()}
+    sql = specs["value/account_month"].metadata["sql"].value
+    assert sql.startswith("```sql") and "contribution_margin" in sql
+    assert {
+        name for name in specs if name.startswith("landing/") and "sql" in specs[name].metadata
+    } == set()
+
+
+def test_every_asset_leads_to_its_page_and_to_what_was_delivered(definitions):
+    specs = {
+        spec.key.to_user_string(): spec.metadata for spec in definitions.resolve_all_asset_specs()
+    }
+    files = {page.file for page in PAGES} | {f"models/{name}.html" for name in STUDIES}
+    current = "http://127.0.0.1:3002/current/"
+    pages = {
+        name: links["portal_page"].value.removeprefix(current) for name, links in specs.items()
+    }
+    assert set(pages.values()) == files
+    assert pages["decisions/worklist"] == "lists.html" and pages["landing/card"] == "quality.html"
+    assert pages["models/clv"] == "models/clv.html" and pages["scores/clv"] == "customers.html"
+    graph = definitions.resolve_asset_graph()
+    for name, links in specs.items():
+        is_record = name.startswith(("landing/", "reference/"))
+        assert ("delivered_tables" in links) == (not is_record), name
+        if not is_record:
+            behind = parse_qs(urlsplit(links["delivered_tables"].value).query)["asset-selection"]
+            selected = dg.AssetSelection.from_string(*behind).resolve(graph)
+            assert selected == {
+                key for key in upstream_of(graph, name) if key.path[0] == "landing"
+            }, name
+        if name in SHOWN["models"]:
+            assert links["mlflow_model"].value == f"http://127.0.0.1:3001/#/{name}"
+
+
+def upstream_of(graph, name):
+    found, todo = set(), [dg.AssetKey(name.split("/"))]
+    while todo:
+        new = set(graph.get(todo.pop()).parent_keys) - found
+        found |= new
+        todo += new
+    return found
+
+
+def test_pages_and_views_name_assets_that_exist(definitions):
+    graph = definitions.resolve_asset_graph()
+    known = {key.to_user_string() for key in graph.get_all_asset_keys()}
+    assert set(SHOWN) == {page.name for page in PAGES}
+    assert {asset for assets in SHOWN.values() for asset in assets} <= known
+    seen = {
+        view.role: {
+            key.to_user_string()
+            for key in dg.AssetSelection.from_string(view.selection).resolve(graph)
+        }
+        for view in VIEWS
+    }
+    for role, (within, beyond) in {
+        "engineer": ("base/ledger_reconciliation", "value/account_month"),
+        "models": ("outcomes/customer_line", "base/customer"),
+        "finance": ("value/profit_by_customer", "scores/customer"),
+        "marketing": ("campaigns/measurement", "landing/campaign"),
+        "risk": ("alerts/transaction", "models/clv"),
+        "manager": ("decisions/contact_plan", "landing/transaction"),
+    }.items():
+        view = seen.pop(role)
+        assert within in view and beyond not in view, role
+    assert seen == {}
 
 
 def test_published_assets_of_a_bank_with_files_are_due_each_month(definitions):

@@ -34,7 +34,8 @@ HEAD = """
 create schema meta; create schema profile; create schema decisions; create schema base;
 create schema scores; create schema value; create schema alerts; create schema quarantine;
 create table meta.release as select '{release}' as release_id, '2025-12' as as_of,
-    'a bank' as source, 'abc' as code_version, now() as created_at;
+    'a bank' as source, 'abc' as code_version, now() as created_at,
+    'run1' as dagster_run_id;
 """
 GRID = """
 create table decisions.grid (
@@ -76,6 +77,8 @@ def shown(page: Page, release: Release, language: str = "en") -> str:
         "release_id": release.release_id,
         "month": release.month,
         "source": release.source,
+        "run_id": release.run_id,
+        "assets": [],
     }
     return reports.render(page.template, {"site": site, **page.content(release)}, language)
 
@@ -404,6 +407,8 @@ def part_of(release: Release, name: str) -> str:
         "languages": ("en", "zh"),
         "release_id": release.release_id,
         "month": release.month,
+        "run_id": release.run_id,
+        "assets": [],
     }
     return reports.render(models.PAGE.part_template, {"site": site, **part.content}, "en")
 
@@ -428,6 +433,11 @@ def test_a_model_is_followed_over_the_releases_kept_from_before(tmp_path, releas
     assert "Version 2 scored in release r1." in words
     assert "Ana &lt;b&gt;" in page and "agreed in committee" in page
     assert "<code>run-3</code>" in page and "2026-01-05 10:00" in page
+    for words_of_a_link in (
+        *('data-mlflow="#/runs/run-3"', 'data-mlflow="#/models/clv/versions/3"'),
+        'data-dagster="runs/run"',
+    ):
+        assert words_of_a_link in page
     # (0.84 - 0.75) / 0.75 = 12 % better than the rule
     assert "better by 12.0 %" in page
     assert "The release has no calibration by tenth of this version" in words
@@ -497,6 +507,7 @@ def test_quality_goes_from_the_month_of_a_check_to_values_and_files(tmp_path, re
     assert 'aria-label="G2: bookings lost or doubled, 2025-12: 3"' in page
     assert len(found["tables"]["files"]) == 130 and len(found["files"]) == 100
     assert "Here are the first 100 of 130" in page
+    assert page.count('data-dagster="assets/landing/transaction"') == 100
     # The bank's folders are not shown.
     assert "offer_rule.csv" in page and "/somewhere" not in page
 

@@ -22,7 +22,8 @@ BANK = f"""
     create schema meta; create schema base; create schema value; create schema scores;
     create schema contacts; create schema decisions; create schema campaigns;
     create table meta.release as
-    select 'r1' as release_id, 'by hand' as source, 'c1' as code_version, '2025-12' as as_of;
+    select 'r1' as release_id, 'by hand' as source, 'c1' as code_version, '2025-12' as as_of,
+        'run1' as dagster_run_id;
     create table meta.model_version as from (values
         ('clv', 'champion', null),
         ('high_value', null,
@@ -438,6 +439,15 @@ def test_occasions_need_no_plan(young):
     assert "C3" in words_of(young / "en/lists/branch_20_B1.html")
     overview = words_of(young / "en/lists.html")
     assert "No list has a contact: this release has no contact plan" in overview
+
+
+def test_a_page_names_its_assets_and_its_run_and_has_no_address(site):
+    """They are links where the page is served beside Dagster (`served.js`)."""
+    for file, asset in (("customers", "scores/customer"), ("lists/E1", "decisions/worklist")):
+        page = (site / f"en/{file}.html").read_text()
+        for path in (f"assets/{asset}", "runs/run1"):
+            assert f'data-dagster="{path}"' in page
+        assert not re.search(r'(href|src)="(https?:)?//', page)
 
 
 def test_the_overview_leads_to_each_unit(site):

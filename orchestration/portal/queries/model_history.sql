@@ -7,6 +7,7 @@ select
     approver,
     reason,
     mode,
-    state
+    state,
+    dagster_run_id
 from meta.model_audit
 order by model_name, happened_at desc, version desc
