@@ -67,7 +67,8 @@ MODEL_YML = f"""\
 models:
   - name: scores_customer
     description: >-
-      {CUSTOMER.meaning}; empty where the model is off or does not score the customer
+      The scores of each customer: {CUSTOMER.meaning}. Joined from the tables of the
+      models; empty where the model is off or does not score the customer.
     config:
       meta:
         owner: {OWNER}

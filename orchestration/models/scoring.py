@@ -38,7 +38,7 @@ Found = TypeVar("Found")
 
 CUSTOMER = Table(
     "customer",
-    "value to come, risks and segment of each customer, joined from the tables of the models",
+    "value to come, risks and segment",
     (
         Column("customer_id", "varchar", "customer of `base.customer`; each has a row"),
         *(column for one in OF_CUSTOMERS for column in one.scored_columns),

@@ -33,6 +33,7 @@ SHOWN = {
         *("campaigns/measurement", "campaigns/learning", "campaigns/uplift_decile"),
         "campaigns/plan_outcome",
     ),
+    "playbook": ("campaigns/playbook", "contacts/talking_point"),
     "grid": ("decisions/grid", "decisions/guide", "base/branch"),
     "lists": ("decisions/worklist", "decisions/manager_scorecard", "decisions/manager_kpi"),
     "risk": ("alerts/credit", "alerts/transaction", "value/credit_risk", "value/loss_backtest"),

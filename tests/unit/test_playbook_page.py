@@ -23,7 +23,8 @@ BANK = f"""
     create schema meta; create schema base; create schema value; create schema contacts;
     create schema campaigns;
     create table meta.release as
-    select 'r1' as release_id, 'by hand' as source, 'c1' as code_version, '2025-12' as as_of;
+    select 'r1' as release_id, 'by hand' as source, 'c1' as code_version, '2025-12' as as_of,
+        'run1' as dagster_run_id;
     create table value.offer as from (values
         ('CARD', 'Card <Gold>', 'cards'), ('FUND', 'Fund', 'wealth')
     ) as t (product_id, product_name, product_line);
