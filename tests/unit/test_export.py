@@ -138,6 +138,22 @@ def test_an_unsuitable_customer_is_in_no_list_and_no_file_whatever_the_plan(
         assert not found[name] & named(is_held_out)
 
 
+def test_reasons_and_segments_are_in_the_language_asked_for(bank, tmp_path):
+    export_release(bank.connection, tmp_path, "r1", language="zh")
+    folder = tmp_path / "r1"
+    (line,) = [row for row in rows_of(folder / "worklist.csv") if row["customer_id"] == "C1"]
+    assert "近3个月" in line["reason"] and "income" not in line["reason"]
+    (parquet,) = duckdb.execute(
+        "select reason, segment_name from read_parquet(?) where customer_id = 'C1'",
+        [str(folder / "worklist.parquet")],
+    ).fetchall()
+    assert parquet == (line["reason"], line["segment_name"])
+    plan = {row["customer_id"]: row for row in rows_of(folder / "contact_plan.csv")}
+    assert plan["C1"]["reason"] == line["reason"]
+    # Columns, codes and ids stay as they are.
+    assert line["channel"] == "telephone"
+
+
 def test_customers_suppressed_since_the_plan_are_withheld_and_counted(bank, tmp_path, caplog):
     # The list was written before the flags changed: an export reads them again.
     bank.connection.execute(
