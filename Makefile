@@ -81,7 +81,7 @@ help: ## this list
 
 $(INSTALLED): requirements.lock
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed and was not found; name it: make PYTHON=/path/to/python3.11 ..." >&2; exit 2; }
-	@echo "installing the locked dependencies into $(VENV) (once)" >&2
+	@echo "installing $$(grep -c "^[a-z].*==" requirements.lock) locked packages into $(VENV) (once, some minutes)" >&2
 	@rm -f $(INSTALLED)
 	@$(PYTHON) -m venv $(VENV) || { echo "no virtual environment could be made; on Debian: apt install python3-venv" >&2; exit 2; }
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes -r requirements.lock

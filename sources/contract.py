@@ -40,6 +40,7 @@ class Column:
     `form` is the regular expression of a code, which is read in capitals and without blanks around.
     `other_person_than` names a column of the row that must not hold the same person.
     `erased` columns are emptied in the rows of a person who is erased.
+    `without_it` is what follows where a delivered table lacks the column, if that is much.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Column:
     first_of_month: bool = False
     other_person_than: str | None = None
     erased: bool = False
+    without_it: str = ""
 
     @property
     def is_number(self) -> bool:
@@ -414,6 +416,7 @@ TABLES: tuple[Table, ...] = (
                 "the relationship manager; empty where there is none",
                 example="E00005",
                 references="employee",
+                without_it="no customer has a manager, and lists are of branches",
             ),
             Column(
                 "marketing_consent",
@@ -421,6 +424,7 @@ TABLES: tuple[Table, ...] = (
                 "may the customer be contacted with offers? Unknown is read as no",
                 example="true",
                 erased=True,
+                without_it="nobody may be contacted, so that no plan is made",
             ),
             Column("full_name", TEXT, "name of the person", example="Eva Feld", personal=True),
             Column("phone", TEXT, "telephone number", example="+420 700000005", personal=True),
@@ -533,6 +537,7 @@ TABLES: tuple[Table, ...] = (
                 unit="months",
                 low="1",
                 high="600",
+                without_it="term deposits and loans are priced without their term",
             ),
             Column(
                 "matures_on",
@@ -1186,12 +1191,16 @@ TABLES: tuple[Table, ...] = (
                 sign="as the balance",
             ),
         ),
-        meaning="Balance of each account at the end of a month, as the core banking system has it.",
+        meaning=(
+            "Balance of each account at the end of a month, as the core banking system has it. One "
+            "row for each account opened before the history, of the history's first month, is "
+            "enough: later balances follow from bookings."
+        ),
         event=True,
         dated_by="month",
         without_it=(
-            "balances of accounts opened before the history whose bookings do not carry them "
-            "(balances follow from bookings)"
+            "balances of accounts opened before the history whose bookings do not carry them: "
+            "these accounts are not priced (one row each for its first month is enough)"
         ),
     ),
     Table(

@@ -160,6 +160,11 @@ class DeliveredFiles:
             lacking = [name for name in table.column_names if not any(name in g for g in given)]
             if lacking:
                 lines.append(f"`{table.name}` has no {_listed(lacking)}: read as unknown")
+                lines += [
+                    f"no `{table.name}.{name}`: {without_it}"
+                    for name in lacking
+                    if (without_it := table.column(name).without_it)
+                ]
             for file, columns in zip(full, given, strict=True):
                 unknown = _unknown(table, columns)
                 if unknown:
@@ -262,6 +267,8 @@ class DeliveredFiles:
         stems = {top.split(".")[0]: top for top in tops}
         near = difflib.get_close_matches(table.name, stems, n=1, cutoff=0.7)
         guess = f" Did you mean {stems[near[0]]}?" if near else ""
+        if self._unknown and not near:
+            guess = " Files with names and columns of their own need MAPPING=mapping.yml."
         return Problem(
             f"{table.name}.csv",
             "",

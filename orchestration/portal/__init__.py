@@ -136,6 +136,7 @@ def _site(page: Page, file: str, files: str, release: Release) -> dict[str, Any]
         "release_id": release.release_id,
         "month": release.month,
         "source": release.source,
+        "horizon": release.horizon,
         "run_id": release.run_id,
         # A model's page has its own alone.
         "assets": [one for one in shown if f"{one}.html" == file] or shown,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ LISTS = "lists"
 # The page to which the lists lead, by offer.
 PLAYBOOK = "playbook"
 UNFIT = re.compile(r"[^A-Za-z0-9-]")
+LONGEST_HORIZON = 12
 PARAMETER = re.compile(r"\$\w+")
 
 
@@ -39,6 +41,12 @@ class Release:
     month: date
     source: str
     run_id: str
+
+    @cached_property
+    def horizon(self) -> int:
+        """Months that `clv_12m` covers: fewer than twelve where the history is short."""
+        found = next(iter(self.rows("horizon")), None)
+        return found["months"] if found and found["months"] else LONGEST_HORIZON
 
     def rows(self, query: str, **values: Any) -> list[Row]:
         """The rows of `queries/<query>.sql`; none where the release lacks a table that it reads.

@@ -33,6 +33,7 @@ from orchestration.release.value_report import (
     residuals,
     roll_up,
     together,
+    unknown_balances,
 )
 from reports.formats import ENGLISH, shortened
 from reports.words import Phrase
@@ -223,6 +224,7 @@ def _value(connection: duckdb.DuckDBPyConnection) -> dict[str, Any] | None:
         "reconciled": statements["held"],
         "tolerated": statements["tolerated"],
         "not_reconciled": statements["broken"],
+        "unpriced": unknown_balances(connection, month),
     }
 
 

@@ -18,6 +18,7 @@ from typing import Any
 from duckdb import DuckDBPyConnection
 
 import reports
+from orchestration.platform.optional_tables import has_table
 from orchestration.platform.overrides import worded
 from reports.formats import ENGLISH
 from sources.contract import OPERATING_COST
@@ -26,6 +27,7 @@ from sources.vocabulary import RESULT_ITEMS
 Row = dict[str, Any]
 
 VALUE_REPORT = "value.html"
+UNKNOWN_BALANCE = Path(__file__).parent / "unknown_balance.sql"
 NOBODY = "(none)"
 YEAR = 12
 QUARTER = 3
@@ -111,6 +113,7 @@ def page_content(connection: DuckDBPyConnection) -> Row:
     return {
         "head": head,
         "overrides": worded(connection),
+        "unpriced": unknown_balances(connection, month),
         "period": period,
         "history": history,
         "year_before": _year_before(history),
@@ -156,6 +159,17 @@ def _rows(connection: DuckDBPyConnection, table: str, query: str = "", *values: 
     found = connection.execute(f"from {table} {query}", list(values))
     names = [column[0] for column in found.description or []]
     return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+
+def unknown_balances(connection: DuckDBPyConnection, month: date) -> Row | None:
+    """Accounts of the month, how many have no known balance, and their contribution; None where
+    every balance is known."""
+    if not all(has_table(connection, f"{schema}.account_month") for schema in ("base", "value")):
+        return None
+    read = connection.execute(UNKNOWN_BALANCE.read_text(encoding="utf-8"), {"month": month})
+    names = [column[0] for column in read.description or ()]
+    found = dict(zip(names, read.fetchall()[0], strict=True))
+    return found if found["unknown"] else None
 
 
 def read_head(connection: DuckDBPyConnection) -> Row:

@@ -91,7 +91,7 @@ def show_proposal(found: Row) -> None:
             print(f"  {note}")
     for seed, reason in found["kept"].items():
         print(f"{seed}: not proposed, {reason}")
-    print(f"review {found['folder']}, then: make refresh REFERENCE_PATH={found['folder']}")
+    print(f"review {found['folder']}, then refresh as before with REFERENCE_PATH={found['folder']}")
 
 
 def show_scenario(found: Row) -> None:
