@@ -7,7 +7,7 @@ ranges. Landing derives its row rules from it, the `files` source its inspection
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -131,6 +131,11 @@ class Table:
 
     def column(self, name: str) -> Column:
         return next(column for column in self.columns if column.name == name)
+
+    def losses(self, lacking: Iterable[str]) -> list[str]:
+        """What follows from columns that are not delivered, a line for each that matters."""
+        found = ((name, self.column(name).without_it) for name in lacking)
+        return [f"no `{self.name}.{name}`: {loss}" for name, loss in found if loss]
 
 
 PRODUCT_LINES = tuple(line.product_line for line in vocabulary.PRODUCT_LINES)

@@ -160,11 +160,7 @@ class DeliveredFiles:
             lacking = [name for name in table.column_names if not any(name in g for g in given)]
             if lacking:
                 lines.append(f"`{table.name}` has no {_listed(lacking)}: read as unknown")
-                lines += [
-                    f"no `{table.name}.{name}`: {without_it}"
-                    for name in lacking
-                    if (without_it := table.column(name).without_it)
-                ]
+                lines += table.losses(lacking)
             for file, columns in zip(full, given, strict=True):
                 unknown = _unknown(table, columns)
                 if unknown:

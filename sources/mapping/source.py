@@ -88,9 +88,11 @@ class MappedFiles:
                 lines.append(f"no `{table.name}`: without {table.without_it}")
                 continue
             mapped = {name for fed in given[table.name] for name in fed.names}
-            lacking = ", ".join(f"`{name}`" for name in table.column_names if name not in mapped)
+            lacking = [name for name in table.column_names if name not in mapped]
             if lacking:
-                lines.append(f"`{table.name}` has no {lacking}: read as unknown")
+                names = ", ".join(f"`{name}`" for name in lacking)
+                lines.append(f"`{table.name}` has no {names}: read as unknown")
+                lines += table.losses(lacking)
         name = self.mapping.name
         return lines + [f"{path}: not read, {name} does not name it" for path in relations.unread]
 
