@@ -35,7 +35,7 @@ AS_OF = date(2025, 12, 31)
 ORDER = ("policy", "channel", "contactability", "candidate", "option", "talking_point")
 CAMPAIGNS = (
     *("assignment", "campaign", "outcome", "outcome_sum", "uplift_rank", "uplift_sum"),
-    *("planned", "plan", "plan_sum"),
+    *("planned", "plan", "plan_sum", "playbook_outcome", "playbook_sum"),
 )
 # Read by what managers attain: this bank has no results.
 OF_RESULTS = (

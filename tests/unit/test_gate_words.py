@@ -74,7 +74,7 @@ ENGLISH, CHINESE = (environment(language).filters["translated"] for language in 
         (limit_words, "0.2 to 5", "0.2至5"),
         (limit_words, "watch, warning, alarm", "关注、预警、警报"),
         # A limit that no rule has any more: as an earlier release has it.
-        (rule_words, "there are 3 to 9 segments", "客户细分为3至9个"),
+        (rule_words, "there are 3 to 9 segments", "客群为3至9个"),
         (
             rule_words,
             "a rule of another version, at most 5%",

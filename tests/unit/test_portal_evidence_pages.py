@@ -51,7 +51,7 @@ create table decisions.guide (
     talking_points varchar, talking_points_zh varchar
 );
 create table base.customer (customer_id varchar, district_id varchar, accounts integer);
-create table scores.customer (customer_id varchar, segment_name varchar);
+create table scores.customer (customer_id varchar, segment_name varchar, clv_horizon_months integer);
 """
 
 
@@ -77,6 +77,7 @@ def shown(page: Page, release: Release, language: str = "en") -> str:
         "release_id": release.release_id,
         "month": release.month,
         "source": release.source,
+        "horizon": release.horizon,
         "run_id": release.run_id,
         "assets": [],
     }
@@ -86,7 +87,7 @@ def shown(page: Page, release: Release, language: str = "en") -> str:
 def test_a_query_that_names_a_table_by_an_alias_is_read(tmp_path, released):
     # Six of one group, four of another, which are too few, and six without an account.
     rows = "insert into base.customer select range, 'D1', if(range < 10, 1, 0) from range(16);"
-    rows += "insert into scores.customer select range, if(range < 6, 'low', 'high') from range(16);"
+    rows += "insert into scores.customer select range, if(range < 6, 'low', 'high'), 12 from range(16);"
     with opened(Settings(home=tmp_path), released("r1", GRID + rows)) as release:
         assert release.rows("grid_segment") == [
             {"district_id": "D1", "segment_name": "low", "customers": 6}
@@ -126,7 +127,7 @@ def test_the_guide_is_that_of_the_districts_largest_groups(tmp_path, released):
         ('D2', 'Brenn <2>', 'East', null, 'B2', 1, 0, 0, -5, 3, 0, 0, 0, 0, 49, 13);
     insert into base.customer select range, if(range < 16, 'D1', 'D2'), 1 from range(21);
     insert into scores.customer
-        select range, if(range between 6 and 10, 'older', 'younger, single') from range(21);
+        select range, if(range between 6 and 10, 'older', 'younger, single'), 12 from range(21);
     insert into decisions.guide values
         ('younger, single', 'LOAN', 'Loan', 'lending', 3, 4, 55.50, 'Ask first.', '先问。'),
         ('older', 'FUND', 'Fund', 'wealth', 1, 0, 0, 'Explain.', '说明。');

@@ -77,6 +77,7 @@ BANK = f"""
         ('C3', 280.00, 0.05, 14.00, null, 'older, single'),
         ('C4', -50.00, 0.3, 0.00, null, 'younger, digital')
     ) as t (customer_id, clv_12m, p_attrition, value_at_risk, p_high_value, segment_name);
+    alter table scores.customer add column clv_horizon_months integer default 12;
 
     create table contacts.contactability as from (values
         ('C1', null, false, false), ('C2', null, false, false), ('C3', null, true, false),
