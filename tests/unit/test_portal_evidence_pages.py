@@ -51,7 +51,9 @@ create table decisions.guide (
     talking_points varchar, talking_points_zh varchar
 );
 create table base.customer (customer_id varchar, district_id varchar, accounts integer);
-create table scores.customer (customer_id varchar, segment_name varchar, clv_horizon_months integer);
+create table scores.customer (
+    customer_id varchar, segment_name varchar, clv_horizon_months integer
+);
 """
 
 
@@ -87,7 +89,9 @@ def shown(page: Page, release: Release, language: str = "en") -> str:
 def test_a_query_that_names_a_table_by_an_alias_is_read(tmp_path, released):
     # Six of one group, four of another, which are too few, and six without an account.
     rows = "insert into base.customer select range, 'D1', if(range < 10, 1, 0) from range(16);"
-    rows += "insert into scores.customer select range, if(range < 6, 'low', 'high'), 12 from range(16);"
+    rows += """
+        insert into scores.customer select range, if(range < 6, 'low', 'high'), 12 from range(16);
+    """
     with opened(Settings(home=tmp_path), released("r1", GRID + rows)) as release:
         assert release.rows("grid_segment") == [
             {"district_id": "D1", "segment_name": "low", "customers": 6}
