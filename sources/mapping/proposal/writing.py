@@ -44,6 +44,8 @@ class _Writer:
         self.found = found
         self.defaults = self._usual()
         self.questions: list[str] = []
+        # Columns that give the side of an amount.
+        self.sides: set[str] = set()
 
     def proposal(self) -> Proposal:
         lines = [
@@ -99,6 +101,10 @@ class _Writer:
             usual["nulls"] = list(nulls)
         if usual.get("dates") == "YYYY-MM-DD":
             del usual["dates"]
+        amounts = [one for one in self.found.values() if self._amounts(one)]
+        # One unit for all files: round limits do not show that they are in cents.
+        if all(map(self._without_decimals, amounts)) and any(map(self._cents, amounts)):
+            usual["money"] = "cents"
         return {name: value for name, value in usual.items() if DEFAULTS.get(name) != value}
 
     @staticmethod
@@ -137,14 +143,20 @@ class _Writer:
             elif column.required:
                 yield f"      # {column.name}: ?"
                 self._ask(f"{table.name}.{column.name}: no column of {seen.pattern} looks like it.")
-        rest = [n for n in seen.profiles if n not in {m.profile.name for m in one.matches.values()}]
+        read = {m.profile.name for m in one.matches.values()} | self.sides
+        rest = [name for name in seen.profiles if name not in read]
         if rest:
             yield f"      # not read: {', '.join(rest)}"
 
+    @staticmethod
+    def _amounts(one: TableMatch) -> list[Profile]:
+        """The table's columns of money."""
+        found = [m.profile for m in one.matches.values() if m.column.type == MONEY]
+        return [profile for profile in found if profile.values and profile.high]
+
     def _without_decimals(self, one: TableMatch) -> list[Profile]:
         """The table's columns of money, if none of their values has decimals."""
-        found = [m.profile for m in one.matches.values() if m.column.type == MONEY]
-        found = [profile for profile in found if profile.values and profile.high]
+        found = self._amounts(one)
         return found if all(profile.whole for profile in found) else []
 
     def _cents(self, one: TableMatch) -> bool:
@@ -259,6 +271,7 @@ class _Writer:
         ]
         if min(pair)[0] >= 0.9 and pair[0][1] != pair[1][1]:
             value: dict[str, Any] = {"credit": pair[0][1], "debit": pair[1][1]}
+            self.sides |= {pair[0][1], pair[1][1]}
             yield _remarked(
                 f"      amount: {_yaml(value)}", f"{min(pair)[0]:.0%}: the names are alike"
             )
@@ -283,6 +296,7 @@ class _Writer:
         ]
         if signed and (match.profile.low or 0) >= 0:
             codes_of = chosen[signed[0]]
+            self.sides.add(signed[0])
             value = {"column": match.profile.name, "direction": {"column": signed[0], **codes_of}}
             yield _remarked(
                 f"      amount: {_yaml(value)}", f"{match.score:.0%}: {signed[0]} is its side"
