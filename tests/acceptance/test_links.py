@@ -187,6 +187,8 @@ def test_a_delivered_file_leads_to_its_asset_and_the_asset_to_its_gate(walk: Wal
 def test_each_view_opens_with_its_assets_and_without_others(walk: Walk) -> None:
     walk.page.emulate(1600, 3600)
     walk.page.open(walk.at(REPORTS, "current/quality.html"))
+    # The address leads on to the page of the release.
+    walk.page.wait_for([VIEWS[0].selection])
     links = walk.page.run(LINKS, "#lineage a")
     assert links == [walk.at(DAGSTER, view.path) for view in VIEWS]
     for view, link in zip(VIEWS, links, strict=True):
