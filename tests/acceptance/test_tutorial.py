@@ -58,6 +58,8 @@ def test_every_command_of_the_tutorial_succeeds(tmp_path: Path) -> None:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
+            # A shell in the background ignores Ctrl-C, and so does what it starts.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         output = []
         for line in process.stdout or ():
