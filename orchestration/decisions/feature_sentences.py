@@ -16,7 +16,7 @@ WINDOW = re.compile(r"^(?P<stem>.+?)_(?P<months>\d+)m$")
 # A code such as `07` is no figure.
 FIGURE = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?(e[+-]?\d+)?")
 OTHERS = "other customers"
-# From this change on, a customer's own past says more than what others have.
+# From this change on, a customer's own past shows more than what others have.
 CHANGED = Decimal("0.25")
 STEADY = Decimal("0.05")
 # From this on a share above is said as a multiple.
