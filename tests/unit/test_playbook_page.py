@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import csv
 import re
+from functools import partial
 from html import unescape
 from pathlib import Path
 
-import duckdb
 import pytest
 
-from orchestration import portal
-from orchestration.platform.settings import Settings
 from orchestration.portal import playbook
 from orchestration.portal.page import anchor
 from reports.words import LANGUAGES
+from tests import sites
 
 CONTACTED = "date '2025-06-17'"
 # So many customers in all: 24 alike with a fund, 19 alike with a card.
@@ -93,16 +92,7 @@ BANK = f"""
 """
 
 
-def built(home: Path, statements: str) -> Path:
-    settings = Settings(home=home)
-    path = settings.published / "releases" / "r1.duckdb"
-    path.parent.mkdir(parents=True)
-    with duckdb.connect(str(path)) as connection:
-        connection.execute(statements)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(portal, "PAGES", (playbook.PAGE,))
-        portal.build_portal(settings, path)
-    return settings.reports / "r1"
+built = partial(sites.build, pages=(playbook.PAGE,))
 
 
 @pytest.fixture(scope="module")

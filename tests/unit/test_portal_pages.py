@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import csv
 import re
+from functools import partial
 from html import unescape
 from pathlib import Path
 
-import duckdb
 import pytest
 
-from orchestration import portal
-from orchestration.platform.settings import Settings
 from orchestration.portal import campaigns, customers, lists, plan
 from orchestration.portal.note_words import NOTES, note_in_words
 from reports import chart_interval, chart_panel, tables
 from reports.words import LANGUAGES, Phrase
+from tests import sites
 
 MONTH = "date '2025-12-01'"
 BANK = f"""
@@ -202,20 +201,11 @@ BANK = f"""
         effect_high, expected_incremental_profit, realised_incremental_profit, realised_low,
         realised_high, spent, note);
 """
+
 PAGES = (customers.PAGE, plan.PAGE, campaigns.PAGE, lists.PAGE)
 
 
-def build(home: Path, statements: str) -> Path:
-    """The site of a release that is made by statements."""
-    settings = Settings(home=home)
-    path = settings.published / "releases" / "r1.duckdb"
-    path.parent.mkdir(parents=True)
-    with duckdb.connect(str(path)) as connection:
-        connection.execute(statements)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(portal, "PAGES", PAGES)
-        portal.build_portal(settings, path)
-    return settings.reports / "r1"
+build = partial(sites.build, pages=PAGES)
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import date
+from decimal import Decimal
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ import pytest
 from orchestration.platform.settings import Settings
 from orchestration.release.assets import report_value
 from orchestration.release.publish import Release
-from orchestration.release.value_report import render_value_report
+from orchestration.release.value_report import render_value_report, unknown_balances
 
 MEASURES = (
     "average_balance",
@@ -662,3 +664,22 @@ def test_a_report_that_cannot_be_rendered_is_a_warning(tmp_path, capsys):
     message = capsys.readouterr().err
     assert "WARNING" in message and "2024-02-r1 is served without a value report: IO" in message
     assert not (tmp_path / "value.html").exists()
+
+
+def test_accounts_without_a_known_balance_are_counted_with_what_they_contribute():
+    month = date(2025, 1, 1)
+    with duckdb.connect() as connection:
+        connection.execute("""
+            create schema base; create schema value;
+            create table base.account_month as from (values
+                ('A1', date '2025-01-01', true), ('A2', date '2025-01-01', false),
+                ('A3', date '2025-01-01', false), ('A1', date '2024-12-01', false)
+            ) as t (account_id, month, is_balance_known);
+            create table value.account_month as
+            select account_id, month, 1.25::decimal(18, 2) as contribution_margin
+            from base.account_month
+        """)
+        found = unknown_balances(connection, month)
+        assert found == {"accounts": 3, "unknown": 2, "contribution_margin": Decimal("2.50")}
+        connection.execute("update base.account_month set is_balance_known = true")
+        assert unknown_balances(connection, month) is None
