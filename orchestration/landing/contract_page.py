@@ -1,10 +1,19 @@
-"""docs/contract.md, written from the contract: `python -m orchestration.landing.contract_page`."""
+"""docs/contract.md and its translations, docs/contract.<language>.md, written from the contract and
+the catalogue of words: `python -m orchestration.landing.contract_page`.
+
+Of the prose, a heading, a paragraph, an item of a list and a cell of a table are entries of the
+catalogue: a changed one has no translation until it is translated again.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from orchestration.landing.rules import CURES, TOLERATED_KEY_SHARE
+from reports.formats import ENGLISH
+from reports.words import CATALOGUES, translations
 from sources.contract import (
     BOOKING_KINDS,
     DAY,
@@ -19,7 +28,18 @@ from sources.contract import (
     Table,
 )
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "contract.md"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+PAGES = {ENGLISH: DOCS / "contract.md"} | {
+    language: DOCS / f"contract.{language}.md" for language in CATALOGUES
+}
+
+Translate = Callable[[str], str]
+
+# What is never translated, and what a block of prose consists of.
+FENCE = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
+CODE = re.compile(r"`[^`]*`")
+CONTINUED = re.compile(r"(?<=\S)\n +(?=\S)|(?<=[^\n|])\n(?=[^\n\-#|])")
+MARK = re.compile(r"(?:#+|-) ")
 
 # The unit of a type, for columns without one of their own.
 UNITS = {
@@ -160,32 +180,123 @@ A refused delivery has no tables, control totals or rules.
 """
 
 
-def contract_page() -> str:
-    """The whole page."""
-    parts = [BEGINNING, *(_section(table) for table in TABLES), _kinds(), _rules(), ENDING]
+RULES = """\
+## Row rules
+
+A row that breaks a rule goes to `quarantine.<table>` with file, row number (the first
+after the header is 1), rule, column and value, once for each rule it breaks. Gate G1
+refuses the delivery when the share of such rows among the rows of the history is above
+{tolerated}; for keys and references of required tables above
+{tolerated_keys}.
+
+A row that references one in quarantine follows it (`parent_quarantined`), and its column
+`cause` names the rule that was broken first: a product of an unknown line takes its
+accounts along, and they take their holders and bookings. Messages name the cause and the
+number of rows that follow; above the tolerance for references these stop the refresh,
+too. Messages list values that are not allowed, with their rows and the probable meaning;
+for a table with personal columns only values that many rows share.
+"""
+
+KINDS_OF_BOOKINGS = """\
+### Kinds of bookings
+
+`+` credits the account, `-` debits it. A few bookings of the other sign are normal (a
+refunded fee); if most of a kind or many of a month have it, gate G1 stops the refresh:
+amounts without a sign, or with the bank's own sign, would give wrong balances.
+"""
+
+
+def contract_page(language: str = ENGLISH) -> str:
+    """The whole page. In another language than English, the code of a table, a column and a kind of
+    booking has its name beside it.
+
+    Raises
+    ------
+    ValueError
+        For a language that has no catalogue.
+    """
+    return _page(None if language == ENGLISH else translations(language).gettext)
+
+
+def contract_words() -> list[str]:
+    """The entries of the catalogue that the page needs."""
+    words: list[str] = []
+
+    def taken(text: str) -> str:
+        words.append(text)
+        return text
+
+    _page(taken)
+    return words
+
+
+def _page(translate: Translate | None) -> str:
+    parts = [
+        _prose(BEGINNING, translate),
+        *(_section(table, translate) for table in TABLES),
+        _kinds(translate),
+        _rules(translate),
+        _prose(ENDING, translate),
+    ]
     return "\n".join(parts)
 
 
-def _section(table: Table) -> str:
-    kind = "events" if table.event else "master"
-    without = f" Without it: {table.without_it}." if table.without_it else ""
+def _prose(text: str, translate: Translate | None) -> str:
+    """A text block by block; the English one keeps its lines."""
+    if translate is None:
+        return text
+    parts = FENCE.split(text)
+    parts[::2] = [
+        "\n".join(_block(line, translate) for line in CONTINUED.sub(" ", part).split("\n"))
+        for part in parts[::2]
+    ]
+    return "".join(parts)
+
+
+def _block(line: str, translate: Translate) -> str:
+    if "|" in line:
+        return "|".join(_block(cell, translate) for cell in line.split("|"))
+    words = line.strip()
+    mark = found[0] if (found := MARK.match(words)) else ""
+    words = words.removeprefix(mark)
+    if not any(map(str.islower, CODE.sub("", words))):
+        return line
+    return line.replace(mark + words, mark + translate(words))
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _head(translate: Translate | None, code: str, *titles: str) -> list[str]:
+    """The head of a table whose first column is a code; its name follows where it is translated."""
+    named = [code, "name", *titles] if translate else [code, *titles]
+    return [_row(*map(translate or str, named)), "|".join("---" for _ in named).join("||")]
+
+
+def _section(table: Table, translate: Translate | None) -> str:
+    _ = translate or str
+    kind = _("Events, key {0}.") if table.event else _("Master, key {0}.")
+    without = _(" Without it: {0}.").format(_(table.without_it)) if table.without_it else ""
+    name = [" ", translate(f"table {table.name}")] if translate else []
     lines = [
-        f"### {table.name}{'*' if table.required else ''}",
+        "".join(("### ", table.name, *name, "*" if table.required else "")),
         "",
-        table.meaning,
+        _(table.meaning),
         "",
-        f"{kind.capitalize()}, key {', '.join(f'`{name}`' for name in table.key)}.{without}",
+        kind.format(_codes(table.key, _)) + without,
         "",
-        "| column | type | meaning | unit | sign | example | rule |",
-        "|---|---|---|---|---|---|---|",
+        *_head(translate, "column", "type", "meaning", "unit", "sign", "example", "rule"),
     ]
     for column in table.columns:
         star = "*" if column.required else ""
+        unit, sign = unit_of(column), column.shown_sign
         cells = (
-            *(f"`{column.name}`{star}", column.type, column.meaning, unit_of(column)),
-            *(column.shown_sign, f"`{column.example}`", _rule(table, column)),
+            *(column.type, _(column.meaning), _(unit), _(sign) if sign else ""),
+            *(f"`{column.example}`", _rule(table, column, _)),
         )
-        lines.append(f"| {' | '.join(cells)} |")
+        name = [translate(column.name)] if translate else []
+        lines.append(_row(f"`{column.name}`{star}", *name, *cells))
     return "\n".join(lines) + "\n"
 
 
@@ -196,77 +307,77 @@ def unit_of(column: Column) -> str:
     )
 
 
-def _kinds() -> str:
-    words = {1: "+", -1: "-", None: "either"}
+def _kinds(translate: Translate | None) -> str:
+    _ = translate or str
+    words = {1: "+", -1: "-", None: _("either")}
     lines = [
-        "### Kinds of bookings",
-        "",
-        "`+` credits the account, `-` debits it. A few bookings of the other sign are normal (a",
-        "refunded fee); if most of a kind or many of a month have it, gate G1 stops the refresh:",
-        "amounts without a sign, or with the bank's own sign, would give wrong balances.",
-        "",
-        "| kind | sign of `amount` | meaning |",
-        "|---|---|---|",
+        _prose(KINDS_OF_BOOKINGS, translate),
+        *_head(translate, "kind", "sign of `amount`", "meaning"),
     ]
     for kind in BOOKING_KINDS:
-        on = "".join(f"; {words[sign]} on accounts of {line}" for line, sign in kind.on.items())
-        lines.append(f"| `{kind.name}` | {words[kind.sign]}{on} | {kind.meaning} |")
+        on = "".join(
+            _("; {0} on accounts of {1}").format(words[sign], line)
+            for line, sign in kind.on.items()
+        )
+        name = [translate(kind.name)] if translate else []
+        lines.append(_row(f"`{kind.name}`", *name, f"{words[kind.sign]}{on}", _(kind.meaning)))
     return "\n".join(lines) + "\n"
 
 
-def _rule(table: Table, column: Column) -> str:
-    rules = ["first day of the month"] if column.first_of_month else []
+def _rule(table: Table, column: Column, _: Translate) -> str:
+    rules = [_("first day of the month")] if column.first_of_month else []
     if column.name == table.dated_by:
-        rules.append("dates the row")
+        rules.append(_("dates the row"))
     if column.references:
-        rules.append(f"references {column.references}")
+        rules.append(_("references {0}").format(column.references))
     if column.values:
-        rules.append("one of " + ", ".join(f"`{value}`" for value in column.values))
+        rules.append(_("one of {0}").format(_codes(column.values, _)))
     if column.form is not None:
-        rules.append(f"a code of the form `{column.form}`, after trimming, in upper case")
+        form = _("a code of the form {0}, after trimming, in upper case")
+        rules.append(form.format(f"`{column.form}`"))
     if column.other_person_than is not None:
-        rules.append(f"another person than `{column.other_person_than}`")
+        rules.append(_("another person than {0}").format(f"`{column.other_person_than}`"))
     if column.low is not None:
-        rules.append(f"from {_limit(column.low)}")
+        rules.append(_("from {0}").format(_limit(column.low, _)))
     if column.high is not None:
-        rules.append(f"up to {_limit(column.high)}")
+        rules.append(_("up to {0}").format(_limit(column.high, _)))
     if column.null_after_as_of:
-        rules.append("NULL when after the as-of date")
+        rules.append(_("NULL when after the as-of date"))
     if column.personal:
-        rules.append("personal: read by no stage and not stored")
-    return "; ".join(rules)
+        rules.append(_("personal: read by no stage and not stored"))
+    return _("; ").join(rules)
 
 
-def _limit(expression: str) -> str:
+def _codes(names: Iterable[str], _: Translate) -> str:
+    return _(", ").join(f"`{name}`" for name in names)
+
+
+def _limit(expression: str, _: Translate) -> str:
     if expression == "as_of":
-        return "the as-of date"
+        return _("the as-of date")
     text = expression.removeprefix("date ").strip("'")
     return f"{int(text):,}" if text.lstrip("-").isdigit() else text
 
 
-def _rules() -> str:
+def _rules(translate: Translate | None) -> str:
+    shares = {
+        "tolerated": f"{TABLES[0].tolerated_share:.2%}",
+        "tolerated_keys": f"{TOLERATED_KEY_SHARE:.2%}",
+    }
+    _ = translate or str
     lines = [
-        "## Row rules",
-        "",
-        "A row that breaks a rule goes to `quarantine.<table>` with file, row number (the first",
-        "after the header is 1), rule, column and value, once for each rule it breaks. Gate G1",
-        "refuses the delivery when the share of such rows among the rows of the history is above",
-        f"{TABLES[0].tolerated_share:.2%}; for keys and references of required tables above",
-        f"{TOLERATED_KEY_SHARE:.2%}.",
-        "",
-        "A row that references one in quarantine follows it (`parent_quarantined`), and its column",
-        "`cause` names the rule that was broken first: a product of an unknown line takes its",
-        "accounts along, and they take their holders and bookings. Messages name the cause and the",
-        "number of rows that follow; above the tolerance for references these stop the refresh,",
-        "too. Messages list values that are not allowed, with their rows and the probable meaning;",
-        "for a table with personal columns only values that many rows share.",
-        "",
-        "| rule | cure |",
+        _prose(RULES, translate).format(**shares),
+        _row(_("rule"), _("cure")),
         "|---|---|",
-        *(f"| `{rule}` | {cure} |" for rule, cure in CURES.items()),
+        *(_row(f"`{rule}`", _(cure)) for rule, cure in CURES.items()),
     ]
     return "\n".join(lines) + "\n"
 
 
+def main() -> None:
+    for language, path in PAGES.items():
+        path.write_text(contract_page(language), encoding="utf-8")
+
+
 if __name__ == "__main__":
-    PAGE.write_text(contract_page(), encoding="utf-8")
+    main()

@@ -1,4 +1,4 @@
-"""Words that the pages take from tables. As a command, it brings the catalogues up to date."""
+"""Words that the pages take from tables and from the contract. As a command, it brings the catalogues up to date."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from orchestration.decisions.reason_words import (
     segment_words,
 )
 from orchestration.decisions.roles import ROLES
+from orchestration.landing.contract_page import contract_words
 from orchestration.models.like_customers import OTHERS, SAME_BUSINESS, SAME_TIER
 from orchestration.models.reason_words import METRICS, verdict_examples
 from orchestration.models.studies import OF_CUSTOMERS, STUDIES
@@ -146,6 +147,7 @@ def page_words() -> Iterator[str]:
             yield from entries(word)
     for keys in titles().values():
         yield from map(titled, keys)
+    yield from contract_words()
 
 
 def features() -> Iterator[str]:
