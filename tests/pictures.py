@@ -1,4 +1,5 @@
-"""Pictures of a portal's pages, one sheet a page: in both languages, at both widths and themes.
+"""Pictures of a portal's pages, one sheet a page: in both languages, at both widths and themes. Of
+the pages that the tutorials show, one in Chinese besides, `<page>.zh.webp`.
 
 `python -m tests.pictures data/reports/<release> docs/images/portal`
 """
@@ -19,6 +20,8 @@ WIDTHS = (1440, 390)
 # Of the screen, and of one page of a sheet.
 HEIGHT, SHOWN_HEIGHT = 1600, 480
 GAP = 8
+# Pages shown alone, wide and light, and the width of such a picture.
+ALONE, LANGUAGE, ALONE_WIDTH = ("index", "value", "lists", "quality"), "zh", 1080
 
 
 def kinds_of_pages(folder: Path) -> list[Path]:
@@ -48,6 +51,7 @@ def take(site: Path, target: Path) -> list[Path]:
     with tempfile.TemporaryDirectory() as place, browser(Path(place)) as window:
         for page in kinds_of_pages(site / LANGUAGES[0]):
             below = page.relative_to(site / LANGUAGES[0])
+            name = below.stem if below.parent == Path() else f"{below.parent.name}-page"
             pictures = []
             for width in WIDTHS:
                 for language in LANGUAGES:
@@ -56,8 +60,14 @@ def take(site: Path, target: Path) -> list[Path]:
                         window.open((site / language / below).as_uri())
                         taken = Path(place) / "picture.png"
                         window.screenshot(taken)
-                        pictures.append(Image.open(BytesIO(taken.read_bytes())).convert("RGB"))
-            name = below.stem if below.parent == Path() else f"{below.parent.name}-page"
+                        one = Image.open(BytesIO(taken.read_bytes())).convert("RGB")
+                        pictures.append(one)
+                        shown = (width, language, dark) == (WIDTHS[0], LANGUAGE, False)
+                        if shown and name in ALONE:
+                            height = round(one.height * ALONE_WIDTH / one.width)
+                            one = one.resize((ALONE_WIDTH, height), Image.LANCZOS)
+                            written.append(target / f"{name}.{language}.webp")
+                            one.save(written[-1], quality=60, method=6)
             written.append(target / f"{name}.webp")
             sheet(pictures).save(written[-1], quality=60, method=6)
     return written

@@ -89,7 +89,13 @@ def test_the_reference_has_every_command_setting_and_rule(site):
 
 
 @pytest.mark.skipif(bool(browser_missing()), reason=browser_missing())
-@pytest.mark.parametrize(("words", "page"), [("erase", "erasure.html"), ("隔离", "glossary.html")])
+@pytest.mark.parametrize(
+    ("words", "page"),
+    [
+        *(("erase", "erasure.html"), ("隔离", "glossary.html"), ("映射数据源", "howto.zh.html")),
+        *(("起草", "tutorial.zh.html"), ("营销授权", "contract.zh.html")),
+    ],
+)
 def test_the_search_works_from_the_folder(site, tmp_path, words, page):
     with browser(tmp_path) as window:
         window.open((site / "index.html").as_uri())

@@ -16,7 +16,10 @@ import pytest
 
 from tests.conftest import PROJECT, once
 
-COPIED = ("dbt_project", "docs", "expectations", "ml", "orchestration", "sources", "tests")
+COPIED = (
+    *("dbt_project", "docs", "expectations", "ml", "orchestration", "reports", "sources"),
+    "tests",
+)
 GENERATORS = ("orchestration.platform.vocabulary", "orchestration.landing.contract_page")
 LINE = (
     "mortgages,mortgage,mortgages,true,true,false,false,false,false,loan_rate,"
@@ -46,6 +49,7 @@ WRITTEN_FOR_A_LINE = {
     "dbt_project/models/base/base_household.yml",
     "dbt_project/models/features/features_customer_month.yml",
     "docs/contract.md",
+    "docs/contract.zh.md",
 }
 WRITTEN_FOR_AN_ATTRIBUTE = {
     "dbt_project/macros/vocabulary.sql",
@@ -53,6 +57,7 @@ WRITTEN_FOR_AN_ATTRIBUTE = {
     "dbt_project/models/base/base_customer_history.yml",
     "dbt_project/models/staging/stg_customer.yml",
     "docs/contract.md",
+    "docs/contract.zh.md",
 }
 
 

@@ -19,6 +19,8 @@ LINK = re.compile(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)")
 PLACE = re.compile(rf"`((?:{'|'.join(FOLDERS)})/[\w./-]+)`")
 MAKE = re.compile(r"(?:`|^)make ([a-z-]+)", re.MULTILINE)
 VARIABLE = re.compile(r"JINGXI_[A-Z_]+")
+BLOCK = re.compile(r"^ *```sh\n.*?^ *```$", re.MULTILINE | re.DOTALL)
+TERMS = re.compile(r"^\| (?!---)(.+?) \| (.+?) \|", re.MULTILINE)
 COMMAND = re.compile(r"(?:python -m orchestration|bin/jingxi) (\w+)")
 
 
@@ -43,6 +45,25 @@ def test_commands_and_settings_exist(page):
     assert set(MAKE.findall(text)) <= targets
     assert set(VARIABLE.findall(text)) <= settings
     assert set(COMMAND.findall(text)) <= commands
+
+
+@pytest.mark.parametrize("name", ["tutorial", "howto"])
+def test_a_translated_document_has_the_commands_of_the_english_one(name):
+    english, chinese = (
+        BLOCK.findall((PROJECT / "docs" / file).read_text(encoding="utf-8"))
+        for file in (f"{name}.md", f"{name}.zh.md")
+    )
+    assert len(english) >= 8
+    assert chinese == english
+
+
+def test_both_glossaries_have_the_same_terms():
+    english, chinese = (
+        TERMS.findall((PROJECT / "docs" / file).read_text(encoding="utf-8"))[1:]
+        for file in ("glossary.md", "glossary.zh.md")
+    )
+    assert len(english) > 50
+    assert sorted((chinese, english) for english, chinese in english) == sorted(chinese)
 
 
 def test_every_document_is_named_in_the_readme():

@@ -112,7 +112,7 @@ def test_every_word_of_a_vocabulary_is_chinese_on_a_chinese_page(how, words):
         (Phrase("{0}: {1}", "fees paid", Decimal("-8578.50")),)
         + ("fees paid: -8,578.50", "支付的手续费：-8,578.50"),
         (Phrase("branch {0}", "1000"), "branch 1000", "网点 1000"),
-        ("the bank's own word", "the bank's own word", "the bank's own word"),
+        ("a word of no catalogue", "a word of no catalogue", "a word of no catalogue"),
         (Decimal("8578"), "8,578", "8,578"),
         ("", "", ""),
         (None, "–", "–"),
