@@ -271,7 +271,7 @@ def _row(*cells: str) -> str:
 def _head(translate: Translate | None, code: str, *titles: str) -> list[str]:
     """The head of a table whose first column is a code; its name follows where it is translated."""
     named = [code, "name", *titles] if translate else [code, *titles]
-    return [_row(*map(translate or str, named)), "|".join("---" for _ in named).join("||")]
+    return [_row(*map(translate or str, named)), f"|{'---|' * len(named)}"]
 
 
 def _section(table: Table, translate: Translate | None) -> str:

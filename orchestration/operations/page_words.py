@@ -1,4 +1,5 @@
-"""Words that the pages take from tables and from the contract. As a command, it brings the catalogues up to date."""
+"""Words that the pages take from tables and the contract. As a command, it brings the catalogues up
+to date."""
 
 from __future__ import annotations
 
