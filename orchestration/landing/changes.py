@@ -2,8 +2,8 @@
 
 Every landed row is filed under the first month that it can change in a table built by month. The
 rows of one table and month have one digest, stored in `meta.landed_month`. The rebuild begins at
-the first month whose digest changed. Events are filed under their own month, those of the month before the history, which open it, under
-its first. Masters:
+the first month whose digest changed. Events are filed under their own month; those of the month
+before the history open it and change its first. Masters:
 
 | rows of | are filed under |
 |---|---|

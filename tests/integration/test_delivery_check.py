@@ -143,7 +143,7 @@ OPENING = "opened before 2024-01, the first month of the bookings"
 def test_accounts_from_before_the_bookings_without_a_balance_are_counted_with_the_month_to_deliver(
     delivery, balances, unknown
 ):
-    """A0 and A1 are from before, A2 is not, A9 is closed by then; A3's first booking has a balance."""
+    """A0 and A1 are from before, A2 is not, A9 is closed; A3's first booking has a balance."""
     delivery.put(
         "account.csv",
         "account_id,product_id,opened_on,closed_on\nA1,P1,2023-05-01,\nA2,P1,2024-01-05,\n"
