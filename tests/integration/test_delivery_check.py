@@ -116,7 +116,7 @@ def test_events_older_than_the_bookings_are_counted_and_not_seen_with_one_note(d
     delivery.put("branch.csv", "branch_id\nB1\n")
     found = delivery.check()
     assert found.status == "ok", found.problems
-    (note,) = (note for note in found.notes if "before the first month of bookings" in note)
+    (note,) = (note for note in found.notes if "lie before the first month of bookings" in note)
     assert "1 of 2 row(s) of interaction, 1 of 2 row(s) of ledger" in note
     counts = {row["table"]: row for row in found.tables}
     for table in ("interaction", "ledger"):
