@@ -28,7 +28,7 @@ TEMPLATES = ("templates/**.html", "templates/**.txt")
 LANGUAGES = (ENGLISH, *CATALOGUES)
 # Keys of the tables as titles: no template names them.
 KEYS = (
-    *("(new)", "(left)"),
+    *("(new)", "(left)", "(not priced)"),
     *("Line", "Product", "Branch", "Manager", "Seller", "Customer", "Household", "District"),
     *("Tier", "Decile", "Ledger", "Treasury", "Source", "Overhead pools"),
     *("Unallocated overhead", "Unallocated overhead: head office"),

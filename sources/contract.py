@@ -85,6 +85,8 @@ class Table:
     `shares_of` names the column whose rows divide one whole: the `share` of those in force on a
     day, `valid_from` to `valid_to`, sum to at most 1.
     `erased` tables lose the rows of a person who is erased; others keep them without the person.
+    `opens_history` tables state the end of a month: their rows of the month before the first month
+    of bookings are landed too.
     """
 
     name: str
@@ -98,6 +100,7 @@ class Table:
     shares_of: str | None = None
     tolerated_share: float = 0.001
     erased: bool = False
+    opens_history: bool = False
 
     @property
     def column_names(self) -> tuple[str, ...]:
@@ -1198,15 +1201,18 @@ TABLES: tuple[Table, ...] = (
         ),
         meaning=(
             "Balance of each account at the end of a month, as the core banking system has it. One "
-            "row for each account opened before the history, of the history's first month, is "
-            "enough: later balances follow from bookings."
+            "row for each account opened before the history, of the month before the first month "
+            "of bookings, is enough: it is the opening balance, and later balances follow from "
+            "bookings. A row of the first month serves as well. Rows of older months are ignored."
         ),
         event=True,
         dated_by="month",
         without_it=(
             "balances of accounts opened before the history whose bookings do not carry them: "
-            "these accounts are not priced (one row each for its first month is enough)"
+            "these accounts are not priced (one row each for the month before the first month of "
+            "bookings is enough)"
         ),
+        opens_history=True,
     ),
     Table(
         "account_result",
@@ -1301,9 +1307,13 @@ TABLES: tuple[Table, ...] = (
                 low="0.00000001",
             ),
         ),
-        meaning="Exchange rates by month and currency.",
+        meaning=(
+            "Exchange rates by month and currency. The closing rate of the month before the first "
+            "month of bookings translates opening balances."
+        ),
         event=True,
         dated_by="month",
+        opens_history=True,
         without_it="accounts in other currencies than the bank's (a delivery with one is refused)",
     ),
     Table(

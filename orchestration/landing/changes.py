@@ -2,7 +2,8 @@
 
 Every landed row is filed under the first month that it can change in a table built by month. The
 rows of one table and month have one digest, stored in `meta.landed_month`. The rebuild begins at
-the first month whose digest changed. Events are filed under their own month. Masters:
+the first month whose digest changed. Events are filed under their own month; those of the month
+before the history open it and change its first. Masters:
 
 | rows of | are filed under |
 |---|---|
@@ -114,11 +115,12 @@ def compare(connection: duckdb.DuckDBPyConnection, window: Window) -> list[Chang
         select table_name, month, sum(rows)::bigint as rows, sum(digest) as digest
         from {NEW} group by all order by all""")
     found = connection.execute(
-        f"""select table_name, month, coalesce(new.rows, 0) - coalesce(held.rows, 0)
+        f"""select table_name, greatest(month, $first) as changed,
+                sum(coalesce(new.rows, 0) - coalesce(held.rows, 0))::bigint
             from meta.landed_month as new full join {HELD} as held using (table_name, month)
-            where new.digest is distinct from held.digest and month between ? and ?
-            order by month, table_name""",
-        [window.first_month, window.as_of],
+            where new.digest is distinct from held.digest and month <= $as_of
+            group by all order by changed, table_name""",
+        {"first": window.first_month, "as_of": window.as_of},
     ).fetchall()
     return [Change(*change) for change in found]
 

@@ -124,7 +124,9 @@ later parent, and a closing date after the as-of date, are read as NULL.
 
 The history begins with the first month of bookings (or `JINGXI_FIRST_MONTH`). Earlier events of
 optional tables, such as contacts of years whose bookings are not delivered, are counted and
-ignored, too, with one line in the log.
+ignored, too, with one line in the log. Two tables are read from one month earlier, since the end of
+that month opens the history: `account_balance`, for the balances of accounts opened before it, and
+`fx_rate`, which translates them. Rows of still older months open nothing.
 
 ## Currencies
 

@@ -7,7 +7,8 @@ its memory limit.
 A row dated after the as-of date is counted and otherwise ignored: neither landed nor checked. So is
 a row with a required reference to a parent dated later. An optional reference to such a parent (a
 customer's manager, the account that a response led to) is set to NULL. Events of optional tables
-before the first month of bookings are counted and ignored, too.
+before the first month of bookings are counted and ignored, too; balances and rates of the month
+before it open the history and land.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ from orchestration.landing.staging import (
     faulty,
     unreadable,
 )
-from orchestration.landing.window import Window
+from orchestration.landing.window import Window, month_before
 from orchestration.platform.erased import NOBODY, Register, look_up
 from orchestration.platform.files import write_whole
 from orchestration.platform.progress import report_progress
@@ -118,8 +119,16 @@ class LandingSummary:
             for table in self.tables
             if table.before_first_month
         )
-        first = f"{self.window.first_month:%Y-%m}"
-        before = f"{earlier} lie before the first month of bookings, {first}, and are ignored"
+        first = self.window.first_month
+        before = f"{earlier} lie before the first month of bookings, {first:%Y-%m}, and are ignored"
+        opening = [
+            table.table_name
+            for table in self.tables
+            if table.before_first_month and BY_NAME[table.table_name].opens_history
+        ]
+        if opening:
+            end = f"the end of {month_before(first):%Y-%m} alone opens the history"
+            before += f"; of {' and '.join(opening)}, {end}"
         lines = [*self.widened, *([before] if earlier else [])]
         return lines + [
             self._line(table, rule, count)

@@ -25,6 +25,7 @@ from orchestration.landing.rules import (
     shown_value,
     token,
 )
+from orchestration.landing.window import month_before
 from orchestration.platform.erased import FOUND, without_erased
 from sources.contract import TABLES, Table
 from sources.delimited import literal, quoted
@@ -190,7 +191,10 @@ class Stage:
         months, so that events of optional tables are ignored; a booking there is misdated."""
         if not self.table.event or self.table.required:
             return "false"
-        return f"{quoted(str(self.table.dated_by))} < {day(self.calendar.first_month)}"
+        first = self.calendar.first_month
+        if self.table.opens_history:
+            first = month_before(first)
+        return f"{quoted(str(self.table.dated_by))} < {day(first)}"
 
     def _culprit(self, error: duckdb.Error) -> Exception:
         """The refusal naming the file that cannot be read to its end, or the error itself."""

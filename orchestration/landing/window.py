@@ -39,3 +39,8 @@ class Window:
     def holds(self, month: date) -> bool:
         """Whether the month is one of the run's."""
         return self.month_from <= month <= self.month_to
+
+
+def month_before(month: date) -> date:
+    """The first day of the month before, of a first day."""
+    return (month - timedelta(days=1)).replace(day=1)

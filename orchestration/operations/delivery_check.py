@@ -254,6 +254,7 @@ def judge_delivery(settings: Settings, serving: Settings) -> Judgement:
     """
     from orchestration.landing.delivery import open_delivery
     from orchestration.landing.engine import Window, land
+    from orchestration.landing.opening import opening_notes
     from orchestration.landing.previous import record_previous
     from orchestration.landing.token_key import token_key
     from orchestration.platform.partitions import first_day, last_day
@@ -265,10 +266,11 @@ def judge_delivery(settings: Settings, serving: Settings) -> Judgement:
         judging = threading.Thread(target=lambda: __import__("great_expectations"), daemon=True)
         judging.start()
         first, last = first_day(delivery.first_month), first_day(delivery.as_of)
+        window = Window(first, first, last, last_day(delivery.as_of))
         summary = land(
             connection,
             delivery.source,
-            Window(first, first, last, last_day(delivery.as_of)),
+            window,
             settings.landing,
             token_key(settings),
             register=read_register(serving),
@@ -290,6 +292,7 @@ def judge_delivery(settings: Settings, serving: Settings) -> Judgement:
             [
                 *notes,
                 *summary.lines(),
+                *opening_notes(connection, window),
                 *(_in_words(rule) for rule in outcome.warned),
                 *given.notes,
             ],

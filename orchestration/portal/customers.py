@@ -3,11 +3,13 @@ model."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 
 from orchestration.decisions.reason_words import segment_words
 from orchestration.models.reason_words import verdict
 from orchestration.portal.page import Page, Release
+from orchestration.release.value_report import left_out
 from orchestration.valuation.queries import Row
 
 SECTIONS = ("high_value", "at_risk", "dormant", "loss_maker", "maturing")
@@ -29,6 +31,7 @@ def content(release: Release) -> Row:
         "segments": _crossed(segments),
         "migration": _migration(migration),
         "notes": notes,
+        "left_out": left_out(release.connection, release.month),
         "has_clv": any(row["clv_12m"] is not None for row in tiers),
         "has_attrition": any(row["value_at_risk"] is not None for row in tiers),
         **lists,
@@ -68,7 +71,12 @@ def _crossed(rows: list[Row]) -> Row | None:
         for name in MEASURES:
             for tier, amount in own[name].items():
                 total[name][tier] = total[name].get(tier, 0) + amount
-    return {"tiers": sorted(tiers, key=tiers.__getitem__), "rows": [*shown, total]}
+    return {"tiers": _in_order(tiers), "rows": [*shown, total]}
+
+
+def _in_order(tiers: Mapping[str, int | None]) -> list[str]:
+    """Tiers by their numbers; names without one after them."""
+    return sorted(tiers, key=lambda tier: (tiers[tier] is None, tiers[tier]))
 
 
 def _migration(rows: list[Row]) -> Row | None:
@@ -76,7 +84,7 @@ def _migration(rows: list[Row]) -> Row | None:
     if not rows:
         return None
     after = {row["tier"]: row["tier_number"] for row in rows}
-    columns = sorted(after, key=lambda tier: (after[tier] is None, after[tier]))
+    columns = _in_order(after)
     found: dict[str, Row] = {}
     for row in rows:
         own = found.setdefault(

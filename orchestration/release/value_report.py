@@ -27,8 +27,11 @@ from sources.vocabulary import RESULT_ITEMS
 Row = dict[str, Any]
 
 VALUE_REPORT = "value.html"
-UNKNOWN_BALANCE = Path(__file__).parent / "unknown_balance.sql"
+UNKNOWN_BALANCE, LEFT_OUT = (
+    Path(__file__).parent / f"{name}.sql" for name in ("unknown_balance", "left_out")
+)
 NOBODY = "(none)"
+CUSTOMER_TIER = "value.customer_tier"
 YEAR = 12
 QUARTER = 3
 # From margin to economic profit, in order.
@@ -114,6 +117,7 @@ def page_content(connection: DuckDBPyConnection) -> Row:
         "head": head,
         "overrides": worded(connection),
         "unpriced": unknown_balances(connection, month),
+        "left_out": left_out(connection, month),
         "period": period,
         "history": history,
         "year_before": _year_before(history),
@@ -166,10 +170,22 @@ def unknown_balances(connection: DuckDBPyConnection, month: date) -> Row | None:
     every balance is known."""
     if not all(has_table(connection, f"{schema}.account_month") for schema in ("base", "value")):
         return None
-    read = connection.execute(UNKNOWN_BALANCE.read_text(encoding="utf-8"), {"month": month})
-    names = [column[0] for column in read.description or ()]
-    found = dict(zip(names, read.fetchall()[0], strict=True))
+    found = _counted(connection, UNKNOWN_BALANCE, month)
     return found if found["unknown"] else None
+
+
+def left_out(connection: DuckDBPyConnection, month: date) -> Row:
+    """Customers without a rank, and accounts that no price is made of, since a balance in the last
+    twelve months is not known; 0 where nothing was valued."""
+    if not all(has_table(connection, name) for name in ("base.account_month", CUSTOMER_TIER)):
+        return {"customers": 0, "accounts": 0}
+    return _counted(connection, LEFT_OUT, month)
+
+
+def _counted(connection: DuckDBPyConnection, query: Path, month: date) -> Row:
+    read = connection.execute(query.read_text(encoding="utf-8"), {"month": month})
+    names = [column[0] for column in read.description or ()]
+    return dict(zip(names, read.fetchall()[0], strict=True))
 
 
 def read_head(connection: DuckDBPyConnection) -> Row:
@@ -275,12 +291,13 @@ def residuals(connection: DuckDBPyConnection, period: Period) -> dict[str, Decim
 
 
 def _customer_tiers(connection: DuckDBPyConnection, month: date) -> dict[str, Row]:
-    """By tier: its place among the tiers, and the month's customers."""
+    """By tier: its place among the tiers, None without a rank, and the month's customers."""
     rows = _rows(
         connection,
-        "value.customer_tier",
+        CUSTOMER_TIER,
         "select tier, min(tier_number) as place, count(*) filter (month = $1) as customers,"
-        " count(*) filter (month = $1 and economic_profit_12m < 0) as losing group by tier",
+        " count(*) filter (month = $1 and tier_number > 0 and economic_profit_12m < 0) as losing"
+        " group by tier",
         month,
     )
     return {row["tier"]: row for row in rows}
@@ -444,8 +461,8 @@ def _whale(distribution: list[Row], lines_profit: Decimal) -> Row | None:
 
 def _place(tier: str, tiers: dict[str, Row]) -> tuple[bool, float, str]:
     """Tiers in their order; names that are no tiers after them, those in brackets last."""
-    known = tier in tiers
-    return tier.startswith("("), tiers[tier]["place"] if known else math.inf, tier
+    place = tiers[tier]["place"] if tier in tiers else None
+    return tier.startswith("("), math.inf if place is None else place, tier
 
 
 def _tiers(connection: DuckDBPyConnection, period: Period, tiers: dict[str, Row]) -> list[Row]:
@@ -499,9 +516,10 @@ def _migration(connection: DuckDBPyConnection, month: date, tiers: dict[str, Row
 
 
 def _course(tiers: dict[str, Row], before: str, after: str) -> str:
-    if before not in tiers or after not in tiers or before == after:
+    places = [tiers[tier]["place"] for tier in (before, after) if tier in tiers]
+    if before == after or len(places) < 2 or None in places:
         return "stay"
-    return "up" if tiers[after]["place"] < tiers[before]["place"] else "down"
+    return "up" if places[1] < places[0] else "down"
 
 
 def _deciles(
@@ -532,7 +550,7 @@ def _deciles(
         tenth(decile, list(rows), in_month.get(decile, {}))
         for decile, rows in groupby(distribution, key=lambda row: row["decile"])
     ]
-    # Decile 0 is nobody's; the others are the month's customers.
+    # Decile 0 is nobody's, or has no rank; the others are the month's customers.
     everyone = together([row for decile, row in in_month.items() if decile]) if in_month else {}
     return [*tenths, tenth(None, distribution, everyone) | {"kind": "total"}]
 

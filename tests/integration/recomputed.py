@@ -967,9 +967,13 @@ def by_channel(
 
 
 def tiers(
-    customer_profit: Mapping[tuple[str, date], Row], reference: Reference, months: Iterable[date]
-) -> dict[tuple[str, date], tuple[str, int, Decimal, Decimal, int, int]]:
-    """Tier, its number, contribution and profit of the year, percentile and decile."""
+    customer_profit: Mapping[tuple[str, date], Row],
+    reference: Reference,
+    months: Iterable[date],
+    unpriced: set[tuple[str, date]],
+) -> dict[tuple[str, date], tuple[str, int | None, Decimal, Decimal, int | None, int | None]]:
+    """Tier, its number, contribution and profit of the year, percentile and decile; no rank where
+    an account of the customer was not priced in a month of the year."""
     placed = {}
     for month in months:
         year = {months_later(month, -back) for back in range(12)}
@@ -981,6 +985,10 @@ def tiers(
                     contribution.get(customer, Decimal(0)) + row["contribution_margin"]
                 )
                 profit[customer] = profit.get(customer, Decimal(0)) + row["economic_profit"]
+        dark = {customer for customer in profit for when in year if (customer, when) in unpriced}
+        for customer in dark:
+            earned = contribution.pop(customer), profit.pop(customer)
+            placed[customer, month] = ("(not priced)", None, *earned, None, None)
         scheme = sorted(
             (int(row["tier_number"]), row["tier"], row["customer_share"])
             for row in reference.in_force("tier_scheme", month)

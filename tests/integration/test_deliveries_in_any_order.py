@@ -28,7 +28,16 @@ from orchestration.platform.environment import DBT_PROJECT
 from orchestration.platform.tables import write_table
 from sources.files import DeliveredFiles
 from tests.deliveries import Delivery, Row
-from tests.integration.bank import FIRST, LAST, Bank, awkward_bank, compiled, month_of
+from tests.integration.bank import (
+    FIRST,
+    LAST,
+    Bank,
+    awkward_bank,
+    compiled,
+    daily_balances,
+    month_end,
+    month_of,
+)
 
 # Each example builds the whole bank several times.
 pytestmark = pytest.mark.slow
@@ -107,13 +116,14 @@ class Home:
     folder: Path
     models: Sequence[Model]
     finished: bool = True
+    first: date = FIRST
 
     def land(self, delivery: Delivery, as_of: date) -> None:
         """The newest month is asked for; at first all months."""
         begun = (self.folder / "landing").exists()
         source = DeliveredFiles(delivery.write(self.folder / "delivery"))
         month = month_of(as_of)
-        window = Window(FIRST, month if begun else FIRST, month, as_of)
+        window = Window(self.first, month if begun else self.first, month, as_of)
         land(
             *(self.warehouse, source, window, self.folder / "landing", b"k", TODAY),
             finished=self.finished,
@@ -163,6 +173,76 @@ def homes(project: Project, folders: pytest.TempPathFactory) -> Iterator[tuple[H
         for home in (one, other):
             home.warehouse.close()
             shutil.rmtree(home.folder)
+
+
+def shorter(bank: Bank, first: date) -> Delivery:
+    """The bank's delivery without the bookings before a month, and with the balances at the end of
+    the month before it, of which nothing else of these accounts tells."""
+    opening = month_of(first - timedelta(days=1))
+    known = {}
+    for account in bank.rows["account"]:
+        balance = daily_balances(bank, account["account_id"], LAST).get(month_end(opening))
+        if account["opened_on"] < first and balance is not None:
+            known[account["account_id"]] = balance
+    delivery = delivery_of(bank)
+    delivery.files["transaction"] = [
+        {**row, "balance_after": ""} if row["account_id"] in known else row
+        for row in delivery.files["transaction"]
+        if date.fromisoformat(row["booked_on"]) >= first
+    ]
+    delivery.files["account_balance"] = [
+        row
+        for row in delivery.files["account_balance"]
+        if date.fromisoformat(row["month"]) >= first
+    ]
+    for account, balance in known.items():
+        row = {"month": str(opening), "closing_balance": str(balance)}
+        delivery.add("account_balance", account_id=account, **row)
+    return delivery
+
+
+# What an account-month has that earlier months do not decide: not the days of the last booking, and
+# no accrual or allowance, which go on from the month before.
+OWN_MONTH = {
+    "base.account_month": """
+        * exclude (last_booked_on, last_active_on, last_income_on)""",
+    "value.account_month": """
+        account_id, month, average_balance, closing_balance, transfer_price, transfer_result,
+        transfer_liquidity, transfer_option, transfer_policy, funded_by_capital, fee_income,
+        direct_cost, overhead, exposure""",
+    "base.account": "account_id, closing_balance",
+}
+CUT = date(2023, 7, 1)
+
+
+def test_a_history_cut_short_with_its_opening_balances_gives_the_same_account_months(
+    project, tmp_path_factory
+):
+    """Refreshed at once from the first month on, and with half a year cut off in two refreshes."""
+    bank = awkward_bank(customers=20, seed=6)
+    with homes(project, tmp_path_factory) as (whole, cut):
+        whole.land(delivery_of(bank), LAST)
+        whole.build()
+        cut.first = CUT
+        for as_of in (EARLIER, LAST):
+            cut.land(shorter(bank, CUT), as_of)
+            cut.build()
+        for table, columns in OWN_MONTH.items():
+            query = f"select {columns} from {table}"
+            if table != "base.account":
+                query += f" where month >= date '{CUT}'"
+            found, expected = (
+                home.warehouse.execute(f"{query} order by all").fetchall() for home in (cut, whole)
+            )
+            assert len(expected) > 20, table
+            assert found == expected, table
+        # The opening balances alone price these account-months: their bookings carry no balance.
+        opened = cut.warehouse.execute(
+            "select count(*) from base.account_month as held join base.account using (account_id) "
+            "where month = ? and opened_on < ? and is_balance_known and held.opening_balance <> 0",
+            [CUT, CUT],
+        ).fetchall()
+        assert opened[0][0] > 5
 
 
 @pytest.fixture(scope="module")

@@ -116,7 +116,7 @@ def test_events_older_than_the_bookings_are_counted_and_not_seen_with_one_note(d
     delivery.put("branch.csv", "branch_id\nB1\n")
     found = delivery.check()
     assert found.status == "ok", found.problems
-    (note,) = (note for note in found.notes if "before the first month of bookings" in note)
+    (note,) = (note for note in found.notes if "lie before the first month of bookings" in note)
     assert "1 of 2 row(s) of interaction, 1 of 2 row(s) of ledger" in note
     counts = {row["table"]: row for row in found.tables}
     for table in ("interaction", "ledger"):
@@ -125,6 +125,51 @@ def test_events_older_than_the_bookings_are_counted_and_not_seen_with_one_note(d
             "later": 1,
             "earlier": 1,
         }
+
+
+BALANCES = "account_id,month,closing_balance\n"
+OPENING = "opened before 2024-01, the first month of the bookings"
+
+
+@pytest.mark.parametrize(
+    "balances, unknown",
+    [
+        ("", 2),
+        (f"{BALANCES}A1,2023-11-01,1.00\nA0,2023-11-01,1.00\n", 2),
+        (f"{BALANCES}A1,2024-02-01,1.00\nA0,2024-01-01,1.00\n", 1),
+        (f"{BALANCES}A1,2023-12-01,1.00\nA0,2023-12-01,1.00\n", 0),
+    ],
+)
+def test_accounts_from_before_the_bookings_without_a_balance_are_counted_with_the_month_to_deliver(
+    delivery, balances, unknown
+):
+    """A0 and A1 are from before, A2 is not, A9 is closed; A3's first booking has a balance."""
+    delivery.put(
+        "account.csv",
+        "account_id,product_id,opened_on,closed_on\nA1,P1,2023-05-01,\nA2,P1,2024-01-05,\n"
+        "A0,P1,2020-01-01,2024-02-20\nA9,P1,2020-01-01,2023-12-31\nA3,P1,2020-01-01,\n",
+    )
+    delivery.put(
+        "account_holder.csv",
+        "account_id,customer_id,role\n" + "".join(f"A{n},C1,owner\n" for n in (0, 1, 2, 3, 9)),
+    )
+    bookings = [f"{line}," for line in BANK["transaction"].splitlines()[1:]]
+    bookings += ["T6,A3,2024-01-04,5.00,deposit,55.00", "T7,A3,2024-01-04,1.00,deposit,"]
+    delivery.put(
+        "transaction.csv",
+        "transaction_id,account_id,booked_on,amount,kind,balance_after\n" + "\n".join(bookings),
+    )
+    if balances:
+        delivery.put("account_balance.csv", balances)
+    found = delivery.check()
+    notes = [note for note in found.notes if OPENING in note]
+    assert len(notes) == bool(unknown), found.problems
+    if unknown:
+        counted = "1 account was" if unknown == 1 else "2 accounts were"
+        assert notes[0].startswith(f"{counted} {OPENING}")
+        assert "Deliver account_balance for 2023-12, one row an account" in notes[0]
+    older = [note for note in found.notes if "the end of 2023-12 alone opens the history" in note]
+    assert len(older) == ("2023-11" in balances)
 
 
 def accounts(*currencies: str) -> str:

@@ -90,6 +90,13 @@ BOOKING = {"account_id": "A1", "amount": "0.01", "kind": "fee"}
 LATE = {"transaction_id": "late", "booked_on": "2024-02-09", **BOOKING}
 
 CHANGES: dict[str, tuple[Callable[[Delivery], object], str, str]] = {
+    "the balance of the month before the history": (
+        lambda bank: bank.add(
+            "account_balance", account_id="A1", month="2023-12-01", closing_balance="7.00"
+        ),
+        "2024-01",
+        "account_balance: +1 row",
+    ),
     "a late booking": (
         lambda bank: bank.add("transaction", **LATE),
         "2024-02",

@@ -333,6 +333,29 @@ def test_optional_events_before_the_first_booking_are_counted_not_seen(bank):
     assert (counted.after_as_of, counted.before_first_month) == (0, 2)
 
 
+def test_the_end_of_the_month_before_the_first_booking_opens_the_history(bank):
+    bank.put(
+        "account_balance.csv",
+        "account_id,month,closing_balance\nA1,2023-10-01,1.00\nA1,2023-11-01,2.00\n"
+        "A1,2023-12-01,3.00\nA1,2023-12-02,4.00\nA1,2024-01-01,5.00\n",
+    )
+    bank.put(
+        "fx_rate.csv",
+        "month,currency,average_rate,closing_rate\n2023-11-01,USD,0.8,0.8\n"
+        "2023-12-01,USD,0.9,0.9\n2024-01-01,USD,1.1,1.1\n",
+    )
+    summary = bank.land()
+    for table in ("account_balance", "fx_rate"):
+        months = bank.warehouse.execute(f"select month from landing.{table} order by 1").fetchall()
+        assert months == [(date(2023, 12, 1),), (date(2024, 1, 1),)], table
+    assert bank.faults("account_balance") == [(4, "month_start", "month", "2023-12-02")]
+    assert summary.lines()[0] == (
+        "2 of 5 row(s) of account_balance, 1 of 3 row(s) of fx_rate lie before the first month of "
+        "bookings, 2024-01, and are ignored; of account_balance and fx_rate, the end of 2023-12 "
+        "alone opens the history"
+    )
+
+
 def test_an_optional_reference_to_a_later_parent_is_not_known_yet(bank):
     bank.put("employee.csv", "employee_id,hired_on\nE1,2020-01-01\nE2,2024-05-01\n")
     bank.put(

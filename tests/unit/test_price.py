@@ -71,7 +71,7 @@ def released(path=":memory:"):
             as contribution_margin, 4.00::decimal(18, 2) as economic_profit
         from range(date '2023-05-01', date '2024-06-01', interval 1 month) as calendar(month)""",
         "create table value.customer_tier as "
-        "select 'C1' as customer_id, date '2024-05-01' as month, 'top' as tier",
+        "select 'C1' as customer_id, date '2024-05-01' as month, 'top' as tier, 1 as tier_number",
         "create table scores.customer as select 'C1' as customer_id, 0.02::double as p_default",
         "create table base.customer as select unnest(['C1', 'C2']) as customer_id",
     ):

@@ -17,7 +17,7 @@ import pytest
 from orchestration.platform.settings import Settings
 from orchestration.release.assets import report_value
 from orchestration.release.publish import Release
-from orchestration.release.value_report import render_value_report, unknown_balances
+from orchestration.release.value_report import left_out, render_value_report, unknown_balances
 
 MEASURES = (
     "average_balance",
@@ -664,6 +664,24 @@ def test_a_report_that_cannot_be_rendered_is_a_warning(tmp_path, capsys):
     message = capsys.readouterr().err
     assert "WARNING" in message and "2024-02-r1 is served without a value report: IO" in message
     assert not (tmp_path / "value.html").exists()
+
+
+def test_who_is_left_out_of_rankings_and_prices_is_counted_over_twelve_months():
+    with duckdb.connect() as connection:
+        assert left_out(connection, date(2025, 1, 1)) == {"customers": 0, "accounts": 0}
+        connection.execute("""
+            create schema base; create schema value;
+            create table base.account_month as from (values
+                ('A1', date '2025-01-01', true), ('A1', date '2024-02-01', false),
+                ('A2', date '2024-03-01', false), ('A2', date '2024-02-01', false),
+                ('A3', date '2024-01-01', false), ('A4', date '2025-02-01', false)
+            ) as t (account_id, month, is_balance_known);
+            create table value.customer_tier as from (values
+                ('C1', date '2025-01-01', null), ('C2', date '2025-01-01', 1),
+                ('C3', date '2024-12-01', null)
+            ) as t (customer_id, month, tier_number)
+        """)
+        assert left_out(connection, date(2025, 1, 1)) == {"customers": 1, "accounts": 2}
 
 
 def test_accounts_without_a_known_balance_are_counted_with_what_they_contribute():

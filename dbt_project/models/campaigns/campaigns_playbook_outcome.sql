@@ -17,6 +17,7 @@ tiered as (
         on
             assignment.customer_id = tier.customer_id
             and assignment.month > tier.month
+    where tier.tier_number is not null
     group by assignment.campaign_id, assignment.customer_id
 ),
 

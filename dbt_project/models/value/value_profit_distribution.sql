@@ -12,7 +12,9 @@ percentile as (
         sum(customer.contribution_margin_12m) as contribution_margin_12m
     from {{ ref('value_customer_tier') }} as customer
     cross join run
-    where customer.month between run.month_from and run.month_to
+    where
+        customer.month between run.month_from and run.month_to
+        and customer.percentile is not null
     group by customer.month, customer.percentile
 ),
 

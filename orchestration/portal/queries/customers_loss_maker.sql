@@ -1,4 +1,5 @@
--- Customers with a negative economic profit over twelve months, and what it is made of.
+-- Customers with a negative economic profit over twelve months, and what it is made of; not those
+-- without a rank, whose profit is not known.
 with earned as (
     select
         customer_id,
@@ -26,5 +27,5 @@ select
 from value.customer_tier as tier
 inner join base.customer as customer on tier.customer_id = customer.customer_id
 left join earned on tier.customer_id = earned.customer_id
-where tier.month = $month and tier.economic_profit_12m < 0
+where tier.month = $month and tier.tier_number is not null and tier.economic_profit_12m < 0
 order by tier.economic_profit_12m, tier.customer_id

@@ -7,7 +7,10 @@ select
     coalesce(sum(profit.economic_profit), 0) as economic_profit
 from base.customer as customer
 left join value.customer_tier as tier
-    on customer.customer_id = tier.customer_id and tier.month = $month
+    on
+        customer.customer_id = tier.customer_id
+        and tier.month = $month
+        and tier.tier_number is not null
 left join scores.customer as score on customer.customer_id = score.customer_id
 left join value.profit_by_customer as profit
     on

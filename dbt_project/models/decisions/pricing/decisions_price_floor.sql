@@ -54,7 +54,10 @@ account_month as (
     from {{ ref('value_account_month') }} as account_month
     cross join run
     left join account_tier on account_month.account_id = account_tier.account_id
-    where account_month.month > {{ months_later('run.as_of_month', '-12') }}
+    where
+        account_month.month > {{ months_later('run.as_of_month', '-12') }}
+        -- Without a known balance there are costs, and nothing that they are the price of.
+        and account_month.closing_balance is not null
 ),
 
 observed as (

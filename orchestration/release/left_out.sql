@@ -1,0 +1,14 @@
+-- What a ranking by the profit of twelve months leaves out: customers without a rank, and accounts
+-- with a month in which their balance is not known.
+select
+    (
+        select count(*) from value.customer_tier where month = $month and tier_number is null
+    ) as customers,
+    (
+        select count(distinct account_id)
+        from base.account_month
+        where
+            not is_balance_known
+            and month > $month::date - interval 12 month
+            and month <= $month
+    ) as accounts
