@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -15,6 +16,7 @@ from orchestration.decisions.feature_sentences import (
 )
 from orchestration.decisions.reason_words import is_withheld, reason_in_words, segment_words
 from orchestration.decisions.roles import BUSINESS, COMPLIANCE, MANAGER, WITHHELD, withheld_from
+from orchestration.landing.switched_off import undelivered
 from orchestration.models.studies import OF_CUSTOMERS, STUDIES
 from orchestration.platform.optional_tables import has_table
 from reports.words import Phrase
@@ -38,6 +40,8 @@ SUPPRESSIONS = {
     "erased": "the customer asked to be erased",
     "no_account": "there is no open account",
 }
+CONSENT = "customer.marketing_consent"
+CONSENT_NOT_DELIVERED = "consent to marketing was not delivered: it counts as not given"
 NO_RECORD = "no record states that the customer may be contacted"
 UNIVERSAL_CONTROL = "belongs to the customers whom no campaign contacts, for comparison"
 CAMPAIGN_CONTROL = "was drawn by lot into this month's comparison"
@@ -47,7 +51,7 @@ CONTROL = "was drawn by lot for comparison in this campaign"
 FOR_PROFIT = "chosen for its expected profit"
 STANDINGS = (
     *SUPPRESSIONS.values(),
-    *(NO_RECORD, UNIVERSAL_CONTROL, CAMPAIGN_CONTROL, OTHERS_BRING_MORE, NOTHING_PAYS, CONTROL),
+    *(NO_RECORD, CONSENT_NOT_DELIVERED, UNIVERSAL_CONTROL, CAMPAIGN_CONTROL, OTHERS_BRING_MORE, NOTHING_PAYS, CONTROL),
     FOR_PROFIT,
 )
 BRANCH = "branch "
@@ -419,7 +423,9 @@ def _plan(
         contact["reason"] = reason_in_words(contact["reason"], withheld)
         product_id = contact["product_id"]
         contact["product_name"] = _product_names(connection).get(product_id, product_id)
-    standing, why = _standing(contact, contactability, bool(candidates))
+    standing, why = _standing(
+        contact, contactability, bool(candidates), suppressions_of(connection)
+    )
     return {
         "standing": standing,
         "why": why,
@@ -428,14 +434,24 @@ def _plan(
     }
 
 
+def suppressions_of(connection: DuckDBPyConnection) -> dict[str, str]:
+    """Why a customer may not be contacted, by cause: what the bank did not deliver is not the
+    customer's."""
+    found = {"no_consent": CONSENT_NOT_DELIVERED} if CONSENT in undelivered(connection) else {}
+    return SUPPRESSIONS | found
+
+
 def _standing(
-    contact: Row | None, contactability: Row | None, is_candidate: bool
+    contact: Row | None,
+    contactability: Row | None,
+    is_candidate: bool,
+    suppressions: Mapping[str, str],
 ) -> tuple[str, str]:
     if contactability is None:
         return "suppressed", NO_RECORD
     if contactability["suppression"] is not None:
         suppression = contactability["suppression"]
-        return "suppressed", SUPPRESSIONS.get(suppression, suppression.replace("_", " "))
+        return "suppressed", suppressions.get(suppression, suppression.replace("_", " "))
     if contactability.get("is_universal_control"):
         return "held out", UNIVERSAL_CONTROL
     if contactability.get("is_campaign_control"):

@@ -180,9 +180,11 @@ def _section(table: Table) -> str:
         "|---|---|---|---|---|---|---|",
     ]
     for column in table.columns:
+        without = f"{column.meaning}; without it: {column.without_it}"
+        meaning = without if column.without_it else column.meaning
         star = "*" if column.required else ""
         cells = (
-            *(f"`{column.name}`{star}", column.type, column.meaning, unit_of(column)),
+            *(f"`{column.name}`{star}", column.type, meaning, unit_of(column)),
             *(column.shown_sign, f"`{column.example}`", _rule(table, column)),
         )
         lines.append(f"| {' | '.join(cells)} |")

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from orchestration.decisions.reason_words import segment_words
 from orchestration.models.reason_words import verdict
+from orchestration.portal.occasions import as_file, occasions
 from orchestration.portal.page import Page, Release
 from orchestration.valuation.queries import Row
 
@@ -17,7 +18,7 @@ MEASURES = ("customers", "contribution", "clv_12m")
 def content(release: Release) -> Row:
     tiers = release.rows("customers_tier")
     stages = release.rows("customers_stage")
-    lists = {name: release.rows(f"customers_{name}") for name in SECTIONS}
+    lists = {name: occasions(release, name) for name in SECTIONS}
     segments = release.rows("customers_segment")
     migration = release.rows("customers_migration")
     tables = {"tier": tiers, "segment": segments, "migration": migration, "stage": stages}
@@ -38,7 +39,7 @@ def content(release: Release) -> Row:
             "loss_maker": _total(lists["loss_maker"], "economic_profit_12m"),
             "maturing": _total(lists["maturing"], "closing_balance"),
         },
-        "tables": tables | lists,
+        "tables": tables | {name: as_file(rows) for name, rows in lists.items()},
     }
 
 
