@@ -554,8 +554,8 @@ TABLES: tuple[Table, ...] = (
                 low="1",
                 high="600",
                 without_it=(
-                    "accounts without matures_on have no term: term deposits and loans are priced as "
-                    "if it were unknown, and none matures"
+                    "accounts without matures_on have no term: term deposits and loans are priced "
+                    "as if it were unknown, and none matures"
                 ),
             ),
             Column(
@@ -751,8 +751,8 @@ TABLES: tuple[Table, ...] = (
         meaning="Loans granted: principal, term, instalment and rate.",
         dated_by="granted_on",
         without_it=(
-            "loans that no balance shows carry no risk; arrears and defaults are not known, so that "
-            "expected loss follows the rating table alone, without early warnings"
+            "loans that no balance shows carry no risk; arrears and defaults are not known, so "
+            "that expected loss follows the rating table alone, without early warnings"
         ),
     ),
     Table(
@@ -1283,7 +1283,7 @@ TABLES: tuple[Table, ...] = (
         ),
         event=True,
         dated_by="month",
-        without_it="results that no booking carries, such as interchange and commissions, are missing",
+        without_it="results without a booking, such as interchange and commissions, are missing",
     ),
     Table(
         "fx_rate",
@@ -1386,7 +1386,7 @@ TABLES: tuple[Table, ...] = (
         meaning="The general ledger by month, branch, business line and account.",
         event=True,
         dated_by="month",
-        without_it="profit is reconciled with the totals of the delivery, not with the general ledger",
+        without_it="profit is compared with the totals of the delivery, not with the ledger",
     ),
     Table(
         "adjustment",

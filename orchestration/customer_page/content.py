@@ -10,16 +10,22 @@ from typing import Any
 from duckdb import DuckDBPyConnection
 
 from orchestration.decisions.feature_sentences import (
-    feature_sentence,
     group_sentence,
     offer_sentence,
 )
-from orchestration.decisions.reason_words import is_withheld, reason_in_words, segment_words
+from orchestration.decisions.reason_words import (
+    is_withheld,
+    reason_in_words,
+    row_in_words,
+    segment_words,
+)
 from orchestration.decisions.roles import BUSINESS, COMPLIANCE, MANAGER, WITHHELD, withheld_from
 from orchestration.landing.switched_off import undelivered
 from orchestration.models.studies import OF_CUSTOMERS, STUDIES
+from orchestration.platform.bank_currency import bank_currency
+from orchestration.platform.branch_names import branch_names
 from orchestration.platform.optional_tables import has_table
-from reports.words import Phrase
+from reports.words import Code, Phrase
 
 Row = dict[str, Any]
 
@@ -51,7 +57,15 @@ CONTROL = "was drawn by lot for comparison in this campaign"
 FOR_PROFIT = "chosen for its expected profit"
 STANDINGS = (
     *SUPPRESSIONS.values(),
-    *(NO_RECORD, CONSENT_NOT_DELIVERED, UNIVERSAL_CONTROL, CAMPAIGN_CONTROL, OTHERS_BRING_MORE, NOTHING_PAYS, CONTROL),
+    *(
+        NO_RECORD,
+        CONSENT_NOT_DELIVERED,
+        UNIVERSAL_CONTROL,
+        CAMPAIGN_CONTROL,
+        OTHERS_BRING_MORE,
+        NOTHING_PAYS,
+        CONTROL,
+    ),
     FOR_PROFIT,
 )
 BRANCH = "branch "
@@ -137,6 +151,8 @@ def customer_facts(connection: DuckDBPyConnection, customer_id: str, *, role: st
         "offers": _offers(connection, customer_id, withheld),
         "plan": _plan(connection, customer_id, contactability, withheld),
         "worklist": _worklist(connection, customer_id),
+        "branch_names": branch_names(connection),
+        "currency": bank_currency(connection),
         "household": _household(connection, customer, role),
     }
 
@@ -280,18 +296,12 @@ def _reasons(
         shown = reasons.setdefault(label, [])
         if study is not None and study.is_grouping:
             grouped.setdefault(label, []).append(row)
-        elif len(shown) < SHOWN_REASONS and (words := _sentence(row)):
+        elif len(shown) < SHOWN_REASONS and (words := row_in_words(row)):
             shown.append({"words": words, "direction": row["direction"]})
     for label, found in grouped.items():
         if words := _grouped(connection, customer_id, found):
             reasons[label] = [{"words": words, "direction": None}]
     return {model: shown for model, shown in reasons.items() if shown}
-
-
-def _sentence(row: Row) -> str | None:
-    """A reason's sentence; older releases do not hold of whom the usual value is."""
-    texts = (row["value"] or "", row["usual"] or "")
-    return feature_sentence(row["feature"], *texts, row.get("usual_of"), row.get("before"))
 
 
 def _grouped(connection: DuckDBPyConnection, customer_id: str, rows: list[Row]) -> str | None:
@@ -313,7 +323,7 @@ def _grouped(connection: DuckDBPyConnection, customer_id: str, rows: list[Row]) 
         found = group_sentence(row["feature"], value, median["median"], median["population_median"])
         if found:
             return found
-    return next(filter(None, map(_sentence, rows if "usual_of" in rows[0] else [])), None)
+    return next(filter(None, map(row_in_words, rows if "usual_of" in rows[0] else [])), None)
 
 
 def _alerts(
@@ -473,15 +483,18 @@ def _worklist(connection: DuckDBPyConnection, customer_id: str) -> Row | None:
         )
     )
     if found:
-        found["unit"] = unit_words(found["unit"])
+        found["unit"] = unit_words(found["unit"], branch_names(connection))
     return found
 
 
-def unit_words(unit: str) -> str:
-    """The unit responsible for a customer: a manager's id, a branch, or head office."""
-    if unit.startswith(BRANCH):
-        return Phrase("branch {0}", unit.removeprefix(BRANCH))
-    return unit
+def unit_words(unit: str, branches: Mapping[str, str]) -> str:
+    """The unit responsible for a customer: a manager's id, a branch, or head office; `branches`
+    has the names of branches by id."""
+    if not unit.startswith(BRANCH):
+        return unit
+    branch = unit.removeprefix(BRANCH)
+    named = Phrase("{0} ({1})", Code(branches[branch]), branch) if branch in branches else branch
+    return Phrase("branch {0}", named)
 
 
 def _household(connection: DuckDBPyConnection, customer: Row, role: str) -> Row | None:

@@ -8,7 +8,6 @@ from decimal import Decimal
 from typing import Any
 
 from orchestration.decisions.feature_sentences import percent
-from orchestration.decisions.reason_words import reason_in_words
 from reports.words import Code, Phrase, joined
 
 Row = Mapping[str, Any]
@@ -31,7 +30,8 @@ def maturing(row: Row) -> str:
 
 
 def at_risk(row: Row) -> str:
-    """A row with `value_at_risk`, `contribution_margin_12m` or None and the model's `reason`."""
+    """A row with `value_at_risk`, `contribution_margin_12m` or None and `raised`: sentences of what
+    raises the score."""
     loss = row["value_at_risk"]
     earned = row["contribution_margin_12m"]
     money = (
@@ -39,14 +39,14 @@ def at_risk(row: Row) -> str:
         if earned is None
         else Phrase("contributed {0} in twelve months; {1} is at risk", earned, loss)
     )
-    return _after(reason_in_words(row["reason"]), money)
+    return _then(*row["raised"], money)
 
 
 def high_value(row: Row) -> str:
-    """A row with `p_high_value` and the model's `reason`."""
+    """A row with `p_high_value` and `raised`, as of `at_risk`."""
     chance = percent(Decimal(str(row["p_high_value"])), 1)
     money = Phrase("{0} of such customers enter the top tier", chance)
-    return _after(reason_in_words(row["reason"]), money)
+    return _then(*row["raised"], money)
 
 
 def dormant(row: Row) -> str:
@@ -57,9 +57,9 @@ def dormant(row: Row) -> str:
         *(row["contribution_margin_12m"], row["balance"]),
     )
     if row["last_active_on"] is None:
-        return _after("no booking of the customer's own is on record", worth)
+        return _then("no booking of the customer's own is on record", worth)
     since = (row["last_active_on"], row["days_since_active"])
-    return _after(Phrase("no booking of the customer's own since {0}, for {1} days", *since), worth)
+    return _then(Phrase("no booking of the customer's own since {0}, for {1} days", *since), worth)
 
 
 def loss_maker(row: Row) -> str:
@@ -72,8 +72,8 @@ def loss_maker(row: Row) -> str:
     )
 
 
-def _after(first: str | None, then: str) -> str:
-    return joined("{0}; {1}", [one for one in (first, then) if one])
+def _then(*sentences: str) -> str:
+    return joined("{0}; {1}", sentences)
 
 
 SENTENCES: dict[str, Callable[[Row], str]] = {
@@ -93,8 +93,8 @@ def occasion_examples() -> Iterator[str]:
             {"product_name": "1", "closing_balance": one, "matures_on": day, "interest_rate": rate}
         )
     for earned in (None, one):
-        yield at_risk({"value_at_risk": one, "contribution_margin_12m": earned, "reason": None})
-    yield high_value({"p_high_value": 0.5, "reason": None})
+        yield at_risk({"value_at_risk": one, "contribution_margin_12m": earned, "raised": []})
+    yield high_value({"p_high_value": 0.5, "raised": []})
     for last in (None, day):
         yield dormant(
             {

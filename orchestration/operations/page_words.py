@@ -99,7 +99,9 @@ def vocabularies() -> dict[str, tuple[str, ...]]:
         ),
         "standings": STANDINGS,
         "tiers": _seed("value/tier_scheme.csv", "tier"),
-        "without it": tuple(contract.loss_of(name) for together in contract.GAINS for name in together),
+        "without it": tuple(
+            contract.loss_of(name) for together in contract.GAINS for name in together
+        ),
         "units": (Phrase("branch {0}", 1), "head office"),
         "of a home without roles": (EVERY_ROLE,),
         "of the closing summary": (CURED,),

@@ -28,6 +28,8 @@ def content(release: Release) -> Row:
         "tiers": tiers,
         "stages": stages,
         "segments": _crossed(segments),
+        "without_segment": sum(row["customers"] for row in tiers)
+        - sum(row["customers"] for row in segments),
         "migration": _migration(migration),
         "notes": notes,
         "has_clv": any(row["clv_12m"] is not None for row in tiers),

@@ -26,7 +26,7 @@ def content(release: Release) -> Row:
         "units": [
             row
             | {
-                "words": unit_words(row["unit"]),
+                "words": unit_words(row["unit"], release.branches),
                 "file": f"{LISTS}/{file_name(row['unit'])}.html",
                 "kind_of_unit": "manager" if row["employee_id"] else "branch",
             }
@@ -59,7 +59,7 @@ def parts(release: Release) -> Iterator[Part]:
         yield Part(
             name,
             {
-                "unit": unit | {"words": unit_words(name)},
+                "unit": unit | {"words": unit_words(name, release.branches)},
                 "contacts": [
                     row
                     | {"why": reason_in_words(row["reason"]), "entry": _entry(row["product_id"])}

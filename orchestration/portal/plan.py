@@ -35,7 +35,7 @@ def content(release: Release) -> Row:
         "contacts": contacts,
         "policies": policies if bank else [],
         "is_consent_delivered": CONSENT not in undelivered(release.connection),
-        "limits": [row | {"unit": unit_words(row["key"])} for row in limits],
+        "limits": [row | {"unit": unit_words(row["key"], release.branches)} for row in limits],
         "power": power,
         "reach": [row | {"words": words.get(row["standing"], row["standing"])} for row in reach],
         "names": {row["product_id"]: row["product_name"] for row in release.rows("plan_offer")},
