@@ -7,10 +7,11 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from orchestration.decisions.feature_sentences import percent
+from orchestration.decisions.feature_sentences import MONEY, SHOWN, percent
 from reports.words import Code, Phrase, joined
 
 Row = Mapping[str, Any]
+amount = SHOWN[MONEY]
 # What takes from an income, in words.
 DEDUCTIONS = {
     "direct_cost": "the direct cost",
@@ -22,7 +23,7 @@ DEDUCTIONS = {
 
 def maturing(row: Row) -> str:
     """A row with `product_name`, `closing_balance`, `matures_on` and `interest_rate` or None."""
-    what = (Code(row["product_name"]), row["closing_balance"], row["matures_on"])
+    what = (Code(row["product_name"]), amount(row["closing_balance"]), row["matures_on"])
     if row["interest_rate"] is None:
         return Phrase("{0}: {1} matures on {2}", *what)
     rate = percent(row["interest_rate"], 2)
@@ -32,12 +33,11 @@ def maturing(row: Row) -> str:
 def at_risk(row: Row) -> str:
     """A row with `value_at_risk`, `contribution_margin_12m` or None and `raised`: sentences of what
     raises the score."""
-    loss = row["value_at_risk"]
-    earned = row["contribution_margin_12m"]
+    loss, earned = amount(row["value_at_risk"]), row["contribution_margin_12m"]
     money = (
         Phrase("contribution of {0} is at risk", loss)
         if earned is None
-        else Phrase("contributed {0} in twelve months; {1} is at risk", earned, loss)
+        else Phrase("contributed {0} in twelve months; {1} is at risk", amount(earned), loss)
     )
     return _then(*row["raised"], money)
 
@@ -54,7 +54,7 @@ def dormant(row: Row) -> str:
     `balance`."""
     worth = Phrase(
         "contributed {0} in twelve months and holds {1}",
-        *(row["contribution_margin_12m"], row["balance"]),
+        *(amount(row["contribution_margin_12m"]), amount(row["balance"])),
     )
     if row["last_active_on"] is None:
         return _then("no booking of the customer's own is on record", worth)
@@ -64,11 +64,16 @@ def dormant(row: Row) -> str:
 
 def loss_maker(row: Row) -> str:
     """A row with `income` and the deductions, each or None, and `economic_profit_12m`."""
+    income, missing = row["income"] or Decimal(0), amount(-row["economic_profit_12m"])
+    if income < 0:
+        pattern = (
+            "the income of twelve months is {0}, before any cost; {1} is missing to break even"
+        )
+        return Phrase(pattern, amount(income), missing)
     name = max(DEDUCTIONS, key=lambda one: row[one] or 0)
     return Phrase(
         "the income of twelve months is {0}; {1} alone takes {2}, and {3} is missing to break even",
-        *(row["income"] or Decimal("0.00"), DEDUCTIONS[name], row[name] or Decimal("0.00")),
-        -row["economic_profit_12m"],
+        *(amount(income), DEDUCTIONS[name], amount(row[name] or Decimal(0)), missing),
     )
 
 
@@ -107,3 +112,4 @@ def occasion_examples() -> Iterator[str]:
     for name in DEDUCTIONS:
         of = dict.fromkeys(DEDUCTIONS, Decimal(0)) | {name: one}
         yield loss_maker({"income": one, "economic_profit_12m": -one, **of})
+    yield loss_maker({"income": -one, "economic_profit_12m": -one})
