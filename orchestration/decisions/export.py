@@ -301,11 +301,12 @@ def _write_lists(
     def spoken(words: Callable[[str], str | None]) -> Callable[[str | None], str | None]:
         return lambda text: reports.worded(words(text), language) if text else text
 
-    functions = {
+    names = branch_names(connection)
+    functions: dict[str, Callable[[str | None], str | None]] = {
         "reason_in_words": spoken(reason_in_words),
         "segment_in_words": spoken(segment_words),
         "in_words": spoken(str),
-        "name_of_branch": branch_names(connection).get,
+        "name_of_branch": lambda branch: names.get(branch or ""),
     }
     for name, function in functions.items():
         connection.create_function(name, function, ["varchar"], "varchar", null_handling=SPECIAL)
