@@ -898,7 +898,7 @@ TABLES: tuple[Table, ...] = (
         ),
         meaning="Marketing campaigns: offer, channel, dates and costs.",
         dated_by="starts_on",
-        without_it="no contact plan, and no campaign is measured or learned from",
+        without_it="there is no contact plan, and no campaign is measured or learned from",
     ),
     Table(
         "transaction",
@@ -1095,7 +1095,7 @@ TABLES: tuple[Table, ...] = (
         meaning="Customers whom a campaign contacted or held out as a control group.",
         event=True,
         dated_by="contacted_on",
-        without_it="no contact plan, and no campaign is measured or learned from",
+        without_it="there is no contact plan, and no campaign is measured or learned from",
     ),
     Table(
         "response",
@@ -1136,7 +1136,7 @@ TABLES: tuple[Table, ...] = (
         meaning="Customers who took the offer of a campaign, with the day.",
         event=True,
         dated_by="responded_on",
-        without_it="no contact plan, and no campaign is measured or learned from",
+        without_it="there is no contact plan, and no campaign is measured or learned from",
     ),
     Table(
         "interaction",
