@@ -90,6 +90,11 @@ def count(number: int | None, language: str = ENGLISH) -> str:
     return NOTHING if number is None else format_decimal(number, "#,##0", language)
 
 
+def expected_count(number: float | None, language: str = ENGLISH) -> str:
+    """A number of customers or events that is expected: to one decimal."""
+    return NOTHING if number is None else _rounded(Decimal(str(number)), 1, language)
+
+
 def month(day: date | None, language: str = ENGLISH) -> str:
     return NOTHING if day is None else format_date(day, MONTHS[language], language)
 

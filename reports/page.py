@@ -91,7 +91,7 @@ def environment(language: str) -> Environment:
         for function in (
             *(formats.exact, formats.money, formats.percent, formats.rate, formats.count),
             *(formats.month, formats.figure, formats.return_on_capital, formats.price_floor),
-            formats.plain,
+            *(formats.plain, formats.expected_count),
         )
     }
     worded |= _names(words.gettext, worded["plain"])
@@ -157,7 +157,14 @@ def _names(
     def titles(keys: Any) -> dict[str, str]:
         return {key: titled(key) for key in keys}
 
+    def money_in(currency: str | None) -> str:
+        """The currency of the money of a page or table, where it is known."""
+        if currency is None:
+            return gettext("money in the bank's currency")
+        return gettext("money in {currency}").format(currency=currency)
+
     return {
+        "money_in": money_in,
         "titled": titled,
         "named": named,
         "shown": shown,

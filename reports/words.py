@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator
+from datetime import date
 from decimal import Decimal
 from functools import cache, reduce
 from gettext import GNUTranslations, NullTranslations
@@ -121,16 +122,16 @@ EXPLAINED = (
 
 
 class Phrase(str):
-    """English text of a pattern of the catalogue and what stands in its places: figures, and words
-    that have their own entry.
+    """English text of a pattern of the catalogue and what stands in its places: figures, days, and
+    words that have their own entry.
 
     `Phrase("balance on {0}", "investments")` is "balance on investments".
     """
 
     pattern: str
-    parts: tuple[str | Decimal | int, ...]
+    parts: tuple[str | Decimal | int | date, ...]
 
-    def __new__(cls, pattern: str, *parts: str | Decimal | int) -> Phrase:
+    def __new__(cls, pattern: str, *parts: str | Decimal | int | date) -> Phrase:
         figures = (plain(part) if isinstance(part, Decimal) else part for part in parts)
         made = super().__new__(cls, pattern.format(*figures))
         made.pattern, made.parts = pattern, parts

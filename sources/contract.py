@@ -81,7 +81,7 @@ class Table:
     `meaning` is a sentence that a manager understands.
     `dated_by` names the column that dates a row: a row dated after the as-of date is not seen.
     `event` tables are landed month by month; the others are masters, delivered as full extracts.
-    `without_it` is what a bank does not get when it leaves the table out.
+    `without_it` is what follows where a bank leaves the table out.
     `shares_of` names the column whose rows divide one whole: the `share` of those in force on a
     day, `valid_from` to `valid_to`, sum to at most 1.
     `erased` tables lose the rows of a person who is erased; others keep them without the person.
@@ -245,7 +245,7 @@ TABLES: tuple[Table, ...] = (
         meaning=(
             "Districts in which customers live and branches lie, with their population and income."
         ),
-        without_it="grid map by district",
+        without_it="districts appear by code, without name and region, and on no map",
     ),
     Table(
         "branch",
@@ -262,7 +262,7 @@ TABLES: tuple[Table, ...] = (
             ),
         ),
         meaning="Branches of the bank and the district of each.",
-        without_it="profit by branch",
+        without_it="branches appear by code, without name",
     ),
     Table(
         "employee",
@@ -292,7 +292,7 @@ TABLES: tuple[Table, ...] = (
         ),
         meaning="Employees, by number: relationship managers, their branch and role.",
         dated_by="hired_on",
-        without_it="relationship managers' books and lists",
+        without_it="the numbers of employees in other tables are not checked",
     ),
     Table(
         "customer",
@@ -313,6 +313,7 @@ TABLES: tuple[Table, ...] = (
                 low=EARLIEST,
                 high="as_of",
                 erased=True,
+                without_it="age is not known: minors are not left out of the contact plan",
             ),
             Column(
                 "sex",
@@ -328,6 +329,7 @@ TABLES: tuple[Table, ...] = (
                 "the district that the customer lives in",
                 example="D003",
                 references="district",
+                without_it="no grid map, and no profit by district",
             ),
             Column(
                 "customer_since",
@@ -378,6 +380,7 @@ TABLES: tuple[Table, ...] = (
                 example="person",
                 values=("person", "sole_trader", "small_business", "corporate"),
                 attribute="kind of customer",
+                without_it="every customer counts as a person, and there is no profit by kind",
             ),
             Column(
                 "industry",
@@ -417,6 +420,7 @@ TABLES: tuple[Table, ...] = (
                 "the same for all who live in one household",
                 example="H00000001",
                 erased=True,
+                without_it="no profit by household, and no limit of contacts a household",
             ),
             Column(
                 "employee_id",
@@ -492,7 +496,12 @@ TABLES: tuple[Table, ...] = (
                 references="product",
             ),
             Column(
-                "branch_id", TEXT, "the branch that keeps it", example="B003", references="branch"
+                "branch_id",
+                TEXT,
+                "the branch that keeps it",
+                example="B003",
+                references="branch",
+                without_it="no profit by branch, and customers without a manager are on one list",
             ),
             Column(
                 "opened_on",
@@ -527,6 +536,7 @@ TABLES: tuple[Table, ...] = (
                 sign="+ as agreed; - only where depositors pay",
                 low="-0.05",
                 high="1",
+                without_it="interest counts when it is booked, not as it accrues",
             ),
             Column(
                 "credit_limit",
@@ -536,6 +546,7 @@ TABLES: tuple[Table, ...] = (
                 unit="the account's currency",
                 low="0",
                 high=LARGEST,
+                without_it="undrawn limits carry no expected loss and no capital charge",
             ),
             Column(
                 "term_months",
@@ -545,7 +556,10 @@ TABLES: tuple[Table, ...] = (
                 unit="months",
                 low="1",
                 high="600",
-                without_it="term deposits and loans are priced without their term",
+                without_it=(
+                    "accounts without matures_on have no term: term deposits and loans are priced "
+                    "as if it were unknown, and none matures"
+                ),
             ),
             Column(
                 "matures_on",
@@ -676,7 +690,7 @@ TABLES: tuple[Table, ...] = (
         ),
         meaning="Employees who are credited with the result of an account, with shares and dates.",
         dated_by="valid_from",
-        without_it="shared credit for results (the customer's manager is credited)",
+        without_it="the whole result is credited to the customer's manager",
         shares_of="account_id",
     ),
     Table(
@@ -739,7 +753,10 @@ TABLES: tuple[Table, ...] = (
         ),
         meaning="Loans granted: principal, term, instalment and rate.",
         dated_by="granted_on",
-        without_it="expected loss, early warning",
+        without_it=(
+            "loans that no balance shows carry no risk; arrears and defaults are not known, so "
+            "that expected loss follows the rating table alone, without early warnings"
+        ),
     ),
     Table(
         "card",
@@ -776,7 +793,7 @@ TABLES: tuple[Table, ...] = (
         ),
         meaning="Cards issued to customers.",
         dated_by="issued_on",
-        without_it="card features",
+        without_it="models do not know the number of a customer's bank cards",
     ),
     Table(
         "standing_order",
@@ -833,7 +850,7 @@ TABLES: tuple[Table, ...] = (
             ),
         ),
         meaning="Standing orders of customers to other accounts.",
-        without_it="standing-order features",
+        without_it="models do not know the number of a customer's standing orders",
     ),
     Table(
         "campaign",
@@ -884,7 +901,7 @@ TABLES: tuple[Table, ...] = (
         ),
         meaning="Marketing campaigns: offer, channel, dates and costs.",
         dated_by="starts_on",
-        without_it="response, uplift and measurement",
+        without_it="there is no contact plan, and no campaign is measured or learned from",
     ),
     Table(
         "transaction",
@@ -932,7 +949,14 @@ TABLES: tuple[Table, ...] = (
                 required=True,
                 values=KINDS,
             ),
-            Column("channel", TEXT, "how it was made", example="card", values=CHANNELS),
+            Column(
+                "channel",
+                TEXT,
+                "how it was made",
+                example="card",
+                values=CHANNELS,
+                without_it="bookings carry no cost, and no customer has a preferred channel",
+            ),
             Column(
                 "counterparty_bank",
                 TEXT,
@@ -1010,7 +1034,10 @@ TABLES: tuple[Table, ...] = (
         ),
         event=True,
         dated_by="month",
-        without_it="expected loss from days past due, early warning",
+        without_it=(
+            "arrears and defaults are not known: expected loss follows the rating table alone, "
+            "without early warnings"
+        ),
     ),
     Table(
         "contact",
@@ -1071,7 +1098,7 @@ TABLES: tuple[Table, ...] = (
         meaning="Customers whom a campaign contacted or held out as a control group.",
         event=True,
         dated_by="contacted_on",
-        without_it="response, uplift and measurement",
+        without_it="there is no contact plan, and no campaign is measured or learned from",
     ),
     Table(
         "response",
@@ -1112,7 +1139,7 @@ TABLES: tuple[Table, ...] = (
         meaning="Customers who took the offer of a campaign, with the day.",
         event=True,
         dated_by="responded_on",
-        without_it="response, uplift and measurement",
+        without_it="there is no contact plan, and no campaign is measured or learned from",
     ),
     Table(
         "interaction",
@@ -1158,7 +1185,7 @@ TABLES: tuple[Table, ...] = (
         event=True,
         dated_by="occurred_on",
         erased=True,
-        without_it="complaint suppression, feedback features",
+        without_it="a customer who complained is contacted all the same",
     ),
     Table(
         "account_balance",
@@ -1208,9 +1235,8 @@ TABLES: tuple[Table, ...] = (
         event=True,
         dated_by="month",
         without_it=(
-            "balances of accounts opened before the history whose bookings do not carry them: "
-            "these accounts are not priced (one row each for the month before the first month of "
-            "bookings is enough)"
+            "accounts opened before the history whose bookings carry no balances are not priced "
+            "(one row each for the month before the first month of bookings is enough)"
         ),
         opens_history=True,
     ),
@@ -1262,7 +1288,7 @@ TABLES: tuple[Table, ...] = (
         ),
         event=True,
         dated_by="month",
-        without_it="results that are not bookings (interest by rate and booked amounts are used)",
+        without_it="results without a booking, such as interchange and commissions, are missing",
     ),
     Table(
         "fx_rate",
@@ -1314,7 +1340,7 @@ TABLES: tuple[Table, ...] = (
         event=True,
         dated_by="month",
         opens_history=True,
-        without_it="accounts in other currencies than the bank's (a delivery with one is refused)",
+        without_it="a delivery with accounts in other currencies than the bank's is refused",
     ),
     Table(
         "ledger",
@@ -1369,7 +1395,7 @@ TABLES: tuple[Table, ...] = (
         meaning="The general ledger by month, branch, business line and account.",
         event=True,
         dated_by="month",
-        without_it="reconciliation to the general ledger (source totals are used instead)",
+        without_it="profit is compared with the totals of the delivery, not with the ledger",
     ),
     Table(
         "adjustment",
@@ -1444,10 +1470,50 @@ TABLES: tuple[Table, ...] = (
         ),
         event=True,
         dated_by="month",
-        without_it="differences from the ledger that no account explains",
+        without_it="differences from the general ledger stand without an explanation",
     ),
 )
 
+# What a bank gains most from by delivering it, first: losses and balances move the profit of every
+# customer; campaigns decide whom to contact; managers and consent who may be; the rest is detail.
+# A line holds what is of use together; the first has the words for all of it.
+GAINS: tuple[tuple[str, ...], ...] = (
+    ("loan", "loan_status"),
+    ("account_balance",),
+    ("account.interest_rate",),
+    ("campaign", "contact", "response"),
+    ("customer.marketing_consent",),
+    ("customer.employee_id",),
+    ("account.term_months",),
+    ("transaction.channel",),
+    ("account.branch_id", "branch"),
+    ("customer.district_id", "district"),
+    ("ledger",),
+    ("account_result",),
+    ("customer.birth_date",),
+    ("interaction",),
+    ("account.credit_limit",),
+    ("customer.customer_kind",),
+    ("customer.household_id",),
+    ("account_owner",),
+    ("adjustment",),
+    ("card",),
+    ("standing_order",),
+    ("employee",),
+    ("fx_rate",),
+)
+
 BY_NAME: dict[str, Table] = {table.name: table for table in TABLES}
+# Of each table the columns without which a capability is missing.
+WANTED: dict[str, tuple[str, ...]] = {
+    table.name: tuple(column.name for column in table.columns if column.without_it)
+    for table in TABLES
+}
 EVENTS: tuple[str, ...] = tuple(table.name for table in TABLES if table.event)
 MASTERS: tuple[str, ...] = tuple(table.name for table in TABLES if not table.event)
+
+
+def loss_of(name: str) -> str:
+    """What follows where a table (`loan`) or a column (`customer.employee_id`) is not delivered."""
+    table, _, column = name.partition(".")
+    return BY_NAME[table].column(column).without_it if column else BY_NAME[table].without_it

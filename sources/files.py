@@ -146,7 +146,7 @@ class DeliveredFiles:
         for table in TABLES:
             if table.name not in delivered:
                 if not table.required:
-                    lines.append(f"no `{table.name}`: without {table.without_it}")
+                    lines.append(f"no `{table.name}`: {table.without_it}")
                 continue
             full, empty = self._full_and_empty(connection, delivered[table.name])
             if empty:
@@ -154,7 +154,7 @@ class DeliveredFiles:
                 more = f" and {len(empty) - MOST_LISTED} more" if empty[MOST_LISTED:] else ""
                 lines.append(f"{labels}{more}: ignored, no rows")
             if not full:
-                lines.append(f"no rows of `{table.name}`: without {table.without_it}")
+                lines.append(f"no rows of `{table.name}`: {table.without_it}")
                 continue
             given = [self._layout(connection, file) for file in full]
             lacking = [name for name in table.column_names if not any(name in g for g in given)]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import duckdb
 
@@ -77,7 +78,7 @@ def _has_column(connection: duckdb.DuckDBPyConnection, table: str, column: str) 
     )
 
 
-def _table_sql(required: tuple[str, ...]):
+def _table_sql(required: tuple[str, ...], optional: Mapping[str, Sequence[str]]):
     def sql(connection: duckdb.DuckDBPyConnection) -> str:
         present = [name for name in _tables(connection, "landing") if name != "refresh_window"]
         quarantined = _tables(connection, "quarantine")
@@ -85,22 +86,30 @@ def _table_sql(required: tuple[str, ...]):
         for name in sorted({*present, *required}):
             source = set_aside = "0"
             latest = ""
+            relation = f'landing."{name}"'
             if name in present and _has_column(connection, name, "extract_month"):
-                source = f"(select count(*) from {CURRENT.format(table=chr(34) + name + chr(34))})"
+                relation = CURRENT.format(table=f'"{name}"')
+                source = f"(select count(*) from {relation})"
                 # Quarantine has no month for a master's single extract.
                 latest = (
                     "where month is not distinct from nullif("
                     f'(select max(extract_month) from landing."{name}"), {UNSTAMPED})'
                 )
             elif name in present:
-                source = f'(select count(*) from landing."{name}")'
+                source = f"(select count(*) from {relation})"
+            lacking = ", ".join(
+                f"case when not exists (from {relation} where {column} is not null) "
+                f"then '{column}' end"
+                for column in (optional.get(name, ()) if name in present else ())
+            )
             if name in quarantined:
                 set_aside = (
                     f'(select count(distinct (file, row_number)) from quarantine."{name}" {latest})'
                 )
             counts.append(
                 f"select '{name}' as table_name, {name in required} as required, {source} as rows, "
-                f"{set_aside} as set_aside"
+                f"{set_aside} as set_aside, nullif(concat_ws(',', null, {lacking or 'null'}), '') "
+                "as lacking"
             )
         previous = "(select null::varchar as table_name, null::bigint as rows)"
         if "previous_release_count" in _tables(connection, "meta"):
@@ -108,10 +117,9 @@ def _table_sql(required: tuple[str, ...]):
         return f"""
             with counted as ({" union all ".join(counts)})
             select
-                counted.table_name,
-                counted.required,
-                counted.rows,
-                counted.set_aside,
+                counted.* exclude (lacking),
+                -- Columns without a value in any row.
+                case when counted.rows > 0 then counted.lacking end as lacking,
                 previous.rows as rows_before,
                 -- What is in quarantine was delivered: that is a matter of another rule.
                 (counted.rows + counted.set_aside) / nullif(previous.rows, 0) - 1 as change,
@@ -556,13 +564,15 @@ NULL_SHARE = f"""
 
 
 def landing_suite(
-    signs: Sequence[tuple[str, str, int]], required: tuple[str, ...] = REQUIRED_TABLES
+    signs: Sequence[tuple[str, str, int]],
+    required: tuple[str, ...] = REQUIRED_TABLES,
+    optional: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> Suite:
     """G1. Reads `landing.*`, `quarantine.*`, `meta.input_file` and, of the quarantine,
     `meta.quarantine_share`, `meta.bad_code`, `meta.quarantine_following`.
 
     `signs` holds the kinds of bookings whose amount has one sign, by product line: kind, line, 1 or
-    -1.
+    -1. `optional` names the columns of each table whose absence is recorded (`lacking`).
 
     `meta.previous_release_count` (table_name, rows: `profile.landing_table` of the release before)
     is compared where it exists.
@@ -571,7 +581,7 @@ def landing_suite(
     meant = ", ".join(f"('{kind}', '{line}', {sign})" for kind, line, sign in signs)
     profiles: dict[str, Profile | str] = {
         "landing_table": Profile(
-            _table_sql(required), key=("table_name",), about="landing.{table_name}"
+            _table_sql(required, optional), key=("table_name",), about="landing.{table_name}"
         ),
         "landing_input_file": Profile(
             INPUT_FILE,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -9,15 +10,22 @@ from typing import Any
 from duckdb import DuckDBPyConnection
 
 from orchestration.decisions.feature_sentences import (
-    feature_sentence,
     group_sentence,
     offer_sentence,
 )
-from orchestration.decisions.reason_words import is_withheld, reason_in_words, segment_words
+from orchestration.decisions.reason_words import (
+    is_withheld,
+    reason_in_words,
+    row_in_words,
+    segment_words,
+)
 from orchestration.decisions.roles import BUSINESS, COMPLIANCE, MANAGER, WITHHELD, withheld_from
+from orchestration.landing.switched_off import undelivered
 from orchestration.models.studies import OF_CUSTOMERS, STUDIES
+from orchestration.platform.bank_currency import bank_currency
+from orchestration.platform.branch_names import branch_names
 from orchestration.platform.optional_tables import has_table
-from reports.words import Phrase
+from reports.words import Code, Phrase
 
 Row = dict[str, Any]
 
@@ -38,6 +46,8 @@ SUPPRESSIONS = {
     "erased": "the customer asked to be erased",
     "no_account": "there is no open account",
 }
+CONSENT = "customer.marketing_consent"
+CONSENT_NOT_DELIVERED = "consent to marketing was not delivered: it counts as not given"
 NO_RECORD = "no record states that the customer may be contacted"
 UNIVERSAL_CONTROL = "belongs to the customers whom no campaign contacts, for comparison"
 CAMPAIGN_CONTROL = "was drawn by lot into this month's comparison"
@@ -47,7 +57,15 @@ CONTROL = "was drawn by lot for comparison in this campaign"
 FOR_PROFIT = "chosen for its expected profit"
 STANDINGS = (
     *SUPPRESSIONS.values(),
-    *(NO_RECORD, UNIVERSAL_CONTROL, CAMPAIGN_CONTROL, OTHERS_BRING_MORE, NOTHING_PAYS, CONTROL),
+    *(
+        NO_RECORD,
+        CONSENT_NOT_DELIVERED,
+        UNIVERSAL_CONTROL,
+        CAMPAIGN_CONTROL,
+        OTHERS_BRING_MORE,
+        NOTHING_PAYS,
+        CONTROL,
+    ),
     FOR_PROFIT,
 )
 BRANCH = "branch "
@@ -133,6 +151,8 @@ def customer_facts(connection: DuckDBPyConnection, customer_id: str, *, role: st
         "offers": _offers(connection, customer_id, withheld),
         "plan": _plan(connection, customer_id, contactability, withheld),
         "worklist": _worklist(connection, customer_id),
+        "branch_names": branch_names(connection),
+        "currency": bank_currency(connection),
         "household": _household(connection, customer, role),
     }
 
@@ -276,18 +296,12 @@ def _reasons(
         shown = reasons.setdefault(label, [])
         if study is not None and study.is_grouping:
             grouped.setdefault(label, []).append(row)
-        elif len(shown) < SHOWN_REASONS and (words := _sentence(row)):
+        elif len(shown) < SHOWN_REASONS and (words := row_in_words(row)):
             shown.append({"words": words, "direction": row["direction"]})
     for label, found in grouped.items():
         if words := _grouped(connection, customer_id, found):
             reasons[label] = [{"words": words, "direction": None}]
     return {model: shown for model, shown in reasons.items() if shown}
-
-
-def _sentence(row: Row) -> str | None:
-    """A reason's sentence; older releases do not hold of whom the usual value is."""
-    texts = (row["value"] or "", row["usual"] or "")
-    return feature_sentence(row["feature"], *texts, row.get("usual_of"), row.get("before"))
 
 
 def _grouped(connection: DuckDBPyConnection, customer_id: str, rows: list[Row]) -> str | None:
@@ -309,7 +323,7 @@ def _grouped(connection: DuckDBPyConnection, customer_id: str, rows: list[Row]) 
         found = group_sentence(row["feature"], value, median["median"], median["population_median"])
         if found:
             return found
-    return next(filter(None, map(_sentence, rows if "usual_of" in rows[0] else [])), None)
+    return next(filter(None, map(row_in_words, rows if "usual_of" in rows[0] else [])), None)
 
 
 def _alerts(
@@ -419,7 +433,9 @@ def _plan(
         contact["reason"] = reason_in_words(contact["reason"], withheld)
         product_id = contact["product_id"]
         contact["product_name"] = _product_names(connection).get(product_id, product_id)
-    standing, why = _standing(contact, contactability, bool(candidates))
+    standing, why = _standing(
+        contact, contactability, bool(candidates), suppressions_of(connection)
+    )
     return {
         "standing": standing,
         "why": why,
@@ -428,14 +444,24 @@ def _plan(
     }
 
 
+def suppressions_of(connection: DuckDBPyConnection) -> dict[str, str]:
+    """Why a customer may not be contacted, by cause: what the bank did not deliver is not the
+    customer's."""
+    found = {"no_consent": CONSENT_NOT_DELIVERED} if CONSENT in undelivered(connection) else {}
+    return SUPPRESSIONS | found
+
+
 def _standing(
-    contact: Row | None, contactability: Row | None, is_candidate: bool
+    contact: Row | None,
+    contactability: Row | None,
+    is_candidate: bool,
+    suppressions: Mapping[str, str],
 ) -> tuple[str, str]:
     if contactability is None:
         return "suppressed", NO_RECORD
     if contactability["suppression"] is not None:
         suppression = contactability["suppression"]
-        return "suppressed", SUPPRESSIONS.get(suppression, suppression.replace("_", " "))
+        return "suppressed", suppressions.get(suppression, suppression.replace("_", " "))
     if contactability.get("is_universal_control"):
         return "held out", UNIVERSAL_CONTROL
     if contactability.get("is_campaign_control"):
@@ -457,15 +483,18 @@ def _worklist(connection: DuckDBPyConnection, customer_id: str) -> Row | None:
         )
     )
     if found:
-        found["unit"] = unit_words(found["unit"])
+        found["unit"] = unit_words(found["unit"], branch_names(connection))
     return found
 
 
-def unit_words(unit: str) -> str:
-    """The unit responsible for a customer: a manager's id, a branch, or head office."""
-    if unit.startswith(BRANCH):
-        return Phrase("branch {0}", unit.removeprefix(BRANCH))
-    return unit
+def unit_words(unit: str, branches: Mapping[str, str]) -> str:
+    """The unit responsible for a customer: a manager's id, a branch, or head office; `branches`
+    has the names of branches by id."""
+    if not unit.startswith(BRANCH):
+        return unit
+    branch = unit.removeprefix(BRANCH)
+    named = Phrase("{0} ({1})", Code(branches[branch]), branch) if branch in branches else branch
+    return Phrase("branch {0}", named)
 
 
 def _household(connection: DuckDBPyConnection, customer: Row, role: str) -> Row | None:

@@ -28,6 +28,7 @@ from duckdb.func import SPECIAL
 
 import reports
 from orchestration.decisions.reason_words import reason_in_words, segment_words
+from orchestration.platform.branch_names import branch_names
 from orchestration.platform.optional_tables import has_table
 from orchestration.platform.refusal import Refused
 from orchestration.platform.settings import KEPT_RELEASES
@@ -132,11 +133,12 @@ PLANNED = f"""
             and customer_id not in ({SUPPRESSED})
         )
 """
+BRANCH_NAME = "name_of_branch(branch_id) as branch_name"
 LISTS = {
     "worklist": _query("worklist"),
     "contact_plan": _query("contact_plan"),
-    "grid": "select * from decisions.grid order by district_id",
-    "manager_scorecard": "select * from decisions.manager_scorecard order by unit",
+    "grid": f"select *, {BRANCH_NAME} from decisions.grid order by district_id",
+    "manager_scorecard": f"select *, {BRANCH_NAME} from decisions.manager_scorecard order by unit",
     "manager_kpi": "select * from decisions.manager_kpi order by employee_id, measure",
     "guide": _query("guide"),
 }
@@ -299,10 +301,12 @@ def _write_lists(
     def spoken(words: Callable[[str], str | None]) -> Callable[[str | None], str | None]:
         return lambda text: reports.worded(words(text), language) if text else text
 
-    functions = {
+    names = branch_names(connection)
+    functions: dict[str, Callable[[str | None], str | None]] = {
         "reason_in_words": spoken(reason_in_words),
         "segment_in_words": spoken(segment_words),
         "in_words": spoken(str),
+        "name_of_branch": lambda branch: names.get(branch or ""),
     }
     for name, function in functions.items():
         connection.create_function(name, function, ["varchar"], "varchar", null_handling=SPECIAL)

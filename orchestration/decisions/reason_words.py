@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from decimal import Decimal
 from functools import cache
+from typing import Any
 
 from orchestration.decisions.feature_sentences import (
     BOOKED_BY,
@@ -147,6 +148,13 @@ def part_in_words(part: str, withheld: Collection[str] = WITHHELD) -> str | None
         return Phrase("{0}: {1}", feature_words(feature), feature_value(values))
     value, usual = ("" if valued[name] == "none" else valued[name] for name in ("value", "usual"))
     return feature_sentence(feature, value, usual, valued["peers"], valued["before"])
+
+
+def row_in_words(row: Mapping[str, Any]) -> str | None:
+    """A row of `scores.reason` as a sentence; older releases do not hold of whom the usual value
+    is."""
+    texts = (row["value"] or "", row["usual"] or "")
+    return feature_sentence(row["feature"], *texts, row.get("usual_of"), row.get("before"))
 
 
 def sentence(text: str, patterns: Collection[str] = SENTENCES) -> str:

@@ -8,7 +8,7 @@ import dagster as dg
 
 from orchestration.landing.assets import key_of
 from orchestration.platform.gates import gate
-from sources.contract import SIGNS, TABLES
+from sources.contract import SIGNS, TABLES, WANTED
 
 if TYPE_CHECKING:
     import duckdb
@@ -20,7 +20,7 @@ def landing_gate() -> dg.AssetChecksDefinition:
     def suite(connection: duckdb.DuckDBPyConnection) -> Suite:
         from expectations.suites.landing import landing_suite
 
-        return landing_suite(SIGNS)
+        return landing_suite(SIGNS, optional=WANTED)
 
     return gate(
         "G1",

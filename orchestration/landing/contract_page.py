@@ -291,10 +291,13 @@ def _section(table: Table, translate: Translate | None) -> str:
         *_head(translate, "column", "type", "meaning", "unit", "sign", "example", "rule"),
     ]
     for column in table.columns:
+        meaning = _(column.meaning)
+        if column.without_it:
+            meaning = _("{0}; without it: {1}").format(meaning, _(column.without_it))
         star = "*" if column.required else ""
         unit, sign = unit_of(column), column.shown_sign
         cells = (
-            *(column.type, _(column.meaning), _(unit), _(sign) if sign else ""),
+            *(column.type, meaning, _(unit), _(sign) if sign else ""),
             *(f"`{column.example}`", _rule(table, column, _)),
         )
         name = [translate(column.name)] if translate else []

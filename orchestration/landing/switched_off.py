@@ -1,22 +1,40 @@
-"""What a bank does not get, for want of an optional table of the contract."""
+"""What a bank does not get, for want of a table or column of the contract."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import duckdb
 
-from orchestration.platform.optional_tables import has_table
-from sources import contract
+from orchestration.platform.optional_tables import has_column, has_table
+from sources.contract import GAINS, loss_of
+
+COUNTED = "profile.landing_table"
 
 
-def switched_off(connection: duckdb.DuckDBPyConnection) -> list[dict[str, str]]:
-    """Of a release or the build warehouse: each `table` that was not delivered, and what it is
-    needed for (`without_it`). Empty where G1 has not counted the tables."""
-    if not has_table(connection, "profile.landing_table"):
-        return []
-    counted = connection.table("profile.landing_table").filter("not required and rows = 0")
-    missing = {name for (name,) in counted.project("table_name").fetchall()}
-    return [
-        {"table": table.name, "without_it": table.without_it}
-        for table in contract.TABLES
-        if table.name in missing and table.without_it
-    ]
+def undelivered(connection: duckdb.DuckDBPyConnection) -> set[str]:
+    """Of a release or the build warehouse: what was not delivered, as `GAINS` names it: a table
+    without rows (`loan`), or a column without a value (`customer.employee_id`).
+
+    Empty where G1 has not counted the tables; without columns in releases of earlier versions.
+    """
+    if not has_table(connection, COUNTED):
+        return set()
+    counted = connection.table(COUNTED)
+    lacking = "lacking" if has_column(connection, COUNTED, "lacking") else "null"
+    found = counted.select(f"table_name, required, rows, {lacking}").fetchall()
+    empty = {table for table, is_required, rows, _ in found if not rows and not is_required}
+    return empty | {
+        f"{table}.{name}" for table, *_, names in found if names for name in names.split(",")
+    }
+
+
+def switched_off(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
+    """What a bank does not get, what it would gain most from first: `names` of the tables and
+    columns to deliver, as of `undelivered`, and what follows without them (`without_it`)."""
+    missing = undelivered(connection)
+    rows = []
+    for together in GAINS:
+        if names := [name for name in together if name in missing]:
+            rows.append({"names": names, "without_it": loss_of(names[0])})
+    return rows

@@ -18,6 +18,7 @@ from ml.serving import TIER
 from orchestration.alerts.reason_words import reason_examples
 from orchestration.customer_page.content import STANDINGS
 from orchestration.decisions.feature_sentences import BOOKED_BY, LINES, sentence_examples
+from orchestration.decisions.occasion_sentences import occasion_examples
 from orchestration.decisions.reason_words import (
     BY_LINE,
     STEMS,
@@ -88,6 +89,7 @@ def vocabularies() -> dict[str, tuple[str, ...]]:
             for value in _values("customer", column)
         ),
         "reasons": tuple(filter(None, map(reason_in_words, REASONS))),
+        "occasions": tuple(occasion_examples()),
         "abnormal bookings": tuple(reason_examples()),
         "measures of models": tuple(METRICS.values()),
         "verdicts on models": tuple(verdict_examples()),
@@ -99,7 +101,9 @@ def vocabularies() -> dict[str, tuple[str, ...]]:
         ),
         "standings": STANDINGS,
         "tiers": _seed("value/tier_scheme.csv", "tier"),
-        "without it": tuple(table.without_it for table in contract.TABLES if table.without_it),
+        "without it": tuple(
+            contract.loss_of(name) for together in contract.GAINS for name in together
+        ),
         "units": (Phrase("branch {0}", 1), "head office"),
         "of a home without roles": (EVERY_ROLE,),
         "of the closing summary": (CURED,),
@@ -136,6 +140,9 @@ def titles() -> dict[str, tuple[str, ...]]:
             "unused capacity",
         ),
         "compared": COMPARED,
+        "to deliver": tuple(
+            name.rpartition(".")[2] for together in contract.GAINS for name in together
+        ),
         "kinds of customers": _values("customer", "customer_kind"),
         "sizes": _values("customer", "company_size"),
     }

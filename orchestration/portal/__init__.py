@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +106,7 @@ def build_portal(settings: Settings, release: Path) -> Path:
 def _write_page(page: Page, release: Release, folder: Path) -> None:
     def written(file: str, template: str, content: Row, files: str) -> None:
         for name, rows in content.get("tables", {}).items():
-            _write_csv(rows, folder / "csv" / f"{files}{name}.csv")
+            _write_csv(rows, folder / "csv" / f"{files}{name}.csv", release.branches)
         for language in LANGUAGES:
             site = _site(page, file, files, release)
             made = reports.render(template, {"site": site, **content}, language)
@@ -138,15 +138,20 @@ def _site(page: Page, file: str, files: str, release: Release) -> dict[str, Any]
         "source": release.source,
         "horizon": release.horizon,
         "run_id": release.run_id,
+        "branches": release.branches,
+        "currency": release.currency,
         # A model's page has its own alone.
         "assets": [one for one in shown if f"{one}.html" == file] or shown,
     }
 
 
-def _write_csv(rows: Iterable[Row], path: Path) -> None:
-    """UTF-8 with a header; texts as `safe_text` makes them, nothing (None) as an empty cell."""
+def _write_csv(rows: Iterable[Row], path: Path, branches: Mapping[str, str]) -> None:
+    """UTF-8 with a header; texts as `safe_text` makes them, nothing (None) as an empty cell. A
+    branch has its name in a column of its own, where one was delivered."""
     path.parent.mkdir(parents=True, exist_ok=True)
     rows = list(rows)
+    if branches and any("branch_id" in row for row in rows):
+        rows = [row | {"branch_name": branches.get(row.get("branch_id", ""))} for row in rows]
     names = list(dict.fromkeys(name for row in rows for name in row))
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from orchestration.decisions.reason_words import segment_words
 from orchestration.models.reason_words import verdict
+from orchestration.portal.occasions import as_file, occasions
 from orchestration.portal.page import Page, Release
 from orchestration.release.value_report import left_out
 from orchestration.valuation.queries import Row
@@ -19,7 +20,7 @@ MEASURES = ("customers", "contribution", "clv_12m")
 def content(release: Release) -> Row:
     tiers = release.rows("customers_tier")
     stages = release.rows("customers_stage")
-    lists = {name: release.rows(f"customers_{name}") for name in SECTIONS}
+    lists = {name: occasions(release, name) for name in SECTIONS}
     segments = release.rows("customers_segment")
     migration = release.rows("customers_migration")
     tables = {"tier": tiers, "segment": segments, "migration": migration, "stage": stages}
@@ -29,6 +30,8 @@ def content(release: Release) -> Row:
         "tiers": tiers,
         "stages": stages,
         "segments": _crossed(segments),
+        "without_segment": sum(row["customers"] for row in tiers)
+        - sum(row["customers"] for row in segments),
         "migration": _migration(migration),
         "notes": notes,
         "left_out": left_out(release.connection, release.month),
@@ -41,7 +44,7 @@ def content(release: Release) -> Row:
             "loss_maker": _total(lists["loss_maker"], "economic_profit_12m"),
             "maturing": _total(lists["maturing"], "closing_balance"),
         },
-        "tables": tables | lists,
+        "tables": tables | {name: as_file(rows) for name, rows in lists.items()},
     }
 
 

@@ -38,7 +38,6 @@ def content(release: Release) -> Row:
         "small_maps": [
             name for name in SMALL_MAPS if any(row[name] for row in places[:MOST_PLACES])
         ],
-        "branches": {row["branch_id"]: row["branch_name"] for row in release.rows("branch_name")},
         # The groups that are the largest of a district: those that a manager meets.
         "guide": [row for row in guide if row["districts"]],
         "tables": {

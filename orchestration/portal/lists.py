@@ -8,6 +8,7 @@ from itertools import groupby
 
 from orchestration.customer_page.content import unit_words
 from orchestration.decisions.reason_words import reason_in_words, segment_words
+from orchestration.portal.occasions import as_file, occasions
 from orchestration.portal.page import LISTS, PLAYBOOK, Page, Part, Release, anchor, file_name
 from orchestration.release.value_report import KPIS
 from orchestration.valuation.queries import Row
@@ -25,7 +26,7 @@ def content(release: Release) -> Row:
         "units": [
             row
             | {
-                "words": unit_words(row["unit"]),
+                "words": unit_words(row["unit"], release.branches),
                 "file": f"{LISTS}/{file_name(row['unit'])}.html",
                 "kind_of_unit": "manager" if row["employee_id"] else "branch",
             }
@@ -46,19 +47,19 @@ def parts(release: Release) -> Iterator[Part]:
     targets = defaultdict(list)
     for row in release.rows("lists_target"):
         targets[row["employee_id"]].append(row)
-    occasions = {
-        name: _by_unit(row | {"unit": _unit_of(row)} for row in release.rows(f"customers_{name}"))
+    found = {
+        name: _by_unit(row | {"unit": _unit_of(row)} for row in occasions(release, name))
         for name in OCCASIONS
     }
     for unit in release.rows("lists_unit"):
         name = unit["unit"]
         contacts = worklists[name]
-        own = {kind: found[name] for kind, found in occasions.items()}
+        own = {kind: rows[name] for kind, rows in found.items()}
         kpis = {row["measure"]: row for row in targets[unit["employee_id"]]}
         yield Part(
             name,
             {
-                "unit": unit | {"words": unit_words(name)},
+                "unit": unit | {"words": unit_words(name, release.branches)},
                 "contacts": [
                     row
                     | {"why": reason_in_words(row["reason"]), "entry": _entry(row["product_id"])}
@@ -69,7 +70,7 @@ def parts(release: Release) -> Iterator[Part]:
                 "occasions": {kind: rows[:SHOWN] for kind, rows in own.items()},
                 "tables": {
                     "worklist": [_without(row, OF_GUIDE) for row in contacts],
-                    **{kind: rows for kind, rows in own.items() if rows},
+                    **{kind: as_file(rows) for kind, rows in own.items() if rows},
                 },
             },
         )

@@ -13,6 +13,8 @@ from typing import Any
 
 import duckdb
 
+from orchestration.platform.bank_currency import bank_currency
+from orchestration.platform.branch_names import branch_names
 from orchestration.platform.engine import connect
 from orchestration.platform.optional_tables import has_table
 from orchestration.platform.releases import releases_of
@@ -47,6 +49,16 @@ class Release:
         """Months that `clv_12m` covers: fewer than twelve where the history is short."""
         found = next(iter(self.rows("horizon")), None)
         return found["months"] if found and found["months"] else LONGEST_HORIZON
+
+    @cached_property
+    def branches(self) -> dict[str, str]:
+        """What branches are called, by id."""
+        return branch_names(self.connection)
+
+    @cached_property
+    def currency(self) -> str | None:
+        """Of all money; None where no record names it."""
+        return bank_currency(self.connection)
 
     def rows(self, query: str, **values: Any) -> list[Row]:
         """The rows of `queries/<query>.sql`; none where the release lacks a table that it reads.

@@ -9,9 +9,12 @@ from orchestration.decisions.reason_words import reason_in_words
 from orchestration.models.reason_words import verdict
 from orchestration.portal.page import Page, Release
 from orchestration.valuation.queries import Row
+from sources.contract import PRODUCT_LINES
 
 SHOWN = 100
 STAGES = (1, 2, 3)
+# As `queries/tasks/risk_transaction.sql` counts what there is to do.
+PRESSING = ("alarm", "warning")
 
 
 def content(release: Release) -> Row:
@@ -34,8 +37,12 @@ def content(release: Release) -> Row:
             row | {"reason": transaction_reason(row["reason"])} for row in transactions[:SHOWN]
         ],
         "transactions_found": len(transactions),
+        "pressing": sum(row["severity"] in PRESSING for row in transactions),
         "stages": stages,
         "lines": lines,
+        "idle_lines": [
+            one for one in PRODUCT_LINES if one not in {row["product_line"] for row in lines}
+        ],
         "backtest": [row for row in backtest if row["is_line"]],
         "cohorts": [row for row in backtest if not row["is_line"]],
         "no_default_model": verdict(off.get("default")),

@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from orchestration.models.studies import OF_CUSTOMERS
 from orchestration.platform import audit, build_numbers, overrides
+from orchestration.platform.bank_currency import bank_currency
 from orchestration.platform.files import flush
 from orchestration.platform.gates import RUNS
 from orchestration.platform.identity import ADJUST, PROPOSE, PUBLISH
@@ -134,10 +135,11 @@ def _written(
         head = _copy_trail(connection, settings)
         row_counts = _copy(connection, unfinished)
         counts = json.dumps(row_counts)
+        currency = settings.currency or bank_currency(connection)
         _describe(
             connection,
             unfinished,
-            (release_id, as_of, source, created_at, code_version, run_id, counts, *head),
+            (release_id, as_of, source, created_at, code_version, run_id, counts, *head, currency),
         )
         flush(unfinished)
         unfinished.chmod(0o400)
@@ -258,10 +260,10 @@ def _describe(
         connection.execute(
             "create table release.meta.release (release_id varchar, as_of varchar, source varchar, "
             "created_at timestamptz, code_version varchar, dagster_run_id varchar, "
-            "row_counts json, audit_lines bigint, audit_hash varchar)"
+            "row_counts json, audit_lines bigint, audit_hash varchar, currency varchar)"
         )
         connection.execute(
-            "insert into release.meta.release values (?, ?, ?, ?, ?, ?, ?, ?, ?)", list(values)
+            "insert into release.meta.release values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", list(values)
         )
         connection.execute("checkpoint release")
     finally:

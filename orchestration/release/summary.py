@@ -15,6 +15,7 @@ from orchestration.landing.health import cure_of
 from orchestration.landing.switched_off import switched_off
 from orchestration.models.reason_words import METRICS, verdict
 from orchestration.platform import terminal
+from orchestration.platform.bank_currency import bank_currency
 from orchestration.platform.engine import connect
 from orchestration.platform.front_page import INDEX
 from orchestration.platform.gate_words import warning_words
@@ -212,6 +213,7 @@ def _value(connection: duckdb.DuckDBPyConnection) -> dict[str, Any] | None:
     total = together(lines)
     return {
         "months": period.months,
+        "currency": bank_currency(connection),
         "income": total["income"],
         "contribution": total["contribution_margin"],
         "economic_profit": total["economic_profit"],

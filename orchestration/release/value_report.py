@@ -18,10 +18,12 @@ from typing import Any
 from duckdb import DuckDBPyConnection
 
 import reports
+from orchestration.platform.bank_currency import bank_currency
+from orchestration.platform.branch_names import branch_names
 from orchestration.platform.optional_tables import has_table
 from orchestration.platform.overrides import worded
 from reports.formats import ENGLISH
-from sources.contract import OPERATING_COST
+from sources.contract import OPERATING_COST, PRODUCT_LINES
 from sources.vocabulary import RESULT_ITEMS
 
 Row = dict[str, Any]
@@ -115,6 +117,7 @@ def page_content(connection: DuckDBPyConnection) -> Row:
     floors = _floors(connection)
     return {
         "head": head,
+        "currency": bank_currency(connection),
         "overrides": worded(connection),
         "unpriced": unknown_balances(connection, month),
         "left_out": left_out(connection, month),
@@ -125,6 +128,7 @@ def page_content(connection: DuckDBPyConnection) -> Row:
         "customers": sum(row["customers"] for row in tiers.values()),
         "losing": sum(row["losing"] for row in tiers.values()),
         "bridge": _bridge(total) if lines else None,
+        "idle_lines": [one for one in PRODUCT_LINES if one not in {row["key"] for row in lines}],
         "chain_month": _chain(lines_month, residuals(connection, only_month)),
         "chain_year": _chain(lines, residuals(connection, period)) if period.months > 1 else None,
         "reconciled": reconciled(connection, month),
@@ -134,7 +138,7 @@ def page_content(connection: DuckDBPyConnection) -> Row:
         "migration": _migration(connection, month, tiers),
         "deciles": _deciles(connection, distribution, only_month),
         "branches": _ranking(roll_up(connection, "branch", "branch_id", period)),
-        "branch_names": _branch_names(connection),
+        "branch_names": branch_names(connection),
         "channels": _ranking(roll_up(connection, "channel", "channel", period)),
         "products": _ranking(roll_up(connection, "product", "product_id", period)),
         "groups": _ranking(roll_up(connection, "group", "group_id", period)),
@@ -311,11 +315,6 @@ def _product_names(connection: DuckDBPyConnection) -> dict[str, str]:
         " group by product_id",
     )
     return {row["product_id"]: row["name"] for row in rows}
-
-
-def _branch_names(connection: DuckDBPyConnection) -> dict[str, str]:
-    rows = _rows(connection, "base.branch", "where branch_name <> branch_id")
-    return {row["branch_id"]: row["branch_name"] for row in rows}
 
 
 def _ends(rows: list[Row]) -> tuple[list[Row], list[Row], list[Row]]:

@@ -85,7 +85,7 @@ class MappedFiles:
                     )
         for table in TABLES:
             if table.name not in given:
-                lines.append(f"no `{table.name}`: without {table.without_it}")
+                lines.append(f"no `{table.name}`: {table.without_it}")
                 continue
             mapped = {name for fed in given[table.name] for name in fed.names}
             lacking = [name for name in table.column_names if name not in mapped]

@@ -75,11 +75,11 @@ def test_every_statement_reconciles(release):
     assert statements > 100 and (off, beyond) == (1, 0)
 
 
-def test_what_the_bank_does_not_get_is_named_by_the_table_that_it_did_not_deliver(release):
+def test_what_the_bank_does_not_get_is_named_by_what_it_did_not_deliver(release):
     with duckdb.connect(str(release), read_only=True) as connection:
-        found = {row["table"]: row["without_it"] for row in switched_off(connection)}
-    assert set(found) == {
-        *("district", "employee", "card", "standing_order"),
-        *("campaign", "contact", "response", "interaction"),
-    }
-    assert found["district"] == "grid map by district"
+        found = [row["names"] for row in switched_off(connection)]
+    tables = [[name for name in names if "." not in name] for names in found]
+    assert [names for names in tables if names] == [
+        ["campaign", "contact", "response"],
+        *(["district"], ["interaction"], ["card"], ["standing_order"], ["employee"]),
+    ]

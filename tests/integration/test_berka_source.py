@@ -194,7 +194,9 @@ def test_cards_loans_and_orders_may_be_left_out(tmp_path):
     landed = Landed(source, tmp_path / "landing")
     assert landed.problems == []
     assert landed.rows("select count(*) from landing.card") == [(0,)]
-    assert "no `card`: without card features" in source.notes(landed.warehouse)
+    assert "no `card`: models do not know the number of a customer's bank cards" in source.notes(
+        landed.warehouse
+    )
 
 
 def test_the_real_files_have_no_problems_and_name_their_months(landed, source):

@@ -474,6 +474,20 @@ def test_a_sound_bank_passes_every_rule(bank: duckdb.DuckDBPyConnection, gate: s
     assert all(result.cure and result.meaning for result in outcome.results)
 
 
+def test_columns_without_a_value_are_recorded_beside_their_table(bank) -> None:
+    bank.execute("update landing.account set branch_id = null")
+    # An older extract has what the latest lacks.
+    bank.execute(
+        "insert into landing.account select * replace ('b1' as branch_id, date '1899-12-01' "
+        "as extract_month) from landing.account"
+    )
+    optional = {"account": ("branch_id", "opened_on", "closed_on"), "card": ("card_type",)}
+    judge(bank, landing_suite(SIGNS, optional=optional), build_number=7, run_id="run")
+    found = bank.table("profile.landing_table").select("table_name, lacking").fetchall()
+    assert dict(found)["account"] == "branch_id,closed_on"
+    assert {lacking for name, lacking in found if name != "account"} == {None}
+
+
 # Gate, fault, subject and column of the rule it must break, severity, what the message must name.
 FAULTS = [
     ("G1", "delete from landing.product", "landing_table", "absent", "fail", "product"),

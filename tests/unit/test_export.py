@@ -154,6 +154,21 @@ def test_reasons_and_segments_are_in_the_language_asked_for(bank, tmp_path):
     assert line["channel"] == "telephone"
 
 
+def test_a_branch_has_its_name_beside_its_id_where_names_are_delivered(bank, tmp_path):
+    export_release(bank.connection, tmp_path, "r1")
+    unnamed = rows_of(tmp_path / "r1" / "contact_plan.csv")
+    bank.connection.execute(
+        "create schema if not exists base; create or replace table base.branch as "
+        "select distinct branch_id, '第1支行' as branch_name from decisions.contact_plan"
+    )
+    export_release(bank.connection, tmp_path, "r1")
+    for name in ("worklist", "contact_plan", "grid", "manager_scorecard"):
+        found = rows_of(tmp_path / "r1" / f"{name}.csv")
+        given = {row["branch_name"] for row in found if row["branch_id"]}
+        assert given == {"第1支行"}, name
+    assert {row["branch_name"] for row in unnamed} == {""}
+
+
 def test_customers_suppressed_since_the_plan_are_withheld_and_counted(bank, tmp_path, caplog):
     # The list was written before the flags changed: an export reads them again.
     bank.connection.execute(

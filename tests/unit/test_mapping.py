@@ -423,7 +423,7 @@ def test_an_optional_file_may_be_missing(bank):
     assert bank.the_problem().startswith("loan.txt: is missing. Deliver it, or correct mapping.yml")
     bank.table("loan")["optional"] = "true"
     assert bank.problems() == []
-    assert any(note.startswith("no `loan`: without expected loss") for note in bank.notes())
+    assert any(note.startswith("no `loan`: loans that no balance shows") for note in bank.notes())
 
 
 def test_codes_and_words_of_yaml_stay_as_they_are_written(bank):

@@ -81,6 +81,8 @@ def shown(page: Page, release: Release, language: str = "en") -> str:
         "source": release.source,
         "horizon": release.horizon,
         "run_id": release.run_id,
+        "branches": release.branches,
+        "currency": release.currency,
         "assets": [],
     }
     return reports.render(page.template, {"site": site, **page.content(release)}, language)
@@ -413,6 +415,8 @@ def part_of(release: Release, name: str) -> str:
         "release_id": release.release_id,
         "month": release.month,
         "run_id": release.run_id,
+        "branches": release.branches,
+        "currency": release.currency,
         "assets": [],
     }
     return reports.render(models.PAGE.part_template, {"site": site, **part.content}, "en")

@@ -230,6 +230,12 @@ def young(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ('uplift', null, 'too few matured contacts with a known assignment: 961 treated, 684 held '
             || 'out, 62 responses; 400 of each arm with 40 responses are needed, over several '
             || 'campaigns');
+        create table base.branch as select 'B1' as branch_id, 'Market square' as branch_name;
+        alter table base.account add column currency varchar default 'EUR';
+        create schema profile;
+        create table profile.landing_table as
+        select
+            'customer' as table_name, true as required, 4 as rows, 'marketing_consent' as lacking;
         """,
     )
 
@@ -464,7 +470,10 @@ def test_customers_are_summed_by_tier_segment_and_stage(site):
     assert "Unprofitable customers 1 economic profit -70.00" in text
     assert "older, single 1,000 300.00 · · 1,300" in text
     stages = {row["years"]: row["customers"] for row in rows_of(site / "csv/customers_stage.csv")}
-    assert stages == {"0": "1", "1": "1", "10": "1"}
+    assert stages == {"0": "1", "1": "1", "3": "0", "5": "0", "10": "1"}
+    tiers = {row["tier"]: row["customers"] for row in rows_of(site / "csv/customers_tier.csv")}
+    # A tier of the year before that nobody is in now.
+    assert tiers == {"top": "1", "high": "1", "middle": "1", "base": "0", "unprofitable": "1"}
     moves = {
         (row["tier_before"], row["tier"]): row["customers"]
         for row in rows_of(site / "csv/customers_migration.csv")
@@ -477,6 +486,46 @@ def test_customers_are_summed_by_tier_segment_and_stage(site):
         ("(new)", "unprofitable"): "1",
     }
     assert "C4 Unprofitable E2 B2 -70.00 15.00 35.00 20.00 25.00 5.00" in text
+
+
+def test_a_customer_on_a_list_of_occasions_has_the_reason_in_the_language_of_the_page(site):
+    english, chinese = (words_of(site / one / "customers.html") for one in ("en", "zh"))
+    assert (
+        "Term deposit: 500.00 matures on 2026-02-10 and earns 2.00 % a year until then" in english
+    )
+    assert "Term deposit：500.00将于2026年2月10日到期，到期前年利率2.00%" in chinese
+    assert (
+        "the income of twelve months is 15.00; the direct cost alone takes 35.00, and 70.00 is "
+        "missing to break even" in english
+    )
+    (row,) = rows_of(site / "csv/customers_dormant.csv")
+    assert row["reason"] == (
+        "no booking of the customer's own is on record; contributed 300.00 in twelve months and "
+        "holds 910.00"
+    )
+    assert row["reason_zh"].endswith("近12个月贡献300.00，现有存款和投资910.00")
+    unit = words_of(site / "zh/lists/E1.html")
+    assert "近12个月贡献1,000，流失风险价值90.00" in unit
+
+
+def test_a_branch_has_its_name_and_the_page_its_currency(young, site):
+    text = words_of(young / "en/customers.html")
+    assert "Market square B1" in text and "B2" in text
+    assert words_of(young / "zh/lists/branch_20_B1.html").startswith(
+        "网点 Market square（B1）工作清单"
+    )
+    (row,) = rows_of(young / "csv/lists/branch_20_B1/dormant.csv")
+    assert (row["branch_id"], row["branch_name"]) == ("B1", "Market square")
+    for folder, words in ((young, "money in EUR"), (site, "money in the bank's currency")):
+        assert (folder / "en/plan.html").read_text().count(words.replace("'", "&#39;")) == 1
+
+
+def test_consent_that_was_not_delivered_is_not_put_on_the_customer(young, site):
+    without, refused = (words_of(one / "en/plan.html") for one in (young, site))
+    assert "consent to marketing was not delivered: it counts as not given 1" in without
+    assert "deliver marketing_consent of customers" in without
+    assert "there is no consent to marketing 1" in refused
+    assert "not delivered" not in refused
 
 
 def test_what_a_release_lacks_is_explained(young):

@@ -2,6 +2,7 @@
 select
     plan.plan_month, plan.campaign_id, plan.customer_id, plan.product_id,
     plan.product_line, plan.channel, plan.unit, plan.employee_id, plan.branch_id,
+    name_of_branch(plan.branch_id) as branch_name,
     plan.arm, plan.assignment_probability, plan.p_response, plan.uplift,
     plan.product_value, plan.expected_loss, plan.contact_cost, plan.incentive_cost,
     plan.expected_incremental_profit,

@@ -1,4 +1,4 @@
--- Stages of the relationship, by years with the bank.
+-- Stages of the relationship, by years with the bank, also one without a customer.
 with staged as (
     select
         customer_id,
@@ -15,17 +15,19 @@ with staged as (
 )
 
 select
-    staged.years,
-    count(*) as customers,
-    sum(staged.accounts) / count(*) as accounts_each,
+    stage.years,
+    count(staged.customer_id) as customers,
+    round(sum(staged.accounts) / count(*), 1) as accounts_each,
     sum(tier.contribution_margin_12m) as contribution,
     (sum(tier.contribution_margin_12m) / count(*))::decimal(18, 2) as contribution_each,
     sum(score.clv_12m) as clv_12m,
     avg(score.p_attrition) as mean_p_attrition,
     sum(score.value_at_risk) as value_at_risk
-from staged
+from (values (0), (1), (3), (5), (10)) as stage (years)
+left join staged on stage.years = staged.years
 left join value.customer_tier as tier
     on staged.customer_id = tier.customer_id and tier.month = $month
 left join scores.customer as score on staged.customer_id = score.customer_id
-group by staged.years
-order by staged.years
+where exists (select 1 from staged)
+group by stage.years
+order by stage.years

@@ -1,0 +1,48 @@
+"""Occasions: customers whom a manager can serve without a plan, each with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import reports
+from orchestration.decisions.occasion_sentences import SENTENCES
+from orchestration.decisions.reason_words import is_withheld, row_in_words
+from orchestration.decisions.roles import WITHHELD
+from orchestration.portal.page import Release
+from orchestration.valuation.queries import Row
+from reports.formats import ENGLISH
+from reports.words import LANGUAGES
+
+SHOWN_REASONS = 2
+# The lists that a model's score makes.
+MODELS = {"at_risk": "attrition", "high_value": "high_value"}
+
+
+def occasions(release: Release, name: str) -> list[Row]:
+    """The rows of `queries/customers_<name>.sql`, each with its reason in words, `why`."""
+    rows = release.rows(f"customers_{name}")
+    if model := MODELS.get(name):
+        raised = _raised(release, model) if rows else {}
+        rows = [row | {"raised": raised.get(row["customer_id"], [])} for row in rows]
+    return [row | {"why": SENTENCES[name](row)} for row in rows]
+
+
+def _raised(release: Release, model: str) -> dict[str, list[str]]:
+    """By customer the sentences of what raises the score most, without what is withheld."""
+    found: dict[str, list[str]] = {}
+    for row in release.rows("customers_reason", model=model):
+        shown = found.setdefault(row["customer_id"], [])
+        if len(shown) < SHOWN_REASONS and not is_withheld(row["feature"], WITHHELD):
+            shown += filter(None, [row_in_words(row)])
+    return found
+
+
+def as_file(rows: Iterable[Row]) -> list[Row]:
+    """The rows as a file has them: the reason in each language, `reason` in English."""
+    others = [language for language in LANGUAGES if language != ENGLISH]
+    return [
+        {key: value for key, value in row.items() if key not in ("why", "raised")}
+        | {"reason": str(row["why"])}
+        | {f"reason_{language}": reports.worded(row["why"], language) for language in others}
+        for row in rows
+    ]
