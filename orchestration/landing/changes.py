@@ -118,11 +118,10 @@ def compare(connection: duckdb.DuckDBPyConnection, window: Window) -> list[Chang
         f"""select table_name, greatest(month, $first) as changed,
                 sum(coalesce(new.rows, 0) - coalesce(held.rows, 0))::bigint
             from meta.landed_month as new full join {HELD} as held using (table_name, month)
-            where new.digest is distinct from held.digest and month <= $as_of
-            group by all order by changed, table_name""",
+            where new.digest is distinct from held.digest and month <= $as_of group by all""",
         {"first": window.first_month, "as_of": window.as_of},
     ).fetchall()
-    return [Change(*change) for change in found]
+    return sorted((Change(*change) for change in found), key=lambda one: (one.month, one.table))
 
 
 def widen(asked: Window, standing: Standing | None, changes: Sequence[Change]) -> Window:
