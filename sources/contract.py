@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from sources import vocabulary
+from sources.message import Message
 
 Type = Literal["VARCHAR", "DATE", "DECIMAL(18,2)", "DECIMAL(9,6)", "INTEGER", "DOUBLE", "BOOLEAN"]
 
@@ -135,7 +136,16 @@ class Table:
     def losses(self, lacking: Iterable[str]) -> list[str]:
         """What follows from columns that are not delivered, a line for each that matters."""
         found = ((name, self.column(name).without_it) for name in lacking)
-        return [f"no `{self.name}.{name}`: {loss}" for name, loss in found if loss]
+        return [
+            Message("no `{0}.{1}`: {2}", self.name, name, Message(loss))
+            for name, loss in found
+            if loss
+        ]
+
+    @property
+    def loss(self) -> Message:
+        """What follows where the table is not delivered."""
+        return Message("no `{0}`: without {1}", self.name, Message(self.without_it))
 
 
 PRODUCT_LINES = tuple(line.product_line for line in vocabulary.PRODUCT_LINES)
@@ -524,6 +534,7 @@ TABLES: tuple[Table, ...] = (
                 sign="+ as agreed; - only where depositors pay",
                 low="-0.05",
                 high="1",
+                without_it="interest counts when it is booked, for none accrues",
             ),
             Column(
                 "credit_limit",
@@ -533,6 +544,7 @@ TABLES: tuple[Table, ...] = (
                 unit="the account's currency",
                 low="0",
                 high=LARGEST,
+                without_it="what is not drawn has no expected loss and no capital charge",
             ),
             Column(
                 "term_months",

@@ -9,6 +9,7 @@ from orchestration.platform.engine import connect
 from orchestration.platform.files import write_whole
 from orchestration.platform.refusal import Refused
 from orchestration.platform.settings import Settings, named
+from orchestration.platform.wording import in_language
 
 
 class MappingRefused(Refused):
@@ -22,7 +23,7 @@ def propose_file(
 
     Returns
     -------
-    `path` and `folder`, `tables` (table → file), `questions` that a person answers.
+    `path` and `folder`, `tables` (table → file), `questions` that a person answers (messages).
 
     Raises
     ------
@@ -45,7 +46,7 @@ def propose_file(
             "with FORCE=1 (--force)."
         )
     with connect(settings) as connection:
-        found = propose(connection, folder)
+        found = propose(connection, folder, lambda text: in_language(text, settings.language))
     write_whole(place, found.text)
     return {
         "path": str(place),
