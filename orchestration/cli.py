@@ -63,7 +63,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print warnings and e
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 Language = Annotated[
     Literal["en", "zh"] | None,
-    typer.Option(help="Language of the page; default: that of the settings."),
+    typer.Option(help="Language; default: that of the settings."),
 ]
 Model = Annotated[str, typer.Option(help="Registered name of the model, such as clv.")]
 Approver = Annotated[
@@ -744,7 +744,7 @@ def explain(
         elif to:
             print(to)
         else:
-            show_explanation(found)
+            show_explanation(found, language or settings.language)
         return FAILED if found["differences"] else 0
 
     _run("explain", show)

@@ -82,8 +82,18 @@ def displayed(
 ) -> Iterator[None]:
     """Show the progress of a run of `steps` steps: only warnings and errors if `quiet`, else lines,
     with a `bar` below them on a terminal."""
-    global _display, _language
+    global _language
     _language = language
+    try:
+        with _shown(steps, quiet=quiet, bar=bar):
+            yield
+    finally:
+        _language = ENGLISH
+
+
+@contextmanager
+def _shown(steps: int, *, quiet: bool, bar: bool) -> Iterator[None]:
+    global _display
     stream = sys.__stdout__
     if quiet or not bar or stream is None or not stream.isatty():
         _display = Problems() if quiet else Lines()

@@ -21,6 +21,8 @@ LEAST_FILE, LEAST_COLUMN = 0.55, 0.5
 CONTAINED = 0.95
 MANY = 20
 BOOLEANS = ("true", "false")
+# How well more values than `counts` has fit as codes, if each is in ten rows or more.
+MANY_CODES, REPEATED = 0.3, 0.1
 # Values of a column that may hold the sides of amounts.
 MOST_SIDES = 6
 # The least of a column whose values are nothing like the contract's.
@@ -216,7 +218,9 @@ def fit(table: Table, column: Column, profile: Profile) -> tuple[float, str]:
         allowed = column.values or BOOLEANS
         named = sum(rows for one, rows in profile.counts.items() if code_of(one, allowed))
         share = named / profile.values
-        few = 0.5 if profile.counts else 0.0
+        # A core system may have hundreds of codes of bookings.
+        many = MANY_CODES if profile.distinct <= REPEATED * profile.values else 0.0
+        few = 0.5 if profile.counts else many
         reason = Message("{0} of the rows have a known code", f"{share:.0%}")
         return max(share, few), reason if profile.counts else ""
     if column.form is not None:
