@@ -135,7 +135,7 @@ class DeliveredFiles:
 
     def notes(self, connection: duckdb.DuckDBPyConnection) -> list[str]:
         """What is missing or not read, and what that switches off; one line each."""
-        delivered, lines = self._delivered, []
+        delivered, lines = self._delivered, list[str]()
         for table in TABLES:
             if table.name not in delivered:
                 if not table.required:
@@ -380,8 +380,8 @@ class DeliveredFiles:
         for name in file.table.required_columns:
             if name not in names:
                 near = difflib.get_close_matches(name, [u.lower() for u in unknown], n=1)
-                cure = sentences(Message("Add the column {0}.", name), guess(near))
-                yield problem(Message("a required column is missing"), cure, name)
+                add = sentences(Message("Add the column {0}.", name), guess(near))
+                yield problem(Message("a required column is missing"), add, name)
         source = self._source_file(connection, file)
         kinds = {name: names[name].type for name in source.columns}
         yield from judge_values(connection, file, source.relation, kinds)

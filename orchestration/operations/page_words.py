@@ -150,7 +150,8 @@ def messages() -> dict[str, str]:
         # A notice is a class of the same name.
         if "notices" not in file
     }
-    losses = (one.without_it for table in contract.TABLES for one in (table, *table.columns))
+    losses = [table.without_it for table in contract.TABLES]
+    losses += [column.without_it for table in contract.TABLES for column in table.columns]
     return found | dict.fromkeys(filter(None, losses), "contract.py")
 
 

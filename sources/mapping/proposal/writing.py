@@ -207,9 +207,8 @@ class _Writer:
         if not column.without_it:
             return ""
         return Message(
-            "Without it: {0}. If the bank has it, add the line `{1}: <column>`, or "
-            "`{1}: {{constant: …}}`, or `{1}: {{expression: …}}`, or take it from another file "
-            "(lookups).",
+            "Without it: {0}. If the bank has it, add the line `{1}: <column>`; a constant, an "
+            "expression or a column of another file (lookups) will do, too.",
             *(Message(column.without_it), column.name),
         )
 
@@ -262,7 +261,6 @@ class _Writer:
     def _column(self, one: TableMatch, match: Match) -> Iterator[str]:
         keys = self._keys(one, match)
         place = f"{one.table.name}.{match.column.name}"
-        sure = (match.score, *match.reasons)
         if match.score < DOUBTFUL:
             self._ask(
                 Message("{0}: is it {1} of {2}?", place, match.profile.name, one.seen.pattern)
@@ -270,9 +268,9 @@ class _Writer:
         name = f"      {match.column.name}:"
         if "codes" not in keys:
             value = _yaml({"column": match.profile.name, **keys} if keys else match.profile.name)
-            yield self._remarked(f"{name} {value}", *sure)
+            yield self._remarked(f"{name} {value}", match.score, *match.reasons)
             return
-        yield self._remarked(name, *sure)
+        yield self._remarked(name, match.score, *match.reasons)
         yield f"        column: {_yaml(match.profile.name)}"
         yield from self._codes(place, match.column, match.profile, one.table.personal)
 
