@@ -30,10 +30,10 @@ def booking_days(
     for file in source.files(connection):
         if file.table != "transaction" or "booked_on" not in file.columns:
             continue
+        booked = typed(text_of("booked_on", DAY), DAY)
         found = connection.execute(
             f"""select date_trunc('month', booked_on)::date as month, max(booked_on)
-                from (select {typed(text_of("booked_on", DAY), DAY)} as booked_on
-                    from ({file.relation}))
+                from (select {booked} as booked_on from ({file.relation}))
                 where booked_on between date '1900-01-01' and ? group by month""",
             [today or date.today()],
         ).fetchall()

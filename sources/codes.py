@@ -35,14 +35,13 @@ class Counted:
 def counted(connection: duckdb.DuckDBPyConnection, relation: str, value: str, most: int) -> Counted:
     """The rows of a query by an expression, with at most so many values."""
     found = connection.execute(
-        f"""select {value} as _code, count(*) as _rows, count(_code) over (), (sum(_rows) over ())
-        ::bigint from ({relation}) group by _code order by _code is null desc, _rows desc, _code
-        limit {most + 1}"""
+        f"select {value} as _code, count(*) as _rows, count(_code) over (), sum(_rows) over () "
+        f"from ({relation}) group by 1 order by _code is null desc, _rows desc, 1 limit {most + 1}"
     ).fetchall()
     counts = {one: rows for one, rows, *_ in found if one is not None}
     (_, _, values, rows), *_ = found or [(None, 0, 0, 0)]
     empty = sum(count for one, count, *_ in found if one is None)
-    return Counted(dict(list(counts.items())[:most]), values, rows, empty)
+    return Counted(dict(list(counts.items())[:most]), values, int(rows), empty)
 
 
 def describe(
