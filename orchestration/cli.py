@@ -193,10 +193,17 @@ def propose_mapping(
     os.environ.setdefault(f"{PREFIX}SOURCE", "files")
 
     def show(settings: Settings) -> int:
-        from orchestration.landing.mapping_proposal import propose_file
+        from orchestration.landing.mapping_proposal import MappingRefused, propose_file
+        from orchestration.platform.wording import in_language
+        from sources.interface import DeliveryRefused
 
         place = to or settings.mapping or Path("mapping.yml")
-        found = propose_file(settings, source_path or settings.source_path, place, force=force)
+        try:
+            found = propose_file(settings, source_path or settings.source_path, place, force=force)
+        except (MappingRefused, DeliveryRefused) as error:
+            refused = Message("refused: {0}", error.args[0])
+            terminal.problem(in_language(refused, settings.language))
+            return REFUSED
         if as_json:
             print(json.dumps(found))
             return 0

@@ -43,8 +43,10 @@ class DeliveryRefused(ValueError):
 
     def __init__(self, problems: list[Problem]) -> None:
         self.problems = problems
-        lines = "\n".join(f"  {number}. {problem}" for number, problem in enumerate(problems, 1))
-        super().__init__(f"the delivery is refused, {len(problems)} problem(s):\n{lines}")
+        found = Message("the delivery is refused, {0} problem(s):", len(problems))
+        for number, problem in enumerate(problems, 1):
+            found = Message("{0}\n  {1}. {2}", found, number, problem.message)
+        super().__init__(found)
 
     @property
     def places(self) -> list[str]:

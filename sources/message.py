@@ -21,6 +21,9 @@ class Message(str):
         made.pattern, made.parts = pattern, parts
         return made
 
+    def __getnewargs__(self) -> tuple[str | int, ...]:  # type: ignore[override]
+        return self.pattern, *self.parts
+
 
 def sentences(*found: str) -> str:
     """Sentences one after the other; empty ones are left out."""
