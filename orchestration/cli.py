@@ -187,8 +187,9 @@ def propose_mapping(
 ) -> None:
     """Propose a mapping of a bank's own files to the contract.
 
-    Reads the start of each file: names, types, codes, keys, references, dates, encodings. Writes
-    the proposal with a confidence for each column, and lists the questions that it leaves.
+    Reads the start of each file: names, types, keys, references, dates, encodings; and the codes of
+    all rows. Writes the proposal with a confidence for each column, and lists the questions that it
+    leaves.
     """
     os.environ.setdefault(f"{PREFIX}SOURCE", "files")
 

@@ -1,4 +1,4 @@
-"""Propose the mapping of a folder: read the start of each file, match, write."""
+"""Propose the mapping of a folder: read the start of each file, match, count codes, write."""
 
 from __future__ import annotations
 
