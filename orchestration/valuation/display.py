@@ -36,6 +36,8 @@ def show_explanation(found: Row, language: str = ENGLISH) -> None:
         return {named(name): shown(name, value) for name, value in row.items()}
 
     def shown(name: str, value: Any) -> Any:
+        if isinstance(value, bool):
+            return reports.worded(terminal.cell(value), language)
         if language == ENGLISH or not isinstance(value, str):
             return value
         if name in TITLED:
