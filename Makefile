@@ -81,13 +81,18 @@ help: ## this list
 
 $(INSTALLED): requirements.lock
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed and was not found; name it: make PYTHON=/path/to/python3.11 ..." >&2; exit 2; }
-	@echo "installing $$(grep -c "^[a-z].*==" requirements.lock) locked packages into $(VENV) (once, some minutes)" >&2
+	@echo "setting up $(VENV), once: up to 15 minutes on a slow machine or network" >&2
+	@echo "  1 of 4: a virtual environment of $(PYTHON)" >&2
 	@rm -f $(INSTALLED)
 	@$(PYTHON) -m venv $(VENV) || { echo "no virtual environment could be made; on Debian: apt install python3-venv" >&2; exit 2; }
+	@echo "  2 of 4: $$(grep -c "^[a-z].*==" requirements.lock) locked packages, about 1 GB (the longest step, up to 10 minutes)" >&2
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes -r requirements.lock
+	@echo "  3 of 4: jingxi itself" >&2
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@echo "  4 of 4: compiling the packages, so that commands start fast (up to 4 minutes)" >&2
 	@$(RUN) -m compileall -q -j 0 $(VENV)/lib >/dev/null || true
 	@touch $(INSTALLED)
+	@echo "set up: make help lists what there is" >&2
 
 install: $(INSTALLED) ## set up .venv only
 

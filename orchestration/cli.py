@@ -37,6 +37,7 @@ from orchestration.platform.settings import (
     read_settings,
 )
 from orchestration.platform.supervision import Ended, supervise
+from sources.message import Message
 
 if TYPE_CHECKING:
     from dagster import JobExecutionResult
@@ -62,7 +63,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print warnings and e
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 Language = Annotated[
     Literal["en", "zh"] | None,
-    typer.Option(help="Language of the page; default: that of the settings."),
+    typer.Option(help="Language; default: that of the settings."),
 ]
 Model = Annotated[str, typer.Option(help="Registered name of the model, such as clv.")]
 Approver = Annotated[
@@ -186,25 +187,34 @@ def propose_mapping(
 ) -> None:
     """Propose a mapping of a bank's own files to the contract.
 
-    Reads the start of each file: names, types, codes, keys, references, dates, encodings. Writes
-    the proposal with a confidence for each column, and lists the questions that it leaves.
+    Reads the start of each file: names, types, keys, references, dates, encodings; and the codes of
+    all rows. Writes the proposal with a confidence for each column, and lists the questions that it
+    leaves.
     """
     os.environ.setdefault(f"{PREFIX}SOURCE", "files")
 
     def show(settings: Settings) -> int:
-        from orchestration.landing.mapping_proposal import propose_file
+        from orchestration.landing.mapping_proposal import MappingRefused, propose_file
+        from orchestration.platform.wording import in_language
+        from sources.interface import DeliveryRefused
 
         place = to or settings.mapping or Path("mapping.yml")
-        found = propose_file(settings, source_path or settings.source_path, place, force=force)
+        try:
+            found = propose_file(settings, source_path or settings.source_path, place, force=force)
+        except (MappingRefused, DeliveryRefused) as error:
+            refused = Message("refused: {0}", error.args[0])
+            terminal.problem(in_language(refused, settings.language))
+            return REFUSED
         if as_json:
             print(json.dumps(found))
             return 0
         for table, file in found["tables"].items():
             print(f"  {table:<18}{file}")
-        print(f"proposed in {found['path']}; questions that remain:")
+        _show(settings, Message("proposed in {0}; questions that remain:", found["path"]))
         for number, question in enumerate(found["questions"], 1):
-            print(f"  {number}. {question}")
-        print(f"then: make check SOURCE_PATH={found['folder']} MAPPING={found['path']}")
+            _show(settings, question, f"  {number}. ")
+        check = f"make check SOURCE_PATH={found['folder']} MAPPING={found['path']}"
+        _show(settings, Message("then: {0}", check))
         return 0
 
     _run("map", show)
@@ -742,7 +752,7 @@ def explain(
         elif to:
             print(to)
         else:
-            show_explanation(found)
+            show_explanation(found, language or settings.language)
         return FAILED if found["differences"] else 0
 
     _run("explain", show)
@@ -967,10 +977,11 @@ def _refresh(settings: Settings, months: str | None, *, verbose: bool, quiet: bo
     trail.require(settings, "refresh", str(settings.home))
     trail.verify(settings)
     started = time.monotonic()
-    print(f"jingxi refresh of {settings.source} into {settings.home}", flush=True)
+    home = str(settings.home)
+    _show(settings, Message("jingxi refresh of {0} into {1}", settings.source, home))
     check_model_store(settings)
     for line in prepare_home(settings):
-        print(f"  note: {line}", flush=True)
+        _show(settings, Message("note: {0}", line), "  ")
     prepare_reference(settings)
     first: tuple[Callable[[Settings], object], ...] = ()
     if settings.source == "synthetic":
@@ -991,7 +1002,7 @@ def _refresh(settings: Settings, months: str | None, *, verbose: bool, quiet: bo
             f"source, got {delivery.as_of}"
         )
     start, end = months_asked(months, delivery.first_month, delivery.as_of)
-    print(f"  as of {delivery.as_of}, months {start} to {end}", flush=True)
+    _show(settings, Message("as of {0}, months {1} to {2}", delivery.as_of, start, end), "  ")
 
     from orchestration.operations.jobs import refresh_tags
     from orchestration.platform.releases import proposed, served
@@ -1008,14 +1019,23 @@ def _refresh(settings: Settings, months: str | None, *, verbose: bool, quiet: bo
     if waiting is None or served(settings) is not None:
         show_summary(read_summary(settings), None if waiting else seconds, settings.language)
     if waiting is not None:
-        print(
-            f"Release {waiting.stem} waits for approval ({seconds:.0f} s): nobody reads it yet.\n"
-            f"  its reports      {settings.reports / waiting.stem}\n"
-            "  what differs     make diff\n"
-            '  serve it         make approve APPROVER=… REASON="…"\n'
-            '  remove it        make reject APPROVER=… REASON="…"',
-            flush=True,
+        from orchestration.platform.wording import in_language
+        from reports.formats import padded
+
+        _show(
+            settings,
+            Message(
+                "Release {0} waits for approval ({1} s): nobody reads it yet.",
+                *(waiting.stem, f"{seconds:.0f}"),
+            ),
         )
+        for what, how in (
+            (Message("its reports"), str(settings.reports / waiting.stem)),
+            (Message("what differs"), "make diff"),
+            (Message("serve it"), 'make approve APPROVER=… REASON="…"'),
+            (Message("remove it"), 'make reject APPROVER=… REASON="…"'),
+        ):
+            print(f"  {padded(in_language(what, settings.language), 17)}{how}", flush=True)
     return 0
 
 
@@ -1039,16 +1059,19 @@ def _train(settings: Settings, model: str | None, *, verbose: bool, quiet: bool)
 
     trail.require(settings, "train", model or "all models")
     started = time.monotonic()
-    print(f"jingxi training in {settings.home}", flush=True)
+    _show(settings, Message("jingxi training in {0}", str(settings.home)))
     check_model_store(settings)
     for line in prepare_home(settings):
-        print(f"  note: {line}", flush=True)
+        _show(settings, Message("note: {0}", line), "  ")
     tags = {MODEL_TAG: model} if model else {}
     result = _execute(settings, TRAIN, tags, verbose=verbose, quiet=quiet)
     if not result.success:
         terminal.problem(failure_summary(settings, result, time.monotonic() - started))
         return FAILED
-    print("trained; to score and publish with these models, run: make refresh TRAIN=never")
+    _show(
+        settings,
+        Message("trained; to score and publish with these models, run: make refresh TRAIN=never"),
+    )
     return 0
 
 
@@ -1071,12 +1094,14 @@ def _execute(
         log.open("w") as words,
     ):
         for line in runs.close_stale_runs(settings, instance):
-            print(f"  {line}", flush=True)
+            _show(settings, line, "  ")
         definition = build_definitions(settings).resolve_job_def(job)
         own = {**tags, runs.PROCESS_TAG: str(os.getppid())}
         with (
             # Dagster's log lines would break a bar.
-            progress.displayed(len(definition.nodes), quiet=quiet, bar=not verbose),
+            progress.displayed(
+                len(definition.nodes), quiet=quiet, bar=not verbose, language=settings.language
+            ),
             redirect_stdout(sys.stdout if verbose else words),
         ):
             result = runs.execute(definition, instance, {"loggers": loggers}, own)
@@ -1084,6 +1109,12 @@ def _execute(
         record = instance.get_run_record_by_id(result.run_id)
         _noted(notices.report_run(settings, record, failures))
         return result
+
+
+def _show(settings: Settings, message: str, indent: str = "") -> None:
+    from orchestration.platform.wording import in_language
+
+    print(f"{indent}{in_language(message, settings.language)}", flush=True)
 
 
 def _noted(lines: list[str]) -> None:

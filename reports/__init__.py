@@ -4,6 +4,6 @@ A page takes plain rows and figures and gives HTML in one file that opens withou
 runs no script. What the rows are read from is the caller's business.
 """
 
-from reports.page import render, text, worded, write
+from reports.page import render, text, titled, worded, write
 
-__all__ = ["render", "text", "worded", "write"]
+__all__ = ["render", "text", "titled", "worded", "write"]

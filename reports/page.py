@@ -64,6 +64,11 @@ def worded(words: str | None, language: str) -> str | None:
     return words and str(environment(language).filters["translated"](words))
 
 
+def titled(key: str, language: str) -> str:
+    """A key as a title of the catalogue in a language."""
+    return str(environment(language).filters["titled"](key))
+
+
 def write(page: str, path: Path) -> None:
     """Write a page; a reader sees the one before or this one."""
     path.parent.mkdir(parents=True, exist_ok=True)

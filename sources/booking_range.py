@@ -10,6 +10,7 @@ import duckdb
 from sources.contract import DAY
 from sources.grammar import text_of, typed
 from sources.interface import DeliveryRefused, Problem, SourceFile
+from sources.message import Message
 
 # Months. A date before a longer pause in the history is an error.
 LONGEST_PAUSE = 12
@@ -29,12 +30,10 @@ def booking_days(
     for file in source.files(connection):
         if file.table != "transaction" or "booked_on" not in file.columns:
             continue
+        booked = typed(text_of("booked_on", DAY), DAY)
         found = connection.execute(
             f"""select date_trunc('month', booked_on)::date as month, max(booked_on)
-                from (
-                    select {typed(text_of("booked_on", DAY), DAY)} as booked_on
-                    from ({file.relation})
-                )
+                from (select {booked} as booked_on from ({file.relation}))
                 where booked_on between date '1900-01-01' and ? group by month""",
             [today or date.today()],
         ).fetchall()
@@ -97,8 +96,8 @@ def _no_booking() -> DeliveryRefused:
             Problem(
                 "transaction",
                 "booked_on",
-                "has no date up to today: expected at least one booking",
-                "Deliver bookings dated YYYY-MM-DD.",
+                Message("has no date up to today: expected at least one booking"),
+                Message("Deliver bookings dated YYYY-MM-DD."),
             )
         ]
     )

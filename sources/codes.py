@@ -5,17 +5,52 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-MOST_LISTED = 5
+import duckdb
+
+from sources.message import Message, by_semicolons
+
+MOST_LISTED, MOST_OF_A_CHECK = 5, 50
 LONGEST_SHOWN = 40
+# Before a code that a mapping does not name and the contract would take.
+MARK = "(not in codes) "
 # In a table with personal columns a shifted row may put a name into a code's column. A value of at
 # least this many rows, and this share of them, is a code and not a name.
 LEAST_SHARED = 10
 LEAST_SHARE = 0.01
 
 
+@dataclass(frozen=True)
+class Counted:
+    """All rows of a query by a value: the most frequent values with their rows, the number of all
+    values, rows, and rows without one."""
+
+    counts: Mapping[str, int]
+    values: int
+    rows: int
+    empty: int
+
+
+def counted(connection: duckdb.DuckDBPyConnection, relation: str, value: str, most: int) -> Counted:
+    """The rows of a query by an expression, with at most so many values."""
+    found = connection.execute(
+        f"select {value} as _code, count(*) as _rows, count(_code) over (), sum(_rows) over () "
+        f"from ({relation}) group by 1 order by _code is null desc, _rows desc, 1 limit {most + 1}"
+    ).fetchall()
+    counts = {one: rows for one, rows, *_ in found if one is not None}
+    (_, _, values, rows), *_ = found or [(None, 0, 0, 0)]
+    empty = sum(count for one, count, *_ in found if one is None)
+    return Counted(dict(list(counts.items())[:most]), values, int(rows), empty)
+
+
 def describe(
-    counts: Mapping[str, int], allowed: Sequence[str], *, values: int, personal: bool
+    counts: Mapping[str, int],
+    allowed: Sequence[str],
+    *,
+    values: int,
+    personal: bool,
+    most: int = MOST_LISTED,
 ) -> str:
     """`depsit` (412 rows): did you mean `deposit`?; `KK` (3 rows); 7 other values (9 rows).
 
@@ -29,20 +64,40 @@ def describe(
         Rows with a value, allowed or not.
     personal
         Whether the table has personal columns: rare values are then counted but not shown.
+    most
+        Values that are shown.
     """
-    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    shown = [
-        (value, rows)
-        for value, rows in ranked
+    shown = dict(list(shareable(counts, values=values, personal=personal).items())[:most])
+    parts: list[str] = []
+    for value, rows in shown.items():
+        found, near = Message("{0} ({1})", _quoted(value), _rows(rows)), nearest(value, allowed)
+        parts.append(Message("{0}: did you mean `{1}`?", found, near) if near else found)
+    if others := len(counts) - len(shown):
+        one, several = (
+            (Message("1 other value"), Message("{0} other values", f"{others:,}"))
+            if shown
+            else (Message("1 value"), Message("{0} values", f"{others:,}"))
+        )
+        rest = _rows(sum(counts.values()) - sum(shown.values()))
+        parts.append(Message("{0} ({1})", one if others == 1 else several, rest))
+    return by_semicolons(parts)
+
+
+def to_add(counts: Mapping[str, int], allowed: Sequence[str]) -> str:
+    """The lines of a mapping's `codes` for values, the most frequent first."""
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:MOST_OF_A_CHECK]
+    keys = (value.removeprefix(MARK) for value, _ in ranked)
+    return "".join(f'\n    "{key}": {nearest(key, allowed) or "<value>"}' for key in keys)
+
+
+def shareable(counts: Mapping[str, int], *, values: int, personal: bool) -> dict[str, int]:
+    """Rows by value, the most frequent first; of a table with personal columns only what many rows
+    share."""
+    return {
+        value: rows
+        for value, rows in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
         if not personal or (rows >= LEAST_SHARED and rows >= LEAST_SHARE * values)
-    ][:MOST_LISTED]
-    parts = [f"{_quoted(value)} ({_rows(rows)}){_guess(value, allowed)}" for value, rows in shown]
-    others = len(ranked) - len(shown)
-    if others:
-        rest = _rows(sum(counts.values()) - sum(rows for _, rows in shown))
-        kind = "other value" if shown else "value"
-        parts.append(f"{others:,} {kind}{'' if others == 1 else 's'} ({rest})")
-    return "; ".join(parts)
+    }
 
 
 def listed(allowed: Sequence[str]) -> str:
@@ -62,15 +117,10 @@ def nearest(value: str, allowed: Sequence[str]) -> str | None:
     return near[0] if near else None
 
 
-def _guess(value: str, allowed: Sequence[str]) -> str:
-    near = nearest(value, allowed)
-    return f": did you mean `{near}`?" if near else ""
-
-
 def _quoted(value: str) -> str:
     text = value if len(value) <= LONGEST_SHOWN else value[:LONGEST_SHOWN] + "…"
     return "`" + "".join(sign if sign.isprintable() else "�" for sign in text) + "`"
 
 
-def _rows(count: int) -> str:
-    return f"{count:,} row{'' if count == 1 else 's'}"
+def _rows(count: int) -> Message:
+    return Message("1 row") if count == 1 else Message("{0} rows", f"{count:,}")

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from sources import vocabulary
+from sources.message import Message
 
 Type = Literal["VARCHAR", "DATE", "DECIMAL(18,2)", "DECIMAL(9,6)", "INTEGER", "DOUBLE", "BOOLEAN"]
 
@@ -138,7 +139,16 @@ class Table:
     def losses(self, lacking: Iterable[str]) -> list[str]:
         """What follows from columns that are not delivered, a line for each that matters."""
         found = ((name, self.column(name).without_it) for name in lacking)
-        return [f"no `{self.name}.{name}`: {loss}" for name, loss in found if loss]
+        return [
+            Message("no `{0}.{1}`: {2}", self.name, name, Message(loss))
+            for name, loss in found
+            if loss
+        ]
+
+    @property
+    def loss(self) -> Message:
+        """What follows where the table is not delivered."""
+        return Message("no `{0}`: {1}", self.name, Message(self.without_it))
 
 
 PRODUCT_LINES = tuple(line.product_line for line in vocabulary.PRODUCT_LINES)

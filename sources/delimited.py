@@ -29,6 +29,7 @@ from typing import IO, TextIO
 import duckdb
 import numpy as np
 
+from sources.message import Message
 from sources.recoding import UTF_8, recode
 
 CHUNK = 1 << 20
@@ -105,7 +106,7 @@ def _inspect(stream: IO[bytes] | gzip.GzipFile, quote: str) -> Inspection:
         digest.update(chunk)
         records.add(chunk)
         if size == 0 and chunk[:2] in (b"\xff\xfe", b"\xfe\xff"):
-            fault = "is UTF-16, not UTF-8"
+            fault = Message("is UTF-16, not UTF-8")
         if fault is None:
             try:
                 decoder.decode(chunk)
@@ -114,10 +115,10 @@ def _inspect(stream: IO[bytes] | gzip.GzipFile, quote: str) -> Inspection:
             except UnicodeDecodeError as error:
                 line += (pending + chunk)[: error.start].count(b"\n")
                 place = size - len(pending) + error.start
-                fault = f"is not UTF-8: line {line}, byte {place}"
+                fault = Message("is not {0}: line {1}, byte {2}", "UTF-8", line, place)
         size += len(chunk)
     if fault is None and decoder.getstate()[0]:
-        fault = f"is not UTF-8: it ends within a character, line {line}, byte {size}"
+        fault = Message("is not UTF-8: it ends within a character, line {0}, byte {1}", line, size)
     records.end()
     return Inspection(digest.hexdigest(), size, fault, records.count, records.longest)
 

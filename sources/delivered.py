@@ -19,6 +19,7 @@ from sources.contract import DAY, FLAG, MONEY, RATE, REAL, TEXT, WHOLE, Column, 
 from sources.delimited import Inspection, literal, quoted
 from sources.grammar import text_of, typed
 from sources.interface import Problem
+from sources.message import Message, sentences
 
 SAMPLE = 10_000
 MOST = 0.5
@@ -39,16 +40,28 @@ ACCEPTED = {
     FLAG: re.compile(r"VARCHAR|BOOLEAN|U?(TINY|SMALL|BIG)INT|U?INTEGER"),
 }
 HOW_TO_WRITE = {
-    TEXT: "Write it as text.",
-    DAY: "Write dates as YYYY-MM-DD.",
-    MONEY: "Write amounts with a decimal point, two places, no thousands separator; in Parquet as "
-    "DECIMAL(18,2).",
-    RATE: "Write rates as decimals a year: 0.025 for 2.5 %.",
-    WHOLE: "Write whole numbers.",
-    REAL: "Write numbers with a decimal point.",
-    FLAG: "Write true or false.",
+    TEXT: Message("Write it as text."),
+    DAY: Message("Write dates as YYYY-MM-DD."),
+    MONEY: Message(
+        "Write amounts with a decimal point, two places, no thousands separator; in Parquet as "
+        "DECIMAL(18,2)."
+    ),
+    RATE: Message("Write rates as decimals a year: 0.025 for 2.5 %."),
+    WHOLE: Message("Write whole numbers."),
+    REAL: Message("Write numbers with a decimal point."),
+    FLAG: Message("Write true or false."),
 }
-SPLIT = "Quote values that hold a comma, a quote or a line break."
+# What is wrong and what to do.
+LINKED = (
+    Message("is a link to a file outside of the delivery: expected a file"),
+    Message("Deliver the file itself."),
+)
+PATTERNED = Message("has *, ? or [ in its path"), Message("Rename it.")
+TWICE = Message("is delivered twice"), Message("Name each column once.")
+RESERVED_NAME = Message("has a reserved name"), Message("Rename it.")
+SPLIT = Message("Quote values that hold a comma, a quote or a line break.")
+# Values that no list allows, of one column of one file.
+MOST_CODES = 500
 
 
 @dataclass(frozen=True)
@@ -109,7 +122,7 @@ def judge_values(
             yield Problem(
                 file.label,
                 name,
-                f"is of type {kind}: expected {column.type}",
+                Message("is of type {0}: expected {1}", kind, column.type),
                 HOW_TO_WRITE[column.type],
             )
         elif ZONED.fullmatch(kind):
@@ -121,22 +134,29 @@ def judge_values(
             judged.append((column, text, f"{typed(text, column.type)} is not null"))
     marked = "_malformed" if file.is_csv or split else "null::varchar"
     figures = ["count(*)", f"count({marked})", f"mode({marked})"]
-    for column, text, good in judged:
+    for _, text, good in judged:
         bad = f"filter (where {text} is not null and not {good})"
-        seen = f"histogram(left({text}, {codes.LONGEST_SHOWN + 1})) {bad}"
-        figures += [f"count({text})", f"count(*) {bad}", seen if column.values else "null"]
+        figures += [f"count({text})", f"count(*) {bad}"]
     rows, malformed, reason, *found = connection.execute(
         f"select {', '.join(figures)} from (select * from ({relation}) limit {SAMPLE})"
     ).fetchall()[0]
     if malformed > MOST * rows:
-        why = f"read: {reason}" if split else "split into the header's columns"
-        what = f"{malformed:,} of {rows:,} rows cannot be {why}"
+        share = f"{malformed:,}", f"{rows:,}"
+        what = Message("{0} of {1} rows cannot be split into the header's columns", *share)
+        if split:
+            what = Message("{0} of {1} rows cannot be read: {2}", *share, reason)
         yield Problem(file.label, "", what, split or SPLIT)
-    for (column, _, _), values, bad_values, seen in zip(
-        judged, found[::3], found[1::3], found[2::3], strict=True
+    for (column, text, good), values, bad_values in zip(
+        judged, found[::2], found[1::2], strict=True
     ):
         if bad_values > MOST * values:
-            yield Misfit(file, column, values, bad_values, seen)
+            if not column.values:
+                yield Misfit(file, column, values, bad_values)
+                continue
+            begin = f"if({good}, null, left({text}, {codes.LONGEST_SHOWN + 1}))"
+            of_column = f"select * from ({relation}) where {text} is not null"
+            every = codes.counted(connection, of_column, begin, MOST_CODES)
+            yield Misfit(file, column, every.rows, every.rows - every.empty, every.counts)
 
 
 def _zone_problems(
@@ -153,9 +173,12 @@ def _zone_problems(
         yield Problem(
             file.label,
             name,
-            f"holds instants (a timestamp with time zone): {within:,} of {given:,} are not "
-            "midnight in UTC, so their day depends on a time zone",
-            "Write the bank's own day as DATE.",
+            Message(
+                "holds instants (a timestamp with time zone): {0} of {1} are not midnight in UTC, "
+                "so their day depends on a time zone",
+                *(f"{within:,}", f"{given:,}"),
+            ),
+            Message("Write the bank's own day as DATE."),
         )
 
 
@@ -166,18 +189,23 @@ def misfit_problems(misfits: list[Misfit], cure: Cure | None = None) -> Iterator
         by_column[misfit.column].append(misfit)
     for column, found in by_column.items():
         values, bad = sum(one.values for one in found), sum(one.bad for one in found)
-        more = f" in {len(found):,} files" if len(found) > 1 else ""
+        share: str = Message("{0} of {1} values", f"{bad:,}", f"{values:,}")
+        if len(found) > 1:
+            share = Message("{0} in {1} files", share, f"{len(found):,}")
         seen: Counter[str] = Counter()
         for one in found:
             seen.update(one.codes or {})
         if column.values:
             table = found[0].file.table
-            listed = codes.describe(seen, column.values, values=values, personal=table.personal)
-            what = f"{bad:,} of {values:,} values{more} are not allowed: {listed}"
-            usual = f"Map each to one of {codes.listed(column.values)}."
+            most = {"most": codes.MOST_OF_A_CHECK, "values": values}
+            described = codes.describe(seen, column.values, personal=table.personal, **most)
+            what = Message("{0} are not allowed: {1}", share, described)
+            usual: str = Message("Map each to one of {0}.", codes.listed(column.values))
+            seen = Counter(codes.shareable(seen, values=values, personal=table.personal))
         else:
-            what = f"{bad:,} of {values:,} values{more} are invalid: expected {column.type}"
-            usual = f"{HOW_TO_WRITE[column.type]} Check whether columns are swapped."
+            what = Message("{0} are invalid: expected {1}", share, column.type)
+            swapped = Message("Check whether columns are swapped.")
+            usual = sentences(HOW_TO_WRITE[column.type], swapped)
         yield Problem(found[0].file.label, column.name, what, cure(column, seen) if cure else usual)
 
 
@@ -195,16 +223,17 @@ def emptiness(
     for stamp in {file.stamp: None for file in files if file.stamp not in stamps}:
         first = next(file for file in empty if file.stamp == stamp)
         if first.path.stat().st_size == 0:
-            yield Problem(first.label, "", "is empty (0 bytes)", "Deliver the file again.")
+            what, cure = Message("is empty (0 bytes)"), Message("Deliver the file again.")
         else:
-            yield Problem(first.label, "", "has no rows", "Deliver the table with its rows.")
+            what, cure = Message("has no rows"), Message("Deliver the table with its rows.")
+        yield Problem(first.label, "", what, cure)
 
 
 def unstamped(files: list[DeliveredFile], cure: str) -> Iterator[Problem]:
     """The problem of a master's extract without a month beside extracts of months."""
     if len({file.stamp is None for file in files}) > 1:
         bare = next(file for file in files if file.stamp is None)
-        what = "has no month in its path while other extracts of the table do"
+        what = Message("has no month in its path while other extracts of the table do")
         yield Problem(bare.label, "", what, cure)
 
 
@@ -222,7 +251,7 @@ def delivered_twice(
             yield Problem(
                 file.label,
                 "",
-                f"has the same content as {first[same].label}: delivered twice",
-                "Remove one of the two.",
+                Message("has the same content as {0}: delivered twice", first[same].label),
+                Message("Remove one of the two."),
             )
         first.setdefault(same, file)

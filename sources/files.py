@@ -35,6 +35,10 @@ from sources.delimited import (
 )
 from sources.delivered import (
     ACCEPTED,
+    LINKED,
+    PATTERNED,
+    RESERVED_NAME,
+    TWICE,
     DeliveredFile,
     Misfit,
     delivered_twice,
@@ -43,7 +47,8 @@ from sources.delivered import (
     misfit_problems,
     unstamped,
 )
-from sources.interface import Problem, SourceFile
+from sources.interface import SET_PATH, Problem, SourceFile, no_folder
+from sources.message import Message, guess, listed, sentences
 from sources.parquet import parquet_names, parquet_relation, parquet_rows
 
 FORMATS = (".csv", ".csv.gz", ".parquet")
@@ -62,12 +67,16 @@ STAMP = re.compile(r"(?<!\d)((?:19|20)\d{2})-(0[1-9]|1[0-2])(?!\d)")
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.I)
 PARTITION = re.compile(r"([A-Za-z_]+)=(.*)")
 NO_PARTITION_VALUE = "__HIVE_DEFAULT_PARTITION__"
-OTHER_DELIMITERS = {";": "semicolons (;)", "\t": "tabs", "|": "bars (|)"}
+OTHER_DELIMITERS = {
+    ";": Message("semicolons (;)"),
+    "\t": Message("tabs"),
+    "|": Message("bars (|)"),
+}
 # Rows that differ need bytes: a file of far more rows repeats one of them to exhaust its reader.
 MOST_ROWS_A_BYTE = 10
 MOST_LISTED = 3
-AGAIN = "Deliver the complete file again."
-UNPACK = "Deliver the table as .csv, .csv.gz or .parquet."
+AGAIN = Message("Deliver the complete file again.")
+UNPACK = Message("Deliver the table as .csv, .csv.gz or .parquet.")
 
 
 @dataclass(frozen=True)
@@ -110,14 +119,7 @@ class DeliveredFiles:
     def problems(self, connection: duckdb.DuckDBPyConnection) -> list[Problem]:
         """Everything that makes the delivery unreadable or invalid, all at once."""
         if not self.path.is_dir():
-            return [
-                Problem(
-                    str(self.path),
-                    "",
-                    "is not a folder" if self.path.exists() else "does not exist",
-                    "Set SOURCE_PATH (JINGXI_SOURCE_PATH) to the folder with the delivered files.",
-                )
-            ]
+            return [Problem(str(self.path), "", no_folder(self.path), SET_PATH)]
         delivered = self._delivered
         found: list[Problem] = []
         for table in TABLES:
@@ -126,46 +128,41 @@ class DeliveredFiles:
             elif table.required and table.name not in self._packed:
                 found.append(self._missing_table(table))
         found += [
-            Problem(label, "", f"is a {kind} file, which is not supported", UNPACK)
+            Problem(label, "", Message("is a {0} file, which is not supported", kind), UNPACK)
             for label, kind in self._packed.values()
         ]
-        found += [
-            Problem(
-                label,
-                "",
-                "is a link to a file outside of the delivery: expected a file",
-                "Deliver the file itself.",
-            )
-            for label in self._outside
-        ]
-        return found
+        return found + [Problem(label, "", *LINKED) for label in self._outside]
 
     def notes(self, connection: duckdb.DuckDBPyConnection) -> list[str]:
         """What is missing or not read, and what that switches off; one line each."""
-        delivered, lines = self._delivered, []
+        delivered, lines = self._delivered, list[str]()
         for table in TABLES:
             if table.name not in delivered:
                 if not table.required:
-                    lines.append(f"no `{table.name}`: {table.without_it}")
+                    lines.append(table.loss)
                 continue
             full, empty = self._full_and_empty(connection, delivered[table.name])
             if empty:
-                labels = _listed([file.label for file in empty[:MOST_LISTED]])
-                more = f" and {len(empty) - MOST_LISTED} more" if empty[MOST_LISTED:] else ""
-                lines.append(f"{labels}{more}: ignored, no rows")
+                labels = listed([f"`{file.label}`" for file in empty], MOST_LISTED)
+                lines.append(Message("{0}: ignored, no rows", labels))
             if not full:
-                lines.append(f"no rows of `{table.name}`: {table.without_it}")
+                loss = Message(table.without_it)
+                lines.append(Message("no rows of `{0}`: {1}", table.name, loss))
                 continue
             given = [self._layout(connection, file) for file in full]
             lacking = [name for name in table.column_names if not any(name in g for g in given)]
             if lacking:
-                lines.append(f"`{table.name}` has no {_listed(lacking)}: read as unknown")
+                names = _listed(lacking)
+                lines.append(Message("`{0}` has no {1}: read as unknown", table.name, names))
                 lines += table.losses(lacking)
             for file, columns in zip(full, given, strict=True):
                 unknown = _unknown(table, columns)
                 if unknown:
-                    lines.append(f"{file.label}: column(s) {_listed(unknown)} are not read")
-        lines += [f"{label}: not read, not a table of the contract" for label in self._unknown]
+                    names = _listed(unknown)
+                    lines.append(Message("{0}: column(s) {1} are not read", file.label, names))
+        lines += [
+            Message("{0}: not read, not a table of the contract", label) for label in self._unknown
+        ]
         return lines
 
     def files(self, connection: duckdb.DuckDBPyConnection) -> list[SourceFile]:
@@ -262,15 +259,16 @@ class DeliveredFiles:
         tops = sorted({label.split("/")[0] for label in self._unknown})
         stems = {top.split(".")[0]: top for top in tops}
         near = difflib.get_close_matches(table.name, stems, n=1, cutoff=0.7)
-        guess = f" Did you mean {stems[near[0]]}?" if near else ""
+        hint = Message("Did you mean {0}?", stems[near[0]]) if near else ""
         if self._unknown and not near:
-            guess = " Files with names and columns of their own need MAPPING=mapping.yml."
+            hint = Message("Files with names and columns of their own need MAPPING=mapping.yml.")
         return Problem(
             f"{table.name}.csv",
             "",
-            "a required table is missing",
-            f"Deliver {table.name}.csv, {table.name}.parquet or a folder {table.name}/ of them."
-            + guess,
+            Message("a required table is missing"),
+            sentences(
+                Message("Deliver {0}.csv, {0}.parquet or a folder {0}/ of them.", table.name), hint
+            ),
         )
 
     def _table_problems(
@@ -285,7 +283,8 @@ class DeliveredFiles:
             try:
                 inspection = self._inspection(file)
             except (OSError, EOFError, zlib.error) as error:
-                found.append(Problem(file.label, "", f"cannot be unpacked: {error}", AGAIN))
+                what = Message("cannot be unpacked: {0}", str(error))
+                found.append(Problem(file.label, "", what, AGAIN))
                 continue
             inspected.append((file, inspection))
             try:
@@ -295,8 +294,8 @@ class DeliveredFiles:
                     else:
                         found.append(one)
             except duckdb.Error as error:
-                reason = str(error).splitlines()[0]
-                found.append(Problem(file.label, "", f"cannot be read: {reason}", AGAIN))
+                what = Message("cannot be read: {0}", str(error).splitlines()[0])
+                found.append(Problem(file.label, "", what, AGAIN))
         found += misfit_problems(misfits)
         if len({file.is_csv for file in files}) > 1:
             csv, parquet = (next(f for f in files if f.is_csv is kind) for kind in (True, False))
@@ -304,11 +303,14 @@ class DeliveredFiles:
                 Problem(
                     csv.label,
                     "",
-                    f"{table.name} is delivered both as CSV and as Parquet ({parquet.label})",
-                    "Deliver one of the two.",
+                    Message(
+                        "{0} is delivered both as CSV and as Parquet ({1})",
+                        *(table.name, parquet.label),
+                    ),
+                    Message("Deliver one of the two."),
                 )
             )
-        cure = "Put the month (YYYY-MM) into the name of every extract, or of none."
+        cure = Message("Put the month (YYYY-MM) into the name of every extract, or of none.")
         found += unstamped(files, cure)
         found += delivered_twice(table, inspected)
         return found
@@ -329,22 +331,24 @@ class DeliveredFiles:
             return Problem(file.label, column, what, cure)
 
         if any(mark in str(file.path) for mark in "*?["):
-            yield problem("has *, ? or [ in its path", "Rename it.")
+            yield problem(*PATTERNED)
             return
         if inspection.encoding_fault is not None:
-            yield problem(inspection.encoding_fault, "Save it as UTF-8 and deliver it again.")
+            cure = Message("Save it as UTF-8 and deliver it again.")
+            yield problem(inspection.encoding_fault, cure)
             return
         if file.is_csv:
             header = read_header(file.path, ",")
             if not header:
-                yield problem("has no header in its first line", "Start with the column names.")
+                cure = Message("Start with the column names.")
+                yield problem(Message("has no header in its first line"), cure)
                 return
             if len(header) == 1:
                 for mark, word in OTHER_DELIMITERS.items():
                     if mark in header[0]:
                         yield problem(
-                            f"is delimited by {word}, not by commas",
-                            "Export it with commas as delimiter.",
+                            Message("is delimited by {0}, not by commas", word),
+                            Message("Export it with commas as delimiter."),
                         )
                         return
         else:
@@ -352,20 +356,23 @@ class DeliveredFiles:
             rows, size = parquet_rows(connection, file.path), file.path.stat().st_size
             if rows > MOST_ROWS_A_BYTE * size:
                 yield problem(
-                    f"has {rows:,} rows in {size:,} bytes: expected at most {MOST_ROWS_A_BYTE} "
-                    "rows a byte, since no two rows of a table are equal",
-                    "Deliver the table's own rows.",
+                    Message(
+                        "has {0} rows in {1} bytes: expected at most {2} rows a byte, since no two "
+                        "rows of a table are equal",
+                        *(f"{rows:,}", f"{size:,}", MOST_ROWS_A_BYTE),
+                    ),
+                    Message("Deliver the table's own rows."),
                 )
                 return
         folders = [name for name, _ in file.partition if name in file.table.column_names]
         counted = Counter(name.strip().lower() for name in (*header, *folders))
         twice = [name for name, count in counted.items() if count > 1]
         for name in twice:
-            yield problem("is delivered twice", "Name each column once.", name)
+            yield problem(*TWICE, name)
         kept = RESERVED if file.is_csv else (*RESERVED, "file_row_number")
         reserved = [name for name in header if name.strip().lower() in kept]
         for name in reserved:
-            yield problem("has a reserved name", "Rename it.", name)
+            yield problem(*RESERVED_NAME, name)
         if twice or reserved:
             return
         names = self._layout(connection, file)
@@ -373,10 +380,8 @@ class DeliveredFiles:
         for name in file.table.required_columns:
             if name not in names:
                 near = difflib.get_close_matches(name, [u.lower() for u in unknown], n=1)
-                guess = f" Is it {near[0]}?" if near else ""
-                yield problem(
-                    "a required column is missing", f"Add the column {name}.{guess}", name
-                )
+                add = sentences(Message("Add the column {0}.", name), guess(near))
+                yield problem(Message("a required column is missing"), add, name)
         source = self._source_file(connection, file)
         kinds = {name: names[name].type for name in source.columns}
         yield from judge_values(connection, file, source.relation, kinds)

@@ -9,6 +9,15 @@ from typing import Protocol
 
 import duckdb
 
+from sources.message import Message
+
+SET_PATH = Message("Set SOURCE_PATH (JINGXI_SOURCE_PATH) to the folder with the delivered files.")
+
+
+def no_folder(path: Path) -> Message:
+    """What is wrong with a delivery's path that is no folder."""
+    return Message("is not a folder") if path.exists() else Message("does not exist")
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -19,9 +28,14 @@ class Problem:
     what: str
     cure: str
 
+    @property
+    def message(self) -> Message:
+        column = self.column
+        where = Message("{0}, column {1}", self.file, column) if column else self.file
+        return Message("{0}: {1}. {2}", where, self.what, self.cure)
+
     def __str__(self) -> str:
-        where = f"{self.file}, column {self.column}" if self.column else self.file
-        return f"{where}: {self.what}. {self.cure}"
+        return str(self.message)
 
 
 class DeliveryRefused(ValueError):
@@ -29,8 +43,10 @@ class DeliveryRefused(ValueError):
 
     def __init__(self, problems: list[Problem]) -> None:
         self.problems = problems
-        lines = "\n".join(f"  {number}. {problem}" for number, problem in enumerate(problems, 1))
-        super().__init__(f"the delivery is refused, {len(problems)} problem(s):\n{lines}")
+        found = Message("the delivery is refused, {0} problem(s):", len(problems))
+        for number, problem in enumerate(problems, 1):
+            found = Message("{0}\n  {1}. {2}", found, number, problem.message)
+        super().__init__(found)
 
     @property
     def places(self) -> list[str]:

@@ -7,6 +7,8 @@ import gzip
 from pathlib import Path
 from typing import IO
 
+from sources.message import Message
+
 UTF_8 = "utf-8"
 CHUNK = 1 << 20
 
@@ -29,7 +31,8 @@ def recode(stream: IO[bytes] | gzip.GzipFile, target: Path, encoding: str) -> st
                 decoder.setstate(before)
                 text = decoder.decode(chunk[: max(error.start - held, 0)])
                 line += text.count("\n")
-                return f"is not {encoding.upper()}: line {line}, byte {size - held + error.start}"
+                place = size - held + error.start
+                return Message("is not {0}: line {1}, byte {2}", encoding.upper(), line, place)
             if first and text:
                 text, first = text.removeprefix("\ufeff"), False
             out.write(text)

@@ -7,7 +7,15 @@ import shutil
 from copy import deepcopy
 from pathlib import Path
 
+from sources.interface import Problem
+from sources.message import Message
+
 Row = dict[str, str]
+
+
+def is_worded(problem: Problem) -> bool:
+    """Whether what is wrong and what to do have an entry in the catalogue of words."""
+    return all(isinstance(text, Message) for text in (problem.what, problem.cure))
 
 
 class Delivery:

@@ -10,6 +10,7 @@ from orchestration.platform.asset_metadata import declared_asset, rows_and_colum
 from orchestration.platform.dbt import dbt_layer
 from orchestration.platform.progress import report_progress
 from orchestration.platform.resources import Home
+from sources.message import Message
 
 # Each table that Python writes and what it reads.
 READ = {
@@ -43,7 +44,7 @@ def alerts_assets() -> dg.AssetsDefinition:
             training = training_context(connection, home.settings, context.run_id, context.run.tags)
             write_default_course(connection, training)
             abnormal = write_transaction_alerts(connection, seed=training.seed)
-            report_progress(f"{abnormal:,} abnormal transactions")
+            report_progress(Message("{0} abnormal transactions", f"{abnormal:,}"))
             described = {key: rows_and_columns(connection, key) for key in WRITTEN}
         for key, metadata in described.items():
             yield dg.MaterializeResult(asset_key=key, metadata=metadata)

@@ -14,6 +14,7 @@ from orchestration.platform.asset_metadata import rows_and_columns, sentences, t
 from orchestration.platform.progress import report_progress
 from orchestration.platform.resources import Home
 from orchestration.platform.tables import declared
+from sources.message import Message
 
 # Each table and the tables that it is made of.
 OF_UPLIFT = (
@@ -87,7 +88,7 @@ def campaigns_assets() -> dg.AssetsDefinition:
         from orchestration.campaigns.measurement import measure_campaigns
 
         with build_numbers.build(home, "campaigns", context.run_id) as connection:
-            report_progress("the measurement of campaigns")
+            report_progress(Message("the measurement of campaigns"))
             measure_campaigns(connection)
             described = _described(connection, ESTIMATES)
         yield from described

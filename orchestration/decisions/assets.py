@@ -10,6 +10,7 @@ from orchestration.platform.asset_metadata import declared_asset, rows_and_colum
 from orchestration.platform.dbt import dbt_layer
 from orchestration.platform.progress import report_progress
 from orchestration.platform.resources import Home
+from sources.message import Message
 
 # Each table that Python writes and what it reads.
 READ = {
@@ -39,7 +40,7 @@ def plan_assets() -> dg.AssetsDefinition:
 
         with build_numbers.build(home, "plan", context.run_id) as connection:
             contacts = write_plan(connection, home.settings.seed)
-            report_progress(f"{contacts:,} contacts planned")
+            report_progress(Message("{0} contacts planned", f"{contacts:,}"))
             described = {key: rows_and_columns(connection, key) for key in PLAN}
         for key, metadata in described.items():
             yield dg.MaterializeResult(asset_key=key, metadata=metadata)

@@ -40,6 +40,7 @@ PLACES = (
     Place("reference", "none", "the bank's reference data, as a refresh took them"),
     Place("reference_proposal", "none", "reference data that were proposed"),
     Place("secrets", "none", "keys"),
+    Place("settings.json", "none", "the language of the last refresh"),
     Place("roles.yml", "none", "who has which role"),
     Place("refresh.lock", "none", "the holder of the lock"),
 )

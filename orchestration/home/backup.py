@@ -219,7 +219,7 @@ def _pin(
         *(settings.mlflow_home / "artifacts", settings.reports, settings.exports),
         *(settings.operations, settings.reference_proposal, settings.scenarios),
         # Without it a delivery brings erased persons back.
-        *(settings.own_roles, erased_persons(settings)),
+        *(settings.own_roles, settings.kept, erased_persons(settings)),
     ]
     if settings.dagster_home.is_relative_to(settings.home):
         folders.append(settings.dagster_home)

@@ -23,7 +23,9 @@ from orchestration.platform.model_store import check_model_store
 from orchestration.platform.partitions import ONE_MONTH_A_RUN, first_day, last_day, months_asked
 from orchestration.platform.progress import report_progress
 from orchestration.platform.resources import MONTHS_TAG, Home
+from orchestration.platform.settings import keep_language
 from sources.contract import TABLES
+from sources.message import Message
 
 # The months that a refresh covers; every layer reads this table.
 WINDOW = dg.AssetKey(["landing", "refresh_window"])
@@ -94,12 +96,13 @@ def landing_assets(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinitio
             with tried_again():
                 check_model_store(settings)
             for note in prepare_home(settings):
-                context.log.warning(note)
+                report_progress(note, warns=True)
+            keep_language(settings)
         with home.warehouse() as connection:
-            report_progress(f"reading the delivery of {settings.source}")
+            report_progress(Message("reading the delivery of {0}", settings.source))
             delivery = open_delivery(settings, connection, context.partition_key)
             for note in delivery.notes(connection):
-                report_progress(f"note: {note}")
+                report_progress(Message("note: {0}", note))
             history = delivery.first_month, delivery.as_of
             # `land` adds the months whose records changed.
             tagged = context.run.tags.get(MONTHS_TAG, delivery.as_of)
@@ -137,9 +140,10 @@ def landing_assets(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinitio
             files = files_of(connection)
             build_numbers.finish(connection, "landing")
         if why_rebuilt and asked != history:
-            context.log.warning(f"{why_rebuilt}: rebuilding {start} to {end}")
+            why = Message("{0}: rebuilding {1} to {2}", why_rebuilt, start, end)
+            report_progress(why, warns=True)
         for line in summary.lines():
-            context.log.warning(line)
+            report_progress(line, warns=True)
         by_table = {table.table_name: table for table in summary.tables}
         for table in TABLES:
             landed = by_table.get(table.name)

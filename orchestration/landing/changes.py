@@ -35,6 +35,7 @@ from orchestration.landing.rules import day
 from orchestration.landing.window import Window
 from sources.contract import BY_NAME, MASTERS
 from sources.delimited import quoted
+from sources.message import Message, by_commas, by_semicolons
 
 COLUMNS = "(table_name varchar, month date, rows bigint, digest hugeint)"
 NEW, HELD = "temp.landing_month", "temp.landing_month_held"
@@ -58,12 +59,18 @@ class Change:
     month: date
     rows: int
 
-    def __str__(self) -> str:
+    @property
+    def message(self) -> str:
         if not BY_NAME[self.table].event:
             return self.table
         if not self.rows:
-            return f"{self.table}: changed rows"
-        return f"{self.table}: {self.rows:+,} row{'' if abs(self.rows) == 1 else 's'}"
+            return Message("{0}: changed rows", self.table)
+        if abs(self.rows) == 1:
+            return Message("{0}: {1} row", self.table, f"{self.rows:+,}")
+        return Message("{0}: {1} rows", self.table, f"{self.rows:+,}")
+
+    def __str__(self) -> str:
+        return str(self.message)
 
 
 @dataclass(frozen=True)
@@ -150,24 +157,29 @@ def explain(
     """One line that explains why more months are rebuilt than requested; empty if none are."""
     if asked == rebuilt:
         return []
-    reasons = []
+    reasons: list[str] = []
     outside = [one for one in changes if not asked.month_from <= one.month <= asked.month_to]
     if named := outside or list(changes):
         month = named[0].month
-        tables = ", ".join(str(one) for one in named if one.month == month)
+        tables = by_commas(one.message for one in named if one.month == month)
         later = len({one.month for one in named}) - 1
-        more = f", and {later} later month{'' if later == 1 else 's'}" if later else ""
-        reasons.append(f"{month:%Y-%m} changed ({tables}){more}")
+        changed = Message("{0} changed ({1})", f"{month:%Y-%m}", tables)
+        if later == 1:
+            changed = Message("{0}, and 1 later month", changed)
+        elif later:
+            changed = Message("{0}, and {1} later months", changed, later)
+        reasons.append(changed)
     if standing is not None:
         before = standing.window
         unbuilt = before.as_of + timedelta(days=1)
         if unbuilt < asked.month_from:
-            reasons.append(f"{unbuilt:%Y-%m} was not built yet")
+            reasons.append(Message("{0} was not built yet", f"{unbuilt:%Y-%m}"))
         if not standing.finished:
-            reasons.append("the previous refresh did not finish")
-    return [
-        f"{'; '.join(reasons)}: rebuilding {rebuilt.month_from:%Y-%m} to {rebuilt.month_to:%Y-%m}"
-    ]
+            reasons.append(Message("the previous refresh did not finish"))
+        if not reasons:
+            reasons.append(Message("{0} was not built yet", f"{unbuilt:%Y-%m}"))
+    months = f"{rebuilt.month_from:%Y-%m}", f"{rebuilt.month_to:%Y-%m}"
+    return [Message("{0}: rebuilding {1} to {2}", by_semicolons(reasons), *months)]
 
 
 def _masters(first_month: date) -> list[str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from orchestration.platform.settings import Settings
 from sources.interface import DeliveryRefused, Problem, Source
+from sources.message import Message
 
 
 def source_of(settings: Settings) -> Source:
@@ -47,8 +48,10 @@ def _folder(settings: Settings) -> Path:
                 Problem(
                     "SOURCE_PATH",
                     "",
-                    f"is missing: source {settings.source} requires the folder of its files",
-                    f"Run make refresh SOURCE={settings.source} SOURCE_PATH=<folder>.",
+                    Message(
+                        "is missing: source {0} requires the folder of its files", settings.source
+                    ),
+                    Message("Run make refresh SOURCE={0} SOURCE_PATH=<folder>.", settings.source),
                 )
             ]
         )

@@ -12,6 +12,7 @@ from sources.contract import BY_NAME, DAY, REAL, TEXT
 from sources.delimited import literal
 from sources.grammar import text_of, typed
 from sources.interface import DeliveryRefused, Problem, Source
+from sources.message import Message, by_semicolons, listed
 
 FORM = BY_NAME["account"].column("currency").form
 MOST_LISTED = 6
@@ -51,30 +52,40 @@ def currency_notes(
         # Without a code an account is in the bank's own currency.
         if len(without) > 1 or not (without or unnamed):
             raise _refused(
-                f"accounts in {len(found)} currencies are delivered ({_listed(counts)})",
-                "Set CURRENCY=<code> to the bank's own and deliver fx_rate for the others, or "
-                "deliver the accounts of one currency only, with their bookings",
+                Message(
+                    "accounts in {0} currencies are delivered ({1})", len(found), _listed(counts)
+                ),
+                Message(
+                    "Set CURRENCY=<code> to the bank's own and deliver fx_rate for the others, or "
+                    "deliver the accounts of one currency only, with their bookings."
+                ),
             )
         own = without[0] if without else None
     others = {currency: count for currency, count in counts.items() if currency != own}
     unrated = {currency: count for currency, count in others.items() if currency not in rated}
     if unrated:
         raise _refused(
-            f"accounts in currencies other than the bank's, {own}, are delivered "
-            f"({_listed(unrated)}) without exchange rates",
-            f"Deliver fx_rate for them, or the accounts in {own} only, with their bookings, or set "
-            "CURRENCY to the bank's own",
+            Message(
+                "accounts in currencies other than the bank's, {0}, are delivered ({1}) without "
+                "exchange rates",
+                *(str(own), _listed(unrated)),
+            ),
+            Message(
+                "Deliver fx_rate for them, or the accounts in {0} only, with their bookings, or "
+                "set CURRENCY to the bank's own.",
+                str(own),
+            ),
         )
     if own in rated:
         raise _refused(
-            f"fx_rate has rates of {own}, the bank's own currency",
-            "Deliver rates of other currencies only, or set CURRENCY to the bank's own",
+            Message("fx_rate has rates of {0}, the bank's own currency", str(own)),
+            Message("Deliver rates of other currencies only, or set CURRENCY to the bank's own."),
             "fx_rate",
         )
     if own in priced:
         raise _refused(
-            f"transfer_curve has rows of {own}, the bank's own currency",
-            "Leave the currency of those rows empty",
+            Message("transfer_curve has rows of {0}, the bank's own currency", str(own)),
+            Message("Leave the currency of those rows empty."),
             "reference.transfer_curve",
         )
     gaps = {
@@ -83,24 +94,33 @@ def currency_notes(
         if (missing := _gaps(found[currency][1], as_of, rated[currency]))
     }
     if gaps:
-        listed = "; ".join(
-            f"{currency} {', '.join(f'{month:%Y-%m}' for month in months[:MOST_LISTED])}"
-            + (f" and {len(months) - MOST_LISTED} more" if len(months) > MOST_LISTED else "")
+        named = by_semicolons(
+            Message("{0} {1}", currency, listed([f"{one:%Y-%m}" for one in months], MOST_LISTED))
             for currency, months in gaps.items()
         )
         raise _refused(
-            f"months without an exchange rate: {listed}",
-            "Deliver a positive average_rate and closing_rate for each month in which an account "
-            "is in the currency",
+            Message("months without an exchange rate: {0}", named),
+            Message(
+                "Deliver a positive average_rate and closing_rate for each month in which an "
+                "account is in the currency."
+            ),
             "fx_rate",
         )
     translated = (
-        (f"accounts in other currencies are translated ({_listed(others)})",) if others else ()
+        (Message("accounts in other currencies are translated ({0})", _listed(others)),)
+        if others
+        else ()
     )
     if own is None or not unnamed:
         return translated
     total = unnamed + sum(counts.values())
-    return (*translated, f"{unnamed:,} of {total:,} accounts have no currency and count as {own}")
+    return (
+        *translated,
+        Message(
+            "{0} of {1} accounts have no currency and count as {2}",
+            *(f"{unnamed:,}", f"{total:,}", own),
+        ),
+    )
 
 
 def _accounts(
@@ -169,4 +189,4 @@ def _listed(counts: dict[str, int]) -> str:
 
 
 def _refused(what: str, cure: str, table: str = "account") -> DeliveryRefused:
-    return DeliveryRefused([Problem(table, "currency", what, f"{cure}.")])
+    return DeliveryRefused([Problem(table, "currency", what, cure)])

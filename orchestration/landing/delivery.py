@@ -14,6 +14,7 @@ from orchestration.platform.settings import Settings, named
 from sources.delimited import quoted
 from sources.interface import DeliveryRefused, Problem, Source
 from sources.mapping.source import MappedFiles
+from sources.message import Message
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Delivery:
         wanted = (self.source.identity, self.first_month, project_digest(self.settings))
         if held == [wanted]:
             return ""
-        why = "nothing is built yet"
+        why = Message("nothing is built yet")
         if held:
             ((identity, first_month, _),) = held
             if identity != self.source.identity and not whole:
@@ -64,9 +65,11 @@ class Delivery:
                     "Refresh all months first: run make refresh without MONTHS, or in the UI set "
                     f"the tag jingxi/months={self.first_month}:{self.as_of}."
                 )
-            why = "the code or the reference data changed"
+            why = Message("the code or the reference data changed")
             if first_month != self.first_month:
-                why = f"the history begins in {self.first_month}, not in {first_month}"
+                why = Message(
+                    "the history begins in {0}, not in {1}", self.first_month, first_month
+                )
             forget(connection)
             shutil.rmtree(self.settings.landing, ignore_errors=True)
             self.settings.landing.mkdir(parents=True)
@@ -133,8 +136,8 @@ def open_delivery(
                 Problem(
                     "transaction",
                     "booked_on",
-                    f"the month {as_of} lies after the as-of month {latest}",
-                    f"Choose an earlier month, or set {named('as_of')}.",
+                    Message("the month {0} lies after the as-of month {1}", as_of, latest),
+                    Message("Choose an earlier month, or set {0}.", named("as_of")),
                 )
             ]
         )
@@ -144,8 +147,11 @@ def open_delivery(
                 Problem(
                     "transaction",
                     "booked_on",
-                    f"the as-of month {as_of} lies before the first booking ({first_month})",
-                    f"Choose a later {named('as_of')}.",
+                    Message(
+                        "the as-of month {0} lies before the first booking ({1})",
+                        *(as_of, first_month),
+                    ),
+                    Message("Choose a later {0}.", named("as_of")),
                 )
             ]
         )

@@ -55,6 +55,7 @@ from sources.contract import BY_NAME, IDENTITIES, TABLES, TEXT, Table
 from sources.delimited import inspect_bytes, literal, quoted
 from sources.grammar import text_of
 from sources.interface import DeliveryRefused, Problem, Source, SourceFile
+from sources.message import Message, by_commas
 
 __all__ = [
     "LandingSummary",
@@ -75,8 +76,8 @@ class TableLanded:
     the first month of bookings (events of optional tables).
 
     `rules` counts the rows that break each rule, `codes` describes the values that a column's list
-    does not allow, `following` counts the rows whose parents are in quarantine, by the parent's
-    table and rule.
+    does not allow, `unknown` counts those that may be shown, `following` counts the rows whose
+    parents are in quarantine, by the parent's table and rule.
     """
 
     table_name: str
@@ -88,6 +89,7 @@ class TableLanded:
     rules: dict[str, int] = field(default_factory=dict)
     codes: dict[str, str] = field(default_factory=dict)
     following: dict[tuple[str, str], int] = field(default_factory=dict)
+    unknown: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -114,22 +116,33 @@ class LandingSummary:
         """Why more months are rebuilt than requested; one line for all rows before the history; one
         for each table and rule that sent rows to quarantine, with the count, the cure, the values
         that are not allowed, and the rows of other tables that follow."""
-        earlier = ", ".join(
-            f"{table.before_first_month:,} of {table.rows:,} row(s) of {table.table_name}"
+        earlier = [
+            Message(
+                "{0} of {1} row(s) of {2}",
+                *(f"{table.before_first_month:,}", f"{table.rows:,}", table.table_name),
+            )
             for table in self.tables
             if table.before_first_month
-        )
-        first = self.window.first_month
-        before = f"{earlier} lie before the first month of bookings, {first:%Y-%m}, and are ignored"
-        opening = [
-            table.table_name
-            for table in self.tables
-            if table.before_first_month and BY_NAME[table.table_name].opens_history
         ]
-        if opening:
-            end = f"the end of {month_before(first):%Y-%m} alone opens the history"
-            before += f"; of {' and '.join(opening)}, {end}"
-        lines = [*self.widened, *([before] if earlier else [])]
+        first = self.window.first_month
+        lines = [*self.widened]
+        if earlier:
+            before = Message(
+                "{0} lie before the first month of bookings, {1}, and are ignored",
+                *(by_commas(earlier), f"{first:%Y-%m}"),
+            )
+            opening = [
+                table.table_name
+                for table in self.tables
+                if table.before_first_month and BY_NAME[table.table_name].opens_history
+            ]
+            if opening:
+                end = Message(
+                    "of {0}, the end of {1} alone opens the history",
+                    *(by_commas(opening), f"{month_before(first):%Y-%m}"),
+                )
+                before = Message("{0}; {1}", before, end)
+            lines.append(before)
         return lines + [
             self._line(table, rule, count)
             for table in self.tables
@@ -137,21 +150,22 @@ class LandingSummary:
         ]
 
     def _line(self, table: TableLanded, rule: str, count: int) -> str:
-        seen = (
-            "".join(f" ({column}: {values})" for column, values in table.codes.items())
-            if rule == "allowed_values"
-            else ""
+        found = Message(
+            "{0}: {1} row(s) of {2} break {3}",
+            *(table.table_name, f"{count:,}", f"{table.rows:,}", rule),
         )
-        following = ", ".join(
-            f"{child.following[table.table_name, rule]:,} of {child.table_name}"
+        if rule == "allowed_values":
+            for column, values in table.codes.items():
+                found = Message("{0} ({1}: {2})", found, column, values)
+        found = Message("{0}; {1}", found, CURES[rule])
+        following = [
+            Message("{0} of {1}", f"{child.following[table.table_name, rule]:,}", child.table_name)
             for child in self.tables
             if (table.table_name, rule) in child.following
-        )
-        with_it = f"; row(s) that refer to them follow: {following}" if following else ""
-        return (
-            f"{table.table_name}: {count:,} row(s) of {table.rows:,} break {rule}{seen}; "
-            f"{CURES[rule]}{with_it}"
-        )
+        ]
+        if not following:
+            return found
+        return Message("{0}; row(s) that refer to them follow: {1}", found, by_commas(following))
 
 
 def land(
@@ -242,7 +256,10 @@ def _find_erased(
     found = look_up(connection, register, ids)
     if found:
         report_progress(
-            f"note: {found} ids of erased persons are delivered again; they land without the person"
+            Message(
+                "note: {0} ids of erased persons are delivered again; they land without the person",
+                found,
+            )
         )
     return found > 0
 
@@ -330,11 +347,11 @@ class _Run:
             "where rule_class <> ? group by 1 order by 1",
             [FOLLOWING],
         ).fetchall()
+        described, unknown = self._bad_codes(table)
         self.summaries.append(
             TableLanded(
                 *(table.name, rows, landed, quarantined, later, earlier, dict(broken)),
-                self._bad_codes(table),
-                self._following(table, landed + quarantined),
+                *(described, self._following(table, landed + quarantined), unknown),
             )
         )
         # Rows outside the history must not dilute the share.
@@ -352,9 +369,10 @@ class _Run:
                 ],
             )
 
-    def _bad_codes(self, table: Table) -> dict[str, str]:
-        """The values that a column's list does not allow, described, by column."""
-        found = {}
+    def _bad_codes(self, table: Table) -> tuple[dict[str, str], dict[str, dict[str, int]]]:
+        """The values that a column's list does not allow by column: described, and with the rows
+        of those that may be shown."""
+        found, unknown = dict[str, str](), dict[str, dict[str, int]]()
         for column in table.columns:
             if not column.values:
                 continue
@@ -371,16 +389,22 @@ class _Run:
                 ((values,),) = self.connection.execute(
                     f"select count({name}) from landing_staged"
                 ).fetchall()
-                described = codes.describe(
-                    counts, column.values, values=values, personal=table.personal
+                described, every = (
+                    codes.describe(
+                        counts, column.values, values=values, personal=table.personal, most=most
+                    )
+                    for most in (codes.MOST_LISTED, codes.MOST_OF_A_CHECK)
                 )
                 allowed = codes.listed(column.values)
-                found[column.name] = f"{described}; allowed: {allowed}"
+                found[column.name] = Message("{0}; allowed: {1}", every, allowed)
+                unknown[column.name] = codes.shareable(
+                    counts, values=values, personal=table.personal
+                )
                 self.connection.execute(
                     "insert into landing_bad_code values (?, ?, ?, ?, ?)",
-                    [table.name, column.name, sum(counts.values()), described, allowed],
+                    [table.name, column.name, sum(counts.values()), str(described), allowed],
                 )
-        return found
+        return found, unknown
 
     def _following(self, table: Table, seen: int) -> dict[tuple[str, str], int]:
         """The rows in quarantine because their parents are, by table and rule of the first cause.
@@ -498,18 +522,19 @@ def _refuse_changed(digests: Mapping[Path, str], labels: Mapping[Path, str]) -> 
         if not path.exists() or _digest(path) != before
     )
     if changed:
-        cure = "Run the refresh again once the delivery is complete."
-        raise DeliveryRefused(
-            [Problem(label, "", "changed while it was being read", cure) for label in changed]
-        )
+        what = Message("changed while it was being read")
+        cure = Message("Run the refresh again once the delivery is complete.")
+        raise DeliveryRefused([Problem(label, "", what, cure) for label in changed])
 
 
 def _lost(label: str, delivered: int | None, read: int) -> Problem:
     return Problem(
         label,
         "",
-        f"is not read completely: expected {delivered:,} row(s), read {read:,}",
-        "Deliver the file again; if it is complete, deliver the table in smaller files.",
+        Message(
+            "is not read completely: expected {0} row(s), read {1}", f"{delivered:,}", f"{read:,}"
+        ),
+        Message("Deliver the file again; if it is complete, deliver the table in smaller files."),
     )
 
 

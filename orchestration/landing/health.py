@@ -19,6 +19,7 @@ from orchestration.platform.engine import WarehouseBusy, connect
 from orchestration.platform.environment import HomeRefused
 from orchestration.platform.releases import served
 from orchestration.platform.settings import Settings
+from sources.message import Message
 
 # Room for the build of a small bank; a release takes about as much as the previous one.
 LEAST_FREE_BYTES = 200 << 20
@@ -135,7 +136,7 @@ def _fit_warehouse(settings: Settings) -> list[str]:
     # A write-ahead log without its warehouse must not apply to the next one.
     if reason is not None or not path.exists():
         _remove(path)
-    return [f"{path} is rebuilt: {reason}"] if reason else []
+    return [Message("{0} is rebuilt: {1}", str(path), reason)] if reason else []
 
 
 def _remove(warehouse: Path) -> None:
@@ -161,7 +162,7 @@ def unfit(settings: Settings, *, read_only: bool = False) -> str | None:
     except WarehouseBusy:
         return None
     except duckdb.Error as error:
-        return f"it cannot be read ({str(error).splitlines()[0]})"
+        return Message("it cannot be read ({0})", str(error).splitlines()[0])
     if path.stat().st_size < HEADER_BYTES + size * blocks:
-        return "it is truncated"
-    return "it holds personal data, which are no longer stored" if kept else None
+        return Message("it is truncated")
+    return Message("it holds personal data, which are no longer stored") if kept else None

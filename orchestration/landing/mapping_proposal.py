@@ -9,6 +9,8 @@ from orchestration.platform.engine import connect
 from orchestration.platform.files import write_whole
 from orchestration.platform.refusal import Refused
 from orchestration.platform.settings import Settings, named
+from orchestration.platform.wording import in_language
+from sources.message import Message
 
 
 class MappingRefused(Refused):
@@ -22,7 +24,7 @@ def propose_file(
 
     Returns
     -------
-    `path` and `folder`, `tables` (table → file), `questions` that a person answers.
+    `path` and `folder`, `tables` (table → file), `questions` that a person answers (messages).
 
     Raises
     ------
@@ -35,17 +37,23 @@ def propose_file(
 
     if folder is None:
         raise MappingRefused(
-            f"{named('source_path')} is missing: expected the folder of the bank's files. "
-            "Run make map SOURCE_PATH=<folder>."
+            Message(
+                "{0} is missing: expected the folder of the bank's files. Run make map "
+                "SOURCE_PATH=<folder>.",
+                named("source_path"),
+            )
         )
     place, folder = place.expanduser().resolve(), folder.expanduser().resolve()
     if place.exists() and not force:
         raise MappingRefused(
-            f"{place} exists: expected a new file. Name another one with MAPPING=…, or replace it "
-            "with FORCE=1 (--force)."
+            Message(
+                "{0} exists: expected a new file. Name another one with MAPPING=…, or replace it "
+                "with FORCE=1 (--force).",
+                str(place),
+            )
         )
     with connect(settings) as connection:
-        found = propose(connection, folder)
+        found = propose(connection, folder, lambda text: in_language(text, settings.language))
     write_whole(place, found.text)
     return {
         "path": str(place),

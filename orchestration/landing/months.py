@@ -19,6 +19,7 @@ from orchestration.landing.window import Window
 from sources.contract import TABLES, Table
 from sources.delimited import literal, quoted
 from sources.interface import DeliveryRefused, Problem, Source
+from sources.message import Message
 
 STATE_FILE = "landed.json"
 
@@ -166,9 +167,11 @@ def claim(folder: Path, source: Source, window: Window) -> None:
                 Problem(
                     str(folder),
                     "",
-                    f"holds the months of {standing['identity']} from {standing['first_month']}; "
-                    f"this run lands only some months of {source.identity}",
-                    "Refresh the whole history, or use another HOME (JINGXI_HOME).",
+                    Message(
+                        "holds the months of {0} from {1}; this run lands only some months of {2}",
+                        *(standing["identity"], standing["first_month"], source.identity),
+                    ),
+                    Message("Refresh the whole history, or use another HOME (JINGXI_HOME)."),
                 )
             ]
         )

@@ -7,6 +7,7 @@ from pathlib import Path
 from duckdb import DuckDBPyConnection
 
 from orchestration.landing.window import Window, month_before
+from sources.message import Message
 
 UNKNOWN = Path(__file__).parent / "unknown_opening.sql"
 
@@ -19,10 +20,22 @@ def opening_notes(connection: DuckDBPyConnection, window: Window) -> list[str]:
     ((unknown,),) = read.fetchall()
     if not unknown:
         return []
-    opened = "1 account was" if unknown == 1 else f"{unknown:,} accounts were"
-    theirs = "has no balance in it: it is" if unknown == 1 else "have no balance in it: they are"
-    return [
-        f"{opened} opened before {first:%Y-%m}, the first month of the bookings, and {theirs} not "
-        f"priced while the balance is not known. Deliver account_balance for "
-        f"{month_before(first):%Y-%m}, one row an account, or balance_after of the bookings"
-    ]
+    since = f"{first:%Y-%m}"
+    found = (
+        Message(
+            "1 account was opened before {0}, the first month of the bookings, and has no balance "
+            "in it: it is not priced while the balance is not known",
+            since,
+        )
+        if unknown == 1
+        else Message(
+            "{0} accounts were opened before {1}, the first month of the bookings, and have no "
+            "balance in it: they are not priced while the balance is not known",
+            *(f"{unknown:,}", since),
+        )
+    )
+    cure = Message(
+        "Deliver account_balance for {0}, one row an account, or balance_after of the bookings",
+        f"{month_before(first):%Y-%m}",
+    )
+    return [Message("{0}. {1}", found, cure)]

@@ -11,6 +11,7 @@ from orchestration.platform.settings import named
 from sources.contract import MONEY, TEXT, WHOLE, Table
 from sources.delimited import LONGEST_RECORD, literal, quoted
 from sources.grammar import rounds, text_of, typed
+from sources.message import Message
 
 KEY_OR_REFERENCE = "key_or_reference"
 OTHER = "other"
@@ -168,27 +169,39 @@ def shown_value(table: Table, column: str) -> str:
 
 # The cure for each rule.
 CURES: dict[str, str] = {
-    "malformed_row": "quote values that hold the delimiter or a quote, and deliver the complete "
-    "row in at most a million bytes; where the value names an expression of the mapping, correct "
-    "the row or the expression",
-    "required": "fill the column; a row without it cannot be used",
-    "type": "write dates as YYYY-MM-DD, numbers with digits and a decimal point only, and true or "
-    "false",
-    "length": "shorten the value to at most a million bytes",
-    "precision": "deliver money with two decimals and counts as whole numbers",
-    "allowed_values": "map the bank's own code to one of the contract's values",
-    "form": "write the three-letter ISO 4217 code of the currency, such as EUR",
-    "range": "correct the value",
-    "month_start": "write the first day of the month",
-    "two_persons": "maker and checker are the same person: an adjustment needs two persons; let "
-    "another person check it",
-    "reference": "deliver the row it references, or correct the identifier",
-    "parent_quarantined": "correct the row it references; quarantine shows what is wrong with it",
-    "date_in_future": "correct the date: it lies after today",
-    "before_first_month": f"set {named('first_month')} to the first month, or correct the date",
-    "duplicate_row": "deliver each row once",
-    "duplicate_key": "deliver one row per key; the first by file and row is kept",
-    "shares_above_one": "correct the shares, or end the credit of one employee before that of the "
-    "next begins; the value is the account, the day and the sum of its shares; all rows of that "
-    "day are set aside",
+    "malformed_row": Message(
+        "quote values that hold the delimiter or a quote, and deliver the complete row in "
+        "at most a million bytes; where the value names an expression of the mapping, "
+        "correct the row or the expression"
+    ),
+    "required": Message("fill the column; a row without it cannot be used"),
+    "type": Message(
+        "write dates as YYYY-MM-DD, numbers with digits and a decimal point only, and true or false"
+    ),
+    "length": Message("shorten the value to at most a million bytes"),
+    "precision": Message("deliver money with two decimals and counts as whole numbers"),
+    "allowed_values": Message("map the bank's own code to one of the contract's values"),
+    "form": Message("write the three-letter ISO 4217 code of the currency, such as EUR"),
+    "range": Message("correct the value"),
+    "month_start": Message("write the first day of the month"),
+    "two_persons": Message(
+        "maker and checker are the same person: an adjustment needs two persons; let "
+        "another person check it"
+    ),
+    "reference": Message("deliver the row it references, or correct the identifier"),
+    "parent_quarantined": Message(
+        "correct the row it references; quarantine shows what is wrong with it"
+    ),
+    "date_in_future": Message("correct the date: it lies after today"),
+    "before_first_month": Message(
+        "set {0} to the first month, or correct the date",
+        named("first_month"),
+    ),
+    "duplicate_row": Message("deliver each row once"),
+    "duplicate_key": Message("deliver one row per key; the first by file and row is kept"),
+    "shares_above_one": Message(
+        "correct the shares, or end the credit of one employee before that of the next "
+        "begins; the value is the account, the day and the sum of its shares; all rows of "
+        "that day are set aside"
+    ),
 }

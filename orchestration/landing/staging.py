@@ -30,6 +30,7 @@ from orchestration.platform.erased import FOUND, without_erased
 from sources.contract import TABLES, Table
 from sources.delimited import literal, quoted
 from sources.interface import DeliveryRefused, Problem, SourceFile
+from sources.message import Message
 
 UNSTAMPED = date(1900, 1, 1)
 LANDED, BROKEN, LATER, REPEATED, EARLIER, ERASED = 0, 1, 2, 3, 4, 5
@@ -359,7 +360,6 @@ def _and(expressions: Sequence[str]) -> str:
 
 
 def unreadable(label: str, error: duckdb.Error) -> DeliveryRefused:
-    reason = str(error).splitlines()[0]
-    return DeliveryRefused(
-        [Problem(label, "", f"cannot be read: {reason}", "Deliver the complete file again.")]
-    )
+    what = Message("cannot be read: {0}", str(error).splitlines()[0])
+    cure = Message("Deliver the complete file again.")
+    return DeliveryRefused([Problem(label, "", what, cure)])

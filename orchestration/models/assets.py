@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from orchestration.models.reason_words import verdict
 from orchestration.models.studies import STUDIES
 from orchestration.platform import build_numbers
 from orchestration.platform.addresses import mlflow_address
@@ -12,7 +13,10 @@ from orchestration.platform.asset_metadata import COLUMN_SCHEMA, ROW_COUNT, sent
 from orchestration.platform.audit import record
 from orchestration.platform.identity import PROMOTE
 from orchestration.platform.model_store import check_model_store, make_model_store
+from orchestration.platform.progress import report_progress
 from orchestration.platform.resources import Home
+from orchestration.platform.wording import Found
+from sources.message import Message
 
 if TYPE_CHECKING:
     from ml.registry import Registry
@@ -101,9 +105,12 @@ def _result(
     learned_from: Mapping[str, int | dg.TableSchema],
 ) -> dg.MaterializeResult:
     state = f"version {report.version} ({report.kind})" if report.version else "off"
-    message = f"{report.model_name}: {state}; {'; '.join(report.reasons)}"
+    reasons = "; ".join(report.reasons)
+    message = f"{report.model_name}: {state}; {reasons}"
     if report.version is None or report.kind == "rule":
-        context.log.warning(message)
+        shown = Message("version {0} (rule)", report.version) if report.version else Message("off")
+        words = Message("{0}: {1}; {2}", report.model_name, shown, verdict(reasons) or "")
+        report_progress(Found(message, words), warns=True)
     else:
         context.log.info(message)
     figures: dict[str, float] = {}
@@ -120,7 +127,7 @@ def _result(
             "champion": state,
             "trained": report.trained,
             "promoted": report.promoted,
-            "reasons": "; ".join(report.reasons),
+            "reasons": reasons,
             **{name: dg.MetadataValue.url(link) for name, link in links.items()},
             **learned_from,
             **figures,

@@ -19,6 +19,7 @@ from orchestration.models.studies import STUDIES
 from orchestration.models.study import Off, Study
 from orchestration.platform.progress import report_progress
 from orchestration.platform.tables import append_rows, ensure_table
+from sources.message import Message
 
 DRIFT, MONITORING = "meta.model_drift", "meta.model_monitoring"
 
@@ -42,7 +43,8 @@ def monitor(
         champion = registry.champion(study.name)
         if isinstance(study, Off) or champion is None or not is_on(connection, study.name):
             continue
-        report_progress(f"{study.name}: drift and accuracy of version {champion.version}")
+        version = champion.version
+        report_progress(Message("{0}: drift and accuracy of version {1}", study.name, version))
         try:
             _drift(connection, records, registry, champion)
             _accuracy(connection, records, registry, champion, study)

@@ -32,6 +32,16 @@ METRICS = {
     "gain_at_10": "gain of the best tenth",
     "gain_at_30": "gain of the best three tenths",
 }
+# What a champion was made for, by its tag.
+MADE_FOR = {
+    "source": "bank",
+    "format": "form of the stored model",
+    "horizon_months": "horizon",
+    "features": "list of features",
+    "discount_rate": "discount rate",
+}
+FIGURES = ("horizon_months", "discount_rate")
+AGAIN = "trained again: "
 OF_METRIC = ("word", "figure", "figure", "figure")
 # What groups of customers are judged by.
 ATTRIBUTES = ("age band", "sex")
@@ -86,6 +96,8 @@ PATTERNS: dict[str, tuple[str, ...]] = {
     "no learner may score yet": (),
     "there is no champion yet": (),
     "training was asked for": (),
+    "the {0} changed from {1} to {2}": ("words", "figure", "figure"),
+    "the {0} changed": ("words",),
     "the champion fits": (),
     "version {0} waits for approval (job promote)": ("figure",),
     "too few to learn from: {0} events among {1} rows": ("figure", "figure"),
@@ -106,6 +118,19 @@ PATTERNS: dict[str, tuple[str, ...]] = {
     "{0} customers with {1} outcomes": ("figure", "figure"),
     "{0} with {1} are needed": ("figure", "figure"),
 }
+
+
+def changed(tag: str, before: str | None, now: str) -> str:
+    """That the champion was made for something else than is wanted now."""
+    name = MADE_FOR.get(tag, tag.replace("_", " "))
+    if before is None or tag not in FIGURES:
+        return f"the {name} changed"
+    return f"the {name} changed from {float(before):g} to {float(now):g}"
+
+
+def trained_again(note: str | None) -> list[str]:
+    """The reasons in a model's note for which it was trained again."""
+    return [one for one in (note or "").split(SEPARATOR) if one.startswith(AGAIN)]
 
 
 def verdict(text: str | None) -> str | None:
@@ -144,6 +169,7 @@ def _worded(phrase: Phrase) -> Phrase:
 def verdict_examples() -> Iterator[str]:
     """Every pattern once, for the catalogue."""
     examples: dict[str, str | Decimal] = {"word": METRICS["auc"], "text": "-"}
-    examples |= {"figure": Decimal(1), "share": "1 %"}
+    examples |= {"figure": Decimal(1), "share": "1 %", "words": MADE_FOR["source"]}
+    yield from (AGAIN.removesuffix(": "), *MADE_FOR.values())
     for pattern, places in PATTERNS.items():
         yield Phrase(pattern, *(examples[place] for place in places)) if places else pattern

@@ -31,6 +31,7 @@ from orchestration.models.fitting import (
     fit_scoring_rule,
     without_records,
 )
+from orchestration.models.reason_words import AGAIN, SEPARATOR, changed, verdict
 from orchestration.models.registration import (
     TrainingReport,
     Tried,
@@ -43,6 +44,8 @@ from orchestration.models.registration import (
 )
 from orchestration.models.study import Learner, Material, Off, Sample, Study
 from orchestration.platform.progress import report_progress
+from orchestration.platform.wording import Found
+from sources.message import Message
 
 # Minimum numbers of events, and of customers without one, for training and for evaluation.
 LEAST_LEARNED, LEAST_JUDGED = 20, 10
@@ -66,7 +69,9 @@ def needs_training(
         return True, "there is no champion yet"
     differing = _differing(champion, wanted)
     if differing:
-        return True, f"the champion was made for another {', '.join(differing)}"
+        return True, "; ".join(
+            changed(name, champion.tags.get(name), wanted[name]) for name in differing
+        )
     return mode == "always", "training was asked for" if mode == "always" else "the champion fits"
 
 
@@ -132,7 +137,10 @@ def train(
     new = [name for name in on if registry.champion(name) is None]
     if new:
         report_progress(
-            f"no champion yet of {', '.join(new)}: learners are compared with the rules alone"
+            Message(
+                "no champion yet of {0}: learners are compared with the rules alone",
+                ", ".join(new),
+            )
         )
     at_once = min(MOST_AT_ONCE, os.cpu_count() or 1)
     # Two fits that share the cores are faster than one whose threads wait for each other. The limit
@@ -171,8 +179,10 @@ def train(
             learners = prepared.study.learners
             learned, judged = len(prepared.material.train), len(prepared.material.later)
             report_progress(
-                f"{study.name}: {learners[0].name} learns from {learned:,} rows, "
-                f"to be judged on {judged:,} later ones"
+                Message(
+                    "{0}: {1} learns from {2} rows, to be judged on {3} later ones",
+                    *(study.name, learners[0].name, f"{learned:,}", f"{judged:,}"),
+                )
             )
             for learner in learners if always else learners[:1]:
                 submit_learner(prepared, learner)
@@ -193,7 +203,10 @@ def train(
                 report = _settle(connection, context, registry, contest)
                 reports[report.model_name] = report
                 report_progress(
-                    f"{report.model_name}: champion is version {report.version} ({report.kind})"
+                    Message(
+                        "{0}: champion is version {1} ({2})",
+                        *(report.model_name, str(report.version), report.kind),
+                    )
                 )
                 settled(contest.study)
 
@@ -211,7 +224,7 @@ def train(
             done = next(iter(wait(running, return_when=FIRST_COMPLETED).done))
             contest, take = running.pop(done)
             if message := take(contest, done.result()):
-                report_progress(f"{contest.study.name}: {message}")
+                report_progress(Message("{0}: {1}", contest.study.name, message))
             if not any(other is contest for other, _ in running.values()):
                 go_on(contest)
     return [reports[study.name] for study in studies]
@@ -231,7 +244,7 @@ def _prepare(
     needed, reason = needs_training(context.mode, champion, study.wanted)
     if not needed and champion is not None:
         return keep(connection, registry, champion, study.horizon, (study.note, reason))
-    report_progress(f"{study.name}: reading what there is to learn")
+    report_progress(Message("{0}: reading what there is to learn", study.name))
     material = study.read()
     few = _too_few(study, material)
     if few:
@@ -244,7 +257,10 @@ def _prepare(
         )
     standing, twin = None, None
     # No model of a new bank has a champion: `train` reports that once.
-    reasons = [] if champion is None else [reason]
+    reasons = [] if champion is None else [AGAIN + one for one in reason.split(SEPARATOR)]
+    for one in reasons:
+        words = Message("{0}: {1}", study.name, verdict(one) or "")
+        report_progress(Found(f"{study.name}: {one}", words))
     if champion is not None and not _differing(champion, study.wanted):
         try:
             registry.load(champion)
@@ -267,8 +283,10 @@ def _prepare(
 
 def _take_learner(contest: Contest, fitted: Fitted) -> str:
     contest.fitted.append(fitted)
-    count = f"{len(contest.fitted)} of at most {len(contest.study.learners)} learners"
-    return f"{fitted.learner} fitted and examined ({count})"
+    return Message(
+        "{0} fitted and examined ({1} of at most {2} learners)",
+        *(fitted.learner, len(contest.fitted), len(contest.study.learners)),
+    )
 
 
 def _take_rule(contest: Contest, rule: Any) -> str:
@@ -278,7 +296,7 @@ def _take_rule(contest: Contest, rule: Any) -> str:
 
 def _take_scoring_rule(contest: Contest, rule: Any) -> str:
     contest.scoring_rule = rule
-    return "the rule fitted for scoring, for no learner may score yet"
+    return Message("the rule fitted for scoring, for no learner may score yet")
 
 
 def _judge(
@@ -338,7 +356,7 @@ def _register_learners(registry: Registry, context: TrainingContext, contest: Co
     """Register the learners that were tried, each with the policy's verdict."""
     study = contest.study
     for number, tried in enumerate(contest.tried):
-        report_progress(f"{study.name}: registering {tried.learner}")
+        report_progress(Message("{0}: registering {1}", study.name, tried.learner))
         contest.registered.append(
             register_learner(
                 registry,
@@ -376,7 +394,7 @@ def _settle(
     elif promoted is not None:
         reasons.append(f"version {promoted.version} waits for approval (job promote)")
     if contest.rule_scores(context.promotion):
-        report_progress(f"{study.name}: registering the rule")
+        report_progress(Message("{0}: registering the rule", study.name))
         version = register_rule(
             registry, context, study, material, contest.scoring_rule, contest.rule, shown
         )

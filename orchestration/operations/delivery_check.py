@@ -15,7 +15,7 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -29,9 +29,15 @@ from orchestration.platform import environment, terminal
 from orchestration.platform.engine import connect
 from orchestration.platform.erased import read_register
 from orchestration.platform.files import OTHERS
+from orchestration.platform.gate_words import found_words, limit_words, rule_words
 from orchestration.platform.settings import PREFIX, PYDANTIC, Settings, name_of, read_settings
-from sources.contract import SIGNS
-from sources.interface import DeliveryRefused
+from orchestration.platform.wording import Found, in_language
+from reports.formats import ENGLISH, padded
+from sources import codes
+from sources.contract import BY_NAME, SIGNS
+from sources.interface import DeliveryRefused, Source
+from sources.mapping.source import MappedFiles
+from sources.message import Message
 
 if TYPE_CHECKING:
     from expectations.rules import GateResult
@@ -40,9 +46,20 @@ if TYPE_CHECKING:
 Status = Literal["ok", "gate_failed", "refused"]
 EXIT: dict[Status, int] = {"ok": 0, "gate_failed": 1, "refused": 2}
 VERDICT: dict[Status, str] = {
-    "ok": "ok: a refresh would accept this delivery",
-    "gate_failed": "gate G1 fails: a refresh would stop there",
-    "refused": "refused: a refresh cannot build from this delivery",
+    "ok": Message("ok: a refresh would accept this delivery"),
+    "gate_failed": Message("gate G1 fails: a refresh would stop there"),
+    "refused": Message("refused: a refresh cannot build from this delivery"),
+}
+COUNTED = {
+    "delivered": Message("delivered"),
+    "landed": Message("landed"),
+    "quarantined": Message("quarantined"),
+    "later": Found("later", Message("rows outside the history")),
+}
+SEVERITIES = {
+    "fail": Message("fail"),
+    "warn": Message("warn"),
+    "overridden": Message("overridden"),
 }
 
 
@@ -76,7 +93,8 @@ class RuleJudged(TypedDict):
 
 @dataclass(frozen=True)
 class Judgement:
-    """The result of a check. Tables, control totals and gate are empty if nothing is landed.
+    """The result of a check, its texts messages. Tables, control totals and gate are empty if
+    nothing is landed.
 
     `places` are where the problems are, without a value of a record.
     """
@@ -89,6 +107,7 @@ class Judgement:
     gate: list[RuleJudged] = field(default_factory=list)
     months: str = ""
     places: tuple[str, ...] = ()
+    language: str = ENGLISH
 
     @property
     def as_of(self) -> str:
@@ -96,37 +115,47 @@ class Judgement:
         return self.months.rpartition(" ")[2]
 
     def as_json(self) -> str:
-        """One object on one line, without `months` and `places`."""
+        """One object on one line, in English, without `months` and `places`."""
+        left_out = ("months", "places", "language")
         return json.dumps(
-            {name: value for name, value in vars(self).items() if name not in ("months", "places")}
+            {name: value for name, value in vars(self).items() if name not in left_out}
         )
+
+    def worded(self, text: str) -> str:
+        return in_language(text, self.language)
 
     def lines(self) -> Iterator[str]:
         """The result as lines of text."""
+
+        def head(name: str, *columns: tuple[str, int]) -> str:
+            return padded(self.worded(name), 16) + "".join(
+                padded(self.worded(column), -width) for column, width in columns
+            )
+
         if self.months:
-            yield f"months {self.months}"
+            yield self.worded(Message("months {0}", self.months))
         if self.tables:
-            heads = ("delivered", "landed", "quarantined", "later")
-            yield f"{'table':<16}" + "".join(f"{head:>13}" for head in heads)
+            yield head(Message("table"), *((name, 13) for name in COUNTED.values()))
             for table in self.tables:
                 counts: Mapping[str, Any] = table
-                yield f"{table['table']:<16}" + "".join(f"{counts[head]:>13,}" for head in heads)
+                yield f"{table['table']:<16}" + "".join(f"{counts[name]:>13,}" for name in COUNTED)
         if self.control:
-            yield "control totals of the landed transactions"
-            yield f"{'month':<16}{'bookings':>13}{'amount':>22}"
+            yield self.worded(Message("control totals of the landed transactions"))
+            yield head(Message("month"), (Message("bookings"), 13), (Message("amount"), 22))
             for month in self.control:
                 amount = f"{Decimal(month['amount']):,.2f}"
                 yield f"{month['month']:<16}{month['bookings']:>13,}{amount:>22}"
         if self.gate:
             broken = [rule for rule in self.gate if not rule["success"]]
             failed = sum(rule["severity"] == "fail" for rule in broken)
-            yield (
-                f"G1: {len(self.gate)} rules, {failed} failed, {len(broken) - failed} warning(s)"
-            )
+            counted = len(self.gate), failed, len(broken) - failed
+            yield self.worded(Message("G1: {0} rules, {1} failed, {2} warning(s)", *counted))
             for rule in broken:
-                yield f"  [{rule['severity']}] {rule['rule']}"
-                yield f"    seen {rule['seen']}; limit {rule['limit']}"
-        yield from (f"note: {note}" for note in self.notes)
+                severity = self.worded(SEVERITIES[rule["severity"]])
+                yield f"  [{severity}] {self.worded(rule['rule'])}"
+                seen = Message("seen {0}; limit {1}", rule["seen"], rule["limit"])
+                yield f"    {self.worded(seen)}"
+        yield from (self.worded(Message("note: {0}", note)) for note in self.notes)
 
 
 def check(given: Mapping[str, str], *, as_json: bool = False, quiet: bool = False) -> int:
@@ -155,16 +184,17 @@ def check(given: Mapping[str, str], *, as_json: bool = False, quiet: bool = Fals
     if not quiet:
         _show(found)
     for problem in found.problems:
-        terminal.problem(f"problem: {problem}")
+        terminal.problem(found.worded(Message("problem: {0}", problem)))
+    verdict = found.worded(VERDICT[found.status])
     if found.problems:
-        terminal.problem(VERDICT[found.status])
+        terminal.problem(verdict)
     elif not quiet:
-        print(VERDICT[found.status])
+        print(verdict)
     return EXIT[found.status]
 
 
 def _show(found: Judgement) -> None:
-    if not terminal.is_terminal():
+    if not terminal.is_terminal() or found.language != ENGLISH:
         print("\n".join(found.lines()), flush=True)
         return
     totals = [{**month, "amount": Decimal(month["amount"])} for month in found.control]
@@ -181,35 +211,43 @@ def judgement(given: Mapping[str, str]) -> Judgement:
     named = dict(given)
     if not os.environ.get(f"{PREFIX}SOURCE"):
         named.setdefault("source", "files")
+    language = ENGLISH
     try:
         settings = read_settings(**named)
+        language = settings.language
         with own_place(settings.home) as place:
-            return judge_delivery(settings.model_copy(update={"home": place}), settings)
+            found = judge_delivery(settings.model_copy(update={"home": place}), settings)
+            return replace(found, language=language)
     except DeliveryRefused as error:
         return Judgement(
             "refused",
-            [str(problem) for problem in error.problems],
+            [problem.message for problem in error.problems],
             places=tuple(error.places),
+            language=language,
         )
     except ValidationError as error:
         return Judgement(
             "refused",
             [
-                f"{name_of(problem['loc'])} is invalid: {problem['msg'].removeprefix(PYDANTIC)}"
+                Message(
+                    "{0} is invalid: {1}",
+                    *(name_of(problem["loc"]), problem["msg"].removeprefix(PYDANTIC)),
+                )
                 for problem in error.errors()
             ],
             places=("settings",),
         )
     except ValueError as error:
-        return Judgement("refused", [str(error)], places=(type(error).__name__,))
+        return Judgement("refused", [str(error)], places=(type(error).__name__,), language=language)
     except Exception as error:
         # A delivery may be malformed in unforeseen ways and still needs a result. Only the first
         # line: later ones quote the query, sometimes with values.
         what = (str(error).splitlines() or [""])[0]
         return Judgement(
             "refused",
-            [f"cannot be checked: {type(error).__name__}: {what}"],
+            [Message("cannot be checked: {0}: {1}", type(error).__name__, what)],
             places=(type(error).__name__,),
+            language=language,
         )
 
 
@@ -293,24 +331,47 @@ def judge_delivery(settings: Settings, serving: Settings) -> Judgement:
                 *notes,
                 *summary.lines(),
                 *opening_notes(connection, window),
+                *codes_to_add(delivery.source, summary.tables),
                 *(_in_words(rule) for rule in outcome.warned),
                 *given.notes,
             ],
             [_table_rows(table) for table in summary.tables],
             _control(connection),
             [_judged(rule) for rule in outcome.results],
-            f"{delivery.first_month} to {delivery.as_of}",
+            Message("{0} to {1}", delivery.first_month, delivery.as_of),
             tuple(f"gate G1: {place}" for place in outcome.places()),
         )
 
 
-def _in_words(result: GateResult) -> str:
+def codes_to_add(source: Source, tables: Sequence[TableLanded]) -> Iterator[str]:
+    """The lines that a mapping lacks for the codes of rows in quarantine."""
+    if isinstance(source, MappedFiles):
+        for table in tables:
+            for column, counts in table.unknown.items():
+                if counts:
+                    yield Message(
+                        "add each code to {0}.codes in {1}, with one of {2}:{3}",
+                        f"tables.{table.table_name}.columns.{column}",
+                        source.mapping.name,
+                        codes.listed(BY_NAME[table.table_name].column(column).values),
+                        codes.to_add(counts, BY_NAME[table.table_name].column(column).values),
+                    )
+
+
+def _in_words(result: GateResult) -> Found:
+    meaning, seen = rule_words(result.meaning), found_words(result.observed)
+    text, cure = result.observed, rule_words(result.cure)
+    if result.unexpected:
+        text = f"{text} ({result.unexpected})"
+        seen = Message("{0} ({1})", seen, found_words(result.unexpected))
+    if result.overridden:
+        text = f"{text}; {result.overridden}"
+        seen = Message("{0}; {1}", seen, found_words(result.overridden))
+    words = Message("G1 warns: {0}: {1}. {2}", meaning, seen, cure)
+    if result.stops:
+        words = Message("G1 fails: {0}: {1}. {2}", meaning, seen, cure)
     state = "fails" if result.stops else "warns"
-    where = f" ({result.unexpected})" if result.unexpected else ""
-    accepted = f"; {result.overridden}" if result.overridden else ""
-    return (
-        f"G1 {state}: {result.meaning}: {result.observed}{where}{accepted}. {_begun(result.cure)}"
-    )
+    return Found(f"G1 {state}: {result.meaning}: {text}. {_begun(result.cure)}", words)
 
 
 def _begun(text: str) -> str:
@@ -336,11 +397,15 @@ def _control(connection: duckdb.DuckDBPyConnection) -> list[MonthTotal]:
 
 
 def _judged(result: GateResult) -> RuleJudged:
-    seen = f"{result.observed} ({result.unexpected})" if result.unexpected else result.observed
+    seen = Found(result.observed, found_words(result.observed))
+    if result.unexpected:
+        places = Found(result.unexpected, found_words(result.unexpected))
+        seen = Found(f"{seen} ({places})", Message("{0} ({1})", seen, places))
+    meaning = Found(result.meaning, rule_words(result.meaning))
     return {
-        "rule": f"{result.subject}: {result.meaning}",
+        "rule": Message("{0}: {1}", result.subject, meaning),
         "seen": seen,
-        "limit": result.limit,
+        "limit": Found(result.limit, limit_words(result.limit)) if result.limit else "",
         "success": result.success,
         "severity": "overridden" if result.overridden else result.severity,
     }

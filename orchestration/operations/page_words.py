@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 
 import yaml  # type: ignore[import-untyped]
+from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import write_po
 
 from expectations.suites.base import COUNT
@@ -31,8 +32,9 @@ from orchestration.landing.contract_page import contract_words
 from orchestration.models.like_customers import OTHERS, SAME_BUSINESS, SAME_TIER
 from orchestration.models.reason_words import METRICS, verdict_examples
 from orchestration.models.studies import OF_CUSTOMERS, STUDIES
-from orchestration.platform.environment import DBT_PROJECT
+from orchestration.platform.environment import DBT_PROJECT, PROJECT
 from orchestration.platform.gate_words import (
+    CURED,
     gate_examples,
     label_words,
     rule_words,
@@ -41,7 +43,6 @@ from orchestration.platform.gate_words import (
 from orchestration.platform.identity import EVERY_ROLE
 from orchestration.portal.note_words import NOTES
 from orchestration.release.gate_overrides import rules
-from orchestration.release.summary import CURED
 from orchestration.release.value_report import ADJUSTMENT
 from orchestration.valuation.bookings import ABSENT, NOT_HERE, OTHER_FILES, OTHER_MAPPING
 from reports.formats import titled
@@ -148,6 +149,22 @@ def titles() -> dict[str, tuple[str, ...]]:
     }
 
 
+def messages() -> dict[str, str]:
+    """Pattern of a message for the terminal → the file that has it; of columns and tables, too."""
+    found = {
+        str(message): file
+        for folder in ("sources", "orchestration")
+        for file, _, message, *_ in extract_from_dir(
+            PROJECT / folder, [("**.py", "python")], keywords={"Message": None}
+        )
+        # A notice is a class of the same name.
+        if "notices" not in file
+    }
+    losses = [table.without_it for table in contract.TABLES]
+    losses += [column.without_it for table in contract.TABLES for column in table.columns]
+    return found | dict.fromkeys(filter(None, losses), "contract.py")
+
+
 def page_words() -> Iterator[str]:
     """The entries of the catalogue that these need."""
     for words in vocabularies().values():
@@ -156,6 +173,7 @@ def page_words() -> Iterator[str]:
     for keys in titles().values():
         yield from map(titled, keys)
     yield from contract_words()
+    yield from messages()
 
 
 def features() -> Iterator[str]:

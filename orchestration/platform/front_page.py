@@ -9,6 +9,7 @@ from urllib.parse import quote
 import reports
 from orchestration.platform.progress import report_progress
 from orchestration.platform.settings import Settings
+from sources.message import Message
 
 INDEX = "index.html"
 # Pages whose addresses stay the same from release to release; those of models are in a folder.
@@ -33,4 +34,5 @@ def lead_to(settings: Settings, release_id: str) -> None:
             target = quote(page.relative_to(settings.reports).as_posix())
             lead(settings.reports / CURRENT / page.relative_to(pages), f"{up}{target}")
     except OSError as error:
-        report_progress(f"{settings.reports / INDEX} was not written: {error}")
+        path = str(settings.reports / INDEX)
+        report_progress(Message("{0} was not written: {1}", path, str(error)))

@@ -25,6 +25,7 @@ WORDS = (
     *("adjustment", "tolerance"),
 )
 UNKNOWN = "{0} (no interval is known)"
+CURED = "{0}. Cure: {1}"
 LIMITS: dict[str, tuple[str, ...]] = {
     "at least {0}": ("text",),
     "at most {0}": ("text",),

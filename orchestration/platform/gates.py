@@ -11,9 +11,11 @@ from orchestration.platform import build_numbers
 from orchestration.platform.addresses import reports_address
 from orchestration.platform.failures import failure
 from orchestration.platform.overrides import Overriding
+from orchestration.platform.progress import report_progress
 from orchestration.platform.resources import Home
 from orchestration.platform.settings import Settings
 from orchestration.platform.tables import ensure_table
+from orchestration.platform.wording import Found
 
 if TYPE_CHECKING:
     import duckdb
@@ -80,8 +82,8 @@ def gate(
             given.record(connection, name)
             render_report(connection, report, home.settings.language)
         shutil.copyfile(report, home.settings.reports / REPORT)
-        for line in (*outcome.warnings(), *given.notes):
-            context.log.warning(line)
+        for line in (*warnings_of(outcome), *given.notes):
+            report_progress(line, warns=True)
         if not outcome.success:
             context.log.error(outcome.message())
         asked = {key.asset_key for key in context.selected_asset_check_keys}
@@ -92,6 +94,20 @@ def gate(
             raise failure(outcome.message(), outcome.places())
 
     return _gate
+
+
+def warnings_of(outcome: "GateOutcome") -> Iterator[Found]:
+    """One line per table or model with a warning."""
+    from expectations.rules import once
+    from orchestration.platform.gate_words import CURED, warning_words
+    from reports.words import Phrase
+
+    for result in once(outcome.warned):
+        found = {"cure": result.cure, "bound": result.limit, "observed": result.observed}
+        for line in result.lines():
+            words = warning_words(found, line)
+            phrase = Phrase(CURED, *words.values()) if words["cure"] else words["text"]
+            yield Found(line, phrase)
 
 
 Broken = tuple["GateResult", "Breach"]

@@ -17,17 +17,24 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from orchestration.platform.wording import in_language
+from reports.formats import ENGLISH, padded
+from sources.message import Message
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
 REPORTED = "jingxi_progress"
+SECONDS = Message("s")
 # A step without a report for this long is reported as still running.
 MOST_SILENT_SECONDS = 12.0
 
 
-def report_progress(message: str) -> None:
-    """Report the progress of this thread's step; does nothing outside a run."""
-    dg.get_dagster_logger().info(message, extra={REPORTED: True})
+def report_progress(message: str, *, warns: bool = False) -> None:
+    """Report the progress of this thread's step, or a warning; does nothing outside a run. The log
+    is in English."""
+    level = logging.WARNING if warns else logging.INFO
+    dg.get_dagster_logger().log(level, str(message), extra={REPORTED: message})
 
 
 class Lines:
@@ -66,12 +73,26 @@ class Bar(Lines):
 
 
 _display = Lines()
+_language = ENGLISH
 
 
 @contextmanager
-def displayed(steps: int, *, quiet: bool, bar: bool = True) -> Iterator[None]:
+def displayed(
+    steps: int, *, quiet: bool, bar: bool = True, language: str = ENGLISH
+) -> Iterator[None]:
     """Show the progress of a run of `steps` steps: only warnings and errors if `quiet`, else lines,
     with a `bar` below them on a terminal."""
+    global _language
+    _language = language
+    try:
+        with _shown(steps, quiet=quiet, bar=bar):
+            yield
+    finally:
+        _language = ENGLISH
+
+
+@contextmanager
+def _shown(steps: int, *, quiet: bool, bar: bool) -> Iterator[None]:
     global _display
     stream = sys.__stdout__
     if quiet or not bar or stream is None or not stream.isatty():
@@ -118,7 +139,7 @@ class _Step:
 def name_of(step_key: str) -> str:
     """The name of a step on the terminal: `models`, `gate G3`, `release`."""
     if step_key.startswith("gate_"):
-        return step_key.replace("_", " ", 1)
+        return _worded(Message("gate {0}", step_key.removeprefix("gate_")))
     return step_key.removesuffix("_layer").split("__")[0]
 
 
@@ -136,9 +157,11 @@ class ProgressHandler(logging.Handler):
         if event is None:
             message = meta.get("orig_message") or record.getMessage()
             # Leave out the messages of the steps that are skipped after a failed one.
-            is_shown = getattr(record, REPORTED, False) or record.levelno >= logging.WARNING
+            words = getattr(record, REPORTED, "")
+            is_shown = words or record.levelno >= logging.WARNING
             if is_shown and not message.startswith("Dependencies for"):
-                self._under(meta.get("step_key"), message, _style_of(record.levelno))
+                shown = _worded(words or message)
+                self._under(meta.get("step_key"), shown, _style_of(record.levelno))
             return
         key = event.step_key
         if event.event_type_value == "STEP_START":
@@ -151,12 +174,13 @@ class ProgressHandler(logging.Handler):
         elif event.event_type_value in {"STEP_SUCCESS", "STEP_FAILURE"}:
             step = self._steps.pop(key, None) or _Step(name_of(key))
             failed = event.event_type_value == "STEP_FAILURE"
-            state, style = ("FAILED", "red") if failed else ("done", "")
-            seconds = time.monotonic() - step.started
-            _display.show(f"  {step.name:<24}{state:<8}{seconds:6.1f} s", style)
+            state, style = (Message("FAILED"), "red") if failed else (Message("done"), "")
+            seconds = f"{time.monotonic() - step.started:6.1f} {_worded(SECONDS)}"
+            line = f"  {padded(step.name, 24)}{padded(_worded(state), 8)}{seconds}"
+            _display.show(line, style)
             self._now(ended=1)
         elif event.event_type_value == "STEP_SKIPPED":
-            _display.show(f"  {name_of(key):<24}skipped")
+            _display.show(f"  {padded(name_of(key), 24)}{_worded(Message('skipped'))}")
             self._now(ended=1)
 
     def _under(self, key: str | None, message: str, style: str = "") -> None:
@@ -169,7 +193,8 @@ class ProgressHandler(logging.Handler):
         if not step.is_named:
             step.is_named = True
             _display.show(f"  {step.name}", style)
-        _display.show(f"    {time.monotonic() - step.started:6.1f} s  {text}", style)
+        seconds = f"{time.monotonic() - step.started:6.1f} {_worded(SECONDS)}"
+        _display.show(f"    {seconds}  {text}", style)
         self._wait()
 
     def _now(self, ended: int = 0) -> None:
@@ -190,8 +215,15 @@ class ProgressHandler(logging.Handler):
         with self.lock or threading.RLock():
             for key, step in list(self._steps.items()):
                 built = list(step.tables)
-                tables = f": {len(built)} tables built, last {built[-1]}" if built else ""
-                self._under(key, f"still running{tables}")
+                state = Message("still running")
+                if built:
+                    count = len(built)
+                    state = Message("{0}: {1} tables built, last {2}", state, count, built[-1])
+                self._under(key, _worded(state))
+
+
+def _worded(text: str) -> str:
+    return in_language(text, _language)
 
 
 def _style_of(level: int) -> str:

@@ -11,6 +11,7 @@ import dagster as dg
 from orchestration.platform.lock import RefreshRunning, one_refresh_at_a_time
 from orchestration.platform.resources import MODEL_TAG
 from orchestration.platform.settings import Settings
+from sources.message import Message
 
 # The location's name in workspace.yaml, and Dagster's name for the repository of `Definitions`.
 LOCATION, REPOSITORY = "jingxi", "__repository__"
@@ -94,7 +95,10 @@ def close_stale_runs(
                     instance.report_run_failed(run, GONE)
     except RefreshRunning:
         return []
-    return [f"closed run {run.run_id[:8]} of {run.job_name}: its process has gone" for run in stale]
+    return [
+        Message("closed run {0} of {1}: its process has gone", run.run_id[:8], run.job_name)
+        for run in stale
+    ]
 
 
 def _unfinished(instance: dg.DagsterInstance, unchanged_for: timedelta) -> list[dg.DagsterRun]:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import getpass
+import json
 import os
 import re
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from orchestration.platform.files import write_whole
 from orchestration.platform.memory import (
     default_budget,
     engine_threads,
@@ -116,7 +118,11 @@ class Settings(BaseSettings):
     export_bom: bool = Field(
         False, description="begin exported CSV with a byte order mark, as older spreadsheets want"
     )
-    language: Literal["en", "zh"] = Field("en", description="language of the pages that open first")
+    language: Literal["en", "zh"] = Field(
+        "en",
+        description="language of the terminal and of the pages that open first; default: that of "
+        "the home's last refresh",
+    )
     memory: int | None = Field(
         None, description="2GB, 800MB: the engine's; default: half of what is free to the process"
     )
@@ -336,9 +342,14 @@ class Settings(BaseSettings):
                 "landing",
             ),
             *("logs", "mlflow", "operations", "published", "reference", "reference_proposal"),
-            *("reports", "roles.yml", "scenarios", "secrets", "tmp", "truth"),
+            *("reports", "roles.yml", "scenarios", "secrets", "settings.json", "tmp", "truth"),
         )
         return (*(self.home / name for name in names), self.lock)
+
+    @property
+    def kept(self) -> Path:
+        """What is kept of the settings: the language of the last refresh."""
+        return self.home / "settings.json"
 
     @property
     def own_roles(self) -> Path:
@@ -445,4 +456,30 @@ def read_settings(**given: object) -> Settings:
         raise ValueError(
             f"unknown setting(s) {', '.join(unknown)}{meant}: expected {', '.join(sorted(known))}"
         )
-    return Settings(**given)  # type: ignore[arg-type]
+    settings = Settings(**given)  # type: ignore[arg-type]
+    if "language" in settings.model_fields_set:
+        return settings
+    return settings.model_copy(update={"language": _kept_language(settings)})
+
+
+def keep_language(settings: Settings) -> None:
+    """Keep the language with the home: commands without one of their own speak it from now on."""
+    if settings.language != _kept_language(settings):
+        kept = json.dumps({"language": settings.language})
+        write_whole(settings.kept, f"{kept}\n")
+
+
+def _kept_language(settings: Settings) -> str:
+    """The language of the home's last refresh; English before the first."""
+    try:
+        kept = json.loads(settings.kept.read_text(encoding="utf-8"))["language"]
+    except FileNotFoundError:
+        return Settings.model_fields["language"].default
+    except (ValueError, KeyError, TypeError):
+        kept = None
+    if kept not in get_args(Settings.model_fields["language"].annotation):
+        raise ValueError(
+            f'{settings.kept} is invalid: expected {{"language": "en"}} or "zh". Remove it; the '
+            "next refresh writes it again."
+        )
+    return kept

@@ -9,6 +9,7 @@ from orchestration.platform.progress import report_progress
 from orchestration.platform.releases import proposed, served
 from orchestration.platform.resources import Home
 from orchestration.portal import build_portal
+from sources.message import Message
 
 
 def portal_asset(release: dg.AssetKey) -> dg.AssetsDefinition:
@@ -29,14 +30,14 @@ def portal_asset(release: dg.AssetKey) -> dg.AssetsDefinition:
         path = waiting or current
         if path is None:
             raise dg.Failure("nothing is published yet. Run make refresh.")
-        report_progress("writing the portal")
+        report_progress(Message("writing the portal"))
         try:
             front = build_portal(settings, path)
         except Exception as error:
             # The release is served: what stands beside it does not fail the refresh.
-            context.log.warning(
-                f"release {path.stem} is served without a portal: {type(error).__name__}: {error}"
-            )
+            reason = f"{type(error).__name__}: {error}"
+            what = Message("release {0} is served without a portal: {1}", path.stem, reason)
+            report_progress(what, warns=True)
             return dg.MaterializeResult()
         if path == current:
             lead_to(settings, path.stem)

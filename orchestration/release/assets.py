@@ -19,6 +19,7 @@ from orchestration.release import approval
 from orchestration.release.publish import Release, publish
 from orchestration.release.restatement import record_restatement
 from orchestration.release.value_report import VALUE_REPORT, render_value_report
+from sources.message import Message
 
 
 def release_asset(upstream: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
@@ -39,7 +40,7 @@ def release_asset(upstream: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
 
         with home.warehouse() as connection:
             record_restatement(connection, settings)
-            report_progress("copying the audited tables into a new release")
+            report_progress(Message("copying the audited tables into a new release"))
             release = publish(
                 connection,
                 settings,
@@ -60,18 +61,20 @@ def release_asset(upstream: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
                 "path": dg.MetadataValue.path(str(release.path)),
                 ROW_COUNT: dg.MetadataValue.int(sum(release.row_counts.values())),
             }
-            with beside(context, release, "a gate report"):
+            with beside(release, Message("a gate report")):
                 render_report(connection, reports / REPORT, settings.language)
                 metadata["gate_report"] = dg.MetadataValue.url(
                     reports_address(settings, reports / REPORT)
                 )
         if release.waits:
-            report_progress(f"{release.release_id} waits for approval: {release.waits}")
+            name, why = release.release_id, release.waits
+            report_progress(Message("{0} waits for approval: {1}", name, why))
             metadata["waits"] = dg.MetadataValue.text(release.waits)
         else:
-            report_progress(f"{release.release_id} is served; value report and lists are written")
+            name = release.release_id
+            report_progress(Message("{0} is served; value report and lists are written", name))
         with (
-            beside(context, release, "its columns in the UI"),
+            beside(release, Message("its columns in the UI")),
             connect(settings, release.path, read_only=True) as served,
         ):
             # Of the one row that describes the release; its tables are counted above.
@@ -89,14 +92,15 @@ def release_asset(upstream: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
 
 
 @contextmanager
-def beside(context: dg.AssetExecutionContext, release: Release, what: str) -> Iterator[None]:
+def beside(release: Release, what: str) -> Iterator[None]:
     """Run a step after the release is served; a failure is logged as a warning."""
     try:
         yield
     except Exception as error:
-        context.log.warning(
-            f"release {release.release_id} is served without {what}: "
-            f"{type(error).__name__}: {error}"
+        reason = f"{type(error).__name__}: {error}"
+        report_progress(
+            Message("release {0} is served without {1}: {2}", release.release_id, what, reason),
+            warns=True,
         )
 
 
@@ -104,7 +108,7 @@ def report_value(
     context: dg.AssetExecutionContext, release: Release, settings: Settings, path: Path
 ) -> bool:
     """Render the value report of a release, the latest one; whether that went well."""
-    with beside(context, release, "a value report"):
+    with beside(release, Message("a value report")):
         with connect(settings, release.path, read_only=True) as connection:
             render_value_report(connection, path, settings.language)
         if not release.waits:
@@ -115,7 +119,7 @@ def report_value(
 
 def export_lists(context: dg.AssetExecutionContext, release: Release, settings: Settings) -> bool:
     """Export the lists of a release; whether that went well."""
-    with beside(context, release, "exports"):
+    with beside(release, Message("exports")):
         approval.export_lists(settings, release.path)
         return True
     return False

@@ -35,6 +35,7 @@ from orchestration.platform.settings import Settings
 from orchestration.platform.tables import write_table
 from orchestration.release.features import released_features
 from sources.contract import TABLES
+from sources.message import Message
 
 PUBLISHED_SCHEMAS = (
     *("base", "value", "scores", "contacts", "decisions", "campaigns", "quarantine", "profile"),
@@ -285,7 +286,10 @@ def keep_latest(settings: Settings) -> None:
         _keep_latest(settings)
     except OSError as error:
         report_progress(
-            f"releases beyond the last {settings.kept_releases} could not be removed: {error}"
+            Message(
+                "releases beyond the last {0} could not be removed: {1}",
+                *(settings.kept_releases, str(error)),
+            )
         )
 
 

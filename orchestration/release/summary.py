@@ -13,12 +13,12 @@ import duckdb
 import reports
 from orchestration.landing.health import cure_of
 from orchestration.landing.switched_off import switched_off
-from orchestration.models.reason_words import METRICS, verdict
+from orchestration.models.reason_words import AGAIN, METRICS, trained_again, verdict
 from orchestration.platform import terminal
 from orchestration.platform.bank_currency import bank_currency
 from orchestration.platform.engine import connect
 from orchestration.platform.front_page import INDEX
-from orchestration.platform.gate_words import warning_words
+from orchestration.platform.gate_words import CURED, warning_words
 from orchestration.platform.gates import REPORT, report_of
 from orchestration.platform.identity import EVERY_ROLE, roles_file
 from orchestration.platform.overrides import in_words, recorded
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 
 RULE = "─" * 78
 TEMPLATE = "summary.txt"
-CURED = "{0}. Cure: {1}"
 SHOWN_TABLES = (
     "base.customer",
     "base.account",
@@ -137,6 +136,11 @@ def _worded(found: Mapping[str, Any]) -> dict[str, Any]:
             row
             | {"note": verdict(row["note"]), "metric": METRICS.get(row["metric"], row["metric"])}
             for row in found["models"]
+        ],
+        "trained": [
+            {"model": row["model"], "reason": verdict(reason.removeprefix(AGAIN))}
+            for row in found["models"]
+            for reason in trained_again(row["note"])
         ],
         "program": f".venv/bin/python -c {shlex.quote(program)}",
     }
@@ -269,7 +273,7 @@ SECTIONS = {
     "gates": "Gates",
     **{"warnings": "", "overrides": ""},
     "models": "Models on a later period, with a 90 % interval, and the simple rule",
-    **{"value": "", "reference": "", "switched_off": "", "restated": ""},
+    **{"trained": "", "value": "", "reference": "", "switched_off": "", "restated": ""},
     "contacts": "Contacts of next month, with expected profit",
     **{"roles": "", "places": ""},
 }

@@ -299,8 +299,8 @@ def _customer_tiers(connection: DuckDBPyConnection, month: date) -> dict[str, Ro
     rows = _rows(
         connection,
         CUSTOMER_TIER,
-        "select tier, min(tier_number) as place, count_if(month = $1) as customers,"
-        " count_if(month = $1 and tier_number > 0 and economic_profit_12m < 0) as losing group by tier",
+        "select tier, min(tier_number) as place, count_if(month = $1) as customers, count_if("
+        "month = $1 and tier_number > 0 and economic_profit_12m < 0) as losing group by tier",
         month,
     )
     return {row["tier"]: row for row in rows}

@@ -9,6 +9,7 @@ from orchestration.platform import build_numbers
 from orchestration.platform.asset_metadata import declared_asset, rows_and_columns
 from orchestration.platform.progress import report_progress
 from orchestration.platform.resources import Home
+from sources.message import Message
 
 # What the customers to score are read from.
 CUSTOMERS = ("features.customer_month", "value.profit_by_customer", "value.customer_tier")
@@ -56,11 +57,12 @@ def scores_assets() -> dg.AssetsDefinition:
         with build_numbers.build(home, "scores", context.run_id) as connection:
             training = training_context(connection, home.settings, context.run_id, context.run.tags)
             customers = score_customers(connection, training)
-            report_progress(f"{customers:,} customers scored")
+            report_progress(Message("{0} customers scored", f"{customers:,}"))
             offers = score_offers(connection, training)
-            report_progress(f"{offers:,} offers to customers scored")
+            report_progress(Message("{0} offers to customers scored", f"{offers:,}"))
             loans = keep_default_probabilities(connection, training)
-            report_progress(f"{loans:,} loans' probabilities of default kept")
+            count = f"{loans:,}"
+            report_progress(Message("{0} loans' probabilities of default kept", count))
             described = {key: rows_and_columns(connection, key) for key in SCORES}
         for key, metadata in described.items():
             yield dg.MaterializeResult(asset_key=key, metadata=metadata)

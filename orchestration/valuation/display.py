@@ -10,39 +10,77 @@ from typing import Any
 import reports
 from orchestration.platform import terminal
 from orchestration.platform.files import write_whole
+from orchestration.platform.wording import in_language
 from reports.formats import ENGLISH
+from sources.message import Message
 
 Row = dict[str, Any]
 
 
-def show_explanation(found: Row) -> None:
+# Values that are words of the catalogue, by column.
+TITLED = ("part", "product_line", "probability_from")
+WORDED = ("kind", "channel", "item", "driver", "effect")
+
+
+def show_explanation(found: Row, language: str = ENGLISH) -> None:
     """Print the account, each measure with its parts, and the delivered records."""
+
+    def named(key: str) -> str:
+        """A measure or column; one of several scopes is named "measure, scope"."""
+        if language == ENGLISH:
+            return key
+        first, *rest = key.split(", ", 1)
+        return ", ".join((reports.titled(first, language), *rest))
+
+    def worded(row: Row) -> Row:
+        return {named(name): shown(name, value) for name, value in row.items()}
+
+    def shown(name: str, value: Any) -> Any:
+        if isinstance(value, bool):
+            return reports.worded(terminal.cell(value), language)
+        if language == ENGLISH or not isinstance(value, str):
+            return value
+        if name in TITLED:
+            return reports.titled(value, language)
+        return reports.worded(value, language) if name in WORDED else value
+
+    def text(message: str) -> str:
+        return in_language(message, language)
+
     account = found["account"]
-    print(
-        f"account {account['account_id']} in {account['month']:%Y-%m}, release {found['release']}"
-    )
+    month = f"{account['month']:%Y-%m}"
+    of_release = account["account_id"], month, found["release"]
+    print(text(Message("account {0} in {1}, release {2}", *of_release)))
     for name, value in account.items():
         if name not in ("account_id", "month") and value is not None:
-            print(f"  {name} {terminal.cell(value)}")
+            print(f"  {named(name)} {terminal.cell(shown(name, value))}")
     for measure in found["measures"]:
-        title = f"{measure['measure']} {terminal.cell(measure['published'])}"
-        show_rows(f"{title} = {measure['formula']}", measure["parts"])
+        title = f"{named(measure['measure'])} {terminal.cell(measure['published'])}"
+        formula = reports.worded(measure["formula"], language)
+        show_rows(f"{title} = {formula}", [worded(row) for row in measure["parts"]])
         if measure["difference"]:
-            print(
-                f"  DIFFERENCE: expected {terminal.cell(measure['recomputed'])} from the parts, "
-                f"found {title} in the release"
+            recomputed = terminal.cell(measure["recomputed"])
+            differs = Message(
+                "DIFFERENCE: expected {0} from the parts, found {1} in the release",
+                *(recomputed, title),
             )
+            print(f"  {text(differs)}")
     for table in dict.fromkeys(row["table"] for row in found["records"]):
         show_rows(
-            f"delivered records: {table}",
-            [{**row} for row in found["records"] if row["table"] == table],
+            text(Message("delivered records: {0}", table)),
+            [worded(row) for row in found["records"] if row["table"] == table],
         )
     if found["records_note"]:
-        print(found["records_note"])
+        print(reports.worded(found["records_note"], language))
     if found["differences"]:
         terminal.problem(
-            f"{found['differences']} amount(s) do not follow from their parts: expected none. "
-            "Run make refresh; if the difference stays, report the account and month."
+            text(
+                Message(
+                    "{0} amount(s) do not follow from their parts: expected none. Run make "
+                    "refresh; if the difference stays, report the account and month.",
+                    found["differences"],
+                )
+            )
         )
 
 

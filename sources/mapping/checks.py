@@ -13,6 +13,10 @@ from sources import codes
 from sources.contract import DAY, FLAG, MONEY, Column, Table
 from sources.delimited import RESERVED, Inspection, quoted
 from sources.delivered import (
+    LINKED,
+    PATTERNED,
+    RESERVED_NAME,
+    TWICE,
     ZONED,
     Cure,
     DeliveredFile,
@@ -29,9 +33,10 @@ from sources.mapping.model import Feed, Lookup
 from sources.mapping.places import fault_of, matching
 from sources.mapping.reading import Place
 from sources.mapping.relations import UNREADABLE, Fed, Relations, taken, with_lookups
-from sources.mapping.values import MARK, WHERE, parsed, used_columns
+from sources.mapping.values import WHERE, parsed, used_columns
+from sources.message import Message, guess, listed, sentences
 
-AGAIN = "Deliver the complete file again."
+AGAIN = Message("Deliver the complete file again.")
 MOST_LISTED = 10
 DELIMITERS = (",", ";", "\t", "|")
 FLOATS = ("FLOAT", "DOUBLE")
@@ -62,20 +67,19 @@ class _Check:
             for pattern in part.file or ():
                 fault = fault_of(pattern)
                 if fault is not None:
-                    cure = "Correct the pattern."
+                    cure: str = Message("Correct the pattern.")
                     yield relations.draft.problem((*place, "file"), fault, cure)
                     continue
                 found = matching(pattern, relations.paths)
                 if not found and not fed.feed.optional:
                     near = difflib.get_close_matches(pattern, relations.paths, n=1)
-                    guess = f" Is it {near[0]}?" if near else ""
-                    cure = f"Deliver it, or correct {self._line((*place, 'file'))}.{guess}"
-                    yield Problem(pattern, "", "is missing", cure)
+                    line = self._line((*place, "file"))
+                    cure = sentences(Message("Deliver it, or correct {0}.", line), guess(near))
+                    yield Problem(pattern, "", Message("is missing"), cure)
                 root = relations.path.resolve()
                 for path in found:
                     if not (relations.path / path).resolve().is_relative_to(root):
-                        what = "is a link to a file outside of the delivery: expected a file"
-                        yield Problem(path, "", what, "Deliver the file itself.")
+                        yield Problem(path, "", *LINKED)
 
     def table(self, feds: Sequence[Fed]) -> Iterator[Problem]:
         """Problems of the files and values of one table."""
@@ -89,8 +93,9 @@ class _Check:
             yield from faulty
             for file in fed.files:
                 if any(file.path == other.path for other in files):
-                    what = f"feeds the table {table.name} twice"
-                    yield Problem(file.label, "", what, "Name each file once for a table.")
+                    what = Message("feeds the table {0} twice", table.name)
+                    cure = Message("Name each file once for a table.")
+                    yield Problem(file.label, "", what, cure)
                     continue
                 files.append(file)
                 problems = list(dict.fromkeys(self._file(fed, file)))
@@ -109,7 +114,8 @@ class _Check:
         if not any(fed.feed.rows for fed in feds):
             yield from emptiness(table, files, [f for f in files if f not in empty], empty)
         yield from misfit_problems(misfits, self._cure(table))
-        yield from unstamped(files, "Put the month ({YYYYMM}) into every file of the table.")
+        cure = Message("Put the month ({{YYYYMM}}) into every file of the table.")
+        yield from unstamped(files, cure)
         yield from delivered_twice(table, inspected)
 
     def _expressions(self, fed: Fed) -> Iterator[Problem]:
@@ -123,7 +129,7 @@ class _Check:
                 if text is not None:
                     parse(self.connection, text)
             except ExpressionRefused as error:
-                what = f"the expression `{text}` {error}"
+                what = Message("the expression `{0}` {1}", str(text), error.reason)
                 yield self.relations.draft.problem(place, what, CURE)
 
     def _file(self, fed: Fed, file: DeliveredFile) -> Iterator[Problem]:
@@ -135,9 +141,10 @@ class _Check:
         known = _lowered((*header, *names))
         for name in names:
             if name.lower() in _lowered(header):
-                what = f"the name `{name}` is taken and is a column of {file.label}, too"
+                label = file.label
+                what = Message("the name `{0}` is taken and is a column of {1}, too", name, label)
                 place = (*fed.place, "lookups")
-                yield self.relations.draft.problem(place, what, "Choose another name.")
+                yield self.relations.draft.problem(place, what, Message("Choose another name."))
         for name, by in used_columns(fed.feed, {}).items():
             if name.lower() not in known:
                 yield self._no_column(file, name, known, fed, (by,) if by else ())
@@ -156,7 +163,7 @@ class _Check:
     ) -> Generator[Problem, None, tuple[str, ...]]:
         """Problems of the file's bytes and header; returns the header if there are none."""
         if any(mark in str(file.path) for mark in "*?["):
-            yield Problem(file.label, "", "has *, ? or [ in its path", "Rename it.")
+            yield Problem(file.label, "", *PATTERNED)
             return ()
         try:
             inspection = self.relations.inspection(part, file)
@@ -167,36 +174,42 @@ class _Check:
                 return ()
             header = self.relations.header(self.connection, part, file)
         except (OSError, EOFError, zlib.error) as error:
-            yield Problem(file.label, "", f"cannot be unpacked: {error}", AGAIN)
+            yield Problem(file.label, "", Message("cannot be unpacked: {0}", str(error)), AGAIN)
             return ()
         except duckdb.Error as error:
             reason = str(error).splitlines()[0]
-            yield Problem(file.label, "", f"cannot be read: {reason}", AGAIN)
+            yield Problem(file.label, "", Message("cannot be read: {0}", reason), AGAIN)
             return ()
         if not header:
-            cure = "Start with the column names, or name them in the mapping (header)."
-            yield Problem(file.label, "", "has no header in its first line", cure)
+            cure = Message("Start with the column names, or name them in the mapping (header).")
+            yield Problem(file.label, "", Message("has no header in its first line"), cure)
             return ()
         marks = [mark for mark in DELIMITERS if len(header) == 1 and mark in header[0]]
         if marks and file.is_csv:
             shown = "\\t" if marks[0] == "\t" else marks[0]
-            what = f"is not delimited by `{self.relations.setting('delimiter', part)}`"
-            yield Problem(file.label, "", what, f'Add delimiter: "{shown}" to {self.mapping}.')
+            given = self.relations.setting("delimiter", part)
+            what = Message("is not delimited by `{0}`", given)
+            cure = Message('Add delimiter: "{0}" to {1}.', shown, self.mapping)
+            yield Problem(file.label, "", what, cure)
             return ()
         counted = Counter(name.lower() for name in header)
         twice = [name for name, count in counted.items() if count > 1]
         reserved = [name for name in counted if name in (*RESERVED, "file_row_number")]
         for name in twice:
-            yield Problem(file.label, name, "is delivered twice", "Name each column once.")
+            yield Problem(file.label, name, *TWICE)
         for name in reserved:
-            yield Problem(file.label, name, "has a reserved name", "Rename it.")
+            yield Problem(file.label, name, *RESERVED_NAME)
         return () if twice or reserved else header
 
     def _encoding(self, part: Feed | Lookup) -> str:
         given = self.relations.setting("encoding", part)
         if given == "gbk":
-            return f"Write encoding: gb18030 in {self.mapping}: it has all of GBK and more."
-        return f"Correct encoding ({given}) in {self.mapping}, or deliver the file again."
+            return Message(
+                "Write encoding: gb18030 in {0}: it has all of GBK and more.", self.mapping
+            )
+        return Message(
+            "Correct encoding ({0}) in {1}, or deliver the file again.", given, self.mapping
+        )
 
     def _no_column(
         self,
@@ -207,14 +220,17 @@ class _Check:
         by: tuple[str, ...],
     ) -> Problem:
         near = difflib.get_close_matches(name.lower(), known, n=1)
-        guess = f" Is it {known[near[0]]}?" if near else ""
         line = self._line((*fed.place, "columns", *by) if by else fed.place)
-        reads = f"; {'.'.join((fed.table.name, *by))} is read from it"
+        columns = listed(list(known.values()), MOST_LISTED)
+        reader = ".".join((fed.table.name, *by))
         return Problem(
             file.label,
             name,
-            f"the column is missing{reads}",
-            f"Deliver it, or correct {line}. The columns are {_few(list(known.values()))}.{guess}",
+            Message("the column is missing; {0} is read from it", reader),
+            sentences(
+                Message("Deliver it, or correct {0}. The columns are {1}.", line, columns),
+                guess([known[one] for one in near]),
+            ),
         )
 
     def _lookup(self, lookup: Lookup, file: DeliveredFile, place: Place) -> Iterator[Problem]:
@@ -224,8 +240,9 @@ class _Check:
             known = _lowered((*header, *taken(lookup.lookups)))
             for name in (*lookup.match, *lookup.take.values()):
                 if header and name.lower() not in known:
-                    cure = f"Correct {self._line(place)}. Its columns are {_few(header)}."
-                    yield Problem(one.label, name, "the column is missing", cure)
+                    columns = listed(header, MOST_LISTED)
+                    cure = Message("Correct {0}. Its columns are {1}.", self._line(place), columns)
+                    yield Problem(one.label, name, Message("the column is missing"), cure)
                     whole = False
             whole = whole and bool(header)
             for number, inner in enumerate(lookup.lookups):
@@ -244,8 +261,9 @@ class _Check:
             # Reported with the file.
             return
         if repeated:
-            what = f"{repeated:,} value(s) of {', '.join(lookup.match)} are in several rows"
-            cure = "Add pick: min or pick: max, or match more columns."
+            names, count = ", ".join(lookup.match), f"{repeated:,}"
+            what = Message("{0} value(s) of {1} are in several rows", count, names)
+            cure = Message("Add pick: min or pick: max, or match more columns.")
             yield relations.draft.problem(place, what, cure)
 
     def _values(self, fed: Fed, file: DeliveredFile) -> Iterator[Problem | Misfit]:
@@ -260,8 +278,9 @@ class _Check:
                 (column.type == DAY and ZONED.fullmatch(kind))
                 or (column.type == MONEY and kind in FLOATS)
             ):
-                what = f"is of type {kind}: expected {column.type} ({fed.table.name}.{name})"
-                cure = "Deliver days as DATE and amounts as DECIMAL or text."
+                place = f"{fed.table.name}.{name}"
+                what = Message("is of type {0}: expected {1} ({2})", kind, column.type, place)
+                cure = Message("Deliver days as DATE and amounts as DECIMAL or text.")
                 wrong.append(Problem(file.label, str(given.column), what, cure))
         if wrong:
             yield from wrong
@@ -273,7 +292,7 @@ class _Check:
                 file,
                 source.relation,
                 dict.fromkeys(source.columns, "VARCHAR"),
-                f"Check delimiter, quote, header and expressions in {self.mapping}.",
+                Message("Check delimiter, quote, header and expressions in {0}.", self.mapping),
             )
         except duckdb.Error as error:
             yield from self._unbound(fed, file, str(error).splitlines()[0])
@@ -290,11 +309,11 @@ class _Check:
                 where = ("where",) if name == WHERE else ("columns", name, "expression")
                 yield self.relations.draft.problem(
                     (*fed.place, *where),
-                    f"the expression cannot be computed: {str(error).splitlines()[0]}",
-                    "Values are text: cast them, as in try_cast(AMT as decimal(18, 2)).",
+                    Message("the expression cannot be computed: {0}", str(error).splitlines()[0]),
+                    Message("Values are text: cast them, as in try_cast(AMT as decimal(18, 2))."),
                 )
         if not culprits:
-            yield Problem(file.label, "", f"cannot be read: {reason}", AGAIN)
+            yield Problem(file.label, "", Message("cannot be read: {0}", reason), AGAIN)
 
     def _cure(self, table: Table) -> Cure:
         """The line to add to the mapping for values that do not fit."""
@@ -302,27 +321,20 @@ class _Check:
         def cure(column: Column, seen: Mapping[str, int]) -> str:
             place = f"tables.{table.name}.columns.{column.name}"
             if column.values:
-                shown = [] if table.personal else sorted(seen, key=lambda one: (-seen[one], one))
-                code = shown[0].removeprefix(MARK) if shown else "<code>"
-                near = codes.nearest(code, column.values) or "<value>"
-                return (
-                    f"Add each code to {place}.codes in {self.mapping}, such as "
-                    f'"{code}": {near}; the values are {codes.listed(column.values)}.'
+                return Message(
+                    "Add each code to {0}.codes in {1}, with one of {2}:{3}",
+                    *(place, self.mapping, codes.listed(column.values)),
+                    codes.to_add(seen, column.values) or ' "<code>": <value>',
                 )
-            keys = {DAY: "dates", FLAG: "codes"}.get(column.type, "decimal, thousands or unit")
-            return f"Correct its column or {keys} at {place} in {self.mapping}."
+            keys = {DAY: "dates", FLAG: "codes"}.get(column.type, "decimal, thousands, unit")
+            return Message("Correct its column or {0} at {1} in {2}.", keys, place, self.mapping)
 
         return cure
 
     def _line(self, place: Place) -> str:
         line = self.relations.draft.line(place)
-        return f"{self.mapping}, line {line}" if line else self.mapping
+        return Message("{0}, line {1}", self.mapping, line) if line else self.mapping
 
 
 def _lowered(names: Sequence[str]) -> dict[str, str]:
     return {name.lower(): name for name in names}
-
-
-def _few(names: Sequence[str]) -> str:
-    more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
-    return ", ".join(names[:MOST_LISTED]) + more

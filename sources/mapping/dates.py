@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from sources.contract import DAY
 from sources.delimited import literal
 from sources.grammar import PATTERNS
+from sources.message import Message
 
 SERIAL = "serial"
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -37,7 +38,6 @@ TOKEN = re.compile("|".join(PARTS))
 TIME = r"([ T][0-9]{1,2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?)?"
 # Days since 1899-12-30; before 1 March 1900 spreadsheets count a day that never was.
 SERIAL_PATTERN, FIRST_SERIAL, LAST_SERIAL = r"[0-9]{2,7}([.][0-9]+)?", 61, 2_958_465
-KNOWN = "YYYY or YY, MM, M or MON, DD or D, hh, mm, ss and signs between them"
 # Days of which no two formats of different order write the same text as another day.
 PROBES = ((2003, 4, 5), (2011, 10, 12), (2008, 12, 11))
 
@@ -59,11 +59,17 @@ def fault_of(formats: Sequence[str]) -> str | None:
             for group in (YEARS, MONTH_PARTS, DAYS, ("hh",), ("mm",), ("ss",))
         ]
         if re.search(r"[A-SU-Za-z0-9]", rest) or counted[:2] != [1, 1] or max(counted) > 1:
-            return f"`{form}` is no format of dates: expected {KNOWN}, or {SERIAL}"
+            return Message(
+                "`{0}` is no format of dates: expected YYYY or YY, MM, M or MON, DD or D, hh, mm, "
+                "ss and signs between them, or {1}",
+                *(form, SERIAL),
+            )
     for place, form in enumerate(formats):
         for other in formats[:place]:
             if _overlap(form, other) or _overlap(other, form):
-                return f"`{other}` and `{form}` may read one value as two days: name one of them"
+                return Message(
+                    "`{0}` and `{1}` may read one value as two days: name one of them", other, form
+                )
     return None
 
 

@@ -13,6 +13,8 @@ from typing import Any
 
 import duckdb
 
+from sources.message import Message, by_commas
+
 FUNCTIONS = frozenset(
     (
         *("+", "-", "*", "/", "//", "%", "||", "~~", "!~~", "~~*", "!~~*", "like_escape"),
@@ -28,16 +30,16 @@ FUNCTIONS = frozenset(
 )
 CLASSES = ("BETWEEN", "CASE", "CAST", "COMPARISON", "CONJUNCTION", "CONSTANT", "OPERATOR", "TYPE")
 NAMED = {
-    "SUBQUERY": "a subquery",
-    "WINDOW": "a window function",
-    "STAR": "a star",
-    "LAMBDA": "a lambda",
-    "PARAMETER": "a parameter",
-    "COLLATE": "a collation",
+    "SUBQUERY": Message("a subquery"),
+    "WINDOW": Message("a window function"),
+    "STAR": Message("a star"),
+    "LAMBDA": Message("a lambda"),
+    "PARAMETER": Message("a parameter"),
+    "COLLATE": Message("a collation"),
 }
 # Parts of a query besides the one expression.
 EMPTY: tuple[Any, ...] = (None, [], {"map": []}, "STANDARD_HANDLING")
-CURE = "Write one expression over the file's columns, such as substr(AC_NO, 1, 3)."
+CURE = Message("Write one expression over the file's columns, such as substr(AC_NO, 1, 3).")
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,10 @@ class Expression:
 
 class ExpressionRefused(ValueError):
     """The text is not one scalar expression of the allowed parts."""
+
+    @property
+    def reason(self) -> str:
+        return self.args[0]
 
 
 def parse(connection: duckdb.DuckDBPyConnection, text: str) -> Expression:
@@ -64,14 +70,14 @@ def parse(connection: duckdb.DuckDBPyConnection, text: str) -> Expression:
     ((serial,),) = connection.execute("select json_serialize_sql(?)", [query]).fetchall()
     read = json.loads(serial)
     if read.get("error"):
-        raise ExpressionRefused(f"cannot be parsed: {read.get('error_message', '')}")
+        raise ExpressionRefused(Message("cannot be parsed: {0}", read.get("error_message", "")))
     nodes = [statement["node"] for statement in read["statements"]]
     if len(nodes) != 1 or not _is_bare(nodes[0]):
-        raise ExpressionRefused("is more than one expression")
+        raise ExpressionRefused(Message("is more than one expression"))
     (expression,) = nodes[0]["select_list"]
     faults = list(dict.fromkeys(_faults(expression)))
     if faults:
-        raise ExpressionRefused(f"has {', '.join(faults)}, which is not allowed")
+        raise ExpressionRefused(Message("has {0}, which is not allowed", by_commas(faults)))
     ((canonical,),) = connection.execute("select json_deserialize_sql(?)", [serial]).fetchall()
     columns = dict.fromkeys(_columns(expression))
     return Expression(f"({canonical.removeprefix('SELECT ')})", tuple(columns))
@@ -103,14 +109,14 @@ def _faults(part: Any) -> Iterator[str]:
         if kind == "FUNCTION":
             name = str(one["function_name"]).lower()
             if name not in FUNCTIONS or one["schema"] or one["catalog"]:
-                yield f"the function {name}"
+                yield Message("the function {0}", name)
             elif one["distinct"] or one["filter"] or one["order_bys"]["orders"]:
                 yield "an aggregate"
         elif kind == "COLUMN_REF":
             if len(one["column_names"]) != 1:
-                yield f"the qualified name {'.'.join(one['column_names'])}"
+                yield Message("the qualified name {0}", ".".join(one["column_names"]))
         elif kind not in CLASSES:
-            yield NAMED.get(kind, f"a {kind.lower()}")
+            yield NAMED.get(kind, Message("a part of kind {0}", kind.lower()))
 
 
 def _columns(part: Any) -> Iterator[str]:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from sources.mapping.dates import fault_of
+from sources.message import Message
 from sources.recoding import UTF_8
 
 Encoding = Literal["utf-8", "gbk", "gb18030", "big5", "utf-16", "latin-1", "cp1250", "cp1252"]
@@ -63,7 +64,10 @@ class _Values(_Part):
     def _signs(self) -> _Values:
         if self.thousands and self.thousands == (self.decimal or "."):
             raise ValueError(
-                f"decimal and thousands are both `{self.thousands}`: expected two different signs"
+                Message(
+                    "decimal and thousands are both `{0}`: expected two different signs",
+                    self.thousands,
+                )
             )
         return self
 
@@ -96,7 +100,10 @@ class Direction(_Part):
     def _apart(self) -> Direction:
         both = sorted(set(self.credit) & set(self.debit))
         if both:
-            raise ValueError(f"{', '.join(both)} is both credit and debit: expected one of the two")
+            names = ", ".join(both)
+            raise ValueError(
+                Message("{0} is both credit and debit: expected one of the two", names)
+            )
         return self
 
 
@@ -118,18 +125,28 @@ class ColumnMap(_Values):
     def _short(cls, value: Any) -> Any:
         return {"column": value} if isinstance(value, str) else value
 
+    @field_validator("codes", mode="before")
+    @classmethod
+    def _none_yet(cls, value: Any) -> Any:
+        # A key with comments alone: no code is known.
+        return {} if value == "" else value
+
     @model_validator(mode="after")
     def _one_origin(self) -> ColumnMap:
         sides = (self.credit is not None, self.debit is not None)
         if any(sides) and not all(sides):
-            raise ValueError("one of credit and debit is missing: expected both columns")
+            raise ValueError(Message("one of credit and debit is missing: expected both columns"))
         origins = [self.column, self.constant, self.expression, self.credit]
         if sum(origin is not None for origin in origins) != 1:
             raise ValueError(
-                "expected exactly one of column, constant, expression, and credit with debit"
+                Message(
+                    "expected exactly one of column, constant, expression, and credit with debit"
+                )
             )
         if self.direction is not None and self.credit is not None:
-            raise ValueError("direction is of no use beside credit and debit: remove one of them")
+            raise ValueError(
+                Message("direction is of no use beside credit and debit: remove one of them")
+            )
         return self
 
 
@@ -160,7 +177,7 @@ class Feed(Layout):
     @model_validator(mode="after")
     def _files_or_rows(self) -> Feed:
         if bool(self.rows) == (self.file is not None):
-            raise ValueError("expected either file or rows")
+            raise ValueError(Message("expected either file or rows"))
         return self
 
 

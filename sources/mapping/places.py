@@ -12,6 +12,7 @@ from datetime import date
 from functools import cache
 
 from sources.files import LEFTOVER, MARKERS
+from sources.message import Message, listed
 
 MONTHS = {
     "{YYYYMM}": r"(?P<y>(?:19|20)[0-9]{2})(?P<m>0[1-9]|1[0-2])",
@@ -25,11 +26,15 @@ SIGNS = re.compile(r"\*\*/?|\*|\?|\{[^}]*\}")
 def fault_of(pattern: str) -> str | None:
     """What is wrong with a pattern, or None."""
     if pattern.startswith("/") or ".." in pattern.split("/"):
-        return f"`{pattern}` leads out of the delivery: expected a path below SOURCE_PATH"
+        return Message(
+            "`{0}` leads out of the delivery: expected a path below SOURCE_PATH", pattern
+        )
     months = re.findall(r"\{[^}]*\}", pattern)
     unknown = [found for found in months if found not in MONTHS]
     if unknown or len(months) > 1:
-        return f"`{pattern}` has {' and '.join(months)}: expected one of {', '.join(MONTHS)}"
+        return Message(
+            "`{0}` has {1}: expected one of {2}", pattern, listed(months), ", ".join(MONTHS)
+        )
     return None
 
 

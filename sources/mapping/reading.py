@@ -25,12 +25,12 @@ from sources.grammar import PATTERNS
 from sources.interface import Problem
 from sources.mapping.dates import is_two_digit
 from sources.mapping.model import ColumnMap, Feed, Mapping, setting
+from sources.message import Message, guess, sentences
 
 Place = tuple[str | int, ...]
-VALUE_ERROR = "Value error, "
 # In place of a feed that cannot be read: the places of the others must stay.
 LEFT_OUT: tuple[dict[str, str], ...] = ({},)
-WRITE = "Correct the line; docs/mapping.md lists the keys."
+WRITE = Message("Correct the line; docs/mapping.md lists the keys.")
 
 
 class _Texts(yaml.SafeLoader):
@@ -71,43 +71,45 @@ class Draft:
 
     def problem(self, place: Place, what: str, cure: str) -> Problem:
         """A problem at a place of the file."""
-        line = f", line {number}" if (number := self.line(place)) else ""
+        file: str = self.path.name
+        if number := self.line(place):
+            file = Message("{0}, line {1}", file, number)
         parts = [str(part) for part in place if not isinstance(part, int)]
-        table = f", table {parts[1]}" if parts[:1] == ["tables"] and parts[1:] else ""
+        if parts[:1] == ["tables"] and parts[1:]:
+            file = Message("{0}, table {1}", file, parts[1])
         column = parts[3] if parts[2:3] == ["columns"] and parts[3:] else ""
-        return Problem(f"{self.path.name}{line}{table}", column, what, cure)
+        return Problem(file, column, what, cure)
 
 
 def read_mapping(path: Path) -> Draft:
     """The mapping of a file, as far as it can be read, with its problems."""
     draft = Draft(path)
-    cure = "Set MAPPING (JINGXI_MAPPING) to the mapping's file; make map proposes one."
+    cure = Message("Set MAPPING (JINGXI_MAPPING) to the mapping's file; make map proposes one.")
     try:
         content = path.read_bytes()
         draft.digest = hashlib.sha256(content).hexdigest()
         text = content.decode("utf-8-sig")
     except OSError:
-        what = "is a folder" if path.is_dir() else "does not exist"
+        what = Message("is a folder") if path.is_dir() else Message("does not exist")
         draft.problems.append(Problem(str(path), "", what, cure))
         return draft
     except UnicodeDecodeError as error:
-        what = f"is not UTF-8: byte {error.start}"
-        draft.problems.append(Problem(path.name, "", what, "Save it as UTF-8."))
+        what = Message("is not UTF-8: byte {0}", error.start)
+        draft.problems.append(Problem(path.name, "", what, Message("Save it as UTF-8.")))
         return draft
     try:
         node = yaml.compose(text, Loader=_Texts)
         raw = _plain(node, (), draft)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        what = f"is no YAML: {getattr(error, 'problem', None) or error}"
-        draft.problems.append(
-            Problem(f"{path.name}{where}", "", what, "Quote values with : # or quotes in them.")
-        )
+        where = Message("{0}, line {1}", path.name, mark.line + 1) if mark else path.name
+        what = Message("is no YAML: {0}", str(getattr(error, "problem", None) or error))
+        cure = Message("Quote values with : # or quotes in them.")
+        draft.problems.append(Problem(where, "", what, cure))
         return draft
     if not isinstance(raw, dict):
-        what = "is empty: expected the key tables"
-        draft.problems.append(Problem(path.name, "", what, "make map proposes a mapping."))
+        what = Message("is empty: expected the key tables")
+        draft.problems.append(Problem(path.name, "", what, Message("make map proposes a mapping.")))
         return draft
     draft.mapping = _validated(raw, draft)
     draft.problems += _against_contract(draft)
@@ -126,8 +128,9 @@ def _plain(node: Any, place: Place, draft: Draft) -> Any:
             inner = (*place, name)
             if name in found:
                 draft.lines[inner] = key.start_mark.line + 1
-                what = f"the key `{name}` is there twice"
-                draft.problems.append(draft.problem(inner, what, "Remove one of the two."))
+                what = Message("the key `{0}` is there twice", name)
+                cure = Message("Remove one of the two.")
+                draft.problems.append(draft.problem(inner, what, cure))
                 continue
             found[name] = _plain(value, inner, draft)
             draft.lines[inner] = key.start_mark.line + 1
@@ -171,17 +174,19 @@ def _place(given: tuple[str | int, ...], raw: Any) -> Place:
 
 def _in_words(fault: Any, place: Place) -> tuple[str, str]:
     key, kind = str(place[-1]) if place else "", fault["type"]
-    message = str(fault["msg"]).removeprefix(VALUE_ERROR)
     if kind == "extra_forbidden":
         known = [name for model in (Mapping, Feed, ColumnMap) for name in model.model_fields]
         near = difflib.get_close_matches(key, known, n=1)
-        guess = f" Is it {near[0]}?" if near else ""
-        return f"the key `{key}` is unknown", f"Remove or correct it.{guess}"
+        what = Message("the key `{0}` is unknown", key)
+        return what, sentences(Message("Remove or correct it."), guess(near))
     if kind == "missing":
-        return f"the key `{key}` is missing", WRITE
-    given = fault.get("input")
-    shown = f": found `{given}`" if isinstance(given, str) and kind != "value_error" else ""
-    return f"{'' if kind == 'value_error' else f'`{key}`: '}{message}{shown}", WRITE
+        return Message("the key `{0}` is missing", key), WRITE
+    if kind == "value_error":
+        return fault["ctx"]["error"].args[0], WRITE
+    given, message = fault.get("input"), str(fault["msg"])
+    if isinstance(given, str):
+        return Message("`{0}`: {1}: found `{2}`", key, message, given), WRITE
+    return Message("`{0}`: {1}", key, message), WRITE
 
 
 def _remove(raw: Any, place: Place) -> bool:
@@ -218,17 +223,17 @@ def _against_contract(draft: Draft) -> Iterator[Problem]:
     for name in tables:
         if name not in BY_NAME:
             near = codes.nearest(name, tuple(BY_NAME))
-            guess = f" Is it {near}?" if near else f" Its tables are {', '.join(BY_NAME)}."
-            what = "is no table of the contract"
-            yield draft.problem(("tables", name), what, f"Remove or correct it.{guess}")
+            known = Message("Its tables are {0}.", ", ".join(BY_NAME))
+            cure = sentences(Message("Remove or correct it."), guess([near]) if near else known)
+            yield draft.problem(("tables", name), Message("is no table of the contract"), cure)
     faulty = {str(place[1]) for place in draft.faulty if len(place) > 1}
     for table in BY_NAME.values():
         if table.required and not tables.get(table.name) and table.name not in faulty:
             yield Problem(
                 draft.path.name,
                 "",
-                f"the required table {table.name} is not mapped",
-                f"Add tables.{table.name} with its file and columns.",
+                Message("the required table {0} is not mapped", table.name),
+                Message("Add tables.{0} with its file and columns.", table.name),
             )
     for name, feeds in draft.feeds.items():
         for place, feed in feeds:
@@ -246,16 +251,17 @@ def _of_feed(draft: Draft, table: Table, feed: Feed, place: Place) -> Iterator[P
         if name not in feed.columns and name not in left_out:
             yield draft.problem(
                 (*place, "columns", name),
-                "a required column is not mapped",
-                f"Add the line {name}: <the file's column>, or a constant or expression.",
+                Message("a required column is not mapped"),
+                Message("Add the line {0}: <column>, or a constant or expression.", name),
             )
     for name, column in feed.columns.items():
         where = (*place, "columns", name)
         if name not in table.column_names:
             near = codes.nearest(name, table.column_names)
-            known = f" Is it {near}?" if near else f" They are {', '.join(table.column_names)}."
-            what = f"is no column of the contract's {table.name}"
-            yield draft.problem(where, what, f"Remove or correct it.{known}")
+            known = Message("They are {0}.", ", ".join(table.column_names))
+            what = Message("is no column of the contract's {0}", table.name)
+            cure = sentences(Message("Remove or correct it."), guess([near]) if near else known)
+            yield draft.problem(where, what, cure)
             continue
         yield from _of_column(draft, table.column(name), column, feed, where)
 
@@ -263,14 +269,16 @@ def _of_feed(draft: Draft, table: Table, feed: Feed, place: Place) -> Iterator[P
 def _of_row(draft: Draft, table: Table, row: dict[str, str], place: Place) -> Iterator[Problem]:
     missing = [name for name in table.required_columns if not row.get(name)]
     if missing:
-        what = f"the row has no {', '.join(missing)}"
-        yield draft.problem(place, what, "Fill the required columns of every row.")
+        what = Message("the row has no {0}", ", ".join(missing))
+        yield draft.problem(place, what, Message("Fill the required columns of every row."))
     for name, value in row.items():
         if name not in table.column_names:
-            what = f"`{name}` is no column of the contract's {table.name}"
-            yield draft.problem(place, what, f"They are {', '.join(table.column_names)}.")
+            what = Message("`{0}` is no column of the contract's {1}", name, table.name)
+            cure = Message("They are {0}.", ", ".join(table.column_names))
+            yield draft.problem(place, what, cure)
         elif value and not fits(table.column(name), value):
-            yield draft.problem(place, f"`{value}` is no {name}", _expected(table.column(name)))
+            what = Message("`{0}` is no {1}", value, name)
+            yield draft.problem(place, what, _expected(table.column(name)))
 
 
 def _of_column(
@@ -279,15 +287,15 @@ def _of_column(
     defaults = draft.mapping.defaults if draft.mapping else None
     if given.constant is not None and given.codes is None and not fits(column, given.constant):
         yield draft.problem(
-            place, f"the constant `{given.constant}` does not fit", _expected(column)
+            place, Message("the constant `{0}` does not fit", given.constant), _expected(column)
         )
     wrong = {code: to for code, to in (given.codes or {}).items() if to and not fits(column, to)}
     for code, target in wrong.items():
         near = codes.nearest(target, column.values)
-        guess = f" Is it {near}?" if near else ""
         where = (*place, "codes", code)
-        what = f"the code `{code}` becomes `{target}`"
-        yield draft.problem(where, what, _expected(column) + guess)
+        what = Message("the code `{0}` becomes `{1}`", code, target)
+        cure = sentences(_expected(column), guess([near] if near else []))
+        yield draft.problem(where, what, cure)
     of_kind = {
         **{key: column.type == DAY for key in ("dates", "earliest_year")},
         **{key: column.is_number for key in ("decimal", "thousands", "unit", "direction")},
@@ -295,20 +303,22 @@ def _of_column(
     }
     for key, fitting in of_kind.items():
         if getattr(given, key) is not None and not fitting:
-            what = f"{key} has no meaning for {column.type}"
-            yield draft.problem((*place, key), what, "Remove it.")
+            what = Message("{0} has no meaning for {1}", key, column.type)
+            yield draft.problem((*place, key), what, Message("Remove it."))
     if given.negate and not column.is_number:
-        what = f"negate has no meaning for {column.type}"
-        yield draft.problem((*place, "negate"), what, "Remove it.")
+        what = Message("{0} has no meaning for {1}", "negate", column.type)
+        yield draft.problem((*place, "negate"), what, Message("Remove it."))
     if given.unit == "cents" and column.type != MONEY:
-        what = f"the unit cents has no meaning for {column.type}"
-        yield draft.problem((*place, "unit"), what, "Use percent for rates.")
+        what = Message("the unit cents has no meaning for {0}", column.type)
+        yield draft.problem((*place, "unit"), what, Message("Use percent for rates."))
     formats = setting("dates", given, feed, defaults) if column.type == DAY else ()
     if any(map(is_two_digit, formats)) and setting("earliest_year", given, feed, defaults) is None:
         yield draft.problem(
             place,
-            "its years have two digits",
-            "Add earliest_year, the first of the hundred years that they mean, such as 1930.",
+            Message("its years have two digits"),
+            Message(
+                "Add earliest_year, the first of the hundred years that they mean, such as 1930."
+            ),
         )
 
 
@@ -332,9 +342,9 @@ def fits(column: Column, value: str) -> bool:
 
 def _expected(column: Column) -> str:
     if column.values:
-        return f"Use one of {codes.listed(column.values)}."
+        return Message("Use one of {0}.", codes.listed(column.values))
     if column.form is not None:
-        return f"Use a code such as {column.example}."
+        return Message("Use a code such as {0}.", column.example)
     if column.type == FLAG:
-        return "Use true or false."
-    return f"Use a value of {column.type}, such as {column.example}."
+        return Message("Use true or false.")
+    return Message("Use a value of {0}, such as {1}.", column.type, column.example)

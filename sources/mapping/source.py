@@ -11,11 +11,12 @@ import duckdb
 
 from sources.booking_range import first_booking_month
 from sources.contract import TABLES
-from sources.interface import Problem, SourceFile
+from sources.interface import SET_PATH, Problem, SourceFile, no_folder
 from sources.mapping.checks import problems_of
 from sources.mapping.places import matching
 from sources.mapping.reading import Draft, read_mapping
 from sources.mapping.relations import Fed, Relations
+from sources.message import Message
 
 
 class MappedFiles:
@@ -61,9 +62,8 @@ class MappedFiles:
     def problems(self, connection: duckdb.DuckDBPyConnection) -> list[Problem]:
         """Everything that is wrong with the mapping and the delivery, all at once."""
         if not self.path.is_dir():
-            what = "is not a folder" if self.path.exists() else "does not exist"
-            cure = "Set SOURCE_PATH (JINGXI_SOURCE_PATH) to the folder with the delivered files."
-            return [*self.draft.problems, Problem(str(self.path), "", what, cure)]
+            missing = Problem(str(self.path), "", no_folder(self.path), SET_PATH)
+            return [*self.draft.problems, missing]
         found = [*self.draft.problems, *problems_of(connection, self._relations)]
         # A file that feeds several tables has each problem of its own once.
         return list(dict.fromkeys(found))
@@ -74,27 +74,35 @@ class MappedFiles:
         given: dict[str, list[Fed]] = defaultdict(list)
         for fed in relations.feds:
             full = [file for file in fed.files if relations.records(connection, fed, file) != 0]
-            lines += [f"{file.label}: ignored, no rows" for file in fed.files if file not in full]
+            lines += [
+                Message("{0}: ignored, no rows", file.label)
+                for file in fed.files
+                if file not in full
+            ]
             if full or fed.feed.rows:
                 given[fed.table.name].append(fed)
             for file in full:
                 if left_out := relations.left_out(connection, fed, file):
                     lines.append(
-                        f"{file.label}: {left_out:,} row(s) do not meet `{fed.feed.where}` and are "
-                        f"not read as {fed.table.name}"
+                        Message(
+                            "{0}: {1} row(s) do not meet `{2}` and are not read as {3}",
+                            *(file.label, f"{left_out:,}", str(fed.feed.where), fed.table.name),
+                        )
                     )
         for table in TABLES:
             if table.name not in given:
-                lines.append(f"no `{table.name}`: {table.without_it}")
+                lines.append(table.loss)
                 continue
             mapped = {name for fed in given[table.name] for name in fed.names}
             lacking = [name for name in table.column_names if name not in mapped]
             if lacking:
                 names = ", ".join(f"`{name}`" for name in lacking)
-                lines.append(f"`{table.name}` has no {names}: read as unknown")
+                lines.append(Message("`{0}` has no {1}: read as unknown", table.name, names))
                 lines += table.losses(lacking)
         name = self.mapping.name
-        return lines + [f"{path}: not read, {name} does not name it" for path in relations.unread]
+        return lines + [
+            Message("{0}: not read, {1} does not name it", path, name) for path in relations.unread
+        ]
 
     def files(self, connection: duckdb.DuckDBPyConnection) -> list[SourceFile]:
         relations, found = self._relations, list[SourceFile]()

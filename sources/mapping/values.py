@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import duckdb
 
+from sources.codes import MARK
 from sources.contract import DAY, FLAG, MONEY, RATE, REAL, Column, Table
 from sources.delimited import literal, quoted
 from sources.grammar import PATTERNS
@@ -18,7 +19,6 @@ from sources.mapping.numbers import as_number, by_side, negated, of_two, times
 # Blanks around values: the full-width and the no-break space, too.
 BLANKS = " \t\r\n\u00a0\u3000"
 WHERE = "_where"
-MARK = "(not in codes) "
 
 
 def cleaned(name: str, nulls: Sequence[str]) -> str:
@@ -212,7 +212,7 @@ def coded(text: str, codes: Mapping[str, str], column: Column) -> str:
         form = PATTERNS[FLAG] if column.form is None else f"(?i){column.form}"
         known = f"regexp_full_match({text}, {literal(form)})"
     marked = f" when {known} then {literal(MARK)} || {text}" if known else ""
-    return f"case{arms}{marked} else {text} end"
+    return f"case{arms}{marked} else {text} end" if arms or marked else text
 
 
 def _target(value: str) -> str:

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import fcntl
 import json
+import re
 import shutil
 from pathlib import Path
 
 import duckdb
 import pytest
 
+from orchestration.landing.engine import TableLanded
 from orchestration.operations import delivery_check
-from orchestration.operations.delivery_check import Judgement, judgement, own_place
+from orchestration.operations.delivery_check import (
+    Judgement,
+    codes_to_add,
+    judgement,
+    own_place,
+)
 from orchestration.platform.engine import connect
 from orchestration.platform.lock import one_refresh_at_a_time
 from orchestration.platform.releases import point_at
 from orchestration.platform.settings import read_settings
 from sources.files import DeliveredFiles
+from sources.mapping.source import MappedFiles
 
 BANK = {
     "product": "product_id,product_line\nP1,deposits\n",
@@ -311,6 +319,42 @@ def test_one_unknown_code_is_one_problem_however_many_rows_follow_it_into_quaran
     assert note.startswith("product: 1 row(s) of 3 break allowed_values (product_line: `Mortgages`")
     quarantined = {row["table"]: row["quarantined"] for row in found.tables}
     assert quarantined == {"customer": 0, **dict.fromkeys(set(BANK) - {"customer"}, 1)}
+
+
+def test_a_check_is_in_the_language_of_the_settings_and_its_json_in_english(delivery):
+    """Counts, gate, notes and problems; names of tables, columns and rules stay."""
+    delivery.put("product.csv", BANK["product"] + "P2,Mortgages\nP3,cards\n")
+    english = delivery.check(as_of="2024-03")
+    found = delivery.check(as_of="2024-03", language="zh")
+    assert found.as_json() == english.as_json()
+    assert json.loads(found.as_json())["notes"] == english.notes
+    lines = list(found.lines())
+    assert lines[0] == "月份 2024-01至2024-03"
+    assert lines[1].split() == ["表", "报送", "已入库", "已隔离", "历史范围外"]
+    words = [set(re.findall("[A-Za-z]+", "\n".join(one.lines()))) for one in (found, english)]
+    assert words[0] < words[1]
+    (note,) = (line for line in lines if "allowed_values" in line and "提示" in line)
+    assert "product：3行中有1行违反 allowed_values" in note
+    (problem,) = map(found.worded, found.problems)
+    assert problem.startswith("G1 不通过：") and "；允许的值：" in note
+    assert list(english.lines())[1].split() == [
+        *("table", "delivered", "landed", "quarantined", "later")
+    ]
+
+
+def test_codes_of_a_mapping_that_rows_break_are_listed_with_the_lines_to_add(tmp_path):
+    """Fewer than half of a column's rows: they land or go to quarantine, and the check names all
+    codes by their rows."""
+    unknown = {f"Q{number}": number for number in range(1, 9)}
+    table = TableLanded(
+        *("transaction", 1_000, 964, 36, 0, 0, {"allowed_values": 36}),
+        unknown={"kind": unknown},
+    )
+    mapped = MappedFiles(tmp_path, tmp_path / "mapping.yml")
+    (note,) = codes_to_add(mapped, [table])
+    assert note.startswith("add each code to tables.transaction.columns.kind.codes in mapping.yml")
+    assert note.splitlines()[1:] == [f'    "Q{number}": <value>' for number in range(8, 0, -1)]
+    assert list(codes_to_add(DeliveredFiles(tmp_path), [table])) == []
 
 
 def test_rows_that_follow_stop_the_gate_though_their_cause_is_within_its_tolerance(delivery):

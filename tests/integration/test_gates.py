@@ -16,6 +16,7 @@ from orchestration.platform.progress import progress_logger, report_progress
 from orchestration.platform.resources import Home
 from orchestration.platform.settings import read_settings
 from orchestration.platform.terminal import SHOW_CURSOR
+from sources.message import Message
 
 ACCOUNT, CUSTOMER = dg.AssetKey(["base", "account"]), dg.AssetKey(["base", "customer"])
 BUILT = "select * from (values {}) as built (name, broken, odd)"
@@ -39,7 +40,7 @@ def landed(_: object) -> Suite:
 @dg.asset(key=["landing", "account"])
 def landing(context: dg.AssetExecutionContext, home: Home) -> None:
     with home.warehouse() as connection:
-        report_progress("reading the delivery")
+        report_progress(Message("reading the delivery of {0}", "files"))
         build_numbers.begin(connection, "landing", context.run_id)
         build_numbers.finish(connection, "landing")
 
@@ -201,10 +202,22 @@ def test_the_terminal_shows_what_a_step_does_under_its_name(
     lines = capfd.readouterr().out.splitlines()
     index = next(i for i, line in enumerate(lines) if "reading the delivery" in line)
     assert lines[index - 1].startswith("  landing")
-    assert lines[index].endswith(" s  reading the delivery")
+    assert lines[index].endswith(" s  reading the delivery of files")
     warned = next(i for i, line in enumerate(lines) if "G2 warns" in line)
     assert lines[warned - 1] == "  gate G2"
     assert lines[warned + 1].startswith("  gate G2                 done")
+
+
+def test_the_terminal_is_in_the_language_of_the_settings(
+    bank: Bank, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with progress.displayed(5, quiet=False, language="zh"):
+        bank.run("all", account="0, 2")
+    lines = capfd.readouterr().out.splitlines()
+    assert any(line.endswith(" 秒  读取报送数据：files") for line in lines)
+    # A Chinese sign takes two columns.
+    assert any(re.match(r"  闸门 G2 {17}已完成  +[\d.]+ 秒$", line) for line in lines)
+    assert any("G2 警告：base.account：odd 2，限值不超过1" in line for line in lines)
 
 
 def test_a_step_silent_for_long_is_shown_as_still_running(

@@ -309,11 +309,11 @@ def version(**tags: str) -> Version:
         ("auto", version(), (False, "the champion fits")),
         ("never", version(), (False, "the champion fits")),
         ("always", version(), (True, "training was asked for")),
-        ("auto", version(source="b"), (True, "the champion was made for another source")),
+        ("auto", version(source="b"), (True, "the bank changed")),
         (
             "never",
             version(horizon_months="12", features="[]"),
-            (True, "the champion was made for another horizon_months, features"),
+            (True, "the horizon changed from 12 to 6; the list of features changed"),
         ),
     ],
 )
@@ -501,16 +501,22 @@ def test_the_better_of_two_passed_learners_waits_and_needs_no_override(home):
 
 
 @pytest.mark.parametrize(
-    "other",
-    [{"source": "another bank"}, {"horizon_months": "12", "features": listed(["silent", "age"])}],
+    ("other", "why"),
+    [
+        ({"source": "another bank"}, ["the bank changed"]),
+        (
+            {"horizon_months": "12", "features": listed(["silent", "age"])},
+            ["the horizon changed from 6 to 12", "the list of features changed"],
+        ),
+    ],
 )
-def test_a_champion_of_another_purpose_is_replaced_without_a_comparison(home, other):
+def test_a_champion_of_another_purpose_is_replaced_without_a_comparison(home, other, why):
     name = f"other_{'_'.join(other)}"
     home.with_champion(name, BOOSTED)
     # Worse than the champion there is, which must not score.
     report = home.train(study(name, SILENCE, wanted={**WANTED, **other}))
     assert (report.version, report.promoted) == ("2", True)
-    assert report.reasons[0] == f"the champion was made for another {', '.join(other)}"
+    assert report.reasons[: len(why)] == tuple(f"trained again: {one}" for one in why)
     new = home.champion(name)
     assert new.tags[COMPARED_WITH] == ""
     assert "the champion" not in new.tags[REASONS]

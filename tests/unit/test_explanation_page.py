@@ -11,7 +11,7 @@ from typing import get_args
 import pytest
 
 from orchestration import cli
-from orchestration.valuation.display import write_explanation
+from orchestration.valuation.display import show_explanation, write_explanation
 from reports.words import LANGUAGES
 from tests.unit.test_value_report import Page
 
@@ -148,3 +148,36 @@ def test_a_page_without_records_gives_the_reason(tmp_path, note, words):
 
 def test_the_command_offers_every_language():
     assert get_args(get_args(get_args(cli.Language)[0])[0]) == LANGUAGES
+
+
+@pytest.mark.parametrize(
+    ("language", "shown"),
+    [
+        (
+            "en",
+            [
+                "account A<1> in 2025-12, release 2025-12-r1",
+                "  product_line deposits",
+                "transfer_result -13.80 = exposure x capital weight",
+                "  part days above zero, day_sum 150,000.00, amount 15.0000",
+                "delivered records: transaction",
+            ],
+        ),
+        (
+            "zh",
+            [
+                "账户 A<1>，2025-12，发布版本 2025-12-r1",
+                "  产品条线 存款",
+                "  是否违约 否",
+                "资金转移损益 -13.80 = 风险敞口 × 资本权重",
+            ],
+        ),
+    ],
+)
+def test_an_explanation_on_the_terminal_is_in_its_language(capsys, language, shown):
+    show_explanation(found(TRANSFER, records=[BOOKING]), language)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in shown if line not in lines] == [], lines
+    if language != "en":
+        keys = {"day_sum", "transfer_result", "amount", "kind"}
+        assert not [line for line in lines if keys & set(re.findall(r"[a-z_]+", line))]

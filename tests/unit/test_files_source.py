@@ -9,6 +9,8 @@ import duckdb
 import pytest
 
 from sources.files import DeliveredFiles
+from sources.message import Message
+from tests.deliveries import is_worded
 
 GOOD = {
     "product": "product_id,product_line\nP1,deposits\n",
@@ -40,14 +42,19 @@ class Delivery:
         (self.folder / name).unlink()
 
     def problems(self) -> list[str]:
-        return [str(problem) for problem in DeliveredFiles(self.folder).problems(self.connection)]
+        found = DeliveredFiles(self.folder).problems(self.connection)
+        # Another language has them, too.
+        assert [one for one in found if not is_worded(one)] == []
+        return [str(problem) for problem in found]
 
     def the_problem(self) -> str:
         (problem,) = self.problems()
         return problem
 
     def notes(self) -> list[str]:
-        return DeliveredFiles(self.folder).notes(self.connection)
+        found = DeliveredFiles(self.folder).notes(self.connection)
+        assert [note for note in found if not isinstance(note, Message)] == []
+        return found
 
     def rows(self, table: str) -> list[tuple]:
         source = DeliveredFiles(self.folder)

@@ -13,7 +13,7 @@ import yaml
 
 from orchestration.landing.mapping_proposal import MappingRefused, propose_file
 from orchestration.platform.settings import Settings
-from sources.contract import FLAG, TABLES
+from sources.contract import BY_NAME, FLAG, TABLES
 from sources.interface import DeliveryRefused
 from sources.mapping.proposal.propose import pattern_of, propose
 from sources.mapping.proposal.sniffing import sniff
@@ -191,6 +191,89 @@ def test_what_cannot_be_known_is_asked(engine, tmp_path):
     assert "product: no file looks like it. Correct the product_line of each row." in asked
     assert "transaction.kind: what do `A`, `B` mean?" in asked
     assert "parameter.csv: of no table" in asked
+
+
+def test_codes_are_taken_from_all_rows_of_all_files(engine, tmp_path):
+    """One row of a code behind ten thousand of another, in the earliest of forty months."""
+    folder = tmp_path / "bank" / "movement"
+    folder.mkdir(parents=True)
+    head = "TxnID,AccountNo,Date,Amount,TxnCode\n"
+    for month in range(40):
+        name = f"movement_{2020 + month // 12}{month % 12 + 1:02d}.csv"
+        (folder / name).write_text(f"{head}{month},11,2024-01-31,-5.00,fee\n")
+    rows = "".join(f"a{n},11,2020-01-31,-5.00,fee\n" for n in range(12_000))
+    (folder / "movement_202001.csv").write_text(
+        f"{head}{rows}b1,11,2020-01-31,-5.00,ZZ9\nb2,11,2020-01-31,-5.00,\nb3,11,2020-01-31,-5.00,N/A\n"
+    )
+    found, tables = proposed(engine, folder.parent)
+    assert "# ZZ9: ?  (1 rows)" in found.text
+    assert tables["transaction"]["columns"]["kind"]["codes"] == {"fee": "fee"}
+    asked = "\n".join(found.questions)
+    assert "transaction.kind: what do `ZZ9` mean?" in asked
+    assert "transaction.kind: 2 of 12,042 rows (0.0%) have no value" in asked
+
+
+def test_more_codes_than_a_person_would_name_are_counted(engine, tmp_path):
+    rows = "".join(f"t{n},11,2024-01-31,-5.00,K{n % 130:03d}\n" for n in range(1_300))
+    folder = put(tmp_path / "bank", movement=f"TxnID,AccountNo,Date,Amount,TxnCode\n{rows}")
+    found, _ = proposed(engine, folder)
+    assert found.text.count(": ?  (10 rows)") == 100
+    assert "# 30 other values (300 rows)" in found.text
+
+
+def test_an_empty_value_is_missing_and_asked_about_where_it_matters(engine, tmp_path):
+    """No code of its own; many rows of an optional column, or any of a required one."""
+    consent = [
+        f"C{n},{'' if n < few else 'Y'},{'' if n < 1 else 'M'}" for n, few in enumerate([10] * 100)
+    ]
+    folder = put(
+        tmp_path / "bank", customer="\n".join(["cust_no,marketing consent,gender", *consent]) + "\n"
+    )
+    found, tables = proposed(engine, folder)
+    assert '"":' not in found.text.split("# Questions:")[0]
+    assert tables["customer"]["columns"]["marketing_consent"]["codes"] == {"Y": "true"}
+    asked = "\n".join(found.questions)
+    assert "customer.marketing_consent: 10 of 100 rows (10.0%) have no value" in asked
+    assert 'add the line `"": <value>` under codes' in asked
+    assert "customer.sex" not in asked
+
+
+def test_optional_columns_that_switch_much_off_are_asked_about(engine, core, tmp_path):
+    """Each that no column of the file fits, with what follows and how it is added."""
+    folder = put(
+        tmp_path / "bank",
+        customer="cust_no,dob\nC1,1980-01-01\nC2,1980-01-01\n",
+        account="acct_no,product,open_date,rate\nA1,P,2024-01-31,2.5\nA2,P,2024-01-31,3.5\n",
+    )
+    found, _ = proposed(engine, folder)
+    asked = {one.split(": no column")[0]: one for one in found.questions if "Without it" in one}
+    assert set(asked) == {
+        *("customer.employee_id", "customer.marketing_consent"),
+        *("account.term_months", "account.credit_limit"),
+    }
+    for place, question in asked.items():
+        table, name = place.split(".")
+        loss = BY_NAME[table].column(name).without_it
+        assert (
+            f"Without it: {loss}. If the bank has it, add the line `{name}: <column>`" in question
+        )
+        assert f"\n      # {name}: ?\n" in found.text
+    given = [one for one in core[0].questions if one.startswith("account.term_months: no column")]
+    assert given == []
+
+
+def test_a_proposal_is_in_the_language_of_the_settings(tmp_path):
+    """Questions and comments; the keys, and the questions of JSON, stay as they are."""
+    folder = write_core_banking(KNOWN, tmp_path / "core")
+    settings = Settings(home=tmp_path / "home", source="files", source_path=folder, language="zh")
+    place = tmp_path / "mapping.yml"
+    found = propose_file(settings, folder, place)
+    text = place.read_text()
+    assert text.startswith("# 本文件根据报送文件生成：请逐行核对。")
+    assert "# 1. 编码是 gb18030 吗？以下文件不是 UTF-8：" in text
+    assert "名称相同；其值是 account 的主键" in text
+    assert any(question.startswith("Is the encoding gb18030?") for question in found["questions"])
+    assert [str(problem) for problem in read_mapping(place).problems] == []
 
 
 def test_values_of_customers_are_shown_only_where_many_rows_share_them(engine, tmp_path):

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestration.operations.page_words import page_words, titles, vocabularies
+from orchestration.operations.page_words import messages, page_words, titles, vocabularies
 from reports import charts, formats, render
 from reports.page import environment
-from reports.words import LANGUAGES, Phrase, joined, read, untranslated, update
+from reports.words import LANGUAGES, Phrase, joined, read, translations, untranslated, update
 
 MONEY = st.decimals("-1e12", "1e12", places=4)
 
@@ -99,6 +99,20 @@ def test_every_word_of_a_vocabulary_is_chinese_on_a_chinese_page(how, words):
     assert [english(word) for word in words] == [
         formats.titled(word) if how == "titled" else word for word in words
     ]
+
+
+def test_a_message_of_the_terminal_is_chinese_but_for_names_that_the_english_has():
+    """Keys, commands, types and file names stay; any other Latin word is untranslated."""
+    chinese = translations("zh").gettext
+    word = re.compile("[A-Za-z][A-Za-z0-9_]*")
+    found = {
+        text: set(word.findall(chinese(text))) - set(word.findall(text)) for text in messages()
+    }
+    assert len(found) > 300
+    assert {text: more for text, more in found.items() if more} == {}
+    # A message with a word has a Chinese one.
+    plain = [text for text in found if word.search(re.sub(r"\{\w+\}|`.*?`", "", text))]
+    assert [text for text in plain if not re.search("[\u4e00-\u9fff]", chinese(text))] == []
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ import reports
 from ml.anomaly.reasons import DayEvidence, KindEvidence, explain
 from ml.promotion import Measure, decide
 from orchestration.alerts.reason_words import transaction_reason
-from orchestration.models.reason_words import verdict
+from orchestration.models.reason_words import AGAIN, changed, trained_again, verdict
 from orchestration.platform.settings import Settings
 from orchestration.portal import grid, models, quality, risk
 from orchestration.portal.page import Page, Release, opened
@@ -338,12 +338,35 @@ def test_every_reason_of_a_decision_on_a_model_is_chinese_on_a_chinese_page(cham
             "年龄段55-64（260位客户）：预测低于实际，"
             "幅度为全体平均结果的169 % [-251 %, -73 %]，超过25 %",
         ),
+        ("trained again: the discount rate changed from 0.1 to 0.12; the champion fits",)
+        + ("重新训练：折现率由 0.1 变为 0.12；在用模型适用",),
+        ("trained again: the list of features changed", "重新训练：特征清单有变化"),
         ("", ""),
         (None, "–"),
     ],
 )
 def test_a_reason_of_a_person_stays_as_it_is(text, chinese):
     assert environment("zh").filters["translated"](verdict(text)) == chinese
+
+
+@pytest.mark.parametrize(
+    ("language", "shown"),
+    [
+        ("en", "Trained again in this refresh\n  clv           the discount rate changed from"),
+        ("zh", "本次刷新重新训练的模型\n  clv           折现率由 0.1 变为 0.12"),
+    ],
+)
+def test_the_closing_summary_states_which_models_are_trained_again_and_why(language, shown):
+    reason = changed("discount_rate", "0.100000", "0.120000")
+    notes = {"clv": f"a horizon of 6 is used; trained again: {reason}", "default": None}
+    again = [
+        {"model": name, "reason": verdict(one.removeprefix(AGAIN))}
+        for name, note in notes.items()
+        for one in trained_again(note)
+    ]
+    text = reports.text("summary.txt", "trained", {"trained": again}, language)
+    assert text.startswith(shown) and len(text.splitlines()) == 2
+    assert reports.text("summary.txt", "trained", {"trained": []}, language).strip() == ""
 
 
 def test_a_text_is_the_phrase_of_the_first_pattern_that_it_fits():

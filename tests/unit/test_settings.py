@@ -2,7 +2,7 @@ import pytest
 from pydantic import ValidationError
 
 from orchestration.platform.partitions import first_day, last_day, months_asked
-from orchestration.platform.settings import read_settings
+from orchestration.platform.settings import keep_language, read_settings
 
 
 def test_an_unknown_setting_is_refused_by_name(monkeypatch):
@@ -32,6 +32,33 @@ def test_everything_written_lies_under_the_home(monkeypatch, tmp_path):
     ]
     assert all(place.is_relative_to(tmp_path) for place in places)
     assert str(tmp_path) in settings.mlflow_tracking_uri
+
+
+def test_the_language_of_the_last_refresh_is_kept_with_the_home(monkeypatch, tmp_path):
+    """For commands without one of their own; the variable, or what is given, comes first."""
+    monkeypatch.setenv("JINGXI_HOME", str(tmp_path))
+    assert read_settings().language == "en"
+    keep_language(read_settings())
+    assert not list(tmp_path.iterdir())
+    monkeypatch.setenv("JINGXI_LANGUAGE", "zh")
+    keep_language(read_settings())
+    monkeypatch.delenv("JINGXI_LANGUAGE")
+    assert read_settings().language == "zh"
+    assert read_settings().kept in read_settings().own_places
+    monkeypatch.setenv("JINGXI_LANGUAGE", "en")
+    assert read_settings().language == "en"
+    assert read_settings(language="zh").language == "zh"
+    keep_language(read_settings())
+    monkeypatch.delenv("JINGXI_LANGUAGE")
+    assert read_settings().language == "en"
+
+
+@pytest.mark.parametrize("text", ["", "zh", "[]", "{}", '{"language": "fr"}'])
+def test_a_home_that_keeps_no_known_language_is_refused_with_the_cure(tmp_path, text):
+    (tmp_path / "settings.json").write_text(text)
+    with pytest.raises(ValueError, match="settings.json is invalid: expected .* Remove it"):
+        read_settings(home=tmp_path)
+    assert read_settings(home=tmp_path, language="en").language == "en"
 
 
 def test_a_month_ends_on_its_last_day():

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import duckdb
 
 from sources.contract import BY_NAME, DAY, FLAG, RATE, TABLES, TEXT, Column, Table
 from sources.delimited import quoted
-from sources.mapping.proposal.profiles import Profile
+from sources.mapping.proposal.profiles import Profile, with_all_codes
 from sources.mapping.proposal.sniffing import Sniffed
 from sources.mapping.proposal.synonyms import code_of, nearest, synonyms, words
+from sources.message import Message
 
 # A file by its name and its columns; a column by its name and its values.
 LEAST_FILE, LEAST_COLUMN = 0.55, 0.5
@@ -20,18 +21,26 @@ LEAST_FILE, LEAST_COLUMN = 0.55, 0.5
 CONTAINED = 0.95
 MANY = 20
 BOOLEANS = ("true", "false")
+# How well more values than `counts` has fit as codes, if each is in ten rows or more.
+MANY_CODES, REPEATED = 0.3, 0.1
+# Values of a column that may hold the sides of amounts.
+MOST_SIDES = 6
 # The least of a column whose values are nothing like the contract's.
 BY_NAME_ALONE = 0.4
 
 
 @dataclass
 class FileSeen:
-    """A file, or a pattern of files by month, with the profiles of its columns."""
+    """A file, or a pattern of files by month, with the profiles of its columns.
+
+    `relation` has the rows of some of the files, `whole` makes a query of columns of all of them.
+    """
 
     pattern: str
     sniffed: Sniffed | None
     profiles: dict[str, Profile]
     relation: str
+    whole: Callable[[Sequence[str]], str]
 
     @property
     def stem(self) -> str:
@@ -84,7 +93,38 @@ def match(connection: duckdb.DuckDBPyConnection, files: list[FileSeen]) -> dict[
     keys = _keys(found)
     for one in found.values():
         one.matches = _columns(one.table, one.seen, _referred(connection, one, keys))
+    for one in found.values():
+        _count_codes(connection, one)
     return found
+
+
+def is_coded(column: Column) -> bool:
+    """Whether the contract lists the values, or has a form for them."""
+    return bool(column.values) or column.type == FLAG or column.form is not None
+
+
+def _count_codes(connection: duckdb.DuckDBPyConnection, one: TableMatch) -> None:
+    """Take the codes of the matched columns from all rows of the files, and those of products and
+    of sides of amounts."""
+    names = {
+        match.profile.name
+        for name, match in one.matches.items()
+        if is_coded(match.column) or (one.table.name, name) == ("account", "product_id")
+    }
+    if one.table.name == "transaction":
+        names |= {p.name for p in one.seen.profiles.values() if 0 < len(p.counts) <= MOST_SIDES}
+    profiles = [profile for name, profile in one.seen.profiles.items() if name in names]
+    if not profiles:
+        return
+    try:
+        whole = one.seen.whole([profile.name for profile in profiles])
+        counted = [with_all_codes(connection, whole, profile) for profile in profiles]
+    except (OSError, EOFError, duckdb.Error):
+        # `check` names a file that cannot be read; the first rows of the others have codes.
+        return
+    one.seen.profiles |= {profile.name: profile for profile in counted}
+    for match in one.matches.values():
+        match.profile = one.seen.profiles[match.profile.name]
 
 
 def others(files: Iterable[FileSeen], found: Mapping[str, TableMatch]) -> dict[str, str]:
@@ -146,18 +186,18 @@ def _match(table: Table, column: Column, profile: Profile, contained: float | No
         by_name = max(by_name, 0.9)
     by_values, reason = fit(table, column, profile)
     score = by_name * (BY_NAME_ALONE + (1 - BY_NAME_ALONE) * by_values)
-    reasons = [f"the name is {'the same' if by_name > 0.9 else 'alike'}"] if by_name else []
-    reasons += [reason] if reason and by_name else []
+    same = Message("the name is the same") if by_name > 0.9 else Message("the name is alike")
+    reasons = [one for one in (same, reason) if one and by_name]
     if contained is not None and column.references:
         if contained >= CONTAINED:
             # Ids that count from 1 are contained in each other: another name decides.
             many = profile.distinct >= MANY
             if by_name or (many and not _is_another(profile.name, column.name)):
                 score = min(max(score, 0.45) + 0.15, 0.99)
-                reasons.append(f"its values are keys of {column.references}")
+                reasons.append(Message("its values are keys of {0}", column.references))
         elif contained < 1 - CONTAINED:
             score *= 0.6
-            reasons.append(f"its values are no keys of {column.references}")
+            reasons.append(Message("its values are no keys of {0}", column.references))
     return Match(column, profile, round(score, 2), reasons)
 
 
@@ -173,28 +213,33 @@ def _is_another(name: str, column: str) -> bool:
 def fit(table: Table, column: Column, profile: Profile) -> tuple[float, str]:
     """How well the values fit the contract's column, from 0 to 1, and why."""
     if not profile.values:
-        return 0.5, "no values"
+        return 0.5, Message("no values")
     if column.values or column.type == FLAG:
         allowed = column.values or BOOLEANS
         named = sum(rows for one, rows in profile.counts.items() if code_of(one, allowed))
         share = named / profile.values
-        few = 0.5 if profile.counts else 0.0
-        reason = f"{share:.0%} of the rows have a known code" if profile.counts else ""
-        return max(share, few), reason
+        # A core system may have hundreds of codes of bookings.
+        many = MANY_CODES if profile.distinct <= REPEATED * profile.values else 0.0
+        few = 0.5 if profile.counts else many
+        reason = Message("{0} of the rows have a known code", f"{share:.0%}")
+        return max(share, few), reason if profile.counts else ""
     if column.form is not None:
         fits = [one for one in profile.counts if re.fullmatch("[A-Za-z]{3}|[0-9]{3}", one)]
-        return (1.0, "codes of currencies") if fits else (0.0, "")
+        return (1.0, Message("codes of currencies")) if fits else (0.0, "")
     if column.type == DAY:
-        return (1.0, f"days as {profile.dates[0]}") if profile.dates else (0.0, "no days")
+        if not profile.dates:
+            return 0.0, Message("no days")
+        return 1.0, Message("days as {0}", profile.dates[0])
     if column.is_number:
         if profile.number is None:
-            return 0.0, "no numbers"
-        high = profile.high or 0.0
-        return (0.3, "too large") if column.type == RATE and high > 100 else (1.0, "numbers")
+            return 0.0, Message("no numbers")
+        if column.type == RATE and (profile.high or 0.0) > 100:
+            return 0.3, Message("too large")
+        return 1.0, Message("numbers")
     if table.key == (column.name,):
-        return (1.0, "unique") if profile.is_key else (0.3, "not unique")
+        return (1.0, Message("unique")) if profile.is_key else (0.3, Message("not unique"))
     is_date = profile.dates and not profile.number
-    return (0.2, "days") if column.type == TEXT and is_date else (0.85, "")
+    return (0.2, Message("days")) if column.type == TEXT and is_date else (0.85, "")
 
 
 def _keys(found: Mapping[str, TableMatch]) -> dict[str, tuple[FileSeen, str]]:
@@ -223,10 +268,9 @@ def _referred(
                 continue
             own = f"trim({quoted(profile.name)}::varchar)"
             ((share,),) = connection.execute(
-                f"""select avg((id in (
-                    select trim({quoted(key)}::varchar) from ({other.relation})))::integer)
-                from (select distinct {own} as id from ({one.seen.relation})
-                    where {own} <> '' limit 1000)"""
+                f"""select avg((id in (select trim({quoted(key)}::varchar) from ({other.relation})))
+                ::integer) from (select distinct {own} as id from ({one.seen.relation})
+                where {own} <> '' limit 1000)"""
             ).fetchall()
             if share is not None:
                 found[column.name, profile.name] = float(share)

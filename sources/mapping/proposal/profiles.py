@@ -1,13 +1,17 @@
-"""What the columns of a file hold: dates of which formats, numbers, few values, a key."""
+"""What the columns of a file hold: dates of which formats, numbers, few values, a key.
+
+Formats show in the first rows; a code may be in one row of millions, so codes are counted in all.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import duckdb
 
+from sources import codes
 from sources.contract import DAY, MONEY
 from sources.delimited import literal, quoted
 from sources.grammar import typed
@@ -18,6 +22,8 @@ from sources.mapping.values import BLANKS
 
 ROWS, LEAST_ROWS = 10_000, 500
 MOST_VALUES = 60
+# Codes of a column that are named; the rest is counted.
+MOST_CODES = 100
 LEAST = 0.98
 # In the order of preference, where several fit.
 DATES = (
@@ -34,12 +40,12 @@ FEW = 200
 
 @dataclass(frozen=True)
 class Profile:
-    """One column's first rows.
+    """One column's first rows; of one that holds codes all rows (`with_all_codes`).
 
     `dates` are the formats that nearly all values fit, `number` the decimal and thousands signs,
     `odd` the share of numbers that are no whole hundreds, `counts` rows by value where there are
-    few, `nulls` values that seem to mean unknown, and `is_key` whether each row of one file has a
-    value of its own.
+    few, `others` the values that `counts` leaves out, `nulls` values that seem to mean unknown, and
+    `is_key` whether each row of one file has a value of its own.
     """
 
     name: str
@@ -54,7 +60,13 @@ class Profile:
     whole: bool = False
     odd: float = 0.0
     counts: Mapping[str, int] = field(default_factory=dict)
+    others: int = 0
     nulls: tuple[str, ...] = ()
+
+    @property
+    def empty(self) -> int:
+        """Rows without a value."""
+        return self.rows - self.values
 
 
 def profiles_of(
@@ -63,10 +75,7 @@ def profiles_of(
     """The profile of each column of queries of text columns, one for each file of a pattern, from
     the first rows of each: `ROWS` of all, and at least `LEAST_ROWS` of each."""
     rows = max(ROWS // len(relations), LEAST_ROWS)
-    cleaned = ", ".join(
-        f"nullif(trim({quoted(name)}::varchar, {literal(BLANKS)}), '') as {quoted(name)}"
-        for name in names
-    )
+    cleaned = ", ".join(f"{_cleaned(name)} as {quoted(name)}" for name in names)
     sample = " union all ".join(
         f"(select {number} as _file, {cleaned} from ({relation}) limit {rows})"
         for number, relation in enumerate(relations)
@@ -76,6 +85,31 @@ def profiles_of(
         return {name: _profile(connection, name) for name in names}
     finally:
         connection.unregister("mapping_sample")
+
+
+def with_all_codes(
+    connection: duckdb.DuckDBPyConnection, relation: str, profile: Profile
+) -> Profile:
+    """The profile with the values of all rows of a query: the `MOST_CODES` most frequent, and how
+    many others there are."""
+    most = MOST_CODES + len(null_words())
+    found = codes.counted(connection, relation, _cleaned(profile.name), most)
+    unknown = {value: rows for value, rows in found.counts.items() if value in null_words()}
+    known = [(value, rows) for value, rows in found.counts.items() if value not in unknown]
+    named = dict(known[:MOST_CODES])
+    return replace(
+        profile,
+        rows=found.rows,
+        values=found.rows - found.empty - sum(unknown.values()),
+        distinct=found.values - len(unknown),
+        counts=named,
+        others=found.values - len(unknown) - len(named),
+        nulls=tuple(sorted(unknown)),
+    )
+
+
+def _cleaned(name: str) -> str:
+    return f"nullif(trim({quoted(name)}::varchar, {literal(BLANKS)}), '')"
 
 
 def _profile(connection: duckdb.DuckDBPyConnection, name: str) -> Profile:

@@ -1,22 +1,26 @@
-"""Propose the mapping of a folder: read the start of each file, match, write."""
+"""Propose the mapping of a folder: read the start of each file, match, count codes, write."""
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import duckdb
 
 from sources.delimited import DelimitedReader, quoted
-from sources.interface import DeliveryRefused, Problem
+from sources.interface import SET_PATH, DeliveryRefused, Problem, no_folder
 from sources.mapping.places import is_part
 from sources.mapping.proposal.matching import FileSeen, match
 from sources.mapping.proposal.profiles import profiles_of
 from sources.mapping.proposal.sniffing import sniff
 from sources.mapping.proposal.writing import Proposal, write
+from sources.message import Message
 from sources.parquet import parquet_names, parquet_relation
 
+Rows = Callable[[Path], str]
 # Of the files of one pattern, spread over its months.
 MOST_FILES = 36
 # A month in a name, with the day or without, and how a mapping names it.
@@ -28,8 +32,15 @@ MONTHS = (
 )
 
 
-def propose(connection: duckdb.DuckDBPyConnection, folder: Path) -> Proposal:
+def propose(
+    connection: duckdb.DuckDBPyConnection, folder: Path, worded: Callable[[str], str] = str
+) -> Proposal:
     """A first mapping of a folder's files, with the questions that remain.
+
+    Parameters
+    ----------
+    worded
+        Gives a message in the language of the proposal's text; the questions stay messages.
 
     Raises
     ------
@@ -37,9 +48,7 @@ def propose(connection: duckdb.DuckDBPyConnection, folder: Path) -> Proposal:
         When the folder has no file with rows and columns.
     """
     if not folder.is_dir():
-        what = "is not a folder" if folder.exists() else "does not exist"
-        cure = "Set SOURCE_PATH (JINGXI_SOURCE_PATH) to the folder with the delivered files."
-        raise DeliveryRefused([Problem(str(folder), "", what, cure)])
+        raise DeliveryRefused([Problem(str(folder), "", no_folder(folder), SET_PATH)])
     groups: dict[str, list[Path]] = defaultdict(list)
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         below = path.relative_to(folder).as_posix()
@@ -49,19 +58,15 @@ def propose(connection: duckdb.DuckDBPyConnection, folder: Path) -> Proposal:
     readers: list[DelimitedReader] = []
     files, unread = [], []
     for pattern, paths in groups.items():
-        step = max(len(paths) // MOST_FILES, 1)
-        seen = _look(connection, readers, pattern, paths[::-step][:MOST_FILES])
+        seen = _look(connection, readers, pattern, paths)
         if seen is None:
             unread.append(pattern)
         else:
             files.append(seen)
     if not files:
-        what = "has no file with rows and columns"
-        cure = "Set SOURCE_PATH (JINGXI_SOURCE_PATH) to the folder with the delivered files."
-        raise DeliveryRefused([Problem(str(folder), "", what, cure)])
-    found = write(files, match(connection, files))
-    found.questions += [f"{pattern}: cannot be read as text of columns." for pattern in unread]
-    return found
+        what = Message("has no file with rows and columns")
+        raise DeliveryRefused([Problem(str(folder), "", what, SET_PATH)])
+    return write(files, match(connection, files), unread, worded)
 
 
 def pattern_of(path: str) -> str:
@@ -83,11 +88,24 @@ def _look(
     pattern: str,
     paths: list[Path],
 ) -> FileSeen | None:
-    """The files of a pattern, the last one first; those of another header are left out."""
+    """The files of a pattern, of many some; the last one first, those of another header left
+    out."""
+    step = max(len(paths) // MOST_FILES, 1)
+    every, paths = paths, paths[::-step][:MOST_FILES]
+
+    def united(chosen: Sequence[str], header: Callable[[Path], Sequence[str]], rows: Rows) -> str:
+        """The chosen columns of every file that has them."""
+        listed = ", ".join(map(quoted, chosen))
+        having = (path for path in every if set(chosen) <= set(header(path)))
+        return " union all ".join(f"select {listed} from ({rows(path)})" for path in having)
+
     try:
         if paths[0].suffix.lower() == ".parquet":
             names, relation = parquet_names(connection, paths[0]), parquet_relation(paths[0])
-            return FileSeen(pattern, None, profiles_of(connection, [relation], names), relation)
+            return FileSeen(
+                *(pattern, None, profiles_of(connection, [relation], names), relation),
+                partial(united, header=partial(parquet_names, connection), rows=parquet_relation),
+            )
         form = sniff(paths[0])
         if form is None:
             return None
@@ -101,6 +119,9 @@ def _look(
             if reader.header(path) == names
         ]
         profiles = profiles_of(connection, relations, names)
-        return FileSeen(pattern, form, profiles, " union all ".join(relations))
+        return FileSeen(
+            *(pattern, form, profiles, " union all ".join(relations)),
+            partial(united, header=reader.header, rows=partial(reader.relation, connection)),
+        )
     except (OSError, EOFError, duckdb.Error):
         return None

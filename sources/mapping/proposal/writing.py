@@ -4,42 +4,64 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import Any
 
 from sources import codes
-from sources.contract import DAY, FLAG, MONEY, RATE, TABLES, Column
+from sources.contract import BY_NAME, DAY, FLAG, MONEY, RATE, TABLES, Column, Table
 from sources.mapping.dates import is_two_digit
 from sources.mapping.model import DEFAULTS
-from sources.mapping.proposal.matching import BOOLEANS, FileSeen, Match, TableMatch, others
+from sources.mapping.proposal.matching import (
+    BOOLEANS,
+    FileSeen,
+    Match,
+    TableMatch,
+    is_coded,
+    others,
+)
 from sources.mapping.proposal.profiles import EARLIEST_YEAR, Profile, is_ambiguous
 from sources.mapping.proposal.sniffing import is_usual
 from sources.mapping.proposal.synonyms import code_of, currency_of, nearest, synonyms, words
+from sources.message import Message, by_semicolons, listed, sentences
 
 PLAIN = re.compile(r"[A-Za-z_\u4e00-\u9fff][\w\u4e00-\u9fff./-]*( [\w\u4e00-\u9fff]+)*")
 SPECIAL = ("true", "false", "null", "yes", "no", "on", "off", "y", "n")
 DOUBTFUL = 0.7
 CONFIDENCE_AT = 56
 PRODUCT_ROWS = 50
+# The share of a column's rows without a code from which on it is asked what that means.
+MANY_EMPTY = 0.05
 
 
 @dataclass
 class Proposal:
-    """The text of a mapping, what it proposes, and what is left to a person."""
+    """The text of a mapping, what it proposes, and what is left to a person (messages)."""
 
     text: str = ""
     tables: dict[str, str] = field(default_factory=dict)
     questions: list[str] = field(default_factory=list)
 
 
-def write(files: list[FileSeen], found: Mapping[str, TableMatch]) -> Proposal:
-    """The proposal of the matched tables."""
-    return _Writer(files, found).proposal()
+def write(
+    files: list[FileSeen],
+    found: Mapping[str, TableMatch],
+    unread: Sequence[str] = (),
+    worded: Callable[[str], str] = str,
+) -> Proposal:
+    """The proposal of the matched tables; `unread` are files without rows and columns."""
+    return _Writer(files, found, worded).proposal(unread)
 
 
 class _Writer:
-    def __init__(self, files: list[FileSeen], found: Mapping[str, TableMatch]) -> None:
+    def __init__(
+        self,
+        files: list[FileSeen],
+        found: Mapping[str, TableMatch],
+        worded: Callable[[str], str],
+    ) -> None:
+        self.worded = worded
         self.files = files
         self.found = found
         self.defaults = self._usual()
@@ -47,10 +69,13 @@ class _Writer:
         # Columns that give the side of an amount.
         self.sides: set[str] = set()
 
-    def proposal(self) -> Proposal:
+    def proposal(self, unread: Sequence[str]) -> Proposal:
         lines = [
-            "# Proposed from the files: read every line. The comment behind a column is how sure",
-            "# it is; the questions at the end are open. docs/mapping.md explains the keys.",
+            self._comment(Message("Proposed from the files: read every line.")),
+            self._comment(Message("The comment behind a column is how sure it is.")),
+            self._comment(
+                Message("The questions at the end are open. docs/mapping.md explains the keys.")
+            ),
             "defaults:",
             *(f"  {name}: {_yaml(value)}" for name, value in self.defaults.items()),
             "",
@@ -65,19 +90,43 @@ class _Writer:
             elif table.name == "product":
                 lines += self._products()
             elif table.required:
-                self._ask(
-                    f"{table.name}: no file looks like it, and it is required. Which one is it?"
-                )
+                self._ask(self._no_file(table))
         for pattern, near in others(self.files, self.found).items():
-            guess = f" It looks like {near}, too: a table may have several files." if near else ""
-            self._ask(f"{pattern}: of no table. Leave it out, or map it?{guess}")
-        lines += ["", "# Questions:"]
-        lines += [f"# {number}. {text}" for number, text in enumerate(self.questions, 1)]
+            asked = Message("{0}: of no table. Leave it out, or map it?", pattern)
+            guess = Message("It looks like {0}, too: a table may have several files.", near)
+            self._ask(sentences(asked, guess if near else ""))
+        for pattern in unread:
+            self._ask(Message("{0}: cannot be read as text of columns.", pattern))
+        lines += ["", self._comment(Message("Questions:"))]
+        lines += [
+            self._comment(f"{number}. {self.worded(text)}")
+            for number, text in enumerate(self.questions, 1)
+        ]
         tables = {name: one.seen.pattern for name, one in self.found.items()}
         return Proposal("\n".join(lines) + "\n", tables, self.questions)
 
     def _ask(self, question: str) -> None:
         self.questions.append(question)
+
+    def _comment(self, text: str) -> str:
+        return f"# {self.worded(text)}"
+
+    def _remarked(self, line: str, share: float, *reasons: str) -> str:
+        """A line with how sure it is, and why."""
+        sure = f"{share:.0%}"
+        why = by_semicolons(reasons or ("",))
+        remark = Message("{0}: {1}", sure, why) if why else sure
+        return f"{line:<{CONFIDENCE_AT}}  {self._comment(remark)}"
+
+    @staticmethod
+    def _no_file(table: Table) -> Message:
+        return Message(
+            "{0}: no file looks like it, and it is required. Which one is it?", table.name
+        )
+
+    @staticmethod
+    def _no_column(place: str, pattern: str) -> Message:
+        return Message("{0}: no column of {1} looks like it.", place, pattern)
 
     def _usual(self) -> dict[str, Any]:
         """The keys that most of the files share, where they differ from those of a mapping."""
@@ -120,16 +169,16 @@ class _Writer:
 
     def _table(self, one: TableMatch) -> Iterator[str]:
         seen, table = one.seen, one.table
-        yield _remarked(f"  {table.name}:", f"{one.score:.0%}")
+        yield self._remarked(f"  {table.name}:", one.score)
         yield f"    file: {_yaml(seen.pattern)}"
         for name, value in self._layout(seen).items():
             if self._own(name, value):
                 yield f"    {name}: {_yaml(value)}"
         if seen.sniffed is not None and seen.sniffed.header is not None:
             yield f"    header: {_yaml(list(seen.sniffed.header))}"
-            self._ask(f"{seen.pattern}: has no header line. What are its columns?")
+            self._ask(Message("{0}: has no header line. What are its columns?", seen.pattern))
         if self._cents(one) and self._own("money", "cents"):
-            yield _remarked("    money: cents", "60%: no amount has decimals")
+            yield self._remarked("    money: cents", 0.6, Message("no amount has decimals"))
         yield "    columns:"
         for column in table.columns:
             match = one.matches.get(column.name)
@@ -138,15 +187,30 @@ class _Writer:
             elif match is not None:
                 yield from self._column(one, match)
             elif column.required and (table.name, column.name) == ("account_holder", "role"):
-                yield _remarked("      role: {constant: owner}", "30%: no column looks like it")
-                self._ask("account_holder.role: is every customer of an account its owner?")
-            elif column.required:
+                why = Message("no column looks like it")
+                yield self._remarked("      role: {constant: owner}", 0.3, why)
+                self._ask(
+                    Message("account_holder.role: is every customer of an account its owner?")
+                )
+            elif column.required or column.without_it:
                 yield f"      # {column.name}: ?"
-                self._ask(f"{table.name}.{column.name}: no column of {seen.pattern} looks like it.")
+                missing = self._no_column(f"{table.name}.{column.name}", seen.pattern)
+                self._ask(sentences(missing, self._without(column)))
         read = {m.profile.name for m in one.matches.values()} | self.sides
         rest = [name for name in seen.profiles if name not in read]
         if rest:
-            yield f"      # not read: {', '.join(rest)}"
+            yield f"      {self._comment(Message('not read: {0}', ', '.join(rest)))}"
+
+    @staticmethod
+    def _without(column: Column) -> str:
+        """What an optional column is for, and how it is added."""
+        if not column.without_it:
+            return ""
+        return Message(
+            "Without it: {0}. If the bank has it, add the line `{1}: <column>`; a constant, an "
+            "expression or a column of another file (lookups) will do, too.",
+            *(Message(column.without_it), column.name),
+        )
 
     @staticmethod
     def _amounts(one: TableMatch) -> list[Profile]:
@@ -171,37 +235,42 @@ class _Writer:
             if form is not None and not is_usual(form.encoding):
                 guessed.setdefault(form.encoding, []).append(one.seen.pattern)
         for encoding, patterns in guessed.items():
-            listed = ", ".join(dict.fromkeys(patterns))
-            self._ask(f"Is the encoding {encoding}? It is not UTF-8: {listed}.")
+            files = listed(list(dict.fromkeys(patterns)))
+            self._ask(Message("Is the encoding {0}? It is not UTF-8: {1}.", encoding, files))
         if any(
             match.column.type == DAY and any(map(is_two_digit, match.profile.dates[:1]))
             for one in self.found.values()
             for match in one.matches.values()
         ):
             self._ask(
-                f"Are the years {EARLIEST_YEAR} to {EARLIEST_YEAR + 99} those of two digits "
-                "(earliest_year)?"
+                Message(
+                    "Are the years {0} to {1} those of two digits (earliest_year)?",
+                    *(EARLIEST_YEAR, EARLIEST_YEAR + 99),
+                )
             )
         whole = [one for one in self.found.values() if self._without_decimals(one)]
         if whole:
-            listed = ", ".join(one.seen.pattern for one in whole)
+            files = listed([one.seen.pattern for one in whole])
             self._ask(
-                f"Are amounts in units, or in cents (money: cents)? None has decimals: {listed}."
+                Message(
+                    "Are amounts in units, or in cents (money: cents)? None has decimals: {0}.",
+                    files,
+                )
             )
 
     def _column(self, one: TableMatch, match: Match) -> Iterator[str]:
         keys = self._keys(one, match)
         place = f"{one.table.name}.{match.column.name}"
-        why = "; ".join(match.reasons)
-        confidence = f"{match.score:.0%}: {why}"
         if match.score < DOUBTFUL:
-            self._ask(f"{place}: is it {match.profile.name} of {one.seen.pattern}?")
+            self._ask(
+                Message("{0}: is it {1} of {2}?", place, match.profile.name, one.seen.pattern)
+            )
         name = f"      {match.column.name}:"
         if "codes" not in keys:
             value = _yaml({"column": match.profile.name, **keys} if keys else match.profile.name)
-            yield _remarked(f"{name} {value}", confidence)
+            yield self._remarked(f"{name} {value}", match.score, *match.reasons)
             return
-        yield _remarked(name, confidence)
+        yield self._remarked(name, match.score, *match.reasons)
         yield f"        column: {_yaml(match.profile.name)}"
         yield from self._codes(place, match.column, match.profile, one.table.personal)
 
@@ -216,20 +285,36 @@ class _Writer:
             if is_two_digit(form) and "earliest_year" not in self.defaults:
                 keys["earliest_year"] = EARLIEST_YEAR
             if is_ambiguous(profile.dates):
-                self._ask(f"{place}: no day is after the 12th. Is it {' or '.join(profile.dates)}?")
-        elif column.values or column.type == FLAG or column.form is not None:
+                either = reduce(lambda a, b: Message("{0} or {1}", a, b), profile.dates)
+                self._ask(Message("{0}: no day is after the 12th. Is it {1}?", place, either))
+        elif is_coded(column):
             allowed = column.values or BOOLEANS
             own = [one for one in profile.counts if one not in allowed]
             if own and not (column.form and all(len(one) == 3 and one.isalpha() for one in own)):
                 keys["codes"] = True
+            self._ask_of_empty(place, column, profile)
         elif column.is_number and profile.number:
             for name, value in zip(("decimal", "thousands"), profile.number, strict=True):
                 if self._own(name, value) and (name == "decimal" or profile.number[0] != "."):
                     keys[name] = value
             if column.type == RATE and (profile.high or 0) > 1:
                 keys["unit"] = "percent"
-                self._ask(f"{place}: values reach {profile.high:g}. Are they per cent?")
+                high = f"{profile.high:g}"
+                self._ask(Message("{0}: values reach {1}. Are they per cent?", place, high))
         return keys
+
+    def _ask_of_empty(self, place: str, column: Column, profile: Profile) -> None:
+        """Empty is missing, unless a person knows better: asked where a row is lost by it, or where
+        there are many."""
+        if profile.empty and (column.required or profile.empty >= MANY_EMPTY * profile.rows):
+            self._ask(
+                Message(
+                    "{0}: {1} of {2} rows ({3}) have no value, which is read as missing. If empty "
+                    'has a meaning, add the line `"": <value>` under codes.',
+                    *(place, f"{profile.empty:,}", f"{profile.rows:,}"),
+                    f"{profile.empty / profile.rows:.1%}",
+                )
+            )
 
     def _codes(self, place: str, column: Column, profile: Profile, personal: bool) -> Iterator[str]:
         """The map of the codes; those without a likely meaning are left to a person. In a table
@@ -243,17 +328,19 @@ class _Writer:
             target = code_of(code, allowed) if allowed else currency_of(code)
             if target is None:
                 unknown.append(code)
-                yield f"          # {_yaml(code)}: ?  ({rows:,} rows)"
+                remark = Message("{0}: ?  ({1} rows)", _yaml(code), f"{rows:,}")
+                yield f"          {self._comment(remark)}"
             else:
                 yield f"          {_yaml(code)}: {_yaml(target)}"
-        if len(unknown) == len(shown):
-            # A key without a value is no map.
-            yield '          "": ""'
+        rest = len(profile.counts) - len(shown) + profile.others
+        if rest:
+            rows_of_rest = profile.values - sum(shown.values())
+            remark = Message("{0} other values ({1} rows)", f"{rest:,}", f"{rows_of_rest:,}")
+            yield f"          {self._comment(remark)}"
         if unknown:
-            self._ask(
-                f"{place}: what do {', '.join(f'`{code}`' for code in unknown)} mean? "
-                + (f"One of {', '.join(allowed)}." if allowed else "Codes such as EUR.")
-            )
+            asked = Message("{0}: what do {1} mean?", place, codes.listed(unknown))
+            one_of = Message("Use one of {0}.", codes.listed(allowed))
+            self._ask(sentences(asked, one_of if allowed else Message("Use codes such as EUR.")))
 
     def _amount(self, one: TableMatch, match: Match | None) -> Iterator[str]:
         """A signed column, a column with a side, or two columns."""
@@ -272,13 +359,12 @@ class _Writer:
         if min(pair)[0] >= 0.9 and pair[0][1] != pair[1][1]:
             value: dict[str, Any] = {"credit": pair[0][1], "debit": pair[1][1]}
             self.sides |= {pair[0][1], pair[1][1]}
-            yield _remarked(
-                f"      amount: {_yaml(value)}", f"{min(pair)[0]:.0%}: the names are alike"
-            )
+            alike = Message("the names are alike")
+            yield self._remarked(f"      amount: {_yaml(value)}", min(pair)[0], alike)
             return
         if match is None:
             yield "      # amount: ?"
-            self._ask(f"transaction.amount: no column of {one.seen.pattern} looks like it.")
+            self._ask(self._no_column("transaction.amount", one.seen.pattern))
             return
         known = {side: {words(w) or (w,) for w in sides[side]} for side in ("credit", "debit")}
         chosen = {
@@ -298,12 +384,13 @@ class _Writer:
             codes_of = chosen[signed[0]]
             self.sides.add(signed[0])
             value = {"column": match.profile.name, "direction": {"column": signed[0], **codes_of}}
-            yield _remarked(
-                f"      amount: {_yaml(value)}", f"{match.score:.0%}: {signed[0]} is its side"
-            )
+            side = Message("{0} is its side", signed[0])
+            yield self._remarked(f"      amount: {_yaml(value)}", match.score, side)
             return
         if (match.profile.low or 0) >= 0:
-            self._ask("transaction.amount: no amount is negative. Which column has its side?")
+            self._ask(
+                Message("transaction.amount: no amount is negative. Which column has its side?")
+            )
         yield from self._column(one, match)
 
     def _products(self) -> Iterator[str]:
@@ -311,20 +398,15 @@ class _Writer:
         account = self.found.get("account")
         match = account.matches.get("product_id") if account else None
         if match is None or not 0 < len(match.profile.counts) <= PRODUCT_ROWS:
-            self._ask("product: no file looks like it, and it is required. Which one is it?")
+            self._ask(self._no_file(BY_NAME["product"]))
             return
-        self._ask("product: no file looks like it. Correct the product_line of each row.")
+        self._ask(Message("product: no file looks like it. Correct the product_line of each row."))
         yield ""
-        yield _remarked("  product:", "20%: the products of the accounts")
+        yield self._remarked("  product:", 0.2, Message("the products of the accounts"))
         yield "    rows:"
         for code in match.profile.counts:
-            line = code_of(code, tuple(next(t for t in TABLES if t.name == "product")
-                                       .column("product_line").values))  # fmt: skip
+            line = code_of(code, BY_NAME["product"].column("product_line").values)
             yield f"      - {_yaml({'product_id': code, 'product_line': line or 'deposits'})}"
-
-
-def _remarked(line: str, remark: str) -> str:
-    return f"{line:<{CONFIDENCE_AT}}  # {remark}"
 
 
 def _yaml(value: Any) -> str:
