@@ -23,6 +23,7 @@ from tests.integration.bank import (
     LEDGER_MONTHS,
     account_months,
     build,
+    compiled,
     content,
     customer_parts_built,
     daily_balances,
@@ -331,11 +332,19 @@ def test_prices_known_at_an_earlier_date_are_those_of_a_later_build(whole, earli
 
 
 @pytest.mark.slow
-def test_adding_a_month_gives_the_same_as_a_full_build(bank, reference, whole, earlier, tmp_path):
+@pytest.mark.parametrize("months_at_once", [0, 2])
+def test_adding_months_gives_the_same_as_a_full_build(
+    bank, reference, whole, earlier, tmp_path, months_at_once
+):
+    """At once they continue the states that the warehouse has; in parts they read the bookings."""
     path = tmp_path / "warehouse.duckdb"
     shutil.copy(earlier, path)
     land(path, bank, LAST, window=(date(2024, 4, 1), month_of(LAST)))
-    build(path, reference, months_at_once=2)
+    build(path, reference, months_at_once=months_at_once)
+    carried = 'from "warehouse"."base"."account_month" as kept' in compiled(
+        path, "base_account_month"
+    )
+    assert carried == (months_at_once == 0)
     for table in (*BY_MONTH, *AS_OF):
         assert content(path, table) == content(whole, table), table
 

@@ -166,8 +166,41 @@ activity as (
     where activity.month between run.month_from and run.month_to
     group by activity.account_id, activity.month
 ),
+{%- if is_incremental() and in_one_part() %}
 
--- Read from the bookings, so that a month refreshed alone does not depend on months built earlier.
+-- The state before the months refreshed, as the refresh that built it left it: nothing before the
+-- window has changed. Without a month of the history before it, the delivered balance holds.
+earlier as (
+    select
+        kept.account_id,
+        cast(0 as decimal(18, 2)) as amount,
+        max_by(coalesce(kept.foreign_closing_balance, kept.closing_balance), kept.month) as level,
+        max(kept.last_booked_on) as last_booked_on,
+        max(kept.last_active_on) as last_active_on,
+        max(kept.last_income_on) as last_income_on
+    from {{ this }} as kept
+    cross join run
+    where kept.month < run.month_from
+    group by kept.account_id
+),
+
+earlier_level as (
+    select
+        account_id,
+        level as amount
+    from earlier
+    where level is not null
+    union all
+    select
+        delivered.account_id,
+        delivered.closing_balance as amount
+    from delivered_balance as delivered
+    cross join run
+    where delivered.month < run.month_from and run.month_from = run.first_month
+),
+{%- else %}
+
+-- Part of a history built in parts: the months before it are read from the bookings.
 earlier as (
     select
         txn.account_id,
@@ -195,6 +228,7 @@ earlier_level as (
     where delivered.month < run.month_from
     group by delivered.account_id
 ),
+{%- endif %}
 
 loan_status as (
     select

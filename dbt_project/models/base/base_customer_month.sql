@@ -5,7 +5,6 @@
     'inflow', 'outflow', 'income', 'card_payments', 'cash_withdrawals', 'loan_repayments',
     'net_invested', 'interest_paid', 'interest_charged', 'fees',
 ] -%}
-{%- set income = quoted_list(booking_groups()['income']) -%}
 
 -- The linter cannot track the indentation of columns that a loop writes.
 -- sqlfluff:exclude_rules:ST05,ST06,RF04,LT02
@@ -176,25 +175,18 @@ holding as (
 seen as (
     select
         holder.customer_id,
-        greatest(txn.month, run.month_from, first_holding.first_month) as month,
-        max(txn.booked_on) as last_booked_on,
-        max(
-            case
-                when txn.channel in {{ quoted_list(booking_channels('is_by_hand')) }}
-                    then txn.booked_on
-            end
-        ) as last_active_on,
-        max(
-            case when txn.kind in {{ income }} then txn.booked_on end
-        ) as last_income_on
-    from {{ ref('stg_transaction') }} as txn
-    inner join holder on txn.account_id = holder.account_id
+        greatest(account_month.month, run.month_from, first_holding.first_month) as month,
+        max(account_month.last_booked_on) as last_booked_on,
+        max(account_month.last_active_on) as last_active_on,
+        max(account_month.last_income_on) as last_income_on
+    from {{ ref('base_account_month') }} as account_month
+    inner join holder on account_month.account_id = holder.account_id
     inner join first_holding on holder.customer_id = first_holding.customer_id
     cross join run
-    where holder.is_beneficial and txn.month <= run.month_to
+    where holder.is_beneficial and account_month.month <= run.month_to
     group by
         holder.customer_id,
-        greatest(txn.month, run.month_from, first_holding.first_month)
+        greatest(account_month.month, run.month_from, first_holding.first_month)
 ),
 
 last_seen as (
