@@ -18,6 +18,8 @@ from orchestration.platform.environment import PROJECT
 MEGABYTE = 1024**2
 PEERS = PROJECT / ".venv" / "peers"
 SAMPLED_EVERY = 0.5
+# A process's high-water mark loses no more than what its last moments add.
+READ_EVERY = 0.05
 
 
 @dataclass(frozen=True)
@@ -59,14 +61,30 @@ def in_process(command: Sequence[str], log: Path, **environment: str) -> Run:
         With the last line of its output, when it fails.
     """
     named: Mapping[str, str] = {**os.environ, **environment}
-    began = time.monotonic()
+    began, peak = time.monotonic(), 0
     with log.open("a") as words:
         process = subprocess.Popen(command, cwd=PROJECT, env=named, stdout=words, stderr=words)
-        _, status, used = os.wait4(process.pid, 0)
+        while True:
+            try:
+                status = process.wait(READ_EVERY)
+                break
+            except subprocess.TimeoutExpired:
+                peak = max(peak, most_held_bytes(process.pid))
     seconds = time.monotonic() - began
     if status:
-        raise RuntimeError(_failed(command, os.waitstatus_to_exitcode(status), log))
-    return Run(seconds, used.ru_maxrss * 1024)
+        raise RuntimeError(_failed(command, status, log))
+    return Run(seconds, peak)
+
+
+def most_held_bytes(process: int) -> int:
+    """The most resident memory of a process since its program began. `ru_maxrss` counts what its
+    parent held when it started the process."""
+    try:
+        status = Path(f"/proc/{process}/status").read_text()
+    except OSError:
+        return 0
+    held = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
+    return int(held[1]) * 1024 if held else 0
 
 
 def _failed(command: Sequence[str], status: int, log: Path) -> str:

@@ -278,7 +278,7 @@ def _rows(results: Results) -> str:
 
 
 def picture(results: Results) -> str:
-    """Seconds by part and size, both on logarithmic axes, as SVG; empty with one size."""
+    """Seconds by part and size, both on logarithmic axes, as SVG; empty without a refresh."""
     import altair as alt
     import vl_convert
 
@@ -289,7 +289,7 @@ def picture(results: Results) -> str:
         for part, seconds in {"whole refresh": size.full.whole.seconds, **parts(size)}.items()
         if seconds > 0
     ]
-    if len({point["customers"] for point in points}) < 2:
+    if not points:
         return ""
     order = list(dict.fromkeys(point["part"] for point in points))
     chart = (
@@ -319,7 +319,7 @@ def write_page(results: Results, project: Path = PROJECT) -> None:
     Raises
     ------
     ValueError
-        When the page has no marks, or the results have no refresh of two sizes.
+        When the page has no marks, or the results have no refresh.
     """
     page, drawn = project / PAGE, picture(results)
     text = page.read_text(encoding="utf-8")
@@ -329,8 +329,7 @@ def write_page(results: Results, project: Path = PROJECT) -> None:
         raise ValueError(f"{PAGE} is invalid: expected the lines {BEGIN} and {END}. Restore them.")
     if not drawn:
         raise ValueError(
-            "the results are incomplete: expected refreshes of two sizes or more. Run make bench "
-            'ONLY=size SIZES="10000 100000".'
+            "the results are incomplete: expected the refresh of a size. Run make bench ONLY=size."
         )
     write_whole(page, f"{before}{BEGIN}\n\n{figures(results)}\n\n{END}{after}")
     write_whole(project / PICTURE, drawn)

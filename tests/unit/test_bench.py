@@ -212,8 +212,8 @@ def test_the_page_is_written_between_its_marks_with_its_chart(tmp_path):
     assert text.startswith("# Before\n") and text.endswith(f"{END}\nAfter\n")
     assert "old" not in text and "### Stage by stage" in text
     assert "models and scores" in (tmp_path / PICTURE).read_text()
-    with pytest.raises(ValueError, match="two sizes"):
-        write_page(document(size(100)), tmp_path)
+    with pytest.raises(ValueError, match="expected the refresh of a size"):
+        write_page(document(), tmp_path)
     page.write_text("# Without marks\n")
     with pytest.raises(ValueError, match="Restore"):
         write_page(document(size(100), size(1_000)), tmp_path)

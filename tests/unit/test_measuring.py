@@ -32,6 +32,17 @@ def test_the_memory_of_a_child_counts():
     assert 200 * MEGABYTE < together < 400 * MEGABYTE
 
 
+def test_the_memory_of_a_process_is_its_own_and_not_that_of_who_started_it(tmp_path):
+    held = bytearray(300 * MEGABYTE)
+    waits = "import time; held = bytearray({} * 1024**2); time.sleep(0.5)"
+    small, large = (
+        in_process([sys.executable, "-c", waits.format(size)], tmp_path / "log").peak_bytes
+        for size in (1, 150)
+    )
+    assert small < 100 * MEGABYTE
+    assert 150 * MEGABYTE < large < len(held)
+
+
 def test_the_words_of_a_command_are_kept(tmp_path):
     run = in_tree([sys.executable, "-c", "print('printed')"], tmp_path / "log")
     assert (tmp_path / "log").read_text() == "printed\n"
