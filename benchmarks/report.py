@@ -292,12 +292,18 @@ def picture(results: Results) -> str:
     if not points:
         return ""
     order = list(dict.fromkeys(point["part"] for point in points))
+    measured, log = [size.customers for size in results.sizes], alt.Scale(type="log")
     chart = (
         alt.Chart(alt.Data(values=points))
         .mark_line(point=True)
         .encode(
-            x=alt.X("customers:Q", scale=alt.Scale(type="log"), title="customers"),
-            y=alt.Y("seconds:Q", scale=alt.Scale(type="log"), title="seconds"),
+            x=alt.X(
+                "customers:Q",
+                scale=log,
+                axis=alt.Axis(values=measured, grid=False),
+                title="customers",
+            ),
+            y=alt.Y("seconds:Q", scale=log, axis=alt.Axis(tickCount=5), title="seconds"),
             color=alt.Color("part:N", sort=order, title=None),
         )
         .properties(width=420, height=300)
@@ -306,7 +312,7 @@ def picture(results: Results) -> str:
     config = {
         "background": None,
         "view": {"stroke": None},
-        "axis": {**ink, "values": None, "format": ",d", "domainColor": INK, "tickColor": INK},
+        "axis": {**ink, "format": ",~r", "domainColor": INK, "tickColor": INK},
         "legend": {"labelColor": INK},
     }
     specification = chart.to_dict(validate=False) | {"config": config}
