@@ -19,6 +19,7 @@ from orchestration.platform.progress import name_of
 PAGE, PICTURE = Path("docs", "performance.md"), Path("docs", "images", "performance.svg")
 BEGIN = "<!-- Figures: make bench REPORT=… writes them. -->"
 END = "<!-- End of the figures. -->"
+SHOWN = "Seconds of the full refresh by part and number of customers, on logarithmic axes"
 NOTHING = "–"
 SQL, AROUND, MODELS = "SQL of base, value, features", "dbt around that SQL", "models and scores"
 OTHERS, AROUND_ALL = "other stages", "start and end"
@@ -337,5 +338,6 @@ def write_page(results: Results, project: Path = PROJECT) -> None:
         raise ValueError(
             "the results are incomplete: expected the refresh of a size. Run make bench ONLY=size."
         )
-    write_whole(page, f"{before}{BEGIN}\n\n{figures(results)}\n\n{END}{after}")
+    shown = f"![{SHOWN}]({PICTURE.relative_to(PAGE.parent)})"
+    write_whole(page, f"{before}{BEGIN}\n\n{figures(results)}\n\n{shown}\n\n{END}{after}")
     write_whole(project / PICTURE, drawn)

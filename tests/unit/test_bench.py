@@ -6,7 +6,8 @@ from datetime import date
 
 import pytest
 
-from benchmarks import results
+from benchmarks import refresh_size, results
+from benchmarks.__main__ import main
 from benchmarks.homes import environment_of
 from benchmarks.layers import statements
 from benchmarks.mart_peers import Mart
@@ -211,6 +212,7 @@ def test_the_page_is_written_between_its_marks_with_its_chart(tmp_path):
     text = page.read_text()
     assert text.startswith("# Before\n") and text.endswith(f"{END}\nAfter\n")
     assert "old" not in text and "### Stage by stage" in text
+    assert "](images/performance.svg)" in text
     assert "models and scores" in (tmp_path / PICTURE).read_text()
     with pytest.raises(ValueError, match="expected the refresh of a size"):
         write_page(document(), tmp_path)
@@ -222,4 +224,73 @@ def test_the_page_is_written_between_its_marks_with_its_chart(tmp_path):
 def test_the_page_of_the_project_has_its_marks():
     text = (PROJECT / PAGE).read_text(encoding="utf-8")
     assert text.index(BEGIN) < text.index(END)
-    assert (PROJECT / PICTURE).exists()
+
+
+def refuse(*arguments: object) -> None:
+    raise RuntimeError("no room")
+
+
+@pytest.mark.parametrize(
+    ("failing", "missing"),
+    [
+        ("the generation", {"generation", "full", "bare", "mart", "further"}),
+        ("the full refresh", {"full", "bare", "mart", "further"}),
+        ("the mart", {"mart"}),
+        ("the bare SQL", {"bare"}),
+        ("the further month", {"further"}),
+    ],
+)
+def test_a_part_that_fails_is_stated_and_what_does_not_need_it_is_measured(
+    failing, missing, tmp_path, monkeypatch
+):
+    whole = size(100)
+    asked = []
+
+    def refreshed(settings, options):
+        asked.append((settings.as_of, settings.train, options))
+        if failing == ("the further month" if options else "the full refresh"):
+            refuse()
+        return whole.further if options else whole.full
+
+    def given(part, found):
+        return refuse if failing == part else lambda *arguments: found
+
+    monkeypatch.setattr(refresh_size, "_generated", given("the generation", whole.generation))
+    monkeypatch.setattr(refresh_size, "_refreshed", refreshed)
+    monkeypatch.setattr(refresh_size.mart_peers, "measure", given("the mart", whole.mart))
+    monkeypatch.setattr(refresh_size.layers, "measure", given("the bare SQL", whole.bare))
+    left = tmp_path / "bench" / "size-100" / "left"
+    left.mkdir(parents=True)
+    found = refresh_size.measure(Settings(home=tmp_path), 100)
+    assert found.problems == {failing: "RuntimeError: no room"}
+    for part in ("generation", "full", "bare", "mart", "further"):
+        assert (
+            getattr(found, part) == ({} if part == "bare" else None)
+            if part in missing
+            else (getattr(whole, part))
+        )
+    wanted = [("2025-11", "always", ()), ("2025-12", "auto", ("--months", "2025-12"))]
+    assert asked == wanted[: 0 if "generation" in missing else 1 if "full" in missing else 2]
+    assert not left.exists()
+
+
+def test_a_run_measures_what_is_missing_and_keeps_the_rest(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("JINGXI_HOME", str(tmp_path))
+    monkeypatch.setattr(results, "commit_of", lambda project: "abc")
+    measured = []
+
+    def measure(settings, customers):
+        measured.append((customers, settings.engine_memory))
+        failed = customers == 1_000 and len(measured) == 2
+        return Size(1_000, problems={"the full refresh": "no room"}) if failed else size(customers)
+
+    monkeypatch.setattr(refresh_size, "measure", measure)
+    sizes = ["--only", "size", "--sizes", "1000", "100"]
+    assert main(sizes) == 1
+    assert "the full refresh: no room" in capsys.readouterr().out
+    assert main(sizes) == 0
+    memory = measured[0][1]
+    assert measured == [(100, memory), (1_000, memory), (1_000, memory)]
+    (file,) = (tmp_path / "bench" / "results").iterdir()
+    assert [one.customers for one in results.read(file).sizes if one.is_measured] == [100, 1_000]
+    assert file.name.endswith("-abc.json")
