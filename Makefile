@@ -240,9 +240,9 @@ licences: $(INSTALLED) ## whether every locked package has an allowed licence; A
 sbom: $(INSTALLED) ## a software bill of materials, CycloneDX 1.5: make sbom TO=file.json
 	@$(RUN) -m supply_chain sbom $(if $(TO),"$$TO")
 
-bench: $(PEERS) ## speed and memory beside named baselines: make bench ONLY=value CUSTOMERS=100000
-	@$(RUN) -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(CUSTOMERS),--customers $(CUSTOMERS)) \
-		$(if $(ROUNDS),--rounds $(ROUNDS))
+bench: $(PEERS) ## time, memory, growth by size and beside peers: ONLY=size SIZES="10000 100000 1000000" REPORT=file.json
+	@$(RUN) -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(SIZES),--sizes $(SIZES)) \
+		$(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(REPORT),--report "$$REPORT")
 
 truth: $(INSTALLED) ## how much of the synthetic bank's hidden truth the models recover
 	@$(RUN) -m benchmarks.truth_recovery $(if $(SEEDS),--seeds $(SEEDS)) $(if $(COVERAGE),--coverage)

@@ -10,6 +10,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from pydantic import SecretStr
+
 from orchestration.platform.environment import PROJECT, code_version
 from orchestration.platform.settings import PREFIX, Settings
 
@@ -31,11 +33,22 @@ def variables(settings: Settings) -> dict[str, str]:
         if not name.startswith(PREFIX) and name not in PLACES
     }
     named = {
-        PREFIX + name.upper(): str(value)
+        PREFIX + name.upper(): value.get_secret_value()
+        if isinstance(value, SecretStr)
+        else str(value)
         for name, value in settings.model_dump().items()
         if value is not None
     }
     return {**kept, **named}
+
+
+def environment_of(settings: Settings) -> dict[str, str]:
+    """What is added to this process's environment for a process that has exactly these settings:
+    an empty variable is one that is not set."""
+    unset = {PREFIX + name.upper(): "" for name in Settings.model_fields}
+    named = {name: value for name, value in variables(settings).items() if name.startswith(PREFIX)}
+    memory = {f"{PREFIX}MEMORY": settings.engine_memory}
+    return {**unset, **named, **memory, **dict.fromkeys(PLACES, "")}
 
 
 def own_store(settings: Settings) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import statistics
@@ -15,7 +16,10 @@ from pathlib import Path
 from orchestration.platform.environment import PROJECT
 
 MEGABYTE = 1024**2
+PEERS = PROJECT / ".venv" / "peers"
 SAMPLED_EVERY = 0.5
+# A process's high-water mark loses no more than what its last moments add.
+READ_EVERY = 0.05
 
 
 @dataclass(frozen=True)
@@ -54,17 +58,41 @@ def in_process(command: Sequence[str], log: Path, **environment: str) -> Run:
     Raises
     ------
     RuntimeError
-        When it fails.
+        With the last line of its output, when it fails.
     """
     named: Mapping[str, str] = {**os.environ, **environment}
-    began = time.monotonic()
+    began, peak = time.monotonic(), 0
     with log.open("a") as words:
         process = subprocess.Popen(command, cwd=PROJECT, env=named, stdout=words, stderr=words)
-        _, status, used = os.wait4(process.pid, 0)
+        while True:
+            try:
+                status = process.wait(READ_EVERY)
+                break
+            except subprocess.TimeoutExpired:
+                peak = max(peak, most_held_bytes(process.pid))
     seconds = time.monotonic() - began
     if status:
-        raise RuntimeError(f"{command[0]} failed; see {log}")
-    return Run(seconds, used.ru_maxrss * 1024)
+        raise RuntimeError(_failed(command, status, log))
+    return Run(seconds, peak)
+
+
+def most_held_bytes(process: int) -> int:
+    """The most resident memory of a process since its program began. `ru_maxrss` counts what its
+    parent held when it started the process."""
+    try:
+        status = Path(f"/proc/{process}/status").read_text()
+    except OSError:
+        return 0
+    held = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
+    return int(held[1]) * 1024 if held else 0
+
+
+def _failed(command: Sequence[str], status: int, log: Path) -> str:
+    """What failed and its last line; a status below 0 is the signal that ended it."""
+    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() or [""]
+    # An interpreter's module, or a program.
+    named = " ".join(command[2:4]) if command[1:2] == ["-m"] else Path(command[0]).name
+    return f"{named} ended with status {status}: {lines[-1].strip()} (see {log})"
 
 
 @dataclass(frozen=True)
@@ -115,7 +143,7 @@ def in_tree(command: Sequence[str], log: Path, **environment: str) -> TreeRun:
     Raises
     ------
     RuntimeError
-        When it fails.
+        With the last line of its output, when it fails.
     """
     named: Mapping[str, str] = {**os.environ, **environment}
     samples: list[tuple[float, int]] = []
@@ -135,7 +163,7 @@ def in_tree(command: Sequence[str], log: Path, **environment: str) -> TreeRun:
         ended.set()
         watcher.join()
     if status:
-        raise RuntimeError(f"{command[0]} failed; see {log}")
+        raise RuntimeError(_failed(command, status, log))
     return TreeRun(began, time.monotonic() - clock, tuple(samples))
 
 
@@ -145,3 +173,11 @@ def median(runs: Sequence[Run]) -> Run:
         statistics.median(run.seconds for run in runs),
         int(statistics.median(run.peak_bytes for run in runs)),
     )
+
+
+def growth(sizes: tuple[float, float], values: tuple[float, float]) -> float | None:
+    """The exponent with which a value grows with the size: 1 is in proportion, 0 not at all. None
+    where a value is 0 or less, as of a stage that is shorter than the samples of memory."""
+    if min(values) <= 0:
+        return None
+    return math.log(values[1] / values[0]) / math.log(sizes[1] / sizes[0])

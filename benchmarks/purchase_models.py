@@ -17,11 +17,10 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 
-from benchmarks.measuring import Row, Run, in_process, median
+from benchmarks.measuring import PEERS, Row, Run, in_process, median
 from orchestration.platform.settings import Settings
 
 Done = TypeVar("Done")
-PEERS = Path(__file__).resolve().parent.parent / ".venv" / "peers"
 DISCOUNT = 0.01
 SEED = 20
 

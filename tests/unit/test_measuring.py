@@ -5,8 +5,15 @@ import sys
 
 import pytest
 
-from benchmarks.measuring import MEGABYTE, TreeRun, held_bytes, in_tree, process_tree
-from benchmarks.refresh_size import Refresh, Stage, report
+from benchmarks.measuring import (
+    MEGABYTE,
+    TreeRun,
+    growth,
+    held_bytes,
+    in_process,
+    in_tree,
+    process_tree,
+)
 
 # A process that holds little, and a child of it that holds 200 MB until its input ends.
 CHILD = "held = bytearray(200 * 1024**2); print('held', flush=True); input()"
@@ -25,15 +32,28 @@ def test_the_memory_of_a_child_counts():
     assert 200 * MEGABYTE < together < 400 * MEGABYTE
 
 
+def test_the_memory_of_a_process_is_its_own_and_not_that_of_who_started_it(tmp_path):
+    held = bytearray(300 * MEGABYTE)
+    waits = "import time; held = bytearray({} * 1024**2); time.sleep(0.5)"
+    small, large = (
+        in_process([sys.executable, "-c", waits.format(size)], tmp_path / "log").peak_bytes
+        for size in (1, 150)
+    )
+    assert small < 100 * MEGABYTE
+    assert 150 * MEGABYTE < large < len(held)
+
+
 def test_the_words_of_a_command_are_kept(tmp_path):
     run = in_tree([sys.executable, "-c", "print('printed')"], tmp_path / "log")
     assert (tmp_path / "log").read_text() == "printed\n"
     assert run.seconds > 0
 
 
-def test_a_command_that_fails_is_an_error_that_names_the_log(tmp_path):
-    with pytest.raises(RuntimeError, match="log"):
-        in_tree([sys.executable, "-c", "raise SystemExit(3)"], tmp_path / "log")
+@pytest.mark.parametrize("run", [in_tree, in_process])
+def test_a_command_that_fails_is_an_error_with_its_last_line_and_the_log(run, tmp_path):
+    ending = "import sys; print('no room'); sys.exit(3)"
+    with pytest.raises(RuntimeError, match=r"ended with status 3: no room \(see .*log\)"):
+        run([sys.executable, "-c", ending], tmp_path / "log")
 
 
 def test_the_peak_is_that_of_a_span_of_time():
@@ -43,16 +63,12 @@ def test_the_peak_is_that_of_a_span_of_time():
     assert run.peak_bytes(5.0, 6.0) == 0
 
 
-def test_stages_are_shown_as_ratios_to_the_baseline():
-    base = Refresh(10, TreeRun(0.0, 4.0, ((0.0, MEGABYTE),)), {"base": Stage(2.0, MEGABYTE)})
-    large = Refresh(
-        100,
-        TreeRun(0.0, 60.0, ((0.0, 7 * MEGABYTE),)),
-        {"base": Stage(30.0, 5 * MEGABYTE), "scores": Stage(9.0, 7 * MEGABYTE)},
-    )
-    head, _, *rows = report(large, base, "2000MB").splitlines()
-    assert "100 customers beside 10 (10 times as many), engine memory 2000MB" in head
-    shown = {row.split()[0]: row.split()[1:] for row in rows}
-    assert shown["base"] == ["30.0", "2.0", "15.0", "5", "MB"]
-    assert shown["scores"][:3] == ["9.0", "nan", "nan"]
-    assert shown["whole"] == ["60.0", "4.0", "15.0", "7", "MB"]
+@pytest.mark.parametrize(
+    ("values", "exponent"), [((2.0, 20.0), 1.0), ((2.0, 200.0), 2.0), ((5.0, 5.0), 0.0)]
+)
+def test_growth_is_the_power_of_the_size_that_a_value_follows(values, exponent):
+    assert growth((100, 1_000), values) == pytest.approx(exponent)
+
+
+def test_a_value_that_was_too_small_to_be_seen_has_no_growth():
+    assert growth((100, 1_000), (0.0, 3.0)) is None
