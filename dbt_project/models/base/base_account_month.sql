@@ -277,21 +277,22 @@ levelled as (
     select
         *,
         coalesce(
-            last_value(delivered_closing_balance - booked_so_far ignore nulls) over (
-                by_month rows between unbounded preceding and current row
+            {{ known_value('last', 'delivered_closing_balance - booked_so_far') }} over (
+                partition by account_id order by month
+                rows between unbounded preceding and current row
             ),
             earlier_level,
             brought_level
         ) as level,
         coalesce(
-            last_value(delivered_closing_balance - booked_so_far ignore nulls) over (
-                by_month rows between unbounded preceding and 1 preceding
+            {{ known_value('last', 'delivered_closing_balance - booked_so_far') }} over (
+                partition by account_id order by month
+                rows between unbounded preceding and 1 preceding
             ),
             earlier_level,
             brought_level
         ) as level_before
     from running
-    window by_month as (partition by account_id order by month)
 ),
 
 balanced as (
