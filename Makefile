@@ -11,6 +11,8 @@ INSTALLED := $(VENV)/.installed
 PEERS := $(VENV)/peers
 MUTMUT := $(VENV)/mutmut
 PIP_AUDIT := $(VENV)/pip_audit
+# Spark and its dbt adapter, beside the product's environment.
+SPARK := .venv-spark
 # What dbt writes of the tables, for one page of the site.
 TABLES := .dbt_docs
 # Test files side by side, in the order of their names: the long ones first, and many short ones at
@@ -73,7 +75,7 @@ ifdef REFERENCE_PATH
 export JINGXI_REFERENCE_PATH := $(REFERENCE_PATH)
 endif
 
-.PHONY: help refresh check map train promote rollback-model test test-all acceptance mutants ui lint format lock audit-deps licences sbom bench truth customer explain price reference scenario releases diff approve reject override overrides rotate-key rollback erase audit status retain backup restore doctor export summary docs clean install
+.PHONY: help refresh check map train promote rollback-model test test-all test-spark acceptance mutants ui lint format lock audit-deps licences sbom bench truth customer explain price reference scenario releases diff approve reject override overrides rotate-key rollback erase audit status retain backup restore doctor export summary docs clean install
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -126,6 +128,18 @@ acceptance: $(INSTALLED) ## the slow runs: real data, real faults, browsers, sim
 
 test-all: $(INSTALLED) ## everything
 	@$(TESTS)
+
+$(SPARK)/.installed: tests/spark.lock
+	@command -v java >/dev/null || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq --no-install-recommends openjdk-17-jre-headless; } >/dev/null \
+		|| { echo "Java 17 is needed and was not found; on Debian: apt install openjdk-17-jre-headless" >&2; exit 2; }
+	@rm -f $@
+	@$(PYTHON) -m venv $(SPARK)
+	@$(SPARK)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r tests/spark.lock
+	@touch $@
+
+# One process: a session of Spark uses all processors.
+test-spark: $(INSTALLED) $(SPARK)/.installed ## the same dbt project on Spark gives the same tables; installs Java 17 and Spark
+	@TEST_SPARK="$(CURDIR)/$(SPARK)" $(RUN) -m pytest -q -m slow tests/integration/test_spark.py
 
 ui: $(INSTALLED) ## Dagster, MLflow and the reports on 127.0.0.1; READ_ONLY=1 PORT=3100: for stakeholders
 	@$(RUN) -m orchestration ui $(if $(PORT),--port $(PORT)) $(if $(filter-out 0 false,$(READ_ONLY)),--read-only)
@@ -272,7 +286,11 @@ lock: $(INSTALLED) ## resolve pyproject.toml into requirements.lock, and audit.l
 	@{ echo "# What make audit-deps needs; never part of the product's environment. make lock writes it."; \
 		echo pip-audit | uv pip compile - --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-header --no-annotate --quiet --upgrade; } > supply_chain/audit.lock
+	@{ echo "# What make test-spark needs; never part of the product's environment. make lock writes it."; \
+		printf '%s\n' dbt-core "dbt-spark[session]>=1.11,<1.12" "pyspark>=4.3,<4.4" | uv pip compile - --universal \
+		--python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet --upgrade \
+		--constraint requirements.lock; } > tests/spark.lock
 
 clean: ## remove the environment and caches; your data stay
-	rm -rf $(VENV) mutants site $(TABLES) .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache dbt_project/target dbt_project/logs
+	rm -rf $(VENV) $(SPARK) mutants site $(TABLES) .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache dbt_project/target dbt_project/logs
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

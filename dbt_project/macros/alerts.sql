@@ -32,8 +32,7 @@
 {% macro is_kept_day(day, sample) -%}
     (
         {{ day }}.month = run.as_of_month
-        or {{ hashed([day ~ '.customer_id', day ~ '.booked_on']) }} % 1000000
-        < {{ sample }}.share * 1000000
+        or {{ drawn_from(day ~ ".customer_id || ' ' || " ~ day ~ '.booked_on') }} < {{ sample }}.share
     )
 {%- endmacro %}
 

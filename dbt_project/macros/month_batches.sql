@@ -58,19 +58,6 @@
     {{ return(parts) }}
 {% endmacro %}
 
-{# Whether the refresh window is built in one part: only then do the rows that a table has before it
-   stand for the whole time before it. #}
-{% macro in_one_part() %}
-    {%- set at_once = env_var('DBT_MONTHS_AT_ONCE', '0') | int -%}
-    {%- if not execute or not at_once -%}
-        {{ return(true) }}
-    {%- endif -%}
-    {%- set months = run_query(
-        "select date_diff('month', month_from, month_to) + 1 from " ~ ref('base_refresh_window')
-    ).rows[0][0] -%}
-    {{ return(months <= at_once) }}
-{% endmacro %}
-
 {# Whether a customer belongs to the part being built; always true if there is one part. #}
 {% macro in_part(customer_id) -%}
     true /* in part: {{ customer_id }} */

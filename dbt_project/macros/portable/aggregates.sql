@@ -9,6 +9,10 @@
     string_agg({{ text }}, '{{ separator }}' order by {{ order_by }})
 {%- endmacro %}
 
+{% macro spark__joined_text(text, separator, order_by) -%}
+    listagg({{ text }}, '{{ separator }}') within group (order by {{ order_by }})
+{%- endmacro %}
+
 {# A sum of rounded terms that does not depend on the number of threads. #}
 {% macro ordered_sum(term, order_by) -%}
     {{ return(adapter.dispatch('ordered_sum')(term, order_by)) }}
@@ -16,4 +20,25 @@
 
 {% macro duckdb__ordered_sum(term, order_by) -%}
     sum({{ term }} order by {{ order_by }})
+{%- endmacro %}
+
+{% macro spark__ordered_sum(term, order_by) -%}
+    aggregate(
+        array_sort(collect_list(struct({{ order_by }}, cast({{ term }} as double) as term))),
+        cast(0 as double),
+        (so_far, one) -> so_far + coalesce(one.term, 0)
+    )
+{%- endmacro %}
+
+{# The first or last value of a window that is not empty; the window follows. #}
+{% macro known_value(place, value) -%}
+    {{ return(adapter.dispatch('known_value')(place, value)) }}
+{%- endmacro %}
+
+{% macro duckdb__known_value(place, value) -%}
+    {{ place }}_value({{ value }} ignore nulls)
+{%- endmacro %}
+
+{% macro spark__known_value(place, value) -%}
+    {{ place }}_value({{ value }}, true)
 {%- endmacro %}

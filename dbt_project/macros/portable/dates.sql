@@ -14,6 +14,10 @@
     cast({{ day }} + to_months(cast({{ months }} as integer)) as date)
 {%- endmacro %}
 
+{% macro spark__months_later(day, months) -%}
+    add_months({{ day }}, cast({{ months }} as integer))
+{%- endmacro %}
+
 {# Days from one date to another, negative when `till` lies before. #}
 {% macro days_from_to(since, till) -%}
     {{ return(adapter.dispatch('days_from_to')(since, till)) }}
@@ -21,6 +25,10 @@
 
 {% macro duckdb__days_from_to(since, till) -%}
     cast({{ till }} - {{ since }} as integer)
+{%- endmacro %}
+
+{% macro spark__days_from_to(since, till) -%}
+    datediff({{ till }}, {{ since }})
 {%- endmacro %}
 
 {# Calendar months from one date's month to another's. #}
@@ -54,6 +62,11 @@
     from {{ relation }}
 {%- endmacro %}
 
+{% macro spark__each_month(relation, first, last) -%}
+    select explode(sequence({{ first }}, {{ last }}, interval 1 month)) as month
+    from {{ relation }}
+{%- endmacro %}
+
 {# A query with the whole numbers (`number`) from 1 to a column of a one-row relation. #}
 {% macro each_number(relation, last) -%}
     {{ return(adapter.dispatch('each_number')(relation, last)) }}
@@ -62,4 +75,11 @@
 {% macro duckdb__each_number(relation, last) -%}
     select unnest(generate_series(1, {{ last }})) as number
     from {{ relation }}
+{%- endmacro %}
+
+{# A sequence to a number below its first counts down. #}
+{% macro spark__each_number(relation, last) -%}
+    select explode(sequence(1L, greatest({{ last }}, 1))) as number
+    from {{ relation }}
+    where {{ last }} >= 1
 {%- endmacro %}

@@ -10,3 +10,14 @@
     set threads = {{ env_var('DBT_DUCKDB_THREADS', '2') }};
     set temp_directory = '{{ spill | replace("'", "''") }}'
 {%- endmacro %}
+
+{# dbt-spark switches ANSI off for every statement, and an amount that does not fit would then be empty
+   instead of an error. The cluster's own configuration limits memory. #}
+{% macro spark__limit_engine() -%}
+    {%- do adapter.config.credentials.server_side_parameters.update({'spark.sql.ansi.enabled': 'true'}) -%}
+{%- endmacro %}
+
+{# A text has no length: Spark's name for the type of a contract's or a seed's column. #}
+{% macro spark__cast(field, type) -%}
+    cast({{ field }} as {{ 'string' if type | lower == 'varchar' else type }})
+{%- endmacro %}

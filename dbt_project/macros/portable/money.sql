@@ -1,24 +1,48 @@
-{# Exact amounts. A division of decimals is a DOUBLE in DuckDB, so cents are divided as integers, and
-   every division rounds half away from zero. #}
+{# Exact amounts. A division of decimals is a DOUBLE in DuckDB and a rounded decimal in Spark, so cents
+   are divided as integers, and every division rounds half away from zero. #}
+
+{# The type of whole numbers up to 38 digits. #}
+{% macro whole_type() -%}
+    {{ return(adapter.dispatch('whole_type')()) }}
+{%- endmacro %}
+
+{% macro duckdb__whole_type() %}{{ return('hugeint') }}{% endmacro %}
+{% macro spark__whole_type() %}{{ return('decimal(38, 0)') }}{% endmacro %}
 
 {# Whole units of 10^-digits of a decimal, exactly. #}
 {% macro units(amount, digits=2) -%}
-    {{ return(adapter.dispatch('units')(amount, digits)) }}
+    cast(({{ amount }}) * {{ 10 ** digits }} as {{ whole_type() }})
 {%- endmacro %}
 
-{% macro duckdb__units(amount, digits=2) -%}
-    cast(({{ amount }}) * {{ 10 ** digits }} as hugeint)
+{# Quotient of two whole numbers without the remainder, toward zero. #}
+{% macro whole_share(units, parts) -%}
+    {{ return(adapter.dispatch('whole_share')(units, parts)) }}
+{%- endmacro %}
+
+{% macro duckdb__whole_share(units, parts) -%}
+    (({{ units }}) // ({{ parts }}))
+{%- endmacro %}
+
+{# What `div` gives is a BIGINT, and a larger quotient wraps around silently: a decimal that the divisor
+   divides is divided exactly, and too large a one is an error. #}
+{% macro spark__whole_share(units, parts) -%}
+    cast(
+        (cast({{ units }} as decimal(38, 0)) - cast({{ units }} as decimal(38, 0)) % ({{ parts }}))
+        / cast({{ parts }} as decimal(38, 0))
+        as decimal(38, 0)
+    )
+{%- endmacro %}
+
+{# -1 of a negative number, otherwise 1; an integer, as a sign is a DOUBLE in Spark. #}
+{% macro direction(number) -%}
+    case when {{ number }} < 0 then -1 else 1 end
 {%- endmacro %}
 
 {# Integer quotient, rounded half away from zero; the divisor is positive. #}
 {% macro divide_units(dividend, divisor) -%}
-    {{ return(adapter.dispatch('divide_units')(dividend, divisor)) }}
-{%- endmacro %}
-
-{% macro duckdb__divide_units(dividend, divisor) -%}
     (
-        sign({{ dividend }})
-        * ((2 * abs({{ dividend }}) + {{ divisor }}) // (2 * {{ divisor }}))
+        {{ direction(dividend) }}
+        * {{ whole_share('2 * abs(' ~ dividend ~ ') + ' ~ divisor, '2 * ' ~ divisor) }}
     )
 {%- endmacro %}
 
@@ -38,15 +62,11 @@
    gets one of the remaining cents; the shares sum to the amount exactly. A negative amount mirrors a
    positive one. #}
 {% macro equal_share(amount, holders, holder) -%}
-    {{ return(adapter.dispatch('equal_share')(amount, holders, holder)) }}
-{%- endmacro %}
-
-{% macro duckdb__equal_share(amount, holders, holder) -%}
     {%- set cents = 'cast(' ~ amount ~ ' * 100 as bigint)' -%}
     case
         when {{ holders }} = 1 then {{ amount }}
         else {{ from_cents(
-            'sign(' ~ cents ~ ') * (abs(' ~ cents ~ ') // ' ~ holders
+            direction(cents) ~ ' * (' ~ whole_share('abs(' ~ cents ~ ')', holders)
             ~ ' + case when ' ~ holder ~ ' <= abs(' ~ cents ~ ') % ' ~ holders
             ~ ' then 1 else 0 end)'
         ) }}
@@ -58,33 +78,26 @@
    Largest remainder: whole cents first, then one cent each to the largest remainders, of equal ones
    in the order of `party`; a negative amount mirrors a positive one. #}
 {% macro share_of_units(amount, units, all_units, whole, party) -%}
-    {{ return(adapter.dispatch('share_of_units')(amount, units, all_units, whole, party)) }}
-{%- endmacro %}
-
-{% macro duckdb__share_of_units(amount, units, all_units, whole, party) -%}
-    {%- set cents = 'cast(' ~ amount ~ ' * 100 as hugeint)' -%}
+    {%- set cents = 'cast(' ~ amount ~ ' * 100 as ' ~ whole_type() ~ ')' -%}
     {%- set dividend = 'abs(' ~ cents ~ ') * ' ~ units -%}
+    {%- set share = whole_share(dividend, all_units) -%}
     {{ from_cents(
-        'sign(' ~ cents ~ ') * (' ~ dividend ~ ' // ' ~ all_units
+        direction(cents) ~ ' * (' ~ share
         ~ ' + case when row_number() over (partition by ' ~ whole ~ ' order by ' ~ dividend
-        ~ ' % ' ~ all_units ~ ' desc, ' ~ party ~ ' asc) <= abs(' ~ cents ~ ') - sum(' ~ dividend
-        ~ ' // ' ~ all_units ~ ') over (partition by ' ~ whole ~ ') then 1 else 0 end)'
+        ~ ' % ' ~ all_units ~ ' desc, ' ~ party ~ ' asc) <= abs(' ~ cents ~ ') - sum(' ~ share
+        ~ ') over (partition by ' ~ whole ~ ') then 1 else 0 end)'
     ) }}
 {%- endmacro %}
 
 {# Amounts of four places whose sum over `whole` has two, in cents: rounded down, then one cent more
    each to the largest remainders, of equal ones in the order of `part`. #}
 {% macro cents_of_parts(amount, whole, part) -%}
-    {{ return(adapter.dispatch('cents_of_parts')(amount, whole, part)) }}
-{%- endmacro %}
-
-{% macro duckdb__cents_of_parts(amount, whole, part) -%}
-    {%- set exact = 'cast((' ~ amount ~ ') * 10000 as hugeint)' -%}
+    {%- set exact = units(amount, 4) -%}
     {%- set rest = '((' ~ exact ~ ' % 100 + 100) % 100)' -%}
     {{ from_cents(
-        '(' ~ exact ~ ' - ' ~ rest ~ ') // 100 + case when row_number() over (partition by ' ~ whole
-        ~ ' order by ' ~ rest ~ ' desc, ' ~ part ~ ' asc) <= sum(' ~ rest ~ ') over (partition by '
-        ~ whole ~ ') // 100 then 1 else 0 end'
+        whole_share(exact ~ ' - ' ~ rest, '100') ~ ' + case when 100 * row_number() over (partition by '
+        ~ whole ~ ' order by ' ~ rest ~ ' desc, ' ~ part ~ ' asc) <= sum(' ~ rest
+        ~ ') over (partition by ' ~ whole ~ ') then 1 else 0 end'
     ) }}
 {%- endmacro %}
 
@@ -94,15 +107,6 @@
         cast({{ millionths }} as decimal(18, 0)) * cast(0.000001 as decimal(7, 6))
         as decimal({{ precision }}, 6)
     )
-{%- endmacro %}
-
-{# Integer quotient of two non-negative counts of units; the remainder is computed elsewhere. #}
-{% macro whole_share(units, parts) -%}
-    {{ return(adapter.dispatch('whole_share')(units, parts)) }}
-{%- endmacro %}
-
-{% macro duckdb__whole_share(units, parts) -%}
-    (({{ units }}) // ({{ parts }}))
 {%- endmacro %}
 
 {# The part of a month's amount that belongs to the first `days` of `all_days`, rounded half away from

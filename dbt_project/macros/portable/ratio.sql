@@ -1,4 +1,4 @@
 {# A quotient of doubles; empty if the divisor is zero. #}
 {% macro ratio(dividend, divisor) -%}
-    ({{ dividend }}) / nullif({{ divisor }}, 0)
+    cast({{ dividend }} as double) / nullif(cast({{ divisor }} as double), 0)
 {%- endmacro %}

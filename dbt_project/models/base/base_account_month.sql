@@ -166,7 +166,7 @@ activity as (
     where activity.month between run.month_from and run.month_to
     group by activity.account_id, activity.month
 ),
-{%- if is_incremental() and in_one_part() %}
+{%- if is_incremental() and continues_itself() %}
 
 -- The state before the months refreshed, as the refresh that built it left it: nothing before the
 -- window has changed. Without a month of the history before it, the delivered balance holds.
@@ -312,21 +312,22 @@ levelled as (
     select
         *,
         coalesce(
-            last_value(delivered_closing_balance - booked_so_far ignore nulls) over (
-                by_month rows between unbounded preceding and current row
+            {{ known_value('last', 'delivered_closing_balance - booked_so_far') }} over (
+                partition by account_id order by month
+                rows between unbounded preceding and current row
             ),
             earlier_level,
             brought_level
         ) as level,
         coalesce(
-            last_value(delivered_closing_balance - booked_so_far ignore nulls) over (
-                by_month rows between unbounded preceding and 1 preceding
+            {{ known_value('last', 'delivered_closing_balance - booked_so_far') }} over (
+                partition by account_id order by month
+                rows between unbounded preceding and 1 preceding
             ),
             earlier_level,
             brought_level
         ) as level_before
     from running
-    window by_month as (partition by account_id order by month)
 ),
 
 balanced as (

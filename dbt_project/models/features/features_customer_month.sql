@@ -230,7 +230,7 @@ select
     ) }} as tenure_months,
     cast(profiled.months_in_12 as integer) as months_observed,
     {%- for attribute, data_type in feature_attributes().items() %}
-    cast(profiled.{{ attribute }} as {{ data_type }}) as {{ attribute }},
+    {{ cast('profiled.' ~ attribute, data_type) }} as {{ attribute }},
     {%- endfor %}
     cast(profiled.household_size as integer) as household_size,
     profiled.accounts,

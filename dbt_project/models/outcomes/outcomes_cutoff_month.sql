@@ -53,7 +53,7 @@ select
     cast(after.number as integer) as number,
     {{ months_later('cutoff.cutoff', 'after.number') }} as month,
     -- Margin arises through the month: discounted from its middle.
-    power(1 + hurdle.annual_rate, (0.5 - after.number) / 12) as discount_factor
+    power(1 + hurdle.annual_rate, cast(0.5 - after.number as double) / 12) as discount_factor
 from cutoff
 cross join after
 cross join hurdle

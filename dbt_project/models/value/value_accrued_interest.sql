@@ -69,7 +69,8 @@ followed as (
         account_month.booked <> 0
         and coalesce(
             sum(case when account_month.booked <> 0 then 1 else 0 end) over (
-                so_far rows between unbounded preceding and 1 preceding
+                partition by account_month.account_id order by account_month.month
+                rows between unbounded preceding and 1 preceding
             ),
             0
         ) = 0 as is_first_booked,

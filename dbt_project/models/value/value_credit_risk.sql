@@ -58,7 +58,7 @@ scored as (
         *,
         {{ months_later('scored_month', 12) }} as last_month,
         lead(scored_month) over by_account as scored_anew_month,
-        first_value(p_default ignore nulls) over by_account as first_p_default
+        {{ known_value('first', 'p_default') }} over by_account as first_p_default
     from {{ source('scores', 'account_default') }}
     window by_account as (partition by account_id order by scored_month)
 ),

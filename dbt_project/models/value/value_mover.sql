@@ -97,12 +97,12 @@ volumed as (
             when sign(volume_before) * sign(volume_now) < 0 then margin_now - margin_before
             when abs(volume_before) >= abs(volume_now) and volume_before <> 0
                 then {{ from_cents(divide_units(
-                    units('(volume_now - volume_before) * sign(volume_before)') ~ ' * '
+                    units('(volume_now - volume_before) * ' ~ direction('volume_before')) ~ ' * '
                     ~ units('margin_before'), units('abs(volume_before)')
                 )) }}
             when volume_now <> 0
                 then {{ from_cents(divide_units(
-                    units('(volume_now - volume_before) * sign(volume_now)') ~ ' * '
+                    units('(volume_now - volume_before) * ' ~ direction('volume_now')) ~ ' * '
                     ~ units('margin_now'), units('abs(volume_now)')
                 )) }}
             else 0

@@ -46,7 +46,9 @@ select
     ln(nullif(cast(booking.size as double), 0)) as size,
     case
         when booking.counterparty_account is not null
-            then {{ hashed(['booking.counterparty_bank', 'booking.counterparty_account']) }}
+            then {{ digest(
+                "coalesce(booking.counterparty_bank, '') || ' ' || booking.counterparty_account"
+            ) }}
     end as counterparty,
     booking.is_recent,
     (

@@ -1,6 +1,6 @@
 -- Steps of the histogram per unit of the log amount: the histogram stays small, and its median does
 -- not depend on the order of the rows.
-{%- set steps = '20.0' %}
+{%- set steps = 20 %}
 
 with run as (
     select * from {{ ref('base_refresh_window') }}
@@ -73,9 +73,10 @@ spread as (
 select
     centre.product_line,
     centre.is_in,
-    centre.step / {{ steps }} as location,
+    cast(centre.step as double) / {{ steps }} as location,
     greatest(
-        {{ least_scale() }}, {{ normal_deviation() }} * spread.distance / {{ steps }}
+        {{ least_scale() }},
+        {{ normal_deviation() }} * cast(spread.distance as double) / {{ steps }}
     ) as scale
 from centre
 inner join spread
