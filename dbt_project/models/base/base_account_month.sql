@@ -70,8 +70,8 @@ version as (
             and product.product_line in {{ quoted_list(product_lines('holds_loans')) }}
 ),
 
--- Delivered balances of the months refreshed, and the last one before them, which may be that of the
--- month before the history.
+-- Delivered balances of the months refreshed, and the last one before them, which may be that of
+-- the month before the history.
 delivered_balance as (
     select
         delivered.account_id,
