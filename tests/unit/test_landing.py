@@ -351,7 +351,7 @@ def test_the_end_of_the_month_before_the_first_booking_opens_the_history(bank):
     assert bank.faults("account_balance") == [(4, "month_start", "month", "2023-12-02")]
     assert summary.lines()[0] == (
         "2 of 5 row(s) of account_balance, 1 of 3 row(s) of fx_rate lie before the first month of "
-        "bookings, 2024-01, and are ignored; of account_balance and fx_rate, the end of 2023-12 "
+        "bookings, 2024-01, and are ignored; of account_balance, fx_rate, the end of 2023-12 "
         "alone opens the history"
     )
 

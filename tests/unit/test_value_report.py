@@ -655,14 +655,15 @@ def test_a_database_without_tables_gives_a_page(tmp_path):
         assert "Nothing was built yet" in rendered(connection, tmp_path).words
 
 
-def test_a_report_that_cannot_be_rendered_is_a_warning(tmp_path, capsys):
+def test_a_report_that_cannot_be_rendered_is_a_warning(tmp_path, caplog):
     (tmp_path / "broken.duckdb").write_text("no database")
     release = Release("2024-02-r1", tmp_path / "broken.duckdb", {})
     assert not report_value(
         dg.build_asset_context(), release, Settings(home=tmp_path), tmp_path / "value.html"
     )
-    message = capsys.readouterr().err
-    assert "WARNING" in message and "2024-02-r1 is served without a value report: IO" in message
+    (found,) = caplog.records
+    assert found.levelname == "WARNING"
+    assert found.message.startswith("release 2024-02-r1 is served without a value report: IO")
     assert not (tmp_path / "value.html").exists()
 
 
