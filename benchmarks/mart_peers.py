@@ -89,8 +89,8 @@ def pandas(bookings: Path, mart: Path) -> None:
         net=("net", "sum"),
     )
     del frame
-    accounts, months = booked.index.levels
-    months = months.sort_values()
+    accounts = booked.index.get_level_values("account_id").unique()
+    months = booked.index.get_level_values("month").unique().sort_values()
     every = booked.reindex(pd.MultiIndex.from_product([accounts, months]), fill_value=0)
     every["balance"] = every.groupby(level=0, observed=True)["net"].cumsum()
     every["so_far"] = every.groupby(level=0, observed=True)["bookings"].cumsum()
@@ -134,7 +134,11 @@ SIDES: dict[str, Callable[[Path, Path], None]] = {
     "polars": polars,
 }
 # What a side imports in its work, which is imported before.
-IMPORTED = {"duckdb": (), "pandas": ("pandas", "pyarrow.dataset"), "polars": ("polars",)}
+IMPORTED: dict[str, tuple[str, ...]] = {
+    "duckdb": (),
+    "pandas": ("pandas", "pyarrow.dataset"),
+    "polars": ("polars",),
+}
 
 
 @dataclass(frozen=True)

@@ -283,7 +283,7 @@ def picture(results: Results) -> str:
     import altair as alt
     import vl_convert
 
-    points = [
+    points: list[dict[str, Any]] = [
         {"customers": size.customers, "part": part, "seconds": seconds}
         for size in results.sizes
         if size.full
