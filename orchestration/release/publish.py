@@ -31,6 +31,7 @@ from orchestration.platform.releases import (
     surplus,
 )
 from orchestration.platform.settings import Settings
+from orchestration.platform.spark import SHOWN
 from orchestration.platform.tables import write_table
 from orchestration.release.features import released_features
 from sources.contract import TABLES
@@ -197,7 +198,11 @@ def published_tables(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, s
     tables = connection.execute(
         """
         select schema_name, table_name
-        from duckdb_tables()
+        from (
+            select database_name, schema_name, table_name from duckdb_tables()
+            union all
+            select database_name, schema_name, view_name from duckdb_views() where comment = ?
+        )
         where database_name = current_database()
             and (
                 schema_name in (select unnest(?))
@@ -206,6 +211,7 @@ def published_tables(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, s
         order by all
         """,
         [
+            SHOWN,
             list(PUBLISHED_SCHEMAS),
             [f"{schema}.{name}" for schema, names in PUBLISHED_TABLES.items() for name in names],
         ],
