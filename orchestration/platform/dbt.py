@@ -314,7 +314,7 @@ def dbt_layer(
             places = [f"dbt test {name.split('.')[2]}" for name in failed]
             raise failure(f"dbt tests found: {'; '.join(found)}", places) from error
         if on_spark:
-            _show(dbt, home, select)
+            _show(dbt, home.settings, select)
         with home.warehouse() as connection:
             build_numbers.finish(connection, layer)
             counts = [
@@ -333,15 +333,13 @@ def dbt_layer(
     return _layer
 
 
-def _show(dbt: DbtCliResource, home: Home, select: str) -> None:
+def _show(dbt: DbtCliResource, settings: Settings, select: str) -> None:
     """Let DuckDB read what Spark built: its tables through views, and the layer's own views."""
-    with home.warehouse() as connection:
-        manifest = json.loads(manifest_of(home.settings).read_text())
-        spark.show(connection, home.settings, manifest)
+    os.environ["DBT_SPARK_TABLES"] = json.dumps(spark.tables(settings))
     views = [f"{part},config.materialized:view" for part in select.split()]
-    target = target_path(home.settings) / RUN
+    arguments = ["run", "--no-write-json", "--select", *views]
     invocation = dbt.cli(
-        ["run", "--no-write-json", "--select", *views], target_path=target, manifest=manifest
+        arguments, target_path=target_path(settings) / RUN, manifest=manifest_of(settings)
     )
     with ended_with_this_process(invocation.process):
         invocation.wait()

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 
 from orchestration.platform.environment import DBT_PROJECT, PROJECT
+from orchestration.platform.optional_tables import has_table
 from orchestration.platform.refusal import Refused
 from orchestration.platform.settings import Settings
+from sources.contract import TABLES
 from sources.delimited import quoted
 
 if TYPE_CHECKING:
@@ -24,10 +24,7 @@ if TYPE_CHECKING:
 
 ENVIRONMENT = PROJECT / ".venv-spark"
 LAYERS = ("base", "value", "features")
-# What dbt reads that it does not build: landed records, and what earlier refreshes scored.
-SOURCES = "schema_name = 'landing' or (schema_name = 'scores' and name = 'account_default')"
-
-# The comment of the views of its tables, which a release copies.
+# The comment of the views of Spark's tables (macros/portable/sources.sql), which a release copies.
 SHOWN = "a table of Spark"
 
 # A session on this machine. `SPARK_CONF_DIR` replaces it.
@@ -77,24 +74,21 @@ def prepare(connection: duckdb.DuckDBPyConnection, settings: Settings) -> dict[s
     folder = settings.spark
     given = folder / "given"
     given.mkdir(parents=True, exist_ok=True)
-    (as_of,) = connection.execute("select as_of from landing.refresh_window").fetchall()[0]
-    found = connection.execute(f"""
-        select schema_name, name from (
-            select schema_name, table_name as name from duckdb_tables() union all
-            select schema_name, view_name from duckdb_views()
-        ) where {SOURCES} order by all
-    """).fetchall()
+    names = [("landing", "refresh_window"), *(("landing", table.name) for table in TABLES)]
+    # What earlier refreshes scored.
+    if has_table(connection, "scores", "account_default"):
+        names.append(("scores", "account_default"))
     sources = {}
-    for schema, name in found:
+    for schema, name in names:
         month = next(settings.landing.glob(f"{name}/*=*/data.parquet"), None)
         if schema == "landing" and month:
             column = month.parent.name.partition("=")[0]
             files = str(settings.landing / name / f"{column}=*" / "data.parquet")
-            sources[f"{schema}.{name}"] = {"files": files, "column": column, "last": str(as_of)}
+            sources[f"{schema}.{name}"] = {"files": files, "column": column}
         else:
-            file = str(given / f"{schema}.{name}.parquet")
-            connection.execute(f'copy (select * from {schema}."{name}") to ?', [file])
-            sources[f"{schema}.{name}"] = {"files": file}
+            files = str(given / f"{schema}.{name}.parquet")
+            connection.table(f"{schema}.{quoted(name)}").write_parquet(files)
+            sources[f"{schema}.{name}"] = {"files": files}
     configuration = folder / "configuration"
     configuration.mkdir(exist_ok=True)
     (configuration / "spark-defaults.conf").write_text(
@@ -111,39 +105,16 @@ def prepare(connection: duckdb.DuckDBPyConnection, settings: Settings) -> dict[s
     }
 
 
-def show(
-    connection: duckdb.DuckDBPyConnection, settings: Settings, manifest: Mapping[str, Any]
-) -> None:
-    """Create a view in the warehouse of each table that Spark keeps; a table without a month has no
-    file, and its columns are those that the manifest declares."""
-    typed = {
-        f"{node['schema']}.{node['alias']}": ", ".join(
-            f"null::{column['data_type']} as {quoted(name)}"
-            for name, column in node["columns"].items()
-            if column.get("data_type")
-        )
-        for node in manifest["nodes"].values()
-        if node["resource_type"] == "model"
-    }
-    for name, relation in tables(settings.spark).items():
-        query = f"from {relation}" if relation else f"select {typed[name]} where false"
-        connection.execute(f"create schema if not exists {name.partition('.')[0]}")
-        connection.execute(f"create or replace view {name} as {query}")
-        connection.execute(f"comment on view {name} is '{SHOWN}'")
-
-
-def tables(folder: Path) -> dict[str, str]:
-    """DuckDB's relation of each table that Spark keeps in a folder, by schema and name; empty for a
-    table without a file."""
+def tables(settings: Settings) -> dict[str, dict[str, Any]]:
+    """The Parquet files of each table that Spark keeps, by schema and name; whether folders give
+    the month; no files of a table by months that has none."""
     found = {}
-    for table in sorted((folder / "tables").glob("*.db/*")):
-        relation = ""
-        if any(table.glob("*.parquet")):
-            relation = f"read_parquet('{table}/*.parquet', hive_partitioning = false)"
-        elif any(table.glob("month=*/*.parquet")):
-            relation = (
-                f"read_parquet('{table}/month=*/*.parquet', hive_partitioning = true, "
-                "hive_types = {'month': date})"
-            )
-        found[f"{table.parent.stem}.{table.name}"] = relation
+    for table in sorted((settings.spark / "tables").glob("*.db/*")):
+        by_month = not any(table.glob("*.parquet"))
+        files = str(table / "month=*" / "*.parquet" if by_month else table / "*.parquet")
+        is_empty = by_month and not any(table.glob("month=*/*.parquet"))
+        found[f"{table.parent.stem}.{table.name}"] = {
+            "files": "" if is_empty else files,
+            "by_month": by_month,
+        }
     return found

@@ -198,12 +198,7 @@ def published_tables(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, s
     tables = connection.execute(
         """
         select schema_name, table_name
-        from (
-            select database_name, schema_name, table_name from duckdb_tables()
-            union all
-            select database_name, schema_name, view_name from duckdb_views() where comment = ?
-        )
-        where database_name = current_database()
+        from duckdb_tables() where database_name = current_database()
             and (
                 schema_name in (select unnest(?))
                 or schema_name || '.' || table_name in (select unnest(?))
@@ -211,15 +206,23 @@ def published_tables(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, s
         order by all
         """,
         [
-            SHOWN,
             list(PUBLISHED_SCHEMAS),
             [f"{schema}.{name}" for schema, names in PUBLISHED_TABLES.items() for name in names],
         ],
     ).fetchall()
     views = connection.execute(
-        "select schema_name, view_name from duckdb_views() where database_name = current_database()"
+        "select schema_name, view_name, comment = ? from duckdb_views() "
+        "where database_name = current_database()",
+        [SHOWN],
     ).fetchall()
-    found = {*tables, *(view for view in views if view in PUBLISHED_VIEWS)}
+    found = {
+        *tables,
+        *(
+            (schema, view)
+            for schema, view, on_spark in views
+            if (schema, view) in PUBLISHED_VIEWS or (on_spark and schema in PUBLISHED_SCHEMAS)
+        ),
+    }
     return sorted(found - WITHHELD - BETWEEN)
 
 

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -70,13 +72,19 @@ def build(
 
 def compare(warehouse: Path, home: Path) -> list[Compared]:
     """Every table that Spark built, row by row: doubles to `TOLERANCE`, everything else exactly."""
-    found = spark.tables(Settings(home=home).spark)
     with duckdb.connect(str(warehouse), read_only=True) as connection:
         return [
             # A table without a file has no rows, and no types to compare.
-            _compared(connection, name, relation or f"(from {name} where false)")
-            for name, relation in found.items()
+            _compared(connection, name, _relation(kept) or f"(from {name} where false)")
+            for name, kept in spark.tables(Settings(home=home)).items()
         ]
+
+
+def _relation(kept: Mapping[str, Any]) -> str:
+    """The Parquet files as macros/portable/sources.sql shows them."""
+    months = ", hive_types = {'month': date}" if kept["by_month"] else ""
+    files = f"read_parquet('{kept['files']}', hive_partitioning = {kept['by_month']}{months})"
+    return files if kept["files"] else ""
 
 
 def _columns(connection: duckdb.DuckDBPyConnection, relation: str) -> dict[str, str]:

@@ -19,12 +19,12 @@ SQL = re.compile(
     re.IGNORECASE,
 )
 CREATE = re.compile(r"\bcreate\s+(or\s+replace\s+)?(temp(orary)?\s+)?(table|view)\b", re.IGNORECASE)
-# Where a table is Python's to make: typed landing, the views of Spark's tables, the copy into a
-# release, the one write function, and an erasure, which copies a release again.
+# Where a table is Python's to make: typed landing, the copy into a release, the one write function,
+# and an erasure, which copies a release again.
 OWN = (
     *("orchestration/erasure/", "orchestration/platform/erased.py"),
     *("orchestration/landing/", "orchestration/release/publish.py"),
-    *("orchestration/platform/spark.py", "orchestration/platform/tables.py"),
+    "orchestration/platform/tables.py",
 )
 
 
