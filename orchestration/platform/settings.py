@@ -117,9 +117,6 @@ class Settings(BaseSettings):
         False, description="begin exported CSV with a byte order mark, as older spreadsheets want"
     )
     language: Literal["en", "zh"] = Field("en", description="language of the pages that open first")
-    engine: Literal["duckdb", "spark"] = Field(
-        "duckdb", description="what builds the tables of events, from staging to features"
-    )
     memory: int | None = Field(
         None, description="2GB, 800MB: the engine's; default: half of what is free to the process"
     )
@@ -307,11 +304,6 @@ class Settings(BaseSettings):
     def warehouse(self) -> Path:
         """The build warehouse; one process writes it."""
         return self.home / "build" / "warehouse.duckdb"
-
-    @property
-    def spark(self) -> Path:
-        """Spark's tables, its catalogue and what it reads; with ENGINE=spark."""
-        return self.home / "build" / "spark"
 
     @property
     def temporary(self) -> Path:
