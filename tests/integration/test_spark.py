@@ -80,7 +80,7 @@ def test_adding_months_on_spark_gives_the_same_as_a_full_build(
     assert_same(whole, tmp_path, output)
 
 
-@pytest.mark.skipif(not os.environ.get("TEST_SMALL_BANK"), reason="no refreshed bank in TEST_SMALL_BANK")
+@pytest.mark.skipif(not os.environ.get("TEST_SMALL_BANK"), reason="no TEST_SMALL_BANK")
 def test_a_refreshed_banks_tables_are_the_same_on_both_engines(tmp_path: Path) -> None:
     """Spark reads the landed months where they lie. DuckDB builds again beside it: the refresh has
     scored since it built the value."""
