@@ -328,9 +328,9 @@ def judge_delivery(settings: Settings, serving: Settings) -> Judgement:
             "ok" if outcome.success else "gate_failed",
             [_in_words(rule) for rule in outcome.failed],
             [
+                *opening_notes(connection, window),
                 *notes,
                 *summary.lines(),
-                *opening_notes(connection, window),
                 *codes_to_add(delivery.source, summary.tables),
                 *(_in_words(rule) for rule in outcome.warned),
                 *given.notes,

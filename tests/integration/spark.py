@@ -1,7 +1,6 @@
 """The dbt project on Spark: what it builds of a warehouse's landing, compared with DuckDB's tables.
 
-Spark reads the sources as Parquet and writes Parquet, a folder for each month where dbt builds by
-months. It runs in an environment of its own (`make test-spark`): a session with its own catalogue.
+Spark runs in an environment of its own (`make test-spark`), as a session on this machine.
 """
 
 from __future__ import annotations
@@ -9,29 +8,35 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
 from orchestration.platform.environment import DBT_PROJECT
+from orchestration.platform.optional_tables import has_table
+from sources.contract import TABLES
+from sources.delimited import quoted
 from tests.conftest import PROJECT
 
+ENVIRONMENT = PROJECT / ".venv-spark"
 # What touches events, and what is built in the same step.
 SCOPE = ("tag:staging", "tag:base", "tag:value", "tag:features")
-# Landed records, and what earlier refreshes scored.
-SOURCES = "schema_name = 'landing' or (schema_name = 'scores' and name = 'account_default')"
-# A double is a sum, a logarithm or a power: their last digits differ between engines.
+# A double is a sum, a logarithm or a power: their last digits differ between engines. A discounted
+# amount is a double that is rounded to twelve places.
+APPROXIMATE = ("DOUBLE", "DECIMAL(38,12)")
 TOLERANCE = 1e-9
 
 CONFIGURATION = """\
 spark.master local[2]
-spark.driver.memory 3g
+spark.driver.memory 3072m
 spark.ui.enabled false
 spark.sql.shuffle.partitions 2
 spark.sql.warehouse.dir {folder}/tables
 spark.hadoop.javax.jdo.option.ConnectionURL jdbc:derby:;databaseName={folder}/catalogue;create=true
-spark.driver.extraJavaOptions -Dderby.stream.error.file={folder}/derby.log -XX:TieredStopAtLevel=1
+spark.driver.extraJavaOptions -Dderby.stream.error.file={folder}/derby.log
 """
 
 
@@ -52,99 +57,99 @@ class Compared:
         return not self.types and not self.differing and self.rows == self.spark_rows
 
 
-def environment() -> Path:
-    """The folder of Spark's environment."""
-    return Path(os.environ.get("TEST_SPARK") or PROJECT / ".venv-spark")
-
-
-def hand_over(warehouse: Path, folder: Path, landing: Path | None = None) -> str:
-    """The sources as Parquet: months landed in `landing` where they lie, the rest in `folder`.
-
-    Returns what DBT_SPARK_SOURCES holds.
-    """
-    folder.mkdir(parents=True)
-    given = {}
-    with duckdb.connect(str(warehouse), read_only=True) as connection:
-        (as_of,) = connection.execute("select as_of from landing.refresh_window").fetchall()[0]
-        tables = connection.execute(f"""
-            select schema_name, name from (
-                select schema_name, table_name as name from duckdb_tables() union all
-                select schema_name, view_name from duckdb_views()
-            ) where {SOURCES} order by all
-        """).fetchall()
-        for schema, name in tables:
-            source = {"files": str(folder / f"{schema}.{name}.parquet")}
-            months = sorted(landing.glob(f"{name}/*=*/data.parquet")) if landing else []
-            if months and schema == "landing":
-                column = months[0].parent.name.partition("=")[0]
-                files = str(landing / name / f"{column}=*" / "data.parquet")
-                source = {"files": files, "column": column, "last": str(as_of)}
-            else:
-                connection.execute(
-                    f'copy (select * from {schema}."{name}") to ?', [source["files"]]
-                )
-            given[f"{schema}.{name}"] = source
-    return json.dumps(given)
+def prepare(connection: duckdb.DuckDBPyConnection, home: Path) -> dict[str, str]:
+    """The environment variables with which dbt builds on Spark. It reads Parquet: landed months
+    where they lie, other sources as they are written here."""
+    folder = home / "spark"
+    given = folder / "given"
+    given.mkdir(parents=True, exist_ok=True)
+    names = [("landing", "refresh_window"), *(("landing", table.name) for table in TABLES)]
+    # What earlier refreshes scored.
+    if has_table(connection, "scores", "account_default"):
+        names.append(("scores", "account_default"))
+    ((as_of,),) = connection.execute("select as_of from landing.refresh_window").fetchall()
+    sources: dict[str, dict[str, str]] = {}
+    for schema, name in names:
+        month = next((home / "landing").glob(f"{name}/*=*/data.parquet"), None)
+        if schema == "landing" and month:
+            column = month.parent.name.partition("=")[0]
+            files = str(home / "landing" / name / f"{column}=*" / "data.parquet")
+            sources[f"{schema}.{name}"] = {
+                "files": files,
+                "column": column,
+                "last": str(as_of),
+            }
+        else:
+            files = str(given / f"{schema}.{name}.parquet")
+            connection.table(f"{schema}.{quoted(name)}").write_parquet(files)
+            sources[f"{schema}.{name}"] = {"files": files}
+    configuration = folder / "configuration"
+    configuration.mkdir(exist_ok=True)
+    (configuration / "spark-defaults.conf").write_text(CONFIGURATION.format(folder=folder))
+    return {
+        "DBT_SPARK_SOURCES": json.dumps(sources),
+        "SPARK_CONF_DIR": str(configuration),
+        "SPARK_LOCAL_DIRS": str(folder / "spilled"),
+    }
 
 
 def build(
-    folder: Path, sources: str, *arguments: str, reference: Path | None = None
+    warehouse: Path, home: Path, *arguments: str, reference: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run dbt on Spark, which keeps its tables and its catalogue in `folder`."""
-    configuration = folder / "configuration"
-    configuration.mkdir(parents=True, exist_ok=True)
-    (configuration / "spark-defaults.conf").write_text(CONFIGURATION.format(folder=folder))
-    settings = {
-        "DBT_SPARK_SOURCES": sources,
-        "SPARK_CONF_DIR": str(configuration),
-        "SPARK_LOCAL_DIRS": str(folder / "spilled"),
-        "DBT_WAREHOUSE": "",
-        "DO_NOT_TRACK": "1",
-    }
+    """Run dbt on Spark on the landing of a warehouse; Spark keeps its tables in `home`."""
+    with duckdb.connect(str(warehouse), read_only=True) as connection:
+        environment = prepare(connection, home)
     if reference:
-        settings["DBT_REFERENCE"] = str(reference)
-        settings["DBT_REFERENCE_SEEDS"] = ",".join(file.stem for file in reference.glob("*.csv"))
+        environment["DBT_REFERENCE"] = str(reference)
+        environment["DBT_REFERENCE_SEEDS"] = ",".join(file.stem for file in reference.glob("*.csv"))
     places = {
         "project-dir": DBT_PROJECT,
         "profiles-dir": DBT_PROJECT,
-        "target-path": folder / "target",
-        "log-path": folder,
+        "target-path": home / "target",
+        "log-path": home,
         "target": "spark",
     }
     return subprocess.run(
         [
-            *(str(environment() / "bin" / "dbt"), "--no-use-colors", *arguments),
+            *(str(ENVIRONMENT / "bin" / "dbt"), "--no-use-colors", *arguments),
             *(f"--{name}={at}" for name, at in places.items()),
         ],
-        cwd=folder,
-        env={**os.environ, **settings},
+        cwd=home,
+        env={**os.environ, "DBT_WAREHOUSE": "", "DO_NOT_TRACK": "1", **environment},
         capture_output=True,
         text=True,
     )
 
 
-def tables(folder: Path) -> dict[str, str]:
-    """DuckDB's relation of each table that Spark keeps in `folder`, by schema and name."""
+def tables(home: Path) -> dict[str, dict[str, Any]]:
+    """The Parquet files of each table that Spark keeps, by schema and name; whether folders give
+    the month; no files of a table by months that has none."""
     found = {}
-    for place in sorted((folder / "tables").glob("*.db/*")):
-        name = f"{place.parent.stem}.{place.name}"
-        if any(place.glob("*.parquet")):
-            found[name] = f"read_parquet('{place}/*.parquet', hive_partitioning = false)"
-        elif any(place.glob("month=*/*.parquet")):
-            found[name] = (
-                f"read_parquet('{place}/month=*/*.parquet', hive_partitioning = true, "
-                "hive_types = {'month': date})"
-            )
-        else:
-            # A table without a month has no file, nor types.
-            found[name] = f"(select * from {name} where false)"
+    for table in sorted((home / "spark" / "tables").glob("*.db/*")):
+        by_month = not any(table.glob("*.parquet"))
+        files = str(table / "month=*" / "*.parquet" if by_month else table / "*.parquet")
+        is_empty = by_month and not any(table.glob("month=*/*.parquet"))
+        found[f"{table.parent.stem}.{table.name}"] = {
+            "files": "" if is_empty else files,
+            "by_month": by_month,
+        }
     return found
 
 
-def compare(warehouse: Path, folder: Path) -> list[Compared]:
+def compare(warehouse: Path, home: Path) -> list[Compared]:
     """Every table that Spark built, row by row: doubles to `TOLERANCE`, everything else exactly."""
     with duckdb.connect(str(warehouse), read_only=True) as connection:
-        return [_compared(connection, name, relation) for name, relation in tables(folder).items()]
+        return [
+            # A table without a file has no rows, and no types to compare.
+            _compared(connection, name, _relation(kept) or f"(from {name} where false)")
+            for name, kept in tables(home).items()
+        ]
+
+
+def _relation(kept: Mapping[str, Any]) -> str:
+    months = ", hive_types = {'month': date}" if kept["by_month"] else ""
+    files = f"read_parquet('{kept['files']}', hive_partitioning = {kept['by_month']}{months})"
+    return files if kept["files"] else ""
 
 
 def _columns(connection: duckdb.DuckDBPyConnection, relation: str) -> dict[str, str]:
@@ -160,8 +165,8 @@ def _compared(connection: duckdb.DuckDBPyConnection, name: str, relation: str) -
         if ours.get(column) != theirs.get(column)
     ]
     shared = [column for column in ours if column in theirs]
-    doubles = [f'"{column}"' for column in shared if ours[column] == "DOUBLE"]
-    exact = [f'"{column}"' for column in shared if ours[column] != "DOUBLE"]
+    doubles = [f'"{column}"' for column in shared if ours[column] in APPROXIMATE]
+    exact = [f'"{column}"' for column in shared if ours[column] not in APPROXIMATE]
     order = f"order by {', '.join(doubles)}" if doubles else ""
     apart = (
         f"""greatest({

@@ -42,7 +42,9 @@ create table base.account_holder (account_id varchar, customer_id varchar, is_be
 create table base.customer_month (
     customer_id varchar, month date, balance_deposits decimal(18, 2), balance_wealth decimal(18, 2)
 );
-create table value.customer_tier (customer_id varchar, month date, tier varchar);
+create table value.customer_tier (
+    customer_id varchar, month date, tier varchar, tier_number integer
+);
 create table value.profit_by_customer (
     customer_id varchar, month date, contribution_margin decimal(18, 2)
 )
@@ -366,7 +368,12 @@ def place(warehouse: Warehouse, customers: pd.Series, tier: np.ndarray) -> None:
         warehouse.insert(
             "value.customer_tier",
             [
-                {"customer_id": name, "month": month, "tier": "top" if later else own}
+                {
+                    "customer_id": name,
+                    "month": month,
+                    "tier": "top" if later else own,
+                    "tier_number": 1,
+                }
                 for name, own in zip(customers, tier, strict=True)
             ],
         )

@@ -30,68 +30,71 @@ BUILT = re.compile(
 )
 
 
-def assert_same(warehouse: Path, folder: Path, output: str) -> None:
-    compared = spark.compare(warehouse, folder)
+def built(warehouse: Path, home: Path, *arguments: str, reference: Path | None = None) -> str:
+    process = spark.build(
+        warehouse, home, *arguments, "--select", *spark.SCOPE, reference=reference
+    )
+    assert process.returncode == 0, process.stdout + process.stderr
+    return process.stdout
+
+
+def assert_same(warehouse: Path, home: Path, output: str) -> None:
+    compared = spark.compare(warehouse, home)
     assert {one.table for one in compared} == set(BUILT.findall(output))
     assert [one for one in compared if not one.is_same] == []
 
 
 @pytest.fixture(scope="module")
-def on_spark(whole: Path, reference: Path, tmp_path_factory: pytest.TempPathFactory):
-    """The awkward bank on Spark, with dbt's unit tests and tests; and what dbt printed."""
-    folder = tmp_path_factory.mktemp("spark")
-    given = spark.hand_over(whole, folder / "given")
-    built = spark.build(folder, given, "build", "--select", *spark.SCOPE, reference=reference)
-    assert built.returncode == 0, built.stdout + built.stderr
-    return folder, built.stdout
+def on_spark(
+    whole: Path, reference: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, str]:
+    """A home with the awkward bank on Spark, whose dbt tests passed, and what dbt printed."""
+    home = tmp_path_factory.mktemp("spark")
+    without = ("--exclude-resource-type", "unit_test")
+    return home, built(whole, home, "build", *without, reference=reference)
 
 
-def test_the_awkward_banks_tables_are_the_same_on_both_engines(whole: Path, on_spark) -> None:
+def test_the_awkward_banks_tables_are_the_same_on_both_engines(
+    whole: Path, on_spark: tuple[Path, str]
+) -> None:
     assert_same(whole, *on_spark)
 
 
-def test_the_rules_of_money_worked_by_hand_hold_on_spark(on_spark) -> None:
-    _, output = on_spark
-    passed = re.findall(r" PASS (\w+)::", output)
-    assert {"value_account_month", "value_accrued_interest", "base_account_month"} <= set(passed)
+def test_the_rules_worked_by_hand_hold_on_spark(whole: Path, on_spark: tuple[Path, str]) -> None:
+    home, _ = on_spark
+    output = built(whole, home, "test", "--resource-type", "unit_test")
+    assert {"value_account_month", "value_overhead", "base_account_month"} <= set(
+        re.findall(r" PASS (\w+)::", output)
+    )
 
 
 def test_adding_months_on_spark_gives_the_same_as_a_full_build(
     bank: Bank, reference: Path, whole: Path, earlier: Path, tmp_path: Path
 ) -> None:
     """Months of the window are overwritten, and those outside the history are dropped."""
-    select = ("--select", *spark.SCOPE, *TABLES_ALONE)
-    first = spark.hand_over(earlier, tmp_path / "earlier")
-    built = spark.build(tmp_path, first, "build", *select, reference=reference)
-    assert built.returncode == 0, built.stdout + built.stderr
-    # The later window alone, on the landing of all months.
-    warehouse = tmp_path / "later.duckdb"
-    shutil.copy(earlier, warehouse)
-    land(warehouse, bank, LAST, window=(month_of(EARLIER + timedelta(days=1)), month_of(LAST)))
-    later = spark.hand_over(warehouse, tmp_path / "later")
-    built = spark.build(tmp_path, later, "build", *select, reference=reference)
-    assert built.returncode == 0, built.stdout + built.stderr
-    assert_same(whole, tmp_path, built.stdout)
+    built(earlier, tmp_path, "build", *TABLES_ALONE, reference=reference)
+    later = tmp_path / "later.duckdb"
+    shutil.copy(earlier, later)
+    land(later, bank, LAST, window=(month_of(EARLIER + timedelta(days=1)), month_of(LAST)))
+    output = built(later, tmp_path, "build", *TABLES_ALONE, reference=reference)
+    assert_same(whole, tmp_path, output)
 
 
-@pytest.mark.skipif(not os.environ.get("TEST_SMALL_BANK"), reason="no refreshed bank: .ci/run")
+@pytest.mark.skipif(not os.environ.get("TEST_SMALL_BANK"), reason="no TEST_SMALL_BANK")
 def test_a_refreshed_banks_tables_are_the_same_on_both_engines(tmp_path: Path) -> None:
     """Spark reads the landed months where they lie. DuckDB builds again beside it: the refresh has
     scored since it built the value."""
     home = Path(os.environ["TEST_SMALL_BANK"]) / "home"
+    (tmp_path / "landing").symlink_to(home / "landing")
     warehouse = tmp_path / "warehouse.duckdb"
     shutil.copy(home / "build" / "warehouse.duckdb", warehouse)
-    select = ("--select", *spark.SCOPE, *TABLES_ALONE)
-    duckdb_dbt(warehouse, "build", "--full-refresh", *select)
-    given = spark.hand_over(warehouse, tmp_path / "given", home / "landing")
-    built = spark.build(tmp_path, given, "build", *select)
-    assert built.returncode == 0, built.stdout + built.stderr
-    assert_same(warehouse, tmp_path, built.stdout)
+    duckdb_dbt(warehouse, "build", "--full-refresh", "--select", *spark.SCOPE, *TABLES_ALONE)
+    assert_same(warehouse, tmp_path, built(warehouse, tmp_path, "build", *TABLES_ALONE))
 
 
 def test_a_difference_of_a_cent_a_type_or_a_row_is_found(tmp_path: Path) -> None:
     warehouse = tmp_path / "warehouse.duckdb"
-    place = tmp_path / "tables" / "base.db" / "account"
+    place = tmp_path / "spark" / "tables" / "base.db" / "account"
     place.mkdir(parents=True)
     values = "('A', 1.10::decimal(18, 2), 0.1::double), ('B', 2.20, 0.2)"
     rows = f"(values {values}) as t (id, amount, share)"

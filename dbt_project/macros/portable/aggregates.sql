@@ -24,7 +24,7 @@
 
 {% macro spark__ordered_sum(term, order_by) -%}
     aggregate(
-        array_sort(collect_list(struct({{ order_by }}, cast({{ term }} as double) as term))),
+        sort_array(collect_list(struct({{ order_by }}, cast({{ term }} as double) as term))),
         cast(0 as double),
         (so_far, one) -> so_far + coalesce(one.term, 0)
     )

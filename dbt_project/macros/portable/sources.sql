@@ -1,13 +1,12 @@
-{# What another engine than the warehouse reads of what the refresh made before: the landed records
-   and the tables of Python. #}
+{# What another engine reads of what the warehouse keeps. #}
 {% macro take_sources() -%}
     {%- if execute -%}{{ return(adapter.dispatch('take_sources')()) }}{%- endif -%}
 {%- endmacro %}
 
 {% macro duckdb__take_sources() -%}{%- endmacro %}
 
-{# Views of Parquet files: DBT_SPARK_SOURCES holds, as JSON by table, the `files` and the `last` day
-   of its rows by a `column`, if there is one. #}
+{# Landed records and the tables of Python: DBT_SPARK_SOURCES has, as JSON by table, the Parquet `files`
+   and, of landed months, a `column` and the `last` day of it that is read. #}
 {% macro spark__take_sources() -%}
     {%- set given = fromjson(env_var('DBT_SPARK_SOURCES', '{}')) -%}
     {%- set schemas = [] -%}

@@ -12,8 +12,8 @@
 {# The array is bound to a name, so that it is sorted once. #}
 {% macro spark__median_deviation(value) -%}
     transform(
-        array(array_sort(collect_list({{ value }}))),
-        of -> {{ middle_of('array_sort(transform(of, x -> abs(x - ' ~ middle_of('of') ~ ')))') }}
+        array(sort_array(collect_list({{ value }}))),
+        of -> {{ middle_of('sort_array(transform(of, x -> abs(x - ' ~ middle_of('of') ~ ')))') }}
     )[0]
 {%- endmacro %}
 

@@ -1,5 +1,3 @@
-{{ config(materialized='view') }}
-
 {#- Each roll-up: its table and the rows that sum to the whole. -#}
 {%- set roll_ups = {
     'customer': ('value_profit_by_customer', 'true'),
