@@ -248,12 +248,16 @@ def test_optional_columns_that_switch_much_off_are_asked_about(engine, core, tmp
     found, _ = proposed(engine, folder)
     asked = {one.split(": no column")[0]: one for one in found.questions if "Without it" in one}
     given_here = {"customer.birth_date", "account.interest_rate"}
-    assert set(asked) == {
-        f"{table}.{column.name}"
-        for table in ("customer", "account")
-        for column in BY_NAME[table].columns
-        if column.without_it
-    } - given_here
+    assert (
+        set(asked)
+        == {
+            f"{table}.{column.name}"
+            for table in ("customer", "account")
+            for column in BY_NAME[table].columns
+            if column.without_it
+        }
+        - given_here
+    )
     assert {"customer.employee_id", "customer.marketing_consent"} < set(asked)
     assert {"account.term_months", "account.credit_limit"} < set(asked)
     for place, question in asked.items():
