@@ -33,9 +33,10 @@ def product_value_study(records: Records) -> Study | Off:
     from orchestration.models.studies.measures import VALUE_MEASURES
 
     openings = opening_frame(records.connection, records.context.first_month)
-    begins, earlier, later = evaluation_border(openings)
-    if begins is None or earlier < LEAST_LEARNED:
+    border, earlier, later = evaluation_border(openings)
+    if border is None or earlier < LEAST_LEARNED:
         return Off("product_value", too_few(len(openings), earlier, later))
+    begins = border
 
     def material() -> Material:
         is_later = openings["opened_on"] >= begins

@@ -58,6 +58,8 @@ def opening_questions(
             )
         ]
     accounts, first = counted
+    if not accounts:
+        return []
     before = f"{first - timedelta(days=1):%Y-%m}"
     return [
         Message(
@@ -66,7 +68,7 @@ def opening_questions(
             "Which file has it?",
             *(f"{first:%Y-%m}", f"{accounts:,}", before, loss),
         )
-    ] * bool(accounts)
+    ]
 
 
 def _day(found: Mapping[str, TableMatch], table: str, column: str) -> Match | None:
