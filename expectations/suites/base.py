@@ -357,7 +357,7 @@ def base_suite() -> Suite:
             "the balance of every account is known",
             "deliver account_balance for the accounts opened before the history, or balance_after"
             " of their bookings; until then they have no balance, and averages leave them out",
-            figure="account-months without a known balance",
+            figure="accounts without a known balance in the worst month",
         ),
         Rule(
             "base_account_month",
@@ -366,7 +366,7 @@ def base_suite() -> Suite:
             "delivered balances move as the bookings do",
             "compare account_balance with the bookings of the months named; the delivered balance"
             " holds",
-            figure="account-months whose balance moves otherwise",
+            figure="accounts whose balance moves otherwise in the worst month",
         ),
         Rule(
             "base_account_month",

@@ -2016,6 +2016,17 @@ def test_a_planted_fault_is_named(
 
 LINES = [
     (
+        "G2",
+        "update base.account_month set is_balance_known = false"
+        " where month = date '2024-04-01' and account_id in ('a3', 'a4')"
+        " or month = date '2024-05-01' and account_id = 'a3'",
+        "base_account_month",
+        [
+            "G2 warns: base.account_month: accounts without a known balance in the worst month 2,"
+            " limit 0; 2024-04 to 2024-05. Deliver account_balance"
+        ],
+    ),
+    (
         "GV",
         "update value.residual set amount = 12.5 where residual = 'unallocated overhead: premises'"
         " and month <> '2024-03-01'",

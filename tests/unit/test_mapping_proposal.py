@@ -238,6 +238,61 @@ def test_an_empty_value_is_missing_and_asked_about_where_it_matters(engine, tmp_
     assert "customer.sex" not in asked
 
 
+ACCOUNTS = "acct_no,product,open_date\nA1,P,{}\nA2,P,{}\nA3,P,2024-03-15\n"
+BOOKINGS = "txn_id,acct_no,booking_date,amount\nT1,A1,{},-5.00\nT2,A3,2024-04-02,7.00\n"
+
+
+@pytest.mark.parametrize(
+    ("opened", "booked", "asked"),
+    [
+        (
+            ("2024-01-31", "2023-12-30"),
+            "2024-02-20",
+            "Accounts opened before 2024-02, the first month of the bookings: 2. They need their "
+            "balance at the end of 2024-01.",
+        ),
+        # A booking of ten years ago is an error: the history begins after the pause.
+        (
+            ("2024-01-31", "2024-02-01"),
+            "2014-02-20",
+            "Accounts opened before 2024-04, the first month of the bookings: 3. They need their "
+            "balance at the end of 2024-03.",
+        ),
+        (("2024-02-01", "2024-02-29"), "2024-02-20", None),
+        (
+            ("2024-01-31", "2023-12-30"),
+            "02/03/2024",
+            "Accounts opened before the first month of the bookings need their balance at the end "
+            "of the month before it.",
+        ),
+    ],
+)
+def test_opening_balances_without_a_file_are_the_first_question(
+    engine, tmp_path, opened, booked, asked
+):
+    """Counted by account, of all extracts; without figures where a day may be read as two."""
+    bookings = BOOKINGS.format(booked)
+    if "/" in booked:
+        bookings = bookings.replace("2024-04-02", "04/02/2024")
+    folder = put(
+        tmp_path / "bank",
+        account_20240331=ACCOUNTS.format(*opened),
+        account_20240430=ACCOUNTS.format(*opened),
+        movement=bookings,
+    )
+    found, _ = proposed(engine, folder)
+    about = [one for one in found.questions if one.startswith("account_balance")]
+    loss = BY_NAME["account_balance"].without_it
+    wanted = f"account_balance: no file looks like it. {asked} Without it: {loss}."
+    assert about == ([f"{wanted} Which file has it?"] if asked else [])
+    assert found.questions[: len(about)] == about
+
+
+def test_opening_balances_with_a_file_are_not_asked_about(core):
+    assert "account_balance" in core[0].tables
+    assert not any(one.startswith("account_balance: no file") for one in core[0].questions)
+
+
 def test_optional_columns_that_switch_much_off_are_asked_about(engine, core, tmp_path):
     """Each that no column of the file fits, with what follows and how it is added."""
     folder = put(

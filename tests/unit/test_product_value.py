@@ -10,6 +10,9 @@ from scipy.stats import spearmanr
 
 from ml.response.product_value import ProductMeanValue, ProductValueModel
 from ml.serving import TRUSTED_TYPES
+from orchestration.models.reason_words import verdict
+from orchestration.models.studies.product_value import evaluation_border, too_few
+from orchestration.platform.wording import in_language
 
 
 def bank(rows: int, seed: int) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
@@ -72,6 +75,42 @@ def test_losses_missing_values_and_constant_columns_are_handled():
     assert np.isfinite(predicted).all()
     assert predicted.min() < 0
     assert predicted.sum() == pytest.approx((y - 200).sum(), rel=0.2, abs=10_000)
+
+
+def opened(*months: tuple[str, int]) -> pd.DataFrame:
+    """So many accounts opened on the first day of each month, over a year later."""
+    days = pd.to_datetime([month for month, accounts in months for _ in range(accounts)])
+    return pd.DataFrame({"opened_on": days, "matured_on": days + pd.DateOffset(years=1)})
+
+
+@pytest.mark.parametrize(
+    ("openings", "found"),
+    [
+        (opened(("2021-01-01", 100), ("2022-01-01", 50)), ("2022-01-01", 100, 50)),
+        # A quarter of all, from the newest back; the year of the first is not over by then.
+        (
+            opened(("2021-06-01", 383), ("2022-03-01", 80), ("2022-05-01", 50)),
+            ("2022-03-01", 0, 130),
+        ),
+        (opened(("2021-06-01", 60), ("2022-07-01", 120)), ("2022-07-01", 60, 120)),
+        (opened(("2021-01-01", 49)), (None, 0, 49)),
+        (opened(), (None, 0, 0)),
+    ],
+)
+def test_the_newest_quarter_evaluates_what_was_over_before_it(openings, found):
+    border, *counted = evaluation_border(openings)
+    assert (str(border.date()) if border else None, *counted) == found
+
+
+def test_too_few_openings_are_stated_with_those_of_either_part():
+    text = too_few(513, 0, 130)
+    assert text == (
+        "too few accounts whose first 12 months are over: 513; those over before the latest 130 "
+        "were opened: 0; 100 such accounts and 50 later ones are needed"
+    )
+    assert str(verdict(text)) == text
+    chinese = in_language(verdict(text), "zh")
+    assert "最近 130 个" in chinese and "0 个" in chinese and "too few" not in chinese
 
 
 @pytest.mark.slow

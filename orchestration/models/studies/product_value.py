@@ -33,13 +33,9 @@ def product_value_study(records: Records) -> Study | Off:
     from orchestration.models.studies.measures import VALUE_MEASURES
 
     openings = opening_frame(records.connection, records.context.first_month)
-    border = evaluation_border(openings)
-    if border is None:
-        return Off(
-            "product_value",
-            f"too few accounts whose first {FIRST_MONTHS} months are over: {len(openings)}; "
-            f"{LEAST_LEARNED} are needed before {LEAST_JUDGED} later ones",
-        )
+    border, earlier, later = evaluation_border(openings)
+    if border is None or earlier < LEAST_LEARNED:
+        return Off("product_value", too_few(len(openings), earlier, later))
     begins = border
 
     def material() -> Material:
@@ -90,19 +86,28 @@ def _sample(openings: pd.DataFrame) -> Sample:
     return Sample(frame, y, keys)
 
 
-def evaluation_border(openings: pd.DataFrame) -> pd.Timestamp | None:
-    """The day from which openings evaluate: the newest quarter, in whole months, as far back as
-    enough others were over by then; None where there is no such day."""
-    if openings.empty:
-        return None
+def too_few(openings: int, earlier: int, later: int) -> str:
+    """Why no model is learned: how many openings there are of either part, and are needed."""
+    from orchestration.models.account_openings import FIRST_MONTHS
+
+    return (
+        f"too few accounts whose first {FIRST_MONTHS} months are over: {openings}; "
+        f"those over before the latest {later} were opened: {earlier}; "
+        f"{LEAST_LEARNED} such accounts and {LEAST_JUDGED} later ones are needed"
+    )
+
+
+def evaluation_border(openings: pd.DataFrame) -> tuple[pd.Timestamp | None, int, int]:
+    """The day from which openings evaluate: the newest quarter, in whole months, `LEAST_JUDGED` at
+    least; with the openings that were over by then, and those since. Without a day none were over,
+    and all are too few."""
     months = openings["opened_on"].dt.to_period("M")
     for month in sorted(months.unique(), reverse=True):
         border = month.to_timestamp()
         later = int((openings["opened_on"] >= border).sum())
-        earlier = int((openings["matured_on"] <= border).sum())
         if later >= max(LEAST_JUDGED, EVALUATED_SHARE * len(openings)):
-            return border if earlier >= LEAST_LEARNED else None
-    return None
+            return border, int((openings["matured_on"] <= border).sum()), later
+    return None, 0, len(openings)
 
 
 PRODUCT_VALUE = Declaration(

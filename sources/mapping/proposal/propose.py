@@ -14,6 +14,7 @@ from sources.delimited import DelimitedReader, quoted
 from sources.interface import SET_PATH, DeliveryRefused, Problem, no_folder
 from sources.mapping.places import is_part
 from sources.mapping.proposal.matching import FileSeen, match
+from sources.mapping.proposal.openings import opening_questions
 from sources.mapping.proposal.profiles import profiles_of
 from sources.mapping.proposal.sniffing import sniff
 from sources.mapping.proposal.writing import Proposal, write
@@ -66,7 +67,8 @@ def propose(
     if not files:
         what = Message("has no file with rows and columns")
         raise DeliveryRefused([Problem(str(folder), "", what, SET_PATH)])
-    return write(files, match(connection, files), unread, worded)
+    found = match(connection, files)
+    return write(files, found, unread, worded, opening_questions(connection, found))
 
 
 def pattern_of(path: str) -> str:

@@ -49,9 +49,11 @@ def write(
     found: Mapping[str, TableMatch],
     unread: Sequence[str] = (),
     worded: Callable[[str], str] = str,
+    first: Sequence[str] = (),
 ) -> Proposal:
-    """The proposal of the matched tables; `unread` are files without rows and columns."""
-    return _Writer(files, found, worded).proposal(unread)
+    """The proposal of the matched tables; `unread` are files without rows and columns, `first` the
+    questions that come before those of the columns."""
+    return _Writer(files, found, worded, first).proposal(unread)
 
 
 class _Writer:
@@ -60,12 +62,13 @@ class _Writer:
         files: list[FileSeen],
         found: Mapping[str, TableMatch],
         worded: Callable[[str], str],
+        first: Sequence[str],
     ) -> None:
         self.worded = worded
         self.files = files
         self.found = found
         self.defaults = self._usual()
-        self.questions: list[str] = []
+        self.questions = list(first)
         # Columns that give the side of an amount.
         self.sides: set[str] = set()
 
