@@ -128,8 +128,8 @@ class Page:
 
     `content` returns what the template shows, `portal/<name>.html` unless another is named. Its
     entry `tables` maps names to rows: each is also a file, `csv/<page>_<name>.csv`. `parts` returns
-    the pages below it, of the template `portal/<name>_part.html`. A page that `has_money`, and those
-    below it, begin with what their figures leave out.
+    the pages below it, of the template `portal/<name>_part.html`. A page that `has_money`, and
+    those below it, begin with what their figures leave out.
     """
 
     name: str

@@ -32,8 +32,8 @@ from sources import vocabulary
 FOLDER = Path(__file__).parent / "components"
 CENTS, MILLIONTHS = 2, 6
 BALANCE_NOT_KNOWN = (
-    "The balance of this account is not known in this month: no transfer price, exposure or capital "
-    "follows from it."
+    "The balance of this account is not known in this month: no transfer price, exposure or "
+    "capital follows from it."
 )
 
 
