@@ -48,6 +48,7 @@ EXPLAINED = (
     *("Credit limit", "Term months", "Priced on", "Matures on", "Days in month", "Days open"),
     *("Opening balance", "Booked amount", "Closing balance", "Balance day sum"),
     *("Overdrawn day sum", "Days past due", "Is in default", "Stage", "Probability from"),
+    "Is balance known",
     *("Default model version", "The account is in default", "Default model", "Rating table"),
     *("Part", "Day sum", "Days", "Kind", "Unit cost", "Amount", "Effect", "Replaces", "Adds"),
     *("Driver", "Pool amount", "Units", "All units", "Allocated", "Capital weight", "Hurdle rate"),

@@ -79,7 +79,7 @@ FORM = {
     "scores.customer": (
         f"customer_id varchar, clv_12m {MONEY}, clv_36m {MONEY}, clv_low {MONEY},"
         f" clv_high {MONEY}, p_attrition double, value_at_risk {MONEY}, p_default double,"
-        " p_high_value double, segment varchar, segment_name varchar"
+        " p_high_value double, segment varchar, segment_name varchar, clv_horizon_months integer"
     ),
     "scores.product_attrition": (
         f"customer_id varchar, product_line varchar, p_attrition double, value_at_risk {MONEY}"

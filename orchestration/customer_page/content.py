@@ -24,7 +24,7 @@ from orchestration.landing.switched_off import undelivered
 from orchestration.models.studies import OF_CUSTOMERS, STUDIES
 from orchestration.platform.bank_currency import bank_currency
 from orchestration.platform.branch_names import branch_names
-from orchestration.platform.optional_tables import has_table
+from orchestration.platform.optional_tables import has_column, has_table
 from reports.words import Code, Phrase
 
 Row = dict[str, Any]
@@ -133,6 +133,7 @@ def customer_facts(connection: DuckDBPyConnection, customer_id: str, *, role: st
         "history": history,
         "years": _years(history),
         "scores": scores,
+        "horizon": _horizon(connection),
         "shown_scores": [
             (column.label, column.shown, (scores or {}).get(column.name))
             for study in OF_CUSTOMERS
@@ -271,6 +272,14 @@ def _scores(connection: DuckDBPyConnection, customer_id: str) -> Row | None:
         return None if rows is None else {}
     name = rows[0].get("segment_name")
     return rows[0] | {"segment_name": segment_words(name) if name else None}
+
+
+def _horizon(connection: DuckDBPyConnection) -> int:
+    """Months that `clv_12m` covers: fewer than twelve where the history is short."""
+    if not has_column(connection, "scores.customer", "clv_horizon_months"):
+        return YEAR
+    found = _first(_rows(connection, "scores.customer", "select max(clv_horizon_months) as months"))
+    return (found and found["months"]) or YEAR
 
 
 def _reasons(

@@ -45,6 +45,7 @@ from orchestration.portal.note_words import NOTES
 from orchestration.release.gate_overrides import rules
 from orchestration.release.value_report import ADJUSTMENT
 from orchestration.valuation.bookings import ABSENT, NOT_HERE, OTHER_FILES, OTHER_MAPPING
+from orchestration.valuation.explanation import BALANCE_NOT_KNOWN
 from reports.formats import titled
 from reports.words import CATALOGUES, Phrase, entries, untranslated, update
 from sources import contract, vocabulary
@@ -120,6 +121,7 @@ def vocabularies() -> dict[str, tuple[str, ...]]:
         "records": (
             *(Phrase(ABSENT, Phrase(why, 1)) for why in (NOT_HERE, OTHER_FILES)),
             Phrase(ABSENT, Phrase(OTHER_MAPPING)),
+            BALANCE_NOT_KNOWN,
         ),
         "notes": tuple(Phrase(note, *range(4)) for note in NOTES),
         "gates": tuple(dict.fromkeys((*_gates(), *gate_examples()))),

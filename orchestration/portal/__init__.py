@@ -140,6 +140,7 @@ def _site(page: Page, file: str, files: str, release: Release) -> dict[str, Any]
         "run_id": release.run_id,
         "branches": release.branches,
         "currency": release.currency,
+        "unpriced": release.unpriced if page.has_money else None,
         # A model's page has its own alone.
         "assets": [one for one in shown if f"{one}.html" == file] or shown,
     }

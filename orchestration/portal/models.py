@@ -145,4 +145,4 @@ def _versions_before(release: Release, models: Iterable[Row]) -> dict[str, Row]:
     return found
 
 
-PAGE = Page("models", content, parts)
+PAGE = Page("models", content, parts, has_money=False)

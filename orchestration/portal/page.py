@@ -19,7 +19,7 @@ from orchestration.platform.engine import connect
 from orchestration.platform.optional_tables import has_table
 from orchestration.platform.releases import releases_of
 from orchestration.platform.settings import Settings
-from orchestration.release.value_report import read_head
+from orchestration.release.value_report import read_head, unknown_balances
 from orchestration.valuation.queries import Row, rendered, rows
 
 QUERIES = Path(__file__).parent / "queries"
@@ -59,6 +59,11 @@ class Release:
     def currency(self) -> str | None:
         """Of all money; None where no record names it."""
         return bank_currency(self.connection)
+
+    @cached_property
+    def unpriced(self) -> Row | None:
+        """The accounts whose balance is not known; None where there is none."""
+        return unknown_balances(self.connection, self.month)
 
     def rows(self, query: str, **values: Any) -> list[Row]:
         """The rows of `queries/<query>.sql`; none where the release lacks a table that it reads.
@@ -123,7 +128,8 @@ class Page:
 
     `content` returns what the template shows, `portal/<name>.html` unless another is named. Its
     entry `tables` maps names to rows: each is also a file, `csv/<page>_<name>.csv`. `parts` returns
-    the pages below it, of the template `portal/<name>_part.html`.
+    the pages below it, of the template `portal/<name>_part.html`. A page that `has_money`, and
+    those below it, begin with what their figures leave out.
     """
 
     name: str
@@ -132,6 +138,7 @@ class Page:
     template: str = ""
     part_template: str = ""
     file: str = ""
+    has_money: bool = True
 
     def __post_init__(self) -> None:
         for name, value in {

@@ -63,4 +63,4 @@ def _of_tables(release: Release, query: str, tables: str) -> list[Row]:
     return rows(release.connection, QUERIES / f"{query}.sql", {}, tables=names)
 
 
-PAGE = Page("quality", content)
+PAGE = Page("quality", content, has_money=False)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from orchestration.landing.switched_off import switched_off
 from orchestration.platform.gate_report import gate_content
 from orchestration.portal.page import QUERIES, Page, Release
-from orchestration.release.value_report import read_head, read_months, unknown_balances
+from orchestration.release.value_report import read_head, read_months
 from orchestration.valuation.differences import SECTIONS, ReleasesNotCompared, read_differences
 from orchestration.valuation.queries import Row
 
@@ -22,7 +22,6 @@ def content(release: Release) -> Row:
         "head": read_head(release.connection),
         "gates": found["gates"],
         "overrides": found["overrides"],
-        "unpriced": unknown_balances(release.connection, release.month),
         "bank": next(iter(release.rows("today_figures")), None),
         "scores": next(iter(release.rows("today_scores")), None),
         "plan": next(iter(release.rows("today_plan")), None),

@@ -20,7 +20,7 @@ from duckdb import DuckDBPyConnection
 import reports
 from orchestration.platform.bank_currency import bank_currency
 from orchestration.platform.branch_names import branch_names
-from orchestration.platform.optional_tables import has_table
+from orchestration.platform.optional_tables import has_column, has_table
 from orchestration.platform.overrides import worded
 from reports.formats import ENGLISH
 from sources.contract import OPERATING_COST, PRODUCT_LINES
@@ -172,7 +172,10 @@ def _rows(connection: DuckDBPyConnection, table: str, query: str = "", *values: 
 def unknown_balances(connection: DuckDBPyConnection, month: date) -> Row | None:
     """Accounts of the month, how many have no known balance, and their contribution; None where
     every balance is known."""
-    if not all(has_table(connection, f"{schema}.account_month") for schema in ("base", "value")):
+    # Releases of earlier versions do not have the column.
+    if not has_column(connection, "base.account_month", "is_balance_known") or not has_table(
+        connection, "value.account_month"
+    ):
         return None
     found = _counted(connection, UNKNOWN_BALANCE, month)
     return found if found["unknown"] else None

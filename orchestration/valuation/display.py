@@ -51,6 +51,8 @@ def show_explanation(found: Row, language: str = ENGLISH) -> None:
     month = f"{account['month']:%Y-%m}"
     of_release = account["account_id"], month, found["release"]
     print(text(Message("account {0} in {1}, release {2}", *of_release)))
+    if found["balance_note"]:
+        print(reports.worded(found["balance_note"], language))
     for name, value in account.items():
         if name not in ("account_id", "month") and value is not None:
             print(f"  {named(name)} {terminal.cell(shown(name, value))}")

@@ -31,6 +31,10 @@ from sources import vocabulary
 
 FOLDER = Path(__file__).parent / "components"
 CENTS, MILLIONTHS = 2, 6
+BALANCE_NOT_KNOWN = (
+    "The balance of this account is not known in this month: no transfer price, exposure or "
+    "capital follows from it."
+)
 
 
 @dataclass(frozen=True)
@@ -171,6 +175,7 @@ def _explanation(
         "release": release["release_id"],
         "role": role,
         "account": account,
+        "balance_note": None if account["is_balance_known"] else BALANCE_NOT_KNOWN,
         "measures": measures,
         "records": records.rows,
         "records_note": records.note,

@@ -327,6 +327,20 @@ def test_the_page_shows_value_holdings_contacts_and_offers(bank):
     assert "Show the app." in text
 
 
+def test_the_value_to_come_is_labelled_with_the_months_it_covers(bank):
+    labels = re.compile(r"<dt>Lifetime value, (\d+) months</dt>")
+    card = re.compile(r'class="card">.*?Lifetime value, (\d+) months', re.DOTALL)
+    for months, shown in ((None, "12"), (6, "6")):
+        bank.connection.execute("update scores.customer set clv_horizon_months = ?", [months])
+        page = page_of(bank)
+        assert labels.findall(page) == [shown, "36"] and card.findall(page)[0] == shown
+    # A customer who was not scored, whose relationship is over.
+    bank.connection.execute("delete from scores.customer where customer_id = 'C1'")
+    assert "Lifetime value, 6 months" in page_of(bank)
+    facts = customer_facts(bank.connection, "C1")
+    assert "未来6个月客户生命周期价值" in render_customer_page(facts, "zh")
+
+
 def test_a_business_is_shown_to_every_role_as_far_as_it_was_delivered(bank):
     assert "Kind of customer" not in text_of(page_of(bank))
     bank.connection.execute(

@@ -12,6 +12,7 @@ import pytest
 
 from orchestration import cli
 from orchestration.valuation.display import show_explanation, write_explanation
+from orchestration.valuation.explanation import BALANCE_NOT_KNOWN
 from reports.words import LANGUAGES
 from tests.unit.test_value_report import Page
 
@@ -35,6 +36,7 @@ def found(*measures, **other):
             **{"product_line": "deposits", "interest_rate": Decimal("0.036500")},
             **{"is_in_default": False, "closed_on": None, "opened_on": date(2024, 3, 1)},
         },
+        "balance_note": None,
         "measures": list(measures),
         "records": [],
         "records_note": None,
@@ -181,3 +183,21 @@ def test_an_explanation_on_the_terminal_is_in_its_language(capsys, language, sho
     if language != "en":
         keys = {"day_sum", "transfer_result", "amount", "kind"}
         assert not [line for line in lines if keys & set(re.findall(r"[a-z_]+", line))]
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [
+        ("en", "The balance of this account is not known in this month: no transfer price, "),
+        ("zh", "该账户本月余额未知："),
+    ],
+)
+def test_an_unknown_balance_is_named_before_the_amounts(tmp_path, capsys, language, words):
+    content = found(TRANSFER, balance_note=BALANCE_NOT_KNOWN)
+    show_explanation(content, language)
+    assert capsys.readouterr().out.splitlines()[1].startswith(words)
+    page = page_of(tmp_path, content, language)
+    assert page.words.index(words) < page.words.index('<div class="cards">')
+    known = found(TRANSFER)
+    show_explanation(known, language)
+    assert words not in capsys.readouterr().out + page_of(tmp_path, known, language).words

@@ -83,6 +83,7 @@ def shown(page: Page, release: Release, language: str = "en") -> str:
         "run_id": release.run_id,
         "branches": release.branches,
         "currency": release.currency,
+        "unpriced": release.unpriced,
         "assets": [],
     }
     return reports.render(page.template, {"site": site, **page.content(release)}, language)
@@ -440,6 +441,7 @@ def part_of(release: Release, name: str) -> str:
         "run_id": release.run_id,
         "branches": release.branches,
         "currency": release.currency,
+        "unpriced": None,
         "assets": [],
     }
     return reports.render(models.PAGE.part_template, {"site": site, **part.content}, "en")

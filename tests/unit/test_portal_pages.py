@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestration.portal import PAGES as PORTAL
 from orchestration.portal import campaigns, customers, lists, plan
 from orchestration.portal.note_words import NOTES, note_in_words
 from reports import chart_interval, chart_panel, tables
@@ -232,6 +233,12 @@ def young(tmp_path_factory: pytest.TempPathFactory) -> Path:
             || 'campaigns');
         create table base.branch as select 'B1' as branch_id, 'Market square' as branch_name;
         alter table base.account add column currency varchar default 'EUR';
+        create table base.account_month as from (values
+            ('A1', date '2025-12-01', true), ('A2', date '2025-12-01', false)
+        ) as t (account_id, month, is_balance_known);
+        create table value.account_month as
+        select account_id, month, 12.00::decimal(18, 2) as contribution_margin
+        from base.account_month;
         create schema profile;
         create table profile.landing_table as
         select
@@ -511,13 +518,22 @@ def test_a_customer_on_a_list_of_occasions_has_the_reason_in_the_language_of_the
 def test_a_branch_has_its_name_and_the_page_its_currency(young, site):
     text = words_of(young / "en/customers.html")
     assert "Market square B1" in text and "B2" in text
-    assert words_of(young / "zh/lists/branch_20_B1.html").startswith(
-        "网点 Market square（B1）工作清单"
-    )
+    assert "网点 Market square（B1）工作清单" in words_of(young / "zh/lists/branch_20_B1.html")
     (row,) = rows_of(young / "csv/lists/branch_20_B1/dormant.csv")
     assert (row["branch_id"], row["branch_name"]) == ("B1", "Market square")
     for folder, words in ((young, "money in EUR"), (site, "money in the bank's currency")):
         assert (folder / "en/plan.html").read_text().count(words.replace("'", "&#39;")) == 1
+
+
+def test_every_page_with_money_begins_with_the_accounts_that_are_not_priced(young, site):
+    english = "not priced 1 of 2 accounts have no known balance in 2025-12"
+    for file in ("customers", "plan", "campaigns", "lists", "lists/E1"):
+        path = f"{file}.html"
+        if (young / "en" / path).exists():
+            assert words_of(young / "en" / path).startswith(english), file
+            assert words_of(young / "zh" / path).startswith("未定价 2个账户中有1个"), file
+        assert "not priced" not in words_of(site / "en" / path), file
+    assert [page.name for page in PORTAL if not page.has_money] == ["models", "quality"]
 
 
 def test_consent_that_was_not_delivered_is_not_put_on_the_customer(young, site):

@@ -99,7 +99,7 @@ CLV = Declaration(
             "clv_12m",
             MONEY,
             "expected contribution margin of the horizon, discounted, in currency units",
-            "Lifetime value, 12 months",
+            "Lifetime value, {months} months",
             "money",
         ),
         Column(

@@ -1,6 +1,7 @@
 select
     value.account_id,
     value.month,
+    held.is_balance_known,
     value.product_id,
     account.product_name,
     value.product_line,
