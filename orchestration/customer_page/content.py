@@ -278,8 +278,8 @@ def _horizon(connection: DuckDBPyConnection) -> int:
     """Months that `clv_12m` covers: fewer than twelve where the history is short."""
     if not has_column(connection, "scores.customer", "clv_horizon_months"):
         return YEAR
-    found = _first(_rows(connection, "scores.customer", "select max(clv_horizon_months) as months"))
-    return (found and found["months"]) or YEAR
+    [(months,)] = connection.table("scores.customer").max("clv_horizon_months").fetchall()
+    return months or YEAR
 
 
 def _reasons(

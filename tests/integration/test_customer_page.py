@@ -313,7 +313,7 @@ def test_an_unknown_role_is_refused(bank):
 
 def test_the_page_shows_value_holdings_contacts_and_offers(bank):
     text = text_of(page_of(bank))
-    assert f"As of 2025-12, release {RELEASE} (made by hand). Read as manager" in text
+    assert f"As of 2025-12, release {RELEASE} (made by hand); money in the bank" in text
     assert "Current account A1 owner" in text and "12.34" in text
     assert "Closed accounts: 1." in text
     assert "2025-01 to 2025-12 1.50 -0.75" in text

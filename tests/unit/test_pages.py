@@ -88,7 +88,7 @@ def test_every_word_of_a_vocabulary_is_chinese_on_a_chinese_page(how, words):
     steps = "base|landing|value|features|scores|measurement"
     code = re.compile(
         r"make [a-z-]+|[A-Z_]{4,}=?|nullif|[a-z0-9]+(?:[_./][a-z0-9<>]+)+|"
-        rf"(?<![a-z])(?:{steps})\b"
+        rf"(?<![a-z])(?:{steps})\b|\{{\w+\}}"
     )
     assert {
         word
