@@ -17,3 +17,13 @@
 {% macro discounted(amount, factor) -%}
     cast(cast({{ amount }} as double) * {{ factor }} as decimal(38, 12))
 {%- endmacro %}
+
+{# Most customers, contacts and opened accounts that models learn from: of more a fixed sample, since
+   more would improve a model too little to justify time and memory (decision 61). #}
+{% macro sampled_customers() %}{{ return(60000) }}{% endmacro %}
+{% macro sampled_contacts() %}{{ return(200000) }}{% endmacro %}
+{% macro sampled_openings() %}{{ return(160000) }}{% endmacro %}
+
+{# Months before the as-of month with which an alert compares a borrower (MONTHS_BEFORE in
+   orchestration/alerts/default_course.py). #}
+{% macro course_months() %}{{ return(3) }}{% endmacro %}

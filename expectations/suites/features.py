@@ -42,7 +42,14 @@ FEATURE_MONTH = """
     base as (
         select month, count(*) as customers from base.customer_month
         -- Erased persons have no features (orchestration/platform/erased.py).
-        where customer_id not like '_-erased-%'
+        where
+            customer_id not like '_-erased-%'
+            and month = (select date_trunc('month', max(as_of)) from landing.refresh_window)
+        group by month
+        union all
+        -- Of earlier months, those that models learn from and alerts compare with.
+        select month, count(*) as customers from features.spine
+        where month <> (select date_trunc('month', max(as_of)) from landing.refresh_window)
         group by month
     )
     select
@@ -148,6 +155,7 @@ def features_suite() -> Suite:
             about="features.customer_month",
             needs=(
                 "features.customer_month",
+                "features.spine",
                 "base.customer_month",
                 "landing.refresh_window",
             ),
@@ -179,8 +187,8 @@ def features_suite() -> Suite:
             "feature_month",
             column_zero("difference"),
             "fail",
-            "every customer-month of the base has its features, and no other",
-            "refresh features for the months named",
+            "every customer of the as-of month and of the sample to learn from has features",
+            "check the joins in features: one loses or multiplies rows in the months named",
         ),
         Rule(
             "feature_month",

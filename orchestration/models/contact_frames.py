@@ -55,9 +55,12 @@ def contact_frame(
             {context},
             {features}
         from (
-            from outcomes.contact
-            where list_contains($arms, arm)
-            order by hash(contact_id), contact_id
+            select contact.*
+            from outcomes.contact as contact
+            semi join features.spine as spine
+                on spine.customer_id = contact.customer_id and spine.month = contact.features_month
+            where list_contains($arms, contact.arm)
+            order by md5(contact.contact_id)
             limit {MOST_CONTACTS}
         ) as contact
         inner join features.customer_month as feature

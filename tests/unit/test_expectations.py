@@ -242,6 +242,7 @@ create table features.customer_month as
 select customer_id, month, (hash(customer_id, month) % 100)::double as balance,
        (hash(month, customer_id) % 7)::integer as bookings, null::double as never_filled
 from base.customer_month;
+create table features.spine as select customer_id, month from features.customer_month;
 
 create table meta.model_evaluation as
 select * replace (value::double as value) from (values
@@ -1001,6 +1002,17 @@ FAULTS = [
         "difference",
         "fail",
         "2024-04",
+    ),
+    (
+        "G3",
+        # Everybody is to be scored, whatever rows were asked for.
+        "delete from features.customer_month where month = date '2024-08-01'"
+        " and customer_id = 'c4';"
+        "delete from features.spine where month = date '2024-08-01' and customer_id = 'c4'",
+        "feature_month",
+        "difference",
+        "fail",
+        "2024-08",
     ),
     (
         "G3",
@@ -2174,7 +2186,8 @@ def test_every_rule_is_broken_by_a_planted_fault() -> None:
         ),
         (
             "G3",
-            "delete from base.customer_month; delete from features.customer_month",
+            "delete from base.customer_month; delete from features.customer_month;"
+            "delete from features.spine",
             "feature_month",
             "rows",
         ),

@@ -1,5 +1,3 @@
-{{ config(materialized='table') }}
-
 {#- The linter loses the indentation of what a macro writes. -#}
 -- sqlfluff:exclude_rules:LT02
 with run as (

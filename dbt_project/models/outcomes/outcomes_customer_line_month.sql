@@ -9,6 +9,10 @@ cutoff as (
     from horizon
 ),
 
+sample as (
+    select * from {{ ref('outcomes_customer_sample') }}
+),
+
 open_line as (
     {%- for line in product_lines() %}
     select
@@ -19,7 +23,7 @@ open_line as (
     where
         accounts_{{ line }} > 0
         and {{ in_part('customer_id') }}
-        and not {{ is_erased('customer_id') }}
+        and customer_id in (select sample.customer_id from sample)
     {{ 'union all' if not loop.last }}
     {%- endfor %}
 ),
@@ -80,7 +84,7 @@ margin as (
         holder.is_beneficial
         and account_month.month > (select min(cutoff.cutoff) from cutoff)
         and {{ in_part('holder.customer_id') }}
-        and not {{ is_erased('holder.customer_id') }}
+        and holder.customer_id in (select sample.customer_id from sample)
     group by holder.customer_id, account_month.product_line, account_month.month
 ),
 

@@ -2,13 +2,19 @@ with horizon as (
     select * from {{ ref('outcomes_cutoff_month') }}
 ),
 
+sample as (
+    select * from {{ ref('outcomes_customer_sample') }}
+),
+
 customer as (
     select
         customer_month.customer_id,
         horizon.cutoff
-    from {{ ref('base_customer_month') }} as customer_month
+    from sample
+    inner join {{ ref('base_customer_month') }} as customer_month
+        on sample.customer_id = customer_month.customer_id
     inner join horizon on customer_month.month = horizon.cutoff
-    where horizon.number = 1 and not {{ is_erased('customer_month.customer_id') }}
+    where horizon.number = 1
 ),
 
 profit as (
@@ -17,7 +23,9 @@ profit as (
         horizon.cutoff,
         sum({{ discounted('profit.contribution_margin', 'horizon.discount_factor') }})
             as contribution
-    from {{ ref('value_profit_by_customer') }} as profit
+    from sample
+    inner join {{ ref('value_profit_by_customer') }} as profit
+        on sample.customer_id = profit.customer_id
     inner join horizon on profit.month = horizon.month
     group by profit.customer_id, horizon.cutoff
 ),
@@ -45,7 +53,9 @@ life as (
             {{ balance_of('customer_month', product_lines('is_entrusted')) }}, horizon.number
         ) as balance,
         max_by(customer_month.accounts, horizon.number) as accounts
-    from {{ ref('base_customer_month') }} as customer_month
+    from sample
+    inner join {{ ref('base_customer_month') }} as customer_month
+        on sample.customer_id = customer_month.customer_id
     inner join horizon on customer_month.month = horizon.month
     group by customer_month.customer_id, horizon.cutoff
 ),
@@ -55,7 +65,8 @@ tier as (
         tier.customer_id,
         horizon.cutoff,
         min(tier.tier_number) as best_tier_number
-    from {{ ref('value_customer_tier') }} as tier
+    from sample
+    inner join {{ ref('value_customer_tier') }} as tier on sample.customer_id = tier.customer_id
     inner join horizon on tier.month = horizon.month
     group by tier.customer_id, horizon.cutoff
 )

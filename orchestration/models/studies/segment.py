@@ -230,7 +230,8 @@ def _migrate(
                 coalesce(later.segment, 'left') as to_segment,
                 count(*) as customers
             from segment_before as earlier
-            full join scores.segment as later on later.customer_id = earlier.customer_id
+            full join scores.segment as later using (customer_id)
+            where customer_id in (from outcomes.customer_sample)
             group by all
         )
         select
