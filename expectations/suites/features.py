@@ -39,31 +39,21 @@ FEATURE_MONTH = """
         from features.customer_month
         group by month
     ),
-    base as (
-        select month, count(*) as customers from base.customer_month
-        -- Erased persons have no features (orchestration/platform/erased.py).
-        where
-            customer_id not like '_-erased-%'
-            and month = (select date_trunc('month', max(as_of)) from landing.refresh_window)
-        group by month
-        union all
-        -- Of earlier months, those that models learn from and alerts compare with.
-        select month, count(*) as customers from features.spine
-        where month <> (select date_trunc('month', max(as_of)) from landing.refresh_window)
-        group by month
+    spine as (
+        select month, count(*) as customers from features.spine group by month
     )
     select
-        coalesce(feature.month, base.month) as month,
+        coalesce(feature.month, spine.month) as month,
         coalesce(feature.rows, 0) as rows,
-        coalesce(base.customers, 0) as customers,
-        coalesce(feature.rows, 0) - coalesce(base.customers, 0) as difference,
+        coalesce(spine.customers, 0) as customers,
+        coalesce(feature.rows, 0) - coalesce(spine.customers, 0) as difference,
         coalesce(feature.duplicate_customers, 0) as duplicate_customers,
         (
-            coalesce(feature.month, base.month)
+            coalesce(feature.month, spine.month)
             > (select max(as_of) from landing.refresh_window)
         )::integer as after_as_of
     from feature
-    full join base on base.month = feature.month
+    full join spine on spine.month = feature.month
     order by month
 """
 
@@ -147,7 +137,7 @@ WINDOWS = f"""
 
 
 def features_suite() -> Suite:
-    """Part of G3. Reads `features.customer_month`, `base.*`."""
+    """Part of G3. Reads `features.*`, `outcomes.cutoff_month`."""
     profiles: dict[str, Profile | str] = {
         "feature_month": Profile(
             FEATURE_MONTH,
@@ -156,7 +146,6 @@ def features_suite() -> Suite:
             needs=(
                 "features.customer_month",
                 "features.spine",
-                "base.customer_month",
                 "landing.refresh_window",
             ),
         ),

@@ -55,12 +55,10 @@ def contact_frame(
             {context},
             {features}
         from (
-            select contact.*
-            from outcomes.contact as contact
-            semi join features.spine as spine
-                on spine.customer_id = contact.customer_id and spine.month = contact.features_month
-            where list_contains($arms, contact.arm)
-            order by md5(contact.contact_id)
+            from outcomes.contact
+            where list_contains($arms, arm)
+                and (customer_id, features_month) in (from features.spine)
+            order by md5(contact_id)
             limit {MOST_CONTACTS}
         ) as contact
         inner join features.customer_month as feature

@@ -150,9 +150,7 @@ def _outcome_sql(
             on outcome.customer_id = customer.customer_id and outcome.cutoff = $month
         where customer.customer_id in (
             {_members_sql(population)}
-                and feature.customer_id in (
-                    select customer_id from outcomes.customer_month where cutoff = $month
-                )
+                and feature.customer_id in (from outcomes.customer_sample)
             order by md5(feature.customer_id)
             limit $most
         )

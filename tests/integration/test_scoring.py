@@ -53,12 +53,14 @@ FIRST_MONTH, HORIZON = date(2023, 5, 1), 6
 
 TABLES = """
 create schema features; create schema value; create schema base; create schema alerts;
+create schema outcomes;
 create table features.customer_month (
     customer_id varchar, month date, age integer, months_observed integer, accounts integer,
     loans integer, is_defaulted integer, days_past_due integer, days_since_active integer,
     bookings_12m integer, contribution_margin_12m double, accounts_deposits integer,
     contribution_deposits_3m double, accounts_cards integer, contribution_cards_3m double
 );
+create view outcomes.customer_sample as select distinct customer_id from features.customer_month;
 create table value.profit_by_customer (
     customer_id varchar, month date, contribution_margin decimal(18, 2)
 );

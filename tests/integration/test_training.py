@@ -1008,6 +1008,8 @@ def bank(connection: duckdb.DuckDBPyConnection, customers: int = 500) -> None:
             and later.month > known.month and later.month <= known.month + to_months(6)
         where known.month + to_months(6) <= date '2024-12-01'
         group by all;
+        create view outcomes.customer_sample as
+        select distinct customer_id from outcomes.customer_month;
         create table value.profit_by_customer as
         select customer_id, month, accounts::decimal(18, 2) as contribution_margin
         from features.customer_month;

@@ -33,6 +33,7 @@ create schema if not exists outcomes;
 create table base.refresh_window as
     select date '2024-12-31' as as_of, date '2024-12-01' as as_of_month;
 create table features.customer_month (customer_id varchar, month date, age integer);
+create view features.spine as select customer_id, month from features.customer_month;
 create table base.campaign_contact (
     contact_id varchar, customer_id varchar, product_id varchar, product_line varchar,
     contacted_on date, month date, arm varchar, assignment_probability double,

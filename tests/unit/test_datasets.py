@@ -52,6 +52,7 @@ create table outcomes.customer_month (
     months_to_default integer, best_tier_number integer, bookings double, inflow double,
     balance double, accounts double
 );
+create view outcomes.customer_sample as select distinct customer_id from outcomes.customer_month;
 """
 
 
