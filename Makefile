@@ -68,6 +68,9 @@ endif
 ifdef ROLES
 export JINGXI_ROLES := $(ROLES)
 endif
+ifdef ENGINE
+export JINGXI_ENGINE := $(ENGINE)
+endif
 ifdef MEMORY
 export JINGXI_MEMORY := $(MEMORY)
 endif
@@ -75,11 +78,11 @@ ifdef REFERENCE_PATH
 export JINGXI_REFERENCE_PATH := $(REFERENCE_PATH)
 endif
 
-.PHONY: help refresh check map train promote rollback-model test test-all test-spark acceptance mutants ui lint format lock audit-deps licences sbom bench truth customer explain price reference scenario releases diff approve reject override overrides rotate-key rollback erase audit status retain backup restore doctor export summary docs clean install
+.PHONY: help refresh check map train promote rollback-model test test-all spark test-spark acceptance mutants ui lint format lock audit-deps licences sbom bench truth customer explain price reference scenario releases diff approve reject override overrides rotate-key rollback erase audit status retain backup restore doctor export summary docs clean install
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
-	@echo "  variables: SOURCE, SOURCE_PATH, MAPPING, AS_OF, FIRST_MONTH, CURRENCY, CUSTOMERS, SEED, FOREIGN_ACCOUNTS, TRAIN, PROMOTION, USER_NAME, ROLES, RELEASE, MONTHS, REFERENCE_PATH, MEMORY; home: JINGXI_HOME"
+	@echo "  variables: SOURCE, SOURCE_PATH, MAPPING, AS_OF, FIRST_MONTH, CURRENCY, CUSTOMERS, SEED, FOREIGN_ACCOUNTS, TRAIN, PROMOTION, USER_NAME, ROLES, RELEASE, MONTHS, REFERENCE_PATH, ENGINE, MEMORY; home: JINGXI_HOME"
 
 $(INSTALLED): requirements.lock
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed and was not found; name it: make PYTHON=/path/to/python3.11 ..." >&2; exit 2; }
@@ -136,6 +139,8 @@ $(SPARK)/.installed: tests/spark.lock
 	@$(PYTHON) -m venv $(SPARK)
 	@$(SPARK)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r tests/spark.lock
 	@touch $@
+
+spark: $(SPARK)/.installed ## set up .venv-spark, with Java 17 where it is missing, for ENGINE=spark
 
 # One process: a session of Spark uses all processors.
 test-spark: $(INSTALLED) $(SPARK)/.installed ## the same dbt project on Spark gives the same tables

@@ -72,6 +72,7 @@ class Delivery:
                 )
             forget(connection)
             shutil.rmtree(self.settings.landing, ignore_errors=True)
+            shutil.rmtree(self.settings.spark, ignore_errors=True)
             self.settings.landing.mkdir(parents=True)
         connection.execute("delete from meta.bank")
         connection.execute("insert into meta.bank values (?, ?, ?)", list(wanted))

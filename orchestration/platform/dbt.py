@@ -22,7 +22,7 @@ from dagster_dbt import (
 )
 from dagster_dbt.errors import DagsterDbtCliRuntimeError
 
-from orchestration.platform import build_numbers, reference
+from orchestration.platform import build_numbers, reference, spark
 from orchestration.platform.asset_metadata import COLUMN_LINEAGE, ROW_COUNT, count_rows, team
 from orchestration.platform.column_lineage import declared_columns, lineage_of
 from orchestration.platform.environment import DBT_PROJECT
@@ -104,6 +104,8 @@ def project_digest(settings: Settings) -> str:
     """A digest of the dbt project's files and the bank's own reference data: when it changes, the
     manifest is parsed anew and the warehouse built anew."""
     digest = hashlib.sha256(reference.digest_of(settings).encode())
+    if settings.engine != "duckdb":
+        digest.update(settings.engine.encode())
     for path in sorted(DBT_PROJECT.rglob("*")):
         relative = path.relative_to(DBT_PROJECT)
         if path.suffix in WATCHED and relative.parts[0] not in {"target", "logs"}:
@@ -276,10 +278,15 @@ def dbt_layer(
             if prepare is not None:
                 prepare(connection, home.settings)
             os.environ["DBT_MONTHS_AT_ONCE"] = str(months_at_once(connection, home.settings))
-        target = target_path(home.settings) / RUN
+            on_spark = home.settings.engine == "spark" and layer in spark.LAYERS
+            if on_spark:
+                os.environ.update(spark.prepare(connection, home.settings))
+        engine, target = dbt, target_path(home.settings) / RUN
+        if on_spark:
+            engine, target = spark.resource(), target_path(home.settings) / "spark"
         # Without its artifacts: dbt would write the whole manifest again for every layer.
         arguments = ["build", "--no-write-json", "--exclude-resource-type", "unit_test"]
-        invocation = dbt.cli(arguments, context=context, target_path=target)
+        invocation = engine.cli(arguments, context=context, target_path=target)
         built: list[dg.Output] = []
         failed: dict[str, Any] = {}
         came = False
@@ -299,10 +306,15 @@ def dbt_layer(
                 raise dg.Failure(unbuilt(str(error), target / "dbt.log")) from error
             if not failed:
                 raise
-            with home.warehouse() as connection:
-                found = failed_tests(connection, failed, manifest, target)
+            if on_spark:
+                found = [f"{test.split('.')[2]} ({rows} rows)" for test, rows in failed.items()]
+            else:
+                with home.warehouse() as connection:
+                    found = failed_tests(connection, failed, manifest, target)
             places = [f"dbt test {name.split('.')[2]}" for name in failed]
             raise failure(f"dbt tests found: {'; '.join(found)}", places) from error
+        if on_spark:
+            _show(dbt, home.settings, select)
         with home.warehouse() as connection:
             build_numbers.finish(connection, layer)
             counts = [
@@ -313,9 +325,21 @@ def dbt_layer(
         for output, count in zip(built, counts, strict=True):
             node = invocation.manifest["nodes"][output.metadata["unique_id"].value]
             lineage = {}
-            if node["resource_type"] == "model":
+            if node["resource_type"] == "model" and not on_spark:
                 compiled = target / "compiled" / node["package_name"] / node["original_file_path"]
                 lineage = {COLUMN_LINEAGE: lineage_of(compiled.read_text(), columns)}
             yield output.with_metadata({**output.metadata, **lineage, ROW_COUNT: count})
 
     return _layer
+
+
+def _show(dbt: DbtCliResource, settings: Settings, select: str) -> None:
+    """Let DuckDB read what Spark built: its tables through views, and the layer's own views."""
+    os.environ["DBT_SPARK_TABLES"] = json.dumps(spark.tables(settings))
+    views = [f"{part},config.materialized:view" for part in select.split()]
+    arguments = ["run", "--no-write-json", "--select", *views]
+    invocation = dbt.cli(
+        arguments, target_path=target_path(settings) / RUN, manifest=manifest_of(settings)
+    )
+    with ended_with_this_process(invocation.process):
+        invocation.wait()

@@ -123,6 +123,9 @@ class Settings(BaseSettings):
         description="language of the terminal and of the pages that open first; default: that of "
         "the home's last refresh",
     )
+    engine: Literal["duckdb", "spark"] = Field(
+        "duckdb", description="what builds the tables of events, from staging to features"
+    )
     memory: int | None = Field(
         None, description="2GB, 800MB: the engine's; default: half of what is free to the process"
     )
@@ -310,6 +313,11 @@ class Settings(BaseSettings):
     def warehouse(self) -> Path:
         """The build warehouse; one process writes it."""
         return self.home / "build" / "warehouse.duckdb"
+
+    @property
+    def spark(self) -> Path:
+        """Spark's tables, its catalogue and what it reads; with ENGINE=spark."""
+        return self.home / "build" / "spark"
 
     @property
     def temporary(self) -> Path:

@@ -32,6 +32,7 @@ from orchestration.platform.releases import (
     surplus,
 )
 from orchestration.platform.settings import Settings
+from orchestration.platform.spark import SHOWN
 from orchestration.platform.tables import write_table
 from orchestration.release.features import released_features
 from sources.contract import TABLES
@@ -200,8 +201,7 @@ def published_tables(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, s
     tables = connection.execute(
         """
         select schema_name, table_name
-        from duckdb_tables()
-        where database_name = current_database()
+        from duckdb_tables() where database_name = current_database()
             and (
                 schema_name in (select unnest(?))
                 or schema_name || '.' || table_name in (select unnest(?))
@@ -214,9 +214,18 @@ def published_tables(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, s
         ],
     ).fetchall()
     views = connection.execute(
-        "select schema_name, view_name from duckdb_views() where database_name = current_database()"
+        "select schema_name, view_name, comment = ? from duckdb_views() "
+        "where database_name = current_database()",
+        [SHOWN],
     ).fetchall()
-    found = {*tables, *(view for view in views if view in PUBLISHED_VIEWS)}
+    found = {
+        *tables,
+        *(
+            (schema, view)
+            for schema, view, on_spark in views
+            if (schema, view) in PUBLISHED_VIEWS or (on_spark and schema in PUBLISHED_SCHEMAS)
+        ),
+    }
     return sorted(found - WITHHELD - BETWEEN)
 
 

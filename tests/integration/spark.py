@@ -5,7 +5,6 @@ Spark runs in an environment of its own (`make test-spark`), as a session on thi
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 from collections.abc import Mapping
@@ -15,29 +14,16 @@ from typing import Any
 
 import duckdb
 
+from orchestration.platform import spark
 from orchestration.platform.environment import DBT_PROJECT
-from orchestration.platform.optional_tables import has_table
-from sources.contract import TABLES
-from sources.delimited import quoted
-from tests.conftest import PROJECT
+from orchestration.platform.settings import Settings
 
-ENVIRONMENT = PROJECT / ".venv-spark"
 # What touches events, and what is built in the same step.
 SCOPE = ("tag:staging", "tag:base", "tag:value", "tag:features")
 # A double is a sum, a logarithm or a power: their last digits differ between engines. A discounted
 # amount is a double that is rounded to twelve places.
 APPROXIMATE = ("DOUBLE", "DECIMAL(38,12)")
 TOLERANCE = 1e-9
-
-CONFIGURATION = """\
-spark.master local[2]
-spark.driver.memory 3072m
-spark.ui.enabled false
-spark.sql.shuffle.partitions 2
-spark.sql.warehouse.dir {folder}/tables
-spark.hadoop.javax.jdo.option.ConnectionURL jdbc:derby:;databaseName={folder}/catalogue;create=true
-spark.driver.extraJavaOptions -Dderby.stream.error.file={folder}/derby.log
-"""
 
 
 @dataclass(frozen=True)
@@ -57,48 +43,13 @@ class Compared:
         return not self.types and not self.differing and self.rows == self.spark_rows
 
 
-def prepare(connection: duckdb.DuckDBPyConnection, home: Path) -> dict[str, str]:
-    """The environment variables with which dbt builds on Spark. It reads Parquet: landed months
-    where they lie, other sources as they are written here."""
-    folder = home / "spark"
-    given = folder / "given"
-    given.mkdir(parents=True, exist_ok=True)
-    names = [("landing", "refresh_window"), *(("landing", table.name) for table in TABLES)]
-    # What earlier refreshes scored.
-    if has_table(connection, "scores", "account_default"):
-        names.append(("scores", "account_default"))
-    ((as_of,),) = connection.execute("select as_of from landing.refresh_window").fetchall()
-    sources: dict[str, dict[str, str]] = {}
-    for schema, name in names:
-        month = next((home / "landing").glob(f"{name}/*=*/data.parquet"), None)
-        if schema == "landing" and month:
-            column = month.parent.name.partition("=")[0]
-            files = str(home / "landing" / name / f"{column}=*" / "data.parquet")
-            sources[f"{schema}.{name}"] = {
-                "files": files,
-                "column": column,
-                "last": str(as_of),
-            }
-        else:
-            files = str(given / f"{schema}.{name}.parquet")
-            connection.table(f"{schema}.{quoted(name)}").write_parquet(files)
-            sources[f"{schema}.{name}"] = {"files": files}
-    configuration = folder / "configuration"
-    configuration.mkdir(exist_ok=True)
-    (configuration / "spark-defaults.conf").write_text(CONFIGURATION.format(folder=folder))
-    return {
-        "DBT_SPARK_SOURCES": json.dumps(sources),
-        "SPARK_CONF_DIR": str(configuration),
-        "SPARK_LOCAL_DIRS": str(folder / "spilled"),
-    }
-
-
 def build(
     warehouse: Path, home: Path, *arguments: str, reference: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run dbt on Spark on the landing of a warehouse; Spark keeps its tables in `home`."""
+    settings = Settings(home=home, memory="3GB")
     with duckdb.connect(str(warehouse), read_only=True) as connection:
-        environment = prepare(connection, home)
+        environment = spark.prepare(connection, settings)
     if reference:
         environment["DBT_REFERENCE"] = str(reference)
         environment["DBT_REFERENCE_SEEDS"] = ",".join(file.stem for file in reference.glob("*.csv"))
@@ -111,7 +62,7 @@ def build(
     }
     return subprocess.run(
         [
-            *(str(ENVIRONMENT / "bin" / "dbt"), "--no-use-colors", *arguments),
+            *(str(spark.ENVIRONMENT / "bin" / "dbt"), "--no-use-colors", *arguments),
             *(f"--{name}={at}" for name, at in places.items()),
         ],
         cwd=home,
@@ -121,32 +72,18 @@ def build(
     )
 
 
-def tables(home: Path) -> dict[str, dict[str, Any]]:
-    """The Parquet files of each table that Spark keeps, by schema and name; whether folders give
-    the month; no files of a table by months that has none."""
-    found = {}
-    for table in sorted((home / "spark" / "tables").glob("*.db/*")):
-        by_month = not any(table.glob("*.parquet"))
-        files = str(table / "month=*" / "*.parquet" if by_month else table / "*.parquet")
-        is_empty = by_month and not any(table.glob("month=*/*.parquet"))
-        found[f"{table.parent.stem}.{table.name}"] = {
-            "files": "" if is_empty else files,
-            "by_month": by_month,
-        }
-    return found
-
-
 def compare(warehouse: Path, home: Path) -> list[Compared]:
     """Every table that Spark built, row by row: doubles to `TOLERANCE`, everything else exactly."""
     with duckdb.connect(str(warehouse), read_only=True) as connection:
         return [
             # A table without a file has no rows, and no types to compare.
             _compared(connection, name, _relation(kept) or f"(from {name} where false)")
-            for name, kept in tables(home).items()
+            for name, kept in spark.tables(Settings(home=home)).items()
         ]
 
 
 def _relation(kept: Mapping[str, Any]) -> str:
+    """The Parquet files as macros/portable/sources.sql shows them."""
     months = ", hive_types = {'month': date}" if kept["by_month"] else ""
     files = f"read_parquet('{kept['files']}', hive_partitioning = {kept['by_month']}{months})"
     return files if kept["files"] else ""

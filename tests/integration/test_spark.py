@@ -94,7 +94,7 @@ def test_a_refreshed_banks_tables_are_the_same_on_both_engines(tmp_path: Path) -
 
 def test_a_difference_of_a_cent_a_type_or_a_row_is_found(tmp_path: Path) -> None:
     warehouse = tmp_path / "warehouse.duckdb"
-    place = tmp_path / "spark" / "tables" / "base.db" / "account"
+    place = tmp_path / "build" / "spark" / "tables" / "base.db" / "account"
     place.mkdir(parents=True)
     values = "('A', 1.10::decimal(18, 2), 0.1::double), ('B', 2.20, 0.2)"
     rows = f"(values {values}) as t (id, amount, share)"

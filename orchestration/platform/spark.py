@@ -1,0 +1,120 @@
+"""Spark as the engine of what touches events (`JINGXI_ENGINE=spark`).
+
+dbt builds the layers of `LAYERS` on Spark, in an environment of its own (`make spark`), as Parquet
+in the home; DuckDB reads it through views. Everything else is DuckDB's.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from orchestration.platform.environment import DBT_PROJECT, PROJECT
+from orchestration.platform.optional_tables import has_table
+from orchestration.platform.refusal import Refused
+from orchestration.platform.settings import Settings
+from sources.contract import TABLES
+from sources.delimited import quoted
+
+if TYPE_CHECKING:
+    from dagster_dbt import DbtCliResource
+
+ENVIRONMENT = PROJECT / ".venv-spark"
+LAYERS = ("base", "value", "features")
+# The comment of the views of Spark's tables (macros/portable/sources.sql), which a release copies.
+SHOWN = "a table of Spark"
+
+# A session on this machine. `SPARK_CONF_DIR` replaces it.
+CONFIGURATION = """\
+spark.master local[{threads}]
+spark.driver.memory {memory}m
+spark.ui.enabled false
+spark.sql.shuffle.partitions {threads}
+spark.sql.warehouse.dir {folder}/tables
+spark.hadoop.javax.jdo.option.ConnectionURL jdbc:derby:;databaseName={folder}/catalogue;create=true
+spark.driver.extraJavaOptions -Dderby.stream.error.file={folder}/derby.log
+"""
+
+
+class SparkMissing(Refused):
+    """Spark is not installed."""
+
+
+def resource() -> DbtCliResource:
+    """The dbt command line of Spark's environment.
+
+    Raises
+    ------
+    SparkMissing
+        Without that environment.
+    """
+    # It takes seconds to import, and a release needs none of it.
+    from dagster_dbt import DbtCliResource
+
+    program = ENVIRONMENT / "bin" / "dbt"
+    if not program.exists():
+        raise SparkMissing(
+            f"ENGINE (JINGXI_ENGINE) is invalid: spark needs {ENVIRONMENT}, which is not there. "
+            "Run make spark, or set ENGINE=duckdb."
+        )
+    return DbtCliResource(
+        project_dir=str(DBT_PROJECT),
+        profiles_dir=str(DBT_PROJECT),
+        target="spark",
+        dbt_executable=str(program),
+    )
+
+
+def prepare(connection: duckdb.DuckDBPyConnection, settings: Settings) -> dict[str, str]:
+    """The environment variables with which dbt builds on Spark. It reads Parquet: landed months
+    where they lie, other sources as they are written here."""
+    folder = settings.spark
+    given = folder / "given"
+    given.mkdir(parents=True, exist_ok=True)
+    names = [("landing", "refresh_window"), *(("landing", table.name) for table in TABLES)]
+    # What earlier refreshes scored.
+    if has_table(connection, "scores", "account_default"):
+        names.append(("scores", "account_default"))
+    sources = {}
+    for schema, name in names:
+        month = next(settings.landing.glob(f"{name}/*=*/data.parquet"), None)
+        if schema == "landing" and month:
+            column = month.parent.name.partition("=")[0]
+            files = str(settings.landing / name / f"{column}=*" / "data.parquet")
+            sources[f"{schema}.{name}"] = {"files": files, "column": column}
+        else:
+            files = str(given / f"{schema}.{name}.parquet")
+            connection.table(f"{schema}.{quoted(name)}").write_parquet(files)
+            sources[f"{schema}.{name}"] = {"files": files}
+    configuration = folder / "configuration"
+    configuration.mkdir(exist_ok=True)
+    (configuration / "spark-defaults.conf").write_text(
+        CONFIGURATION.format(
+            folder=folder,
+            threads=settings.engine_threads,
+            memory=max(1024, settings.memory_bytes // 2**20),
+        )
+    )
+    return {
+        "DBT_SPARK_SOURCES": json.dumps(sources),
+        "SPARK_CONF_DIR": os.environ.get("SPARK_CONF_DIR") or str(configuration),
+        "SPARK_LOCAL_DIRS": str(settings.scratch / "spark"),
+    }
+
+
+def tables(settings: Settings) -> dict[str, dict[str, Any]]:
+    """The Parquet files of each table that Spark keeps, by schema and name; whether folders give
+    the month; no files of a table by months that has none."""
+    found = {}
+    for table in sorted((settings.spark / "tables").glob("*.db/*")):
+        by_month = not any(table.glob("*.parquet"))
+        files = str(table / "month=*" / "*.parquet" if by_month else table / "*.parquet")
+        is_empty = by_month and not any(table.glob("month=*/*.parquet"))
+        found[f"{table.parent.stem}.{table.name}"] = {
+            "files": "" if is_empty else files,
+            "by_month": by_month,
+        }
+    return found
