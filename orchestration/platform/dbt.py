@@ -282,10 +282,12 @@ def dbt_layer(
             if on_spark:
                 os.environ.update(spark.prepare(connection, home.settings))
         engine, target = dbt, target_path(home.settings) / RUN
-        if on_spark:
-            engine, target = spark.resource(), target_path(home.settings) / "spark"
         # Without its artifacts: dbt would write the whole manifest again for every layer.
         arguments = ["build", "--no-write-json", "--exclude-resource-type", "unit_test"]
+        if on_spark:
+            engine, target = spark.resource(), target_path(home.settings) / "spark"
+            # Not the resource's own target: Dagster would load its adapter, which is not here.
+            arguments += ["--target", "spark"]
         invocation = engine.cli(arguments, context=context, target_path=target)
         built: list[dg.Output] = []
         failed: dict[str, Any] = {}
@@ -336,8 +338,8 @@ def dbt_layer(
 def _show(dbt: DbtCliResource, settings: Settings, select: str) -> None:
     """Let DuckDB read what Spark built: its tables through views, and the layer's own views."""
     os.environ["DBT_SPARK_TABLES"] = json.dumps(spark.tables(settings))
-    views = [f"{part},config.materialized:view" for part in select.split()]
-    arguments = ["run", "--no-write-json", "--select", *views]
+    views = " ".join(f"{part},config.materialized:view" for part in select.split())
+    arguments = ["run", "--no-write-json", "--select", views]
     invocation = dbt.cli(
         arguments, target_path=target_path(settings) / RUN, manifest=manifest_of(settings)
     )

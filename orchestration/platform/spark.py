@@ -39,6 +39,19 @@ spark.driver.extraJavaOptions -Dderby.stream.error.file={folder}/derby.log
 """
 
 
+# Apart from the output of dbt: a line of Spark amid one of dbt's events would lose the event.
+LOGGING = """\
+rootLogger.level = warn
+rootLogger.appenderRef.file.ref = file
+appender.file.type = File
+appender.file.name = file
+appender.file.fileName = {folder}/spark.log
+appender.file.append = false
+appender.file.layout.type = PatternLayout
+appender.file.layout.pattern = %d %p %c: %m%n%ex
+"""
+
+
 class SparkMissing(Refused):
     """Spark is not installed."""
 
@@ -63,7 +76,6 @@ def resource() -> DbtCliResource:
     return DbtCliResource(
         project_dir=str(DBT_PROJECT),
         profiles_dir=str(DBT_PROJECT),
-        target="spark",
         dbt_executable=str(program),
     )
 
@@ -76,7 +88,7 @@ def prepare(connection: duckdb.DuckDBPyConnection, settings: Settings) -> dict[s
     given.mkdir(parents=True, exist_ok=True)
     names = [("landing", "refresh_window"), *(("landing", table.name) for table in TABLES)]
     # What earlier refreshes scored.
-    if has_table(connection, "scores", "account_default"):
+    if has_table(connection, "scores.account_default"):
         names.append(("scores", "account_default"))
     sources = {}
     for schema, name in names:
@@ -98,6 +110,7 @@ def prepare(connection: duckdb.DuckDBPyConnection, settings: Settings) -> dict[s
             memory=max(1024, settings.memory_bytes // 2**20),
         )
     )
+    (configuration / "log4j2.properties").write_text(LOGGING.format(folder=folder))
     return {
         "DBT_SPARK_SOURCES": json.dumps(sources),
         "SPARK_CONF_DIR": os.environ.get("SPARK_CONF_DIR") or str(configuration),
