@@ -32,6 +32,7 @@ CONFIGURATION = """\
 spark.master local[{threads}]
 spark.driver.memory {memory}m
 spark.ui.enabled false
+spark.ui.showConsoleProgress false
 spark.sql.shuffle.partitions {threads}
 spark.sql.warehouse.dir {folder}/tables
 spark.hadoop.javax.jdo.option.ConnectionURL jdbc:derby:;databaseName={folder}/catalogue;create=true
@@ -39,7 +40,7 @@ spark.driver.extraJavaOptions -Dderby.stream.error.file={folder}/derby.log
 """
 
 
-# Apart from the output of dbt: a line of Spark amid one of dbt's events would lose the event.
+# Apart from the output of dbt, as its bar of progress: amid one of dbt's events they lose the event.
 LOGGING = """\
 rootLogger.level = warn
 rootLogger.appenderRef.file.ref = file
