@@ -6,7 +6,12 @@
 {# The tables that Spark built: DBT_SPARK_TABLES has, as JSON by table, the `files`, and whether folders
    give the month. A table by months that has no rows has no files. #}
 {% macro duckdb__take_sources() -%}
-    {%- for table, kept in fromjson(env_var('DBT_SPARK_TABLES', '{}')).items() -%}
+    {#- Not what is a view here: dbt makes it of the tables. -#}
+    {%- set views = [] -%}
+    {%- for node in graph.nodes.values() if node.config.materialized == 'view' -%}
+        {%- do views.append(node.schema ~ '.' ~ node.alias) -%}
+    {%- endfor -%}
+    {%- for table, kept in fromjson(env_var('DBT_SPARK_TABLES', '{}')).items() if table not in views -%}
         {%- set query -%}
             {%- if kept['files'] -%}
                 from read_parquet(
