@@ -182,7 +182,9 @@ def propose_mapping(
     to: Annotated[
         Path | None, typer.Option(help="The new file; default: MAPPING, or ./mapping.yml.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace the file.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Add to the file what it lacks; its answers stay.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Propose a mapping of a bank's own files to the contract.
@@ -208,12 +210,15 @@ def propose_mapping(
         if as_json:
             print(json.dumps(found))
             return 0
+        kept = in_language(Message("given by the bank"), settings.language)
         for table, file in found["tables"].items():
-            print(f"  {table:<18}{file}")
+            print(f"  {table:<18}{file}{f'  # {kept}' if table in found['kept'] else ''}")
         _show(settings, Message("proposed in {0}; questions that remain:", found["path"]))
         for number, question in enumerate(found["questions"], 1):
             _show(settings, question, f"  {number}. ")
         check = f"make check SOURCE_PATH={found['folder']} MAPPING={found['path']}"
+        if found["currency"]:
+            check += f" CURRENCY={found['currency']}"
         _show(settings, Message("then: {0}", check))
         return 0
 
