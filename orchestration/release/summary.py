@@ -24,6 +24,7 @@ from orchestration.platform.identity import EVERY_ROLE, roles_file
 from orchestration.platform.overrides import in_words, recorded
 from orchestration.platform.releases import CURRENT, ReleaseRefused, served
 from orchestration.platform.settings import Settings
+from orchestration.platform.wording import phrase
 from orchestration.release.restatement import restated
 from orchestration.release.value_report import (
     VALUE_REPORT,
@@ -38,6 +39,7 @@ from orchestration.release.value_report import (
 )
 from reports.formats import ENGLISH, shortened
 from reports.words import Phrase
+from sources import codes
 
 if TYPE_CHECKING:
     from dagster import DagsterEvent, JobExecutionResult
@@ -132,6 +134,9 @@ def _worded(found: Mapping[str, Any]) -> dict[str, Any]:
     program = f"import duckdb; print(duckdb.connect({file!r}, read_only=True).sql({query!r}))"
     return {
         **found,
+        "bad_codes": [
+            row | {"detail": phrase(codes.in_words(row["detail"]))} for row in found["bad_codes"]
+        ],
         "models": [
             row
             | {"note": verdict(row["note"]), "metric": METRICS.get(row["metric"], row["metric"])}

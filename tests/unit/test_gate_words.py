@@ -155,4 +155,4 @@ def test_a_chinese_gate_report_has_no_english_sentence(tmp_path: Path) -> None:
     text = re.sub(r"<[^>]+>", "\n", body)
     left = set(re.findall(r"[A-Za-z]+(?: [A-Za-z]+)+", text)) - {"make train"}
     assert left == set()
-    assert "查看 value 步骤的日志" in text and "（90 %区间 -0.6至-0.3）" in text
+    assert "查看价值核算步骤（value）的日志" in text and "（90 %区间 -0.6至-0.3）" in text
