@@ -337,7 +337,7 @@ def test_a_proposal_is_in_the_language_of_the_settings(tmp_path):
     assert "# 2. 编码是 gb18030 吗？以下文件不是 UTF-8：" in text
     assert "名称相同；其值是 account 的主键" in text
     assert any(question.startswith("Is the encoding gb18030?") for question in found["questions"])
-    assert "# 1. 本行记账货币：没有文件注明。文件为简体中文：如果是 CNY，请设置" in text
+    assert "# 1. 本行记账货币：账户有多个币种（CNY" in text
     assert [str(problem) for problem in read_mapping(place).problems] == []
 
 
