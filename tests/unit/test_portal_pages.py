@@ -536,6 +536,34 @@ def test_every_page_with_money_begins_with_the_accounts_that_are_not_priced(youn
     assert [page.name for page in PORTAL if not page.has_money] == ["models", "quality"]
 
 
+def test_a_units_contribution_is_that_of_its_priced_accounts(site, tmp_path):
+    unpriced = """
+        create table value.profit_unpriced as from (values
+            ('customer', 'C1', date '2025-12-01', 30.00::decimal(18, 2)),
+            ('customer', 'C2', date '2025-02-01', -7.50),
+            ('customer', '(none)', date '2025-12-01', 5.00)
+        ) as t (dimension, dimension_key, month, contribution_margin)
+    """
+    built = build(tmp_path, f"{BANK}; {unpriced}")
+    units = {row["unit"]: row for row in rows_of(built / "csv/lists_unit.csv")}
+    # 1,100.00 - 30.00 + 7.50 of E1; other units have no such account.
+    names = ("contribution_margin_12m", "contribution_margin_all_12m", "growth")
+    assert [units["E1"][name] for name in names] == ["1077.50", "1100.00", ""]
+    assert [units["E2"][name] for name in names] == ["1100.00", "1100.00", "0.1"]
+    assert "Contribution, 12 months 1,078 priced accounts only" in words_of(
+        built / "en/lists/E1.html"
+    )
+    assert "priced accounts only" not in words_of(site / "en/lists/E1.html")
+
+
+def test_the_customers_counted_are_explained(site, tmp_path):
+    text = words_of(site / "en/customers.html")
+    assert "4 customers are counted: with an account in 2025-12; 0 of them closed the last" in text
+    closed = "update base.customer set accounts = 0 where customer_id = 'C4'"
+    text = words_of(build(tmp_path, f"{BANK}; {closed}") / "en/customers.html")
+    assert "4 customers are counted: with an account in 2025-12; 1 of them closed the last" in text
+
+
 def test_consent_that_was_not_delivered_is_not_put_on_the_customer(young, site):
     without, refused = (words_of(one / "en/plan.html") for one in (young, site))
     assert "consent to marketing was not delivered: it counts as not given 1" in without
