@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from datetime import date
 from itertools import groupby
 
 from orchestration.customer_page.content import unit_words
@@ -22,6 +23,11 @@ OF_GUIDE = ("segment_name", "reason", "talking_points", "talking_points_zh")
 
 def content(release: Release) -> Row:
     units, has_unpriced = _units(release)
+    matures: dict[str, date] = {}
+    for row in release.rows("customers_maturing"):
+        matures.setdefault(_unit_of(row), row["matures_on"])
+    for unit in units:
+        unit["matures_on"] = matures.get(unit["unit"])
     return {
         "has_unpriced": has_unpriced,
         "units": [

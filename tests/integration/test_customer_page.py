@@ -20,7 +20,7 @@ from orchestration.customer_page import (
     customer_page,
     render_customer_page,
 )
-from orchestration.customer_page.content import SUPPRESSIONS
+from orchestration.customer_page.content import BARRED, SUPPRESSIONS
 from orchestration.customer_page.job import CUSTOMER_PAGE_OP, customer_page_job
 from orchestration.decisions.roles import (
     BUSINESS,
@@ -399,7 +399,12 @@ def test_a_suppressed_customers_page_shows_the_reason_whatever_the_plan(bank, su
         with pytest.raises(CustomerUnknown, match="erased"):
             page_of(bank)
     text = text_of(page_of(bank, role=COMPLIANCE))
-    assert f"Not to be contacted: {SUPPRESSIONS[suppression]}." in text
+    if suppression in BARRED:
+        assert f"Not to be contacted at all: {SUPPRESSIONS[suppression]}." in text
+        assert "no list names the customer" in text and "may be served" not in text
+    else:
+        assert f"No offer is to be made: {SUPPRESSIONS[suppression]}." in text
+        assert "may be served on request" in text and "no list names" not in text
     assert "To be contacted about" not in text and "Show the app." not in text
 
 

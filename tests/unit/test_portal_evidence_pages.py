@@ -543,7 +543,7 @@ create table meta.input_file as select 'transaction' as table_name, 'a' || range
     from range(130);
 create table profile.base_account_month as select date '2025-12-01' as month, 1 as accounts,
     1.0 as closing_balance, -3 as bookings_difference, 0 as balance_breaks, 0 as month_gaps,
-    0 as balances_not_booked;
+    0 as balances_not_booked, 7 as balances_unknown;
 create table meta.reference_data as select 'offer_rule' as seed, 'delivered' as origin,
     '/somewhere/of/the/bank/offer_rule.csv' as path, 5::bigint as rows, 'ab12' as sha256;
 """
@@ -560,7 +560,8 @@ def test_quality_goes_from_the_month_of_a_check_to_values_and_files(tmp_path, re
     assert "odd &lt;0&gt;" in page and "odd &lt;5&gt;" not in page
     broken = [row for row in found["tables"]["months"] if row["count"]]
     assert [(row["gate"], row["what"], row["count"]) for row in broken] == [
-        ("G2", "bookings lost or doubled", 3)
+        ("G2", "bookings lost or doubled", 3),
+        ("G2", "accounts without a known balance", 7),
     ]
     assert 'aria-label="G2: bookings lost or doubled, 2025-12: 3"' in page
     assert len(found["tables"]["files"]) == 130 and len(found["files"]) == 100
