@@ -94,7 +94,8 @@ def _units(release: Release) -> tuple[list[Row], bool]:
         less = unpriced.get(row["unit"])
         alone = everything - less["contribution_margin_12m"] if less else everything
         units.append(
-            row | {"contribution_margin_12m": alone, "contribution_margin_all_12m": everything}
+            row
+            | {"contribution_margin_12m": alone, "contribution_margin_all_12m": everything}
             # Growth compares with a year in which other accounts were not priced.
             | ({"growth": None} if less else {})
         )

@@ -29,8 +29,12 @@ from sources.vocabulary import RESULT_ITEMS
 Row = dict[str, Any]
 
 VALUE_REPORT = "value.html"
-UNKNOWN_BALANCE, LEFT_OUT = (
-    Path(__file__).parent / f"{name}.sql" for name in ("unknown_balance", "left_out")
+UNKNOWN_BALANCE, LEFT_OUT, CARRIED, CARRIED_MONTH, PRICED_SHARE = (
+    Path(__file__).parent / f"{name}.sql"
+    for name in (
+        *("unknown_balance", "left_out", "carried_unpriced", "carried_unpriced_month"),
+        "priced_share",
+    )
 )
 UNPRICED = "value.profit_unpriced"
 NOBODY = "(none)"
@@ -245,7 +249,7 @@ def unknown_balances(connection: DuckDBPyConnection, month: date) -> Row | None:
         connection, "value.account_month"
     ):
         return None
-    found = _counted(connection, UNKNOWN_BALANCE, month)
+    (found,) = _read(connection, UNKNOWN_BALANCE, {"month": month})
     return found if found["unknown"] else None
 
 
@@ -254,13 +258,15 @@ def left_out(connection: DuckDBPyConnection, month: date, months: int = YEAR) ->
     months is not known; 0 where nothing was valued."""
     if not all(has_table(connection, name) for name in ("base.account_month", CUSTOMER_TIER)):
         return {"customers": 0, "accounts": 0}
-    return _counted(connection, LEFT_OUT, month, months=months)
+    (found,) = _read(connection, LEFT_OUT, {"month": month, "months": months})
+    return found
 
 
-def _counted(connection: DuckDBPyConnection, query: Path, month: date, **values: Any) -> Row:
-    read = connection.execute(query.read_text(encoding="utf-8"), {"month": month, **values})
+def _read(connection: DuckDBPyConnection, query: Path, values: Row) -> list[Row]:
+    """The rows of a query that is kept as a file."""
+    read = connection.execute(query.read_text(encoding="utf-8"), values)
     names = [column[0] for column in read.description or ()]
-    return dict(zip(names, read.fetchall()[0], strict=True))
+    return [dict(zip(names, row, strict=True)) for row in read.fetchall()]
 
 
 def read_head(connection: DuckDBPyConnection) -> Row:
@@ -325,44 +331,22 @@ def roll_up(
 
 def read_priced(connection: DuckDBPyConnection, period: Period) -> Priced:
     """The part of the period's roll-ups that accounts without a known balance carry."""
-    sums = ", ".join(f"sum({measure}) as {measure}" for measure in MEASURES)
-    rows = _rows(
-        connection,
-        UNPRICED,
-        f"select dimension, dimension_key as key, {sums},"
-        " coalesce(sum(economic_profit) filter (month = $2), 0) as economic_profit_month"
-        " where month between $1 and $2 group by all order by all",
-        period.first,
-        period.last,
-    )
+    months = {"first": period.first, "last": period.last}
     carried: dict[str, dict[str, Row]] = {}
-    for row in rows:
-        carried.setdefault(row.pop("dimension"), {})[row["key"]] = row
+    if has_table(connection, UNPRICED):
+        for row in _read(connection, CARRIED, months):
+            carried.setdefault(row.pop("dimension"), {})[row["key"]] = row
     share = 1.0
     if has_column(connection, "base.account_month", "is_balance_known"):
-        (found,) = _rows(
-            connection,
-            "base.account_month",
-            "select coalesce(avg(is_balance_known::integer), 1) as share"
-            " where month between $1 and $2",
-            period.first,
-            period.last,
-        )
+        (found,) = _read(connection, PRICED_SHARE, months)
         share = found["share"]
     return Priced(carried, share)
 
 
 def priced_history(connection: DuckDBPyConnection, history: Iterable[Row]) -> list[Row]:
     """The months of `read_months`, of the priced accounts alone."""
-    carried = {
-        row.pop("month"): row
-        for row in _rows(
-            connection,
-            UNPRICED,
-            "select month, sum(contribution_margin) as contribution_margin,"
-            " sum(economic_profit) as economic_profit where dimension = 'line' group by month",
-        )
-    }
+    found = _read(connection, CARRIED_MONTH, {}) if has_table(connection, UNPRICED) else []
+    carried = {row.pop("month"): row for row in found}
     return [
         row | {name: row[name] - less for name, less in carried.get(row["month"], {}).items()}
         for row in history

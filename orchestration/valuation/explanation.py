@@ -209,7 +209,7 @@ def without_balance(measures: list[Row], *, is_in_default: bool) -> list[Row]:
     unknown = OF_BALANCE | (frozenset(TRANSFERS) if any(prices) else frozenset())
     unknown |= OF_DEFAULT if is_in_default else frozenset()
     sums = OF_PARTS if any(prices) else OF_PARTS - {"net_interest_margin"}
-    nothing = {"published": None, "recomputed": None, "difference": None, "parts": []}
+    nothing: Row = {"published": None, "recomputed": None, "difference": None, "parts": []}
     return [
         row | nothing
         if row["measure"] in unknown and not row["published"] and not row["difference"]

@@ -296,9 +296,9 @@ def test_a_chinese_page_has_the_words_of_the_tables_in_chinese(bank):
     english, chinese = (text_of(render_customer_page(facts, one)) for one in ("en", "zh"))
     assert "the number of bookings online over the last 3 months is 8,578, while" in english
     assert "older, rather single, top value (S3)" in english
-    assert "推高：近3个月网上银行交易笔数为8,578，而其他客户通常没有。" in chinese
+    assert "提升该评分的因素：近3个月网上银行交易笔数为8,578，而其他客户通常没有。" in chinese
     assert "逾期3天；近3个月工资和养老金入账为5.00，低于其他客户的9.00" in chinese
-    assert "较年长、单身（程度较轻）、顶级价值（S3）" in chinese
+    assert "较年长、单身（程度较轻）、价值最高（S3）" in chinese
     assert "关注" in chinese and "电话银行" in chinese and "以客户经理身份查阅" in chinese
     assert "Cards, spring" in chinese
 

@@ -167,7 +167,9 @@ def test_a_districts_contribution_is_that_of_its_priced_accounts(tmp_path, relea
     """
     with opened(Settings(home=tmp_path), released("r1", GRID + rows)) as release:
         page = shown(grid.PAGE, release)
-        file = {row["district_id"]: row for row in grid.PAGE.content(release)["tables"]["districts"]}
+        file = {
+            row["district_id"]: row for row in grid.PAGE.content(release)["tables"]["districts"]
+        }
     # 100.00 - 30.00 + 7.50; a year ago does not count.
     names = ("contribution_margin_12m", "contribution_margin_all_12m")
     assert [str(file["D1"][name]) for name in names] == ["77.50", "100.00"]

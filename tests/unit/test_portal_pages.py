@@ -512,7 +512,7 @@ def test_a_customer_on_a_list_of_occasions_has_the_reason_in_the_language_of_the
     )
     assert row["reason_zh"].endswith("近12个月贡献300.00，现有存款和投资910.00")
     unit = words_of(site / "zh/lists/E1.html")
-    assert "近12个月贡献1,000，流失风险价值90.00" in unit
+    assert "近12个月贡献1,000，潜在流失价值90.00" in unit
 
 
 def test_a_branch_has_its_name_and_the_page_its_currency(young, site):
@@ -570,7 +570,9 @@ def test_lists_of_occasions_name_whom_to_serve_and_nobody_whom_the_bank_bars(sit
     for file in ("maturing", "at_risk", "dormant", "loss_maker"):
         for path in (f"customers_{file}", f"lists/E1/{file}"):
             if (barred / f"csv/{path}.csv").exists():
-                assert "C1" not in {row["customer_id"] for row in rows_of(barred / f"csv/{path}.csv")}
+                assert "C1" not in {
+                    row["customer_id"] for row in rows_of(barred / f"csv/{path}.csv")
+                }
     assert {row["customer_id"] for row in rows_of(site / "csv/customers_at_risk.csv")} > {"C1"}
 
 

@@ -741,7 +741,7 @@ def test_rankings_and_headlines_are_of_the_priced_accounts(bank, tmp_path):
     assert [left[1], *left[3:]] == ["-120.40", "-60.20", "-20.10", "20.00", "–", "–"]
     nobody = page.row("No branch")
     total = [row for row in page.rows if row[0] == "All" and row[1] == "1,380"]
-    assert nobody[1] == "-620.00" and 2 * 1_060.30 - 620 - 120.40 == pytest.approx(1_380.20)
+    assert nobody[1] == "-620.00" and pytest.approx(1_380.20) == 2 * 1_060.30 - 620 - 120.40
     # 2 x (50.00 + 200.00) / (2 x 1,700.30); 12 x 2 x 1,150.30 / 8,000.
     assert [row[6:] for row in total[:2]] == [["14.7 %", "345.1 %"]] * 2
     assert "<strong>14.7 %</strong>" in page.text and "<strong>345.1 %</strong>" in page.text
