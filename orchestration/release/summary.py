@@ -31,6 +31,7 @@ from orchestration.release.value_report import (
     default_seeds,
     read_head,
     read_months,
+    read_priced,
     reconciled,
     residuals,
     roll_up,
@@ -220,13 +221,18 @@ def _value(connection: duckdb.DuckDBPyConnection) -> dict[str, Any] | None:
     if not statements or not lines:
         return None
     total = together(lines)
+    priced = read_priced(connection, period)
+    alone = priced.rated(together(priced.alone(lines, "line")))
     return {
         "months": period.months,
         "currency": bank_currency(connection),
         "income": total["income"],
         "contribution": total["contribution_margin"],
         "economic_profit": total["economic_profit"],
-        "cost_to_income": total["cost_to_income"],
+        "cost_to_income": alone["cost_to_income"],
+        "priced": {name: alone[name] for name in ("contribution_margin", "economic_profit")}
+        if priced.has_unpriced
+        else None,
         "treasury_residual": sum(
             amount
             for name, amount in residuals(connection, period).items()

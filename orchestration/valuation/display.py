@@ -41,6 +41,10 @@ def show_explanation(found: Row, language: str = ENGLISH) -> None:
             print(f"  {named(name, language)} {terminal.cell(shown(name, value, language))}")
     for measure in found["measures"]:
         title = f"{named(measure['measure'], language)} {terminal.cell(measure['published'])}"
+        if measure["published"] is None:
+            title += f" ({reports.worded('unknown', language)})"
+        elif measure.get("is_incomplete"):
+            title += f" ({reports.worded('without what is not known', language)})"
         formula = reports.worded(measure["formula"], language)
         show_rows(f"{title} = {formula}", measure["parts"], language)
         if measure["difference"]:

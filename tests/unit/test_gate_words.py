@@ -30,6 +30,7 @@ ENGLISH, CHINESE = (environment(language).filters["translated"] for language in 
         (found_words, "36 rows; bias is empty", "共36行；总额偏差为空"),
         (found_words, "2025-01 to 2025-03; 2025-06", "2025-01至2025-03；2025-06"),
         (found_words, "2025-01 (bookings 0); and 3 more", "2025-01（交易笔数 0）；另有3项"),
+        (found_words, "unallocated overhead: collections", "未分摊间接费用：collections"),
         (found_words, "movement by account and 1 more", "账户发生额，另有1项"),
         (
             found_words,

@@ -67,5 +67,5 @@ def test_a_refused_delivery_has_all_problems_in_both_languages():
     refused = DeliveryRefused([PROBLEM, PROBLEM])
     assert str(refused).splitlines()[1] == f"  1. {PROBLEM}"
     chinese = in_language(refused.args[0], "zh").splitlines()
-    assert chinese[0] == "报送数据被拒绝，共2个问题："
+    assert chinese[0] == "所提供的数据被拒绝，共2个问题："
     assert [line[:5] for line in chinese[1:]] == ["  1. ", "  2. "]

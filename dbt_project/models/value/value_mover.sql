@@ -15,6 +15,16 @@ with run as (
     select * from {{ ref('base_refresh_window') }}
 ),
 
+unpriced as (
+    select distinct account_month.account_id
+    from {{ ref('value_account_month') }} as account_month
+    cross join run
+    where
+        account_month.closing_balance is null
+        and account_month.month between {{ months_later('run.as_of_month', '-' ~ (2 * quarter - 1)) }}
+        and run.as_of_month
+),
+
 account_month as (
     select
         account_month.account_id,
@@ -31,8 +41,11 @@ account_month as (
         account_month.capital_charge
     from {{ ref('value_account_month') }} as account_month
     cross join run
+    -- What an account earned is not known while its balance is not: nor is a change of it.
+    left join unpriced on account_month.account_id = unpriced.account_id
     where
-        account_month.month between {{ months_later('run.as_of_month', '-' ~ (2 * quarter - 1)) }}
+        unpriced.account_id is null
+        and account_month.month between {{ months_later('run.as_of_month', '-' ~ (2 * quarter - 1)) }}
         and run.as_of_month
 ),
 
