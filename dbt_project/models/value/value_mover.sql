@@ -2,6 +2,7 @@
 
 {#- The quarter that ends with the as-of month against the one before it. -#}
 {%- set quarter = 3 -%}
+{%- set before_last = '-' ~ (2 * quarter - 1) -%}
 {%- set shown = 100 -%}
 {%- set effects = ['volume', 'rate', 'fee', 'cost', 'risk'] -%}
 {%- set dimensions = {
@@ -21,7 +22,7 @@ unpriced as (
     cross join run
     where
         account_month.closing_balance is null
-        and account_month.month between {{ months_later('run.as_of_month', '-' ~ (2 * quarter - 1)) }}
+        and account_month.month between {{ months_later('run.as_of_month', before_last) }}
         and run.as_of_month
 ),
 
@@ -45,7 +46,7 @@ account_month as (
     left join unpriced on account_month.account_id = unpriced.account_id
     where
         unpriced.account_id is null
-        and account_month.month between {{ months_later('run.as_of_month', '-' ~ (2 * quarter - 1)) }}
+        and account_month.month between {{ months_later('run.as_of_month', before_last) }}
         and run.as_of_month
 ),
 
