@@ -100,13 +100,13 @@ def displayed(
 ) -> Iterator[None]:
     """Show the progress of a run of `steps` steps: only warnings and errors if `quiet`, else lines,
     with a `bar` below them on a terminal."""
-    global _language
+    global _language, _display
     _language = language
     try:
         with _shown(steps, quiet=quiet, bar=bar):
             yield
     finally:
-        _language = ENGLISH
+        _language, _display = ENGLISH, Lines()
 
 
 @contextmanager
@@ -140,10 +140,7 @@ def _shown(steps: int, *, quiet: bool, bar: bool) -> Iterator[None]:
     )
     with progress:
         _display = Bar(progress, steps)
-        try:
-            yield
-        finally:
-            _display = Lines()
+        yield
 
 
 @dataclass
