@@ -169,8 +169,8 @@ reference: $(INSTALLED) ## reference data proposed from the bank's own records: 
 	@$(RUN) -m orchestration reference $(if $(OUT),--to "$$OUT") \
 		$(if $(filter-out 0 false,$(FORCE)),--force) $(if $(filter-out 0 false,$(JSON)),--json)
 
-scenario: $(INSTALLED) ## the release's months on other reference data: make scenario REFERENCE_PATH=… NAME=+100bp
-	@$(RUN) -m orchestration scenario --name "$$NAME" $(if $(filter-out 0 false,$(JSON)),--json)
+scenario: $(INSTALLED) ## the release's months on other reference data: make scenario REFERENCE_PATH=… NAME=+100bp BY=product
+	@$(RUN) -m orchestration scenario --name "$$NAME" $(if $(BY),--by "$$BY") $(if $(filter-out 0 false,$(JSON)),--json)
 
 releases: $(INSTALLED) ## the releases at hand
 	@$(RUN) -m orchestration releases

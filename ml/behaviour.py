@@ -28,7 +28,14 @@ STABLE_PROBABILITY = 0.99
 
 
 class NotEstimated(ValueError):
-    """The records do not show the figure; the message is the reason."""
+    """The records do not show the figure; the message is the reason.
+
+    `pattern` and `parts`, of which the message is made, give it in another language.
+    """
+
+    def __init__(self, pattern: str, *parts: int) -> None:
+        super().__init__(pattern.format(*parts))
+        self.pattern, self.parts = pattern, parts
 
 
 @dataclass(frozen=True)
@@ -77,7 +84,7 @@ def run_off(sums: PairSums) -> Estimate:
     n = sums.accounts
     if n < FEWEST_ACCOUNTS:
         raise NotEstimated(
-            f"{n} accounts have balances twelve months apart, {FEWEST_ACCOUNTS} are needed"
+            "{0} accounts have balances twelve months apart, {1} are needed", n, FEWEST_ACCOUNTS
         )
     if sums.y <= 0:
         raise NotEstimated("no balance is left after twelve months")
@@ -113,8 +120,8 @@ def stable_share(growth: np.ndarray) -> Estimate:
     growth = np.asarray(growth, dtype=float)
     if len(growth) + 1 < FEWEST_MONTHS:
         raise NotEstimated(
-            f"balances of the same accounts have {len(growth) + 1} months, "
-            f"{FEWEST_MONTHS} are needed"
+            "balances of the same accounts have {0} months, {1} are needed",
+            *(len(growth) + 1, FEWEST_MONTHS),
         )
     if not np.isfinite(growth).all():
         raise NotEstimated("the balance is zero in some months")
@@ -158,15 +165,16 @@ def pass_through(paid: np.ndarray, market: np.ndarray) -> Estimate:
         )
     months = len(paid)
     if months < FEWEST_MONTHS:
-        raise NotEstimated(f"rates paid have {months} months, {FEWEST_MONTHS} are needed")
+        raise NotEstimated("rates paid have {0} months, {1} are needed", months, FEWEST_MONTHS)
     earned = int(np.count_nonzero(paid))
     if 0 < earned < months:
-        raise NotEstimated(f"interest is paid in {earned} of {months} months only")
+        raise NotEstimated("interest is paid in {0} of {1} months only", earned, months)
     moves = np.diff(market)
     moved = int(np.count_nonzero(np.abs(moves) >= SMALLEST_MOVE))
     if moved < FEWEST_MOVES:
         raise NotEstimated(
-            f"the curve moves in {moved} of {months} months, {FEWEST_MOVES} moves are needed"
+            "the curve moves in {0} of {1} months, {2} moves are needed",
+            *(moved, months, FEWEST_MOVES),
         )
     y = np.diff(paid)[LAGS:]
     lagged = [moves[LAGS - lag : len(moves) - lag] for lag in range(LAGS + 1)]

@@ -182,7 +182,9 @@ def propose_mapping(
     to: Annotated[
         Path | None, typer.Option(help="The new file; default: MAPPING, or ./mapping.yml.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace the file.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Add to the file what it lacks; its answers stay.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Propose a mapping of a bank's own files to the contract.
@@ -208,12 +210,15 @@ def propose_mapping(
         if as_json:
             print(json.dumps(found))
             return 0
+        kept = in_language(Message("given by the bank"), settings.language)
         for table, file in found["tables"].items():
-            print(f"  {table:<18}{file}")
+            print(f"  {table:<18}{file}{f'  # {kept}' if table in found['kept'] else ''}")
         _show(settings, Message("proposed in {0}; questions that remain:", found["path"]))
         for number, question in enumerate(found["questions"], 1):
             _show(settings, question, f"  {number}. ")
         check = f"make check SOURCE_PATH={found['folder']} MAPPING={found['path']}"
+        if found["currency"]:
+            check += f" CURRENCY={found['currency']}"
         _show(settings, Message("then: {0}", check))
         return 0
 
@@ -311,13 +316,14 @@ def releases(as_json: AsJson = False) -> None:
         ]
         if as_json:
             print(json.dumps(found))
-        elif found and terminal.is_terminal():
+        elif found and terminal.is_terminal() and settings.language == "en":
             terminal.table("Releases", found)
         else:
             for one in found:
-                state = "served" if one["served"] else "waits for approval"
+                state = Message("served") if one["served"] else Message("waits for approval")
                 marked = one["served"] or one["waits_for_approval"]
-                print(f"{one['release']}{f'  ({state})' if marked else ''}")
+                release = Message("{0}  ({1})", one["release"], state)
+                _show(settings, release if marked else one["release"])
         return 0
 
     _run("releases", show, reading=True)
@@ -344,7 +350,7 @@ def diff(
         if as_json:
             print(json.dumps(found, default=str))
         else:
-            show_differences(found)
+            show_differences(found, settings.language)
         return 0
 
     _run("diff", show, reading=True)
@@ -572,7 +578,7 @@ def status(as_json: AsJson = False) -> None:
         if as_json:
             print(json.dumps(found))
         else:
-            show_status(found)
+            show_status(found, settings.language)
         return FAILED if found["problem"] else 0
 
     _run("status", show, reading=True)
@@ -786,7 +792,7 @@ def price(
         if as_json:
             print(json.dumps(found, default=str))
         else:
-            show_price(found)
+            show_price(found, settings.language)
         return 0
 
     _run("price", show)
@@ -802,8 +808,8 @@ def reference(
 ) -> None:
     """Propose reference data from the bank's rates, costs, defaults and deposits in the release.
 
-    Writes CSV files that REFERENCE_PATH takes as they are, and a README.md with the origin of each
-    figure. Nothing else changes.
+    Writes CSV files that REFERENCE_PATH takes as they are, all others as they are in force, and a
+    README.md with the origin of each figure and what each file steers. Nothing else changes.
     """
 
     def show(settings: Settings) -> int:
@@ -814,7 +820,7 @@ def reference(
         if as_json:
             print(json.dumps(found, default=str))
         else:
-            show_proposal(found)
+            show_proposal(found, settings.language)
         return 0
 
     _run("reference", show)
@@ -823,13 +829,17 @@ def reference(
 @app.command()
 def scenario(
     name: Annotated[str, typer.Option(help="Name of the scenario, such as +100bp.")],
+    by: Annotated[
+        Literal["line", "product", "branch", "tier"],
+        typer.Option(help="What the rows of the table are."),
+    ] = "line",
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Value the months of the served release on the reference data of REFERENCE_PATH.
 
-    Reports the differences by line, product, branch and tier and keeps them in the home's
-    scenarios/NAME. Nothing is published.
+    Shows the differences of twelve months as one table; difference.csv in the home's scenarios/NAME
+    has them by line, product, branch and tier. Nothing is published.
     """
 
     def show(settings: Settings) -> int:
@@ -840,7 +850,7 @@ def scenario(
         if as_json:
             print(json.dumps(found, default=str))
         elif not quiet:
-            show_scenario(found)
+            show_scenario(found, settings.language, by)
         return 0
 
     _run("scenario", show)
@@ -931,10 +941,22 @@ def _reported(command: str, work: Callable[[], int], *, quiet: bool = False) -> 
         return REFUSED
     except Exception as error:
         if isinstance(error, (Refused, ValueError)) and not isinstance(error, json.JSONDecodeError):
-            terminal.problem(f"refused: {error}")
+            # What a message is made of; str() of an exception is plain text.
+            reason = error.args[0] if error.args[:1] == (str(error),) else str(error)
+            terminal.problem(_worded(Message("refused: {0}", reason)))
             return REFUSED
         terminal.problem(_failure(command, error))
         return FAILED
+
+
+def _worded(message: Message) -> str:
+    """In the language of the settings; in English where they cannot be read."""
+    from orchestration.platform.wording import in_language
+
+    try:
+        return in_language(message, read_settings().language)
+    except ValueError:
+        return str(message)
 
 
 def _failure(command: str, error: Exception) -> str:

@@ -47,11 +47,16 @@ def exact(value: Decimal | None, language: str = ENGLISH) -> str:
     return NOTHING if value is None else _rounded(value, 2, language)
 
 
+def whole(value: Decimal | None, language: str = ENGLISH) -> str:
+    """Money without the cents."""
+    return NOTHING if value is None else _rounded(value, 0, language)
+
+
 def money(value: Decimal | None, language: str = ENGLISH) -> str:
     """Money; without the cents from a thousand on."""
     if value is None or abs(value) < 1000:
         return exact(value, language)
-    return _rounded(value, 0, language)
+    return whole(value, language)
 
 
 def percent(share: float | Decimal | None, places: int = 1, language: str = ENGLISH) -> str:
@@ -133,9 +138,13 @@ def padded(text: Any, width: int) -> str:
     """Text of at least so many columns of a terminal; of a negative width it stands at the right.
     A Chinese sign takes two columns."""
     shown = str(text)
-    columns = sum(1 + (east_asian_width(sign) in "WF") for sign in shown)
-    blanks = " " * (abs(width) - columns)
+    blanks = " " * (abs(width) - columns_of(shown))
     return shown + blanks if width > 0 else blanks + shown
+
+
+def columns_of(text: str) -> int:
+    """The columns of a terminal that a text takes."""
+    return sum(1 + (east_asian_width(sign) in "WF") for sign in text)
 
 
 def shortened(text: str) -> str:

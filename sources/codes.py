@@ -13,6 +13,11 @@ from sources.message import Message, by_semicolons
 
 MOST_LISTED, MOST_OF_A_CHECK = 5, 50
 LONGEST_SHOWN = 40
+# A part of a description: a value with its rows, or how many others there are.
+PART = re.compile(
+    r"(?:(?P<value>`[^`]*`)|(?P<many>[\d,]+)(?P<other> other)? values?) \((?P<rows>[\d,]+) rows?\)"
+    r"(?:: did you mean `(?P<near>[^`]*)`\?)?(?:; |$)"
+)
 # Before a code that a mapping does not name and the contract would take.
 MARK = "(not in codes) "
 # In a table with personal columns a shifted row may put a name into a code's column. A value of at
@@ -73,14 +78,26 @@ def describe(
         found, near = Message("{0} ({1})", _quoted(value), _rows(rows)), nearest(value, allowed)
         parts.append(Message("{0}: did you mean `{1}`?", found, near) if near else found)
     if others := len(counts) - len(shown):
-        one, several = (
-            (Message("1 other value"), Message("{0} other values", f"{others:,}"))
-            if shown
-            else (Message("1 value"), Message("{0} values", f"{others:,}"))
-        )
         rest = _rows(sum(counts.values()) - sum(shown.values()))
-        parts.append(Message("{0} ({1})", one if others == 1 else several, rest))
+        parts.append(Message("{0} ({1})", _others(f"{others:,}", bool(shown)), rest))
     return by_semicolons(parts)
+
+
+def in_words(described: str) -> str:
+    """A description that was kept as text, as the message that it was; any other text as it is."""
+    found, at = [], 0
+    while part := PART.match(described, at):
+        value, near, many, other, rows = part.group("value", "near", "many", "other", "rows")
+        counted = _rows(int(rows.replace(",", "")))
+        if value is not None:
+            one = Message("{0} ({1})", value, counted)
+            found.append(Message("{0}: did you mean `{1}`?", one, near) if near else one)
+        else:
+            found.append(Message("{0} ({1})", _others(many, bool(other)), counted))
+        at = part.end()
+        if at == len(described):
+            return by_semicolons(found)
+    return described
 
 
 def to_add(counts: Mapping[str, int], allowed: Sequence[str]) -> str:
@@ -120,6 +137,12 @@ def nearest(value: str, allowed: Sequence[str]) -> str | None:
 def _quoted(value: str) -> str:
     text = value if len(value) <= LONGEST_SHOWN else value[:LONGEST_SHOWN] + "…"
     return "`" + "".join(sign if sign.isprintable() else "�" for sign in text) + "`"
+
+
+def _others(count: str, beside_shown: bool) -> Message:
+    if count == "1":
+        return Message("1 other value") if beside_shown else Message("1 value")
+    return Message("{0} other values", count) if beside_shown else Message("{0} values", count)
 
 
 def _rows(count: int) -> Message:

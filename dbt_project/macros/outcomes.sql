@@ -20,7 +20,7 @@
 
 {# Most customers, contacts and opened accounts that models learn from: of more a fixed sample, since
    more would improve a model too little to justify time and memory (decision 61). #}
-{% macro sampled_customers() %}{{ return(60000) }}{% endmacro %}
+{% macro sampled_customers() %}{{ return(100000) }}{% endmacro %}
 {% macro sampled_contacts() %}{{ return(200000) }}{% endmacro %}
 {% macro sampled_openings() %}{{ return(160000) }}{% endmacro %}
 

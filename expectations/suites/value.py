@@ -402,8 +402,10 @@ def value_suite() -> Suite:
             column_zero("unallocated"),
             "warn",
             "every overhead pool is allocated",
-            "choose another driver for the pools named, or end a pool with amounts of 0: no account"
-            " has the driver in these months",
+            "no account has the driver of the pools named in these months. Deliver what the driver"
+            " counts: loan_status for past_due_account, the channel of bookings for branch_booking,"
+            " account_balance for average_balance and amount_owed. Where it is delivered, choose"
+            " another driver in overhead_pool, or end the pool with amounts of 0",
         ),
         Rule(
             "value_unallocated",
@@ -427,8 +429,10 @@ def value_suite() -> Suite:
             column_zero("beyond_chance"),
             "warn",
             "losses of twelve months are within chance of what was expected of them",
-            "correct risk_rating or loss_given_default, or the default model, for the lines and"
-            " years of opening named: see value.loss_backtest",
+            "check first what the expectation rests on: without a known balance (account_balance)"
+            " no exposure is known and no loss expected, without loan_status no default is known in"
+            " time. Where both are delivered, correct risk_rating or loss_given_default, or the"
+            " default model, for the lines and years of opening named: see value.loss_backtest",
         ),
         Rule(
             "value_customer_rate",

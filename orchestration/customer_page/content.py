@@ -34,7 +34,9 @@ YEAR = 12
 SHOWN_REASONS = 4
 SHOWN_CONTACTS = 24
 
-SUPPRESSIONS = {
+# What the contact policy rules out is an offer; what the bank's own list `do_not_contact` names is
+# any contact at all.
+BY_POLICY = {
     "no_consent": "there is no consent to marketing",
     "complaint": "a complaint came in a short while ago",
     "cool_off": "a contact was made a short while ago",
@@ -43,9 +45,15 @@ SUPPRESSIONS = {
     "early_warning": "a loan shows an early warning",
     "defaulted": "a loan is in default",
     "minor": "the customer is a minor",
-    "erased": "the customer asked to be erased",
     "no_account": "there is no open account",
 }
+BARRED = {
+    "erased": "the customer asked to be erased",
+    "objection": "the customer objected to being contacted",
+    "deceased": "the customer has died",
+    "legal": "there are legal reasons",
+}
+SUPPRESSIONS = BY_POLICY | BARRED
 CONSENT = "customer.marketing_consent"
 CONSENT_NOT_DELIVERED = "consent to marketing was not delivered: it counts as not given"
 NO_RECORD = "no record states that the customer may be contacted"
@@ -449,6 +457,9 @@ def _plan(
         "standing": standing,
         "why": why,
         "contact": contact if standing == "planned" else None,
+        "is_barred": standing == "suppressed"
+        and contactability is not None
+        and contactability["suppression"] not in BY_POLICY,
         "contactability": contactability,
     }
 

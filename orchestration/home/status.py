@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 import duckdb
 
+import reports
 from orchestration.home import parts
 from orchestration.platform import audit, terminal
 from orchestration.platform.engine import connect
@@ -28,8 +29,13 @@ from orchestration.platform.releases import (
     served,
 )
 from orchestration.platform.settings import Settings
+from orchestration.platform.wording import in_language
+from reports.formats import ENGLISH, padded
+from sources.message import Message
 
 SHOWN_RUNS = 5
+# Outcomes of runs in Dagster.
+STATES = ("success", "failure", "canceled", "started", "starting", "queued", "canceling")
 QUERIES = Path(__file__).parent
 SERVING = (PUBLISH, APPROVE, ROLLBACK)
 # Days after the end of a month by which its refresh is due, beyond its business day: weekends and
@@ -63,43 +69,39 @@ def read_status(settings: Settings) -> dict[str, Any]:
     }
 
 
-def show_status(found: Mapping[str, Any]) -> None:
+def show_status(found: Mapping[str, Any], language: str = ENGLISH) -> None:
     """Print the result of `read_status`."""
-    print(f"Home {found['home']}")
+
+    def line(label: Message, text: str) -> None:
+        print(f"  {padded(in_language(label, language), 16)} {in_language(text, language)}")
+
+    print(in_language(Message("Home {0}", found["home"]), language))
     release = found["served"]
     if release:
-        print(
-            f"  served           {release['release']}, as of {release['as_of']}, "
-            f"since {_minute(release['since'])}"
-        )
-        due = f": {release['as_of_due']} was due by {release['due_by']}"
-        state = "fresh" if release["is_fresh"] else "overdue"
-        print(
-            f"  age              {release['age_days']} days; {state}"
-            f"{due if release['as_of_due'] else ''}"
-        )
+        of_release = release["release"], release["as_of"], _minute(release["since"])
+        line(Message("served"), Message("{0}, as of {1}, since {2}", *of_release))
+        state = Message("fresh") if release["is_fresh"] else Message("overdue")
+        if release["as_of_due"]:
+            due = release["as_of_due"], release["due_by"]
+            state = Message("{0}: {1} was due by {2}", state, *due)
+        line(Message("its age"), Message("{0} days; {1}", release["age_days"], state))
     else:
-        print(f"  served           {found['problem'] or 'nothing yet; run make refresh'}")
+        line(Message("served"), found["problem"] or Message("nothing yet; run make refresh"))
     waiting = found["waits_for_approval"]
     if waiting:
-        print(f"  waits            {waiting['release']}, since {_minute(waiting['since'])}")
-    print(f"  changing it      {found['changing'] or 'nobody'}")
-    counts = [
-        f"{'unknown' if found[name] is None else f'{found[name]:,}'} {words}"
-        for name, words in (
-            ("releases", "releases"),
-            ("mlflow_runs", "MLflow runs"),
-            ("dagster_runs", "Dagster runs"),
-        )
-    ]
-    print(f"  holds            {', '.join(counts)}")
+        since = Message("{0}, since {1}", waiting["release"], _minute(waiting["since"]))
+        line(Message("waits"), since)
+    line(Message("changing it"), found["changing"] or Message("nobody"))
+    counts = (
+        Message("unknown") if found[name] is None else f"{found[name]:,}"
+        for name in ("releases", "mlflow_runs", "dagster_runs")
+    )
+    line(Message("holds"), Message("{0} releases, {1} MLflow runs, {2} Dagster runs", *counts))
     if found["disk_free"] is not None:
-        print(
-            f"  disk             {parts.shown_size(found['disk_free'])} free of "
-            f"{parts.shown_size(found['disk_total'])}"
-        )
-    _show("Last runs", found["runs"] or [])
-    _show("Sizes", size_rows(found["sizes"]))
+        sizes = parts.shown_size(found["disk_free"]), parts.shown_size(found["disk_total"])
+        line(Message("disk"), Message("{0} free of {1}", *sizes))
+    _show(Message("Last runs"), found["runs"] or [], language)
+    _show(Message("Sizes"), size_rows(found["sizes"]), language)
 
 
 def size_rows(sizes: Mapping[str, int]) -> list[dict[str, Any]]:
@@ -243,14 +245,17 @@ def _time(seconds: float | None) -> str | None:
 
 
 def _minute(text: str | None) -> str:
-    return f"{text[:10]} {text[11:16]} UTC" if text else "unknown"
+    return f"{text[:10]} {text[11:16]} UTC" if text else Message("unknown")
 
 
-def _show(title: str, rows: list[dict[str, Any]]) -> None:
-    if rows and terminal.is_terminal():
+def _show(title: Message, rows: list[dict[str, Any]], language: str) -> None:
+    if rows and terminal.is_terminal() and language == ENGLISH:
         terminal.table(title, rows)
         return
     if rows:
-        print(title)
+        print(in_language(title, language))
     for row in rows:
-        print("  " + "  ".join(f"{terminal.cell(value):<17}" for value in row.values()).rstrip())
+        # Ids, times and sizes are no words of the catalogue.
+        cells = (terminal.cell(value) for value in row.values())
+        worded = (reports.worded(cell, language) or "" for cell in cells)
+        print("  " + "  ".join(padded(cell, 17) for cell in worded).rstrip())

@@ -19,10 +19,8 @@ from ml.serving import TIER, TOP_TIER, below_top, borrowers, everybody, holders
 from orchestration.models.windows import complete_windows
 
 KEYS = ("customer_id", "month")
-# Above this number of customers at a cut-off, and of rows of several cut-offs, a set is a fixed
-# sample: more would improve a model too little to justify time and memory (decision 60).
+# Customers of a population at a cut-off beyond which a set is a fixed sample (decision 61).
 MOST_CUSTOMERS = 40_000
-MOST_ROWS = int(__import__("os").environ.get("LC_ROWS", "160000"))
 OUTCOME = "outcome_"
 # Columns of `outcomes.customer_month`, see `Cohorts`.
 OUTCOMES = (
@@ -141,7 +139,7 @@ def _members_sql(population: Population) -> str:
 def _outcome_sql(
     connection: duckdb.DuckDBPyConnection, horizon: int, population: Population
 ) -> str:
-    """The same with what came after, of `most` customers; parameters: month, most."""
+    """The same with what came after; parameter: month."""
     outcomes = ", ".join(f"outcome.{name} as {OUTCOME}{name}" for name in OUTCOMES)
     return f"""
         select customer.*, {outcomes}
@@ -152,7 +150,7 @@ def _outcome_sql(
             {_members_sql(population)}
                 and feature.customer_id in (from outcomes.customer_sample)
             order by md5(feature.customer_id)
-            limit $most
+            limit {MOST_CUSTOMERS}
         )
         order by customer.customer_id
     """
@@ -167,39 +165,33 @@ class CohortReader:
         self._connection = connection
         self._horizon = horizon
         self._first_month = first_month
-        self._read: dict[tuple[date, str, int], pd.DataFrame] = {}
+        self._read: dict[tuple[date, str], pd.DataFrame] = {}
 
     def cohorts(self, cutoffs: tuple[date, ...], population: Population = EVERYBODY) -> Cohorts:
-        """Customers of a population at past cut-offs, ordered by cut-off and customer; a fixed
-        sample of more than `MOST_CUSTOMERS` at one and of more than `MOST_ROWS` at all of them."""
-        most = min(MOST_CUSTOMERS, MOST_ROWS // len(cutoffs))
-        both = pd.concat(
-            [self._of(month, population, most) for month in cutoffs], ignore_index=True
-        )
+        """Customers of a population at past cut-offs, ordered by cut-off and customer."""
+        both = pd.concat([self._of(month, population) for month in cutoffs], ignore_index=True)
         outcome = [name for name in both.columns if name.startswith(OUTCOME)]
         return Cohorts(
             both.drop(columns=outcome),
             both[outcome].rename(columns=lambda name: name.removeprefix(OUTCOME)),
         )
 
-    def _of(self, month: date, population: Population, most: int) -> pd.DataFrame:
-        everybody = self._queried(month, EVERYBODY, most)
-        if len(everybody) < most:
+    def _of(self, month: date, population: Population) -> pd.DataFrame:
+        everybody = self._queried(month, EVERYBODY)
+        if len(everybody) < MOST_CUSTOMERS:
             return everybody[population.kept(everybody)]
         # A sample of all customers would hold too few of a small population.
-        return self._queried(month, population, most)
+        return self._queried(month, population)
 
-    def _queried(self, month: date, population: Population, most: int) -> pd.DataFrame:
-        key = (month, population.sql, most)
-        if key not in self._read:
+    def _queried(self, month: date, population: Population) -> pd.DataFrame:
+        if (month, population.sql) not in self._read:
             frame = self._connection.execute(
-                _outcome_sql(self._connection, self._horizon, population),
-                {"month": month, "most": most},
+                _outcome_sql(self._connection, self._horizon, population), {"month": month}
             ).df()
             frame = complete_windows(frame, month, self._first_month)
             frame.insert(1, "cutoff", month)
-            self._read[key] = frame
-        return self._read[key]
+            self._read[month, population.sql] = frame
+        return self._read[month, population.sql]
 
 
 def customers_to_score(

@@ -23,12 +23,17 @@ if TYPE_CHECKING:
 # What a study of customers at cut-offs reads: features, anchors, outcomes, the discount rate, and
 # the sex for the comparison of groups.
 COHORTS = (
-    *("features.customer_month", "outcomes.customer_month", "base.customer"),
-    *("value.profit_by_customer", "value.customer_tier", "value.product_parameter"),
+    *("features.customer_month", "outcomes.customer_month", "outcomes.customer_sample"),
+    *(
+        "base.customer",
+        "value.profit_by_customer",
+        "value.customer_tier",
+        "value.product_parameter",
+    ),
 )
 # What a study of contacts reads.
 CONTACTS = (
-    *("features.customer_month", "outcomes.contact", "base.customer"),
+    *("features.customer_month", "features.spine", "outcomes.contact", "base.customer"),
     "value.product_parameter",
 )
 # Outcomes by product line.

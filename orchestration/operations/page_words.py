@@ -28,6 +28,8 @@ from orchestration.decisions.reason_words import (
     segment_words,
 )
 from orchestration.decisions.roles import ROLES
+from orchestration.home.parts import parts_of
+from orchestration.home.status import STATES
 from orchestration.landing.contract_page import contract_words
 from orchestration.models.like_customers import OTHERS, SAME_BUSINESS, SAME_TIER
 from orchestration.models.reason_words import METRICS, verdict_examples
@@ -41,11 +43,14 @@ from orchestration.platform.gate_words import (
     unjudged_words,
 )
 from orchestration.platform.identity import EVERY_ROLE
+from orchestration.platform.settings import Settings
 from orchestration.portal.note_words import NOTES
 from orchestration.release.gate_overrides import rules
 from orchestration.release.value_report import ADJUSTMENT
 from orchestration.valuation.bookings import ABSENT, NOT_HERE, OTHER_FILES, OTHER_MAPPING
 from orchestration.valuation.explanation import BALANCE_NOT_KNOWN
+from orchestration.valuation.words import COLUMNS, PART_TITLES
+from orchestration.valuation.words import WORDS as SHOWN_WORDS
 from reports.formats import titled
 from reports.words import CATALOGUES, Phrase, entries, untranslated, update
 from sources import contract, vocabulary
@@ -123,6 +128,8 @@ def vocabularies() -> dict[str, tuple[str, ...]]:
             Phrase(ABSENT, Phrase(OTHER_MAPPING)),
             BALANCE_NOT_KNOWN,
         ),
+        "values of commands": SHOWN_WORDS,
+        "parts of a home": (*parts_of(Settings(home=PROJECT / "data")), "total", *STATES),
         "notes": tuple(Phrase(note, *range(4)) for note in NOTES),
         "gates": tuple(dict.fromkeys((*_gates(), *gate_examples()))),
         "scores": (
@@ -148,6 +155,7 @@ def titles() -> dict[str, tuple[str, ...]]:
         ),
         "kinds of customers": _values("customer", "customer_kind"),
         "sizes": _values("customer", "company_size"),
+        "columns of commands": (*COLUMNS, *PART_TITLES),
     }
 
 
@@ -155,9 +163,11 @@ def messages() -> dict[str, str]:
     """Pattern of a message for the terminal → the file that has it; of columns and tables, too."""
     found = {
         str(message): file
-        for folder in ("sources", "orchestration")
+        for folder in ("sources", "orchestration", "ml")
         for file, _, message, *_ in extract_from_dir(
-            PROJECT / folder, [("**.py", "python")], keywords={"Message": None}
+            PROJECT / folder,
+            [("**.py", "python")],
+            keywords={"Message": None, "NotEstimated": None},
         )
         # A notice is a class of the same name.
         if "notices" not in file

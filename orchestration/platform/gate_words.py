@@ -24,6 +24,8 @@ WORDS = (
     *("empty", "none", "customers", "accounts", "watch", "warning", "alarm"),
     *("adjustment", "tolerance"),
 )
+# A residual's kind, before its pool.
+RESIDUALS = ("unallocated overhead",)
 UNKNOWN = "{0} (no interval is known)"
 CURED = "{0}. Cure: {1}"
 LIMITS: dict[str, tuple[str, ...]] = {
@@ -173,6 +175,8 @@ def _seen(text: str, observed: str) -> str:
 
 
 def _part(text: str) -> str:
+    if text in RESIDUALS:
+        return text
     found = recognised(text, FOUND)
     if isinstance(found, Phrase):
         return Phrase(found.pattern, *map(_placed, FOUND[found.pattern], found.parts))
@@ -206,4 +210,4 @@ def gate_examples() -> Iterator[str]:
         Phrase("{0}, limit {1}", 0, 1),
     )
     yield from (Phrase("{0}, beyond chance ({1})", 0, 1), Phrase(UNKNOWN, 0))
-    yield from (*WORDS, "unallocated overhead", "with a term", "without a term")
+    yield from (*WORDS, *RESIDUALS, "with a term", "without a term")

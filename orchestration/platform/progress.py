@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from orchestration.platform.wording import in_language
+from orchestration.platform.wording import Found, in_language
 from reports.formats import ENGLISH, padded
 from sources.message import Message
 
@@ -26,6 +26,24 @@ if TYPE_CHECKING:
 
 REPORTED = "jingxi_progress"
 SECONDS = Message("s")
+# In English a stage has the name of its step.
+STAGES = {
+    "landing": Message("stage: landing"),
+    "base": Message("stage: base"),
+    "value": Message("stage: value"),
+    "features": Message("stage: features"),
+    "models": Message("stage: models"),
+    "scores": Message("stage: scores"),
+    "customer_scores": Message("stage: scores of customers"),
+    "alerts": Message("stage: alerts"),
+    "contacts": Message("stage: contacts"),
+    "campaign_inputs": Message("stage: records of campaigns"),
+    "campaigns": Message("stage: campaigns"),
+    "plan": Message("stage: plan"),
+    "decisions": Message("stage: decisions"),
+    "release": Message("stage: release"),
+    "portal": Message("stage: portal"),
+}
 # A step without a report for this long is reported as still running.
 MOST_SILENT_SECONDS = 12.0
 
@@ -82,13 +100,13 @@ def displayed(
 ) -> Iterator[None]:
     """Show the progress of a run of `steps` steps: only warnings and errors if `quiet`, else lines,
     with a `bar` below them on a terminal."""
-    global _language
+    global _language, _display
     _language = language
     try:
         with _shown(steps, quiet=quiet, bar=bar):
             yield
     finally:
-        _language = ENGLISH
+        _language, _display = ENGLISH, Lines()
 
 
 @contextmanager
@@ -122,10 +140,7 @@ def _shown(steps: int, *, quiet: bool, bar: bool) -> Iterator[None]:
     )
     with progress:
         _display = Bar(progress, steps)
-        try:
-            yield
-        finally:
-            _display = Lines()
+        yield
 
 
 @dataclass
@@ -140,7 +155,8 @@ def name_of(step_key: str) -> str:
     """The name of a step on the terminal: `models`, `gate G3`, `release`."""
     if step_key.startswith("gate_"):
         return _worded(Message("gate {0}", step_key.removeprefix("gate_")))
-    return step_key.removesuffix("_layer").split("__")[0]
+    name = step_key.removesuffix("_layer").split("__")[0]
+    return _worded(Found(name, STAGES[name])) if name in STAGES else name
 
 
 class ProgressHandler(logging.Handler):

@@ -63,9 +63,14 @@ def prepare_reference(settings: Settings) -> None:
     os.environ["DBT_REFERENCE_SEEDS"] = ",".join(given)
 
 
+def default_files() -> dict[str, Path]:
+    """Seed → its default, of all seeds."""
+    return {path.stem: path for path in DEFAULTS.rglob("*.csv")}
+
+
 def files_in_force(settings: Settings) -> dict[str, Path]:
     """Seed → the bank's own file, or the default."""
-    defaults = {path.stem: path for path in DEFAULTS.rglob("*.csv")}
+    defaults = default_files()
     return {name: defaults[name] for name in column_types()} | _given(settings)
 
 
@@ -118,7 +123,7 @@ def digest_of(settings: Settings) -> str:
 
 
 def _given(settings: Settings) -> dict[str, Path]:
-    """Seed → the bank's own file; empty without a folder."""
+    """Seed → the bank's own file, if it is not the default; empty without a folder."""
     folder = settings.reference_path
     if folder is None:
         return {}
@@ -135,7 +140,13 @@ def _given(settings: Settings) -> dict[str, Path]:
         raise ReferenceRefused(
             f"{folder} is invalid: expected files among {known}, found {found}. See docs/value.md."
         )
-    return given
+    defaults = default_files()
+    # A copy of a default, such as an unchanged file of a proposal, is no figure of the bank's own.
+    return {
+        name: path
+        for name, path in given.items()
+        if path.read_bytes() != defaults[name].read_bytes()
+    }
 
 
 def _checked(settings: Settings, path: Path, types: dict[str, str]) -> list[list[str]]:

@@ -17,6 +17,12 @@ SMALL_MAPS = ("clv_12m", "potential", "coverage")
 
 def content(release: Release) -> Row:
     districts = release.rows("grid_district")
+    unpriced = {row["district_id"]: row for row in release.rows("grid_unpriced")}
+    for row in districts:
+        # The file has the amount of all accounts, too.
+        row["contribution_margin_all_12m"] = row["contribution_margin_12m"]
+        if less := unpriced.get(row["district_id"]):
+            row["contribution_margin_12m"] -= less["contribution_margin_12m"]
     groups: dict[str, list[Row]] = {}
     for row in release.rows("grid_segment"):
         groups.setdefault(row["district_id"], []).append(row | _worded(row))
@@ -33,6 +39,7 @@ def content(release: Release) -> Row:
         "districts": districts,
         "own": own,
         "places": places[:MOST_PLACES],
+        "has_unpriced": bool(unpriced),
         "beyond": len(places) - len(places[:MOST_PLACES]),
         "without_place": len(own) - len(places),
         "small_maps": [

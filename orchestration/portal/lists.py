@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from datetime import date
 from itertools import groupby
 
 from orchestration.customer_page.content import unit_words
@@ -21,8 +22,14 @@ OF_GUIDE = ("segment_name", "reason", "talking_points", "talking_points_zh")
 
 
 def content(release: Release) -> Row:
-    units = release.rows("lists_unit")
+    units, has_unpriced = _units(release)
+    matures: dict[str, date] = {}
+    for row in release.rows("customers_maturing"):
+        matures.setdefault(_unit_of(row), row["matures_on"])
+    for unit in units:
+        unit["matures_on"] = matures.get(unit["unit"])
     return {
+        "has_unpriced": has_unpriced,
         "units": [
             row
             | {
@@ -51,7 +58,8 @@ def parts(release: Release) -> Iterator[Part]:
         name: _by_unit(row | {"unit": _unit_of(row)} for row in occasions(release, name))
         for name in OCCASIONS
     }
-    for unit in release.rows("lists_unit"):
+    units, has_unpriced = _units(release)
+    for unit in units:
         name = unit["unit"]
         contacts = worklists[name]
         own = {kind: rows[name] for kind, rows in found.items()}
@@ -60,6 +68,7 @@ def parts(release: Release) -> Iterator[Part]:
             name,
             {
                 "unit": unit | {"words": unit_words(name, release.branches)},
+                "has_unpriced": has_unpriced,
                 "contacts": [
                     row
                     | {"why": reason_in_words(row["reason"]), "entry": _entry(row["product_id"])}
@@ -74,6 +83,23 @@ def parts(release: Release) -> Iterator[Part]:
                 },
             },
         )
+
+
+def _units(release: Release) -> tuple[list[Row], bool]:
+    """Each unit with the contribution of its priced accounts; whether others are not priced."""
+    unpriced = {row["unit"]: row for row in release.rows("lists_unpriced")}
+    units = []
+    for row in release.rows("lists_unit"):
+        everything = row["contribution_margin_12m"]
+        less = unpriced.get(row["unit"])
+        alone = everything - less["contribution_margin_12m"] if less else everything
+        units.append(
+            row
+            | {"contribution_margin_12m": alone, "contribution_margin_all_12m": everything}
+            # Growth compares with a year in which other accounts were not priced.
+            | ({"growth": None} if less else {})
+        )
+    return units, bool(unpriced)
 
 
 def _by_unit(rows: Iterator[Row] | list[Row]) -> dict[str, list[Row]]:

@@ -14,6 +14,8 @@ from reports.formats import ENGLISH
 from reports.words import LANGUAGES
 
 SHOWN_REASONS = 2
+# Whether a customer who may be served may be made an offer, too.
+ALLOWED, SERVICE_ONLY = "allowed", "service only"
 # The lists that a model's score makes.
 MODELS = {"at_risk": "attrition", "high_value": "high_value"}
 
@@ -24,7 +26,17 @@ def occasions(release: Release, name: str) -> list[Row]:
     if model := MODELS.get(name):
         raised = _raised(release, model) if rows else {}
         rows = [row | {"raised": raised.get(row["customer_id"], [])} for row in rows]
-    return [row | {"why": SENTENCES[name](row)} for row in rows]
+    return [
+        row | {"why": SENTENCES[name](row), "marketing": _marketing(release, row["customer_id"])}
+        for row in rows
+    ]
+
+
+def _marketing(release: Release, customer_id: str | None) -> str | None:
+    """Whether offers may be made on the occasion; None where no rule is known."""
+    if release.suppressed is None or customer_id is None:
+        return None
+    return SERVICE_ONLY if customer_id in release.suppressed else ALLOWED
 
 
 def _raised(release: Release, model: str) -> dict[str, list[str]]:

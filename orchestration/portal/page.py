@@ -13,6 +13,7 @@ from typing import Any
 
 import duckdb
 
+from orchestration.customer_page.content import BY_POLICY
 from orchestration.platform.bank_currency import bank_currency
 from orchestration.platform.branch_names import branch_names
 from orchestration.platform.engine import connect
@@ -65,20 +66,38 @@ class Release:
         """The accounts whose balance is not known; None where there is none."""
         return unknown_balances(self.connection, self.month)
 
+    @cached_property
+    def suppressed(self) -> dict[str, bool] | None:
+        """Customers to whom no offer is to be made: whether the contact policy alone rules it out
+        (they may be served), not the bank's own list. None where the release lacks the rules'
+        outcome."""
+        if not has_table(self.connection, "contacts.contactability"):
+            return None
+        found = self.rows("suppressed", by_policy=list(BY_POLICY))
+        return {row["customer_id"]: row["is_by_policy"] for row in found}
+
+    @cached_property
+    def barred(self) -> list[str]:
+        """Customers whom no list may name."""
+        return [one for one, is_by_policy in (self.suppressed or {}).items() if not is_by_policy]
+
     def rows(self, query: str, **values: Any) -> list[Row]:
         """The rows of `queries/<query>.sql`; none where the release lacks a table that it reads.
 
-        `$month` is the as-of month; other parameters are the caller's.
+        `$month` is the as-of month, `$barred` whom no list may name; other parameters are the
+        caller's.
         """
         path = QUERIES / f"{query}.sql"
         # DuckDB names the tables of a statement without parameters only, some in quotes, each with
         # its alias.
-        statement = PARAMETER.sub("null", rendered(path, {}))
+        text = rendered(path, {})
+        statement = PARAMETER.sub("null", text)
         needed = self.connection.get_table_names(statement, qualified=True)
         tables = {name.partition(" AS ")[0].replace('"', "") for name in needed}
         if not all(has_table(self.connection, table) for table in tables):
             return []
-        return rows(self.connection, path, {"month": self.month, **values})
+        known = {"month": self.month, **({"barred": self.barred} if "$barred" in text else {})}
+        return rows(self.connection, path, known | values)
 
     def earlier(self) -> Iterator[Release]:
         """The releases kept from before this one, newest first."""

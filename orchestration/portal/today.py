@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from orchestration.landing.switched_off import switched_off
 from orchestration.platform.gate_report import gate_content
 from orchestration.portal.page import QUERIES, Page, Release
-from orchestration.release.value_report import read_head, read_months
+from orchestration.release.value_report import priced_history, read_head, read_months
 from orchestration.valuation.differences import SECTIONS, ReleasesNotCompared, read_differences
 from orchestration.valuation.queries import Row
 
@@ -25,7 +25,8 @@ def content(release: Release) -> Row:
         "bank": next(iter(release.rows("today_figures")), None),
         "scores": next(iter(release.rows("today_scores")), None),
         "plan": next(iter(release.rows("today_plan")), None),
-        "history": history,
+        "unpriced_year": next(iter(release.rows("unpriced_year")), None),
+        "history": priced_history(release.connection, history),
         "changes": changes,
         "tasks": list(_tasks(release)),
         "switched_off": switched_off(release.connection),

@@ -1,5 +1,5 @@
--- What a ranking by the profit of twelve months leaves out: customers without a rank, and accounts
--- with a month in which their balance is not known.
+-- What a ranking leaves out: customers without a rank, and accounts with a month, of the last
+-- $months, in which their balance is not known.
 select
     (
         select count(*) from value.customer_tier where month = $month and tier_number is null
@@ -9,6 +9,6 @@ select
         from base.account_month
         where
             not is_balance_known
-            and month > $month::date - interval 12 month
+            and month > $month::date - to_months($months)
             and month <= $month
     ) as accounts

@@ -24,12 +24,14 @@ from orchestration.platform.identity import EVERY_ROLE, roles_file
 from orchestration.platform.overrides import in_words, recorded
 from orchestration.platform.releases import CURRENT, ReleaseRefused, served
 from orchestration.platform.settings import Settings
+from orchestration.platform.wording import phrase
 from orchestration.release.restatement import restated
 from orchestration.release.value_report import (
     VALUE_REPORT,
     default_seeds,
     read_head,
     read_months,
+    read_priced,
     reconciled,
     residuals,
     roll_up,
@@ -38,6 +40,7 @@ from orchestration.release.value_report import (
 )
 from reports.formats import ENGLISH, shortened
 from reports.words import Phrase
+from sources import codes
 
 if TYPE_CHECKING:
     from dagster import DagsterEvent, JobExecutionResult
@@ -132,6 +135,9 @@ def _worded(found: Mapping[str, Any]) -> dict[str, Any]:
     program = f"import duckdb; print(duckdb.connect({file!r}, read_only=True).sql({query!r}))"
     return {
         **found,
+        "bad_codes": [
+            row | {"detail": phrase(codes.in_words(row["detail"]))} for row in found["bad_codes"]
+        ],
         "models": [
             row
             | {"note": verdict(row["note"]), "metric": METRICS.get(row["metric"], row["metric"])}
@@ -215,13 +221,18 @@ def _value(connection: duckdb.DuckDBPyConnection) -> dict[str, Any] | None:
     if not statements or not lines:
         return None
     total = together(lines)
+    priced = read_priced(connection, period)
+    alone = priced.rated(together(priced.alone(lines, "line")))
     return {
         "months": period.months,
         "currency": bank_currency(connection),
         "income": total["income"],
         "contribution": total["contribution_margin"],
         "economic_profit": total["economic_profit"],
-        "cost_to_income": total["cost_to_income"],
+        "cost_to_income": alone["cost_to_income"],
+        "priced": {name: alone[name] for name in ("contribution_margin", "economic_profit")}
+        if priced.has_unpriced
+        else None,
         "treasury_residual": sum(
             amount
             for name, amount in residuals(connection, period).items()

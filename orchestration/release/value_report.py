@@ -7,7 +7,7 @@ data are in none of them. `reports/templates/value.html` shows and words the row
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
@@ -29,9 +29,14 @@ from sources.vocabulary import RESULT_ITEMS
 Row = dict[str, Any]
 
 VALUE_REPORT = "value.html"
-UNKNOWN_BALANCE, LEFT_OUT = (
-    Path(__file__).parent / f"{name}.sql" for name in ("unknown_balance", "left_out")
+UNKNOWN_BALANCE, LEFT_OUT, CARRIED, CARRIED_MONTH, PRICED_SHARE = (
+    Path(__file__).parent / f"{name}.sql"
+    for name in (
+        *("unknown_balance", "left_out", "carried_unpriced", "carried_unpriced_month"),
+        "priced_share",
+    )
 )
+UNPRICED = "value.profit_unpriced"
 NOBODY = "(none)"
 CUSTOMER_TIER = "value.customer_tier"
 YEAR = 12
@@ -65,6 +70,9 @@ CHAIN = (
 DEDUCTED = {"direct_cost", "expected_loss", "overhead", "capital_charge"}
 SUBTOTALS = {"contribution_margin", "economic_profit"}
 MEASURES = (*CHAIN, "economic_capital")
+# A ratio of a mixture, or of few accounts among many, describes nothing.
+NO_RATIOS = {"cost_to_income": None, "raroc": None}
+FEWEST_PRICED = 0.5
 # A ranking that is longer shows so many at either end and the others in one row.
 SHOWN_AT_EITHER_END = 10
 # Movers by dimension: how many either way.
@@ -82,6 +90,51 @@ class Period:
     first: date
     last: date
     months: int
+
+
+@dataclass(frozen=True)
+class Priced:
+    """What accounts without a known balance carry in a period, and what is left without it.
+
+    Such accounts have costs, fees and booked interest, and no transfer price: with those of priced
+    accounts they make a mixture.
+
+    Parameters
+    ----------
+    carried : by dimension of `value.profit_unpriced` and key, the measures
+    share : of the period's account-months, those with a known balance
+    """
+
+    carried: Mapping[str, Mapping[str, Row]]
+    share: float
+
+    @property
+    def has_unpriced(self) -> bool:
+        return self.share < 1
+
+    @property
+    def is_enough(self) -> bool:
+        return self.share >= FEWEST_PRICED
+
+    def alone(self, rows: Iterable[Row], dimension: str) -> list[Row]:
+        """The rows of a roll-up without the accounts that are not priced, best first."""
+        carried = self.carried.get(dimension, {})
+        found = []
+        for row in rows:
+            if less := carried.get(row["key"]):
+                left = {name: row[name] - less[name] for name in less if name != "key"}
+                row = row | left | _ratios(row | left)
+            found.append(self.rated(row))
+        return sorted(found, key=lambda row: (-row["economic_profit"], row["key"]))
+
+    def left(self, dimension: str) -> Row | None:
+        """What the unpriced accounts of a dimension carry together; None where there are none."""
+        carried = self.carried.get(dimension)
+        return together(list(carried.values())) | NO_RATIOS if carried else None
+
+    def rated(self, row: Row) -> Row:
+        """Without its ratios where fewer than half of the accounts are priced."""
+        return row if self.is_enough else row | NO_RATIOS
 
 
 def render_value_report(
@@ -109,7 +162,13 @@ def page_content(connection: DuckDBPyConnection) -> Row:
     only_month = Period(month, month, 1)
     lines = roll_up(connection, "line", "product_line", period)
     lines_month = roll_up(connection, "line", "product_line", only_month)
+    priced = read_priced(connection, period)
     total = together(lines)
+    alone = together(priced.alone(lines, "line"))
+
+    def ranking(rows: list[Row], dimension: str | None) -> list[Row]:
+        return _ranking(rows, priced, dimension)
+
     distribution = _rows(
         connection, "value.profit_distribution", "where month = $1 order by percentile", month
     )
@@ -123,34 +182,47 @@ def page_content(connection: DuckDBPyConnection) -> Row:
         "left_out": left_out(connection, month),
         "period": period,
         "history": history,
+        "priced": {
+            "total": priced.rated(alone),
+            "history": priced_history(connection, history),
+            "is_enough": priced.is_enough,
+            "lines": ranking(lines, "line"),
+        }
+        if priced.has_unpriced
+        else None,
         "year_before": _year_before(history),
-        "total": total,
+        "total": total | {name: priced.rated(alone)[name] for name in NO_RATIOS},
         "customers": sum(row["customers"] for row in tiers.values()),
         "losing": sum(row["losing"] for row in tiers.values()),
-        "bridge": _bridge(total) if lines else None,
+        "bridge": _bridge(alone) if lines else None,
         "idle_lines": [one for one in PRODUCT_LINES if one not in {row["key"] for row in lines}],
-        "chain_month": _chain(lines_month, residuals(connection, only_month)),
-        "chain_year": _chain(lines, residuals(connection, period)) if period.months > 1 else None,
+        "chain_month": _chain(
+            lines_month, residuals(connection, only_month), read_priced(connection, only_month)
+        ),
+        "chain_year": _chain(lines, residuals(connection, period), priced)
+        if period.months > 1
+        else None,
         "reconciled": reconciled(connection, month),
         "defaults": default_seeds(connection),
         "whale": _whale(distribution, total["economic_profit"]),
-        "tiers": _tiers(connection, period, tiers),
+        "tiers": _tiers(connection, period, tiers, priced),
         "migration": _migration(connection, month, tiers),
         "deciles": _deciles(connection, distribution, only_month),
-        "branches": _ranking(roll_up(connection, "branch", "branch_id", period)),
+        "branches": ranking(roll_up(connection, "branch", "branch_id", period), "branch"),
         "branch_names": branch_names(connection),
-        "channels": _ranking(roll_up(connection, "channel", "channel", period)),
-        "products": _ranking(roll_up(connection, "product", "product_id", period)),
-        "groups": _ranking(roll_up(connection, "group", "group_id", period)),
-        "managers": _ranking(
-            roll_up(connection, "employee", "employee_id", period, "role = 'manager'")
+        "channels": ranking(roll_up(connection, "channel", "channel", period), None),
+        "products": ranking(roll_up(connection, "product", "product_id", period), "product"),
+        "groups": ranking(roll_up(connection, "group", "group_id", period), "group"),
+        "managers": ranking(
+            roll_up(connection, "employee", "employee_id", period, "role = 'manager'"), "manager"
         ),
-        "employees": _ranking(
-            roll_up(connection, "employee", "employee_id", period, "role = 'credited'")
+        "employees": ranking(
+            roll_up(connection, "employee", "employee_id", period, "role = 'credited'"), "credited"
         ),
         "targets": _targets(connection),
         "movers": _movers(connection),
         "movers_short": len(history) < 2 * QUARTER,
+        "not_moved": left_out(connection, month, 2 * QUARTER)["accounts"],
         "plan": _plan(connection, month),
         "floors": floors,
         "names": _product_names(connection),
@@ -177,22 +249,24 @@ def unknown_balances(connection: DuckDBPyConnection, month: date) -> Row | None:
         connection, "value.account_month"
     ):
         return None
-    found = _counted(connection, UNKNOWN_BALANCE, month)
+    (found,) = _read(connection, UNKNOWN_BALANCE, {"month": month})
     return found if found["unknown"] else None
 
 
-def left_out(connection: DuckDBPyConnection, month: date) -> Row:
+def left_out(connection: DuckDBPyConnection, month: date, months: int = YEAR) -> Row:
     """Customers without a rank, and accounts that no price is made of, since a balance in the last
-    twelve months is not known; 0 where nothing was valued."""
+    months is not known; 0 where nothing was valued."""
     if not all(has_table(connection, name) for name in ("base.account_month", CUSTOMER_TIER)):
         return {"customers": 0, "accounts": 0}
-    return _counted(connection, LEFT_OUT, month)
+    (found,) = _read(connection, LEFT_OUT, {"month": month, "months": months})
+    return found
 
 
-def _counted(connection: DuckDBPyConnection, query: Path, month: date) -> Row:
-    read = connection.execute(query.read_text(encoding="utf-8"), {"month": month})
+def _read(connection: DuckDBPyConnection, query: Path, values: Row) -> list[Row]:
+    """The rows of a query that is kept as a file."""
+    read = connection.execute(query.read_text(encoding="utf-8"), values)
     names = [column[0] for column in read.description or ()]
-    return dict(zip(names, read.fetchall()[0], strict=True))
+    return [dict(zip(names, row, strict=True)) for row in read.fetchall()]
 
 
 def read_head(connection: DuckDBPyConnection) -> Row:
@@ -253,6 +327,30 @@ def roll_up(
         period.last,
     )
     return [row | _ratios(row) for row in rows]
+
+
+def read_priced(connection: DuckDBPyConnection, period: Period) -> Priced:
+    """The part of the period's roll-ups that accounts without a known balance carry."""
+    months = {"first": period.first, "last": period.last}
+    carried: dict[str, dict[str, Row]] = {}
+    if has_table(connection, UNPRICED):
+        for row in _read(connection, CARRIED, months):
+            carried.setdefault(row.pop("dimension"), {})[row["key"]] = row
+    share = 1.0
+    if has_column(connection, "base.account_month", "is_balance_known"):
+        (found,) = _read(connection, PRICED_SHARE, months)
+        share = found["share"]
+    return Priced(carried, share)
+
+
+def priced_history(connection: DuckDBPyConnection, history: Iterable[Row]) -> list[Row]:
+    """The months of `read_months`, of the priced accounts alone."""
+    found = _read(connection, CARRIED_MONTH, {}) if has_table(connection, UNPRICED) else []
+    carried = {row.pop("month"): row for row in found}
+    return [
+        row | {name: row[name] - less for name, less in carried.get(row["month"], {}).items()}
+        for row in history
+    ]
 
 
 def _total(rows: Iterable[Row], name: str) -> Decimal:
@@ -352,8 +450,9 @@ def _bridge(total: Row) -> list[Row]:
     return steps
 
 
-def _chain(lines: list[Row], residuals: dict[str, Decimal]) -> list[Row]:
-    """Margin to economic profit by business line, to the cent, and what belongs to no line."""
+def _chain(lines: list[Row], residuals: dict[str, Decimal], priced: Priced) -> list[Row]:
+    """Margin to economic profit by business line, to the cent, and what belongs to no line; of the
+    lines' total the part of the priced accounts, where others are not."""
     if not lines:
         return []
     below = []
@@ -370,7 +469,14 @@ def _chain(lines: list[Row], residuals: dict[str, Decimal]) -> list[Row]:
         below.append(effect | {"key": name, "kind": kind})
     total = together(lines)
     bank = {name: sum((row.get(name, 0) for row in below), total[name]) for name in CHAIN}
-    return [*lines, total | {"kind": "total"}, *below, bank | {"kind": "bank"}]
+    alone = together(priced.alone(lines, "line")) | {"kind": "priced"}
+    return [
+        *lines,
+        total | {"kind": "total"},
+        *([alone] if priced.left("line") else []),
+        *below,
+        bank | {"kind": "bank"},
+    ]
 
 
 def _adjusted(account: str, amount: Decimal) -> Row:
@@ -466,8 +572,14 @@ def _place(tier: str, tiers: dict[str, Row]) -> tuple[bool, float, str]:
     return tier.startswith("("), math.inf if place is None else place, tier
 
 
-def _tiers(connection: DuckDBPyConnection, period: Period, tiers: dict[str, Row]) -> list[Row]:
-    rows = roll_up(connection, "tier", "tier", period)
+def _tiers(
+    connection: DuckDBPyConnection, period: Period, tiers: dict[str, Row], priced: Priced
+) -> list[Row]:
+    # Who has a rank has priced accounts only.
+    rows = [
+        row | NO_RATIOS if priced.has_unpriced and row["key"].startswith("(") else row
+        for row in roll_up(connection, "tier", "tier", period)
+    ]
     if not rows:
         return []
     everyone = sum(row["customers"] for row in tiers.values())
@@ -491,7 +603,8 @@ def _tiers(connection: DuckDBPyConnection, period: Period, tiers: dict[str, Row]
         )
         for row in sorted(rows, key=lambda row: _place(row["key"], tiers))
     ]
-    return [*shown, described(total, everyone) | {"kind": "total"}]
+    whole = described(total, everyone) | {"kind": "total"}
+    return [*shown, whole | NO_RATIOS if priced.has_unpriced else whole]
 
 
 def _migration(connection: DuckDBPyConnection, month: date, tiers: dict[str, Row]) -> Row | None:
@@ -559,22 +672,31 @@ def _deciles(
 # --- Branches, products, employees -----------------------------------------------------------
 
 
-def _ranking(rows: list[Row]) -> list[Row]:
-    """Best to worst by economic profit; nobody's share and the total last.
+def _ranking(rows: list[Row], priced: Priced, dimension: str | None) -> list[Row]:
+    """Best to worst by economic profit of the priced accounts; then nobody's share, what other
+    accounts carry, and the total of all, whose ratios are those of the priced.
 
-    Empty where everything is nobody's: the bank delivered no such dimension.
+    Without a dimension the accounts that are not priced cannot be taken out, and there are no
+    ratios. Empty where everything is nobody's: the bank delivered no such dimension.
     """
-    owned = [row for row in rows if row["key"] != NOBODY]
+    left = priced.left(dimension) if dimension else None
+    alone = priced.alone(rows, dimension) if dimension else rows
+    if dimension is None and priced.has_unpriced:
+        alone = [row | NO_RATIOS for row in rows]
+    owned = [row for row in alone if row["key"] != NOBODY]
     if not owned:
         return []
     best, middle, worst = _ends(owned)
     between = {"kind": "between", "others": len(middle)}
+    is_rated = priced.is_enough and not (dimension is None and priced.has_unpriced)
+    ratios = {name: together(alone)[name] for name in NO_RATIOS} if is_rated else NO_RATIOS
     return [
         *best,
-        *([together(middle) | between] if middle else []),
+        *([together(middle) | between | ({} if is_rated else NO_RATIOS)] if middle else []),
         *worst,
-        *(row | {"kind": "below"} for row in rows if row["key"] == NOBODY),
-        together(rows) | {"kind": "total"},
+        *(row | {"kind": "below"} for row in alone if row["key"] == NOBODY),
+        *([left | {"kind": "unpriced"}] if left else []),
+        together(rows) | ratios | {"kind": "total"},
     ]
 
 

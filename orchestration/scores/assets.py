@@ -34,7 +34,7 @@ READ["scores.reason"] += ("value.product_parameter",)
 READ["scores.segment"] += ("value.product_parameter",)
 # The profile is the model's own.
 READ["scores.segment_profile"] = ("models.segment",)
-READ["scores.segment_migration"] += ("scores.segment",)
+READ["scores.segment_migration"] += ("scores.segment", "outcomes.customer_sample")
 SCORES = [dg.AssetKey(table.split(".")) for table in READ]
 # The join of the models' tables, which a release carries in their place.
 CUSTOMER = dg.AssetKey(["scores", "customer"])

@@ -26,6 +26,7 @@ from orchestration.platform.releases import (
 from orchestration.platform.settings import Settings
 from orchestration.release.restatement import common_columns
 from orchestration.valuation.queries import Row, rows
+from sources.message import Message
 
 FOLDER = Path(__file__).parent / "difference"
 BEFORE, AFTER = "before", "after"
@@ -108,12 +109,16 @@ def _chosen(settings: Settings, before: str | None, after: str | None) -> tuple[
     for name in (before, after):
         if name is not None and name not in at_hand:
             raise ReleasesNotCompared(
-                f"release {name} does not exist. Available: {at_hand_in_words(settings)}."
+                Message(
+                    "release {0} does not exist. Available: {1}.", name, at_hand_in_words(settings)
+                )
             )
     current = served(settings)
     second = at_hand[after] if after else waiting or current
     if second is None:
-        raise ReleasesNotCompared(f"nothing is published in {settings.home} yet. Run make refresh.")
+        raise ReleasesNotCompared(
+            Message("nothing is published in {0} yet. Run make refresh.", str(settings.home))
+        )
     if before:
         return at_hand[before], second
     if second == waiting and current is not None:
@@ -122,7 +127,10 @@ def _chosen(settings: Settings, before: str | None, after: str | None) -> tuple[
     earlier = earlier[: earlier.index(second)]
     if not earlier:
         raise ReleasesNotCompared(
-            f"no release precedes {second.stem}. Available: {at_hand_in_words(settings)}."
+            Message(
+                "no release precedes {0}. Available: {1}.",
+                *(second.stem, at_hand_in_words(settings)),
+            )
         )
     return earlier[-1], second
 

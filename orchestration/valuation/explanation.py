@@ -35,6 +35,21 @@ BALANCE_NOT_KNOWN = (
     "The balance of this account is not known in this month: no transfer price, exposure or "
     "capital follows from it."
 )
+TRANSFERS = ("transfer_result", "transfer_liquidity", "transfer_option", "transfer_policy")
+# Measures that follow from the balance: without it the 0 of the release is no amount. A provision
+# does of an account in default; of another its 0 is one.
+OF_BALANCE = frozenset(
+    (
+        *("average_balance", "accrued_interest", "funded_by_capital", "exposure"),
+        *("expected_loss", "loss_allowance", "economic_capital", "capital_charge", "raroc"),
+    )
+)
+OF_DEFAULT = frozenset(("provision", "provision_change"))
+# Sums of what is known and of what is not.
+OF_PARTS = frozenset(
+    ("net_interest_margin", "contribution_margin", "economic_profit", "credited_profit")
+)
+BALANCES = ("opening_balance", "closing_balance", "balance_day_sum")
 
 
 @dataclass(frozen=True)
@@ -169,18 +184,38 @@ def _explanation(
     asked = _month(account_id, month or release["as_of"], release)
     _refuse_erased(connection, account_id, role)
     account, measures = account_month(connection, account_id, asked)
+    if not account["is_balance_known"]:
+        measures = without_balance(measures, is_in_default=account["is_in_default"])
     records = records_behind(connection, settings, account_id, asked)
     measures += _checked_records(connection, account_id, asked, records)
     return {
         "release": release["release_id"],
         "role": role,
         "account": account,
+        "balances": BALANCES,
         "balance_note": None if account["is_balance_known"] else BALANCE_NOT_KNOWN,
         "measures": measures,
         "records": records.rows,
         "records_note": records.note,
-        "differences": sum(measure["difference"] != 0 for measure in measures),
+        "differences": sum(bool(measure["difference"]) for measure in measures),
     }
+
+
+def without_balance(measures: list[Row], *, is_in_default: bool) -> list[Row]:
+    """The measures of an account-month without a known balance: an amount that is 0 because the
+    balance is not known is None, without parts; a sum with such a part `is_incomplete`."""
+    prices = [row["published"] for row in measures if row["measure"].endswith("_price")]
+    # Money that is not on the bank's books has no price: its result is 0 whatever the balance.
+    unknown = OF_BALANCE | (frozenset(TRANSFERS) if any(prices) else frozenset())
+    unknown |= OF_DEFAULT if is_in_default else frozenset()
+    sums = OF_PARTS if any(prices) else OF_PARTS - {"net_interest_margin"}
+    nothing: Row = {"published": None, "recomputed": None, "difference": None, "parts": []}
+    return [
+        row | nothing
+        if row["measure"] in unknown and not row["published"] and not row["difference"]
+        else row | {"is_incomplete": row["measure"] in sums | unknown}
+        for row in measures
+    ]
 
 
 def account_month(
@@ -262,6 +297,7 @@ def _measured(
                 "recomputed": recomputed,
                 "published": amount,
                 "difference": recomputed - (amount or 0),
+                "is_incomplete": False,
             }
         )
     return found
@@ -311,6 +347,7 @@ def _checked_records(
             "recomputed": found,
             "published": expected,
             "difference": found - expected,
+            "is_incomplete": False,
         }
         for name, formula, found, expected in (
             ("bookings", "rows of the delivery", len(booked), counted["bookings"]),

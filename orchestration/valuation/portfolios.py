@@ -22,12 +22,13 @@ from ml.behaviour import (
 )
 from ml.evaluation.metrics import Estimate
 from orchestration.valuation.queries import Row
+from sources.message import Message, by_commas, by_semicolons
 
 Rows = list[dict[str, str]]
 BEGINNING = "1900-01-01"
 SHORT_TENOR = 1
 UNFUNDED = "(none)"
-ESTIMATES = ("run-off", "stable share", "deposit beta")
+ESTIMATES = (Message("run-off"), Message("stable share"), Message("deposit beta"))
 
 
 def proposed(products: Sequence[Row], portfolios: Rows, rules: Rows) -> tuple[Rows, Rows, Rows]:
@@ -50,8 +51,14 @@ def proposed(products: Sequence[Row], portfolios: Rows, rules: Rows) -> tuple[Ro
             "segment": segment,
             "core": "",
             "proposed": "",
-            "in_force": f"{in_force}: {tranches_shown(tranches(portfolios, in_force))}",
-            "not_estimated": "; ".join(f"{name}: {reason}" for name, reason in reasons.items()),
+            "in_force": Message(
+                "{0}: {1}", in_force, tranches_shown(tranches(portfolios, in_force))
+            ),
+            "not_estimated": by_semicolons(
+                Message("{0}: {1}", name, reason) for name, reason in reasons.items()
+            )
+            if reasons
+            else "",
         }
         shown.append(row)
         if reasons:
@@ -60,7 +67,7 @@ def proposed(products: Sequence[Row], portfolios: Rows, rules: Rows) -> tuple[Ro
         found = replication(decay, stable, beta, SEGMENTS[segment])
         name = f"deposit_{product_id}"
         weights = _weights(found)
-        row["core"] = f"{found.core:.2f} for {found.life_months:.1f} months"
+        row["core"] = Message("{0} for {1} months", f"{found.core:.2f}", f"{found.life_months:.1f}")
         row["proposed"] = tranches_shown(weights)
         portfolios = [kept for kept in portfolios if kept["portfolio"] != name] + [
             {
@@ -106,7 +113,7 @@ def _estimated(product: Row) -> tuple[dict[str, Estimate], dict[str, str]]:
         try:
             estimates[name] = figure()
         except NotEstimated as reason:
-            reasons[name] = str(reason)
+            reasons[name] = Message(reason.pattern, *reason.parts)
     return estimates, reasons
 
 
@@ -173,9 +180,11 @@ def tranches(portfolios: Rows, name: str) -> dict[int, Decimal]:
 
 def tranches_shown(weights: dict[int, Decimal]) -> str:
     """Weights and tenors, and the average remaining life of the portfolio."""
+    if not weights:
+        return Message("none")
     life = sum(weight * (tenor + 1) / 2 for tenor, weight in weights.items())
-    parts = ", ".join(f"{weight:.4f} at {tenor}" for tenor, weight in weights.items())
-    return f"{parts} (average life {life:.1f})"
+    parts = (Message("{0} at {1}", f"{weight:.4f}", tenor) for tenor, weight in weights.items())
+    return Message("{0} (average life {1})", by_commas(parts), f"{life:.1f}")
 
 
 def _life(estimate: Estimate | None) -> Estimate | None:
@@ -186,10 +195,10 @@ def _life(estimate: Estimate | None) -> Estimate | None:
 
 def _interval(estimate: Estimate | None, *, percent: bool = False) -> str:
     if estimate is None:
-        return "not estimated"
+        return Message("not estimated")
     scale, unit = (100, " %") if percent else (1, "")
     value, low, high = (
-        "unbounded" if np.isinf(bound) else f"{scale * bound:.2f}"
+        Message("unbounded") if np.isinf(bound) else f"{scale * bound:.2f}"
         for bound in (estimate.value, estimate.low, estimate.high)
     )
-    return f"{value}{unit} ({low} to {high})"
+    return Message("{0}{1} ({2} to {3})", value, unit, low, high)

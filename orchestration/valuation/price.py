@@ -16,6 +16,7 @@ from orchestration.platform.optional_tables import has_column, has_table
 from orchestration.platform.releases import ReleaseRefused, managers_of_customer, served
 from orchestration.platform.settings import Settings
 from orchestration.valuation.queries import Row, rows
+from sources.message import Message
 
 FOLDER = Path(__file__).parent / "deals"
 LARGEST = Decimal(10) ** 12
@@ -70,7 +71,7 @@ def _of_release(
     withheld_from(role)
     path = served(settings)
     if path is None:
-        raise ReleaseRefused("no release is published. Run make refresh.")
+        raise ReleaseRefused(Message("no release is published. Run make refresh."))
     with connect(settings, path, read_only=True) as connection:
         if doing is not None and customer_id is not None:
             doing.release_id = path.stem
@@ -128,8 +129,11 @@ def _amount(text: str) -> Decimal:
         amount = Decimal("nan")
     if not amount.is_finite() or not 0 < amount < LARGEST or amount != round(amount, 2):
         raise DealRefused(
-            f"AMOUNT={text} is invalid: expected an amount above zero with at most two decimals. "
-            "Write it without separators, such as 25000.00."
+            Message(
+                "AMOUNT={0} is invalid: expected an amount above zero with at most two decimals. "
+                "Write it without separators, such as 25000.00.",
+                text,
+            )
         )
     return amount
 
@@ -143,8 +147,11 @@ def _rate(text: str | None) -> Decimal | None:
         rate = Decimal("nan")
     if not rate.is_finite() or not -1 < rate < 1 or rate != round(rate, 6):
         raise DealRefused(
-            f"RATE={text} is invalid: expected a yearly rate as a fraction with at most six "
-            "decimals. Write 4.5 % as 0.045."
+            Message(
+                "RATE={0} is invalid: expected a yearly rate as a fraction with at most six "
+                "decimals. Write 4.5 % as 0.045.",
+                text,
+            )
         )
     return rate
 
@@ -155,24 +162,35 @@ def _term(products: list[Row], product_id: str, term: int | None) -> int:
     if not own:
         known = ", ".join(row["product_id"] for row in products)
         raise DealRefused(
-            f"PRODUCT={product_id} is invalid: expected a product with a rate: {known}."
-            " Choose one of them."
+            Message(
+                "PRODUCT={0} is invalid: expected a product with a rate: {1}. Choose one of them.",
+                *(product_id, known),
+            )
         )
     (product,) = own
     longest = product["longest"]
     if not product["is_measured"]:
         raise DealRefused(
-            f"PRODUCT={product_id} is invalid: expected a product with balances in the last twelve "
-            "months, which cost, loss and capital are measured on. Choose a similar product."
+            Message(
+                "PRODUCT={0} is invalid: expected a product with balances in the last twelve "
+                "months, which cost, loss and capital are measured on. Choose a similar product.",
+                product_id,
+            )
         )
     if term is None and not product["has_no_term"]:
         raise DealRefused(
-            f"TERM is missing: product {product_id} has an agreed term. Give 1 to {longest} months."
+            Message(
+                "TERM is missing: product {0} has an agreed term. Give 1 to {1} months.",
+                *(product_id, longest),
+            )
         )
     if term is not None and not 1 <= term <= longest:
         raise DealRefused(
-            f"TERM={term} is invalid: expected 1 to {longest} months, the tenors of the release's "
-            "transfer curve. Choose one of them."
+            Message(
+                "TERM={0} is invalid: expected 1 to {1} months, the tenors of the release's "
+                "transfer curve. Choose one of them.",
+                *(term, longest),
+            )
         )
     return term or 0
 
@@ -183,8 +201,11 @@ def _customer(connection: DuckDBPyConnection, customer_id: str, month: date, rol
     found = _rows(connection, "customer", values)
     if not found:
         raise DealRefused(
-            f"CUSTOMER={customer_id} is invalid: expected a customer of the release. Write the id "
-            "as the bank delivers it."
+            Message(
+                "CUSTOMER={0} is invalid: expected a customer of the release. Write the id as the "
+                "bank delivers it.",
+                customer_id,
+            )
         )
     if (
         role != COMPLIANCE
@@ -192,7 +213,9 @@ def _customer(connection: DuckDBPyConnection, customer_id: str, month: date, rol
         and _rows(connection, "erased", values)
     ):
         raise DealRefused(
-            f"CUSTOMER={customer_id} is invalid: erased on request. Ask without CUSTOMER."
+            Message(
+                "CUSTOMER={0} is invalid: erased on request. Ask without CUSTOMER.", customer_id
+            )
         )
     return found[0]
 

@@ -22,6 +22,7 @@ from orchestration.platform.files import write_whole
 from orchestration.platform.optional_tables import has_column, has_table
 from orchestration.platform.reference import (
     column_types,
+    default_files,
     digest,
     files_in_force,
     rows_of,
@@ -30,13 +31,18 @@ from orchestration.platform.reference import (
 from orchestration.platform.refusal import Refused
 from orchestration.platform.releases import ReleaseRefused, served
 from orchestration.platform.settings import Settings, named
+from orchestration.platform.wording import in_language
+from orchestration.valuation import words
 from orchestration.valuation.explanation import EFFECTS
 from orchestration.valuation.portfolios import proposed as proposed_portfolios
 from orchestration.valuation.queries import Row, rows
+from orchestration.valuation.reference_files import FILES, SCOPES, seed_words
+from reports.words import LANGUAGES
+from sources.message import Message, by_semicolons, sentences
 
 FOLDER = Path(__file__).parent / "reference"
 README = "README.md"
-TITLE = "# Proposed reference data"
+TITLE = Message("Proposed reference data")
 NEEDED = (
     *("value.customer_rate", "value.credit_risk", "value.product_parameter", "value.residual"),
     *("value.transfer_curve", "base.operating_cost", "meta.reference_data"),
@@ -70,7 +76,8 @@ class ProposalRefused(Refused):
 
 @dataclass
 class Proposal:
-    """Rows by seed, the notes that explain them, and what was not proposed, with the reason."""
+    """Rows by seed, the notes that explain them, and what was not proposed, with the reason; notes
+    and reasons are messages."""
 
     release: str
     seeds: dict[str, list[dict[str, str]]] = field(default_factory=dict)
@@ -94,16 +101,22 @@ def propose(settings: Settings, folder: Path | None = None, *, force: bool = Fal
     _check_target(target, force)
     path = served(settings)
     if path is None:
-        raise ReleaseRefused("no release is published. Run make refresh.")
+        raise ReleaseRefused(Message("no release is published. Run make refresh."))
     with connect(settings, path, read_only=True) as connection:
         proposal = _proposed(connection, settings, path.stem)
     if not proposal.seeds:
-        reasons = "; ".join(f"{seed}: {reason}" for seed, reason in proposal.kept.items())
-        raise ProposalRefused(
-            f"release {path.stem} is invalid for a proposal: expected rates, costs or defaults of "
-            f"the bank's own ({reasons}). Deliver them and run make refresh."
+        reasons = by_semicolons(
+            Message("{0}: {1}", seed, reason) for seed, reason in proposal.kept.items()
         )
-    _write(settings, proposal, target)
+        raise ProposalRefused(
+            Message(
+                "release {0} is invalid for a proposal: expected rates, costs or defaults of the "
+                "bank's own ({1}). Deliver them and run make refresh.",
+                *(path.stem, reasons),
+            )
+        )
+    own = _own_files(settings)
+    _write(settings, proposal, target, own)
     return {
         "release": proposal.release,
         "folder": str(target),
@@ -111,21 +124,30 @@ def propose(settings: Settings, folder: Path | None = None, *, force: bool = Fal
         "kept": proposal.kept,
         "notes": proposal.notes,
         "observed": proposal.tables,
+        "unchanged": [seed for seed in FILES if seed not in (*proposal.seeds, *own)],
     }
+
+
+def _own_files(settings: Settings) -> list[str]:
+    """The seeds that the bank has a file of its own for."""
+    defaults = default_files()
+    return [seed for seed, path in files_in_force(settings).items() if path != defaults[seed]]
 
 
 def _check_target(target: Path, force: bool) -> None:
     if not target.exists():
         return
     readme = target / README
-    earlier = readme.is_file() and readme.read_text(encoding="utf-8").startswith(TITLE)
+    titles = tuple(f"# {in_language(TITLE, language)}" for language in LANGUAGES)
+    earlier = readme.is_file() and readme.read_text(encoding="utf-8").startswith(titles)
     if not (force and earlier):
         cure = (
-            "Set FORCE=1 to replace this proposal, or name another folder."
+            Message("Set FORCE=1 to replace this proposal, or name another folder.")
             if earlier
-            else "Name another folder."
+            else Message("Name another folder.")
         )
-        raise ProposalRefused(f"OUT={target} is invalid: expected a new folder. {cure}")
+        what = Message("OUT={0} is invalid: expected a new folder.", str(target))
+        raise ProposalRefused(sentences(what, cure))
 
 
 def _proposed(connection: DuckDBPyConnection, settings: Settings, release: str) -> Proposal:
@@ -134,17 +156,22 @@ def _proposed(connection: DuckDBPyConnection, settings: Settings, release: str) 
         missing = ["value.transfer_curve with currency"]
     if missing:
         raise ReleaseRefused(
-            f"release {release} is invalid: expected the table(s) {', '.join(missing)}, which "
-            "releases of earlier versions do not have. Run make refresh."
+            Message(
+                "release {0} is invalid: expected the table(s) {1}, which releases of earlier "
+                "versions do not have. Run make refresh.",
+                *(release, ", ".join(missing)),
+            )
         )
     found = dict(connection.execute("select seed, sha256 from meta.reference_data").fetchall())
     files = files_in_force(settings)
     other = [seed for seed in SEEDS if digest(files[seed]) != found.get(seed)]
     if other:
         raise ProposalRefused(
-            f"{named('reference_path')} is invalid: expected the reference data of release "
-            f"{release}; {', '.join(other)} differ(s). Set it to the folder of that refresh, or "
-            "run make refresh with this one."
+            Message(
+                "{0} is invalid: expected the reference data of release {1}; {2} differ(s). Set it "
+                "to the folder of that refresh, or run make refresh with this one.",
+                *(named("reference_path"), release, ", ".join(other)),
+            )
         )
     proposal = Proposal(release)
     _propose_curves(connection, proposal, rows_of(settings, CURVE))
@@ -253,10 +280,12 @@ def _propose_curves(
             "select distinct currency from base.account_month where currency <> '' order by 1"
         ).fetchall()
     ]
-    none = f"no side has {ENOUGH_ACCOUNTS} accounts with interest, neither deposits nor loans"
+    none = Message(
+        "no side has {0} accounts with interest, neither deposits nor loans", ENOUGH_ACCOUNTS
+    )
     found = {
         currency: _moved_curve(connection, currency, in_force.get(currency) or in_force[""])
-        or Curve(in_force.get(currency, []), [f"{none}: keeps the curve in force"], [])
+        or Curve(in_force.get(currency, []), [Message("{0}: keeps the curve in force", none)], [])
         for currency in ("", *foreign)
     }
     if not any(proposed.observed for proposed in found.values()):
@@ -269,8 +298,11 @@ def _propose_curves(
     ]
     proposal.notes[CURVE], proposal.tables[CURVE] = [], []
     for currency, proposed in found.items():
-        name = {"currency": currency or "the bank's currency"} if foreign else {}
-        proposal.notes[CURVE] += [": ".join((*name.values(), note)) for note in proposed.notes]
+        own = currency or Message("the bank's currency")
+        name = {"currency": own} if foreign else {}
+        proposal.notes[CURVE] += [
+            Message("{0}: {1}", own, note) if foreign else note for note in proposed.notes
+        ]
         proposal.tables[CURVE] += [{**name, **row} for row in proposed.observed]
 
 
@@ -338,33 +370,53 @@ def _moved_curve(
 
 
 def _curve_notes(chosen: Sequence[Side], starts: Sequence[date], half_spread: float) -> list[str]:
-    notes = []
+    notes: list[str] = []
     for side in chosen:
-        kind = "deposits" if side.is_paid else "loans"
-        term = "with" if side.has_term else "without"
-        notes.append(f"{kind} {term} a term: {', '.join(side.products)}")
+        kind = Message("deposits") if side.is_paid else Message("loans")
+        of_kind = Message("{0} with a term", kind)
+        if not side.has_term:
+            of_kind = Message("{0} without a term", kind)
+        notes.append(Message("{0}: {1}", of_kind, ", ".join(side.products)))
     if len(chosen) == 2:
         notes.append(
-            "the curve lies in the middle of the rate paid and the rate charged less expected "
-            f"loss; half the spread between them is {100 * half_spread:.2f} percentage points"
+            Message(
+                "the curve lies in the middle of the rate paid and the rate charged less expected "
+                "loss; half the spread between them is {0} percentage points",
+                f"{100 * half_spread:.2f}",
+            )
         )
         if half_spread < 0:
-            notes.append("depositors are paid more than these borrowers are charged: check both")
-    else:
-        bound = "lowest" if chosen[0].is_paid else "highest"
+            notes.append(
+                Message("depositors are paid more than these borrowers are charged: check both")
+            )
+    elif chosen[0].is_paid:
         notes.append(
-            f"only one side is known: this is the {bound} curve that the bank's rates allow, not "
-            "the middle. The market's curve is the better source"
+            Message(
+                "only one side is known: this is the lowest curve that the bank's rates allow, not "
+                "the middle. The market's curve is the better source"
+            )
+        )
+    else:
+        notes.append(
+            Message(
+                "only one side is known: this is the highest curve that the bank's rates allow, "
+                "not the middle. The market's curve is the better source"
+            )
         )
     if any(not side.has_term for side in chosen):
         notes.append(
-            "rates of balances without a term follow the market late; they move the level only"
+            Message(
+                "rates of balances without a term follow the market late; they move the level only"
+            )
         )
     if len(starts) > 1:
-        notes.append(f"the level moved: own curves from {', '.join(map(str, starts[1:]))}")
+        days = ", ".join(map(str, starts[1:]))
+        notes.append(Message("the level moved: own curves from {0}", days))
     notes.append(
-        "points without accounts of their own follow the level of their period and keep the slope "
-        "of the curve in force"
+        Message(
+            "points without accounts of their own follow the level of their period and keep the "
+            "slope of the curve in force"
+        )
     )
     return notes
 
@@ -385,9 +437,12 @@ def _propose_costs(
     left = sum(row["operating_cost"] - row["pools"] for row in lines)
     if not lines or charged <= 0 or left <= 0:
         reason = (
-            "the ledger has no operating_cost"
+            Message("the ledger has no operating_cost")
             if not lines
-            else f"of the ledger's operating_cost the pools leave {left}, rates charge {charged}"
+            else Message(
+                "of the ledger's operating_cost the pools leave {0}, rates charge {1}",
+                *(str(left), str(charged)),
+            )
         )
         proposal.kept |= {ACTIVITY: reason, MAINTENANCE: reason}
         return
@@ -412,18 +467,21 @@ def _propose_costs(
         }
         for row in (*maintenance, *spread)
     ]
-    months = f"{lines[0]['first_month']:%Y-%m} to {lines[0]['last_month']:%Y-%m}"
-    note = (
-        f"ledger of {months}: (operating_cost - pools - adjustments) / cost charged by rates = "
-        f"{left} / {charged} = {factor:.4f}, so that nothing remains as unused capacity; lower "
-        "the rates by the share of the capacity that is idle"
+    note = Message(
+        "ledger of {0} to {1}: (operating_cost - pools - adjustments) / cost charged by rates = "
+        "{2} / {3} = {4}, so that nothing remains as unused capacity; lower the rates by the share "
+        "of the capacity that is idle",
+        *(f"{lines[0]['first_month']:%Y-%m}", f"{lines[0]['last_month']:%Y-%m}"),
+        *(str(left), str(charged), f"{factor:.4f}"),
     )
     proposal.notes[ACTIVITY] = [note]
     proposal.notes[MAINTENANCE] = [
         note,
-        "a factor of each line, so that the line's cost is its ledger's"
+        Message("a factor of each line, so that the line's cost is its ledger's")
         if factors
-        else "one factor for all lines: by line, one would be below zero or has no accounts",
+        else Message(
+            "one factor for all lines: by line, one would be below zero or has no accounts"
+        ),
     ]
     proposal.tables[MAINTENANCE] = [
         {
@@ -463,9 +521,10 @@ def _propose_rating(
     }
     enough = {start: row for start, row in found.items() if row["accounts"] >= ENOUGH_LOANS}
     if not enough:
-        proposal.kept[RATING] = (
-            f"no band has {ENOUGH_LOANS} accounts with a loan_status twelve months before the end "
-            "of the history"
+        proposal.kept[RATING] = Message(
+            "no band has {0} accounts with a loan_status twelve months before the end of the "
+            "history",
+            ENOUGH_LOANS,
         )
         return
     proposal.seeds[RATING] = [
@@ -476,8 +535,11 @@ def _propose_rating(
     ]
     proposal.tables[RATING] = list(found.values())
     proposal.notes[RATING] = [
-        "(defaults + 0.5) / (accounts + 1), the mean of Jeffreys' posterior; bands with fewer than "
-        f"{ENOUGH_LOANS} accounts keep the probability in force"
+        Message(
+            "(defaults + 0.5) / (accounts + 1), the mean of Jeffreys' posterior; bands with fewer "
+            "than {0} accounts keep the probability in force",
+            ENOUGH_LOANS,
+        )
     ]
 
 
@@ -497,26 +559,39 @@ def _propose_portfolios(
         proposal.tables[PORTFOLIO] = shown
     own = [row["product_id"] for row in shown if row["proposed"]]
     missing = [
-        f"{row['product_id']}: {row['not_estimated']}" for row in shown if not row["proposed"]
+        Message("{0}: {1}", row["product_id"], row["not_estimated"])
+        for row in shown
+        if not row["proposed"]
     ]
     if not own:
         proposal.kept[PORTFOLIO] = (
-            " / ".join(missing) or "no deposits without a term have a balance"
+            by_semicolons(missing)
+            if missing
+            else Message("no deposits without a term have a balance")
         )
         return
     proposal.seeds |= {PORTFOLIO: found, RULE: ruled}
     proposal.notes[PORTFOLIO] = [
-        "core = stable share x (1 - deposit beta), at most the cap of BCBS 368 for the segment; it "
-        "lies at the tenor 2 x average life - 1, the rest at 1 month",
-        "intervals are at 95 %; that of the run-off is between accounts and leaves out what moves "
-        "all of them together, such as a change of rates that the history does not have",
-        "the market rate is the curve in force at 1 month; of several currencies that of most of "
-        "the product's balances counts",
-        *(f"keeps the portfolio in force: {reason}" for reason in missing),
+        Message(
+            "core = stable share x (1 - deposit beta), at most the cap of BCBS 368 for the "
+            "segment; it lies at the tenor 2 x average life - 1, the rest at 1 month"
+        ),
+        Message(
+            "intervals are at 95 %; that of the run-off is between accounts and leaves out what "
+            "moves all of them together, such as a change of rates that the history does not have"
+        ),
+        Message(
+            "the market rate is the curve in force at 1 month; of several currencies that of most "
+            "of the product's balances counts"
+        ),
+        *(Message("keeps the portfolio in force: {0}", reason) for reason in missing),
     ]
     proposal.notes[RULE] = [
-        f"rows of their own for {', '.join(own)} name these portfolios; the rest of each row is "
-        "that of the rule in force"
+        Message(
+            "rows of their own for {0} name these portfolios; the rest of each row is that of the "
+            "rule in force",
+            ", ".join(own),
+        )
     ]
 
 
@@ -531,7 +606,7 @@ def _text(value: Decimal, places: int) -> str:
 def _shown(row: Row) -> Row:
     """A group of accounts as people read it: rates in per cent."""
     return {
-        "from": row["starts_on"],
+        "effective_from": row["starts_on"],
         "side": "paid" if row["is_paid"] else "charged",
         "tenor_months": row["tenor_months"],
         "accounts": row["accounts"],
@@ -548,23 +623,22 @@ def _shown(row: Row) -> Row:
     }
 
 
-def _write(settings: Settings, proposal: Proposal, target: Path) -> None:
-    """The folder, whole or not at all; the bank's other own files go with it."""
+def _write(settings: Settings, proposal: Proposal, target: Path, own: Sequence[str]) -> None:
+    """The folder, whole or not at all. What is not proposed is there as it is in force, so that a
+    person sees all that there is to change; a default that is not changed counts as none."""
     draft = target.with_name(f".{target.name}.{uuid.uuid4().hex}.partial")
     draft.mkdir(parents=True)
     try:
-        own = settings.reference_path
-        copied = sorted(own.glob("*.csv")) if own else []
-        for path in copied:
-            if path.stem not in proposal.seeds:
-                shutil.copyfile(path, draft / path.name)
+        for seed, path in files_in_force(settings).items():
+            if seed not in proposal.seeds:
+                shutil.copyfile(path, draft / f"{seed}.csv")
         for seed, found in proposal.seeds.items():
             write_rows(
                 draft / f"{seed}.csv",
                 list(column_types()[seed]),
                 [[*row.values()] for row in found],
             )
-        write_whole(draft / README, _readme(proposal, [path.stem for path in copied]))
+        write_whole(draft / README, _readme(proposal, own, settings.language))
         if target.exists():
             shutil.rmtree(target)
         os.replace(draft, target)
@@ -572,26 +646,61 @@ def _write(settings: Settings, proposal: Proposal, target: Path) -> None:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def _readme(proposal: Proposal, own: Sequence[str]) -> str:
-    lines = [
-        TITLE,
-        "",
-        f"From release {proposal.release}. Review each file, then run "
-        "`make refresh REFERENCE_PATH=<this folder>`. `docs/value.md` has the formulas.",
+def _readme(proposal: Proposal, own: Sequence[str], language: str) -> str:
+    def text(message: str) -> str:
+        return in_language(message, language)
+
+    def notes(found: Sequence[str]) -> list[str]:
+        return [f"- {text(one)}" for one in (Message("{0}.", note) for note in found)]
+
+    names = Message("File"), Message("Contents"), Message("Steers"), Message("Columns and units")
+    files = [
+        (
+            *(f"`{seed}.csv`", _origin(seed, proposal, own)),
+            *(Message("{0}: {1}", one.title, one.steers), one.units),
+        )
+        for seed, one in FILES.items()
     ]
-    for seed, notes in proposal.notes.items():
-        lines += ["", f"## {seed}.csv", "", *(f"- {note}." for note in notes)]
+    first = (
+        Message(
+            "From release {0}. Review each file, then run `make refresh REFERENCE_PATH=<this "
+            "folder>`. `docs/value.md` has the formulas.",
+            proposal.release,
+        ),
+        Message(
+            "Change any row; a file that is removed, or left as the default, counts with its "
+            "defaults."
+        ),
+        SCOPES,
+    )
+    lines = [f"# {text(TITLE)}"]
+    for paragraph in first:
+        lines += ["", text(paragraph)]
+    lines += [
+        "",
+        *_table([dict(zip(map(text, names), map(text, row), strict=True)) for row in files]),
+    ]
+    for seed, found in proposal.notes.items():
+        lines += ["", f"## {text(seed_words(seed))}", "", *notes(found)]
         if table := proposal.tables.get(seed):
-            lines += ["", *_table(table)]
-    kept = {**{seed: "the bank's own file, copied" for seed in own}, **proposal.kept}
-    kept = {seed: reason for seed, reason in kept.items() if seed not in proposal.seeds}
+            lines += ["", *_table([words.worded(row, language) for row in table])]
+    kept = {seed: why for seed, why in proposal.kept.items() if seed not in proposal.seeds}
     if kept:
-        lines += ["", "## Not proposed", ""]
-        lines += [f"- `{seed}`: {reason}." for seed, reason in kept.items()]
+        not_proposed = text(Message("Not proposed"))
+        lines += ["", f"## {not_proposed}", ""]
+        lines += notes([Message("{0}: {1}", seed_words(seed), why) for seed, why in kept.items()])
         for seed in kept:
             if table := proposal.tables.get(seed):
-                lines += ["", *_table(table)]
+                lines += ["", *_table([words.worded(row, language) for row in table])]
     return "\n".join([*lines, ""])
+
+
+def _origin(seed: str, proposal: Proposal, own: Sequence[str]) -> Message:
+    if seed in proposal.seeds:
+        return Message("proposal from the bank's records")
+    if seed in own:
+        return Message("the bank's own file, copied")
+    return Message("unchanged default")
 
 
 def _table(found: Sequence[Row]) -> list[str]:

@@ -22,6 +22,7 @@ from pathlib import Path
 import duckdb
 
 from orchestration.decisions.export import safe_text
+from orchestration.platform.bank_currency import bank_currency
 from orchestration.platform.dbt import BYTES_AN_ACCOUNT_MONTH, DBT_PROGRAM, SHOWN_LINES, target_path
 from orchestration.platform.engine import connect
 from orchestration.platform.environment import DBT_PROJECT, code_version
@@ -34,6 +35,7 @@ from orchestration.platform.settings import Settings, named
 from orchestration.platform.supervision import ended_with_this_process
 from orchestration.valuation.queries import Row, rows
 from orchestration.value.default_probability import TABLE as DEFAULT_PROBABILITY
+from sources.message import Message
 
 FOLDER = Path(__file__).parent / "scenario"
 NAME = re.compile(r"[\w+-]([\w+., -]{0,62}[\w+-])?")
@@ -69,17 +71,22 @@ def value_scenario(settings: Settings, name: str) -> Row:
     """
     if not NAME.fullmatch(name):
         raise ScenarioRefused(
-            f"NAME={name} is invalid: expected up to 64 letters, digits, spaces and + - . , _, "
-            "such as +100bp. Choose another name."
+            Message(
+                "NAME={0} is invalid: expected up to 64 letters, digits, spaces and + - . , _, "
+                "such as +100bp. Choose another name.",
+                name,
+            )
         )
     if settings.reference_path is None:
         raise ScenarioRefused(
-            f"{named('reference_path')} is missing: name the folder of the scenario's reference "
-            "data."
+            Message(
+                "{0} is missing: name the folder of the scenario's reference data.",
+                named("reference_path"),
+            )
         )
     path = served(settings)
     if path is None:
-        raise ReleaseRefused("no release is published. Run make refresh.")
+        raise ReleaseRefused(Message("no release is published. Run make refresh."))
     with _one_of_a_name(settings, name), _own_home(settings, name) as inner:
         prepare_reference(inner)
         with connect(inner, inner.warehouse) as connection:
@@ -101,8 +108,11 @@ def _one_of_a_name(settings: Settings, name: str) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise ScenarioRefused(
-                f"NAME={name} is invalid: expected a scenario that is not running, and another "
-                "process is valuing this one. Wait for it to end, or choose another name."
+                Message(
+                    "NAME={0} is invalid: expected a scenario that is not running, and another "
+                    "process is valuing this one. Wait for it to end, or choose another name.",
+                    name,
+                )
             ) from error
         yield
 
@@ -134,8 +144,11 @@ def _lay_base(
     _attach(connection, path)
     if not has_table(connection, "value.product_parameter", RELEASE):
         raise ReleaseRefused(
-            f"release {path.stem} is invalid: expected the table value.product_parameter, which "
-            "releases of earlier versions do not have. Run make refresh."
+            Message(
+                "release {0} is invalid: expected the table(s) {1}, which releases of earlier "
+                "versions do not have. Run make refresh.",
+                *(path.stem, "value.product_parameter"),
+            )
         )
     base = connection.execute(
         "select schema_name, table_name from duckdb_tables() where database_name = ? "
@@ -164,8 +177,10 @@ def _build(inner: Settings, months_at_once: int) -> None:
         complaints = _complaints(inner)
         if complaints:
             raise ScenarioRefused(
-                f"{named('reference_path')} is invalid: {'; '.join(complaints)}. Correct the "
-                "files; docs/value.md has their columns."
+                Message(
+                    "{0} is invalid: {1}. Correct the files; docs/value.md has their columns.",
+                    *(named("reference_path"), "; ".join(complaints)),
+                )
             )
         raise ScenarioFailed(_last_words(inner))
     if _dbt(inner, months_at_once, "tag:value", "--exclude", *SEEDS, CHECK):
@@ -242,7 +257,9 @@ def _compared(
         "customers_of_another_tier": rows(connection, FOLDER / "tier_move.sql", values)[0][
             "customers"
         ],
+        "currency": bank_currency(connection),
         "folder": str(settings.scenarios / name),
+        "file": str(settings.scenarios / name / DIFFERENCE),
         "differences": rows(connection, FOLDER / "difference.sql", values),
     }
 

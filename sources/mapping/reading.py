@@ -33,11 +33,11 @@ LEFT_OUT: tuple[dict[str, str], ...] = ({},)
 WRITE = Message("Correct the line; docs/mapping.md lists the keys.")
 
 
-class _Texts(yaml.SafeLoader):
+class TextLoader(yaml.SafeLoader):
     """Every scalar is text: a code `01`, `N` or `1e3` stays what the bank wrote."""
 
 
-_Texts.yaml_implicit_resolvers = {}
+TextLoader.yaml_implicit_resolvers = {}
 
 
 @dataclass
@@ -98,7 +98,7 @@ def read_mapping(path: Path) -> Draft:
         draft.problems.append(Problem(path.name, "", what, Message("Save it as UTF-8.")))
         return draft
     try:
-        node = yaml.compose(text, Loader=_Texts)
+        node = yaml.compose(text, Loader=TextLoader)
         raw = _plain(node, (), draft)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)

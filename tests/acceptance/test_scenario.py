@@ -156,7 +156,7 @@ def test_reference_data_that_fail_their_check_are_refused(
     (known_bank / "scenarios" / UP / "stray").touch()
     again = command(known_bank, "scenario", "--name", UP, reference_path=raised)
     assert again.returncode == 0, again.stderr
-    assert "twelve months" in again.stdout and "measure contribution_margin" in again.stdout
+    assert "twelve months" in again.stdout and "Contribution margin" in again.stdout
     assert not (known_bank / "scenarios" / UP / "stray").exists()
 
 

@@ -20,7 +20,7 @@ from orchestration.customer_page import (
     customer_page,
     render_customer_page,
 )
-from orchestration.customer_page.content import SUPPRESSIONS
+from orchestration.customer_page.content import BARRED, SUPPRESSIONS
 from orchestration.customer_page.job import CUSTOMER_PAGE_OP, customer_page_job
 from orchestration.decisions.roles import (
     BUSINESS,
@@ -296,9 +296,9 @@ def test_a_chinese_page_has_the_words_of_the_tables_in_chinese(bank):
     english, chinese = (text_of(render_customer_page(facts, one)) for one in ("en", "zh"))
     assert "the number of bookings online over the last 3 months is 8,578, while" in english
     assert "older, rather single, top value (S3)" in english
-    assert "推高：近3个月网上银行交易笔数为8,578，而其他客户通常没有。" in chinese
+    assert "提升该评分的因素：近3个月网上银行交易笔数为8,578，而其他客户通常没有。" in chinese
     assert "逾期3天；近3个月工资和养老金入账为5.00，低于其他客户的9.00" in chinese
-    assert "较年长、单身（程度较轻）、顶级价值（S3）" in chinese
+    assert "较年长、单身（程度较轻）、价值最高（S3）" in chinese
     assert "关注" in chinese and "电话银行" in chinese and "以客户经理身份查阅" in chinese
     assert "Cards, spring" in chinese
 
@@ -399,7 +399,12 @@ def test_a_suppressed_customers_page_shows_the_reason_whatever_the_plan(bank, su
         with pytest.raises(CustomerUnknown, match="erased"):
             page_of(bank)
     text = text_of(page_of(bank, role=COMPLIANCE))
-    assert f"Not to be contacted: {SUPPRESSIONS[suppression]}." in text
+    if suppression in BARRED:
+        assert f"Not to be contacted at all: {SUPPRESSIONS[suppression]}." in text
+        assert "no list names the customer" in text and "may be served" not in text
+    else:
+        assert f"No offer is to be made: {SUPPRESSIONS[suppression]}." in text
+        assert "may be served on request" in text and "no list names" not in text
     assert "To be contacted about" not in text and "Show the app." not in text
 
 

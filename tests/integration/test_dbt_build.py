@@ -71,6 +71,7 @@ BY_MONTH = (
     "value.profit_by_tier",
     "value.profit_by_decile",
     "value.profit_distribution",
+    "value.profit_unpriced",
     "value.cost_to_income",
 )
 # Built anew each time, but their months too are the same at every later date.

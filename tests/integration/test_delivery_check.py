@@ -330,7 +330,7 @@ def test_a_check_is_in_the_language_of_the_settings_and_its_json_in_english(deli
     assert json.loads(found.as_json())["notes"] == english.notes
     lines = list(found.lines())
     assert lines[0] == "月份 2024-01至2024-03"
-    assert lines[1].split() == ["表", "报送", "已入库", "已隔离", "历史范围外"]
+    assert lines[1].split() == ["表", "已提供", "已入库", "已隔离", "历史范围外"]
     words = [set(re.findall("[A-Za-z]+", "\n".join(one.lines()))) for one in (found, english)]
     assert words[0] < words[1]
     (note,) = (line for line in lines if "allowed_values" in line and "提示" in line)

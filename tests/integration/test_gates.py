@@ -214,7 +214,7 @@ def test_the_terminal_is_in_the_language_of_the_settings(
     with progress.displayed(5, quiet=False, language="zh"):
         bank.run("all", account="0, 2")
     lines = capfd.readouterr().out.splitlines()
-    assert any(line.endswith(" 秒  读取报送数据：files") for line in lines)
+    assert any(line.endswith(" 秒  读取数据：files") for line in lines)
     # A Chinese sign takes two columns.
     assert any(re.match(r"  闸门 G2 {17}已完成  +[\d.]+ 秒$", line) for line in lines)
     assert any("G2 警告：base.account：odd 2，限值不超过1" in line for line in lines)

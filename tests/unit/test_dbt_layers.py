@@ -13,7 +13,7 @@ from orchestration.platform.dbt import PARSE_LOG, TRANSLATION, LayerTranslator
 from sources.contract import BY_NAME
 
 LAYERS = (
-    *("staging", "base", "value", "features", "outcomes", "scores", "alerts", "contacts"),
+    *("staging", "base", "value", "outcomes", "features", "scores", "alerts", "contacts"),
     *("campaigns", "decisions"),
 )
 # Layers that are built in the step of another.
@@ -32,8 +32,9 @@ READS = {
     "staging": {"landing"},
     "base": {"staging", "reference"},
     "value": {"base", "reference"},
-    "features": {"base", "value"},
     "outcomes": {"base", "value"},
+    # The rows that have features are those whose outcomes are learned from; no figure is read.
+    "features": {"base", "value", "outcomes"},
     # Only the bookings identify a counterparty.
     "scores": {"base", "features"},
     "alerts": {"staging", "base", "value", "scores"},

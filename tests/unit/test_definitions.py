@@ -14,7 +14,7 @@ from dagster._core.execution.api import create_execution_plan
 from orchestration.decisions.assets import PLAN
 from orchestration.definitions import build_definitions
 from orchestration.models.studies import STUDIES
-from orchestration.platform import build_numbers
+from orchestration.platform import build_numbers, progress
 from orchestration.platform.runs import REFRESH, TRAIN
 from orchestration.platform.settings import read_settings
 from orchestration.portal import PAGES
@@ -301,3 +301,13 @@ def test_the_definitions_are_those_of_the_snapshot(definitions):
         SNAPSHOT.parent.mkdir(exist_ok=True)
         SNAPSHOT.write_text(json.dumps(found, indent=1) + "\n")
     assert found == json.loads(SNAPSHOT.read_text())
+
+
+def test_every_step_of_the_refresh_has_a_chinese_name_and_keeps_its_own_in_english(definitions):
+    steps = [node.name for node in definitions.resolve_job_def(REFRESH).nodes]
+    english = {progress.name_of(step) for step in steps}
+    assert {"landing", "gate G3", "customer_scores", "release"} <= english
+    with progress.displayed(len(steps), quiet=True, language="zh"):
+        chinese = [progress.name_of(step) for step in steps]
+    assert [name for name in chinese if not re.search("[\u4e00-\u9fff]", name)] == []
+    assert "价值核算" in chinese and len(set(chinese)) == len(english)

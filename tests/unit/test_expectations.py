@@ -2034,7 +2034,7 @@ LINES = [
         "value_unallocated",
         [
             "GV warns: value.residual: unallocated 12.5, limit 0; 2024-01 to 2024-02; 2024-04 to"
-            " 2024-08: unallocated overhead: premises. Choose another driver"
+            " 2024-08: unallocated overhead: premises. No account has the driver"
         ],
     ),
     (

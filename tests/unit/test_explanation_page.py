@@ -12,7 +12,7 @@ import pytest
 
 from orchestration import cli
 from orchestration.valuation.display import show_explanation, write_explanation
-from orchestration.valuation.explanation import BALANCE_NOT_KNOWN
+from orchestration.valuation.explanation import BALANCE_NOT_KNOWN, BALANCES, without_balance
 from reports.words import LANGUAGES
 from tests.unit.test_value_report import Page
 
@@ -24,6 +24,7 @@ def measure(name, published, recomputed=None, parts=(), formula="exposure x capi
     return {
         **{"measure": name, "formula": formula, "parts": list(parts)},
         **{"published": published, "recomputed": again, "difference": again - published},
+        "is_incomplete": False,
     }
 
 
@@ -36,6 +37,7 @@ def found(*measures, **other):
             **{"product_line": "deposits", "interest_rate": Decimal("0.036500")},
             **{"is_in_default": False, "closed_on": None, "opened_on": date(2024, 3, 1)},
         },
+        "balances": BALANCES,
         "balance_note": None,
         "measures": list(measures),
         "records": [],
@@ -201,3 +203,55 @@ def test_an_unknown_balance_is_named_before_the_amounts(tmp_path, capsys, langua
     known = found(TRANSFER)
     show_explanation(known, language)
     assert words not in capsys.readouterr().out + page_of(tmp_path, known, language).words
+
+
+def unpriced(price: str, is_in_default: bool) -> dict[str, dict[str, object]]:
+    """By name the measures of an account whose balance is not known, with interest booked of 3."""
+    nothing = Decimal("0.00")
+    zeros = ("transfer_result", "exposure", "provision", "expected_loss", "fee_income", "overhead")
+    measures = [
+        *(measure(name, nothing, parts=[{"part": "x", "amount": nothing}]) for name in zeros),
+        measure("transfer_price", Decimal(price)),
+        measure("capital_charge", Decimal("0.40")),
+        measure("net_interest_margin", Decimal("3.00")),
+        measure("economic_profit", Decimal("1.50")),
+    ]
+    found = without_balance(measures, is_in_default=is_in_default)
+    return {row["measure"]: row for row in found}
+
+
+def test_what_follows_from_an_unknown_balance_is_unknown_and_no_zero():
+    rows = unpriced("0.020000", is_in_default=False)
+    unknown = {name for name, row in rows.items() if row["published"] is None}
+    assert unknown == {"transfer_result", "exposure", "expected_loss"}
+    assert all(rows[name]["parts"] == [] and not rows[name]["difference"] for name in unknown)
+    # An account that is not in default has no provision, and one without a fee none: true zeros.
+    assert [str(rows[name]["published"]) for name in ("provision", "fee_income", "overhead")] == [
+        *("0.00", "0.00", "0.00"),
+    ]
+    # What a loan's record gives is part of the charge; the balance is not.
+    incomplete = {name for name, row in rows.items() if row.get("is_incomplete")}
+    assert incomplete == {"capital_charge", "net_interest_margin", "economic_profit"}
+
+
+def test_money_off_the_books_has_no_price_whatever_its_balance():
+    rows = unpriced("0.000000", is_in_default=True)
+    assert str(rows["transfer_result"]["published"]) == "0.00"
+    assert not rows["net_interest_margin"]["is_incomplete"]
+    assert rows["economic_profit"]["is_incomplete"]
+    assert rows["provision"]["published"] is None
+
+
+def test_unknown_amounts_are_marked_on_the_page_and_the_terminal(tmp_path, capsys):
+    rows = unpriced("0.020000", is_in_default=False)
+    content = found(*rows.values(), balance_note=BALANCE_NOT_KNOWN)
+    content["account"]["closing_balance"] = None
+    page = page_of(tmp_path, content)
+    assert page.row("Exposure") == ["Exposure", "–", "–", "–", "unknown"]
+    assert page.row("Fee income")[1:] == ["0.00", "0.00", "0.00", ""]
+    assert page.row("Net interest margin")[-1] == "incomplete"
+    assert "<dt>Closing balance</dt><dd>unknown</dd>" in page.words
+    show_explanation(content)
+    lines = capsys.readouterr().out
+    assert "exposure – (unknown) = " in lines and "fee_income 0.00 = " in lines
+    assert "net_interest_margin 3.00 (without what is not known) = " in lines

@@ -171,6 +171,7 @@ def outcomes(
     customer_month = held_by_month(*bank, frame)
     connection.execute("create schema if not exists outcomes")
     for table, rows in (
+        ("outcomes.customer_sample", frame[["customer_id"]].drop_duplicates()),
         ("outcomes.cutoff_month", cutoff_month),
         ("base.customer_month", customer_month),
     ):

@@ -333,10 +333,11 @@ def test_a_proposal_is_in_the_language_of_the_settings(tmp_path):
     place = tmp_path / "mapping.yml"
     found = propose_file(settings, folder, place)
     text = place.read_text()
-    assert text.startswith("# 本文件根据报送文件生成：请逐行核对。")
-    assert "# 1. 编码是 gb18030 吗？以下文件不是 UTF-8：" in text
+    assert text.startswith("# 本文件根据数据文件生成：请逐行核对。")
+    assert "# 2. 编码是 gb18030 吗？以下文件不是 UTF-8：" in text
     assert "名称相同；其值是 account 的主键" in text
     assert any(question.startswith("Is the encoding gb18030?") for question in found["questions"])
+    assert "# 1. 本行记账货币：账户有多个币种（CNY" in text
     assert [str(problem) for problem in read_mapping(place).problems] == []
 
 

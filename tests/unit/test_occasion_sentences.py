@@ -52,7 +52,7 @@ SAID = [
         "at_risk",
         AT_RISK,
         "no salary or pension is on record; contributed 1,200 in twelve months; 480.50 is at risk",
-        "没有工资或养老金的记录；近12个月贡献1,200，流失风险价值480.50",
+        "没有工资或养老金的记录；近12个月贡献1,200，潜在流失价值480.50",
     ),
     (
         "at_risk",

@@ -118,7 +118,7 @@ def test_a_message_of_the_terminal_is_chinese_but_for_names_that_the_english_has
 @pytest.mark.parametrize(
     ("words", "english", "chinese"),
     [
-        ("top", "top", "顶级"),
+        ("top", "top", "高端"),
         (Phrase("{0}, last {1} months", Phrase("balance on {0}", "loans"), 12),)
         + ("balance on loans, last 12 months", "近12个月贷款余额"),
         (joined("{0}, {1}", ["older", Phrase("rather {0}", "single"), "digital"]),)

@@ -153,6 +153,32 @@ def test_the_guide_is_that_of_the_districts_largest_groups(tmp_path, released):
     assert english.count(f'aria-label="{label}"') == 2
 
 
+def test_a_districts_contribution_is_that_of_its_priced_accounts(tmp_path, released):
+    rows = """
+    insert into decisions.grid values
+        ('D1', 'Altmark', 'North', 'E1', 'B1', 3, 2, 0.667, 100, 90, 55.5, 4, 1, 0.3, 48.5, 12.5),
+        ('D2', 'Brenn', 'East', null, 'B2', 1, 0, 0, -5, 3, 0, 0, 0, 0, 49, 13);
+    insert into base.customer values ('C1', 'D1', 1), ('C2', 'D1', 1), ('C3', 'D2', 1);
+    create table value.profit_unpriced as from (values
+        ('customer', 'C1', date '2025-12-01', 30.00::decimal(18, 2)),
+        ('customer', 'C2', date '2025-01-01', -7.50), ('customer', 'C2', date '2024-12-01', 99.00),
+        ('line', 'deposits', date '2025-12-01', 30.00)
+    ) as t (dimension, dimension_key, month, contribution_margin);
+    """
+    with opened(Settings(home=tmp_path), released("r1", GRID + rows)) as release:
+        page = shown(grid.PAGE, release)
+        file = {
+            row["district_id"]: row for row in grid.PAGE.content(release)["tables"]["districts"]
+        }
+    # 100.00 - 30.00 + 7.50; a year ago does not count.
+    names = ("contribution_margin_12m", "contribution_margin_all_12m")
+    assert [str(file["D1"][name]) for name in names] == ["77.50", "100.00"]
+    assert [str(file["D2"][name]) for name in names] == ["-5.00", "-5.00"]
+    assert "Contribution, 12 months 77.50" in page and ">priced accounts only<" in page
+    with opened(Settings(home=tmp_path), released("r2", GRID + rows.partition(";")[0])) as release:
+        assert "priced accounts only" not in shown(grid.PAGE, release)
+
+
 PLACES = st.lists(
     st.tuples(st.floats(45, 52), st.floats(8, 20), st.integers(0, 5000)), min_size=1, max_size=40
 )
@@ -519,7 +545,7 @@ create table meta.input_file as select 'transaction' as table_name, 'a' || range
     from range(130);
 create table profile.base_account_month as select date '2025-12-01' as month, 1 as accounts,
     1.0 as closing_balance, -3 as bookings_difference, 0 as balance_breaks, 0 as month_gaps,
-    0 as balances_not_booked;
+    0 as balances_not_booked, 7 as balances_unknown;
 create table meta.reference_data as select 'offer_rule' as seed, 'delivered' as origin,
     '/somewhere/of/the/bank/offer_rule.csv' as path, 5::bigint as rows, 'ab12' as sha256;
 """
@@ -536,7 +562,8 @@ def test_quality_goes_from_the_month_of_a_check_to_values_and_files(tmp_path, re
     assert "odd &lt;0&gt;" in page and "odd &lt;5&gt;" not in page
     broken = [row for row in found["tables"]["months"] if row["count"]]
     assert [(row["gate"], row["what"], row["count"]) for row in broken] == [
-        ("G2", "bookings lost or doubled", 3)
+        ("G2", "bookings lost or doubled", 3),
+        ("G2", "accounts without a known balance", 7),
     ]
     assert 'aria-label="G2: bookings lost or doubled, 2025-12: 3"' in page
     assert len(found["tables"]["files"]) == 130 and len(found["files"]) == 100

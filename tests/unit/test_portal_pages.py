@@ -270,7 +270,7 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 
 def test_the_plan_sums_its_contacts_and_not_those_held_out(site):
     text = words_of(site / "en/plan.html")
-    assert "Contacts to make 3 the first expires on 2026-02-15" in text
+    assert "Contacts to make 3 the first is to be made by 2026-02-15" in text
     assert "Expected incremental profit 60.00 20.00 a contact" in text
     assert "Cost of the contacts 12.15" in text
     assert "Held out for comparison 1 and 1 whom no campaign contacts" in text
@@ -460,7 +460,7 @@ def test_the_overview_leads_to_each_unit(site):
         *("lists/E1.html", "lists/branch_20_B1.html", "lists/E2.html"),
     ]
     text = words_of(site / "en/lists.html")
-    assert "Contacts open on the lists 3 the first expires on 2026-02-15" in text
+    assert "Contacts open on the lists 3 the first is to be made by 2026-02-15" in text
     assert "Expected incremental profit 23.00" in text
     assert not set(re.findall(r"\bC\d\b", page))
 
@@ -512,7 +512,7 @@ def test_a_customer_on_a_list_of_occasions_has_the_reason_in_the_language_of_the
     )
     assert row["reason_zh"].endswith("近12个月贡献300.00，现有存款和投资910.00")
     unit = words_of(site / "zh/lists/E1.html")
-    assert "近12个月贡献1,000，流失风险价值90.00" in unit
+    assert "近12个月贡献1,000，潜在流失价值90.00" in unit
 
 
 def test_a_branch_has_its_name_and_the_page_its_currency(young, site):
@@ -534,6 +534,61 @@ def test_every_page_with_money_begins_with_the_accounts_that_are_not_priced(youn
             assert words_of(young / "zh" / path).startswith("未定价 2个账户中有1个"), file
         assert "not priced" not in words_of(site / "en" / path), file
     assert [page.name for page in PORTAL if not page.has_money] == ["models", "quality"]
+
+
+def test_a_units_contribution_is_that_of_its_priced_accounts(site, tmp_path):
+    unpriced = """
+        create table value.profit_unpriced as from (values
+            ('customer', 'C1', date '2025-12-01', 30.00::decimal(18, 2)),
+            ('customer', 'C2', date '2025-02-01', -7.50),
+            ('customer', '(none)', date '2025-12-01', 5.00)
+        ) as t (dimension, dimension_key, month, contribution_margin)
+    """
+    built = build(tmp_path, f"{BANK}; {unpriced}")
+    units = {row["unit"]: row for row in rows_of(built / "csv/lists_unit.csv")}
+    # 1,100.00 - 30.00 + 7.50 of E1; other units have no such account.
+    names = ("contribution_margin_12m", "contribution_margin_all_12m", "growth")
+    assert [units["E1"][name] for name in names] == ["1077.50", "1100.00", ""]
+    assert [units["E2"][name] for name in names] == ["1100.00", "1100.00", "0.1"]
+    assert "Contribution, 12 months 1,078 priced accounts only" in words_of(
+        built / "en/lists/E1.html"
+    )
+    assert "priced accounts only" not in words_of(site / "en/lists/E1.html")
+
+
+def test_lists_of_occasions_name_whom_to_serve_and_nobody_whom_the_bank_bars(site, tmp_path):
+    maturing = rows_of(site / "csv/lists/E1/maturing.csv")
+    assert {row["marketing"] for row in maturing} == {"allowed"}
+    suppress = "update contacts.contactability set suppression = '{}' where customer_id = 'C1'"
+    quiet = build(tmp_path / "quiet", f"{BANK}; {suppress.format('complaint')}")
+    served = rows_of(quiet / "csv/lists/E1/maturing.csv")
+    assert {row["marketing"] for row in served} == {"service only"}
+    assert [row["account_id"] for row in served] == [row["account_id"] for row in maturing]
+    assert "service only" in words_of(quiet / "en/lists/E1.html")
+    assert "仅限服务" in words_of(quiet / "zh/lists/E1.html")
+    barred = build(tmp_path / "barred", f"{BANK}; {suppress.format('a reason of the bank')}")
+    for file in ("maturing", "at_risk", "dormant", "loss_maker"):
+        for path in (f"customers_{file}", f"lists/E1/{file}"):
+            if (barred / f"csv/{path}.csv").exists():
+                assert "C1" not in {
+                    row["customer_id"] for row in rows_of(barred / f"csv/{path}.csv")
+                }
+    assert {row["customer_id"] for row in rows_of(site / "csv/customers_at_risk.csv")} > {"C1"}
+
+
+def test_a_unit_has_its_next_maturity_beside_its_next_contact(site):
+    units = {row["unit"]: row for row in rows_of(site / "csv/lists_unit.csv")}
+    # A1 of C1, whom E1 looks after; A2 matures later, A4 before the as-of date, A5 is a loan.
+    assert units["E1"]["matures_on"] == "2026-02-10" and units["E2"]["matures_on"] == ""
+    assert units["E1"]["expires_on"] == "2026-02-15"
+
+
+def test_the_customers_counted_are_explained(site, tmp_path):
+    text = words_of(site / "en/customers.html")
+    assert "4 customers are counted: with an account in 2025-12; 0 of them closed the last" in text
+    closed = "update base.customer set accounts = 0 where customer_id = 'C4'"
+    text = words_of(build(tmp_path, f"{BANK}; {closed}") / "en/customers.html")
+    assert "4 customers are counted: with an account in 2025-12; 1 of them closed the last" in text
 
 
 def test_consent_that_was_not_delivered_is_not_put_on_the_customer(young, site):

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import csv
+import os
+import re
+import shutil
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -10,7 +13,14 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from orchestration.platform.reference import digest, files_in_force, rows_of
+from orchestration.platform.reference import (
+    column_types,
+    digest,
+    digest_of,
+    files_in_force,
+    prepare_reference,
+    rows_of,
+)
 from orchestration.platform.releases import ReleaseRefused
 from orchestration.platform.settings import Settings
 from orchestration.valuation.portfolios import product_rules
@@ -383,10 +393,68 @@ def test_the_proposal_includes_the_banks_other_files_and_overwrites_no_folder(se
     with pytest.raises(ProposalRefused, match="FORCE=1"):
         propose(given, target)
     (target / "risk_rating.csv").write_text("of an earlier proposal")
+    (target / "note.txt").write_text("of an earlier proposal")
+    chinese = given.model_copy(update={"language": "zh"})
+    assert propose(chinese, target, force=True) == found
+    assert (target / README).read_text().startswith("# 参考数据建议")
     assert propose(given, target, force=True) == found
-    assert not (target / "risk_rating.csv").exists()
+    assert not (target / "note.txt").exists()
+    assert "of an earlier" not in (target / "risk_rating.csv").read_text()
     with pytest.raises(ProposalRefused, match="Name another folder"):
         propose(given, own, force=True)
+
+
+def test_what_is_not_proposed_is_there_as_it_is_in_force(settings, tmp_path, monkeypatch):
+    """A bank sees every file that it may change. Unchanged ones count as the defaults that they
+    are, so that a refresh on the folder differs by the proposals alone."""
+    publish(settings)
+    target = tmp_path / "new" / "folder"
+    found = propose(settings, target)
+    proposed = {one["seed"] for one in found["proposed"]}
+    assert proposed == {"transfer_curve"}
+    assert {path.stem for path in target.glob("*.csv")} == column_types().keys()
+    assert set(found["unchanged"]) == column_types().keys() - proposed
+    own = settings.model_copy(update={"reference_path": target})
+    in_force, defaults = files_in_force(own), files_in_force(settings)
+    assert {seed for seed in in_force if in_force[seed] != defaults[seed]} == proposed
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    shutil.copy(target / "transfer_curve.csv", alone)
+    assert digest_of(own) == digest_of(settings.model_copy(update={"reference_path": alone}))
+    (target / "transfer_curve.csv").unlink()
+    assert digest_of(own) == digest_of(settings)
+    # The variables are set anew, and as they were after the test.
+    for name in ("DBT_REFERENCE", "DBT_REFERENCE_SEEDS"):
+        monkeypatch.setenv(name, "of another test")
+    prepare_reference(own)
+    assert os.environ["DBT_REFERENCE_SEEDS"] == ""
+    (target / "hurdle_rate.csv").write_text("effective_from,annual_rate\n1900-01-01,0.12\n")
+    assert rows_of(own, "hurdle_rate")[0]["annual_rate"] == "0.12"
+    assert digest_of(own) != digest_of(settings)
+
+
+@pytest.mark.parametrize(
+    ("language", "proposal", "default", "own"),
+    [
+        ("en", "proposal from the bank's records", "unchanged default", "the bank's own file"),
+        ("zh", "根据本行记录推算的建议", "系统默认值，未改", "本行原有文件"),
+    ],
+)
+def test_the_readme_marks_what_is_proposed_in_the_language(
+    settings, tmp_path, language, proposal, default, own
+):
+    folder = tmp_path / "own"
+    folder.mkdir()
+    (folder / "hurdle_rate.csv").write_text("effective_from,annual_rate\n1900-01-01,0.12\n")
+    publish(settings)
+    given = settings.model_copy(update={"reference_path": folder, "language": language})
+    readme = Path(propose(given)["folder"], README).read_text()
+    marked = {line.split("`")[1]: line for line in readme.splitlines() if line.startswith("| `")}
+    assert len(marked) == len(column_types())
+    assert proposal in marked["transfer_curve.csv"] and own in marked["hurdle_rate.csv"]
+    assert sum(default in line for line in marked.values()) == len(marked) - 2
+    if language == "zh":
+        assert not re.search("[a-z] [a-z]+ [a-z]", re.sub("`.*?`", "", readme))
 
 
 def test_a_proposal_without_the_needed_data_is_refused(settings, tmp_path):

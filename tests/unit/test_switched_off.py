@@ -57,3 +57,37 @@ def test_a_release_of_an_earlier_version_has_no_columns_or_nothing(has_table):
     if not has_table:
         connection.execute("drop table profile.landing_table")
     assert undelivered(connection) == ({"card"} if has_table else set())
+
+
+@pytest.mark.parametrize(
+    ("unknown", "first", "last"),
+    [
+        (3, "account_balance", "card"),
+        # As many as have credit: losses come first, as usual.
+        (2, "loan", "card"),
+        (0, "loan", "account_balance"),
+    ],
+)
+def test_balances_come_first_where_they_unlock_more_than_loans_and_last_where_they_are_known(
+    unknown, first, last
+):
+    connection = counted(
+        ("account_balance", False, 0, None),
+        ("card", False, 0, None),
+        ("customer", True, 9, "marketing_consent"),
+        ("loan", False, 0, None),
+        ("loan_status", False, 0, None),
+    )
+    connection.execute(f"""
+        create schema base;
+        create table base.account_month as
+        select
+            date '2025-12-01' as month, n > {unknown} as is_balance_known,
+            if(n <= 2, 'lending', 'deposits') as product_line
+        from range(1, 9) as t (n)
+        union all
+        select date '2025-11-01', false, 'deposits' from range(50)
+    """)
+    names = [row["names"][0] for row in switched_off(connection)]
+    assert (names[0], names[-1]) == (first, last)
+    assert sorted(names) == ["account_balance", "card", "customer.marketing_consent", "loan"]

@@ -702,3 +702,79 @@ def test_accounts_without_a_known_balance_are_counted_with_what_they_contribute(
         assert found == {"accounts": 3, "unknown": 2, "contribution_margin": Decimal("2.50")}
         connection.execute("update base.account_month set is_balance_known = true")
         assert unknown_balances(connection, month) is None
+
+
+def with_unpriced(bank: duckdb.DuckDBPyConnection, unknown: int) -> None:
+    """Of four accounts, `unknown` have no known balance; they are deposits at branch B<1> of no
+    customer and carry a fee of 10.00, cost of 20.05 and overhead of 50.15 a month."""
+    bank.execute(f"""
+        create table base.account_month as
+        select 'A' || n as account_id, month, n > {unknown} as is_balance_known
+        from range(1, 5) as t (n), (values (date '2024-01-01'), (date '2024-02-01')) as m (month);
+        create table value.account_month as
+        select account_id, month, -10.05::decimal(18, 2) as contribution_margin
+        from base.account_month;
+        create table value.profit_unpriced as
+        select
+            dimension, dimension_key, month, {unknown} as accounts,
+            0.00::decimal(18, 2) as net_interest_margin, 10.00::decimal(18, 2) as fee_income,
+            20.05::decimal(18, 2) as direct_cost, 50.15::decimal(18, 2) as overhead,
+            0.00::decimal(18, 2) as expected_loss, 0.00::decimal(18, 2) as economic_capital,
+            0.00::decimal(18, 2) as capital_charge, -10.05::decimal(18, 2) as contribution_margin,
+            -60.20::decimal(18, 2) as economic_profit
+        from
+            (values ('line', 'deposits'), ('branch', 'B<1>'), ('manager', '(none)'))
+            as t (dimension, dimension_key),
+            (values (date '2024-01-01'), (date '2024-02-01')) as m (month)
+    """)
+
+
+def test_rankings_and_headlines_are_of_the_priced_accounts(bank, tmp_path):
+    with_unpriced(bank, unknown=1)
+    page = rendered(bank, tmp_path)
+    # Of two months 2 x (1,000.10 + 60.20); income 2 x (1,200.30 - 10.00), cost 2 x (50.05 - 20.05),
+    # overhead 2 x (150.15 - 50.15): 260.00 / 2,380.60.
+    branch = page.row("B<1>")
+    assert [branch[1], *branch[3:7]] == ["2,121", "1,060", "2,321", "2,381", "10.9 %"]
+    # Nobody's loans have no such account; what the others carry brings the rows to the total.
+    (left,) = [row for row in page.rows if row[0] == "Accounts that are not priced"][1:2]
+    assert [left[1], *left[3:]] == ["-120.40", "-60.20", "-20.10", "20.00", "–", "–"]
+    nobody = page.row("No branch")
+    total = [row for row in page.rows if row[0] == "All" and row[1] == "1,380"]
+    assert nobody[1] == "-620.00" and pytest.approx(1_380.20) == 2 * 1_060.30 - 620 - 120.40
+    # 2 x (50.00 + 200.00) / (2 x 1,700.30); 12 x 2 x 1,150.30 / 8,000.
+    assert [row[6:] for row in total[:2]] == [["14.7 %", "345.1 %"]] * 2
+    assert "<strong>14.7 %</strong>" in page.text and "<strong>345.1 %</strong>" in page.text
+    # 690.10 + 60.20 and 1,340.25 + 10.05, in the chain and below the month's cards.
+    month, _ = [row for row in page.rows if row[0] == "of these, priced accounts only"]
+    assert [month[5], month[8]] == ["1,350.30", "750.30"]
+    assert "priced accounts only: 750.30" in page.words
+    assert "priced accounts only: 1,350" in page.words
+    # The bank still adds up to its ledger.
+    the_bank, _ = [row for row in page.rows if row[0] == "Bank"]
+    assert the_bank[8] == "815.87"
+
+
+def test_movers_name_how_many_accounts_they_leave_out(bank, tmp_path):
+    assert "left out: its balance" not in rendered(bank, tmp_path).words
+    with_unpriced(bank, unknown=1)
+    words = rendered(bank, tmp_path).words
+    assert "1 account is left out: its balance is not known in a month of the two quarters" in words
+
+
+@pytest.mark.parametrize(("unknown", "is_shown"), [(2, True), (3, False)])
+def test_ratios_are_not_shown_while_less_than_half_of_the_accounts_is_priced(
+    bank, tmp_path, unknown, is_shown
+):
+    with_unpriced(bank, unknown)
+    page = rendered(bank, tmp_path)
+    assert ("<strong>14.7 %</strong>" in page.text) == is_shown
+    assert ("<strong>–</strong>" in page.text) != is_shown
+    assert ("Fewer than half of the accounts are priced in the period" in page.words) != is_shown
+    assert page.row("B<1>")[6] == ("10.9 %" if is_shown else "–")
+
+
+def test_without_accounts_that_are_not_priced_no_row_is_set_apart(bank, tmp_path):
+    page = rendered(bank, tmp_path)
+    assert "priced accounts only" not in page.words and "not priced" not in page.words
+    assert "<strong>" in page.text and page.row("B<1>")[6] == "16.7 %"

@@ -53,8 +53,8 @@
     {%- endfor %}
 {%- endfor %}
 
-{#- One group for each table and span, since an aggregate with a filter takes ten times as long as one
-    without: name → table, span, [(expression, name)]. -#}
+{#- One group for each table and span, since an aggregate with a filter takes ten times as long as
+    one without: name → table, span, [(expression, name)]. -#}
 {%- set groups = {} -%}
 {%- for name, table, listed in [
     ('customer', ref('base_customer_month'), [trailing_counts, trailing_flows]),

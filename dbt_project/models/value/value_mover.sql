@@ -2,6 +2,7 @@
 
 {#- The quarter that ends with the as-of month against the one before it. -#}
 {%- set quarter = 3 -%}
+{%- set before_last = '-' ~ (2 * quarter - 1) -%}
 {%- set shown = 100 -%}
 {%- set effects = ['volume', 'rate', 'fee', 'cost', 'risk'] -%}
 {%- set dimensions = {
@@ -13,6 +14,16 @@
 -- sqlfluff:exclude_rules:ST05,ST06,RF04,LT02
 with run as (
     select * from {{ ref('base_refresh_window') }}
+),
+
+unpriced as (
+    select distinct account_month.account_id
+    from {{ ref('value_account_month') }} as account_month
+    cross join run
+    where
+        account_month.closing_balance is null
+        and account_month.month between {{ months_later('run.as_of_month', before_last) }}
+        and run.as_of_month
 ),
 
 account_month as (
@@ -31,8 +42,11 @@ account_month as (
         account_month.capital_charge
     from {{ ref('value_account_month') }} as account_month
     cross join run
+    -- What an account earned is not known while its balance is not: nor is a change of it.
+    left join unpriced on account_month.account_id = unpriced.account_id
     where
-        account_month.month between {{ months_later('run.as_of_month', '-' ~ (2 * quarter - 1)) }}
+        unpriced.account_id is null
+        and account_month.month between {{ months_later('run.as_of_month', before_last) }}
         and run.as_of_month
 ),
 

@@ -287,7 +287,7 @@ SEGMENT = Declaration(
         ),
         Table(
             "segment_migration",
-            "customers who moved between segments within a horizon",
+            "customers of the sample who moved between segments within a horizon",
             (
                 Column("from_month", "date", "one horizon before the as-of month"),
                 Column("to_month", "date", "the as-of month"),

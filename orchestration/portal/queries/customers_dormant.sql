@@ -13,4 +13,5 @@ inner join base.customer as customer on tier.customer_id = customer.customer_id
 where
     tier.month = $month and tier.tier_number <= 2 and tier.contribution_margin_12m > 0
     and customer.accounts > 0 and coalesce(customer.days_since_active, 91) > 90
+    and not list_contains($barred, tier.customer_id)
 order by tier.contribution_margin_12m desc, tier.customer_id

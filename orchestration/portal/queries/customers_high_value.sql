@@ -11,5 +11,5 @@ from scores.customer as score
 inner join base.customer as customer on score.customer_id = customer.customer_id
 left join value.customer_tier as tier
     on score.customer_id = tier.customer_id and tier.month = $month
-where score.p_high_value is not null
+where score.p_high_value is not null and not list_contains($barred, score.customer_id)
 order by score.p_high_value desc, score.customer_id

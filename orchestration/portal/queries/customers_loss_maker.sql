@@ -28,4 +28,5 @@ from value.customer_tier as tier
 inner join base.customer as customer on tier.customer_id = customer.customer_id
 left join earned on tier.customer_id = earned.customer_id
 where tier.month = $month and tier.tier_number is not null and tier.economic_profit_12m < 0
+    and not list_contains($barred, tier.customer_id)
 order by tier.economic_profit_12m, tier.customer_id

@@ -16,4 +16,5 @@ where
     account.is_open and account.closing_balance > 0
     and account.matures_on > last_day($month)
     and account.matures_on <= last_day($month + interval 3 month)
+    and coalesce(not list_contains($barred, holder.customer_id), true)
 order by account.matures_on, account.closing_balance desc, account.account_id

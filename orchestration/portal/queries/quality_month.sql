@@ -4,6 +4,7 @@
     ('G1', 'landing_booking_month', 'silent_days_at_end', 'days without a booking at the end'),
     ('G2', 'base_account_month', 'abs(bookings_difference)', 'bookings lost or doubled'),
     ('G2', 'base_account_month', 'balance_breaks', 'balances that do not follow from bookings'),
+    ('G2', 'base_account_month', 'balances_unknown', 'accounts without a known balance'),
     ('G2', 'base_account_month', 'balances_not_booked', 'delivered balances that bookings miss'),
     ('G2', 'base_account_month', 'month_gaps', 'months missing in an account'),
     ('G2', 'base_ledger', 'lines_missing + lines_differing', 'ledger lines that bookings miss'),

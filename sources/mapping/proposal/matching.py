@@ -10,6 +10,8 @@ import duckdb
 
 from sources.contract import BY_NAME, DAY, FLAG, RATE, TABLES, TEXT, Column, Table
 from sources.delimited import quoted
+from sources.mapping.places import matching
+from sources.mapping.proposal.keeping import Given
 from sources.mapping.proposal.profiles import Profile, with_all_codes
 from sources.mapping.proposal.sniffing import Sniffed
 from sources.mapping.proposal.synonyms import code_of, nearest, synonyms, words
@@ -33,7 +35,8 @@ BY_NAME_ALONE = 0.4
 class FileSeen:
     """A file, or a pattern of files by month, with the profiles of its columns.
 
-    `relation` has the rows of some of the files, `whole` makes a query of columns of all of them.
+    `relation` has the rows of some of the files, `whole` makes a query of columns of all of them;
+    `paths` are the files below the folder.
     """
 
     pattern: str
@@ -41,6 +44,7 @@ class FileSeen:
     profiles: dict[str, Profile]
     relation: str
     whole: Callable[[Sequence[str]], str]
+    paths: Sequence[str] = ()
 
     @property
     def stem(self) -> str:
@@ -70,8 +74,11 @@ class TableMatch:
     matches: dict[str, Match] = field(default_factory=dict)
 
 
-def match(connection: duckdb.DuckDBPyConnection, files: list[FileSeen]) -> dict[str, TableMatch]:
-    """The proposed file of each table that has one, with its columns."""
+def match(
+    connection: duckdb.DuckDBPyConnection, files: list[FileSeen], given: Given | None = None
+) -> dict[str, TableMatch]:
+    """The proposed file of each table that has one, with its columns; tables and columns that are
+    `given` have the files and columns that the bank named."""
     candidates = sorted(
         (
             (_file_score(table, seen), table.name, seen.pattern)
@@ -81,20 +88,46 @@ def match(connection: duckdb.DuckDBPyConnection, files: list[FileSeen]) -> dict[
         reverse=True,
     )
     by_pattern = {seen.pattern: seen for seen in files}
-    found: dict[str, TableMatch] = {}
-    taken: set[str] = set()
+    found = _given_tables(files, given) if given else {}
+    taken = {seen.pattern for seen in files if given and given.covers(seen.paths)}
     for score, name, pattern in candidates:
         if score >= LEAST_FILE and name not in found and pattern not in taken:
             found[name] = TableMatch(BY_NAME[name], by_pattern[pattern], score)
             taken.add(pattern)
-    _holders_of_accounts(found, files)
+    if not given or "account_holder" not in given.feeds:
+        _holders_of_accounts(found, files)
     for one in found.values():
-        one.matches = _columns(one.table, one.seen)
+        one.matches = _columns(one.table, one.seen) | _given_columns(one, given)
     keys = _keys(found)
     for one in found.values():
-        one.matches = _columns(one.table, one.seen, _referred(connection, one, keys))
+        referred = _referred(connection, one, keys)
+        one.matches = _columns(one.table, one.seen, referred) | _given_columns(one, given)
     for one in found.values():
         _count_codes(connection, one)
+    return found
+
+
+def _given_tables(files: list[FileSeen], given: Given) -> dict[str, TableMatch]:
+    """The tables whose files the bank named, where one of them is there."""
+    found = {}
+    for name in given.feeds:
+        for seen in files:
+            if any(matching(pattern, seen.paths) for pattern in given.patterns(name)):
+                found[name] = TableMatch(BY_NAME[name], seen, 1.0)
+                break
+    return found
+
+
+def _given_columns(one: TableMatch, given: Given | None) -> dict[str, Match]:
+    """The columns that the bank named, as they are matched."""
+    if given is None or one.table.name not in given.feeds:
+        return {}
+    found = {}
+    for column in one.table.columns:
+        value = given.columns(one.table.name).get(column.name)
+        name = value.get("column") if isinstance(value, dict) else value
+        if name in one.seen.profiles:
+            found[column.name] = Match(column, one.seen.profiles[name], 1.0)
     return found
 
 
@@ -127,12 +160,14 @@ def _count_codes(connection: duckdb.DuckDBPyConnection, one: TableMatch) -> None
         match.profile = one.seen.profiles[match.profile.name]
 
 
-def others(files: Iterable[FileSeen], found: Mapping[str, TableMatch]) -> dict[str, str]:
+def others(
+    files: Iterable[FileSeen], found: Mapping[str, TableMatch], given: Given | None = None
+) -> dict[str, str]:
     """Files without a table → the table that they look most like, if any."""
     used = {one.seen.pattern for one in found.values()}
     near = {}
     for seen in files:
-        if seen.pattern not in used:
+        if seen.pattern not in used and not (given and given.covers(seen.paths)):
             score, name = max((_file_score(table, seen), table.name) for table in TABLES)
             near[seen.pattern] = name if score >= LEAST_FILE else ""
     return near

@@ -13,6 +13,8 @@ import duckdb
 from sources.delimited import DelimitedReader, quoted
 from sources.interface import SET_PATH, DeliveryRefused, Problem, no_folder
 from sources.mapping.places import is_part
+from sources.mapping.proposal.currency import bank_currency
+from sources.mapping.proposal.keeping import Given
 from sources.mapping.proposal.matching import FileSeen, match
 from sources.mapping.proposal.openings import opening_questions
 from sources.mapping.proposal.profiles import profiles_of
@@ -34,7 +36,11 @@ MONTHS = (
 
 
 def propose(
-    connection: duckdb.DuckDBPyConnection, folder: Path, worded: Callable[[str], str] = str
+    connection: duckdb.DuckDBPyConnection,
+    folder: Path,
+    worded: Callable[[str], str] = str,
+    given: Given | None = None,
+    currency: str | None = None,
 ) -> Proposal:
     """A first mapping of a folder's files, with the questions that remain.
 
@@ -42,6 +48,10 @@ def propose(
     ----------
     worded
         Gives a message in the language of the proposal's text; the questions stay messages.
+    given
+        An earlier mapping: its tables and columns stay, and the proposal adds what they lack.
+    currency
+        The bank's currency; None if it is to be asked for.
 
     Raises
     ------
@@ -63,12 +73,22 @@ def propose(
         if seen is None:
             unread.append(pattern)
         else:
+            seen.paths = [path.relative_to(folder).as_posix() for path in paths]
             files.append(seen)
     if not files:
         what = Message("has no file with rows and columns")
         raise DeliveryRefused([Problem(str(folder), "", what, SET_PATH)])
-    found = match(connection, files)
-    return write(files, found, unread, worded, opening_questions(connection, found))
+    found = match(connection, files, given)
+    first = []
+    if given is None or "account_balance" not in given.feeds:
+        first += opening_questions(connection, found)
+    own = currency
+    if currency is None:
+        own, question = bank_currency(found, given)
+        first += [question] if question else []
+    proposal = write(files, found, unread, worded, first, given)
+    proposal.currency = own
+    return proposal
 
 
 def pattern_of(path: str) -> str:

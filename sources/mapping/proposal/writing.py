@@ -13,6 +13,8 @@ from sources import codes
 from sources.contract import BY_NAME, DAY, FLAG, MONEY, RATE, TABLES, Column, Table
 from sources.mapping.dates import is_two_digit
 from sources.mapping.model import DEFAULTS
+from sources.mapping.places import matching
+from sources.mapping.proposal.keeping import CODES_INDENT, COLUMNS_INDENT, Given
 from sources.mapping.proposal.matching import (
     BOOLEANS,
     FileSeen,
@@ -42,6 +44,10 @@ class Proposal:
     text: str = ""
     tables: dict[str, str] = field(default_factory=dict)
     questions: list[str] = field(default_factory=list)
+    # Of an earlier mapping, and files that it names and that are not there.
+    kept: list[str] = field(default_factory=list)
+    vanished: list[str] = field(default_factory=list)
+    currency: str | None = None
 
 
 def write(
@@ -50,10 +56,11 @@ def write(
     unread: Sequence[str] = (),
     worded: Callable[[str], str] = str,
     first: Sequence[str] = (),
+    given: Given | None = None,
 ) -> Proposal:
     """The proposal of the matched tables; `unread` are files without rows and columns, `first` the
-    questions that come before those of the columns."""
-    return _Writer(files, found, worded, first).proposal(unread)
+    questions that come before those of the columns, `given` an earlier mapping that it adds to."""
+    return _Writer(files, found, worded, first, given).proposal(unread)
 
 
 class _Writer:
@@ -63,12 +70,15 @@ class _Writer:
         found: Mapping[str, TableMatch],
         worded: Callable[[str], str],
         first: Sequence[str],
+        given: Given | None,
     ) -> None:
         self.worded = worded
         self.files = files
         self.found = found
-        self.defaults = self._usual()
+        self.given = given
+        self.defaults = given.defaults if given else self._usual()
         self.questions = list(first)
+        self.vanished: list[str] = []
         # Columns that give the side of an amount.
         self.sides: set[str] = set()
 
@@ -84,29 +94,132 @@ class _Writer:
             "",
             "tables:",
         ]
-        self._ask_of_all()
+        if self.given is None:
+            self._ask_of_all()
         if not self.defaults:
             lines = [line for line in lines if line != "defaults:"]
+        head = len(lines)
+        additions: dict[int, list[str]] = {}
         for table in TABLES:
-            if table.name in self.found:
+            if self.given and table.name in self.given.feeds:
+                for at, added in self._again(self.given, table):
+                    additions.setdefault(at, []).extend(added)
+            elif table.name in self.found:
                 lines += ["", *self._table(self.found[table.name])]
             elif table.name == "product":
                 lines += self._products()
             elif table.required:
                 self._ask(self._no_file(table))
-        for pattern, near in others(self.files, self.found).items():
+        for pattern, near in others(self.files, self.found, self.given).items():
             asked = Message("{0}: of no table. Leave it out, or map it?", pattern)
             guess = Message("It looks like {0}, too: a table may have several files.", near)
             self._ask(sentences(asked, guess if near else ""))
         for pattern in unread:
             self._ask(Message("{0}: cannot be read as text of columns.", pattern))
-        lines += ["", self._comment(Message("Questions:"))]
-        lines += [
+        questions = ["", self._comment(Message("Questions:"))]
+        questions += [
             self._comment(f"{number}. {self.worded(text)}")
             for number, text in enumerate(self.questions, 1)
         ]
         tables = {name: one.seen.pattern for name, one in self.found.items()}
-        return Proposal("\n".join(lines) + "\n", tables, self.questions)
+        if self.given is None:
+            return Proposal("\n".join([*lines, *questions]) + "\n", tables, self.questions)
+        additions.setdefault(self.given.end(("tables",), 1), []).extend(lines[head:])
+        by_bank = self.worded(Message("given by the bank"))
+        kept = list(self.given.feeds)
+        tables |= {name: ", ".join(self.given.patterns(name)) for name in kept}
+        text = self.given.with_additions(additions, questions, by_bank)
+        return Proposal(text, tables, self.questions, kept, self.vanished)
+
+    def _again(self, given: Given, table: Table) -> Iterator[tuple[int, list[str]]]:
+        """What a table of the earlier mapping lacks: numbers of lines, and what comes there. The
+        bank may have left out an optional column on purpose: it is proposed as a comment."""
+        paths = [path for seen in self.files for path in seen.paths]
+        gone = [one for one in given.patterns(table.name) if not matching(one, paths)]
+        one = self.found.get(table.name)
+        for pattern in gone:
+            self.vanished.append(pattern)
+            self._ask(
+                sentences(
+                    Message("{0}: {1} is not among the files any more.", table.name, pattern),
+                    Message("Is it {0} now?", one.seen.pattern)
+                    if one and not given.covers(one.seen.paths)
+                    else "",
+                )
+            )
+        if one is None or not given.covers(one.seen.paths) or len(given.feeds[table.name]) > 1:
+            return
+        answered, used = given.columns(table.name), given.used(table.name)
+        place = ("tables", table.name, "columns")
+        added: list[str] = []
+        for column in table.columns:
+            match = one.matches.get(column.name)
+            name = f"{table.name}.{column.name}"
+            if column.name in answered:
+                yield from self._further_codes(given, table, column, match)
+            elif match is not None and not any(match.profile.name in text for text in used):
+                if column.required:
+                    added += self._column(one, match)
+                    continue
+                line = f"      # {column.name}: {_yaml(match.profile.name)}"
+                if not given.mentions(table.name, column.name):
+                    added.append(self._remarked(line, match.score, *match.reasons))
+                self._ask(
+                    Message(
+                        "{0}: {1} of {2} looks like it. Remove the sign # before its line, or add "
+                        "it, to read it.",
+                        *(name, match.profile.name, one.seen.pattern),
+                    )
+                )
+            elif column.required or given.mentions(table.name, column.name):
+                missing = self._no_column(name, one.seen.pattern)
+                self._ask(sentences(missing, self._without(column)))
+        if added and place in given.ends:
+            yield given.end(place, COLUMNS_INDENT), added
+
+    def _further_codes(
+        self, given: Given, table: Table, column: Column, match: Match | None
+    ) -> Iterator[tuple[int, list[str]]]:
+        """The codes of an answered column that its map lacks: those with a likely meaning are
+        added, the others asked about."""
+        answer = given.columns(table.name)[column.name]
+        codes_of = answer.get("codes") if isinstance(answer, dict) else None
+        if match is None or not is_coded(column):
+            return
+        allowed = column.values or (BOOLEANS if column.type == FLAG else ())
+        profile = match.profile
+        personal = any(one.personal for one in table.columns)
+        lacking = {
+            code: rows
+            for code, rows in codes.shareable(
+                profile.counts, values=profile.values, personal=personal
+            ).items()
+            if code not in (codes_of or {})
+            and code not in allowed
+            and not (column.form and len(code) == 3 and code.isalpha())
+        }
+        added, unknown = [], []
+        for code, rows in lacking.items():
+            target = code_of(code, allowed) if allowed else currency_of(code)
+            count = f"{rows:,}"
+            if target is None:
+                unknown.append(code)
+                if not given.mentions(table.name, code):
+                    remark = Message("{0}: ?  ({1} rows)", _yaml(code), count)
+                    added.append(f"          {self._comment(remark)}")
+            else:
+                remark = Message("new: {0} rows", count)
+                added.append(f"          {_yaml(code)}: {_yaml(target)}  {self._comment(remark)}")
+        place = ("tables", table.name, "columns", column.name, "codes")
+        if added and place in given.ends:
+            yield given.end(place, CODES_INDENT), added
+        if unknown:
+            self._ask_codes(f"{table.name}.{column.name}", unknown, allowed)
+
+    def _ask_codes(self, place: str, unknown: Sequence[str], allowed: Sequence[str]) -> None:
+        asked = Message("{0}: what do {1} mean?", place, codes.listed(unknown))
+        one_of = Message("Use one of {0}.", codes.listed(allowed))
+        self._ask(sentences(asked, one_of if allowed else Message("Use codes such as EUR.")))
 
     def _ask(self, question: str) -> None:
         self.questions.append(question)
@@ -341,9 +454,7 @@ class _Writer:
             remark = Message("{0} other values ({1} rows)", f"{rest:,}", f"{rows_of_rest:,}")
             yield f"          {self._comment(remark)}"
         if unknown:
-            asked = Message("{0}: what do {1} mean?", place, codes.listed(unknown))
-            one_of = Message("Use one of {0}.", codes.listed(allowed))
-            self._ask(sentences(asked, one_of if allowed else Message("Use codes such as EUR.")))
+            self._ask_codes(place, unknown, allowed)
 
     def _amount(self, one: TableMatch, match: Match | None) -> Iterator[str]:
         """A signed column, a column with a side, or two columns."""

@@ -5,7 +5,7 @@ with ranked as (
         sum(value_at_risk) over (order by value_at_risk desc, customer_id) - value_at_risk as before,
         sum(value_at_risk) over () as whole
     from scores.customer
-    where value_at_risk > 0
+    where value_at_risk > 0 and not list_contains($barred, customer_id)
 )
 
 select count(*) as count, null::date as due, sum(value_at_risk) as amount
