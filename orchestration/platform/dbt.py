@@ -339,9 +339,12 @@ def _show(dbt: DbtCliResource, settings: Settings, select: str) -> None:
     """Let DuckDB read what Spark built: its tables through views, and the layer's own views."""
     os.environ["DBT_SPARK_TABLES"] = json.dumps(spark.tables(settings))
     views = " ".join(f"{part},config.materialized:view" for part in select.split())
-    arguments = ["run", "--no-write-json", "--select", views]
-    invocation = dbt.cli(
-        arguments, target_path=target_path(settings) / RUN, manifest=manifest_of(settings)
-    )
-    with ended_with_this_process(invocation.process):
-        invocation.wait()
+    # Without a view to make, dbt would run no hook, and take no table.
+    for arguments in (["run-operation", "take_sources"], ["run", "--select", views]):
+        invocation = dbt.cli(
+            [*arguments, "--no-write-json"],
+            target_path=target_path(settings) / RUN,
+            manifest=manifest_of(settings),
+        )
+        with ended_with_this_process(invocation.process):
+            invocation.wait()

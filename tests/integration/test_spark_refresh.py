@@ -24,10 +24,7 @@ pytestmark = [
     ),
 ]
 
-BANK = {
-    **{"JINGXI_CUSTOMERS": "200", "JINGXI_SEED": "11", "JINGXI_FIRST_MONTH": "2024-07"},
-    "JINGXI_MEMORY": "3GB",
-}
+BANK = {"JINGXI_CUSTOMERS": "300", "JINGXI_SEED": "11", "JINGXI_MEMORY": "3GB"}
 # What tells when and by what a release was made.
 OF_THE_RUN = ("meta",)
 
