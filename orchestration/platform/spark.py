@@ -40,7 +40,7 @@ spark.driver.extraJavaOptions -Dderby.stream.error.file={folder}/derby.log
 """
 
 
-# Apart from the output of dbt, as its bar of progress: amid one of dbt's events they lose the event.
+# Apart from dbt's events, as its bar of progress: amid one of them it would lose the event.
 LOGGING = """\
 rootLogger.level = warn
 rootLogger.appenderRef.file.ref = file
