@@ -55,7 +55,10 @@ def test_each_figure_worked_by_hand_follows_from_its_parts(known):
             assert shown[key]["records_note"] is None
         for measure in shown[key]["measures"]:
             if measure["measure"] == row["measure"]:
-                assert measure["recomputed"] == Decimal(row["amount"]), row
+                # The 0 of the release is no amount where the balance is not known.
+                is_known = shown[key]["account"]["is_balance_known"]
+                assert is_known or measure["recomputed"] is None, row
+                assert not is_known or measure["recomputed"] == Decimal(row["amount"]), row
                 checked += 1
     assert checked > 80
 
@@ -153,7 +156,7 @@ def test_the_command_prints_measures_parts_and_records_as_json(known_bank, comma
     page = tmp_path / "page.html"
     written = command(known_bank, *asked[:-1], "--to", str(page), "--language", "zh")
     assert (written.returncode, written.stdout.strip()) == (0, str(page)), written.stderr
-    assert "<h1>账户 A05, 2024年1月</h1>" in page.read_text()
+    assert "<h1>账户 A05，2024年1月</h1>" in page.read_text()
     assert "余额为负的天数" in page.read_text() and "transaction.csv" in page.read_text()
     trail = list(audit.entries(Settings(home=known_bank)))
     assert [(one.act, one.outcome) for one in trail[-3:]] == [("explain", "done")] * 3
