@@ -123,10 +123,8 @@ def test_both_engines_publish_the_same_release(homes: dict[str, Path]) -> None:
             if apart or len(rows["spark"]) != len(rows["duckdb"]):
                 differing[table] = (len(rows["spark"]), len(rows["duckdb"]), apart[:1])
         assert differing == {}
-        ((contacts,),) = connection.execute(
-            "select count(*) from of_spark.decisions.contact_plan"
-        ).fetchall()
-        assert contacts > 0
+        scored = connection.table("of_spark.scores.customer").fetchall()
+        assert len(scored) == int(BANK["JINGXI_CUSTOMERS"])
 
 
 def test_a_killed_job_of_spark_leaves_the_release_served(homes: dict[str, Path]) -> None:
