@@ -154,8 +154,8 @@ def pass_through(paid: np.ndarray, market: np.ndarray) -> Estimate:
     ------
     NotEstimated
         With fewer than `FEWEST_MONTHS` months, with fewer than `FEWEST_MOVES` moves of the market
-        rate by a basis point, with moves that cannot be told from a trend, or with months in which
-        nothing is paid beside months with interest.
+        rate by a basis point, with moves that cannot be distinguished from a trend, or with months
+        in which nothing is paid beside months with interest.
     """
     paid, market = np.asarray(paid, dtype=float), np.asarray(market, dtype=float)
     if paid.ndim != 1 or paid.shape != market.shape:
@@ -180,7 +180,7 @@ def pass_through(paid: np.ndarray, market: np.ndarray) -> Estimate:
     lagged = [moves[LAGS - lag : len(moves) - lag] for lag in range(LAGS + 1)]
     X = np.column_stack([np.ones(len(y)), *lagged])
     if np.linalg.matrix_rank(X) < X.shape[1]:
-        raise NotEstimated("the moves of the curve cannot be told from a trend")
+        raise NotEstimated("the moves of the curve cannot be distinguished from a trend")
     inverse = np.linalg.inv(X.T @ X)
     coefficients = inverse @ X.T @ y
     score = X * (y - X @ coefficients)[:, None]

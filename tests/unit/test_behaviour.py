@@ -171,7 +171,7 @@ def test_what_the_records_do_not_show_has_no_number():
     few = 0.03 + 0.0025 * np.minimum(np.arange(36), FEWEST_MOVES - 1)
     with pytest.raises(NotEstimated, match="moves in 7 of 36 months, 8 moves are needed"):
         pass_through(paid, few)
-    with pytest.raises(NotEstimated, match="cannot be told from a trend"):
+    with pytest.raises(NotEstimated, match="cannot be distinguished from a trend"):
         pass_through(paid, 0.03 + 0.0025 * np.arange(36))
     with pytest.raises(ValueError, match="vectors of one length"):
         pass_through(paid, market[:-1])
