@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import date
 
@@ -11,7 +12,8 @@ import pandas as pd
 import pytest
 
 from ml.clv.model import LAST_PERIOD, PACE
-from orchestration.models import datasets
+from orchestration.alerts import default_course
+from orchestration.models import contact_frames, datasets
 from orchestration.models.cutoffs import plus_months
 from orchestration.models.datasets import (
     BELOW_TOP,
@@ -28,6 +30,7 @@ from orchestration.models.datasets import (
     features_of,
 )
 from orchestration.models.studies import OF_CUSTOMERS
+from orchestration.platform.environment import DBT_PROJECT
 
 CUTOFF = date(2024, 6, 1)
 HORIZON = 3
@@ -301,3 +304,14 @@ def test_the_digest_detects_every_change_of_a_training_set():
     }
     assert len(digests) == 5
     assert digest(frame.copy(), y.copy()) == digest(frame, y)
+
+
+def test_the_samples_of_the_engine_hold_what_models_read():
+    text = (DBT_PROJECT / "macros" / "outcomes.sql").read_text()
+    found = {
+        name: int(number)
+        for name, number in re.findall(r"macro (\w+)\(\) %}{{ return\((\d+)\) }}", text)
+    }
+    assert found["sampled_customers"] >= datasets.MOST_CUSTOMERS
+    assert found["sampled_contacts"] >= contact_frames.MOST_CONTACTS
+    assert found["course_months"] == default_course.MONTHS_BEFORE
