@@ -347,13 +347,17 @@ def dbt_layer(
 def _show(dbt: DbtCliResource, settings: Settings, select: str) -> None:
     """Let DuckDB read what Spark built: its tables through views, and the layer's own views."""
     os.environ["DBT_SPARK_TABLES"] = json.dumps(spark.tables(settings))
-    views = " ".join(f"{part},config.materialized:view" for part in select.split())
-    # Without a view to make, dbt would run no hook, and take no table.
-    for arguments in (["run-operation", "take_sources"], ["run", "--select", views]):
-        invocation = dbt.cli(
-            [*arguments, "--no-write-json"],
-            target_path=target_path(settings) / RUN,
-            manifest=manifest_of(settings),
-        )
-        with ended_with_this_process(invocation.process):
-            invocation.wait()
+    manifest = manifest_of(settings)
+    tags = {part.removeprefix("tag:") for part in select.split()}
+    arguments = ["run", "--select", *(f"tag:{tag},config.materialized:view" for tag in tags)]
+    if not any(
+        node["config"]["materialized"] == "view" and tags & set(node["tags"])
+        for node in json.loads(manifest.read_text())["nodes"].values()
+    ):
+        # Without a view to make, dbt would run no hook, and take no table.
+        arguments = ["run-operation", "take_sources"]
+    invocation = dbt.cli(
+        [*arguments, "--no-write-json"], target_path=target_path(settings) / RUN, manifest=manifest
+    )
+    with ended_with_this_process(invocation.process):
+        invocation.wait()

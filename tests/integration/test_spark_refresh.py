@@ -27,7 +27,8 @@ pytestmark = [
     ),
 ]
 
-SMALL = {"CUSTOMERS": "120", "SEED": "11", "MEMORY": "3GB"}
+# A short history: each month is a folder of each table.
+SMALL = {"CUSTOMERS": "120", "SEED": "11", "FIRST_MONTH": "2025-01", "MEMORY": "3GB"}
 # Enough contacts for the models that a plan needs; short in what takes time.
 PLANNED = {"customers": 2000, "seed": 20, "months": 36, "bookings_per_month": 1.0}
 # What tells when and by what a release was made.
