@@ -99,10 +99,8 @@ def _duckdb() -> dict[str, str | None]:
 
 def _spark(settings: Settings) -> dict[str, str | None]:
     # Of the environment in which dbt ran, which is another than this one.
-    installed = {
-        one.name: one.version
-        for one in distributions(path=map(str, spark.ENVIRONMENT.glob("lib/*/site-packages")))
-    }
+    packages = [str(path) for path in spark.ENVIRONMENT.glob("lib/*/site-packages")]
+    installed = {one.name: one.version for one in distributions(path=packages)}
     return {
         **{"engine": "spark", **spark.session(settings)},
         **{"dbt_version": installed["dbt-core"], "adapter_version": installed["dbt-spark"]},

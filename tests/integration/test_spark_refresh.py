@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -30,7 +31,7 @@ pytestmark = [
 # A short history: each month is a folder of each table.
 SMALL = {"CUSTOMERS": "120", "SEED": "11", "FIRST_MONTH": "2025-01", "MEMORY": "3GB"}
 # Enough contacts for the models that a plan needs; short in what takes time.
-PLANNED = {"customers": 2000, "seed": 20, "months": 36, "bookings_per_month": 1.0}
+PLANNED: dict[str, Any] = {"customers": 2000, "seed": 20, "bookings_per_month": 1.0}
 # What tells when and by what a release was made.
 OF_THE_RUN = ("meta",)
 Homes = dict[str, Path]
