@@ -29,9 +29,9 @@ pytestmark = [
 ]
 
 # A short history: each month is a folder of each table.
-SMALL = {"CUSTOMERS": "120", "SEED": "11", "FIRST_MONTH": "2025-01", "MEMORY": "3GB"}
-# Enough contacts for the models that a plan needs; short in what takes time.
-PLANNED: dict[str, Any] = {"customers": 2000, "seed": 20, "bookings_per_month": 1.0}
+SMALL = {"customers": 120, "seed": 7, "months": 12}
+# Enough contacts for the models that a plan needs; few bookings.
+PLANNED = {"customers": 2000, "seed": 20, "bookings_per_month": 1.0}
 # What tells when and by what a release was made.
 OF_THE_RUN = ("meta",)
 Homes = dict[str, Path]
@@ -85,9 +85,21 @@ def both(place: Path, *arguments: str, **settings: str) -> Homes:
     return homes
 
 
+def delivered(place: Path, bank: Mapping[str, Any]) -> dict[str, str]:
+    """The settings of a refresh of a synthetic bank, whose delivery is written."""
+    with duckdb.connect() as connection:
+        made = SyntheticBank(place / "made", place / "truth", **bank)
+        made.prepare(connection)
+        export_delivery(connection, made.delivery, place / "delivery", "csv")
+    return {"SOURCE": "files", "SOURCE_PATH": str(place / "delivery"), "MEMORY": "3GB"}
+
+
 @pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Homes:
-    return both(tmp_path_factory.mktemp("small"), **SMALL)
+def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Homes, dict[str, str]]:
+    """The homes of a small bank, and the settings of their refresh."""
+    place = tmp_path_factory.mktemp("small")
+    settings = delivered(place, SMALL)
+    return both(place, **settings), settings
 
 
 def assert_same_release(homes: Homes) -> None:
@@ -138,9 +150,10 @@ def count(release: Path, rows: str) -> int:
         return int(connection.execute(f"select count(*) from {rows}").fetchall()[0][0])
 
 
-def test_both_engines_publish_the_same_release(small: Homes) -> None:
-    assert_same_release(small)
-    assert count(served(small["spark"]), "scores.customer") == int(SMALL["CUSTOMERS"])
+def test_both_engines_publish_the_same_release(small: tuple[Homes, dict[str, str]]) -> None:
+    homes, _ = small
+    assert_same_release(homes)
+    assert count(served(homes["spark"]), "scores.customer") == SMALL["customers"]
 
 
 @pytest.fixture(scope="module")
@@ -148,11 +161,7 @@ def planned(tmp_path_factory: pytest.TempPathFactory) -> Homes:
     """A bank that plans contacts, refreshed as of a month and then as of the next, which replaces
     that month alone."""
     place = tmp_path_factory.mktemp("planned")
-    with duckdb.connect() as connection:
-        made = SyntheticBank(place / "made", place / "truth", **PLANNED)
-        made.prepare(connection)
-        export_delivery(connection, made.delivery, place / "delivery", "csv")
-    settings = {"SOURCE": "files", "SOURCE_PATH": str(place / "delivery"), "MEMORY": "3GB"}
+    settings = delivered(place, PLANNED)
     both(place, **settings, AS_OF="2025-11")
     return both(place, "--months", "2025-12", **settings, AS_OF="2025-12")
 
@@ -180,11 +189,14 @@ def test_berka_is_the_same_on_both_engines(tmp_path: Path) -> None:
     assert count(served(homes["spark"]), "scores.customer") > 1000
 
 
-def test_a_killed_job_of_spark_leaves_the_release_served(small: Homes) -> None:
-    home = small["spark"]
+def test_a_killed_job_of_spark_leaves_the_release_served(
+    small: tuple[Homes, dict[str, str]],
+) -> None:
+    homes, settings = small
+    home = homes["spark"]
     before = served(home)
     content = before.read_bytes()
-    process = begun(home, "spark", **SMALL)
+    process = begun(home, "spark", **settings)
     deadline = time.monotonic() + 600
     while not (job := job_of(home)) and time.monotonic() < deadline and process.poll() is None:
         time.sleep(1)
@@ -197,4 +209,4 @@ def test_a_killed_job_of_spark_leaves_the_release_served(small: Homes) -> None:
     assert f"still served: {before.stem}" in output
     assert "nothing was published" in output
     assert served(home) == before and before.read_bytes() == content
-    assert refreshed(home, "spark", **SMALL) != before
+    assert refreshed(home, "spark", **settings) != before
