@@ -348,10 +348,11 @@ def _show(dbt: DbtCliResource, settings: Settings, select: str) -> None:
     """Let DuckDB read what Spark built: its tables through views, and the layer's own views."""
     os.environ["DBT_SPARK_TABLES"] = json.dumps(spark.tables(settings))
     manifest = manifest_of(settings)
-    tags = {part.removeprefix("tag:") for part in select.split()}
-    arguments = ["run", "--select", *(f"tag:{tag},config.materialized:view" for tag in tags)]
+    tags = set(select.split())
+    views = " ".join(f"{part},config.materialized:view" for part in select.split())
+    arguments = ["run", "--select", views]
     if not any(
-        node["config"]["materialized"] == "view" and tags & set(node["tags"])
+        node["config"]["materialized"] == "view" and {f"tag:{tag}" for tag in node["tags"]} & tags
         for node in json.loads(manifest.read_text())["nodes"].values()
     ):
         # Without a view to make, dbt would run no hook, and take no table.
