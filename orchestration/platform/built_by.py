@@ -55,7 +55,7 @@ def record(
 
 def content(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str, Any]:
     """Rows of a table or view, the digest of its exact columns and the mean of its doubles, none of
-    which depends on the order of rows.
+    which depends on the order of rows or columns.
 
     The digest is the sum of DuckDB's hashes of the rows with the columns' types, where an
     approximate column counts by whether it is empty. The mean is that of the inverse hyperbolic
@@ -63,8 +63,10 @@ def content(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str, Any]
     below 1, absolutely.
     """
     relation = connection.table(table)
+    # By name: Spark keeps the month, which its folders give, as the last column.
     types = {
-        quoted(name): str(kind) for name, kind in zip(relation.columns, relation.types, strict=True)
+        quoted(name): str(kind)
+        for name, kind in sorted(zip(relation.columns, relation.types, strict=True))
     }
     doubles = [name for name, kind in types.items() if kind in APPROXIMATE]
     hashed = ", ".join(f"{name} is null" if name in doubles else name for name in types)
