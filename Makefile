@@ -143,8 +143,8 @@ $(SPARK)/.installed: tests/spark.lock
 spark: $(SPARK)/.installed ## set up .venv-spark, with Java 17 where it is missing, for ENGINE=spark
 
 # One process: a session of Spark uses all processors.
-test-spark: $(INSTALLED) $(SPARK)/.installed ## the same dbt project on Spark gives the same tables
-	@TEST_SPARK=1 $(RUN) -m pytest -q -m slow tests/integration/test_spark.py
+test-spark: $(INSTALLED) $(SPARK)/.installed ## tables, releases, plans and scores are the same on Spark; SHORT=1: of one small bank
+	@TEST_SPARK=1 $(RUN) -m pytest -q -m slow $(if $(filter-out 0 false,$(SHORT)),tests/integration/test_spark_refresh.py::test_both_engines_publish_the_same_release,tests/integration/test_spark.py tests/integration/test_spark_refresh.py)
 
 ui: $(INSTALLED) ## Dagster, MLflow and the reports on 127.0.0.1; READ_ONLY=1 PORT=3100: for stakeholders
 	@$(RUN) -m orchestration ui $(if $(PORT),--port $(PORT)) $(if $(filter-out 0 false,$(READ_ONLY)),--read-only)

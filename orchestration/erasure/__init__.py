@@ -85,11 +85,6 @@ def erase(
     """
     if not reason.strip():
         raise ValueError('REASON is missing: expected why, such as REASON="request of 3 May"')
-    if settings.spark.exists():
-        raise ValueError(
-            f"ENGINE (JINGXI_ENGINE) is invalid: {settings.spark} holds tables of Spark, which an "
-            "erasure does not search. Refresh with ENGINE=duckdb, which removes them, then erase."
-        )
     subject = audit.customer(settings, customer_id)
     with audit.audited(settings, ERASE, subject, personal=True) as doing, connect(settings) as own:
         person = _begun(settings, customer_id) or find_person(own, settings, customer_id)

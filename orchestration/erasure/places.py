@@ -25,7 +25,7 @@ PLACES = (
     Place("exports", "rewritten", "the lists of a release"),
     Place("reports", "rewritten", "pages; the value report names customers"),
     Place("customers", "removed", "pages of customers: the person's own are removed"),
-    Place("build", "removed", "the build warehouse"),
+    Place("build", "removed", "the build warehouse, and tables of Spark"),
     Place("tmp", "removed", "temporary files"),
     Place("delivery", "removed", "the synthetic bank's delivery"),
     Place("truth", "removed", "the synthetic bank's hidden truth"),

@@ -22,7 +22,7 @@ from dagster_dbt import (
 )
 from dagster_dbt.errors import DagsterDbtCliRuntimeError
 
-from orchestration.platform import build_numbers, reference, spark
+from orchestration.platform import build_numbers, built_by, reference, spark
 from orchestration.platform.asset_metadata import COLUMN_LINEAGE, ROW_COUNT, count_rows, team
 from orchestration.platform.column_lineage import declared_columns, lineage_of
 from orchestration.platform.environment import DBT_PROJECT
@@ -317,15 +317,24 @@ def dbt_layer(
             raise failure(f"dbt tests found: {'; '.join(found)}", places) from error
         if on_spark:
             _show(dbt, home.settings, select)
+        nodes = [
+            invocation.manifest["nodes"][output.metadata["unique_id"].value] for output in built
+        ]
         with home.warehouse() as connection:
+            if layer in spark.LAYERS:
+                tables = [
+                    f"{node['schema']}.{node['alias']}"
+                    for node in nodes
+                    if node["config"]["materialized"] != "view"
+                ]
+                built_by.record(connection, home.settings, layer, tables, on_spark=on_spark)
             build_numbers.finish(connection, layer)
             counts = [
                 count_rows(connection, context.asset_key_for_output(output.output_name))
                 for output in built
             ]
         columns = declared_columns(invocation.manifest)
-        for output, count in zip(built, counts, strict=True):
-            node = invocation.manifest["nodes"][output.metadata["unique_id"].value]
+        for output, node, count in zip(built, nodes, counts, strict=True):
             lineage = {}
             if node["resource_type"] == "model" and not on_spark:
                 compiled = target / "compiled" / node["package_name"] / node["original_file_path"]
@@ -338,13 +347,18 @@ def dbt_layer(
 def _show(dbt: DbtCliResource, settings: Settings, select: str) -> None:
     """Let DuckDB read what Spark built: its tables through views, and the layer's own views."""
     os.environ["DBT_SPARK_TABLES"] = json.dumps(spark.tables(settings))
+    manifest = manifest_of(settings)
+    tags = set(select.split())
     views = " ".join(f"{part},config.materialized:view" for part in select.split())
-    # Without a view to make, dbt would run no hook, and take no table.
-    for arguments in (["run-operation", "take_sources"], ["run", "--select", views]):
-        invocation = dbt.cli(
-            [*arguments, "--no-write-json"],
-            target_path=target_path(settings) / RUN,
-            manifest=manifest_of(settings),
-        )
-        with ended_with_this_process(invocation.process):
-            invocation.wait()
+    arguments = ["run", "--select", views]
+    if not any(
+        node["config"]["materialized"] == "view" and {f"tag:{tag}" for tag in node["tags"]} & tags
+        for node in json.loads(manifest.read_text())["nodes"].values()
+    ):
+        # Without a view to make, dbt would run no hook, and take no table.
+        arguments = ["run-operation", "take_sources"]
+    invocation = dbt.cli(
+        [*arguments, "--no-write-json"], target_path=target_path(settings) / RUN, manifest=manifest
+    )
+    with ended_with_this_process(invocation.process):
+        invocation.wait()

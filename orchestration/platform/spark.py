@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -116,7 +117,19 @@ def prepare(connection: duckdb.DuckDBPyConnection, settings: Settings) -> dict[s
         "DBT_SPARK_SOURCES": json.dumps(sources),
         "SPARK_CONF_DIR": os.environ.get("SPARK_CONF_DIR") or str(configuration),
         "SPARK_LOCAL_DIRS": str(settings.scratch / "spark"),
+        "DBT_SPARK_SESSION": str(_session(settings)),
     }
+
+
+def session(settings: Settings) -> dict[str, str]:
+    """The versions of Spark and Java as Spark itself gave them when dbt last began."""
+    files = duckdb.read_parquet(str(_session(settings) / "*.parquet"))
+    ((engine, java),) = files.project("engine_version, java_version").fetchall()
+    return {"engine_version": engine, "java_version": java}
+
+
+def _session(settings: Settings) -> Path:
+    return settings.spark / "session"
 
 
 def tables(settings: Settings) -> dict[str, dict[str, Any]]:

@@ -51,7 +51,7 @@ PUBLISHED_VIEWS = (("value", "reconciliation"),)
 PUBLISHED_TABLES = {
     "alerts": ("credit", "transaction"),
     "meta": (
-        *("audit", "bank", "bad_code", "gate_override", "gate_result", "input_file"),
+        *("audit", "bank", "bad_code", "engine", "gate_override", "gate_result", "input_file"),
         *("model_version", "model_evaluation", "model_kind", "model_audit", "model_drift"),
         *("model_decile", "model_monitoring"),
         *("reference_data", "restatement"),

@@ -15,15 +15,12 @@ from typing import Any
 import duckdb
 
 from orchestration.platform import spark
+from orchestration.platform.built_by import APPROXIMATE, TOLERANCE
 from orchestration.platform.environment import DBT_PROJECT
 from orchestration.platform.settings import Settings
 
 # What touches events, and what is built in the same step.
 SCOPE = ("tag:staging", "tag:base", "tag:value", "tag:features")
-# A double is a sum, a logarithm or a power: their last digits differ between engines. A discounted
-# amount is a double that is rounded to twelve places.
-APPROXIMATE = ("DOUBLE", "DECIMAL(38,12)")
-TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -77,7 +74,7 @@ def compare(warehouse: Path, home: Path) -> list[Compared]:
     with duckdb.connect(str(warehouse), read_only=True) as connection:
         return [
             # A table without a file has no rows, and no types to compare.
-            _compared(connection, name, _relation(kept) or f"(from {name} where false)")
+            compared(connection, name, name, _relation(kept) or f"(from {name} where false)")
             for name, kept in spark.tables(Settings(home=home)).items()
         ]
 
@@ -94,8 +91,11 @@ def _columns(connection: duckdb.DuckDBPyConnection, relation: str) -> dict[str, 
     return {row[0]: row[1] for row in rows}
 
 
-def _compared(connection: duckdb.DuckDBPyConnection, name: str, relation: str) -> Compared:
-    ours, theirs = _columns(connection, name), _columns(connection, relation)
+def compared(
+    connection: duckdb.DuckDBPyConnection, name: str, on_duckdb: str, on_spark: str
+) -> Compared:
+    """A table of both engines, each as what may follow `from`."""
+    ours, theirs = _columns(connection, on_duckdb), _columns(connection, on_spark)
     types = [
         f"{column}: {ours.get(column)} on DuckDB, {theirs.get(column)} on Spark"
         for column in {**ours, **theirs}
@@ -130,7 +130,7 @@ def _compared(connection: duckdb.DuckDBPyConnection, name: str, relation: str) -
         with paired as (
             select ours.key as ours, theirs.key as theirs,
                 case when ours.key is not null and theirs.key is not null then {apart} end as apart
-            from ({keyed(name)}) as ours full join ({keyed(relation)}) as theirs
+            from ({keyed(on_duckdb)}) as ours full join ({keyed(on_spark)}) as theirs
                 on ours.key = theirs.key and ours.place = theirs.place
         )
         select count(ours), count(theirs),

@@ -273,6 +273,15 @@ def test_pages_and_logs_lose_the_id_and_no_longer_one(home):
     assert log.endswith("not of CUST-11\n") and "CUST-1," not in log
 
 
+def test_tables_of_spark_are_removed_with_the_build(home):
+    table = home.settings.spark / "tables" / "base.db" / "customer" / "part.parquet"
+    table.parent.mkdir(parents=True)
+    duckdb.sql("select 'CUST-1' as customer_id").write_parquet(str(table))
+    certificate = erase(home.settings, "CUST-1", REASON)
+    assert not home.settings.spark.exists()
+    assert certificate.places["build"] == 1 and certificate.remaining == []
+
+
 def test_a_number_is_replaced_where_it_is_a_customer_and_not_where_it_is_a_branch(tmp_path):
     path = tmp_path / "r.duckdb"
     with duckdb.connect(str(path)) as connection:

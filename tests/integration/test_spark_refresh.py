@@ -9,12 +9,16 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
 
-from tests.conftest import PROJECT
-from tests.integration.spark import TOLERANCE
+from orchestration.platform.built_by import TOLERANCE
+from sources.export import export_delivery
+from sources.synthetic import SyntheticBank
+from tests.conftest import PROJECT, real_data
+from tests.integration.spark import compared
 
 pytestmark = [
     pytest.mark.slow,
@@ -24,21 +28,23 @@ pytestmark = [
     ),
 ]
 
-BANK = {"JINGXI_CUSTOMERS": "300", "JINGXI_SEED": "11", "JINGXI_MEMORY": "3GB"}
+# A short history: each month is a folder of each table.
+SMALL = {"customers": 120, "seed": 7, "months": 12}
+# Enough contacts for the models that a plan needs; few bookings.
+PLANNED = {"customers": 2000, "seed": 20, "bookings_per_month": 1.0}
 # What tells when and by what a release was made.
 OF_THE_RUN = ("meta",)
+Homes = dict[str, Path]
 
 
-def begun(home: Path, engine: str, **others: str) -> subprocess.Popen[str]:
+def begun(home: Path, engine: str, *arguments: str, **settings: str) -> subprocess.Popen[str]:
+    named = {"HOME": str(home), "ENGINE": engine, **settings}
     environment: Mapping[str, str] = {
         **os.environ,
-        **BANK,
-        **others,
-        "JINGXI_HOME": str(home),
-        "JINGXI_ENGINE": engine,
+        **{f"JINGXI_{name}": value for name, value in named.items()},
     }
     return subprocess.Popen(
-        [sys.executable, "-m", "orchestration", "refresh"],
+        [sys.executable, "-m", "orchestration", "refresh", *arguments],
         cwd=PROJECT,
         env=environment,
         text=True,
@@ -47,10 +53,10 @@ def begun(home: Path, engine: str, **others: str) -> subprocess.Popen[str]:
     )
 
 
-def refreshed(home: Path, engine: str) -> Path:
+def refreshed(home: Path, engine: str, *arguments: str, **settings: str) -> Path:
     """The release that a refresh publishes."""
-    process = begun(home, engine)
-    output, _ = process.communicate(timeout=1800)
+    process = begun(home, engine, *arguments, **settings)
+    output, _ = process.communicate(timeout=3600)
     assert process.returncode == 0, output
     return served(home)
 
@@ -71,67 +77,126 @@ def job_of(home: Path) -> int:
     return 0
 
 
+def both(place: Path, *arguments: str, **settings: str) -> Homes:
+    """The homes of a bank that each engine refreshes."""
+    homes = {engine: place / engine for engine in ("spark", "duckdb")}
+    for engine, home in homes.items():
+        refreshed(home, engine, *arguments, **settings)
+    return homes
+
+
+def delivered(place: Path, bank: Mapping[str, Any]) -> dict[str, str]:
+    """The settings of a refresh of a synthetic bank, whose delivery is written."""
+    with duckdb.connect() as connection:
+        made = SyntheticBank(place / "made", place / "truth", **bank)
+        made.prepare(connection)
+        export_delivery(connection, made.delivery, place / "delivery", "csv")
+    return {"SOURCE": "files", "SOURCE_PATH": str(place / "delivery"), "MEMORY": "3GB"}
+
+
 @pytest.fixture(scope="module")
-def homes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    found = {engine: tmp_path_factory.mktemp(engine) for engine in ("spark", "duckdb")}
-    for engine, home in found.items():
-        refreshed(home, engine)
-    return found
+def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Homes, dict[str, str]]:
+    """The homes of a small bank, and the settings of their refresh."""
+    place = tmp_path_factory.mktemp("small")
+    settings = delivered(place, SMALL)
+    return both(place, **settings), settings
 
 
-def columns_of(connection: duckdb.DuckDBPyConnection, release: str) -> dict[str, dict[str, str]]:
-    tables: dict[str, dict[str, str]] = {}
-    for schema, table, column, kind in connection.execute(
-        "select schema_name, table_name, column_name, data_type from duckdb_columns() "
-        "where database_name = ? and not internal order by all",
-        [release],
-    ).fetchall():
-        tables.setdefault(f"{schema}.{table}", {})[column] = kind
-    return tables
-
-
-def test_both_engines_publish_the_same_release(homes: dict[str, Path]) -> None:
+def assert_same_release(homes: Homes) -> None:
+    """The served releases agree by `meta.engine` alone, and cell by cell."""
     with duckdb.connect() as connection:
         for engine, home in homes.items():
             connection.execute(f"attach '{served(home)}' as of_{engine} (read_only)")
-        on_spark, on_duckdb = (columns_of(connection, f"of_{name}") for name in homes)
-        assert on_spark == on_duckdb
-        differing = {}
-        for table, columns in on_spark.items():
-            if table.split(".")[0] in OF_THE_RUN:
-                continue
-            exact = [f'"{name}"' for name, kind in columns.items() if kind != "DOUBLE"]
-            close = [f'"{name}"' for name, kind in columns.items() if kind == "DOUBLE"]
-            # Rows side by side, in the order of all that is exact.
-            rows = {
-                engine: connection.execute(
-                    f"select {', '.join([*exact, *close])} from of_{engine}.{table} "
-                    f"order by {', '.join([*exact, *(f'round({one}, 6)' for one in close)])}"
+        on_spark, on_duckdb = (
+            {row[0]: row[1:] for row in connection.execute(
+                "select table_name, engine, java_version is not null, rows, digest, "
+                f"doubles, digest_version from of_{engine}.meta.engine"
+            ).fetchall()}
+            for engine in ("spark", "duckdb")
+        )  # fmt: skip
+        assert len(on_spark) > 90 and set(on_spark) == set(on_duckdb)
+        assert {row[:2] for row in on_spark.values()} == {("spark", True)}
+        assert {row[:2] for row in on_duckdb.values()} == {("duckdb", False)}
+        apart = {
+            table: (ours, theirs)
+            for table, ours in on_spark.items()
+            if (ours[2], ours[3], ours[5])
+            != ((theirs := on_duckdb[table])[2], theirs[3], theirs[5])
+            or (ours[4] is None) != (theirs[4] is None)
+            or (ours[4] is not None and abs(ours[4] - theirs[4]) > TOLERANCE)
+        }
+        assert apart == {}
+        tables, of_duckdb = (
+            {
+                f"{schema}.{table}"
+                for schema, table in connection.execute(
+                    "select schema_name, table_name from duckdb_tables() where database_name = ?",
+                    [f"of_{engine}"],
                 ).fetchall()
-                for engine in homes
+                if schema not in OF_THE_RUN
             }
-            apart = [
-                (one, other)
-                for one, other in zip(rows["spark"], rows["duckdb"], strict=False)
-                if one[: len(exact)] != other[: len(exact)]
-                or any(
-                    (a is None) != (b is None)
-                    or (a is not None and abs(a - b) > TOLERANCE * max(1, abs(a), abs(b)))
-                    for a, b in zip(one[len(exact) :], other[len(exact) :], strict=True)
-                )
-            ]
-            if apart or len(rows["spark"]) != len(rows["duckdb"]):
-                differing[table] = (len(rows["spark"]), len(rows["duckdb"]), apart[:1])
-        assert differing == {}
-        scored = connection.table("of_spark.scores.customer").fetchall()
-        assert len(scored) == int(BANK["JINGXI_CUSTOMERS"])
+            for engine in ("spark", "duckdb")
+        )
+        assert len(tables) > 100 and tables == of_duckdb
+        found = [
+            compared(connection, table, f"of_duckdb.{table}", f"of_spark.{table}")
+            for table in sorted(tables)
+        ]
+        assert [one for one in found if not one.is_same] == []
 
 
-def test_a_killed_job_of_spark_leaves_the_release_served(homes: dict[str, Path]) -> None:
+def count(release: Path, rows: str) -> int:
+    with duckdb.connect(str(release), read_only=True) as connection:
+        return int(connection.execute(f"select count(*) from {rows}").fetchall()[0][0])
+
+
+def test_both_engines_publish_the_same_release(small: tuple[Homes, dict[str, str]]) -> None:
+    homes, _ = small
+    assert_same_release(homes)
+    assert count(served(homes["spark"]), "scores.customer") == SMALL["customers"]
+
+
+@pytest.fixture(scope="module")
+def planned(tmp_path_factory: pytest.TempPathFactory) -> Homes:
+    """A bank that plans contacts, refreshed as of a month and then as of the next, which replaces
+    that month alone."""
+    place = tmp_path_factory.mktemp("planned")
+    settings = delivered(place, PLANNED)
+    both(place, **settings, AS_OF="2025-11")
+    return both(place, "--months", "2025-12", **settings, AS_OF="2025-12")
+
+
+def test_a_further_month_is_the_same_on_both_engines_as_are_plan_and_control_groups(
+    planned: Homes,
+) -> None:
+    """Months before it lie where the first refresh of Spark wrote them."""
+    assert_same_release(planned)
+    assert count(served(planned["spark"]), "decisions.contact_plan where arm = 'treatment'")
+    assert count(served(planned["spark"]), "decisions.contact_plan where arm = 'control'")
+    kept, replaced = (
+        {file.stat().st_mtime for file in folder.glob("*.parquet")}
+        for month in ("2025-11", "2025-12")
+        for folder in (planned["spark"] / "build/spark/tables").glob(
+            f"value.db/account_month/month={month}-01"
+        )
+    )
+    assert max(kept) < min(replaced)
+
+
+def test_berka_is_the_same_on_both_engines(tmp_path: Path) -> None:
+    homes = both(tmp_path, SOURCE="berka", SOURCE_PATH=str(real_data("berka")), MEMORY="3GB")
+    assert_same_release(homes)
+    assert count(served(homes["spark"]), "scores.customer") > 1000
+
+
+def test_a_killed_job_of_spark_leaves_the_release_served(
+    small: tuple[Homes, dict[str, str]],
+) -> None:
+    homes, settings = small
     home = homes["spark"]
     before = served(home)
     content = before.read_bytes()
-    process = begun(home, "spark")
+    process = begun(home, "spark", **settings)
     deadline = time.monotonic() + 600
     while not (job := job_of(home)) and time.monotonic() < deadline and process.poll() is None:
         time.sleep(1)
@@ -144,4 +209,4 @@ def test_a_killed_job_of_spark_leaves_the_release_served(homes: dict[str, Path])
     assert f"still served: {before.stem}" in output
     assert "nothing was published" in output
     assert served(home) == before and before.read_bytes() == content
-    assert refreshed(home, "spark") != before
+    assert refreshed(home, "spark", **settings) != before

@@ -17,6 +17,20 @@
     {%- do adapter.config.credentials.server_side_parameters.update({'spark.sql.ansi.enabled': 'true'}) -%}
 {%- endmacro %}
 
+{# The versions of the engine for `meta.engine`, which only the engine itself knows on a cluster. #}
+{% macro name_engine() -%}
+    {%- if execute -%}{{ return(adapter.dispatch('name_engine')()) }}{%- endif -%}
+{%- endmacro %}
+
+{% macro duckdb__name_engine() %}{% endmacro %}
+
+{% macro spark__name_engine() -%}
+    insert overwrite directory '{{ env_var('DBT_SPARK_SESSION') }}' using parquet
+    select
+        split(version(), ' ')[0] as engine_version,
+        java_method('java.lang.System', 'getProperty', 'java.version') as java_version
+{%- endmacro %}
+
 {# A text has no length: Spark's name for the type of a contract's or a seed's column. #}
 {% macro spark__cast(field, type) -%}
     cast({{ field }} as {{ 'string' if type | lower == 'varchar' else type }})
