@@ -10,6 +10,11 @@
         else coalesce(version.converted_on, account.opened_on)
     end
 {%- endset -%}
+{%- set measures = [
+    'inflow', 'outflow', 'income', 'card_payments', 'cash_withdrawals', 'loan_repayments',
+    'net_invested', 'interest_paid', 'interest_charged', 'fees',
+] -%}
+{%- set level = 'delivered_balance.closing_balance - running.booked_so_far' -%}
 
 -- The linter cannot track the indentation of columns that a loop writes.
 -- sqlfluff:exclude_rules:LT02,ST05,ST06,RF04
@@ -93,13 +98,41 @@ refreshed_month as (
     {{ each_month('run', 'month_from', 'month_to') }}
 ),
 
-activity as (
+-- What the running balance needs: with all measures of a month it is gigabytes at once.
+movement as (
     select
         activity.account_id,
         activity.month,
         sum(coalesce(activity.foreign_amount, activity.amount)) as amount,
-        sum(activity.amount) as booked_amount,
         sum(activity.balance_day_amount) as balance_day_amount,
+        -- Not known in the account's own currency.
+        sum(case when activity.foreign_amount is null then activity.amount_in end) as amount_in,
+        max(activity.last_booked_on) as last_booked_on,
+        max(
+            case when activity.channel in {{ active }} then activity.last_booked_on end
+        ) as last_active_on,
+        max(
+            case when activity.kind in {{ income }} then activity.last_booked_on end
+        ) as last_income_on
+    from {{ ref('base_account_activity') }} as activity
+    cross join run
+    where activity.month between run.month_from and run.month_to
+    group by activity.account_id, activity.month
+),
+
+together as (
+    select activity.*
+    from {{ ref('base_account_activity') }} as activity
+    cross join run
+    where activity.month between run.month_from and run.month_to
+    {{ clustered_by('activity.account_id, activity.month') }}
+),
+
+summed as (
+    select
+        activity.account_id,
+        activity.month,
+        sum(activity.amount) as booked_amount,
         sum(activity.bookings) as bookings,
         {%- for channel in booking_channels() + ['(none)'] %}
         sum(case when activity.channel = '{{ channel }}' then activity.bookings else 0 end)
@@ -152,19 +185,31 @@ activity as (
         ) as fees,
         {%- for kind in ['interest_paid', 'interest_charged'] %}
         sum(case when activity.kind = '{{ kind }}' then activity.foreign_amount else 0 end)
-            as foreign_{{ kind }},
+            as foreign_{{ kind }}{{ "," if not loop.last }}
         {%- endfor %}
-        max(activity.last_booked_on) as last_booked_on,
-        max(
-            case when activity.channel in {{ active }} then activity.last_booked_on end
-        ) as last_active_on,
-        max(
-            case when activity.kind in {{ income }} then activity.last_booked_on end
-        ) as last_income_on
-    from {{ ref('base_account_activity') }} as activity
-    cross join run
-    where activity.month between run.month_from and run.month_to
+    from together as activity
     group by activity.account_id, activity.month
+),
+
+-- Narrow for the join.
+activity as (
+    select
+        account_id,
+        month,
+        cast(bookings as integer) as bookings,
+        {%- for channel in booking_channels() + ['no_channel'] %}
+        cast(bookings_{{ channel }} as integer) as bookings_{{ channel }},
+        {%- endfor %}
+        {%- for group in booking_groups() %}
+        cast(bookings_{{ group }} as integer) as bookings_{{ group }},
+        {%- endfor %}
+        {%- for measure in measures %}
+        cast({{ measure }} as decimal(18, 2)) as {{ measure }},
+        {%- endfor %}
+        cast(booked_amount as decimal(18, 2)) as booked_amount,
+        cast(foreign_interest_paid as decimal(18, 2)) as foreign_interest_paid,
+        cast(foreign_interest_charged as decimal(18, 2)) as foreign_interest_charged
+    from summed
 ),
 {%- if is_incremental() and continues_itself() %}
 
@@ -258,48 +303,26 @@ account_month as (
     select
         account_id,
         month
-    from activity
+    from movement
 ),
 
-running as (
+-- A window keeps all columns of its rows: what else a row has is joined after it.
+moved as (
     select
         account_month.account_id,
         account_month.month,
-        last_day(account_month.month) as month_end,
-        day(last_day(account_month.month)) as days_in_month,
-        coalesce(earlier.amount, 0)
-        + sum(coalesce(activity.amount, 0)) over so_far as booked_so_far,
-        coalesce(activity.amount, 0) as amount,
-        coalesce(activity.balance_day_amount, 0) as balance_day_amount,
-        coalesce(max(activity.last_booked_on) over so_far, earlier.last_booked_on)
-            as last_booked_on,
-        coalesce(max(activity.last_active_on) over so_far, earlier.last_active_on)
-            as last_active_on,
-        coalesce(max(activity.last_income_on) over so_far, earlier.last_income_on)
-            as last_income_on,
-        delivered_balance.closing_balance as delivered_closing_balance,
-        delivered_balance.balance_day_sum as delivered_day_sum,
-        earlier_level.amount as earlier_level,
-        case
-            when account.opened_on >= run.first_month then 0
-            -- Known from the first booking's month on: no later row may change an earlier month.
-            when account_month.month >= brought.known_from then brought.opening_balance
-        end as brought_level
+        cast(coalesce(movement.amount, 0) as decimal(18, 2)) as amount,
+        cast(coalesce(movement.balance_day_amount, 0) as decimal(18, 2)) as balance_day_amount,
+        cast(movement.amount_in as decimal(18, 2)) as amount_in,
+        cast(sum(movement.amount) over so_far as decimal(18, 2)) as amount_so_far,
+        max(movement.last_booked_on) over so_far as last_booked_on,
+        max(movement.last_active_on) over so_far as last_active_on,
+        max(movement.last_income_on) over so_far as last_income_on
     from account_month
-    cross join run
-    inner join account on account_month.account_id = account.account_id
-    left join activity
+    left join movement
         on
-            account_month.account_id = activity.account_id
-            and account_month.month = activity.month
-    left join earlier on account_month.account_id = earlier.account_id
-    left join {{ ref('base_opening_balance') }} as brought
-        on account_month.account_id = brought.account_id
-    left join delivered_balance
-        on
-            account_month.account_id = delivered_balance.account_id
-            and account_month.month = delivered_balance.month
-    left join earlier_level on account_month.account_id = earlier_level.account_id
+            account_month.account_id = movement.account_id
+            and account_month.month = movement.month
     window so_far as (
         partition by account_month.account_id
         order by account_month.month
@@ -307,27 +330,86 @@ running as (
     )
 ),
 
+has_delivered as (
+    select distinct delivered_balance.account_id
+    from delivered_balance
+    cross join run
+    where delivered_balance.month >= run.month_from
+),
+
+running as (
+    select
+        moved.account_id,
+        moved.month,
+        moved.amount,
+        moved.balance_day_amount,
+        moved.amount_in,
+        cast(
+            coalesce(earlier.amount, 0) + coalesce(moved.amount_so_far, 0) as decimal(18, 2)
+        ) as booked_so_far,
+        coalesce(moved.last_booked_on, earlier.last_booked_on) as last_booked_on,
+        coalesce(moved.last_active_on, earlier.last_active_on) as last_active_on,
+        coalesce(moved.last_income_on, earlier.last_income_on) as last_income_on,
+        has_delivered.account_id is not null as has_delivered,
+        coalesce(
+            earlier_level.amount,
+            case
+                when account.opened_on >= run.first_month then 0
+                -- From the first booking's month on: no later row may change an earlier month.
+                when moved.month >= brought.known_from then brought.opening_balance
+            end
+        ) as first_level
+    from moved
+    cross join run
+    inner join account on moved.account_id = account.account_id
+    left join earlier on moved.account_id = earlier.account_id
+    left join earlier_level on moved.account_id = earlier_level.account_id
+    left join {{ ref('base_opening_balance') }} as brought
+        on moved.account_id = brought.account_id
+    left join has_delivered on moved.account_id = has_delivered.account_id
+),
+
 -- What the balance has beyond the bookings: by the last delivered balance, or as brought forward.
 levelled as (
     select
-        *,
+        running.*,
+        delivered_balance.balance_day_sum as delivered_day_sum,
         coalesce(
-            {{ known_value('last', 'delivered_closing_balance - booked_so_far') }} over (
-                partition by account_id order by month
+            {{ known_value('last', level) }} over (
+                partition by running.account_id order by running.month
                 rows between unbounded preceding and current row
             ),
-            earlier_level,
-            brought_level
+            running.first_level
         ) as level,
         coalesce(
-            {{ known_value('last', 'delivered_closing_balance - booked_so_far') }} over (
-                partition by account_id order by month
+            {{ known_value('last', level) }} over (
+                partition by running.account_id order by running.month
                 rows between unbounded preceding and 1 preceding
             ),
-            earlier_level,
-            brought_level
+            running.first_level
         ) as level_before
     from running
+    left join delivered_balance
+        on
+            running.account_id = delivered_balance.account_id
+            and running.month = delivered_balance.month
+    where running.has_delivered
+    union all
+    select
+        running.*,
+        cast(null as decimal(18, 2)) as delivered_day_sum,
+        running.first_level as level,
+        running.first_level as level_before
+    from running
+    where not running.has_delivered
+),
+
+dated as (
+    select
+        *,
+        last_day(month) as month_end,
+        day(last_day(month)) as days_in_month
+    from levelled
 ),
 
 balanced as (
@@ -341,7 +423,23 @@ balanced as (
             delivered_day_sum,
             (booked_so_far - amount + level) * days_in_month + balance_day_amount
         ) as balance_day_sum
-    from levelled
+    from dated
+),
+
+-- Where the bookings of one side alone cannot take the balance across zero, no day needs a look.
+may_cross as (
+    select
+        account_id,
+        month,
+        balance_before,
+        days_in_month
+    from balanced
+    where
+        booked_day_sum is not null
+        and (
+            amount_in is null
+            or (balance_before + amount_in > 0 and balance_before + amount - amount_in < 0)
+        )
 ),
 
 booked_day as (
@@ -349,8 +447,12 @@ booked_day as (
         txn.account_id,
         txn.month,
         txn.booked_on,
-        sum(txn.amount) as amount
+        sum(txn.amount) as amount,
+        max(may_cross.balance_before) as balance_before,
+        max(may_cross.days_in_month) as days_in_month
     from {{ ref('stg_transaction') }} as txn
+    inner join may_cross
+        on txn.account_id = may_cross.account_id and txn.month = may_cross.month
     cross join run
     where txn.month between run.month_from and run.month_to
     group by txn.account_id, txn.month, txn.booked_on
@@ -359,22 +461,13 @@ booked_day as (
 -- From each day with bookings until the next, the balance stands still.
 stretch as (
     select
-        balanced.account_id,
-        balanced.month,
-        booked_day.booked_on,
-        balanced.balance_before + sum(booked_day.amount) over in_month as balance,
-        coalesce(
-            day(lead(booked_day.booked_on) over in_month), balanced.days_in_month + 1
-        ) - day(booked_day.booked_on) as days
-    from balanced
-    inner join booked_day
-        on
-            balanced.account_id = booked_day.account_id
-            and balanced.month = booked_day.month
-    window in_month as (
-        partition by balanced.account_id, balanced.month
-        order by booked_day.booked_on
-    )
+        account_id,
+        month,
+        booked_on,
+        balance_before + sum(amount) over in_month as balance,
+        coalesce(day(lead(booked_on) over in_month), days_in_month + 1) - day(booked_on) as days
+    from booked_day
+    window in_month as (partition by account_id, month order by booked_on)
 ),
 
 below_zero as (
@@ -396,6 +489,10 @@ kept as (
             -- A delivered day sum that the bookings do not give has no sides.
             when balanced.balance_day_sum <> balanced.booked_day_sum
                 then least(balanced.balance_day_sum, 0)
+            when
+                below_zero.account_id is null
+                and balanced.balance_before + coalesce(balanced.amount_in, 0) <= 0
+                then balanced.booked_day_sum
             else
                 least(balanced.balance_before, 0)
                 * coalesce(below_zero.days_before, balanced.days_in_month)
@@ -470,25 +567,22 @@ select
         ) as integer
     ) as days_open,
     balanced.closing_balance is not null as is_balance_known,
-    cast(coalesce(activity.booked_amount, 0) as decimal(18, 2)) as booked_amount,
+    coalesce(activity.booked_amount, 0) as booked_amount,
     balanced.opening_balance,
     balanced.closing_balance,
     balanced.balance_day_sum,
     balanced.overdrawn_day_sum,
     {{ from_cents(divide_units(units('balanced.balance_day_sum'), 'balanced.days_in_month')) }}
         as average_balance,
-    cast(coalesce(activity.bookings, 0) as integer) as bookings,
+    coalesce(activity.bookings, 0) as bookings,
     {%- for channel in booking_channels() + ['no_channel'] %}
-    cast(coalesce(activity.bookings_{{ channel }}, 0) as integer) as bookings_{{ channel }},
+    coalesce(activity.bookings_{{ channel }}, 0) as bookings_{{ channel }},
     {%- endfor %}
     {%- for group in booking_groups() %}
-    cast(coalesce(activity.bookings_{{ group }}, 0) as integer) as bookings_{{ group }},
+    coalesce(activity.bookings_{{ group }}, 0) as bookings_{{ group }},
     {%- endfor %}
-    {%- for measure in [
-        'inflow', 'outflow', 'income', 'card_payments', 'cash_withdrawals', 'loan_repayments',
-        'net_invested', 'interest_paid', 'interest_charged', 'fees',
-    ] %}
-    cast(coalesce(activity.{{ measure }}, 0) as decimal(18, 2)) as {{ measure }},
+    {%- for measure in measures %}
+    coalesce(activity.{{ measure }}, 0) as {{ measure }},
     {%- endfor %}
     balanced.last_booked_on,
     balanced.last_active_on,

@@ -87,6 +87,7 @@ held as (
     inner join holder on account_month.account_id = holder.account_id
     inner join account on account_month.account_id = account.account_id
     where holder.is_beneficial
+    {{ clustered_by('holder.customer_id, account_month.month') }}
 ),
 
 holding as (
@@ -213,9 +214,13 @@ authorised as (
         holder.customer_id,
         account_month.month,
         count(*) as authorised_accounts
-    from account_month
+    from {{ ref('base_account_month') }} as account_month
+    cross join run
     inner join holder on account_month.account_id = holder.account_id
-    where account_month.is_open and not holder.is_beneficial
+    where
+        account_month.month between run.month_from and run.month_to
+        and account_month.is_open
+        and not holder.is_beneficial
     group by holder.customer_id, account_month.month
 ),
 
@@ -343,7 +348,7 @@ select
     cast(coalesce(interaction.sentiments, 0) as integer) as sentiments
 from customer_month
 {%- for relation in [
-    'holding', 'last_seen', 'authorised', 'loan', 'card', 'contact', 'response', 'interaction',
+    'last_seen', 'authorised', 'loan', 'card', 'contact', 'response', 'interaction', 'holding',
 ] %}
 left join {{ relation }}
     on

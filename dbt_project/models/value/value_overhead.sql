@@ -5,7 +5,11 @@ with run as (
 pool as (
     select
         pool.*,
-        {{ units('pool.amount') }} as cents
+        {{ units('pool.amount') }} as cents,
+        {{ units('pool.driver_units', 0) }} as all_units,
+        row_number() over (
+            order by pool.pool, pool.product_line, pool.branch_id, pool.month
+        ) as number
     from {{ ref('value_overhead_pool') }} as pool
     cross join run
     where pool.month between run.month_from and run.month_to and pool.driver_units > 0
@@ -14,13 +18,10 @@ pool as (
 driven as (
     select
         driver.account_id,
-        pool.month,
-        pool.pool,
-        pool.product_line,
-        pool.branch_id,
+        pool.number,
         pool.cents,
-        {{ units(driver_units('driver', 'pool.driver'), 0) }} as units,
-        {{ units('pool.driver_units', 0) }} as all_units
+        pool.all_units,
+        cast({{ driver_units('driver', 'pool.driver') }} as bigint) as units
     from pool
     inner join {{ ref('value_overhead_driver') }} as driver
         on
@@ -32,59 +33,101 @@ driven as (
 floored as (
     select
         account_id,
-        month,
-        pool,
-        product_line,
-        branch_id,
+        number,
         units,
         cents,
-        {{ whole_share('cents * units', 'all_units') }} as share,
-        cents * units % all_units as remainder
+        all_units,
+        cast({{ whole_share('cents * units', 'all_units') }} as bigint) as share
     from driven
     where units > 0
 ),
 
--- The cents that remain after the whole shares: fewer than the accounts.
-left_over as (
+-- The larger a remainder, the higher its step: equal remainders are on one.
+stepped as (
     select
-        pool,
-        product_line,
-        branch_id,
-        month,
-        max(cents) - sum(share) as cents
+        account_id,
+        number,
+        units,
+        share,
+        cast(cents * units - share * all_units as bigint) as remainder,
+        cast(
+            floor(
+                cast(cents * units - share * all_units as double) / cast(all_units as double) * 1000
+            ) as integer
+        ) as step
     from floored
-    group by pool, product_line, branch_id, month
 ),
 
-ranked as (
+step as (
     select
-        floored.account_id,
-        floored.month,
-        floored.pool,
-        floored.product_line,
-        floored.branch_id,
-        floored.units,
-        floored.share,
-        left_over.cents as left_over,
-        row_number() over (
-            partition by floored.pool, floored.product_line, floored.branch_id, floored.month
-            order by floored.remainder desc, floored.account_id asc
-        ) as place
-    from floored
-    inner join left_over
-        on
-            floored.pool = left_over.pool
-            and floored.product_line = left_over.product_line
-            and floored.branch_id = left_over.branch_id
-            and floored.month = left_over.month
+        number,
+        step,
+        count(*) as accounts,
+        sum(share) as share
+    from stepped
+    group by number, step
+),
+
+-- The cents that remain after the whole shares, fewer than the accounts, go to the highest steps.
+given as (
+    select
+        step.number,
+        step.step,
+        step.accounts,
+        pool.cents
+        - sum(step.share) over (partition by step.number)
+        - coalesce(
+            sum(step.accounts) over (
+                partition by step.number order by step.step desc
+                rows between unbounded preceding and 1 preceding
+            ), 0
+        ) as cents
+    from step
+    inner join pool on step.number = pool.number
+),
+
+placed as (
+    select
+        stepped.*,
+        given.accounts,
+        given.cents
+    from stepped
+    inner join given on stepped.number = given.number and stepped.step = given.step
+),
+
+-- Only where there are fewer cents than accounts does the order within a step matter.
+rounded as (
+    select
+        account_id,
+        number,
+        units,
+        share + case when cents > 0 then 1 else 0 end as cents
+    from placed
+    where cents <= 0 or cents >= accounts
+    union all
+    select
+        account_id,
+        number,
+        units,
+        share
+        + case
+            when
+                row_number() over (
+                    partition by number order by remainder desc, account_id asc
+                ) <= cents then 1
+            else 0
+        end as cents
+    from placed
+    where cents > 0 and cents < accounts
 )
 
 select
-    account_id,
-    month,
-    pool,
-    product_line,
-    branch_id,
-    cast(units as bigint) as units,
-    {{ from_cents('share + case when place <= left_over then 1 else 0 end') }} as amount
-from ranked
+    rounded.account_id,
+    pool.month,
+    pool.pool,
+    pool.product_line,
+    pool.branch_id,
+    rounded.units,
+    {{ from_cents('rounded.cents') }} as amount
+from rounded
+inner join pool on rounded.number = pool.number
