@@ -226,12 +226,8 @@ def customers_to_score(
     # The last customer of each batch but the last.
     borders = connection.execute(
         f"""
-        select customer_id
-        from (
-            select customer_id, row_number() over (order by customer_id) as place
-            from ({_members_sql(population)})
-        )
-        where place % {batch} = 0
+        select customer_id from ({_members_sql(population)})
+        qualify row_number() over (order by customer_id) % {batch} = 0
         order by customer_id
         """,
         {"month": month},
