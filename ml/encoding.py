@@ -66,7 +66,8 @@ class FrameEncoder(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         check_frame(frame, self.columns_)
-        matrix = np.empty((len(frame), len(self.columns_)))
+        # Columns lie together: both are filled, and trees are walked, column by column.
+        matrix = np.empty((len(frame), len(self.columns_)), order="F")
         for number, name in enumerate(self.columns_):
             if name in self.levels_:
                 codes = {level: code for code, level in enumerate(self.levels_[name])}
@@ -102,7 +103,7 @@ class Binner(TransformerMixin, BaseEstimator):
     def transform(self, matrix: np.ndarray) -> np.ndarray:
         """Numbers of the bins, from 0, shape (n, columns), float64; missing stays missing."""
         check_is_fitted(self)
-        bins = np.empty(matrix.shape)
+        bins = np.empty(matrix.shape, order="F")
         for number, borders in enumerate(self.borders_):
             column = matrix[:, number]
             bins[:, number] = np.searchsorted(borders, column, side="right")

@@ -15,16 +15,13 @@ from ml.encoding import MOST_BINS, Binner, FrameEncoder
 from ml.estimator import ProbabilityClassifier, check_binary, check_frame
 from ml.response.model import LEAST_SLOPE, MISSING, SLOPE_SPREAD
 from ml.screening import informative
-from ml.tree_paths import path_contributions
+from ml.tree_paths import path_contributions, raw_of_bins
 
 # Raise it when a stored model can no longer be read by this code: champions are then trained anew.
 FORMAT = "3"
 # In log-odds, wide against what some tens of events show: it only keeps the level finite where the
 # newest rows hold no event at all.
 LEVEL_SPREAD = 2.0
-# Rows scored together: those that stay in the processor's cache from one period to the next take a
-# third of the time that all at once take.
-BATCH = 1_000
 
 
 def hazard_line(raw: np.ndarray, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -310,25 +307,15 @@ class DiscreteTimeHazard(ProbabilityClassifier):
 
     def hazard(self, frame: pd.DataFrame) -> np.ndarray:
         """Probability of the event in each period, given none before it; shape (n, periods)."""
-        raw = np.empty((len(frame), self.periods))
         matrix = self._matrix(frame)
-        with threadpool_limits(1):
-            for start in range(0, len(frame), BATCH):
-                batch = matrix[start : start + BATCH]
-                for number in range(self.periods):
-                    if self.periods > 1:
-                        batch[:, -1] = number + 1
-                    raw[start : start + BATCH, number] = self._log_odds(batch)
+        bins = matrix if self.periods == 1 else matrix[:, :-1]
+        raw = np.mean([raw_of_bins(trees, bins, self.periods) for trees in self.trees_], axis=0)
         level, slope = self.line_
         score = level + slope * raw
         return expit(score if self.by_ is None else self.by_.correct(score, self._group(frame)))
 
     def _group(self, frame: pd.DataFrame) -> np.ndarray:
         return check_frame(frame, (str(self.by),))[str(self.by)].to_numpy(dtype=object)
-
-    def _log_odds(self, cells: np.ndarray) -> np.ndarray:
-        """The mean of the ensembles, before calibration; shape (n,)."""
-        return np.mean([trees.decision_function(cells) for trees in self.trees_], axis=0)
 
     def survival(self, frame: pd.DataFrame) -> np.ndarray:
         """Probability that the event has not happened by the end of each period; (n, periods)."""

@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 from ml.encoding import MOST_BINS, Binner, FrameEncoder, with_values
 from ml.estimator import ProbabilityClassifier, check_binary, check_frame
 from ml.response.additive import additive_logistic, parts, score
-from ml.tree_paths import path_contributions
+from ml.tree_paths import path_contributions, raw_of_bins
 
 OFFER = "offer"
 # The product line of the offer: offers with little data use those of their line.
@@ -242,7 +242,7 @@ class ResponseModel(ProbabilityClassifier):
 
     @staticmethod
     def _score(learner: Learner, bins: np.ndarray) -> np.ndarray:
-        trees = _logit(learner["trees"].predict_proba(bins)[:, 1])
+        trees = raw_of_bins(learner["trees"], bins)[:, 0]
         regression = score(learner["level"], learner["tables"], bins)
         return TREES_WEIGHT * trees + (1 - TREES_WEIGHT) * regression
 

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
+from itertools import zip_longest
 
 import duckdb
 import numpy as np
@@ -27,6 +28,8 @@ OUTCOMES = (
     *("contribution", "months_to_exit", "months_to_default", "best_tier_number"),
     *("bookings", "inflow", "balance", "accounts"),
 )
+# The customers at cut-offs, of whom there are outcomes.
+SAMPLED = "customer_id in (from outcomes.customer_sample)"
 NOT_FEATURES = (
     *("customer_id", "cutoff", TIER, "contact_id", "contacted_on", "matured_on", "responded"),
     *("arm", "assignment_probability"),
@@ -95,8 +98,11 @@ def discount_rate(connection: duckdb.DuckDBPyConnection, month: date) -> float:
     return float(rate or 0.0)
 
 
-def customer_sql(connection: duckdb.DuckDBPyConnection, horizon: int) -> str:
-    """Features of one month with the two anchors; parameter: month."""
+def customer_sql(
+    connection: duckdb.DuckDBPyConnection, horizon: int, customers: str = "true"
+) -> str:
+    """Features of one month with the two anchors, of the `customers` that a condition on
+    `customer_id` selects; parameter: month."""
     return f"""
         select
             feature.customer_id,
@@ -114,6 +120,7 @@ def customer_sql(connection: duckdb.DuckDBPyConnection, horizon: int) -> str:
             from value.profit_by_customer
             where month <= $month
                 and month > $month::date - to_months({horizon})
+                and {customers}
             group by customer_id
         ) as before on before.customer_id = feature.customer_id
         left join value.customer_tier as tier
@@ -143,12 +150,12 @@ def _outcome_sql(
     outcomes = ", ".join(f"outcome.{name} as {OUTCOME}{name}" for name in OUTCOMES)
     return f"""
         select customer.*, {outcomes}
-        from ({customer_sql(connection, horizon)}) as customer
+        from ({customer_sql(connection, horizon, SAMPLED)}) as customer
         inner join outcomes.customer_month as outcome
             on outcome.customer_id = customer.customer_id and outcome.cutoff = $month
         where customer.customer_id in (
             {_members_sql(population)}
-                and feature.customer_id in (from outcomes.customer_sample)
+                and feature.{SAMPLED}
             order by md5(feature.customer_id)
             limit {MOST_CUSTOMERS}
         )
@@ -194,6 +201,19 @@ class CohortReader:
         return self._read[month, population.sql]
 
 
+def customers_sampled(
+    connection: duckdb.DuckDBPyConnection, month: date, horizon: int, population: Population
+) -> pd.DataFrame:
+    """A population's features at a month's end, of at most `MOST_CUSTOMERS` drawn as at a cut-off,
+    ordered by customer."""
+    drawn = f"{_members_sql(population)} order by md5(feature.customer_id) limit {MOST_CUSTOMERS}"
+    sql = customer_sql(connection, horizon, f"customer_id in ({drawn})")
+    return connection.execute(
+        f"select * from ({sql}) where customer_id in ({drawn}) order by customer_id",
+        {"month": month},
+    ).df()
+
+
 def customers_to_score(
     connection: duckdb.DuckDBPyConnection,
     month: date,
@@ -206,28 +226,25 @@ def customers_to_score(
     # The last customer of each batch but the last.
     borders = connection.execute(
         f"""
-        select customer_id
-        from (
-            select customer_id, row_number() over (order by customer_id) as place
-            from ({_members_sql(population)})
-        )
-        where place % {batch} = 0
+        select customer_id from ({_members_sql(population)})
+        qualify row_number() over (order by customer_id) % {batch} = 0
         order by customer_id
         """,
         {"month": month},
     ).fetchall()
-    last = ""
-    for border in [*(name for (name,) in borders), None]:
+    begins = ["", *(name for (name,) in borders)]
+    for begin, end in zip_longest(begins, begins[1:]):
+        # Of the batch alone: otherwise each batch would sum up all customers again.
+        customers, range_of = "customer_id > $begin", {"month": month, "begin": begin}
+        if end is not None:
+            customers, range_of = f"{customers} and customer_id <= $end", range_of | {"end": end}
         frame = connection.execute(
-            f"{customer_sql(connection, horizon)} and {population.sql} "
-            "and feature.customer_id > $last "
-            "and ($border is null or feature.customer_id <= $border) "
-            "order by feature.customer_id",
-            {"month": month, "last": last, "border": border},
+            f"select * from ({customer_sql(connection, horizon, customers)} and {population.sql}) "
+            f"where {customers} order by customer_id",
+            range_of,
         ).df()
         if not frame.empty:
             yield frame
-        last = border or last
 
 
 def features_of(frame: pd.DataFrame) -> pd.DataFrame:

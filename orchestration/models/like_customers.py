@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 
 import numpy as np
 import pandas as pd
@@ -49,13 +50,21 @@ class LikeCustomers:
             for group, number in zip(found, size, strict=True)
             if group and number >= LEAST
         }
+        self._members = members
         self._usual = {group: usual_values(shown[of], names) for group, of in members.items()}
-        self._middle = {
-            group: np.median(contributions[of], axis=0) for group, of in members.items()
-        }
+        self._middle = self._middle_of(contributions)
+
+    def _middle_of(self, contributions: np.ndarray) -> dict[str, np.ndarray]:
+        return {group: np.median(contributions[of], axis=0) for group, of in self._members.items()}
+
+    def moved_by(self, contributions: np.ndarray) -> LikeCustomers:
+        """The same customers, whose scores are moved by other contributions of the same names."""
+        others = copy(self)
+        others._middle = others._middle_of(contributions)
+        return others
 
     def reasons(
-        self, frame: pd.DataFrame, shown: pd.DataFrame, contributions: np.ndarray
+        self, frame: pd.DataFrame, shown: pd.DataFrame, contributions: np.ndarray, top: int = 3
     ) -> pd.DataFrame:
         """Reasons as of `ml.reasons.top_reasons`, with `usual_of`: whose value is the usual one."""
         groups = _groups(frame)
@@ -64,7 +73,7 @@ class LikeCustomers:
         for group in np.unique(groups):
             rows = np.flatnonzero(groups == group)
             moved = contributions[rows] - self._middle[group]
-            reasons = top_reasons(moved, self._names, shown.iloc[rows], self._usual[group])
+            reasons = top_reasons(moved, self._names, shown.iloc[rows], self._usual[group], top)
             whose = _words(group)
             found.append(reasons.assign(row=rows[reasons["row"].to_numpy()], usual_of=whose))
         return pd.concat(found).sort_values(["row", "rank"], ignore_index=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import duckdb
@@ -15,7 +15,7 @@ from ml.serving import scores
 from orchestration.models.contact_frames import CONTEXT, offers_to_score
 from orchestration.models.context import TrainingContext
 from orchestration.models.cutoffs import LONG_HORIZON
-from orchestration.models.datasets import customers_to_score
+from orchestration.models.datasets import EVERYBODY, customers_sampled, customers_to_score
 from orchestration.models.declaration import CUSTOMER_ID, Column, Table, version_of
 from orchestration.models.like_customers import LikeCustomers
 from orchestration.models.scoring import BATCH, Champion, champion_of, side_by_side
@@ -102,11 +102,14 @@ def score_offers(connection: duckdb.DuckDBPyConnection, context: TrainingContext
     if RESPONSE.name in champions:
         asked = offers_to_score(connection, offers_without_campaign(connection))
     write_table(connection, TABLE, None)
+    offers = asked.to_dict("records")
+    if offers:
+        sample = customers_sampled(connection, context.as_of_month, LONG_HORIZON, EVERYBODY)
+        like = _like_customers(champions.get(UPLIFT.name), sample, offers)
 
-    def scored_of(frame: pd.DataFrame) -> list[pd.DataFrame]:
-        return [_scored(champions, frame, known) for known in asked.to_dict("records")]
+        def scored_of(frame: pd.DataFrame) -> list[pd.DataFrame]:
+            return [_scored(champions, like, frame, known) for known in offers]
 
-    if len(asked):
         frames = customers_to_score(connection, context.as_of_month, LONG_HORIZON, BATCH)
         for batch in side_by_side(scored_of, frames):
             for scored in batch:
@@ -122,37 +125,66 @@ def offers_without_campaign(connection: duckdb.DuckDBPyConnection) -> list[str]:
     return [product for (product,) in connection.execute(COLD).fetchall()]
 
 
+def _beside(frame: pd.DataFrame, known: Mapping[Any, Any]) -> pd.DataFrame:
+    """Customers and one offer, described by `known`."""
+    return pd.concat([frame, pd.DataFrame(dict(known), index=frame.index)], axis=1)
+
+
 def _scored(
-    champions: Mapping[str, Champion], frame: pd.DataFrame, known: Mapping[Any, Any]
+    champions: Mapping[str, Champion],
+    like: Mapping[str, LikeCustomers],
+    frame: pd.DataFrame,
+    known: Mapping[Any, Any],
 ) -> pd.DataFrame:
     """Rows of `scores.offer` of these customers and one offer, described by `known`."""
-    both = pd.concat([frame, pd.DataFrame(dict(known), index=frame.index)], axis=1)
+    both = _beside(frame, known)
     scored = pd.DataFrame({"customer_id": frame["customer_id"], "product_id": known[OFFER]})
     for name, champion in champions.items():
         found = scores(name, champion.model, both)
         both[found.columns] = scored[found.columns] = found
         scored[version_of(name).name] = champion.number
-    if UPLIFT.name in champions:
-        scored["reason"] = _reasons(champions[UPLIFT.name], both)
+    if known[OFFER] in like:
+        scored["reason"] = _reasons(champions[UPLIFT.name], like[known[OFFER]], both)
     return scored.reindex(columns=[column.name for column in OFFER_TABLE.columns])
 
 
-def _reasons(champion: Champion, frame: pd.DataFrame) -> np.ndarray | None:
+def _like_customers(
+    champion: Champion | None, sample: pd.DataFrame, offers: Sequence[Mapping[Any, Any]]
+) -> dict[str, LikeCustomers]:
+    """Whom customers are compared with, by offer; none where the champion explains nothing."""
+    found: dict[str, LikeCustomers] = {}
+    if champion is None or not hasattr(champion.model, "contributions") or sample.empty:
+        return found
+    like: LikeCustomers | None = None
+    for known in offers:
+        both = _beside(sample, known)
+        moved, names = _moved(champion, both)
+        if names:
+            # What is usual of them is the same for every offer.
+            like = like.moved_by(moved) if like else LikeCustomers(both, both, moved, names)
+            found[known[OFFER]] = like
+    return found
+
+
+def _moved(champion: Champion, frame: pd.DataFrame) -> tuple[np.ndarray, list[str]]:
+    """Contributions of what differs between customers: what describes the offer or the market is
+    the same in all these rows."""
+    moved, names = champion.model.contributions(frame)
+    kept = [place for place, name in enumerate(names) if name not in OF_OFFER]
+    return moved[:, kept], [names[place] for place in kept]
+
+
+def _reasons(champion: Champion, like: LikeCustomers, frame: pd.DataFrame) -> np.ndarray:
     """The features that raise each customer's uplift most, as `reason_texts` writes them; none
     where no feature does."""
-    if not hasattr(champion.model, "contributions"):
-        return None
-    moved, names = champion.model.contributions(frame)
-    # What describes the offer or the market is the same in all these rows.
-    kept = [place for place, name in enumerate(names) if name not in OF_OFFER]
-    moved, names = moved[:, kept], [names[place] for place in kept]
-    if not names:
-        return None
-    reasons = LikeCustomers(frame, frame, moved, names).reasons(frame, frame, moved)
-    reasons = reasons[(reasons["direction"] == RAISES) & (reasons["rank"] <= REASONS)]
+    reasons = like.reasons(frame, frame, _moved(champion, frame)[0], REASONS)
+    reasons = reasons[reasons["direction"] == RAISES]
+    rows, texts = reasons["row"].to_numpy(), reason_texts(reasons).to_numpy(dtype=object)
     found = np.full(len(frame), None, dtype=object)
-    for row, texts in reason_texts(reasons).groupby(reasons["row"]):
-        found[int(row)] = "; ".join(texts)
+    # Rows are in the order of their ranks: the first reason of each, then the one that follows it.
+    first = np.append(True, rows[1:] != rows[:-1])[: len(rows)]
+    found[rows[first]] = texts[first]
+    found[rows[~first]] += "; " + texts[~first]
     return found
 
 

@@ -26,7 +26,7 @@ from orchestration.models.datasets import (
     CohortReader,
     Cohorts,
     Population,
-    customers_to_score,
+    customers_sampled,
     discount_rate,
     feature_columns,
 )
@@ -181,14 +181,9 @@ class Records:
 
     def _now(self, population: Population) -> pd.DataFrame:
         if population.sql not in self._scored:
-            batches = customers_to_score(
-                self.connection,
-                self.context.as_of_month,
-                self._planned.horizon,
-                MOST_CUSTOMERS,
-                population,
+            self._scored[population.sql] = customers_sampled(
+                self.connection, self.context.as_of_month, self._planned.horizon, population
             )
-            self._scored[population.sql] = next(batches, pd.DataFrame())
         return self._scored[population.sql]
 
 

@@ -562,7 +562,9 @@ def test_a_product_never_offered_is_scored_where_the_list_of_offers_asks_for_it(
 class Recording:
     """A connection that notes the tables of other steps, and of this one, that its queries read."""
 
-    TABLE = re.compile(r"\b(?:from|join)\s+((?:base|value|features|scores|alerts)\.\"?\w+)")
+    TABLE = re.compile(
+        r"\b(?:from|join)\s+((?:base|value|features|outcomes|scores|alerts)\.\"?\w+)"
+    )
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection

@@ -11,7 +11,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from sklearn.exceptions import NotFittedError
 from threadpoolctl import threadpool_limits
 
-from ml.tree_paths import ROWS, path_contributions
+from ml.tree_paths import ROWS, path_contributions, raw_of_bins
 
 COLUMNS, USELESS = 6, 5
 SETTINGS: dict[str, Any] = {
@@ -254,3 +254,42 @@ def test_categorical_splits_are_refused():
 def test_a_model_not_fitted_is_refused():
     with pytest.raises(NotFittedError):
         path_contributions(HistGradientBoostingRegressor(), np.zeros((1, 1)))
+
+
+PERIODS = 7
+
+
+@pytest.fixture(scope="module")
+def hazard() -> HistGradientBoostingClassifier:
+    """Of bins and a period, which matters by itself, together with a bin, and at its end."""
+    generator = np.random.default_rng(8)
+    bins = generator.integers(-1, 63, size=(3000, 4)).astype(float)
+    period = generator.integers(1, PERIODS + 1, size=3000)
+    rises = (bins[:, 0] > 30) * period + 3 * (period == PERIODS) + (bins[:, 1] < 0)
+    happened = generator.random(3000) < rises / 12
+    settings = SETTINGS | {"max_iter": 60}
+    return HistGradientBoostingClassifier(**settings).fit(np.column_stack([bins, period]), happened)
+
+
+@pytest.mark.parametrize("rows", [0, 1, 300, ROWS + 3])
+def test_periods_at_once_are_scikit_learns_predictions_of_each_period(hazard, rows):
+    bins = np.random.default_rng(9).integers(-1, 63, size=(rows, 4)).astype(float)
+    found = raw_of_bins(hazard, bins, PERIODS)
+    assert found.shape == (rows, PERIODS)
+    for period in range(1, PERIODS + 1 if rows else 0):
+        alone = hazard.decision_function(np.column_stack([bins, np.full(rows, period)]))
+        np.testing.assert_allclose(found[:, period - 1], alone, rtol=0, atol=1e-12)
+    assert not rows or np.ptp(found, axis=1).max() > 0.1
+
+
+def test_the_period_is_no_column_of_the_bins(hazard):
+    with pytest.raises(ValueError, match=r"expected 4 columns, got shape \(2, 5\)"):
+        raw_of_bins(hazard, np.zeros((2, 5)), PERIODS)
+
+
+def test_bins_without_a_period_have_scikit_learns_predictions():
+    bins = np.random.default_rng(10).integers(-1, 63, size=(500, 3)).astype(float)
+    settings = SETTINGS | {"max_leaf_nodes": 31}
+    model = HistGradientBoostingRegressor(**settings).fit(bins, bins[:, 0] * bins[:, 1])
+    (found,) = raw_of_bins(model, bins).T
+    np.testing.assert_allclose(found, model.predict(bins), rtol=1e-12)

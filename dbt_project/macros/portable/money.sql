@@ -33,6 +33,23 @@
     )
 {%- endmacro %}
 
+{# The same of numbers that may need more than 18 digits and mostly do not: DuckDB divides those that fit
+   eight bytes eight times as fast. #}
+{% macro large_share(units, parts) -%}
+    {{ return(adapter.dispatch('large_share')(units, parts)) }}
+{%- endmacro %}
+
+{% macro duckdb__large_share(units, parts) -%}
+    coalesce(
+        cast(try_cast({{ units }} as bigint) // try_cast({{ parts }} as bigint) as hugeint),
+        ({{ units }}) // ({{ parts }})
+    )
+{%- endmacro %}
+
+{% macro spark__large_share(units, parts) -%}
+    {{ spark__whole_share(units, parts) }}
+{%- endmacro %}
+
 {# -1 of a negative number, otherwise 1; an integer, as a sign is a DOUBLE in Spark. #}
 {% macro direction(number) -%}
     case when {{ number }} < 0 then -1 else 1 end
@@ -42,7 +59,7 @@
 {% macro divide_units(dividend, divisor) -%}
     (
         {{ direction(dividend) }}
-        * {{ whole_share('2 * abs(' ~ dividend ~ ') + ' ~ divisor, '2 * ' ~ divisor) }}
+        * {{ large_share('2 * abs(' ~ dividend ~ ') + ' ~ divisor, '2 * ' ~ divisor) }}
     )
 {%- endmacro %}
 
@@ -80,11 +97,12 @@
 {% macro share_of_units(amount, units, all_units, whole, party) -%}
     {%- set cents = 'cast(' ~ amount ~ ' * 100 as ' ~ whole_type() ~ ')' -%}
     {%- set dividend = 'abs(' ~ cents ~ ') * ' ~ units -%}
-    {%- set share = whole_share(dividend, all_units) -%}
+    {%- set share = large_share(dividend, all_units) -%}
+    {%- set rest = dividend ~ ' - ' ~ share ~ ' * ' ~ all_units -%}
     {{ from_cents(
         direction(cents) ~ ' * (' ~ share
-        ~ ' + case when row_number() over (partition by ' ~ whole ~ ' order by ' ~ dividend
-        ~ ' % ' ~ all_units ~ ' desc, ' ~ party ~ ' asc) <= abs(' ~ cents ~ ') - sum(' ~ share
+        ~ ' + case when row_number() over (partition by ' ~ whole ~ ' order by ' ~ rest
+        ~ ' desc, ' ~ party ~ ' asc) <= abs(' ~ cents ~ ') - sum(' ~ share
         ~ ') over (partition by ' ~ whole ~ ') then 1 else 0 end)'
     ) }}
 {%- endmacro %}

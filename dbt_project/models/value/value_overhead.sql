@@ -37,7 +37,7 @@ floored as (
         units,
         cents,
         all_units,
-        cast({{ whole_share('cents * units', 'all_units') }} as bigint) as share
+        cast({{ large_share('cents * units', 'all_units') }} as bigint) as share
     from driven
     where units > 0
 ),

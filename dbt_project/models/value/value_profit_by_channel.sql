@@ -17,11 +17,12 @@ sale as (
     {{ sale_by('channel') }}
 ),
 
+-- What bookings bring and cost, by their channel and by the channel that sold the account.
 activity as (
     select
-        activity.account_id,
         activity.month,
         activity.channel,
+        coalesce(sale.channel, '(none)') as sold_by,
         sum(
             case when activity.kind in {{ fee_kinds }}
                 then {{ fee_amount | replace('amount', 'activity.amount') }}
@@ -35,18 +36,10 @@ activity as (
             activity.channel = unit_cost.channel
             and activity.kind = unit_cost.kind
             and activity.month = unit_cost.month
+    left join sale
+        on activity.account_id = sale.account_id and activity.month >= sale.month
     where activity.month between run.month_from and run.month_to
-    group by activity.account_id, activity.month, activity.channel
-),
-
-booked as (
-    select
-        account_id,
-        month,
-        sum(fee_income) as fee_income,
-        sum(direct_cost) as direct_cost
-    from activity
-    group by account_id, month
+    group by activity.month, activity.channel, coalesce(sale.channel, '(none)')
 ),
 
 part as (
@@ -59,19 +52,23 @@ part as (
         {%- endfor %}
     from activity
     union all
-    -- What no booking brings or costs.
+    -- The account's rest: what no booking brings or costs. It leaves an unknown balance unknown.
+    select
+        sold_by as channel,
+        month,
+        {%- for measure in additive_measures() %}
+        {{ '-' ~ measure if measure in ['fee_income', 'direct_cost'] else 'null' }} as {{ measure }}
+        {{- "," if not loop.last }}
+        {%- endfor %}
+    from activity
+    union all
     select
         coalesce(sale.channel, '(none)') as channel,
         account_month.month,
         {%- for measure in additive_measures() %}
-        account_month.{{ measure }}
-        {%- if measure in ['fee_income', 'direct_cost'] %} - coalesce(booked.{{ measure }}, 0)
-            as {{ measure }}
-        {%- endif %}{{ "," if not loop.last }}
+        account_month.{{ measure }}{{ "," if not loop.last }}
         {%- endfor %}
     from account_month
-    left join booked
-        on account_month.account_id = booked.account_id and account_month.month = booked.month
     left join sale
         on account_month.account_id = sale.account_id and account_month.month >= sale.month
 ),

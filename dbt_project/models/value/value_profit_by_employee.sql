@@ -33,6 +33,17 @@ part as (
         on account_month.account_id = credit.account_id and account_month.month = credit.month
 ),
 
+-- Equal parts, as joint holders have, need one order of the parties and not one a measure.
+shared as (
+    select
+        *,
+        row_number() over (partition by account_id, month order by party) as place,
+        count(*) over (partition by account_id, month) as parties,
+        max(units) over (partition by account_id, month) as most_units
+    from part
+    where units < all_units
+),
+
 credited as (
     select
         'credited' as role,
@@ -46,11 +57,21 @@ credited as (
         employee_id,
         month,
         {%- for measure in additive_measures() %}
+        {{ equal_share(measure, 'parties', 'place') }} as {{ measure }}{{ "," if not loop.last }}
+        {%- endfor %}
+    from shared
+    where most_units * parties = all_units
+    union all
+    select
+        'credited' as role,
+        employee_id,
+        month,
+        {%- for measure in additive_measures() %}
         {{ share_of_units(measure, 'units', 'all_units', 'account_id, month', 'party') }}
             as {{ measure }}{{ "," if not loop.last }}
         {%- endfor %}
-    from part
-    where units < all_units
+    from shared
+    where most_units * parties <> all_units
     union all
     select
         'manager' as role,
