@@ -582,6 +582,8 @@ def test_the_scores_and_the_course_of_default_depend_on_the_tables_that_they_rea
     connection, by_hand
 ):
     """But for the models, and for tables that a step writes and counts."""
+    # Of an earlier month too, from which customers have moved between segments.
+    insert_people(connection, HALF_A_YEAR_AGO, *PEOPLE)
     insert_people(connection, NOW, *PEOPLE)
     connection.execute("insert into features.offer (product_id) values ('card')")
     connection.execute("insert into features.offer (product_id, is_offered) values ('gold', false)")
