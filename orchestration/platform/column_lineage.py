@@ -9,14 +9,14 @@ import dagster as dg
 from sqlglot import exp, parse_one
 from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import Scope, build_scope
+from sqlglot.schema import MappingSchema
 
-# Schema → table → column → type: what `select *` stands for.
-Schema = Mapping[str, Mapping[str, Mapping[str, str]]]
 Origins = frozenset[tuple[str, str, str]]
 
 
-def declared_columns(manifest: Mapping[str, Any]) -> dict[str, dict[str, dict[str, str]]]:
-    """The columns that the project declares of its models, seeds and sources."""
+def declared_columns(manifest: Mapping[str, Any]) -> MappingSchema:
+    """The columns that the project declares of its models, seeds and sources: what `select *`
+    stands for."""
     schema: dict[str, dict[str, dict[str, str]]] = {}
     for node in (*manifest["nodes"].values(), *manifest["sources"].values()):
         if node.get("columns"):
@@ -26,10 +26,10 @@ def declared_columns(manifest: Mapping[str, Any]) -> dict[str, dict[str, dict[st
                 for column in node["columns"].values()
             }
             schema.setdefault(node["schema"], {})[name] = columns
-    return schema
+    return MappingSchema(schema, dialect="duckdb")
 
 
-def column_origins(sql: str, schema: Schema) -> dict[str, Origins]:
+def column_origins(sql: str, schema: MappingSchema) -> dict[str, Origins]:
     """Schema, table and column of every table column that a column of the query is computed from.
 
     Columns that only filter, join or group are not among them. A column without an origin, such as
@@ -42,7 +42,7 @@ def column_origins(sql: str, schema: Schema) -> dict[str, Origins]:
     """
     query = qualify(
         parse_one(sql, dialect="duckdb"),
-        schema=dict(schema),
+        schema=schema,
         dialect="duckdb",
         validate_qualify_columns=False,
         identify=False,
@@ -101,7 +101,7 @@ def _in_expression(
     return frozenset(found)
 
 
-def lineage_of(sql: str, schema: Schema) -> dg.TableColumnLineage:
+def lineage_of(sql: str, schema: MappingSchema) -> dg.TableColumnLineage:
     """`column_origins` as Dagster shows it."""
     return dg.TableColumnLineage(
         {

@@ -5,15 +5,19 @@ from __future__ import annotations
 import dagster as dg
 import pytest
 from sqlglot.errors import SqlglotError
+from sqlglot.schema import MappingSchema
 
 from orchestration.platform.column_lineage import column_origins, lineage_of
 
-SCHEMA = {
-    "base": {
-        "account": {"account_id": "varchar", "branch_id": "varchar", "balance": "decimal"},
-        "branch": {"branch_id": "varchar", "branch_name": "varchar"},
-    }
-}
+SCHEMA = MappingSchema(
+    {
+        "base": {
+            "account": {"account_id": "varchar", "branch_id": "varchar", "balance": "decimal"},
+            "branch": {"branch_id": "varchar", "branch_name": "varchar"},
+        }
+    },
+    dialect="duckdb",
+)
 
 
 def origins(sql: str) -> dict[str, set[str]]:
