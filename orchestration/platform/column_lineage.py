@@ -17,7 +17,7 @@ Origins = frozenset[tuple[str, str, str]]
 def declared_columns(manifest: Mapping[str, Any]) -> MappingSchema:
     """The columns that the project declares of its models, seeds and sources: what `select *`
     stands for."""
-    schema: dict[str, dict[str, object]] = {}
+    schema: dict[str, Any] = {}
     for node in (*manifest["nodes"].values(), *manifest["sources"].values()):
         if node.get("columns"):
             name = node.get("alias") or node["identifier"]
