@@ -9,9 +9,9 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from ml.clv.model import ANCHORS
 from ml.estimator import check_frame
 from ml.hazard import DiscreteTimeHazard
+from ml.measures import ANCHORS
 
 # Months of the recent past whose mean is a line's pace: interest and fees come by the quarter.
 SPAN = 3

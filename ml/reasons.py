@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from ml.clv.model import LAST_PERIOD, PACE
+from ml.measures import stem
 
 COLUMNS = ["row", "rank", "feature", "value", "usual", "before", "contribution", "direction"]
 RAISES, LOWERS = "raises", "lowers"
@@ -17,26 +17,11 @@ DIGITS = 4
 NEGLIGIBLE = 1e-9
 # The most decimals by which a number of four digits can be divided exactly.
 MOST_DECIMALS = 22
-WINDOW = re.compile(r"(_max|_deepest)?_\d+m$")
 # Of two numbers within this share of the larger, nobody would say that one is unusual.
 ALIKE = 0.1
 # A sum or an average over fewer months than a year, which the year's can be compared with.
 SPAN = re.compile(r"(?P<measure>.+)(?<!_max)(?<!_deepest)_(?P<months>\d+)m")
 YEAR, OBSERVED, AVERAGE = 12, "months_observed", "average_"
-# Stems that the names do not show: the anchors are the margin of the last period.
-STEMS = {LAST_PERIOD: "contribution_margin", PACE: "contribution_margin"}
-
-
-def stem(name: str) -> str:
-    """What a feature measures, without its window.
-
-    `income_3m`, `income_12m` and `income_max_12m` are `income`; an average of a balance is the
-    balance. A trend has its own stem: a high level and a falling one are two reasons.
-    """
-    if name in STEMS:
-        return STEMS[name]
-    short, windows = WINDOW.subn("", name)
-    return re.sub("^average_", "balance_", short) if windows else name
 
 
 def _is_number(column: pd.Series) -> bool:

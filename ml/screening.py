@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 
-def informative(bins: np.ndarray, outcome: np.ndarray, most: int) -> np.ndarray:
+def informative(
+    bins: np.ndarray, outcome: np.ndarray, most: int, measures: Sequence[str] | None = None
+) -> np.ndarray:
     """Places of the features that predict an outcome best, in order, at most `most`.
 
     Each feature's statistic is n η², the share of the outcome's variance between its bins times the
@@ -14,15 +18,20 @@ def informative(bins: np.ndarray, outcome: np.ndarray, most: int) -> np.ndarray:
     features show only together is not seen; trees that are offered hundreds of features and tens of
     events find far more that is not so.
 
+    With `measures` only the best feature of each measure is kept: the windows of one measure are
+    alike, and would take the places of other measures.
+
     Parameters
     ----------
     bins : array of shape (n, features), whole numbers from 0; NaN is a bin of its own
     outcome : array of shape (n,), an amount, or whether an event happened
     most : int
+    measures : sequence of str of shape (features,), optional
+        What each feature measures (`ml.measures.stem`).
     """
     centred = np.asarray(outcome, dtype=float) - np.mean(outcome)
     total = float(centred @ centred)
-    if bins.shape[1] <= most or not total:
+    if not total or (measures is None and bins.shape[1] <= most):
         return np.arange(min(most, bins.shape[1]))
     scores = np.empty(bins.shape[1])
     for place, column in enumerate(bins.T):
@@ -33,4 +42,7 @@ def informative(bins: np.ndarray, outcome: np.ndarray, most: int) -> np.ndarray:
         between = len(centred) * float((sums[there] ** 2 / rows[there]).sum()) / total
         freedom = max(int(there.sum()) - 1, 1)
         scores[place] = (between - freedom) / np.sqrt(2 * freedom)
-    return np.sort(np.argsort(-scores, kind="stable")[:most])
+    best = np.argsort(-scores, kind="stable")
+    if measures is not None:
+        best = best[np.sort(np.unique(np.asarray(measures)[best], return_index=True)[1])]
+    return np.sort(best[:most])

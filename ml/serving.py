@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 import skops.io
 
-from ml.clv.model import LAST_PERIOD, PACE
 from ml.estimator import score_of
+from ml.measures import LAST_PERIOD, PACE
 from ml.response.model import OFFER, OFFER_LINE
 
 MODEL = "model.skops"

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
-from ml.clv.model import PACE
 from ml.estimator import ProbabilityClassifier, check_frame
 from ml.hazard import DiscreteTimeHazard
 from ml.lines import STORED_LOAN_LINES, LineHazard, held_rows, monthly_pace
+from ml.measures import PACE
 
 # Increase it when this code can no longer read stored models: champions are then trained again.
 FORMAT = "3"
@@ -127,7 +127,7 @@ class AttritionModel(ProbabilityClassifier):
     def value_at_risk(self, frame: pd.DataFrame) -> np.ndarray:
         """Probability of leaving × what the customer brings at the present pace; shape (n,).
 
-        In currency units over the horizon, to which the column `ml.clv.model.PACE` must be scaled.
+        In currency units over the horizon, to which the column `ml.measures.PACE` must be scaled.
         0 for customers of negative value.
 
         Raises

@@ -12,13 +12,9 @@ from sklearn.utils.validation import check_is_fitted
 from ml.clv.interval import ConformalInterval
 from ml.encoding import MOST_BINS, Binner, FrameEncoder, with_values
 from ml.estimator import check_frame, check_outcomes
+from ml.measures import ANCHORS, LAST_PERIOD, PACE
 from ml.tree_paths import path_contributions
 
-# Contribution of the last period, which the rule repeats and the learner starts from.
-LAST_PERIOD = "last_period_contribution"
-# The same at a yearly pace, for customers with less than a whole period of history.
-PACE = "pace_of_contribution"
-ANCHORS = (LAST_PERIOD, PACE)
 # Increase it when this code can no longer read stored models: champions are then trained again.
 FORMAT = "5"
 

@@ -13,7 +13,6 @@ from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
 from ml.clv.interval import ConformalInterval
-from ml.clv.model import ANCHORS
 from ml.encoding import MOST_BINS, Binner, FrameEncoder, with_values
 from ml.estimator import check_frame
 from ml.lines import (
@@ -27,6 +26,7 @@ from ml.lines import (
     line_rows,
     lines_of,
 )
+from ml.measures import ANCHORS
 
 # Weight, in customers, of a flat profile against the observed one.
 FLAT = 100

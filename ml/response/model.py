@@ -14,14 +14,16 @@ from threadpoolctl import threadpool_limits
 
 from ml.encoding import MOST_BINS, Binner, FrameEncoder, with_values
 from ml.estimator import ProbabilityClassifier, check_binary, check_frame
+from ml.measures import stem
 from ml.response.additive import additive_logistic, parts, score
+from ml.screening import informative
 from ml.tree_paths import path_contributions, raw_of_bins
 
 OFFER = "offer"
 # The product line of the offer: offers with little data use those of their line.
 OFFER_LINE = "offer_line"
 # Increase it when this code can no longer read stored models: champions are then trained again.
-FORMAT = "2"
+FORMAT = "3"
 TINY = 1e-6
 MISSING = -1
 SLOPE_SPREAD, LEAST_SLOPE = 0.5, 0.05
@@ -29,8 +31,9 @@ LEAST_TREES, LEAST_LEAVES = 25, 4
 RESPONSES_PER_TREE, RESPONSES_PER_LEAF = 6, 40
 TREES_WEIGHT = 2 / 3
 
-# A group's trees, and its logistic regression as a level and a table of values for each column. A
-# plain mapping, since stored models may hold few types only.
+# The columns that a group's learners read (`kept`), its trees, and its logistic regression as a
+# level and a table of values for each column. A plain mapping, since stored models may hold few
+# types only.
 Learner: TypeAlias = dict[str, Any]
 
 
@@ -145,7 +148,8 @@ class ResponseModel(ProbabilityClassifier):
 
     The learners are averaged in log-odds, two parts trees to one part regression: trees find
     interactions, but a leaf does not extrapolate, and the shrunken regression is more robust to
-    changes over time. Trees and leaves grow with the number of responses.
+    changes over time. Trees and leaves grow with the number of responses. They read the features
+    that predict the group's responses best one by one, of each measure one (`ml.screening`).
 
     The calibration is a line in log-odds (`calibration_line`), fitted on out-of-fold predictions of
     the newest contacts: rates drift, and an older sample would calibrate to the past.
@@ -159,6 +163,8 @@ class ResponseModel(ProbabilityClassifier):
         Contacts in a leaf.
     rate, penalty : float
         Learning rate and L2 penalty of the trees.
+    most_features : int
+        That learners of a group read.
     shrinkage : float
         Ridge penalty of the logistic regression: one over the variance of the coefficients' prior.
     folds : int
@@ -175,6 +181,7 @@ class ResponseModel(ProbabilityClassifier):
         least_leaf: int = 40,
         rate: float = 0.06,
         penalty: float = 10.0,
+        most_features: int = 30,
         shrinkage: float = 10.0,
         least_responses: int = 20,
         folds: int = 3,
@@ -186,6 +193,7 @@ class ResponseModel(ProbabilityClassifier):
         self.least_leaf = least_leaf
         self.rate = rate
         self.penalty = penalty
+        self.most_features = most_features
         self.shrinkage = shrinkage
         self.least_responses = least_responses
         self.folds = folds
@@ -193,6 +201,8 @@ class ResponseModel(ProbabilityClassifier):
 
     def _learn(self, bins: np.ndarray, y: np.ndarray) -> Learner:
         responses = int(y.sum())
+        kept = informative(bins, y, self.most_features, self.measures_)
+        bins = bins[:, kept]
         boosting = HistGradientBoostingClassifier(
             max_iter=min(self.trees, max(LEAST_TREES, responses // RESPONSES_PER_TREE)),
             max_leaf_nodes=min(self.leaves, max(LEAST_LEAVES, responses // RESPONSES_PER_LEAF)),
@@ -204,9 +214,13 @@ class ResponseModel(ProbabilityClassifier):
             random_state=self.seed,
         ).fit(with_values(bins), y)
         level, tables = additive_logistic(
-            bins, self.sizes_, self.is_category_, y, penalty=self.shrinkage
+            bins,
+            [self.sizes_[place] for place in kept],
+            [self.is_category_[place] for place in kept],
+            y,
+            penalty=self.shrinkage,
         )
-        return {"trees": boosting, "level": level, "tables": tables}
+        return {"kept": kept, "trees": boosting, "level": level, "tables": tables}
 
     def _learn_each(
         self, bins: np.ndarray, groups: np.ndarray, y: np.ndarray
@@ -242,6 +256,7 @@ class ResponseModel(ProbabilityClassifier):
 
     @staticmethod
     def _score(learner: Learner, bins: np.ndarray) -> np.ndarray:
+        bins = bins[:, learner["kept"]]
         trees = raw_of_bins(learner["trees"], bins)[:, 0]
         regression = score(learner["level"], learner["tables"], bins)
         return TREES_WEIGHT * trees + (1 - TREES_WEIGHT) * regression
@@ -296,8 +311,8 @@ class ResponseModel(ProbabilityClassifier):
         self.classes_ = np.array([0, 1])
         features = frame.drop(columns=[OFFER, OFFER_LINE], errors="ignore")
         self.encoder_ = FrameEncoder().fit(features)
-        self.columns_ = [*self.encoder_.columns_, OFFER]
         self.binner_ = Binner().fit(self.encoder_.transform(frame))
+        self.measures_ = [stem(name) for name in self.encoder_.columns_]
         self.sizes_ = [len(borders) + 1 for borders in self.binner_.borders_]
         self.is_category_ = [name in self.encoder_.levels_ for name in self.encoder_.columns_]
         bins = self._bins(frame)
@@ -308,7 +323,21 @@ class ResponseModel(ProbabilityClassifier):
             offers, lines = _named(frame)
             self.by_offer_ = self._learn_each(bins, offers, y)
             self.by_line_ = self._learn_lines(bins, offers, lines, y, self.by_offer_)
+        self._keep_read()
         return self
+
+    def _keep_read(self) -> None:
+        """Forget the features that no learner reads; `kept` then counts those that are left."""
+        learners = {id(one): one for one in (*self.by_offer_.values(), *self.by_line_.values())}
+        read = np.unique([place for one in learners.values() for place in one["kept"]]).astype(int)
+        for learner in learners.values():
+            learner["kept"] = np.searchsorted(read, learner["kept"])
+        self.encoder_.keep(read)
+        self.binner_.keep(read)
+        self.measures_ = [self.measures_[place] for place in read]
+        self.sizes_ = [self.sizes_[place] for place in read]
+        self.is_category_ = [self.is_category_[place] for place in read]
+        self.columns_ = [*self.encoder_.columns_, OFFER]
 
     def _calibrated(
         self, frame: pd.DataFrame, bins: np.ndarray, y: np.ndarray, newest: np.ndarray
@@ -367,9 +396,12 @@ class ResponseModel(ProbabilityClassifier):
         own = _logit(self.base_.probability(frame))
         beside_line = own - _logit(self.base_.line_rate(frame))
         for learner, rows, borrowed in self._places(*_named(frame), self.by_offer_, self.by_line_):
-            expected, paths = path_contributions(learner["trees"], bins[rows])
-            values = parts(learner["tables"], bins[rows])
-            added[rows, :-1] = TREES_WEIGHT * paths + (1 - TREES_WEIGHT) * values
+            own_bins = bins[np.ix_(rows, learner["kept"])]
+            expected, paths = path_contributions(learner["trees"], own_bins)
+            values = parts(learner["tables"], own_bins)
+            added[np.ix_(rows, learner["kept"])] = (
+                TREES_WEIGHT * paths + (1 - TREES_WEIGHT) * values
+            )
             own[rows] = TREES_WEIGHT * expected + (1 - TREES_WEIGHT) * learner["level"]
             if borrowed:
                 own[rows] += beside_line[rows]

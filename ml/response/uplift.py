@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from ml.estimator import check_frame
+from ml.measures import stem
 from ml.response.model import OFFER
 from ml.response.uplift_learners import (
     LEARNERS,
@@ -22,11 +23,12 @@ from ml.response.uplift_learners import (
     pseudo_outcome,
     randomised,
 )
+from ml.screening import informative
 
 __all__ = ["FORMAT", "UpliftModel", "mean_effects", "pseudo_outcome", "shrunken"]
 
 # Increase it when this code can no longer read stored models: champions are then trained again.
-FORMAT = "1"
+FORMAT = "2"
 ANY = ""
 LEAST_VARIANCE = 1e-18
 
@@ -111,6 +113,10 @@ class UpliftModel(RegressorMixin, BaseEstimator):
     are as predicted, 0 that they are chance. Slopes of offers are shrunk towards each other, all of
     them towards 0 as far as their common slope may be chance, and kept within [0, 1].
 
+    h reads the features that predict the offer's outcome best one by one, of each measure one
+    (`ml.screening`), and half as many that predict its pseudo-outcome best, which are chosen anew
+    for each fold.
+
     An offer whose arms have fewer than `least_contacts`, or fewer than `least_responses` contacts
     of the rarer outcome of 0/1 outcomes, has only its mean effect.
 
@@ -121,6 +127,8 @@ class UpliftModel(RegressorMixin, BaseEstimator):
     seed : int
     folds : int
         Of the cross-fitting, split at random within offer, arm and outcome.
+    most_features : int
+        That predict the outcome of an offer.
     trees, leaves, least_leaf, rate, penalty, max_features, ridge
         Of the base (see `Outcome`); without `trees` as many as suit the learner (`TREES`).
     """
@@ -131,6 +139,7 @@ class UpliftModel(RegressorMixin, BaseEstimator):
         base: Base = "boosting",
         seed: int = 0,
         folds: int = 4,
+        most_features: int = 40,
         trees: int | None = None,
         leaves: int = 3,
         least_leaf: int = 80,
@@ -145,6 +154,7 @@ class UpliftModel(RegressorMixin, BaseEstimator):
         self.base = base
         self.seed = seed
         self.folds = folds
+        self.most_features = most_features
         self.trees = trees
         self.leaves = leaves
         self.least_leaf = least_leaf
@@ -201,8 +211,8 @@ class UpliftModel(RegressorMixin, BaseEstimator):
         self.effects_, self.usual_ = mean_effects(y, treatment, probability, offers)
         transformed = centred_outcome(y, treatment, probability, offers)
         self.design_ = Design(self.base).fit(features)
-        self.columns_ = [*self.design_.columns_, *([OFFER] if OFFER in frame.columns else [])]
-        matrix = self.design_.transform(features)
+        bins, matrix = self.design_.bins(features), self.design_.transform(features)
+        self.kept_: dict[str, np.ndarray] = {}
         self.learners_: dict[str, Learner] = {}
         self.means_: dict[str, float] = {}
         slopes, variances = [], []
@@ -210,17 +220,38 @@ class UpliftModel(RegressorMixin, BaseEstimator):
             rows = np.flatnonzero(offers == offer)
             if not self._enough(y[rows], treatment[rows]):
                 continue
-            data = (matrix[rows], y[rows], treatment[rows], probability[rows])
-            fitted = self._learner().fit_matrix(*data)
-            self.learners_[str(offer)] = fitted
-            self.means_[str(offer)] = float(fitted.effects_of(data[0]).mean())
-            slope, variance = self._slope(*data, transformed[rows])
+            kept = self._informative(bins[rows], y[rows], transformed[rows])
+            own = matrix[np.ix_(rows, kept)]
+            data = (y[rows], treatment[rows], probability[rows])
+            fitted = self._learner().fit_matrix(own, *data)
+            self.kept_[str(offer)], self.learners_[str(offer)] = kept, fitted
+            self.means_[str(offer)] = float(fitted.effects_of(own).mean())
+            slope, variance = self._slope(bins[rows], matrix[rows], *data, transformed[rows])
             slopes.append(slope)
             variances.append(variance)
         self.slopes_ = dict(
             zip(self.learners_, _real(np.array(slopes), np.array(variances)), strict=True)
         )
+        self._keep_read()
+        self.columns_ = [*self.design_.columns_, *([OFFER] if OFFER in frame.columns else [])]
         return self
+
+    def _informative(self, bins: np.ndarray, y: np.ndarray, transformed: np.ndarray) -> np.ndarray:
+        """Columns of the matrix that a learner of these contacts reads."""
+        measures = [stem(name) for name in self.design_.columns_]
+        chosen = [
+            informative(bins, y, self.most_features, measures),
+            informative(bins, transformed, self.most_features // 2, measures),
+        ]
+        return np.flatnonzero(np.isin(self.design_.source_, np.concatenate(chosen)))
+
+    def _keep_read(self) -> None:
+        """Forget the features that no learner reads; `kept_` then counts the columns left."""
+        source = self.design_.source_
+        read = np.unique([source[one] for kept in self.kept_.values() for one in kept]).astype(int)
+        left = np.flatnonzero(np.isin(source, read))
+        self.kept_ = {offer: np.searchsorted(left, kept) for offer, kept in self.kept_.items()}
+        self.design_.keep(read)
 
     def _enough(self, y: np.ndarray, treatment: np.ndarray) -> bool:
         if np.bincount(treatment, minlength=2).min() < self.least_contacts:
@@ -231,6 +262,7 @@ class UpliftModel(RegressorMixin, BaseEstimator):
 
     def _slope(
         self,
+        bins: np.ndarray,
         matrix: np.ndarray,
         y: np.ndarray,
         treatment: np.ndarray,
@@ -243,10 +275,11 @@ class UpliftModel(RegressorMixin, BaseEstimator):
         for number in range(self.folds):
             held = fold == number
             others = ~held
+            kept = self._informative(bins[others], y[others], transformed[others])
             learner = self._learner().fit_matrix(
-                matrix[others], y[others], treatment[others], probability[others]
+                matrix[np.ix_(others, kept)], y[others], treatment[others], probability[others]
             )
-            effect = learner.effects_of(matrix[held])[:, 0]
+            effect = learner.effects_of(matrix[np.ix_(held, kept)])[:, 0]
             # About the fold's own mean: levels of folds differ only by chance.
             found[held] = effect - effect.mean()
             residual[held] = transformed[held] - transformed[held].mean()
@@ -269,7 +302,8 @@ class UpliftModel(RegressorMixin, BaseEstimator):
         effect = np.array([self.effects_.get(str(offer), self.usual_) for offer in offers])
         matrix = self.design_.transform(frame)
         for offer, rows in self._moved(offers):
-            found = self.learners_[offer].effects_of(matrix[rows])[:, 0] - self.means_[offer]
+            own = matrix[np.ix_(rows, self.kept_[offer])]
+            found = self.learners_[offer].effects_of(own)[:, 0] - self.means_[offer]
             effect[rows] += self.slopes_[offer] * found
         return effect
 
@@ -302,8 +336,10 @@ class UpliftModel(RegressorMixin, BaseEstimator):
         names = [*self.design_.columns_, OFFER]
         added = np.zeros((len(frame), len(names)))
         for offer, rows in self._moved(offers):
-            _, own = self.learners_[offer].contributions_of(matrix[rows])
-            added[rows, :-1] = self.slopes_[offer] * self.design_.by_column(own)
+            kept = self.kept_[offer]
+            wide = np.zeros((len(rows), matrix.shape[1]))
+            _, wide[:, kept] = self.learners_[offer].contributions_of(matrix[np.ix_(rows, kept)])
+            added[rows, :-1] = self.slopes_[offer] * self.design_.by_column(wide)
         added[:, -1] = self.predict(frame) - self.usual_ - added.sum(axis=1)
         return added, names
 

@@ -186,7 +186,7 @@ class Design(TransformerMixin, BaseEstimator):
         self.binner_ = Binner().fit(self.encoder_.transform(frame))
         self.source_ = np.arange(len(self.columns_))
         if self.base == "linear":
-            bins = self._bins(frame)
+            bins = self.bins(frame)
             known = (~np.isnan(bins)).sum(axis=0)
             self.centre_ = np.nansum(bins, axis=0) / np.maximum(known, 1)
             wide = self._wide(bins)
@@ -196,7 +196,8 @@ class Design(TransformerMixin, BaseEstimator):
             self.source_ = np.repeat(self.source_, [self._width(name) for name in self.columns_])
         return self
 
-    def _bins(self, frame: pd.DataFrame) -> np.ndarray:
+    def bins(self, frame: pd.DataFrame) -> np.ndarray:
+        """Numbers of the bins, shape (n, columns); missing stays missing."""
         return self.binner_.transform(self.encoder_.transform(frame))
 
     def _width(self, name: str) -> int:
@@ -212,9 +213,20 @@ class Design(TransformerMixin, BaseEstimator):
                 wide += [np.where(missing, centre, column), missing]
         return np.column_stack(wide).astype(float) if wide else np.empty((len(bins), 0))
 
+    def keep(self, places: np.ndarray) -> None:
+        """Keep only the columns of the frame at these places; the others are no longer read."""
+        columns = np.isin(self.source_, places)
+        self.source_ = np.searchsorted(places, self.source_[columns])
+        self.encoder_.keep(places)
+        self.binner_.keep(places)
+        self.columns_ = list(self.encoder_.columns_)
+        if self.base == "linear":
+            self.centre_ = self.centre_[places]
+            self.mean_, self.spread_ = self.mean_[columns], self.spread_[columns]
+
     def transform(self, frame: pd.DataFrame) -> np.ndarray:
         """Matrix of shape (n, width); raises ValueError where a column is missing."""
-        bins = self._bins(frame)
+        bins = self.bins(frame)
         if self.base == "boosting":
             return np.nan_to_num(bins, nan=MISSING)
         return (self._wide(bins) - self.mean_) / self.spread_

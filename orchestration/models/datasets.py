@@ -15,7 +15,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from ml.clv.model import LAST_PERIOD, PACE
+from ml.measures import LAST_PERIOD, PACE
 from ml.serving import TIER, TOP_TIER, below_top, borrowers, everybody, holders
 from orchestration.models.windows import complete_windows
 

@@ -28,10 +28,11 @@ from threadpoolctl import threadpool_limits
 
 from ml.audit import ABANDONED, DONE, PROMOTIONS, REQUESTED, AuditRecord, champions_before
 from ml.base_rate import ColumnRate
-from ml.clv.model import LAST_PERIOD, PACE, LastPeriodAgain, TwoPartRegressor
+from ml.clv.model import LastPeriodAgain, TwoPartRegressor
 from ml.evaluation.metrics import decile_table
 from ml.evaluation.plots import calibration_figure, gains_figure
 from ml.hazard import DiscreteTimeHazard
+from ml.measures import LAST_PERIOD, PACE
 from ml.registry import (
     DATA_DIGEST,
     LEARNER,

@@ -21,8 +21,9 @@ from threadpoolctl import threadpool_limits
 
 from ml.attrition.model import AttritionModel
 from ml.base_rate import ColumnRate
-from ml.clv.model import LAST_PERIOD, PACE, LastPeriodAgain, TwoPartRegressor
+from ml.clv.model import LastPeriodAgain, TwoPartRegressor
 from ml.hazard import DiscreteTimeHazard
+from ml.measures import LAST_PERIOD, PACE
 from ml.registry import LEARNER, PACKED_MODEL, RULE, Candidate, ChampionUnusable, Registry, Version
 from ml.response.model import OFFER, OfferBaseRate
 from ml.segments.model import RuleTiering, SegmentModel

@@ -22,10 +22,11 @@ from scipy.special import expit
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
 from ml.base_rate import ColumnRate
-from ml.clv.model import LAST_PERIOD, PACE, LastPeriodAgain, TwoPartRegressor
+from ml.clv.model import LastPeriodAgain, TwoPartRegressor
 from ml.estimator import score_of
 from ml.evaluation import metrics
 from ml.hazard import DiscreteTimeHazard
+from ml.measures import LAST_PERIOD, PACE
 from ml.promotion import Measure
 from ml.registry import (
     EVALUATION,

@@ -10,9 +10,9 @@ import pytest
 import skops.io
 
 from ml.attrition.model import AttritionModel
-from ml.clv.model import PACE
 from ml.evaluation.metrics import spearman
 from ml.hazard import DiscreteTimeHazard
+from ml.measures import PACE
 from ml.serving import TRUSTED_TYPES
 
 PERIODS = 12

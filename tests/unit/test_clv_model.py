@@ -14,9 +14,10 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from threadpoolctl import threadpool_limits
 
 from ml.clv.interval import GROUPS, ConformalInterval
-from ml.clv.model import LAST_PERIOD, PACE, LastPeriodAgain, TwoPartRegressor
+from ml.clv.model import LastPeriodAgain, TwoPartRegressor
 from ml.encoding import MOST_LEVELS, FrameEncoder
 from ml.evaluation.metrics import compare, gini, mean_absolute_error
+from ml.measures import LAST_PERIOD, PACE
 
 GROWTH = {"retail": -0.2, "affluent": 0.1, "private": 0.6}
 ON_BOOKS_A_QUARTER = 0.25

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml.clv.model import LAST_PERIOD, PACE
+from ml.measures import LAST_PERIOD, PACE
 from orchestration.alerts import default_course
 from orchestration.models import contact_frames, datasets
 from orchestration.models.cutoffs import plus_months

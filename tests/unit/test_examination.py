@@ -15,10 +15,11 @@ from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
 from ml.base_rate import ColumnRate
 from ml.clv.interval import ConformalInterval
-from ml.clv.model import LAST_PERIOD, LastPeriodAgain
+from ml.clv.model import LastPeriodAgain
 from ml.evaluation import metrics
 from ml.evaluation.drift import population_stability_index
 from ml.evaluation.metrics import estimate
+from ml.measures import LAST_PERIOD
 from ml.promotion import Measure
 from orchestration.models.examination import (
     Examination,

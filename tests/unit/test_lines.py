@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 import skops.io
 
-from ml.clv.model import LAST_PERIOD, PACE
 from ml.evaluation.metrics import spearman
 from ml.lines import (
     LineHazard,
@@ -21,6 +20,7 @@ from ml.lines import (
     lines_of,
     monthly_pace,
 )
+from ml.measures import LAST_PERIOD, PACE
 from ml.serving import TRUSTED_TYPES
 
 HORIZON = 12

@@ -12,8 +12,9 @@ from scipy.special import expit, logit
 from sklearn.ensemble import HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits
 
-from ml.clv.model import LAST_PERIOD, PACE, LastPeriodAgain, TwoPartRegressor
-from ml.reasons import COLUMNS, stem, top_reasons, usual_values
+from ml.clv.model import LastPeriodAgain, TwoPartRegressor
+from ml.measures import LAST_PERIOD, PACE, stem
+from ml.reasons import COLUMNS, top_reasons, usual_values
 from ml.response.model import OFFER, OfferBaseRate, ResponseModel
 from ml.serving import TRUSTED_TYPES
 from ml.tree_paths import path_contributions

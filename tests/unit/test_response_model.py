@@ -450,3 +450,36 @@ def test_columns_without_information_leave_the_rate():
     level, tables = additive_logistic(np.zeros((100, 2)), [1, 1], [False, True], y, penalty=5.0)
     assert level == pytest.approx(logit(0.3))
     assert not np.concatenate(tables).any()
+
+
+# What is read.
+
+
+def test_learners_read_the_most_telling_window_of_each_measure_and_no_more_features_than_asked(
+    past: Contacts, later: Contacts
+) -> None:
+    generator = np.random.default_rng(3)
+
+    def wider(contacts: Contacts) -> pd.DataFrame:
+        blurred = {
+            f"age_{months}m": contacts.frame["age"] + generator.normal(0, months, len(contacts.y))
+            for months in (3, 12)
+        }
+        noise = {f"noise_{number}": generator.random(len(contacts.y)) for number in range(40)}
+        return contacts.frame.drop(columns="age").assign(**blurred, **noise)
+
+    model = ResponseModel(seed=1, most_features=5).fit(wider(past), past.y)
+    read = set(model.columns_) - {OFFER}
+    assert "age_3m" in read and "age_12m" not in read
+    assert all(len(learner["kept"]) == 5 for learner in model.by_offer_.values())
+    assert len(read) <= 5 * len(model.by_offer_)
+    frame = wider(later)[list(model.columns_)]
+    assert spearman(model.probability(frame), later.probability) > 0.8
+    contributions, names = model.contributions(frame)
+    level, slope = model.line_
+    assert names == model.columns_
+    np.testing.assert_allclose(
+        level + slope * logit(model.base_.rate_) + contributions.sum(axis=1),
+        logit(model.probability(frame)),
+        atol=1e-9,
+    )

@@ -10,7 +10,6 @@ import pytest
 import skops.io
 from threadpoolctl import threadpool_limits
 
-from ml.clv.model import LAST_PERIOD, PACE
 from ml.clv.retention_margin import (
     LineOutcomes,
     RetentionMarginModel,
@@ -19,6 +18,7 @@ from ml.clv.retention_margin import (
 )
 from ml.evaluation.metrics import spearman
 from ml.lines import contract_months, monthly_pace
+from ml.measures import LAST_PERIOD, PACE
 from ml.serving import TRUSTED_TYPES
 
 HORIZON, LONG = 12, 36

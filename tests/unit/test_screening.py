@@ -47,3 +47,16 @@ def test_the_order_of_the_rows_does_not_matter(seed):
     assert (
         informative(NOISE[order], EVENT[order], 9).tolist() == informative(NOISE, EVENT, 9).tolist()
     )
+
+
+def test_one_feature_of_each_measure_is_kept():
+    bins = NOISE.copy()
+    for place, share in ((3, 0.9), (4, 0.6), (5, 0.3), (20, 0.4)):
+        shown = EVENT & (GENERATOR.random(3_000) < share)
+        bins[:, place] = np.where(shown, 5, bins[:, place])
+    measures = [f"measure_{place}" for place in range(40)]
+    measures[4] = measures[5] = measures[3]
+    assert {3, 4, 20} <= set(informative(bins, EVENT, 4))
+    kept = informative(bins, EVENT, 38, measures).tolist()
+    assert kept == [place for place in range(40) if place not in (4, 5)]
+    assert {3, 20} <= set(informative(bins, EVENT, 2, measures))

@@ -366,6 +366,34 @@ def test_columns_are_found_by_name_and_missing_ones_named(model: UpliftModel, la
     assert model.predict(alone)[0] == pytest.approx(model.predict(later.frame)[7])
 
 
+@pytest.mark.parametrize("base", ["boosting", "linear"])
+def test_learners_read_no_more_features_than_asked_and_find_the_differences(
+    base: str, trial: Trial, later: Trial
+) -> None:
+    generator = np.random.default_rng(4)
+
+    def wider(one: Trial) -> pd.DataFrame:
+        blurred = {
+            f"age_{months}m": one.frame["age"] + generator.normal(0, months, len(one.y))
+            for months in (3, 24)
+        }
+        noise = {f"other_{number}": generator.random(len(one.y)) for number in range(40)}
+        return one.frame.drop(columns="age").assign(**blurred, **noise)
+
+    model = UpliftModel(base=base, seed=1, most_features=12).fit(
+        wider(trial), trial.y, trial.treatment, trial.probability
+    )
+    read = set(model.columns_) - {OFFER}
+    # Of each offer twelve by the outcome and six by the pseudo-outcome.
+    assert "age_3m" in read
+    assert len(read) <= 2 * 18 < len(trial.frame.columns) + 40
+    frame = wider(later)[model.columns_]
+    assert later.within_offers(model.predict(frame)) > 0.5
+    added, names = model.contributions(frame)
+    assert set(names) == {*read, OFFER}
+    np.testing.assert_allclose(model.usual_ + added.sum(axis=1), model.predict(frame), atol=1e-9)
+
+
 def test_one_offer_needs_no_column_of_offers(trial: Trial) -> None:
     rows = trial.offer == "fund"
     frame = trial.frame[rows].drop(columns=OFFER)

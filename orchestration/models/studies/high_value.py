@@ -27,8 +27,8 @@ def high_value_study(records: Records) -> Study | Off:
     import numpy as np
 
     from ml.base_rate import ColumnRate
-    from ml.clv.model import PACE
     from ml.hazard import FORMAT, DiscreteTimeHazard
+    from ml.measures import PACE
     from orchestration.models.datasets import BELOW_TOP
     from orchestration.models.studies.measures import PROBABILITY_MEASURES
 
