@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
+from pathlib import Path
 from typing import TypeVar
 
 import dagster as dg
@@ -12,6 +13,7 @@ from pydantic import PrivateAttr
 
 from orchestration.platform import identity, run_queue
 from orchestration.platform.engine import connect
+from orchestration.platform.event_log import kept_open
 from orchestration.platform.failures import tried_again
 from orchestration.platform.lock import RefreshRunning, one_refresh_at_a_time
 from orchestration.platform.refusal import Refused
@@ -46,6 +48,8 @@ class Home(dg.ConfigurableResource):
             person = run_queue.launcher(context.instance, run) if context.instance else None
             if person is not None:
                 held.enter_context(identity.acting_for(person))
+            if context.instance is not None:
+                held.enter_context(kept_open(Path(context.instance.root_directory)))
             yield self
 
     @property

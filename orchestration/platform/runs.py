@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
+from orchestration.platform.event_log import kept_open
 from orchestration.platform.lock import RefreshRunning, one_refresh_at_a_time
 from orchestration.platform.resources import MODEL_TAG
 from orchestration.platform.settings import Settings
@@ -51,14 +53,16 @@ def execute(
     )
 
     repository = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin(LOCATION), REPOSITORY)
-    run = instance.create_run_for_job(
-        job,
-        run_config=run_config,
-        tags={**job.run_tags, **tags},
-        asset_selection={dg.AssetKey(["models", tags[MODEL_TAG]])} if MODEL_TAG in tags else None,
-        remote_job_origin=RemoteJobOrigin(repository, job.name),
-    )
-    return execute_run(InMemoryJob(job), run, instance)
+    model = {dg.AssetKey(["models", tags[MODEL_TAG]])} if MODEL_TAG in tags else None
+    with kept_open(Path(instance.root_directory)):
+        run = instance.create_run_for_job(
+            job,
+            run_config=run_config,
+            tags={**job.run_tags, **tags},
+            asset_selection=model,
+            remote_job_origin=RemoteJobOrigin(repository, job.name),
+        )
+        return execute_run(InMemoryJob(job), run, instance)
 
 
 def close_stale_runs(
