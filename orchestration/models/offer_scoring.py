@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import duckdb
@@ -18,7 +19,8 @@ from orchestration.models.cutoffs import LONG_HORIZON
 from orchestration.models.datasets import EVERYBODY, customers_sampled, customers_to_score
 from orchestration.models.declaration import CUSTOMER_ID, Column, Table, version_of
 from orchestration.models.like_customers import LikeCustomers
-from orchestration.models.scoring import BATCH, Champion, champion_of, side_by_side
+from orchestration.models.own_process import side_by_side
+from orchestration.models.scoring import BATCH, Champion, champion_of
 from orchestration.models.studies import OF_OFFERS, RESPONSE, UPLIFT
 from orchestration.platform.tables import append_rows, write_table
 
@@ -106,12 +108,8 @@ def score_offers(connection: duckdb.DuckDBPyConnection, context: TrainingContext
     if offers:
         sample = customers_sampled(connection, context.as_of_month, LONG_HORIZON, EVERYBODY)
         like = _like_customers(champions.get(UPLIFT.name), sample, offers)
-
-        def scored_of(frame: pd.DataFrame) -> list[pd.DataFrame]:
-            return [_scored(champions, like, frame, known) for known in offers]
-
         frames = customers_to_score(connection, context.as_of_month, LONG_HORIZON, BATCH)
-        for batch in side_by_side(scored_of, frames):
+        for _, batch in side_by_side(OfferScorer(champions, like, offers), frames):
             for scored in batch:
                 append_rows(connection, TABLE, scored)
         connection.execute(LOSS)
@@ -130,22 +128,28 @@ def _beside(frame: pd.DataFrame, known: Mapping[Any, Any]) -> pd.DataFrame:
     return pd.concat([frame, pd.DataFrame(dict(known), index=frame.index)], axis=1)
 
 
-def _scored(
-    champions: Mapping[str, Champion],
-    like: Mapping[str, LikeCustomers],
-    frame: pd.DataFrame,
-    known: Mapping[Any, Any],
-) -> pd.DataFrame:
-    """Rows of `scores.offer` of these customers and one offer, described by `known`."""
-    both = _beside(frame, known)
-    scored = pd.DataFrame({"customer_id": frame["customer_id"], "product_id": known[OFFER]})
-    for name, champion in champions.items():
-        found = scores(name, champion.model, both)
-        both[found.columns] = scored[found.columns] = found
-        scored[version_of(name).name] = champion.number
-    if known[OFFER] in like:
-        scored["reason"] = _reasons(champions[UPLIFT.name], like[known[OFFER]], both)
-    return scored.reindex(columns=[column.name for column in OFFER_TABLE.columns])
+@dataclass(frozen=True)
+class OfferScorer:
+    """Rows of `scores.offer` of the customers in a frame, offer by offer."""
+
+    champions: Mapping[str, Champion]
+    like: Mapping[str, LikeCustomers]
+    offers: Sequence[Mapping[Any, Any]]
+
+    def __call__(self, frame: pd.DataFrame) -> list[pd.DataFrame]:
+        return [self._scored(frame, known) for known in self.offers]
+
+    def _scored(self, frame: pd.DataFrame, known: Mapping[Any, Any]) -> pd.DataFrame:
+        both = _beside(frame, known)
+        scored = pd.DataFrame({"customer_id": frame["customer_id"], "product_id": known[OFFER]})
+        for name, champion in self.champions.items():
+            found = scores(name, champion.model, both)
+            both[found.columns] = scored[found.columns] = found
+            scored[version_of(name).name] = champion.number
+        if known[OFFER] in self.like:
+            like = self.like[known[OFFER]]
+            scored["reason"] = _reasons(self.champions[UPLIFT.name], like, both)
+        return scored.reindex(columns=[column.name for column in OFFER_TABLE.columns])
 
 
 def _like_customers(

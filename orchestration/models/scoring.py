@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import duckdb
 import numpy as np
 import pandas as pd
-from threadpoolctl import threadpool_limits
 
 from ml.registry import ChampionUnusable, Registry, Version
 from ml.serving import scores
@@ -26,14 +22,14 @@ from orchestration.models.datasets import (
 )
 from orchestration.models.declaration import CUSTOMER_ID, Column, Table, version_of
 from orchestration.models.like_customers import LikeCustomers
+from orchestration.models.own_process import side_by_side
 from orchestration.models.records import Records
 from orchestration.models.registration import is_on
 from orchestration.models.studies import OF_CUSTOMERS, STUDIES
 from orchestration.platform.tables import append_rows, write_table
 
-# Customers in a batch, and batches scored in parallel: they limit memory for a bank of any size.
-BATCH, MOST_AT_ONCE = 25_000, 2
-Found = TypeVar("Found")
+# Customers in a batch: it limits memory for a bank of any size.
+BATCH = 25_000
 
 
 CUSTOMER = Table(
@@ -179,15 +175,14 @@ def score_customers(connection: duckdb.DuckDBPyConnection, context: TrainingCont
     }
     horizon = records.plan.horizon if records.plan else LONG_HORIZON
 
-    def scored_of(frame: pd.DataFrame) -> tuple[int, list[tuple[str, pd.DataFrame]]]:
-        batch = _Batch(frame, champions, explainers, besides)
-        return len(frame), [*batch.predicted(), *batch.tables(), *batch.reasons()]
-
     customers = 0
     frames = customers_to_score(connection, context.as_of_month, horizon, BATCH)
-    for size, written in side_by_side(scored_of, frames):
-        customers += size
+    for frame, written in side_by_side(Scorer(champions, explainers), frames):
+        customers += len(frame)
         for table, rows in written:
+            if table in besides:
+                places = frame.index.get_indexer(rows.index)
+                rows = rows.assign(**besides[table](frame, places))
             append_rows(connection, f"scores.{table}", rows)
     for name, champion in champions.items():
         if (afterwards := STUDIES[name].afterwards) is not None:
@@ -200,78 +195,56 @@ def population_of(model: str) -> Population:
     return POPULATIONS[STUDIES[model].population]
 
 
-def side_by_side(
-    work: Callable[[pd.DataFrame], Found], frames: Iterable[pd.DataFrame]
-) -> Iterator[Found]:
-    """What `work` makes of each frame, in their order; as many at a time as there are cores, but no
-    more than MOST_AT_ONCE, which are all that is held."""
-
-    def alone(frame: pd.DataFrame) -> Found:
-        # Trees and batches are small, so more threads per model would only wait for each other.
-        with threadpool_limits(1, user_api="openmp"):
-            return work(frame)
-
-    at_once = min(MOST_AT_ONCE, os.cpu_count() or 1)
-    with ThreadPoolExecutor(at_once) as threads:
-        begun: deque[Future[Found]] = deque()
-        for frame in frames:
-            begun.append(threads.submit(alone, frame))
-            if len(begun) == at_once:
-                yield begun.popleft().result()
-        while begun:
-            yield begun.popleft().result()
-
-
 @dataclass(frozen=True)
-class _Batch:
-    """Some customers and all that is scored of them."""
+class Scorer:
+    """Rows of the tables, by their names, of the customers in a frame; without what is `beside`."""
 
-    frame: pd.DataFrame
     champions: Mapping[str, Champion]
     explainers: Mapping[str, Explainer]
-    besides: Mapping[str, Callable[[pd.DataFrame, np.ndarray], Mapping[str, Any]]]
 
-    def _population(self, name: str) -> pd.DataFrame:
-        """The rows of a model's population."""
-        places = np.flatnonzero(population_of(name).kept(self.frame).to_numpy(dtype=bool))
-        return self.frame.iloc[places].reset_index(drop=True)
+    def __call__(self, frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+        return [*self._predicted(frame), *self._tables(frame), *self._reasons(frame)]
 
-    def predicted(self) -> Iterator[tuple[str, pd.DataFrame]]:
-        """Rows of the models' tables, by the name of the table."""
+    def _predicted(self, frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+        """Rows of the models' tables."""
         for name, champion in self.champions.items():
-            predicted = scores(name, champion.model, self.frame)
+            predicted = scores(name, champion.model, frame)
             places = np.flatnonzero(predicted.notna().any(axis=1).to_numpy())
-            if not len(places):
-                continue
-            rows = predicted.iloc[places].assign(
-                customer_id=self.frame["customer_id"].iloc[places],
-                **{version_of(name).name: champion.number},
-            )
-            if name in self.besides:
-                rows = rows.assign(**self.besides[name](self.frame, places))
-            columns = [column.name for column in STUDIES[name].table.columns]
-            yield name, rows.reindex(columns=columns)
+            if len(places):
+                yield (
+                    name,
+                    predicted.iloc[places].assign(
+                        customer_id=frame["customer_id"].iloc[places],
+                        **{version_of(name).name: champion.number},
+                    ),
+                )
 
-    def tables(self) -> Iterator[tuple[str, pd.DataFrame]]:
-        """Rows of the studies' own tables, by the name of the table."""
+    def _tables(self, frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+        """Rows of the studies' own tables."""
         for name, champion in self.champions.items():
             rows_of = STUDIES[name].rows
             if rows_of is None:
                 continue
-            frame = self._population(name)
-            if frame.empty:
+            members = _members(name, frame)
+            if members.empty:
                 continue
-            customers = frame["customer_id"].to_numpy()
-            for table, rows in rows_of(champion.model, features_of(frame)).items():
+            customers = members["customer_id"].to_numpy()
+            for table, rows in rows_of(champion.model, features_of(members)).items():
                 columns = {
                     "customer_id": customers[rows["row"].to_numpy(dtype=int)],
                     version_of(name).name: champion.number,
                 }
                 yield table, rows.drop(columns="row").assign(**columns)
 
-    def reasons(self) -> Iterator[tuple[str, pd.DataFrame]]:
+    def _reasons(self, frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
         """Rows of `scores.reason`, model by model."""
         for name, explainer in self.explainers.items():
-            frame = self._population(name)
-            if len(frame):
-                yield "reason", explainer.reasons(frame)
+            members = _members(name, frame)
+            if len(members):
+                yield "reason", explainer.reasons(members)
+
+
+def _members(name: str, frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a model's population."""
+    places = np.flatnonzero(population_of(name).kept(frame).to_numpy(dtype=bool))
+    return frame.iloc[places].reset_index(drop=True)

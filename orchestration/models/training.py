@@ -25,12 +25,12 @@ from orchestration.models.context import TrainingContext
 from orchestration.models.examination import bounds_of, level_of
 from orchestration.models.fitting import (
     Fitted,
-    OwnProcess,
     fit_learner,
     fit_rule,
     fit_scoring_rule,
     without_records,
 )
+from orchestration.models.own_process import OwnProcess
 from orchestration.models.reason_words import AGAIN, SEPARATOR, changed, verdict
 from orchestration.models.registration import (
     TrainingReport,

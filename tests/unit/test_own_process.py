@@ -1,4 +1,4 @@
-"""The process in which a long study is fitted."""
+"""The process beside this one: its calls, its end, and batches shared with it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from orchestration.models.fitting import OwnProcess
+from orchestration.models.own_process import OwnProcess, side_by_side
 
 
 def _twice(number: int) -> tuple[int, int]:
@@ -67,3 +67,46 @@ def test_a_call_that_cannot_be_pickled_is_refused_before_it_is_sent():
         with pytest.raises((pickle.PicklingError, AttributeError, TypeError)):
             own.submit(lambda: 1).result()
         assert own.submit(_twice, 1).result()[0] == 2
+
+
+def _doubled(batch: list[int]) -> tuple[list[int], int]:
+    if None in batch:
+        raise ValueError("a batch is empty")
+    return [2 * number for number in batch], os.getpid()
+
+
+def test_batches_are_worked_on_in_two_processes_and_come_in_their_order():
+    batches = [[number, number + 1] for number in range(5)]
+    found = list(side_by_side(_doubled, iter(batches)))
+    assert [given for given, _ in found] == batches
+    assert [doubled for _, (doubled, _) in found] == [[2 * a, 2 * b] for a, b in batches]
+    processes = [process for _, (_, process) in found]
+    assert processes[::2] == [os.getpid()] * 3
+    if (os.cpu_count() or 1) > 1:
+        (other,) = set(processes[1::2])
+        assert other != os.getpid() and not _is_alive(other)
+
+
+def test_one_batch_needs_no_other_process():
+    (((given,), ((doubled,), process)),) = side_by_side(_doubled, iter([[4]]))
+    assert (given, doubled, process) == (4, 8, os.getpid())
+
+
+@pytest.mark.parametrize("faulty", [0, 1])
+def test_an_error_in_either_process_is_raised(faulty: int):
+    batches: list[list[int | None]] = [[1], [2], [3]]
+    batches[faulty] = [None]
+    with pytest.raises(ValueError, match="a batch is empty"):
+        list(side_by_side(_doubled, iter(batches)))
+
+
+def test_no_more_than_two_batches_are_held():
+    read: list[int] = []
+
+    def batches():
+        for number in range(6):
+            read.append(number)
+            yield [number]
+
+    for done, _ in enumerate(side_by_side(_doubled, batches())):
+        assert len(read) <= done + 2
