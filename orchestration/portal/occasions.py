@@ -14,6 +14,7 @@ from reports.formats import ENGLISH
 from reports.words import LANGUAGES
 
 SHOWN_REASONS = 2
+OTHERS = [language for language in LANGUAGES if language != ENGLISH]
 # Whether a customer who may be served may be made an offer, too.
 ALLOWED, SERVICE_ONLY = "allowed", "service only"
 # The lists that a model's score makes.
@@ -21,15 +22,24 @@ MODELS = {"at_risk": "attrition", "high_value": "high_value"}
 
 
 def occasions(release: Release, name: str) -> list[Row]:
-    """The rows of `queries/customers_<name>.sql`, each with its reason in words, `why`."""
+    """The rows of `queries/customers_<name>.sql`, each with its reason in words: `why`, and
+    `reason_<language>` of every language but English."""
+    if name not in release.occasions:
+        release.occasions[name] = _read(release, name)
+    return release.occasions[name]
+
+
+def _read(release: Release, name: str) -> list[Row]:
     rows = release.rows(f"customers_{name}")
     if model := MODELS.get(name):
         raised = _raised(release, model) if rows else {}
         rows = [row | {"raised": raised.get(row["customer_id"], [])} for row in rows]
-    return [
-        row | {"why": SENTENCES[name](row), "marketing": _marketing(release, row["customer_id"])}
-        for row in rows
-    ]
+    found = []
+    for row in rows:
+        why, marketing = SENTENCES[name](row), _marketing(release, row["customer_id"])
+        others = {f"reason_{language}": reports.worded(why, language) for language in OTHERS}
+        found.append(row | {"why": why, "marketing": marketing} | others)
+    return found
 
 
 def _marketing(release: Release, customer_id: str | None) -> str | None:
@@ -51,10 +61,10 @@ def _raised(release: Release, model: str) -> dict[str, list[str]]:
 
 def as_file(rows: Iterable[Row]) -> list[Row]:
     """The rows as a file has them: the reason in each language, `reason` in English."""
-    others = [language for language in LANGUAGES if language != ENGLISH]
+    last = [f"reason_{language}" for language in OTHERS]
     return [
-        {key: value for key, value in row.items() if key not in ("why", "raised")}
+        {key: value for key, value in row.items() if key not in ("why", "raised", *last)}
         | {"reason": str(row["why"])}
-        | {f"reason_{language}": reports.worded(row["why"], language) for language in others}
+        | {key: row[key] for key in last}
         for row in rows
     ]

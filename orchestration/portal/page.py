@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
 from pathlib import Path
@@ -44,6 +44,8 @@ class Release:
     month: date
     source: str
     run_id: str
+    # Lists with their reasons in words, which two pages show, by name.
+    occasions: dict[str, list[Row]] = field(default_factory=dict)
 
     @cached_property
     def horizon(self) -> int:

@@ -7,6 +7,7 @@ from datetime import date
 from decimal import Decimal
 
 import pytest
+from babel.numbers import format_decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,6 +24,13 @@ def test_money_is_rounded_away_from_zero_and_grouped(amount):
     cents = int(abs(amount) * 100 + Decimal("0.5"))
     whole = f"{cents // 100:,}.{cents % 100:02}"
     assert formats.exact(amount) == f"{'-' if amount < 0 else ''}{whole}"
+
+
+@given(st.decimals("-1e12", "1e12", places=3), st.sampled_from(LANGUAGES))
+def test_a_figure_with_all_its_places_is_as_babel_writes_it(amount, language):
+    assert formats.plain(amount, language) == format_decimal(amount, "#,##0.000", language)
+    whole = int(amount)
+    assert formats.plain(whole, language) == format_decimal(whole, "#,##0", language)
 
 
 @pytest.mark.parametrize(
