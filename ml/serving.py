@@ -49,6 +49,7 @@ TRUSTED_TYPES = [
     "ml.response.product_value.ProductMeanValue",
     "ml.response.product_value.ProductValueModel",
     "ml.response.uplift.UpliftModel",
+    "ml.response.uplift_blend.UpliftBlend",
     "ml.response.uplift_learners.ClassTransformation",
     "ml.response.uplift_learners.Design",
     "ml.response.uplift_learners.Outcome",

@@ -3,6 +3,7 @@
 from ml.response.model import OfferBaseRate, ResponseModel
 from ml.response.product_value import ProductMeanValue, ProductValueModel
 from ml.response.uplift import UpliftModel
+from ml.response.uplift_blend import UpliftBlend
 from ml.response.uplift_learners import (
     ClassTransformation,
     SLearner,
@@ -23,6 +24,7 @@ __all__ = [
     "SLearner",
     "StrongerRule",
     "TLearner",
+    "UpliftBlend",
     "UpliftModel",
     "XLearner",
     "pseudo_outcome",

@@ -44,6 +44,7 @@ from ml.response import (
     SLearner,
     StrongerRule,
     TLearner,
+    UpliftBlend,
     UpliftModel,
     XLearner,
 )
@@ -111,6 +112,12 @@ CASES = [
     Case(ProductMeanValue(), amounts(), needs="offer"),
     Case(ProductValueModel(), amounts(), needs="offer_line"),
     Case(UpliftModel(trees=2, folds=2), outcomes(), TRIAL, needs="offer", also=MOVED),
+    Case(
+        UpliftBlend(UpliftModel(trees=2, folds=2), OfferBaseRate()),
+        *(outcomes(), TRIAL),
+        needs="offer",
+        also=MOVED,
+    ),
     Case(SLearner(trees=2), outcomes(), TRIAL, needs="age", also=EFFECTS),
     Case(TLearner(trees=2), outcomes(), TRIAL, needs="age", also=EFFECTS),
     Case(XLearner(trees=2), outcomes(), TRIAL, needs="age", also=EFFECTS),

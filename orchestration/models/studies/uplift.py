@@ -18,14 +18,16 @@ if TYPE_CHECKING:
 
     from ml.promotion import Measure
     from ml.response.uplift import UpliftModel
+    from ml.response.uplift_blend import UpliftBlend
     from ml.response.uplift_learners import Base
     from ml.response.uplift_rules import StrongerRule
     from orchestration.models.records import Records
 
-FIRST_TRIED = 1
 LEAST_ARM, LEAST_RESPONSES = 400, 40
-# Learner and base, in the order in which they are tried; a bank that has no champion yet waits for
-# its release, and only the first is tried unless training was asked for.
+# Learner and base, in the order in which they are tried, after the blend of the first with the
+# response score; a bank that has no champion yet waits for its release, and only the blend is tried
+# unless training was asked for.
+BLEND = "blend"
 TRIED: tuple[tuple[str, str, Base], ...] = (
     ("s_boosting", "s", "boosting"),
     ("x_boosting", "x", "boosting"),
@@ -77,6 +79,10 @@ def uplift_study(records: Records) -> Study | Off:
             f"of each arm with {LEAST_RESPONSES} responses are needed, over several campaigns",
         )
     begins, asked = border, records.context.mode == "always"
+    learners = tuple(
+        Learner(name, partial(_effects, learner=learner, base=base))
+        for name, learner, base in TRIED
+    )
 
     def material() -> Material:
         earlier, later = split_at(contacts, begins)
@@ -98,10 +104,7 @@ def uplift_study(records: Records) -> Study | Off:
         },
         read=material,
         newest=lambda: split_at(contacts, begins)[1],
-        learners=tuple(
-            Learner(name, partial(_effects, learner=learner, base=base))
-            for name, learner, base in TRIED[: None if asked else FIRST_TRIED]
-        ),
+        learners=(Learner(BLEND, _blended), *(learners if asked else ())),
         rule=Learner("stronger_rule", _stronger_rule),
         measures=_measures(),
         deciding="area_under_gain",
@@ -117,6 +120,14 @@ def _effects(sample: Sample, seed: int, *, learner: str, base: Base) -> UpliftMo
     from ml.response.uplift import UpliftModel
 
     return UpliftModel(learner=learner, base=base, seed=seed).fit(*_randomised(sample))
+
+
+def _blended(sample: Sample, seed: int) -> UpliftBlend:
+    from ml.response.model import ResponseModel
+    from ml.response.uplift import UpliftModel
+    from ml.response.uplift_blend import UpliftBlend
+
+    return UpliftBlend(UpliftModel(seed=seed), ResponseModel(seed)).fit(*_randomised(sample))
 
 
 def _stronger_rule(sample: Sample, seed: int) -> StrongerRule:
