@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
+from scipy.stats import norm
 
 from ml.evaluation.metrics import LEVEL, ROUNDS, bootstrap, gini
 
@@ -178,18 +179,37 @@ def fairness_table(
     return table.astype(dict.fromkeys(FIGURES, float))
 
 
-def unfair(table: pd.DataFrame, most_gap: float = MOST_GAP) -> list[str]:
+def unfair(
+    table: pd.DataFrame, most_gap: float = MOST_GAP, standing: pd.DataFrame | None = None
+) -> list[str]:
     """A sentence for each group whose calibration gap exceeds the bound beyond chance: the whole
     interval lies outside ± `most_gap`. The unknown are not judged: firms are among them.
 
+    The more groups are judged, the wider is the interval of each (Bonferroni), so that of a fair
+    model any group is named as seldom as that of one group would be.
+
     Parameters
     ----------
-    table : frame of `fairness_table`
+    table : frame of `fairness_table`, its intervals of 90 %
     most_gap : float, share of the mean outcome of all customers
+    standing : frame of `fairness_table`, optional
+        Of what scores otherwise, on the same outcomes. A group from whose outcomes that one is at
+        least as far off, in the same direction, is not named: whoever keeps it helps nobody.
     """
+    judged = table[(table["group"] != UNKNOWN) & table["calibration_gap"].notna()]
+    wider = norm.ppf((1 - LEVEL) / 2 / max(len(judged), 1)) / norm.ppf((1 - LEVEL) / 2)
+    before: dict[tuple[str, str], float] = {}
+    if standing is not None:
+        keys = zip(standing["attribute"], standing["group"], strict=True)
+        before = dict(zip(keys, standing["calibration_gap"], strict=True))
     sentences = []
-    for row in table[table["group"] != UNKNOWN].to_dict("records"):
-        if row["gap_low"] > most_gap or row["gap_high"] < -most_gap:
+    for row in judged.to_dict("records"):
+        gap = row["calibration_gap"]
+        if before.get((row["attribute"], row["group"]), 0.0) * np.sign(gap) >= abs(gap):
+            continue
+        # The end of the interval that is nearer to no gap.
+        end = row["gap_low"] if gap > 0 else row["gap_high"]
+        if (gap + wider * (end - gap)) * np.sign(gap) > most_gap:
             way = "above" if row["calibration_gap"] > 0 else "below"
             gap, low, high, most = (
                 100 * share

@@ -92,16 +92,7 @@ def examine(
     coverage, share = None, None
     if hasattr(twins[-1], "interval_"):
         coverage, share = _coverage(twins, material, seed)
-    # The bias in total has a bound of its own: what is left is between the groups.
-    level = y.sum() / score.sum() if y.sum() > 0 and score.sum() > 0 else 1.0
-    # Raised to the level of what happened, a high probability must not pass one.
-    most = 1.0 if study.kind == "probability" else np.inf
-    fairness = fairness_table(
-        *(y, np.minimum(level * score, most), groups),
-        kind=study.kind,
-        seed=seed,
-        clusters=later.customers,
-    )
+    fairness = _fairness(study, y, score, groups, later.customers, seed)
     return Examination(
         judged,
         by_cutoff,
@@ -112,6 +103,43 @@ def examine(
         tuple(unfair(fairness, MOST_FAIRNESS_GAP)),
         by_kind(study, judged, later, seed),
     )
+
+
+def _fairness(
+    study: Study,
+    y: np.ndarray,
+    score: np.ndarray,
+    groups: Mapping[str, np.ndarray],
+    customers: np.ndarray,
+    seed: int,
+) -> pd.DataFrame:
+    assert study.kind != "label"
+    # The bias in total has a bound of its own: what is left is between the groups.
+    level = y.sum() / score.sum() if y.sum() > 0 and score.sum() > 0 else 1.0
+    # Raised to the level of what happened, a high probability must not pass one.
+    most = 1.0 if study.kind == "probability" else np.inf
+    return fairness_table(
+        *(y, np.minimum(level * score, most), groups),
+        kind=study.kind,
+        seed=seed,
+        clusters=customers,
+    )
+
+
+def unfair_beside(
+    study: Study,
+    examination: Examination,
+    standing: np.ndarray,
+    groups: Mapping[str, np.ndarray],
+    seed: int,
+) -> tuple[str, ...]:
+    """The unfair groups of an examination to whom `standing`, the scores of what scores otherwise,
+    is not as unfair."""
+    if not examination.unfair or examination.fairness is None:
+        return ()
+    y, _, customers = examination.judged
+    before = _fairness(study, y, standing, groups, customers, seed)
+    return tuple(unfair(examination.fairness, MOST_FAIRNESS_GAP, before))
 
 
 def by_kind(study: Study, judged: Judged, sample: Sample, seed: int) -> pd.DataFrame | None:
@@ -220,9 +248,16 @@ def scored(model: Any, features: pd.DataFrame) -> pd.DataFrame:
 
 
 def bounds_of(
-    examination: Examination, measures: Sequence[Measure], reach: Reach, seed: int
+    examination: Examination,
+    measures: Sequence[Measure],
+    reach: Reach,
+    seed: int,
+    unfair: Sequence[str],
 ) -> tuple[Bound, ...]:
-    """What must hold besides being ahead; a figure breaks its bound beyond chance or not at all."""
+    """What must hold besides being ahead; a figure breaks its bound beyond chance or not at all.
+
+    `unfair`: the groups to whom the model is, and what scores otherwise is not as unfair.
+    """
     y, score, customers = examination.judged
     judged = {one.name: one.metric for one in measures if one.name in MOST}
     estimates = metrics.estimate(judged, y, score, seed=seed, groups=customers)
@@ -232,13 +267,13 @@ def bounds_of(
     ]
     if reach.score_drift is not None:
         bounds.append(Bound("score_drift", reach.score_drift, MOST_DRIFT))
-    unfair_groups = float(len(examination.unfair))
+    unfair_groups = float(len(unfair))
     bounds.append(
         Bound(
             FAIRNESS,
             unfair_groups,
             0.0,
-            "; ".join(examination.unfair),
+            "; ".join(unfair),
             # Any number of groups may be treated unfairly where none is large enough to judge.
             most=unfair_groups if examination.judges_fairness else np.inf,
         )

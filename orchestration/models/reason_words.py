@@ -90,6 +90,7 @@ PATTERNS: dict[str, tuple[str, ...]] = {
         for attribute in ATTRIBUTES
         for way in ("above", "below")
     },
+    "not counted, for what scores otherwise is as far off: {0}": ("text",),
     "{0} is not known; at most {1} is allowed": ("word", "figure"),
     "{0} {1} above {2}": ("word", "figure", "figure"),
     "so the rule is champion": (),

@@ -22,7 +22,7 @@ from ml.evaluation.fairness import age_band
 from ml.promotion import decide, defined
 from ml.registry import EVALUATION, ChampionUnusable, Registry, Version
 from orchestration.models.context import TrainingContext
-from orchestration.models.examination import bounds_of, level_of
+from orchestration.models.examination import bounds_of, level_of, unfair_beside
 from orchestration.models.fitting import (
     Fitted,
     fit_learner,
@@ -306,6 +306,8 @@ def _judge(
     study = contest.study
     y, score, customers = one.examination.judged
     measures = defined(study.measures, y)
+    standing = rule_score if ahead is None else ahead
+    wronged = unfair_beside(study, one.examination, standing, contest.groups, contest.seed)
     decision = decide(
         measures,
         study.deciding,
@@ -315,10 +317,14 @@ def _judge(
         ahead,
         seed=contest.seed,
         groups=customers,
-        bounds=bounds_of(one.examination, measures, one.reach, contest.seed),
+        bounds=bounds_of(one.examination, measures, one.reach, contest.seed, wronged),
         champion_name=whom,
         level=level_of(study),
     )
+    if others := [group for group in one.examination.unfair if group not in wronged]:
+        named = ", ".join(group.partition(" (")[0] for group in others)
+        note = f"not counted, for what scores otherwise is as far off: {named}"
+        decision = replace(decision, reasons=(*decision.reasons, note))
     meaningless = [measure.name for measure in study.measures if measure not in measures]
     if meaningless:
         note = f"without meaning for these outcomes: {', '.join(meaningless)}"

@@ -30,6 +30,7 @@ from orchestration.models.examination import (
     figures_of,
     level_of,
     reach_of,
+    unfair_beside,
 )
 from orchestration.models.study import Learner, Material, Sample, Split, Study
 
@@ -226,6 +227,17 @@ def test_groups_with_wrong_predictions_are_named():
     assert found.unfair[1].startswith("sex M (1,000 customers): predictions lie above outcomes")
 
 
+def test_groups_to_whom_what_scores_otherwise_is_as_unfair_do_not_count():
+    later, groups = split_by_sex(2000, 1.5, 0.5)
+    found = examined(study(), [ChanceColumn()], material((later, later)), groups)
+    _, score, _ = found.judged
+    fair = score * np.where(groups["sex"] == "F", 1.5, 0.5)
+    assert unfair_beside(study(), found, fair, groups, SEED) == found.unfair
+    assert unfair_beside(study(), found, score, groups, SEED) == ()
+    # Only the level differs, which has a bound of its own.
+    assert unfair_beside(study(), found, score / 2, groups, SEED) == ()
+
+
 def test_a_bias_equal_in_all_groups_is_not_unfair():
     """The bias in total has a bound of its own."""
     later, groups = split_by_sex(2000, 0.5, 0.5)
@@ -397,7 +409,7 @@ def bounds(
     fairness = pd.DataFrame({"calibration_gap": gaps})
     examination = Examination(judged, pd.DataFrame(), None, None, None, fairness, unfair)
     reach = Reach(pd.DataFrame(), pd.DataFrame(), None, drift, None)
-    found = bounds_of(examination, (LOG_SCORE, CALIBRATION, BIAS), reach, SEED)
+    found = bounds_of(examination, (LOG_SCORE, CALIBRATION, BIAS), reach, SEED, unfair)
     return {bound.name: bound for bound in found}
 
 

@@ -118,6 +118,36 @@ def test_a_group_that_is_wronged_is_found_at_any_seed_and_alone(wronged):
         assert ("below" if wronged < 1 else "above") in sentence
 
 
+def test_a_group_from_which_what_scores_otherwise_is_as_far_off_is_not_named():
+    y, score, sex = simulated(1, 0.3)
+    table = table_of(y, score, sex)
+    (sentence,) = unfair(table)
+    _, worse, _ = simulated(1, 0.2)
+    _, better, _ = simulated(1, 0.6)
+    assert unfair(table, standing=table_of(y, worse, sex)) == []
+    assert unfair(table, standing=table) == []
+    assert unfair(table, standing=table_of(y, better, sex)) == [sentence]
+    # Too much for the group is not as good as too little.
+    _, above, _ = simulated(1, 2.2)
+    assert unfair(table, standing=table_of(y, above, sex)) == [sentence]
+    # A group that the other was not judged on counts.
+    missing = table.assign(calibration_gap=math.nan)
+    assert unfair(table, standing=missing) == [sentence]
+
+
+def test_of_many_fair_groups_one_is_named_as_seldom_as_of_one():
+    """Twelve groups alike; every gap is chance, and each interval alone would miss one in ten."""
+    named = []
+    for seed in range(120):
+        generator = np.random.default_rng(seed)
+        y = (generator.random(3600) < 0.1).astype(float)
+        town = generator.integers(0, 12, 3600).astype(str)
+        table = fairness_table(y, np.full(3600, 0.1), {"town": town}, kind="probability", seed=seed)
+        named.append(bool(unfair(table, most_gap=0.0)))
+    assert np.mean(named) <= stats.binom.ppf(0.999, 120, 0.1) / 120
+    assert np.mean(named) > 0
+
+
 def test_true_probabilities_are_fair_at_any_seed_though_groups_differ_in_rate_and_selection():
     for seed in range(20):
         table = table_of(*simulated(seed))
