@@ -11,8 +11,8 @@
    champion's, groups of customers treated differently from others. Each bound holds on its own: a
    model outside one is not promoted, however much better it is; only a group of customers from
    whose outcomes what scores otherwise is as far off does not count. A bound has three verdicts:
-   refused beyond chance, passed beyond chance, or not judged, where the data allow both. The total of a
-   model that feeds money must be shown: within its bound, or no worse than that of what scores
+   refused beyond chance, passed beyond chance, or not judged, where the data allow both. The total
+   of a model that feeds money must be shown: within its bound, or no worse than that of what scores
    otherwise, beyond chance, or in the estimate where a proper score is better beyond chance. What
    is not judged does not pass there.
 5. All failures are reported, and the champion stays. Without a champion, the rule becomes the first
