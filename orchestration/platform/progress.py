@@ -72,7 +72,7 @@ class Problems(Lines):
 
     def show(self, line: str, style: str = "") -> None:
         if style:
-            print(line, file=sys.stderr, flush=True)
+            print(line, file=sys.__stderr__, flush=True)
 
 
 class Bar(Lines):

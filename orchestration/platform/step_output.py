@@ -8,4 +8,4 @@ import sys
 STEP_LOG = "STEP_LOG"
 
 if log := os.environ.get(STEP_LOG):
-    sys.stdout = open(log, "a", buffering=1)  # noqa: SIM115
+    sys.stdout = sys.stderr = open(log, "a", buffering=1)  # noqa: SIM115
