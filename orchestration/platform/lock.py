@@ -59,7 +59,10 @@ def one_refresh_at_a_time(
             # A step must not outlive the run that holds the lock for it.
             end_with_parent()
             use_temporary(settings.scratch)
-            yield
+            try:
+                yield
+            finally:
+                use_temporary(settings.temporary)
             return
         lock.truncate(0)
         lock.write(f"{holder} (process {os.getpid()})")
