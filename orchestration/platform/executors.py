@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from importlib import import_module
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
 import yaml  # type: ignore[import-untyped]
@@ -15,11 +15,6 @@ import yaml  # type: ignore[import-untyped]
 from orchestration.platform.lock import RefreshRunning, admitting, one_refresh_at_a_time
 from orchestration.platform.refusal import Refused
 from orchestration.platform.settings import IN_PROCESS, Settings, read_settings
-
-if TYPE_CHECKING:
-    from dagster import DagsterEvent
-    from dagster._core.execution.context.system import PlanOrchestrationContext
-    from dagster._core.execution.plan.plan import ExecutionPlan
 
 # Those that need a package beside the locked ones: the package, its module, the executor in it.
 PACKAGED = {
@@ -103,9 +98,7 @@ def _holding_the_lock(base: dg.ExecutorDefinition) -> dg.ExecutorDefinition:
         executor = base.executor_creation_fn(context)  # type: ignore[misc]
         steps = executor.execute
 
-        def execute(
-            plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan
-        ) -> Iterator[DagsterEvent]:
+        def execute(plan_context: Any, plan: Any) -> Iterator[dg.DagsterEvent]:
             settings, run = read_settings(), plan_context.dagster_run
             with ExitStack() as held:
                 try:
@@ -114,7 +107,7 @@ def _holding_the_lock(base: dg.ExecutorDefinition) -> dg.ExecutorDefinition:
                 except RefreshRunning as error:
                     raise dg.Failure(f"refused: {error}", allow_retries=False) from error
                 held.enter_context(admitting(settings, run.run_id))
-                yield from steps(plan_context, execution_plan)
+                yield from steps(plan_context, plan)
 
         # Not a class around it: Celery's loop reads attributes of its own executor.
         executor.execute = execute  # type: ignore[method-assign]
