@@ -71,6 +71,9 @@ endif
 ifdef ENGINE
 export JINGXI_ENGINE := $(ENGINE)
 endif
+ifdef EXECUTOR
+export JINGXI_EXECUTOR := $(EXECUTOR)
+endif
 ifdef MEMORY
 export JINGXI_MEMORY := $(MEMORY)
 endif
@@ -82,7 +85,7 @@ endif
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
-	@echo "  variables: SOURCE, SOURCE_PATH, MAPPING, AS_OF, FIRST_MONTH, CURRENCY, CUSTOMERS, SEED, FOREIGN_ACCOUNTS, TRAIN, PROMOTION, USER_NAME, ROLES, RELEASE, MONTHS, REFERENCE_PATH, ENGINE, MEMORY; home: JINGXI_HOME"
+	@echo "  variables: SOURCE, SOURCE_PATH, MAPPING, AS_OF, FIRST_MONTH, CURRENCY, CUSTOMERS, SEED, FOREIGN_ACCOUNTS, TRAIN, PROMOTION, USER_NAME, ROLES, RELEASE, MONTHS, REFERENCE_PATH, ENGINE, EXECUTOR, MEMORY; home: JINGXI_HOME"
 
 $(INSTALLED): requirements.lock
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed and was not found; name it: make PYTHON=/path/to/python3.11 ..." >&2; exit 2; }

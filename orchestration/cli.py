@@ -29,6 +29,7 @@ from orchestration.platform.lock import one_refresh_at_a_time
 from orchestration.platform.model_store import check_model_store, make_model_store
 from orchestration.platform.refusal import Refused
 from orchestration.platform.settings import (
+    IN_PROCESS,
     PREFIX,
     PYDANTIC,
     Settings,
@@ -994,8 +995,11 @@ def _refresh(settings: Settings, months: str | None, *, verbose: bool, quiet: bo
     from orchestration.landing.health import prepare_home
     from orchestration.platform import audit as trail
     from orchestration.platform.engine import connect
+    from orchestration.platform.executors import executor_of
     from orchestration.platform.reference import prepare_reference
 
+    # One that is not installed is refused before the delivery is read.
+    executor_of(settings)
     trail.require(settings, "refresh", str(settings.home))
     trail.verify(settings)
     started = time.monotonic()
@@ -1105,24 +1109,33 @@ def _execute(
     from orchestration.definitions import build_definitions
     from orchestration.operations import notices
     from orchestration.platform import progress, runs
+    from orchestration.platform.step_output import STEP_LOG
 
-    loggers: dict[str, dict] = {"progress": {}}
-    if verbose:
-        loggers["console"] = {"config": {"log_level": "INFO"}}
     log = settings.home / "logs" / f"{job}.log"
     log.parent.mkdir(exist_ok=True)
+    # For steps in processes of their own.
+    shown = {"quiet": quiet, "language": settings.language}
+    if not verbose and settings.executor != IN_PROCESS:
+        os.environ[STEP_LOG] = str(log)
+    loggers: dict[str, dict] = {"progress": {"config": shown}}
+    if verbose:
+        loggers["console"] = {"config": {"log_level": "INFO"}}
     with (
         DagsterInstance.get() as instance,
-        log.open("w") as words,
+        log.open("w", buffering=1) as words,
     ):
         for line in runs.close_stale_runs(settings, instance):
             _show(settings, line, "  ")
+        runs.free_slots(instance)
         definition = build_definitions(settings).resolve_job_def(job)
         own = {**tags, runs.PROCESS_TAG: str(os.getppid())}
         with (
-            # Dagster's log lines would break a bar.
+            # Dagster's log lines would break a bar, and so would those of other processes.
             progress.displayed(
-                len(definition.nodes), quiet=quiet, bar=not verbose, language=settings.language
+                len(definition.nodes),
+                quiet=quiet,
+                bar=not verbose and settings.executor == IN_PROCESS,
+                language=settings.language,
             ),
             redirect_stdout(sys.stdout if verbose else words),
         ):

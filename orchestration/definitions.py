@@ -27,6 +27,7 @@ from orchestration.operations.schedules import schedules
 from orchestration.operations.sensors import sensors
 from orchestration.platform import environment
 from orchestration.platform.dbt import dbt_resource, manifest_of, models_of
+from orchestration.platform.executors import executor_of
 from orchestration.platform.partitions import months_of
 from orchestration.platform.progress import progress_logger
 from orchestration.platform.reference import prepare_reference
@@ -91,7 +92,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         sensors=sensors(settings, (refresh, train, check)),
         resources={"home": Home(), "dbt": dbt_resource()},
         loggers={"progress": progress_logger, "console": dg.colored_console_logger},
-        executor=dg.in_process_executor,
+        executor=executor_of(settings),
     )
     due = with_freshness(definitions, settings, [*published, *release.keys])
     return with_links(due, settings)

@@ -9,7 +9,7 @@ from orchestration.platform import build_numbers
 from orchestration.platform.asset_metadata import declared_asset, rows_and_columns
 from orchestration.platform.dbt import dbt_layer
 from orchestration.platform.progress import report_progress
-from orchestration.platform.resources import Home
+from orchestration.platform.resources import WAREHOUSE_POOL, Home
 from sources.message import Message
 
 # Each table that Python writes and what it reads.
@@ -32,7 +32,9 @@ def alerts_assets() -> dg.AssetsDefinition:
     """What needs a detector or the model of default, as one step."""
 
     @dg.multi_asset(
-        name="alerts_layer", specs=[declared_asset(table, read) for table, read in READ.items()]
+        name="alerts_layer",
+        specs=[declared_asset(table, read) for table, read in READ.items()],
+        pool=WAREHOUSE_POOL,
     )
     def alerts(context: dg.AssetExecutionContext, home: Home) -> Iterator[dg.MaterializeResult]:
         # Imported here: the code location must load without scikit-learn.

@@ -12,7 +12,7 @@ import duckdb
 from orchestration.platform import build_numbers
 from orchestration.platform.asset_metadata import rows_and_columns, sentences, team
 from orchestration.platform.progress import report_progress
-from orchestration.platform.resources import Home
+from orchestration.platform.resources import WAREHOUSE_POOL, Home
 from orchestration.platform.tables import declared
 from sources.message import Message
 
@@ -63,7 +63,7 @@ def _specs(tables: dict[str, tuple[str, ...]]) -> list[dg.AssetSpec]:
 def campaign_inputs() -> dg.AssetsDefinition:
     """Further inputs of the sums, written as soon as the models are trained."""
 
-    @dg.multi_asset(name="campaign_inputs", specs=_specs(INPUTS))
+    @dg.multi_asset(name="campaign_inputs", specs=_specs(INPUTS), pool=WAREHOUSE_POOL)
     def inputs(context: dg.AssetExecutionContext, home: Home) -> Iterator[dg.MaterializeResult]:
         # Imported here: the code location must load without scikit-learn and MLflow.
         from orchestration.campaigns.earlier_plan import write_earlier_plan
@@ -83,7 +83,7 @@ def campaign_inputs() -> dg.AssetsDefinition:
 def campaigns_assets() -> dg.AssetsDefinition:
     """The estimates as one step."""
 
-    @dg.multi_asset(name="campaigns_layer", specs=_specs(ESTIMATES))
+    @dg.multi_asset(name="campaigns_layer", specs=_specs(ESTIMATES), pool=WAREHOUSE_POOL)
     def campaigns(context: dg.AssetExecutionContext, home: Home) -> Iterator[dg.MaterializeResult]:
         from orchestration.campaigns.measurement import measure_campaigns
 

@@ -36,6 +36,7 @@ def customer_page_op(context: dg.OpExecutionContext, config: CustomerAsked, home
 
 @dg.job(
     name=CUSTOMER_PAGE,
+    executor_def=dg.in_process_executor,
     # The job holds no lock, so only this limit ends a run whose process died. A page takes seconds.
     tags={"dagster/max_runtime": "300"},
     description="A customer's value, credit and offers on one page; changes nothing.",

@@ -9,7 +9,7 @@ from orchestration.platform import build_numbers
 from orchestration.platform.asset_metadata import declared_asset, rows_and_columns
 from orchestration.platform.dbt import dbt_layer
 from orchestration.platform.progress import report_progress
-from orchestration.platform.resources import Home
+from orchestration.platform.resources import WAREHOUSE_POOL, Home
 from sources.message import Message
 
 # Each table that Python writes and what it reads.
@@ -33,6 +33,7 @@ def plan_assets() -> dg.AssetsDefinition:
     @dg.multi_asset(
         name="plan_layer",
         specs=[declared_asset(f"decisions.{name}", read) for name, read in READ.items()],
+        pool=WAREHOUSE_POOL,
     )
     def plan(context: dg.AssetExecutionContext, home: Home) -> Iterator[dg.MaterializeResult]:
         # Imported here: the code location must load without scipy.

@@ -41,6 +41,7 @@ def retain_op(context: dg.OpExecutionContext, config: Limits, home: Home) -> Non
 
 @dg.job(
     name=RETAIN_HOME,
+    executor_def=dg.in_process_executor,
     description="Removes releases, runs, models and logs that nobody can return to any more.",
 )
 def retain_job() -> None:

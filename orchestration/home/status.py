@@ -21,6 +21,7 @@ from orchestration.home import parts
 from orchestration.platform import audit, terminal
 from orchestration.platform.engine import connect
 from orchestration.platform.identity import APPROVE, PUBLISH, ROLLBACK
+from orchestration.platform.lock import holder_and_run
 from orchestration.platform.releases import (
     CURRENT,
     ReleaseDamaged,
@@ -117,7 +118,7 @@ def holder(settings: Settings) -> str | None:
                 # Shared and for a moment: readers do not refuse each other.
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
-                return lock.read().strip() or "another process"
+                return holder_and_run(lock.read())[0] or "another process"
     except OSError:
         pass
     return None

@@ -22,7 +22,7 @@ from orchestration.platform.failures import tried_again
 from orchestration.platform.model_store import check_model_store
 from orchestration.platform.partitions import ONE_MONTH_A_RUN, first_day, last_day, months_asked
 from orchestration.platform.progress import report_progress
-from orchestration.platform.resources import MONTHS_TAG, Home
+from orchestration.platform.resources import MONTHS_TAG, WAREHOUSE_POOL, Home
 from orchestration.platform.settings import keep_language
 from sources.contract import TABLES
 from sources.message import Message
@@ -84,6 +84,7 @@ def landing_assets(months: dg.MonthlyPartitionsDefinition) -> dg.AssetsDefinitio
         ],
         partitions_def=months,
         backfill_policy=ONE_MONTH_A_RUN,
+        pool=WAREHOUSE_POOL,
     )
     def landing(context: dg.AssetExecutionContext, home: Home) -> Iterator[dg.MaterializeResult]:
         from orchestration.landing.engine import Window, land

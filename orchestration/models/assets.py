@@ -14,7 +14,7 @@ from orchestration.platform.audit import record
 from orchestration.platform.identity import PROMOTE
 from orchestration.platform.model_store import check_model_store, make_model_store
 from orchestration.platform.progress import report_progress
-from orchestration.platform.resources import Home
+from orchestration.platform.resources import WAREHOUSE_POOL, Home
 from orchestration.platform.wording import Found
 from sources.message import Message
 
@@ -43,6 +43,7 @@ def models_assets() -> dg.AssetsDefinition:
             for name, one in STUDIES.items()
         ],
         can_subset=True,
+        pool=WAREHOUSE_POOL,
     )
     def models(context: dg.AssetExecutionContext, home: Home) -> Iterator[dg.MaterializeResult]:
         # Imported here: the code location must load without scikit-learn and MLflow.

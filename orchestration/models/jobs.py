@@ -93,6 +93,7 @@ def rollback_op(context: dg.OpExecutionContext, config: Rollback, home: Home) ->
 
 @dg.job(
     name=PROMOTE,
+    executor_def=dg.in_process_executor,
     description="A person puts a version of a model in use; nothing is trained or scored.",
 )
 def promote_job() -> None:
@@ -101,6 +102,7 @@ def promote_job() -> None:
 
 @dg.job(
     name=ROLL_BACK,
+    executor_def=dg.in_process_executor,
     description="The model in use before returns to use; nothing is trained or scored.",
 )
 def rollback_job() -> None:

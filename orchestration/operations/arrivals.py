@@ -158,6 +158,7 @@ def check_job(tags: dict[str, Any]) -> dg.JobDefinition:
 
     @dg.job(
         name=CHECK,
+        executor_def=dg.in_process_executor,
         tags=tags,
         description="Judges whether a delivery is complete and sound, before a refresh of it.",
     )

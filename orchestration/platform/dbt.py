@@ -29,7 +29,7 @@ from orchestration.platform.environment import DBT_PROJECT
 from orchestration.platform.failures import failure
 from orchestration.platform.files import write_whole
 from orchestration.platform.partitions import ONE_MONTH_A_RUN
-from orchestration.platform.resources import Home
+from orchestration.platform.resources import WAREHOUSE_POOL, Home
 from orchestration.platform.settings import Settings
 from orchestration.platform.supervision import ended_with_this_process
 
@@ -269,6 +269,7 @@ def dbt_layer(
         name=f"{layer}_layer",
         partitions_def=months,
         backfill_policy=ONE_MONTH_A_RUN,
+        pool=WAREHOUSE_POOL,
         dagster_dbt_translator=LayerTranslator(settings=TRANSLATION),
     )
     def _layer(context: dg.AssetExecutionContext, dbt: DbtCliResource, home: Home) -> Iterator:

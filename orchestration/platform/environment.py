@@ -52,9 +52,15 @@ nux:
 concurrency:
   runs:
     max_concurrent_runs: 1
-# A run that never starts, or does not end when it is canceled, is closed.
+  # One step at a time, too, in the pool of those that write it.
+  pools:
+    default_limit: 1
+    granularity: op
+# A run that never starts, or does not end when it is canceled, is closed; its place in a pool is
+# freed.
 run_monitoring:
   enabled: true
+  free_slots_after_run_end_seconds: 60
 # Whether the published assets of a month were built in time.
 freshness:
   enabled: true
@@ -74,6 +80,7 @@ class HomeRefused(Refused):
 FORMER_EVENT_LOG = "orchestration.event_log"
 # Digests of the files that earlier versions wrote: an unedited one is replaced.
 WRITTEN_BEFORE = {
+    "ecdb1ce63d959574c18f2ad1bf85a78db9a81f4f1420d9b13fce1b2f223252a6",
     "2b8a3669061c021f313ddfbd021316372db5346ce89ead62180a061de4b49ca3",
     "abb34d23b609405ed50150600ef1e456deab7ebcf24d87e311971527425f33fd",
     "857407216a9ce1814cf18c319334edabb4ce91806d25ca56ccb64ac1973e86c6",

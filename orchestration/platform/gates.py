@@ -12,7 +12,7 @@ from orchestration.platform.addresses import reports_address
 from orchestration.platform.failures import failure
 from orchestration.platform.overrides import Overriding
 from orchestration.platform.progress import report_progress
-from orchestration.platform.resources import Home
+from orchestration.platform.resources import WAREHOUSE_POOL, Home
 from orchestration.platform.settings import Settings
 from orchestration.platform.tables import ensure_table
 from orchestration.platform.wording import Found
@@ -67,7 +67,7 @@ def gate(
         for asset in (*assets, *earlier)
     ]
 
-    @dg.multi_asset_check(name=f"gate_{name}", specs=specs, can_subset=True)
+    @dg.multi_asset_check(name=f"gate_{name}", specs=specs, can_subset=True, pool=WAREHOUSE_POOL)
     def _gate(context: dg.AssetCheckExecutionContext, home: Home) -> Iterator[dg.AssetCheckResult]:
         from expectations.gate import judge
         from orchestration.platform.gate_report import render_report

@@ -72,7 +72,7 @@ class Problems(Lines):
 
     def show(self, line: str, style: str = "") -> None:
         if style:
-            print(line, file=sys.stderr, flush=True)
+            print(line, file=sys.__stderr__, flush=True)
 
 
 class Bar(Lines):
@@ -92,6 +92,8 @@ class Bar(Lines):
 
 _display = Lines()
 _language = ENGLISH
+# Whether this process displays a run as a whole.
+_is_displayed = False
 
 
 @contextmanager
@@ -100,13 +102,13 @@ def displayed(
 ) -> Iterator[None]:
     """Show the progress of a run of `steps` steps: only warnings and errors if `quiet`, else lines,
     with a `bar` below them on a terminal."""
-    global _language, _display
-    _language = language
+    global _language, _display, _is_displayed
+    _language, _is_displayed = language, True
     try:
         with _shown(steps, quiet=quiet, bar=bar):
             yield
     finally:
-        _language, _display = ENGLISH, Lines()
+        _language, _display, _is_displayed = ENGLISH, Lines(), False
 
 
 @contextmanager
@@ -248,8 +250,20 @@ def _style_of(level: int) -> str:
     return "yellow" if level >= logging.WARNING else ""
 
 
-@dg.logger
+SHOWN = {
+    "quiet": dg.Field(bool, default_value=False),
+    "language": dg.Field(str, default_value=ENGLISH),
+}
+
+
+@dg.logger(config_schema=SHOWN)
 def progress_logger(context: dg.InitLoggerContext) -> logging.Logger:
+    """The progress of a run. Its configuration is for the processes of single steps, which the
+    command that displays the run starts, and which `displayed` does not reach."""
+    global _language, _display
+    if not _is_displayed:
+        config = context.logger_config
+        _language, _display = config["language"], Problems() if config["quiet"] else Lines()
     logger = logging.Logger("jingxi.progress", logging.DEBUG)
     logger.addHandler(ProgressHandler())
     return logger

@@ -21,6 +21,8 @@ from orchestration.platform.settings import Settings, read_settings
 
 Decided = TypeVar("Decided")
 
+# Dagster's pool of the steps that write the build warehouse, which one process opens at a time.
+WAREHOUSE_POOL = "warehouse"
 # Whether a run trains; overrides the setting.
 TRAIN_TAG = "jingxi/train"
 # The one model of a command's run.
@@ -33,18 +35,19 @@ class Home(dg.ConfigurableResource):
     """The settings of this home and its build warehouse.
 
     A run takes the home's lock in the first step that opens the warehouse and holds it until the
-    run ends, so that a run of the UI and a command never build in one home at once.
+    run ends, so that a run of the UI and a command never build in one home at once. With steps in
+    other processes the executor holds it (`executors`).
     """
 
-    # The run's name and the lock that it holds; None outside a run.
-    _of_run: tuple[str, ExitStack] | None = PrivateAttr(None)
+    # The run's name, its id and the lock that it holds; None outside a run.
+    _of_run: tuple[str, str | None, ExitStack] | None = PrivateAttr(None)
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Home]:
         with ExitStack() as held:
             run = context.run
             name = f"job {run.job_name}, run {run.run_id[:8]}" if run else "a run"
-            self._of_run = (name, held)
+            self._of_run = (name, run.run_id if run else None, held)
             person = run_queue.launcher(context.instance, run) if context.instance else None
             if person is not None:
                 held.enter_context(identity.acting_for(person))
@@ -79,9 +82,9 @@ class Home(dg.ConfigurableResource):
         """
         tried = tried_again() if self._of_run is not None else nullcontext()
         if self._of_run is not None:
-            name, held = self._of_run
+            name, run_id, held = self._of_run
             try:
-                held.enter_context(one_refresh_at_a_time(self.settings, name))
+                held.enter_context(one_refresh_at_a_time(self.settings, name, run_id))
             except RefreshRunning as error:
                 raise dg.Failure(f"refused: {error}", allow_retries=False) from error
         with ExitStack() as opened:

@@ -37,7 +37,7 @@ def execute(
     run_config: Mapping[str, Any],
     tags: Mapping[str, str],
 ) -> dg.JobExecutionResult:
-    """Execute a job in this process as a run of the code location.
+    """Execute a job in this process, or in processes that it starts, as a run of the code location.
 
     With the tag `MODEL_TAG` the run consists of that model's asset and its check.
 
@@ -45,6 +45,7 @@ def execute(
     none.
     """
     from dagster._core.definitions.job_base import InMemoryJob
+    from dagster._core.definitions.reconstruct import ReconstructableRepository
     from dagster._core.execution.api import execute_run
     from dagster._core.remote_origin import (
         RegisteredCodeLocationOrigin,
@@ -62,7 +63,23 @@ def execute(
             asset_selection=model,
             remote_job_origin=RemoteJobOrigin(repository, job.name),
         )
-        return execute_run(InMemoryJob(job), run, instance)
+        if job.executor_def.name == dg.in_process_executor.name:
+            return execute_run(InMemoryJob(job), run, instance)
+        # Other processes make the job from the code location.
+        location = ReconstructableRepository.for_module("orchestration.definitions", "defs")
+        return execute_run(location.get_reconstructable_job(job.name), run, instance)
+
+
+def free_slots(instance: dg.DagsterInstance) -> None:
+    """Free the places in pools of runs that have ended: a killed one would keep its place, and the
+    next refresh wait for it. Dagster's daemon does so, too, where there is one."""
+    storage = instance.event_log_storage
+    if not storage.supports_global_concurrency_limits:
+        return
+    for run_id in storage.get_concurrency_run_ids():
+        run = instance.get_run_by_id(run_id)
+        if run is None or run.is_finished:
+            storage.free_concurrency_slots_for_run(run_id)
 
 
 def close_stale_runs(

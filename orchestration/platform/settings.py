@@ -33,6 +33,7 @@ UNFIT = "#?%*[]\\"
 LONGEST_HOME = 380
 LEAST_SECRET = 32
 KEPT_RELEASES = 12
+IN_PROCESS = "in_process"
 MONTH = re.compile(r"^\d{4}-(0[1-9]|1[0-2])$")
 ADDRESS = re.compile(r"^[^\s@,<>\"]+@[^\s@,<>\"]+$")
 WEB = re.compile(r"^https?://[^\s/]+\S*$")
@@ -126,6 +127,14 @@ class Settings(BaseSettings):
     engine: Literal["duckdb", "spark"] = Field(
         "duckdb", description="what builds the tables of events, from staging to features"
     )
+    executor: Literal["in_process", "multiprocess", "k8s", "celery", "celery_k8s"] = Field(
+        "in_process",
+        description="what executes the steps of a refresh: the process of its run, one process a "
+        "step, Kubernetes or Celery; one step at a time writes the warehouse",
+    )
+    executor_config: Path | None = Field(
+        None, description="YAML file of options of Dagster's executor, such as Celery's broker"
+    )
     memory: int | None = Field(
         None, description="2GB, 800MB: the engine's; default: half of what is free to the process"
     )
@@ -202,7 +211,9 @@ class Settings(BaseSettings):
             )
         return path
 
-    @field_validator("source_path", "mapping", "reference_path", "roles", "holidays")
+    @field_validator(
+        "source_path", "mapping", "reference_path", "roles", "holidays", "executor_config"
+    )
     @classmethod
     def _absolute_source(cls, value: Path | None) -> Path | None:
         return value.expanduser().resolve() if value is not None else None

@@ -22,7 +22,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-PR_SET_CHILD_SUBREAPER = 36
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 PATIENCE_SECONDS = 10
 
 
@@ -89,6 +89,12 @@ def ended_with_this_process(child: subprocess.Popen | BaseProcess) -> Iterator[N
         child.kill()
         guard.kill()
         guard.communicate()
+
+
+def end_with_parent() -> None:
+    """On Linux, have this process killed when the one that started it ends."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def _work(work: Callable[[], int], mask: Collection[int]) -> None:

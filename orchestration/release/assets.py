@@ -13,7 +13,7 @@ from orchestration.platform.engine import connect
 from orchestration.platform.environment import code_version
 from orchestration.platform.gates import REPORT
 from orchestration.platform.progress import report_progress
-from orchestration.platform.resources import Home
+from orchestration.platform.resources import WAREHOUSE_POOL, Home
 from orchestration.platform.settings import Settings
 from orchestration.release import approval
 from orchestration.release.publish import Release, publish
@@ -31,6 +31,7 @@ def release_asset(upstream: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
         group_name="release",
         kinds={"duckdb"},
         owners=team("data engineering"),
+        pool=WAREHOUSE_POOL,
         description="The published release: what was built and judged, in one file for readers. "
         "It is published/current.duckdb, and replaces the release before in one step.",
     )

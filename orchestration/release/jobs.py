@@ -109,6 +109,7 @@ def override_op(context: dg.OpExecutionContext, config: GateOverride, home: Home
 
 @dg.job(
     name=APPROVE,
+    executor_def=dg.in_process_executor,
     description="A person approves the release that waits; readers see it from then on.",
 )
 def approve_job() -> None:
@@ -116,19 +117,27 @@ def approve_job() -> None:
 
 
 @dg.job(
-    name=REJECT, description="A person rejects the release that waits; readers keep the one before."
+    name=REJECT,
+    executor_def=dg.in_process_executor,
+    description="A person rejects the release that waits; readers keep the one before.",
 )
 def reject_job() -> None:
     reject_op()
 
 
-@dg.job(name=ROLL_BACK, description="Readers get an earlier release again; nothing is built.")
+@dg.job(
+    name=ROLL_BACK,
+    executor_def=dg.in_process_executor,
+    description="Readers get an earlier release again; nothing is built.",
+)
 def rollback_job() -> None:
     rollback_op()
 
 
 @dg.job(
-    name=OVERRIDE, description="A person accepts for a limited time that a rule of a gate fails."
+    name=OVERRIDE,
+    executor_def=dg.in_process_executor,
+    description="A person accepts for a limited time that a rule of a gate fails.",
 )
 def override_job() -> None:
     override_op()

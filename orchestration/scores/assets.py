@@ -8,7 +8,7 @@ from orchestration.models.studies import OF_CUSTOMERS, OF_OFFERS
 from orchestration.platform import build_numbers
 from orchestration.platform.asset_metadata import declared_asset, rows_and_columns
 from orchestration.platform.progress import report_progress
-from orchestration.platform.resources import Home
+from orchestration.platform.resources import WAREHOUSE_POOL, Home
 from sources.message import Message
 
 # What the customers to score are read from.
@@ -46,7 +46,9 @@ def scores_assets() -> dg.AssetsDefinition:
     """The score tables as one step; from models:/…@champion only."""
 
     @dg.multi_asset(
-        name="scores_layer", specs=[declared_asset(table, read) for table, read in READ.items()]
+        name="scores_layer",
+        specs=[declared_asset(table, read) for table, read in READ.items()],
+        pool=WAREHOUSE_POOL,
     )
     def scores(context: dg.AssetExecutionContext, home: Home) -> Iterator[dg.MaterializeResult]:
         from orchestration.models.context import training_context

@@ -23,6 +23,7 @@ from orchestration.platform.runs import (
     PROCESS_TAG,
     close_stale_runs,
     execute,
+    free_slots,
 )
 from orchestration.platform.settings import Settings
 from tests.conftest import PROJECT
@@ -108,6 +109,18 @@ def test_no_run_is_closed_while_another_process_holds_the_lock(settings, instanc
         holder.communicate("", timeout=60)
     assert len(close_stale_runs(settings, instance)) == 1
     assert status_of(instance, run_id) == FAILURE
+
+
+def test_the_places_in_a_pool_of_runs_that_ended_are_freed(settings, instance):
+    """A killed one would keep its place, and the next refresh wait for it."""
+    storage = instance.event_log_storage
+    storage.set_concurrency_slots("warehouse", 3)
+    ended, under_way = begun(instance, FAILURE), begun(instance)
+    for run_id in (ended, under_way, "removed by make retain"):
+        assert storage.claim_concurrency_slot("warehouse", run_id, "base_layer").is_claimed
+    free_slots(instance)
+    info = storage.get_concurrency_info("warehouse")
+    assert {one.run_id for one in info.claimed_slots} == {under_way}
 
 
 def test_a_recent_run_of_the_ui_is_not_closed(settings, instance):

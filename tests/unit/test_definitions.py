@@ -15,6 +15,7 @@ from orchestration.decisions.assets import PLAN
 from orchestration.definitions import build_definitions
 from orchestration.models.studies import STUDIES
 from orchestration.platform import build_numbers, progress
+from orchestration.platform.resources import WAREHOUSE_POOL
 from orchestration.platform.runs import REFRESH, TRAIN
 from orchestration.platform.settings import read_settings
 from orchestration.portal import PAGES
@@ -122,6 +123,27 @@ def test_a_model_is_trained_alone_by_its_asset_and_judged_by_its_own_check(defin
         "models_layer": {model},
         "gate_G3": {dg.AssetCheckKey(model, "G3")},
     }
+
+
+def test_every_step_that_opens_the_warehouse_is_in_its_pool(definitions):
+    """The portal alone reads the release."""
+    plan = create_execution_plan(definitions.resolve_job_def(REFRESH))
+    pools = {step.key: step.pool for step in plan.steps}
+    assert pools.pop("portal__site") is None
+    assert len(pools) > 18 and set(pools.values()) == {WAREHOUSE_POOL}
+
+
+def test_a_job_of_one_op_runs_in_the_process_of_its_run_whatever_the_executor(
+    definitions, monkeypatch
+):
+    monkeypatch.setenv("JINGXI_HOME", str(read_settings().home))
+    chosen = build_definitions(read_settings(executor="multiprocess"))
+    executors = {
+        job.name: job.executor_def.name for job in chosen.get_repository_def().get_all_jobs()
+    }
+    spread = {name for name, executor in executors.items() if executor == "multiprocess"}
+    assert spread == {REFRESH, TRAIN, "__ASSET_JOB"}
+    assert len(executors) > 10
 
 
 def test_the_subject_of_every_rule_is_an_asset_of_its_gate(definitions):

@@ -1,6 +1,8 @@
 """Paths, make targets, settings and commands named in README and documents exist."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -55,6 +57,18 @@ def test_a_translated_document_has_the_commands_of_the_english_one(name):
     )
     assert len(english) >= 8
     assert chinese == english
+
+
+@pytest.mark.parametrize("page", ["national-bank.md", "national-bank.zh.md"])
+def test_the_plan_of_a_national_bank_shows_what_its_program_prints(page):
+    text = (PROJECT / "docs" / page).read_text(encoding="utf-8")
+    (program,) = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    printed = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    ).stdout
+    assert printed.count("\n") > 20 and f"|--:|\n{printed}\n" in text
+    english = (PROJECT / "docs" / "national-bank.md").read_text(encoding="utf-8")
+    assert program in english
 
 
 def test_both_glossaries_have_the_same_terms():
