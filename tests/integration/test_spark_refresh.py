@@ -36,7 +36,7 @@ SMALL = {"customers": 120, "seed": 7, "months": 12}
 # Enough contacts for the models that a plan needs; few bookings.
 PLANNED = {"customers": 2000, "seed": 20, "bookings_per_month": 1.0}
 # A small bank is done before Java's second compiler pays: it and the collector of garbage took half
-# of the processors' time. Spark's launcher reads the variable, and prints nothing amid dbt's events.
+# of the processors' time. The launcher of Spark reads the variable and prints nothing amid events.
 JAVA = {"SPARK_SUBMIT_OPTS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"}
 # What tells when and by what a release was made.
 OF_THE_RUN = ("meta",)
