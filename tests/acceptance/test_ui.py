@@ -17,7 +17,7 @@ import urllib.parse
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -191,14 +191,11 @@ def living(mark: str) -> list[str]:
     return found
 
 
-@pytest.fixture(scope="module")
-def ui(tmp_path_factory, command) -> Iterator[Dagster]:
-    home = tmp_path_factory.mktemp("ui") / "home"
-    delivery = ("export", str(home.parent / "delivery"), "--format", "csv")
-    result = command(home.with_name("exporting"), *delivery, **SMALL_BANK)
-    assert result.returncode == 0, result.stderr
+@contextmanager
+def serving(home: Path, **more: str) -> Iterator[Dagster]:
+    """The UI of a home, with further settings, until the block ends."""
     mark, port = uuid.uuid4().hex, free_ports(3)
-    process = begun(home, "ui", "--port", str(port), mark=mark)
+    process = begun(home, "ui", "--port", str(port), mark=mark, **more)
     try:
         output = []
         for line in process.stdout:
@@ -211,6 +208,16 @@ def ui(tmp_path_factory, command) -> Iterator[Dagster]:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
             process.wait(timeout=60)
+
+
+@pytest.fixture(scope="module")
+def ui(tmp_path_factory, command) -> Iterator[Dagster]:
+    home = tmp_path_factory.mktemp("ui") / "home"
+    delivery = ("export", str(home.parent / "delivery"), "--format", "csv")
+    result = command(home.with_name("exporting"), *delivery, **SMALL_BANK)
+    assert result.returncode == 0, result.stderr
+    with serving(home) as served:
+        yield served
 
 
 @pytest.fixture(scope="module")
